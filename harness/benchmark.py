@@ -1,0 +1,184 @@
+"""What a benchmark declares, so that the engine can run it: samples, judge questions, verdicts, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.registry import Registry
+
+Sums = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image by file or by its encoded bytes; opened only by what looks at it."""
+
+    path: Path | None = None
+    data: bytes | None = None
+
+    def read(self) -> bytes:
+        """The encoded bytes (JPEG, PNG...); a missing file raises FileNotFoundError."""
+        if self.data is not None:
+            return self.data
+        if self.path is None:
+            raise FileNotFoundError("this sample has no image")
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are generated. It belongs to a benchmark's protocol, hence to its version.
+
+    ``eos_bias`` is added to the end-of-sequence logit (0: the model as it is); it trades length against silence.
+    """
+
+    max_new_tokens: int = 1024
+    num_beams: int = 1
+    temperature: float = 0.0
+    eos_bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question to a model.
+
+    Args:
+        id: as the benchmark's own data has it.
+        prompt: the text put to the model beside the image.
+        image: None where the answers come from a file and no image is opened.
+        data: what the scorer needs (ground truth, type, reference answer).
+        group: samples of one image share it; intervals resample groups.
+    """
+
+    id: str
+    prompt: str
+    image: Image | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt to the judge. Everything here is part of the key under which its reply is stored.
+
+    ``role`` is the role of the only message where ``system`` is None (Object HalBench asks in role "system").
+    """
+
+    prompt: str
+    system: str | None = None
+    role: Literal["user", "system"] = "user"
+    temperature: float = 0.0
+    max_tokens: int | None = None
+    top_p: float | None = None
+    image: Image | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A few numbers about one answer, to be summed over samples, and what `show` prints of it.
+
+    ``error`` says why the answer could not be scored: plain metrics then must not see it, so ``values`` holds only
+    what official rules make of it (``official_*``), and the sample counts as failed.
+    ``details`` is for people (mentions, hallucinated words); nothing is computed from it.
+    """
+
+    values: Mapping[str, float]
+    error: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Unreadable(Exception):
+    """The judge's reply cannot be read; the engine asks again while attempts are left."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure that is a function of the verdicts' sums over samples.
+
+    ``of`` maps the sums (each an array of any one shape, for example one entry per bootstrap resample) to values of
+    that shape; NaN where there is nothing to count. So one bootstrap over samples serves every metric.
+    ``over_runs`` says how several judge runs become one figure.
+    """
+
+    name: str
+    of: Callable[[Sums], NDArray[np.float64]]
+    higher_is_better: bool | None
+    unit: str = "%"
+    over_runs: Literal["mean", "std"] = "mean"
+
+
+def ratio(numerator: str, denominator: str, scale: float = 100.0) -> Callable[[Sums], NDArray[np.float64]]:
+    """``scale * numerator / denominator`` of two sums; NaN where the denominator is 0."""
+
+    def of(sums: Sums) -> NDArray[np.float64]:
+        below = sums[denominator]
+        return np.where(below > 0, scale * sums[numerator] / np.where(below > 0, below, 1.0), np.nan)
+
+    return of
+
+
+class Benchmark(Protocol):
+    """One benchmark. A class with these members, registered or named by an entry point, is all that is needed.
+
+    A benchmark is a frozen dataclass of its settings (`--set`). It opens files in ``samples`` only.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    needs_judge: bool
+    """Whether answers are scored from a judge's replies."""
+    attempts: int
+    """How often the judge is asked about one answer before the sample is an error (2: one re-ask)."""
+    judge_runs: int
+    """How many independent judge runs the protocol wants."""
+    decoding: Decoding
+
+    @property
+    def version(self) -> str:
+        """Everything that shapes the score and is not data: protocol, parser, tagger, settings."""
+        ...
+
+    @property
+    def mode(self) -> str:
+        """The rules of the plain metrics, in a word or two."""
+        ...
+
+    def samples(self, root: Path) -> list[Sample]:
+        """All samples of the data directory ``root``; raises DataError naming the file and row at fault."""
+        ...
+
+    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
+        """What the judge is asked about ``answer`` at this attempt (0 first); None if it is not needed."""
+        ...
+
+    def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+        """The verdict on ``answer`` from the judge's replies so far, in order of attempts (empty without a judge).
+
+        Raises Unreadable if no reply so far can be read. When attempts are used up the engine calls ``unreadable``.
+        """
+        ...
+
+    def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+        """The error verdict after the last attempt, with what the official rules make of it in ``official_*``."""
+        ...
+
+    def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
+        """The figures reported, the headline first."""
+        ...
+
+    def data_notes(self, root: Path) -> list[str]:
+        """How the data differ from the official files ("annotations.json: 40 rows, official 15220"); empty if not."""
+        ...
+
+
+BENCHMARKS: Registry[type[Benchmark]] = Registry(
+    "benchmark",
+    ("benchmarks.object_halbench", "benchmarks.amber", "benchmarks.mmhal"),
+    group="dama_harness.benchmarks",
+)

@@ -1,0 +1,110 @@
+"""One way to say a thing: a frozen dataclass is the config file, the `--set` flags, the stored record and the hash."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from harness.errors import UsageError, unknown_name
+
+T = TypeVar("T")
+
+
+def content_key(*parts: Any) -> str:
+    """A short sha256 over the canonical JSON of ``parts``: the key of whatever they determine."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=_jsonable)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _jsonable(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    return str(value)
+
+
+def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
+    """``["beta=0.2", "combine=mean"]`` -> {"beta": 0.2, "combine": "mean"}; values are read as YAML."""
+    out: dict[str, Any] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or not name:
+            raise UsageError(f"--set {pair!r}: expected key=value, for example --set beta=0.1.")
+        out[name.strip()] = _scalar(value)
+    return out
+
+
+def _scalar(value: str) -> Any:
+    read = yaml.safe_load(value)
+    if isinstance(read, str):
+        try:
+            return float(read)  # YAML 1.1 reads 5e-7 as a string
+        except ValueError:
+            return read
+    return read
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A recipe file as a dictionary; anything else in it raises a UsageError naming the file."""
+    try:
+        loaded = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"Cannot read recipe {path}: {error}") from error
+    if not isinstance(loaded, dict):
+        raise UsageError(f"Recipe {path}: expected `key: value` lines, found {type(loaded).__name__}.")
+    return loaded
+
+
+def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
+    """``kind(**values)`` with every name and type checked against the dataclass ``kind``.
+
+    ``what`` names the thing in messages ("aligner dama"). An unknown key raises a UsageError with a suggestion.
+    """
+    known = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(kind)
+    for name in values:
+        if name not in known:
+            raise unknown_name(f"setting of {what}", name, known)
+    return kind(**{name: _coerce(value, hints[name], f"{what}: {name}") for name, value in values.items()})
+
+
+def _coerce(value: Any, hint: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        if value not in args:
+            raise UsageError(f"{where}={value!r}: choose one of {', '.join(map(str, args))}.")
+        return value
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        return _coerce(value, next(arg for arg in args if arg is not type(None)), where)
+    if origin is tuple:
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple(_coerce(item, args[0], where) for item in items)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(hint, type) and not (isinstance(value, hint) and (hint is bool) == isinstance(value, bool)):
+        raise UsageError(f"{where}={value!r}: expected {hint.__name__}, found {type(value).__name__}.")
+    return value
+
+
+def describe(kind: type[Any]) -> dict[str, Any]:
+    """The settings of a dataclass and their defaults, for `list` and the docs."""
+    return {
+        field.name: field.default
+        for field in dataclasses.fields(kind)
+        if field.init and field.default is not dataclasses.MISSING
+    }

@@ -1,0 +1,18 @@
+"""Where artefacts live: ``$DAMA_HOME``, by default ``artifacts`` in the current directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The directory of everything made and cached (models, hardness, reference log-probs, fetched data)."""
+    return Path(os.environ.get("DAMA_HOME", "artifacts"))
+
+
+def cache_dir(kind: str) -> Path:
+    """``home()/cache/kind``, made if absent."""
+    path = home() / "cache" / kind
+    path.mkdir(parents=True, exist_ok=True)
+    return path
