@@ -17,6 +17,10 @@ class Recorder(Protocol):
         """Reward gaps h (nats) of probe pairs, as (pair id, gap), after ``step`` steps; ``split``: train or heldout."""
         ...
 
+    def log_hardness(self, split: str, deltas: Mapping[str, float]) -> None:
+        """Hardness delta of every pair of ``split`` (train or heldout), by pair id."""
+        ...
+
     def log_info(self, values: Mapping[str, Any]) -> None:
         """Facts of the run found on the way (hardness record, cache keys, route, times); merged into its record."""
         ...

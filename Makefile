@@ -1,0 +1,34 @@
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: help install install-test demo test check clean
+
+help:  ## show this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/.core: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/.test: .venv/.core
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[test,general]"
+	touch $@
+
+install: .venv/.core  ## build the environment in .venv
+
+install-test: .venv/.test
+
+demo: .venv/.core  ## the whole chain on the embedded world: align, benchmark, leaderboard
+	$(BIN)/python cli.py demo
+
+test: .venv/.test  ## run the tests
+	$(BIN)/python -m pytest -q
+
+check: .venv/.test  ## lint and type-check
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+clean:  ## remove what was made (results and the environment)
+	rm -rf .venv artifacts results.sqlite*
