@@ -1,0 +1,405 @@
+"""The screen: options in, one call, tables and progress out. The only place that prints."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from harness.errors import HarnessError, UsageError
+
+out = Console()
+err = Console(stderr=True)
+
+INCOMPLETE = 3
+
+
+class Main(click.Group):
+    """Turns an error that a user can act on into one message and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HarnessError as error:
+            err.print(f"[bold red]Error[/] {error}", highlight=False, markup=True)
+            ctx.exit(error.exit_code)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+class Bars:
+    """Progress bars by step name, on stderr; also the ``progress(step, done, total)`` callback of the engine."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._tasks = progress, dict[str, TaskID]()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(step, total=total)
+        self._progress.update(self._tasks[step], completed=done, total=total)
+
+    def tell(self, line: str) -> None:
+        self._progress.console.print(line, highlight=False)
+
+
+@contextlib.contextmanager
+def bars() -> Iterator[Bars]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
+        yield Bars(progress)
+
+
+def shared(*names: str) -> Callable[[Any], Any]:
+    """Options that several commands take."""
+    options = {
+        "db": click.option(
+            "--db", default="results.sqlite", show_default=True, type=click.Path(dir_okay=False), help="Results file."
+        ),
+        "json": click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and nothing else."),
+        "set": click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting."),
+        "device": click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+        "resume": click.option("--resume/--fresh", default=True, show_default=True, help="Go on, or start over."),
+        "dry": click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing."),
+        "limit": click.option("--limit", type=click.IntRange(min=1), help="Only the first N."),
+        "judge": click.option("--judge", help="openai:NAME[@BASE_URL], replay:FILE.jsonl, or rule (embedded world)."),
+    }
+
+    def add(command: Any) -> Any:
+        for name in reversed(names):
+            command = options[name](command)
+        return command
+
+    return add
+
+
+def emit(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+@click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """Align multimodal LLMs against hallucination, and measure whether it helped.
+
+    \b
+    First:  python cli.py demo                        the whole chain on a small embedded world
+    Then:   python cli.py align --method dama --model DIR --data pairs.jsonl
+            python cli.py bench --suite hallucination --model run:dama-s0 --data-dir DIR --judge openai:NAME
+            python cli.py leaderboard
+    """
+
+
+@cli.command()
+@shared("db", "device", "json")
+@click.option("--recipe", type=click.Path(exists=True, dir_okay=False), help="Ablation recipe; default: recipes/demo.yaml.")
+@click.option("--out", "folder", default=".", type=click.Path(file_okay=False), help="Where the leaderboard is written.")
+def demo(db: str, device: str, as_json: bool, recipe: str | None, folder: str) -> None:
+    """Run the whole chain on the embedded world: pairs, hardness, four methods, three benchmarks, leaderboard."""
+    from commands.settings import RECIPES
+
+    run_ablation(Path(recipe) if recipe else RECIPES / "demo.yaml", db, device, Path(folder), as_json)
+
+
+@cli.command()
+@shared("db", "device", "json")
+@click.option("--recipe", type=click.Path(exists=True, dir_okay=False), help="Default: recipes/ablation.yaml.")
+@click.option("--out", "folder", default=".", type=click.Path(file_okay=False), help="Where the leaderboard is written.")
+def ablate(db: str, device: str, as_json: bool, recipe: str | None, folder: str) -> None:
+    """Align with every method of a recipe, benchmark base and all, and show them in one table."""
+    from commands.settings import RECIPES
+
+    run_ablation(Path(recipe) if recipe else RECIPES / "ablation.yaml", db, device, Path(folder), as_json)
+
+
+def run_ablation(recipe: Path, db: str, device: str, folder: Path, as_json: bool) -> None:
+    from commands.ablate import ablate as carry_out
+    from commands.ablate import read_ablation
+    from commands.report import write_report
+    from harness.options import read_yaml
+    from harness.store import Store
+
+    store = Store(db)
+    with bars() as shown:
+        failures = carry_out(
+            read_ablation(read_yaml(recipe)),
+            db,
+            device=device,
+            told=shown.tell,
+            progress=lambda done, total: shown("runs", done, total),
+            steps=shown,
+        )
+    files = write_report(store, folder)
+    if as_json:
+        emit({"failures": failures, "db": db, "files": [str(file) for file in files]})
+    else:
+        show_leaderboard(store)
+        out.print(f"\nResults  {Path(db).resolve()}\nModels   {models_dir()}", highlight=False, soft_wrap=True)
+        for file in files:
+            out.print(f"Report   {file.resolve()}", highlight=False, soft_wrap=True)
+    if failures:
+        raise HarnessError("Some runs failed; the others are stored, and the same command tries these again:\n  "
+                           + "\n  ".join(failures))
+
+
+def models_dir() -> Path:
+    from harness.paths import home
+
+    return (home() / "aligned").resolve()
+
+
+@cli.command()
+@shared("db", "set", "device", "resume", "dry", "limit", "json")
+@click.option("--method", help="Aligner: see `list aligners`.  [default: dama]")
+@click.option("--model", help="Hub id or directory of an image-text-to-text model.")
+@click.option("--data", help="Preference pairs: JSONL, parquet or hub id. Without --model and --data: the embedded world.")
+@click.option("--recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="YAML of settings.")
+@click.option("--name", help="Name of the run.  [default: METHOD-sSEED]")
+@click.option("--seed", type=int, help="Seed of data order and sampling.  [default: 0]")
+def align(
+    db: str, assignments: tuple[str, ...], device: str, resume: bool, dry_run: bool, limit: int | None,
+    as_json: bool, recipe: Path | None, **options: Any,
+) -> None:  # fmt: skip
+    """Align a model on preference pairs.
+
+    \b
+    python cli.py align --method dama
+    python cli.py align --method dpo --model DIR --data pairs.jsonl --set lr=5e-7 --set lora_rank=64
+    """
+    from commands.align import align as carry_out
+    from commands.align import plan
+    from commands.settings import gather
+    from harness.store import Store
+
+    settings = gather(recipe, assignments, {**options, "limit": limit, "device": device})
+    store = Store(db)
+    with bars() as shown:
+        planned = plan(settings, shown)
+        record = None if dry_run else carry_out(store, planned, fresh=not resume, progress=shown)
+    if record is None:
+        facts = {"name": planned.name, **planned.record}
+        emit(facts) if as_json else print_facts(facts)
+        return
+    last = (store.train_log(record.name) or [{}])[-1]
+    facts = {"name": record.name, "model_dir": record.model_dir, "seconds": round(record.seconds, 1), **last}
+    emit({**facts, "config": record.config, "info": record.info}) if as_json else print_facts(facts)
+    if not as_json:
+        out.print(f"\nNext: python cli.py bench --suite hallucination --model run:{record.name}", highlight=False)
+
+
+def print_facts(facts: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in facts.items():
+        table.add_row(f"[bold]{name}[/]", f"{value:.4g}" if isinstance(value, float) else str(value))
+    out.print(table)
+
+
+@cli.command()
+@shared("db", "set", "device", "judge", "resume", "dry", "limit", "json")
+@click.option("--suite", help="hallucination.  [default: hallucination]")
+@click.option("--benchmark", "names", multiple=True, help="A single benchmark; may be repeated.")
+@click.option("--model", "models", multiple=True, help="hf:DIR, run:NAME, replay:FILE; default: base and every run.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Benchmark data.  [default: the embedded world]")
+def bench(
+    db: str, assignments: tuple[str, ...], device: str, judge: str | None, resume: bool, dry_run: bool,
+    limit: int | None, as_json: bool, suite: str | None, names: tuple[str, ...], models: tuple[str, ...],
+    data_dir: Path | None,
+) -> None:  # fmt: skip
+    """Answer benchmarks with models and score the answers.
+
+    \b
+    python cli.py bench --suite hallucination
+    python cli.py bench --benchmark amber --model hf:llava-hf/llava-1.5-7b-hf --data-dir data/amber
+    """
+    from commands import bench as work
+    from commands.ablate import bench_root
+    from commands.settings import deal_benchmarks
+    from harness.run import result_object
+    from harness.store import Store
+
+    store = Store(db)
+    with bars() as shown:
+        root = data_dir or bench_root(None, shown)
+        base = None if data_dir else work.embedded_base(shown)
+        wanted = deal_benchmarks(work.benchmarks_of(suite, names), assignments)
+        entrants = work.entrants(store, models, base)
+        if dry_run:
+            estimate = [work.estimate(store, name, values, root, judge, limit) for name, values in wanted.items()]
+        else:
+            records = [
+                record
+                for entrant in entrants
+                for record in work.bench_model(
+                    store, entrant, wanted, root, judge, device=device, limit=limit, fresh=not resume, progress=shown
+                )
+            ]
+    if dry_run:
+        plan = {"models": [e.run for e in entrants], "benchmarks": estimate}
+        emit(plan) if as_json else print_facts(plan)
+        return
+    finish(records, [result_object(record) for record in records], as_json)
+
+
+@cli.command()
+@shared("db", "set", "judge", "json")
+@click.option("--benchmark", "name", required=True, help="See `list benchmarks`.")
+@click.option("--responses", required=True, type=click.Path(path_type=Path), help='JSONL of {"id", "response"}.')
+@click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="The benchmark's own data folder.")
+@click.option("--replies", type=click.Path(path_type=Path), help='JSONL of recorded judge replies {"id", "reply", "run"}.')
+def score(
+    db: str, assignments: tuple[str, ...], judge: str | None, as_json: bool, name: str, responses: Path,
+    data_dir: Path, replies: Path | None,
+) -> None:  # fmt: skip
+    """Score answers made elsewhere, with a live or a recorded judge."""
+    from commands.bench import score as carry_out
+    from harness.options import parse_assignments
+    from harness.run import result_object
+    from harness.store import Store
+
+    if judge and replies:
+        raise UsageError("--judge and --replies: give one of them.")
+    with bars() as shown:
+        record, missing = carry_out(
+            Store(db), name, parse_assignments(assignments), responses, data_dir,
+            f"replay:{replies}" if replies else judge, shown,
+        )  # fmt: skip
+    if missing:
+        more = ", ..." if len(missing) > 10 else ""
+        err.print(f"{len(missing)} of {record.n} samples have no answer: {', '.join(missing[:10])}{more}")
+    finish([record], result_object(record), as_json)
+
+
+def finish(records: list[Any], printed: Any, as_json: bool) -> None:
+    """Show evaluations; exit 3 where a sample failed or has no answer."""
+    from leaderboards.terminal import evaluation_table
+
+    for record in records:
+        for note in record.info.get("data_notes", []):
+            err.print(f"{record.benchmark}: {note}", highlight=False)
+    if as_json:
+        emit(printed)
+    else:
+        out.print(evaluation_table(records))
+    if any(record.n_scored < record.n for record in records):
+        sys.exit(INCOMPLETE)
+
+
+@cli.command()
+@shared("db")
+@click.option("--format", "kind", type=click.Choice(["table", "markdown", "csv", "json"]), default="table")
+@click.option("--out", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
+@click.option("--figures", type=click.Path(file_okay=False, path_type=Path), help="Also draw the figures (SVG) there.")
+def leaderboard(db: str, kind: str, file: Path | None, figures: Path | None) -> None:
+    """Compare all runs of the store: figures, intervals, and the paired difference to DPO."""
+    from commands.report import draw, render
+    from harness.store import Store
+
+    store = Store(db)
+    if figures:
+        for path in draw(store, figures):
+            err.print(f"wrote {path}", highlight=False)
+    if kind == "table" and file is None:
+        show_leaderboard(store)
+        return
+    text = render(store, "markdown" if kind == "table" else kind)
+    if file:
+        file.write_text(text)
+        err.print(f"wrote {file}", highlight=False)
+    else:
+        click.echo(text)
+
+
+def show_leaderboard(store: Any) -> None:
+    from commands.report import tables
+
+    for table in tables(store):
+        out.print(table)
+
+
+@cli.command()
+@click.argument("a")
+@click.argument("b")
+@shared("db", "json")
+def compare(a: str, b: str, db: str, as_json: bool) -> None:
+    """Paired differences between runs A and B on the samples both answered."""
+    from commands.report import comparison
+    from harness.store import Store
+
+    rows, table = comparison(Store(db), a, b)
+    emit(rows) if as_json else out.print(table)
+
+
+@cli.command()
+@click.argument("run")
+@shared("db", "json")
+@click.option("--samples", default=5, show_default=True, help="How many answers to show of every benchmark.")
+def show(run: str, db: str, as_json: bool, samples: int) -> None:
+    """Everything stored of RUN: settings, figures, and some of its answers."""
+    from commands.report import run_facts
+    from harness.store import Store
+
+    facts = run_facts(Store(db), run, samples)
+    emit(facts) if as_json else out.print_json(data=facts, default=str)
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(["aligners", "benchmarks", "suites", "judges", "models", "runs"]))
+@shared("db", "json")
+def list_(what: str, db: str, as_json: bool) -> None:
+    """What there is: aligners, benchmarks, suites, judges, models, runs."""
+    from commands.listing import listing
+
+    rows = listing(what, db)
+    if as_json:
+        emit(rows)
+        return
+    for row in rows:
+        out.print(f"[bold]{row['name']}[/]", highlight=False)
+        for name, value in row.items():
+            if name != "name" and value not in ("", None):
+                out.print(f"  [dim]{name}[/]  ", end="")
+                out.print(str(value), highlight=False, markup=False, soft_wrap=True)
+
+
+@cli.command()
+@shared("json")
+def doctor(as_json: bool) -> None:
+    """What is installed, which device is used, which optional parts are missing and how to add them."""
+    from commands.doctor import checks
+
+    rows = checks()
+    if as_json:
+        emit(rows)
+        return
+    for row in rows:
+        mark = {"ok": "[green]ok[/]", "missing": "[yellow]--[/]", "bad": "[red]!![/]"}[row["state"]]
+        out.print(f"{mark}  [bold]{row['name']}[/]  {row['detail']}", highlight=False, soft_wrap=True)
+    if any(row["state"] == "bad" for row in rows):
+        sys.exit(1)
+
+
+@cli.command()
+@shared("set", "json")
+@click.option("--method", required=True, help="Aligner: see `list aligners`.")
+@click.option("--input", "file", required=True, type=click.Path(dir_okay=False, path_type=Path), help="JSON file.")
+def objective(assignments: tuple[str, ...], as_json: bool, method: str, file: Path) -> None:
+    """Probe an objective: betas, losses, the kept pairs and the next state for given log-probabilities (float64)."""
+    from commands.probe import probe_file
+
+    emit(probe_file(method, assignments, file))
+
+
+def main() -> None:
+    cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""`ablate` and `demo`: every method under every condition, each aligned, benchmarked and stored."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from commands.bench import Entrant, bench_model, benchmarks_of
+from harness.errors import HarnessError, UsageError
+from harness.options import build
+from harness.run import Progress, silent
+from harness.store import Store
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """An ablation recipe. Every row of ``methods`` is ``{method, label?, set?, match?}``; a list in ``set`` is swept.
+
+    Args:
+        common: settings of every run (model, data, epochs...).
+        panels: conditions of the data, each ``{name, set}``; a panel of the leaderboard each.
+        methods: what is compared. ``match: LABEL`` sets beta to the mean effective beta of that label's run (control).
+        seeds: alignment seeds.
+        suite: the benchmark suite of every model.
+        eos_biases: points of the hallucination-against-coverage curve beside 0.
+        data_dir: benchmark data; None for the embedded world.
+        judge: judge of the suite; None for the embedded world's own.
+        workers: processes at a time; 0 for one per accelerator, or one per core up to two on a CPU.
+    """
+
+    methods: tuple[dict, ...]  # type: ignore[type-arg]
+    panels: tuple[dict, ...] = ({"name": "", "set": {}},)  # type: ignore[type-arg]
+    seeds: tuple[int, ...] = (0, 1)
+    common: dict = field(default_factory=dict)  # type: ignore[type-arg]
+    suite: str = "hallucination"
+    eos_biases: tuple[float, ...] = ()
+    data_dir: str | None = None
+    judge: str | None = None
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One alignment with its evaluation, small enough to send to another process."""
+
+    db: str
+    name: str
+    label: str
+    panel: str
+    settings: dict[str, Any]
+    match: str | None
+    ablation: Ablation
+
+
+def read_ablation(values: Mapping[str, Any]) -> Ablation:
+    """An Ablation from a recipe's dictionary; unknown keys and rows without a method raise a UsageError."""
+    ablation = build(Ablation, values, "ablation recipe")
+    for row in ablation.methods:
+        if "method" not in row or set(row) - {"method", "label", "set", "match"}:
+            raise UsageError(f"ablation recipe: {row}: expected {{method, label, set, match}}.")
+    return ablation
+
+
+def jobs(ablation: Ablation, db: str) -> list[Job]:
+    """Panels x methods x settings x seeds."""
+    found = []
+    for panel, seed, row in itertools.product(ablation.panels, ablation.seeds, ablation.methods):
+        for label, swept in sweep(row):
+            name = "-".join(filter(None, [slug(label), slug(panel.get("name", "")), f"s{seed}"]))
+            settings = {**ablation.common, **panel.get("set", {}), **swept, "method": row["method"], "seed": seed}
+            found.append(Job(db, name, label, panel.get("name", ""), settings, row.get("match"), ablation))
+    return found
+
+
+def sweep(row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every combination of the values listed in ``row["set"]``, labelled by the swept values."""
+    given = {k: v if isinstance(v, list) else [v] for k, v in (row.get("set") or {}).items()}
+    for values in itertools.product(*given.values()):
+        chosen = dict(zip(given, values, strict=True))
+        swept = [f"{k}={v}" for k, v in chosen.items() if len(given[k]) > 1]
+        yield " ".join([row.get("label", row["method"]), *swept]), chosen
+
+
+def slug(text: str) -> str:
+    """``text`` as part of a run's name."""
+    return "".join(c if c.isalnum() or c in "=." else "-" for c in text.lower()).strip("-").replace("--", "-")
+
+
+def ablate(
+    ablation: Ablation,
+    db: str,
+    *,
+    device: str,
+    told: Told,
+    progress: Callable[[int, int], None],
+    steps: Progress = silent,
+) -> list[str]:
+    """Align and benchmark base and every job; returns the failures. What is stored already is not done again."""
+    base = prepare(ablation, steps)
+    everything = jobs(ablation, db)
+    failures: list[str] = []
+    with pool(ablation.workers, device) as workers:
+        pending = {workers.submit(run_base, db, base, ablation, device): "base"}
+        done = 0
+        for stage in (False, True):  # controls that match another run's beta come after it
+            batch = [job for job in everything if (job.match is not None) == stage]
+            pending.update({workers.submit(run_job, job, device): job.name for job in batch})
+            for future in as_completed(pending):
+                done += 1
+                progress(done, len(everything) + 1)
+                error = future.exception()
+                if error is not None:
+                    failures.append(f"{pending[future]}: {error}")
+                told(f"{pending[future]}: {'failed' if error else 'done'}")
+            pending = {}
+    return failures
+
+
+def pool(workers: int, device: str) -> ProcessPoolExecutor:
+    """Worker processes, each with one torch thread on a CPU: two such processes beat one with two threads."""
+    import torch
+
+    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    count = workers or gpus or max(1, min(2, os.cpu_count() or 1))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_one_thread, initargs=(gpus == 0,))
+
+
+def _one_thread(cpu: bool) -> None:
+    if cpu:
+        import torch
+
+        torch.set_num_threads(1)
+
+
+def prepare(ablation: Ablation, progress: Progress) -> Entrant:
+    """Build what all jobs share (the embedded world, once a panel) and name the base model."""
+    if "model" in ablation.common:
+        return Entrant("base", f"hf:{ablation.common['model']}")
+    from commands.align import plan
+
+    spec = ""
+    for panel in ablation.panels:
+        settings = {**ablation.common, **panel.get("set", {}), "method": "dpo"}
+        planned = plan(settings, progress)
+        spec = f"hf:{planned.train.model}"
+    return Entrant("base", spec)
+
+
+def run_base(db: str, base: Entrant, ablation: Ablation, device: str) -> str:
+    """Benchmark the base model."""
+    return _bench(Store(db), base, ablation, device)
+
+
+def run_job(job: Job, device: str) -> str:
+    """Align and benchmark one job; runs in a worker process."""
+    from commands.align import align, plan
+
+    store = Store(job.db)
+    settings = {**job.settings, "name": job.name, "panel": job.panel, "device": device, "label": job.label}
+    if job.match is not None:
+        settings["beta"] = matched_beta(store, job)
+    record = align(store, plan(settings, silent), progress=silent)
+    return _bench(store, Entrant(record.name, f"run:{record.name}", record.name), job.ablation, device)
+
+
+def matched_beta(store: Store, job: Job) -> float:
+    """The mean effective beta of the run that ``job`` is a control for: same panel, same seed."""
+    twins = [
+        a
+        for a in store.alignments()
+        if a.method == job.match and a.panel == job.panel and a.seed == job.settings["seed"] and a.status == "done"
+    ]
+    if not twins:
+        raise HarnessError(f"{job.name}: no finished run labelled {job.match!r} of its panel and seed to match.")
+    betas = [row["beta_mean"] for row in store.train_log(twins[-1].name)]
+    return float(sum(betas) / len(betas))
+
+
+def _bench(store: Store, entrant: Entrant, ablation: Ablation, device: str) -> str:
+    root = bench_root(ablation.data_dir)
+    wanted: dict[str, dict[str, Any]] = {name: {} for name in benchmarks_of(ablation.suite, ())}
+    for _ in bench_model(
+        store, entrant, wanted, root, ablation.judge, device=device, eos_biases=ablation.eos_biases
+    ):
+        pass
+    return entrant.run
+
+
+def bench_root(data_dir: str | None, progress: Progress = silent) -> Path:
+    """The data directory given, or the embedded world's, built if absent."""
+    if data_dir is not None:
+        return Path(data_dir)
+    from tinyworld.build import WorldConfig, build as build_world
+
+    return Path(build_world(WorldConfig(), progress=progress).bench_dir)

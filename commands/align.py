@@ -1,0 +1,133 @@
+"""`align`: settings in, a trained model and its record out."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from commands.settings import RECIPES, route
+from harness.errors import HarnessError, UsageError
+from harness.options import build, content_key, read_yaml
+from harness.paths import home
+from harness.store import AlignmentRecord, Store
+
+Report = Callable[[str, int, int], None]
+NAMES = ("method", "name", "panel", "label")
+"""Settings that belong to the run itself and not to one of its parts."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An alignment, fully decided: what `--dry-run` shows, the store keeps and the key is made of."""
+
+    name: str
+    method: str
+    label: str
+    panel: str
+    train: Any
+    objective: Any
+    hardness: Any
+    heldout: str | None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Everything that determines the result, flat enough to read."""
+        return {
+            **dataclasses.asdict(self.train),
+            "method": self.method,
+            "objective": dataclasses.asdict(self.objective),
+            "hardness": dataclasses.asdict(self.hardness),
+            "heldout": self.heldout,
+        }
+
+    @property
+    def key(self) -> str:
+        return content_key(self.record)
+
+
+def plan(settings: Mapping[str, Any], progress: Report) -> Plan:
+    """Decide an alignment from one flat dictionary of settings.
+
+    Without ``model`` and ``data`` the embedded world is built (or found) and its recipe is the default.
+    An unknown method or setting raises a UsageError with the nearest known name.
+    """
+    from aligners.clip_hardness import HardnessConfig
+    from aligners.config import AlignConfig
+    from aligners.objective import ALIGNERS
+
+    method = str(settings.get("method", "dama"))
+    objective = ALIGNERS.get(method)
+    values = {name: value for name, value in settings.items() if name not in NAMES}
+    heldout = values.pop("heldout", None)
+    kinds: dict[str, type[Any]] = {"train": AlignConfig, "objective": objective, "hardness": HardnessConfig}
+    if ("model" in values) != ("data" in values):
+        raise UsageError("Give both --model and --data, or neither (the embedded world).")
+    if "model" not in values:
+        values, heldout = embedded(values, kinds, progress)
+    dealt = route(values, kinds, f"align --method {method}")
+    train = build(AlignConfig, {**dealt["train"], "method": method}, "align")
+    name = str(settings.get("name") or f"{method}-s{train.seed}")
+    return Plan(
+        name=name,
+        method=method,
+        label=str(settings.get("label") or method),
+        panel=str(settings.get("panel", "")),
+        train=train,
+        objective=build(objective, dealt["objective"], f"aligner {method}"),
+        hardness=build(HardnessConfig, dealt["hardness"], "hardness"),
+        heldout=heldout,
+    )
+
+
+def embedded(
+    values: Mapping[str, Any], kinds: Mapping[str, type[Any]], progress: Report
+) -> tuple[dict[str, Any], str | None]:
+    """The settings of the embedded world: its recipe, its model, pairs and CLIP; ``values`` win over the recipe."""
+    from tinyworld.build import WorldConfig, build as build_world
+
+    dealt = route({k: v for k, v in values.items() if k != "seed"}, {**kinds, "world": WorldConfig}, "align")
+    world = build_world(build(WorldConfig, dealt["world"], "the embedded world"), progress=progress)
+    rest = {k: v for k, v in values.items() if k not in dealt["world"]}
+    recipe = read_yaml(RECIPES / "tinyworld.yaml")
+    found = {"model": str(world.model_dir), "data": str(world.pairs), "clip": f"local-dir:{world.clip_dir}"}
+    return {**recipe, **found, **rest}, str(world.heldout_pairs)
+
+
+def align(store: Store, plan: Plan, *, fresh: bool = False, progress: Report) -> AlignmentRecord:
+    """Carry out ``plan``, or return its record if it was finished before with the same settings.
+
+    An interrupted run goes on from its last checkpoint unless ``fresh``.
+    """
+    from aligners.data import load_pairs
+    from aligners.train import align as train
+
+    done = [a for a in store.alignments() if a.name == plan.name and a.key == plan.key and a.status == "done"]
+    if done and not fresh and Path(done[0].model_dir).exists():
+        return done[0]
+    out = home() / "aligned" / f"{plan.name}-{plan.key[:8]}"
+    heldout = load_pairs(plan.heldout) if plan.heldout else None
+    log = store.start_alignment(
+        plan.name, method=plan.label, seed=plan.train.seed, panel=plan.panel, key=plan.key, config=plan.record
+    )
+    started = time.monotonic()
+    try:
+        result = train(
+            plan.train,
+            plan.objective,
+            log,
+            out,
+            hardness=plan.hardness,
+            heldout=heldout,
+            resume=not fresh,
+            progress=lambda done, total: progress(f"align {plan.name}", done, total),
+        )
+    except HarnessError:
+        store.finish_alignment(plan.name, status="failed", model_dir="", seconds=time.monotonic() - started)
+        raise
+    seconds = time.monotonic() - started
+    store.finish_alignment(plan.name, status="done", model_dir=str(result.model_dir), seconds=seconds)
+    return store.alignment(plan.name)

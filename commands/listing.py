@@ -1,0 +1,91 @@
+"""`list`: what is registered and what is stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.options import describe
+
+
+def listing(what: str, db: str) -> list[dict[str, Any]]:
+    """Rows with ``name`` and what a user wants to know of it."""
+    return {
+        "aligners": _aligners,
+        "benchmarks": _benchmarks,
+        "suites": _suites,
+        "judges": _judges,
+        "models": _models,
+        "runs": lambda: _runs(db),
+    }[what]()
+
+
+def _aligners() -> list[dict[str, Any]]:
+    from aligners.objective import ALIGNERS
+
+    return [
+        {
+            "name": name,
+            "formula": kind.formula,
+            "needs": ", ".join(sorted(kind.needs)),
+            "settings": describe(kind),
+            "paper": kind.paper,
+        }
+        for name, kind in ALIGNERS.items()
+    ]
+
+
+def _benchmarks() -> list[dict[str, Any]]:
+    from harness.benchmark import BENCHMARKS
+
+    rows = []
+    for name, kind in BENCHMARKS.items():
+        benchmark = kind()
+        rows.append(
+            {
+                "name": name,
+                "judge": "needed" if benchmark.needs_judge else "none",
+                "version": benchmark.version,
+                "paper": kind.paper,
+            }
+        )
+    return rows
+
+
+def _suites() -> list[dict[str, Any]]:
+    from commands.bench import SUITES
+
+    return [{"name": name, "benchmarks": ", ".join(members)} for name, members in SUITES.items()]
+
+
+def _judges() -> list[dict[str, Any]]:
+    from harness.judges import JUDGES
+
+    return [{"name": name, "is": (item.__doc__ or "").strip().splitlines()[0]} for name, item in JUDGES.items()]
+
+
+def _models() -> list[dict[str, Any]]:
+    return [
+        {"name": "hf:ID_OR_DIR[+ADAPTER_DIR]", "is": "a transformers image-text-to-text model, with a peft adapter"},
+        {"name": "run:NAME", "is": "a model aligned here"},
+        {"name": "replay:FILE.jsonl", "is": 'answers made elsewhere, {"id", "response"} a line'},
+    ]
+
+
+def _runs(db: str) -> list[dict[str, Any]]:
+    from harness.store import Store
+
+    store = Store(db)
+    rows: dict[str, dict[str, Any]] = {}
+    for alignment in store.alignments():
+        rows[alignment.name] = {
+            "name": alignment.name,
+            "method": alignment.method,
+            "panel": alignment.panel,
+            "seed": alignment.seed,
+            "status": alignment.status,
+            "model": alignment.model_dir,
+        }
+    for evaluation in store.evaluations():
+        row = rows.setdefault(evaluation.run, {"name": evaluation.run, "model": evaluation.model})
+        row["evaluations"] = ", ".join(sorted({*filter(None, row.get("evaluations", "").split(", ")), evaluation.benchmark}))
+    return list(rows.values())
