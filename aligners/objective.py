@@ -152,6 +152,8 @@ ALIGNERS: Registry[type[Objective]] = Registry(
         "aligners.dama",
         "aligners.beta_dpo",
         "aligners.ipo",
+        "aligners.simpo",
+        "aligners.da_dpo",
     ),
     group="dama_harness.aligners",
 )

@@ -21,9 +21,12 @@ def gather(recipe: Path | None, assignments: Iterable[str], options: Mapping[str
     return settings
 
 
-def route(settings: Mapping[str, Any], kinds: Mapping[str, type[Any]], what: str) -> dict[str, dict[str, Any]]:
+def route(
+    settings: Mapping[str, Any], kinds: Mapping[str, type[Any]], what: str, *, everywhere: bool = False
+) -> dict[str, dict[str, Any]]:
     """Deal ``settings`` out to the dataclasses that have a field of that name, by the keys of ``kinds``.
 
+    A setting goes to the first that has it, or to all of them (``everywhere``).
     A name that no dataclass has raises a UsageError with the nearest one that exists.
     """
     fields = {label: {f.name for f in dataclasses.fields(kind) if f.init} for label, kind in kinds.items()}
@@ -32,7 +35,7 @@ def route(settings: Mapping[str, Any], kinds: Mapping[str, type[Any]], what: str
         homes = [label for label, names in fields.items() if name in names]
         if not homes:
             raise unknown_name(f"setting of {what}", name, set().union(*fields.values()))
-        for label in homes:
+        for label in homes if everywhere else homes[:1]:
             dealt[label][name] = value
     return dealt
 
@@ -41,4 +44,5 @@ def deal_benchmarks(names: Iterable[str], assignments: Iterable[str]) -> dict[st
     """`--set` values by benchmark: each goes to every benchmark that has it; one that none has is an error."""
     from harness.benchmark import BENCHMARKS
 
-    return route(parse_assignments(assignments), {name: BENCHMARKS.get(name) for name in names}, "these benchmarks")
+    kinds = {name: BENCHMARKS.get(name) for name in names}
+    return route(parse_assignments(assignments), kinds, "these benchmarks", everywhere=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +15,24 @@ from harness.stats import bootstrap_sums
 RESAMPLES = 1000
 SEED = 20250201
 
+
+class HasValues(Protocol):
+    """A verdict, fresh or stored."""
+
+    @property
+    def values(self) -> Mapping[str, float]: ...
+
+
 Scored = tuple[str, int, Verdict]
 """(group, judge run, verdict)"""
 
 
-def columns_of(verdicts: Sequence[Verdict]) -> list[str]:
+def columns_of(verdicts: Sequence[HasValues]) -> list[str]:
     """The names of all numbers the verdicts hold, sorted."""
     return sorted({name for verdict in verdicts for name in verdict.values})
 
 
-def matrix(verdicts: Sequence[Verdict], columns: Sequence[str]) -> NDArray[np.float64]:
+def matrix(verdicts: Sequence[HasValues], columns: Sequence[str]) -> NDArray[np.float64]:
     """The verdicts' numbers, shape [len(verdicts), len(columns)]; a number a verdict does not hold is 0."""
     return np.array([[v.values.get(name, 0.0) for name in columns] for v in verdicts], dtype=np.float64)
 

@@ -1,0 +1,105 @@
+"""From a pair to tokens: the prompt through the processor, both responses after one common prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from aligners.data import Pair
+from harness.errors import DataError
+
+FALLBACK = "USER: <image>\n{question} ASSISTANT:"
+"""LLaVA-1.5's prompt, for processors that bring no chat template."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A pair as token ids: ``prefix`` [P] (with its image tokens), ``chosen`` [C] and ``rejected`` [R] (with EOS).
+
+    ``vision`` holds what else the processor made of the image (pixel_values, grids: concatenated along dimension 0 in
+    a batch), ``marks`` further per-token inputs of the prefix, [P] each (0 for response tokens).
+    """
+
+    index: int
+    id: str
+    prefix: Tensor
+    chosen: Tensor
+    rejected: Tensor
+    vision: dict[str, Tensor]
+    marks: dict[str, Tensor]
+
+
+def prompt_text(processor: Any, question: str) -> str:
+    """The prompt for a question about one image, up to where the response begins."""
+    if getattr(processor, "chat_template", None) is None:
+        return FALLBACK.format(question=question)
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
+    return str(text)
+
+
+@dataclass
+class Encoder:
+    """Encodes pairs for one processor. ``max_length`` counts prompt, image and one response."""
+
+    processor: Any
+    max_length: int
+
+    def __call__(self, index: int, pair: Pair) -> Encoded:
+        """Tokens of ``pair``. Raises DataError naming it if the prompt and one token more exceed ``max_length``."""
+        text = prompt_text(self.processor, pair.question)
+        prompt, vision, marks = self._prompt(text, pair.open_image())
+        responses, cut = self._responses(text, pair)
+        prefix = prompt[: len(prompt) - cut]
+        room = self.max_length - len(prefix)
+        if room < 1:
+            raise DataError(
+                f"pair {pair.id}: its prompt and image take {len(prefix)} of max_length={self.max_length} tokens, which "
+                "would cut image tokens or leave no room for a response. Raise max_length."
+            )
+        chosen, rejected = (response[:room] for response in responses)
+        if torch.equal(chosen, rejected):
+            raise DataError(
+                f"pair {pair.id}: chosen and rejected are the same tokens after the cut at max_length={self.max_length}."
+                " Raise max_length or remove the pair."
+            )
+        return Encoded(index, pair.id, prefix, chosen, rejected, vision, {k: v[: len(prefix)] for k, v in marks.items()})
+
+    def _prompt(self, text: str, image: Image) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        made = dict(self.processor(text=[text], images=[image], return_tensors="pt"))
+        ids = made.pop("input_ids")
+        made.pop("attention_mask", None)
+        marks = {name: value[0] for name, value in made.items() if value.shape == ids.shape}
+        return ids[0], {name: value for name, value in made.items() if name not in marks}, marks
+
+    def _responses(self, text: str, pair: Pair) -> tuple[list[Tensor], int]:
+        """Both responses with EOS, and how many tokens at the prompt's end belong to them.
+
+        Each is tokenised after the prompt, since a tokeniser may merge across the seam; what the three token
+        sequences have in common is the prefix, so it is truly shared.
+        """
+        tokenizer = self.processor.tokenizer
+        seam = "" if text[-1:].isspace() else " "
+        prompt, chosen, rejected = (
+            tokenizer(text + tail)["input_ids"] for tail in ("", seam + pair.chosen, seam + pair.rejected)
+        )
+        if tokenizer.eos_token_id in prompt[-1:]:  # a tokeniser that closes every sequence
+            prompt, chosen, rejected = prompt[:-1], chosen[:-1], rejected[:-1]
+        common = len(prompt)
+        while common and not prompt[:common] == chosen[:common] == rejected[:common]:
+            common -= 1
+        image_token = getattr(self.processor, "image_token_id", None)
+        if image_token in prompt[common:]:
+            raise DataError(f"pair {pair.id}: the prompt's tokens change when a response follows, up to the image's.")
+        end = [tokenizer.eos_token_id]
+        return [torch.tensor(ids[common:] + end) for ids in (chosen, rejected)], len(prompt) - common
+
+
+def stack_vision(pairs: Sequence[Encoded]) -> dict[str, Tensor]:
+    """The image inputs of several pairs, concatenated along dimension 0."""
+    return {name: torch.cat([pair.vision[name] for pair in pairs]) for name in pairs[0].vision}

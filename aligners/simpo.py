@@ -1,0 +1,32 @@
+"""SimPO: mean log-probabilities and a margin, without a reference model (arXiv 2405.14734, equation 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from aligners.objective import Batch, Objective, register
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class SimPo(Objective):
+    """The gap of mean log-probabilities must exceed the margin ``gamma`` (in units of beta times nats a token)."""
+
+    beta: float = 2.0
+    gamma: float = 1.0
+
+    name: ClassVar[str] = "simpo"
+    paper: ClassVar[str] = "Meng et al., SimPO, arXiv 2405.14734"
+    formula: ClassVar[str] = "-log sigmoid(beta (mean log p_w - mean log p_l) - gamma)"
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def gaps(self, batch: Batch) -> Tensor:
+        assert batch.chosen_length is not None and batch.rejected_length is not None, "the trainer gives lengths"
+        return batch.policy_chosen / batch.chosen_length - batch.policy_rejected / batch.rejected_length
+
+    def losses(self, batch: Batch, beta: Tensor) -> Tensor:
+        return -logsigmoid(beta * self.gaps(batch) - self.gamma)

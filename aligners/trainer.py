@@ -1,0 +1,297 @@
+"""The training engine: transformers.Trainer with the optimiser step of preference learning.
+
+An objective weighs a whole global step at once, so the step is taken in two halves (SPEED: two passes). Where the
+reward gaps are needed before any loss is known and one forward cannot hold the step, a pass without graph over all
+micro-batches gives them first; pairs that then count for nothing are left out of the second pass.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import Trainer, TrainingArguments
+
+from aligners.collate import Encoded, Encoder
+from aligners.data import Pair
+from aligners.forward import LogProbs, Route, response_logprobs
+from aligners.objective import Batch, Objective, Step, Weights
+from harness.errors import HarnessError
+from harness.recorder import Recorder
+
+STATE_FILE = "objective_state.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class PreferenceData:
+    """Pairs with what is known of them before training; row i of every table is pair i.
+
+    ``reference`` [N, 2] (chosen, rejected; None if the objective needs none), ``delta`` [N] or None.
+    """
+
+    pairs: Sequence[Pair]
+    reference: Tensor | None
+    delta: Tensor | None = None
+    delta_mean: float = 0.0
+    columns: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
+
+
+class _Stream(Dataset[Encoded]):
+    """The encoded pairs in training order."""
+
+    def __init__(self, data: PreferenceData, order: Sequence[int], encoder: Encoder) -> None:
+        self._data, self._order, self._encoder = data, order, encoder
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, place: int) -> Encoded:
+        index = self._order[place]
+        return self._encoder(index, self._data.pairs[index])
+
+
+def training_order(pairs: Sequence[Pair], *, batch_size: int, epochs: int, seed: int) -> list[int]:
+    """Indices into ``pairs`` in the order of training: whole optimiser steps only, one after the other.
+
+    Seeded permutations of all pairs follow each other; the seed alone decides which pairs share a step. Inside a step
+    they are sorted by length, so that micro-batches need little padding; that changes no step.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    steps = max(1, epochs * len(pairs) // batch_size)
+    stream: list[int] = []
+    while len(stream) < steps * batch_size:
+        stream += torch.randperm(len(pairs), generator=generator).tolist()
+    chunks = (stream[step * batch_size : (step + 1) * batch_size] for step in range(steps))
+    return [i for chunk in chunks for i in sorted(chunk, key=lambda i: (len(pairs[i].chosen) + len(pairs[i].rejected), i))]
+
+
+class PreferenceTrainer(Trainer):
+    """Trains ``model`` on ``data`` with ``objective``.
+
+    ``order`` is the result of training_order. ``probes`` maps a split to pairs whose gaps are measured (no effect on
+    training), every ``probe_every`` steps. ``progress(steps done, all)`` is called after each step.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        args: TrainingArguments,
+        *,
+        objective: Objective,
+        data: PreferenceData,
+        order: Sequence[int],
+        encoder: Encoder,
+        route: Route,
+        recorder: Recorder,
+        probes: Mapping[str, PreferenceData],
+        probe_every: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        super().__init__(model, args, train_dataset=_Stream(data, order, encoder), data_collator=_as_batch)
+        # The weights of a step sum over all its pairs already: Trainer must not divide by the micro-batches.
+        self.model_accepts_loss_kwargs = True
+        self.objective, self.objective_state = objective, objective.initial_state()
+        self.data, self.encoder, self.route = data, encoder, route
+        self.recorder, self.probes, self.probe_every = recorder, probes, probe_every
+        self.report = progress
+        self._weights: Weights | None = None
+        self._step_loss = 0.0
+        self._rewards: list[tuple[float, float]] = []
+        self._encoded_probes: dict[str, list[Encoded]] = {}
+
+    # -- the optimiser step -------------------------------------------------------------------------------------------
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, Any]], int]:
+        """All micro-batches of a step on this rank; weighs the step unless its only forward must come first."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if self.state.global_step == 0:
+            self.probe()
+        self._weights, self._step_loss, self._rewards = None, 0.0, []
+        pairs = [pair for batch in batches for pair in batch["pairs"]]
+        if not self.objective.uses_gaps:
+            rows = iter(self._weigh(pairs, None))
+            batches = [{**batch, "rows": [next(rows) for _ in batch["pairs"]]} for batch in batches]
+        elif len(batches) > 1 or self.args.world_size > 1:
+            gaps = torch.cat([self._gaps(self.data, batch["pairs"]) for batch in batches])
+            row_list = self._weigh(pairs, gaps)
+            self._note_rewards(gaps, row_list)
+            rows = iter(row_list)
+            batches = [self._counting(batch["pairs"], [next(rows) for _ in batch["pairs"]]) for batch in batches]
+        return batches, len(pairs)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Tensor:
+        """This micro-batch's share of the step's loss, sum of weight * loss, times the ranks that are averaged over."""
+        pairs: list[Encoded] = inputs["pairs"]
+        batch = self._batch(self.data, pairs, response_logprobs(model, pairs, self.route, self.args.device))
+        gaps = self.objective.gaps(batch).detach().double().cpu()
+        rows = inputs["rows"] if "rows" in inputs else self._weigh(pairs, gaps)
+        if not self._rewards_known:
+            self._note_rewards(gaps, rows)
+        assert self._weights is not None
+        beta, weight = (table[rows].to(batch.policy_chosen) for table in (self._weights.beta, self._weights.weight))
+        losses = self.objective.losses(batch, beta)
+        self._require_finite(losses, pairs, "loss")
+        loss = (weight * losses).sum()
+        self._step_loss += loss.item()
+        return loss * self.args.world_size
+
+    @property
+    def _rewards_known(self) -> bool:
+        """Whether a first pass has already noted the gaps of all pairs of this step."""
+        return self.objective.uses_gaps and (self.args.gradient_accumulation_steps > 1 or self.args.world_size > 1)
+
+    def _weigh(self, pairs: Sequence[Encoded], gaps: Tensor | None) -> list[int]:
+        """Weigh the global step; returns the row of each local pair in the tables of weights.
+
+        Rows stand in the order of the data set's index, so they depend on neither ranks nor micro-batches.
+        """
+        if gaps is not None:
+            self._require_finite(gaps, pairs, "reward gap")
+        rank = self.args.process_index
+        values = gaps.tolist() if gaps is not None else [0.0] * len(pairs)
+        table = [(pair.index, rank, place, gap) for place, (pair, gap) in enumerate(zip(pairs, values, strict=True))]
+        table = sorted(gather_object(table))
+        index = torch.tensor([row[0] for row in table])
+        step = self.state.global_step
+        self._weights, self.objective_state = self.objective.weigh(
+            Step(
+                size=len(table),
+                gap=None if gaps is None else torch.tensor([row[3] for row in table], dtype=torch.float64),
+                delta=None if self.data.delta is None else self.data.delta[index],
+                delta_mean=self.data.delta_mean,
+                rank=torch.tensor([row[1] for row in table]),
+                progress=step / self.state.max_steps,
+                rng=torch.Generator().manual_seed((self.args.seed << 32) + step),
+            ),
+            self.objective_state,
+        )
+        mine = {place: row for row, (_, owner, place, _) in enumerate(table) if owner == rank}
+        return [mine[place] for place in range(len(pairs))]
+
+    def _counting(self, pairs: Sequence[Encoded], rows: Sequence[int]) -> dict[str, Any]:
+        """The micro-batch without the pairs of weight 0; one stays, since every rank must take part in the backward."""
+        assert self._weights is not None
+        kept = [n for n, row in enumerate(rows) if self._weights.kept[row]] or [0]
+        return {"pairs": [pairs[n] for n in kept], "rows": [rows[n] for n in kept]}
+
+    @torch.no_grad()
+    def _gaps(self, data: PreferenceData, pairs: Sequence[Encoded]) -> Tensor:
+        """Reward gaps without a graph, float64 on the CPU, shape [n]."""
+        with self.compute_loss_context_manager():
+            out = response_logprobs(self.model_wrapped, pairs, self.route, self.args.device)
+        return self.objective.gaps(self._batch(data, pairs, out)).double().cpu()
+
+    def _batch(self, data: PreferenceData, pairs: Sequence[Encoded], policy: LogProbs) -> Batch:
+        index = [pair.index for pair in pairs]
+        reference = None if data.reference is None else data.reference[index].to(policy.chosen)
+        return Batch(
+            policy_chosen=policy.chosen,
+            policy_rejected=policy.rejected,
+            ref_chosen=None if reference is None else reference[:, 0],
+            ref_rejected=None if reference is None else reference[:, 1],
+            chosen_length=policy.chosen_length,
+            rejected_length=policy.rejected_length,
+            columns={name: values[index].to(policy.chosen) for name, values in data.columns.items()},
+        )
+
+    def _note_rewards(self, gaps: Tensor, rows: Sequence[int]) -> None:
+        assert self._weights is not None
+        self._rewards += zip(gaps.tolist(), self._weights.beta[list(rows)].tolist(), strict=True)
+
+    def _require_finite(self, values: Tensor, pairs: Sequence[Encoded], what: str) -> None:
+        bad = [pair.id for pair, fine in zip(pairs, values.isfinite().tolist(), strict=True) if not fine]
+        if bad:
+            raise HarnessError(
+                f"training stopped at step {self.state.global_step + 1}: the {what} of pairs {', '.join(bad)} is not a finite "
+                f"number. The last good checkpoint is kept in {self.args.output_dir}. Lower lr, or look at these pairs."
+            )
+
+    # -- what is reported ---------------------------------------------------------------------------------------------
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Called by Trainer after every optimiser step, on every rank, before a checkpoint is saved."""
+        if "loss" not in logs:  # its summary at the end
+            return
+        step, norm = self.state.global_step, float(logs.get("grad_norm") or 0.0)
+        if not math.isfinite(norm):
+            raise HarnessError(
+                f"training stopped at step {step}: the gradient's norm is {norm}. The last good checkpoint is kept in "
+                f"{self.args.output_dir}. Lower lr."
+            )
+        gaps, betas = torch.tensor(gather_object(self._rewards), dtype=torch.float64).T
+        loss = sum(gather_object([self._step_loss]))
+        assert self._weights is not None
+        metrics = {
+            "loss": loss,
+            "margin": (gaps * betas).mean().item(),
+            "accuracy": (gaps > 0).double().mean().item(),
+            "gap": gaps.mean().item(),
+            "beta_mean": self._weights.beta.mean().item(),
+            "beta_std": self._weights.beta.std(correction=0).item(),
+            "filtered": 1 - self._weights.kept.double().mean().item(),
+            **self.objective_state,
+            **self._weights.metrics,
+            "lr": float(logs["learning_rate"]),
+            "grad_norm": norm,
+        }
+        if self.is_world_process_zero():
+            self.recorder.log_step(step, metrics)
+        if step == self.state.max_steps or (self.probe_every and step % self.probe_every == 0):
+            self.probe()
+        if self.report and self.is_world_process_zero():
+            self.report(step, self.state.max_steps)
+
+    def probe(self) -> None:
+        """Record the reward gaps of the probe pairs as the model is now."""
+        for split, data in self.probes.items():
+            if split not in self._encoded_probes:
+                self._encoded_probes[split] = [self.encoder(i, pair) for i, pair in enumerate(data.pairs)]
+            pairs, size = self._encoded_probes[split], self.args.per_device_train_batch_size
+            chunks = [pairs[start : start + size] for start in range(0, len(pairs), size)]
+            gaps = torch.cat([self._gaps(data, chunk) for chunk in chunks]).tolist()
+            if self.is_world_process_zero():
+                found = [(pair.id, gap) for pair, gap in zip(pairs, gaps, strict=True)]
+                self.recorder.log_gaps(self.state.global_step, split, found)
+
+    # -- Trainer's hooks ----------------------------------------------------------------------------------------------
+
+    def _get_train_sampler(self, *_: Any, **__: Any) -> SequentialSampler:
+        assert self.train_dataset is not None
+        return SequentialSampler(self.train_dataset)  # the stream is shuffled already
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not counted: Trainer's estimate knows no preference pairs."""
+        return 0
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Trainer's checkpoint, then the objective's state: the file that marks a checkpoint as complete."""
+        super()._save_checkpoint(*args, **kwargs)
+        if self.is_world_process_zero():
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            (folder / STATE_FILE).write_text(json.dumps(self.objective_state))
+
+    def restore(self, checkpoint: Path) -> None:
+        """Take over the objective's state from ``checkpoint``; Trainer restores the rest."""
+        self.objective_state = json.loads((checkpoint / STATE_FILE).read_text())
+
+
+def _as_batch(pairs: list[Encoded]) -> dict[str, list[Encoded]]:
+    return {"pairs": pairs}
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint under ``folder``."""
+    complete = [file.parent for file in folder.glob(f"checkpoint-*/{STATE_FILE}")]
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)

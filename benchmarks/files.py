@@ -1,0 +1,120 @@
+"""Reading a benchmark's data files: every error names the file and the row, and says what was expected."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError
+
+
+def find(root: Path, *names: str) -> Path | None:
+    """The first of ``root/name`` that is a file."""
+    return next((root / name for name in names if (root / name).is_file()), None)
+
+
+def need(root: Path, *names: str, what: str) -> Path:
+    """The first of ``root/name`` that is a file; a DataError listing all names if none is."""
+    path = find(root, *names)
+    if path is None:
+        raise DataError(f"{root}: {what} not found; expected {' or '.join(names)} in this directory.")
+    return path
+
+
+def read_text(path: Path) -> str:
+    """The UTF-8 text of ``path`` (a byte order mark is dropped)."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"Cannot read {path}: {error}") from error
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value of ``path``."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: not valid JSON at line {error.lineno}: {error.msg}.") from error
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON array, or of JSON lines where the name ends in .jsonl."""
+    if path.suffix == ".jsonl":
+        return [row for _, row in iter_jsonl(path)]
+    rows = read_json(path)
+    if not isinstance(rows, list):
+        raise DataError(f"{path}: expected a JSON array of objects, found {type(rows).__name__}.")
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise DataError(f"{path} row {index}: expected an object, found {type(row).__name__}.")
+    return rows
+
+
+def iter_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number from 1, object) of every line that is not blank, as they are read."""
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield number, _json_object(path, number, line)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"Cannot read {path}: {error}") from error
+
+
+def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} line {number}: not valid JSON: {error.msg}.") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{path} line {number}: expected an object, found {type(row).__name__}.")
+    return row
+
+
+def field_of(row: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: str) -> Any:
+    """``row[name]``, which must be there and of type ``kind``; ``where`` names file and row in the message."""
+    if name not in row:
+        raise DataError(f"{where}: field {name!r} is missing.")
+    if not isinstance(row[name], kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        expected = " or ".join(k.__name__ for k in kinds)
+        raise DataError(f"{where}: field {name!r} should be {expected}, found {type(row[name]).__name__}.")
+    return row[name]
+
+
+def strings_of(row: Mapping[str, Any], name: str, where: str) -> list[str]:
+    """``row[name]``, which must be a list of strings."""
+    values = field_of(row, name, list, where)
+    if not all(isinstance(value, str) for value in values):
+        raise DataError(f"{where}: field {name!r} should hold strings only.")
+    return list(values)
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of the file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(path)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()  # Python 3.10 has no file_digest
+
+
+def notes(root: Path, official: Mapping[tuple[str, ...], str]) -> list[str]:
+    """What differs from the official files: ``official`` maps the names a file may have to its sha256."""
+    found = []
+    for names, digest in official.items():
+        path = find(root, *names)
+        if path is None:
+            found.append(f"{names[0]}: absent")
+        elif (actual := sha256(path)) != digest:
+            found.append(f"{path.name}: not the official file (sha256 {actual[:12]}, official {digest[:12]})")
+    return found
+
+
+def count_note(name: str, rows: int, official: int) -> list[str]:
+    """A note where a file has another number of rows than the official one."""
+    return [] if rows == official else [f"{name}: {rows} rows, official {official}"]

@@ -1,0 +1,280 @@
+"""Object HalBench: objects that a description mentions and the image does not show (CHAIR with a judge as reader).
+
+Papers: Rohrbach et al. 2018 (CHAIR); Yu et al. 2024 (RLHF-V, RLAIF-V: the 300 questions and the judge).
+Code: RLAIF-V `eval_gpt_obj_halbench.py` at 83d917b. ``chair_s_refine`` is the published response-level rate and
+``chair_i`` the mention-level one. The official reader accepts any JSON; ours wants a list of strings and asks again
+otherwise, and the official figures stand beside ours as ``official_*``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from benchmarks import files
+from benchmarks.chair import (
+    Synonyms,
+    built_in_synonyms,
+    caption_words,
+    image_truth,
+    known_objects,
+    read_synonyms,
+    refine,
+)
+from benchmarks.coco import image_key, read_facts
+from benchmarks.nouns import Tagger, TaggerName, find_tagger, resolve
+from benchmarks.prompts import OBJECTS, OBJECTS_VERSION, fill
+from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Unreadable, Verdict, ratio
+from harness.errors import DataError
+
+QUESTIONS = "obj_halbench_300_with_image.jsonl"
+OFFICIAL_BLOB = "cb8e15a"  # its git blob id in RLHF-V and RLAIF-V
+OFFICIAL_ROWS = 300
+SYNONYMS = "synonyms_refine.txt"
+OFFICIAL_SYNONYMS = "681041d2958d7871ed6fa69c3108f34aa6a0a354eb53ed4c5a425e65f86bc72a"
+DECODING = Decoding(max_new_tokens=1024, num_beams=3)
+SHORT_ANSWER = 3  # words; REPRODUCE: so short an answer is taken to name no object, without asking the judge
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectHalBench:
+    """Object HalBench.
+
+    Settings:
+        extraction: ``judge`` reads the objects out of an answer (official); ``text`` takes every known word in it
+            (official without --use_gpt), which needs no judge and counts repetitions.
+        tagger: reduces names to nouns; the official code uses spaCy for the judge's names and NLTK for captions.
+        attempts: how often an unreadable judge is asked; the official code asks up to 100 times.
+    """
+
+    name: ClassVar[str] = "object_halbench"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2405.17220"
+    judge_runs: ClassVar[int] = 1
+
+    extraction: Literal["judge", "text"] = "judge"
+    tagger: TaggerName = "auto"
+    attempts: int = 5
+    decoding: Decoding = DECODING
+    _read: dict[str, tuple[Synonyms, Tagger]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def needs_judge(self) -> bool:
+        return self.extraction == "judge"
+
+    @property
+    def version(self) -> str:
+        prompt = f" prompt={OBJECTS_VERSION} attempts={self.attempts}" if self.needs_judge else ""
+        return f"object_halbench-1 extraction={self.extraction} tagger={resolve(self.tagger)}{prompt}"
+
+    @property
+    def mode(self) -> str:
+        return "judge, list of strings only" if self.needs_judge else "caption words, no judge"
+
+    def samples(self, root: Path) -> list[Sample]:
+        """The questions in file order, ids "0", "1"...; the truth of each image is in its sample's data.
+
+        Reads the questions (obj_halbench_300_with_image.jsonl or the only *.jsonl of questions), the ground truth
+        (ground_truth.jsonl or COCO 2014) and, if there, synonyms_refine.txt.
+        """
+        path = questions_file(root)
+        rows = list(files.iter_jsonl(path))
+        keys = [_image_key(row, f"{path} line {number}") for number, row in rows]
+        facts = read_facts(root, set(keys))
+        table = files.find(root, SYNONYMS)
+        synonyms = read_synonyms(table) if table else built_in_synonyms()
+        tagger = find_tagger(self.tagger)
+        digest = hashlib.sha256(f"{synonyms.name} {tagger.name}".encode()).hexdigest()[:16]
+        self._read[digest] = (synonyms, tagger)
+        samples = []
+        for index, ((number, row), key) in enumerate(zip(rows, keys, strict=True)):
+            where = f"{path} line {number}"
+            if key not in facts:
+                raise DataError(f"{where}: image {key} has no ground truth in {root}.")
+            truth = image_truth(facts[key].instances, facts[key].captions, synonyms, tagger)
+            data = {"image_id": key, "truth": truth, "synonyms": synonyms.name, "words": digest}
+            question = files.field_of(row, "question", str, where)
+            samples.append(Sample(str(index), question, _image(row, root, where), data, group=key))
+        return samples
+
+    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
+        """The judge is asked in role "system", as officially; not about short answers."""
+        if not self.needs_judge or _is_short(answer):
+            return None
+        prompt = fill(OBJECTS, question=sample.prompt, answer=_clean(answer))
+        return Question(prompt, role="system", temperature=0.2, top_p=1.0, max_tokens=512)
+
+    def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+        if not self.needs_judge:
+            synonyms, tagger = self._read[sample.data["words"]]
+            return _verdict(caption_words(_clean(answer), synonyms, tagger), sample, answer, synonyms)
+        names: list[str] | None = [] if _is_short(answer) else first_readable(replies, read_objects)
+        if names is None:
+            raise Unreadable(f"no JSON list of strings in {len(replies)} replies")
+        ours = self._judged(names, sample, answer)
+        return Verdict({**ours.values, **self._official(sample, answer, replies)}, details=ours.details)
+
+    def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+        error = f"judge: no JSON list of strings in {len(replies)} replies"
+        return Verdict(self._official(sample, answer, replies), error=error, details={"reply": list(replies)[-1:]})
+
+    def _judged(self, names: Sequence[str], sample: Sample, answer: str) -> Verdict:
+        synonyms, tagger = self._read[sample.data["words"]]
+        return _verdict(known_objects(refine(names, synonyms, tagger), synonyms), sample, answer, synonyms)
+
+    def _official(self, sample: Sample, answer: str, replies: Sequence[str]) -> dict[str, float]:
+        """The official counts; none where the official code would have lost the sample."""
+        names = [] if _is_short(answer) else first_readable(replies, read_objects_officially)
+        if names is None:
+            return {}
+        return {f"official_{key}": value for key, value in self._judged(names, sample, answer).values.items()}
+
+    def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
+        metrics = _metrics("") + _lengths()
+        return metrics + (_metrics("official_") if self.needs_judge else [])
+
+    def data_notes(self, root: Path) -> list[str]:
+        path = questions_file(root)
+        content = path.read_bytes()
+        notes = files.count_note(path.name, sum(1 for line in content.splitlines() if line.strip()), OFFICIAL_ROWS)
+        blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+        if not blob.startswith(OFFICIAL_BLOB):
+            notes.append(f"{path.name}: not the official file (git blob {blob[:7]}, official {OFFICIAL_BLOB})")
+        if files.find(root, SYNONYMS) is None:
+            return [*notes, f"{SYNONYMS}: absent, the project's own short table of synonyms is used"]
+        return notes + files.notes(root, {(SYNONYMS,): OFFICIAL_SYNONYMS})
+
+
+def questions_file(root: Path) -> Path:
+    """The file of questions: by its official name, else the only *.jsonl whose rows ask about images."""
+    named = files.find(root, QUESTIONS)
+    if named is not None:
+        return named
+    candidates = [path for path in sorted(root.glob("*.jsonl")) if _asks(path)]
+    if len(candidates) != 1:
+        found = f"found {', '.join(path.name for path in candidates)}" if candidates else "found none"
+        raise DataError(f"{root}: expected {QUESTIONS}, or one *.jsonl with `question` and `image_id`; {found}.")
+    return candidates[0]
+
+
+def _asks(path: Path) -> bool:
+    row = next((row for _, row in files.iter_jsonl(path)), {})
+    return (
+        "question" in row and "chosen" not in row and bool({"image_id", "image_url", "image", "image_path"} & set(row))
+    )
+
+
+def _image_key(row: Mapping[str, Any], where: str) -> str:
+    for name in ("image_id", "image_url", "image_path"):
+        if isinstance(row.get(name), int | str):
+            return image_key(row[name])
+    raise DataError(f"{where}: field 'image_id' (a COCO id) is missing.")
+
+
+def _image(row: Mapping[str, Any], root: Path, where: str) -> Image | None:
+    """The image in base64 (official) or by a path relative to the data directory."""
+    path, encoded = row.get("image_path"), row.get("image")
+    if isinstance(path, str) and path:
+        return Image(path=root / path)
+    if not isinstance(encoded, str) or not encoded:
+        return None
+    if len(encoded) < 512 and Path(encoded).suffix:
+        return Image(path=root / encoded)
+    try:
+        return Image(data=base64.b64decode(encoded))
+    except binascii.Error as error:
+        raise DataError(f"{where}: field 'image' is not base64: {error}.") from error
+
+
+def _clean(answer: str) -> str:
+    return answer.replace("Assistant:", "").strip()
+
+
+def _is_short(answer: str) -> bool:
+    return len(_clean(answer).split()) <= SHORT_ANSWER
+
+
+def first_readable(replies: Sequence[str], read: Callable[[str], list[str] | None]) -> list[str] | None:
+    """The first reply that ``read`` can read; None if it can read none."""
+    return next((names for reply in replies if (names := read(reply)) is not None), None)
+
+
+def read_json_reply(reply: str) -> Any:
+    """JSON of the whole reply, or of its last line where a list begins somewhere; raises ValueError otherwise."""
+    try:
+        return json.loads(reply)
+    except ValueError:
+        if '["' not in reply:
+            raise
+        return json.loads(reply.strip().split("\n")[-1])
+
+
+def read_objects(reply: str) -> list[str] | None:
+    """The objects a judge lists; None unless the reply is a JSON list of strings."""
+    try:
+        read = read_json_reply(reply)
+    except ValueError:
+        return None
+    return read if isinstance(read, list) and all(isinstance(name, str) for name in read) else None
+
+
+def read_objects_officially(reply: str) -> list[str] | None:
+    """REPRODUCE (official_*): any JSON is taken; of a dictionary its keys are read, of a string its letters.
+
+    None where the official code asks again, and where it crashes on what it took (a number, null, nested lists).
+    """
+    try:
+        read = read_json_reply(reply)
+    except ValueError:
+        return None
+    if not isinstance(read, list | dict | str) or not all(isinstance(name, str) for name in read):
+        return None
+    return list(read)
+
+
+def _verdict(mentions: Sequence[str], sample: Sample, answer: str, synonyms: Synonyms) -> Verdict:
+    truth = set(sample.data["truth"])
+    wrong = [word for word in mentions if synonyms.classes[word] not in truth]
+    right = {synonyms.classes[word] for word in mentions} & truth
+    values = {
+        "responses": 1.0,
+        "naming": float(bool(mentions)),
+        "hallucinating": float(bool(wrong)),
+        "mentions": float(len(mentions)),
+        "hallucinated": float(len(wrong)),
+        "recalled": float(len(right)),
+        "truths": float(len(truth)),
+        "words": float(len(_clean(answer).split(" "))),  # REPRODUCE: an empty answer has one word
+    }
+    return Verdict(values, details={"mentions": list(mentions), "hallucinated": wrong})
+
+
+def _metrics(prefix: str) -> list[Metric]:
+    """CHAIR at response and mention level, their complements, and recall.
+
+    REPRODUCE: ``chair_s_refine`` leaves responses without a known object out of the denominator.
+    """
+    naming, mentions = f"{prefix}naming", f"{prefix}mentions"
+    refined, by_mention = ratio(f"{prefix}hallucinating", naming), ratio(f"{prefix}hallucinated", mentions)
+    return [
+        Metric(f"{prefix}chair_s_refine", refined, False),
+        Metric(f"{prefix}chair_i", by_mention, False),
+        Metric(f"{prefix}chair_s", ratio(f"{prefix}hallucinating", f"{prefix}responses"), False),
+        Metric(f"{prefix}recall", ratio(f"{prefix}recalled", f"{prefix}truths"), True),
+        Metric(f"{prefix}nonhal_response", lambda sums: 100 - refined(sums), True),
+        Metric(f"{prefix}nonhal_mention", lambda sums: 100 - by_mention(sums), True),
+    ]
+
+
+def _lengths() -> list[Metric]:
+    return [
+        Metric(name, ratio(name, "responses", scale=1.0), None, unit="per answer") for name in ("mentions", "words")
+    ]
+
+
+BENCHMARKS.register("object_halbench", ObjectHalBench)

@@ -1,0 +1,74 @@
+"""Leaderboards as CSV and JSON: one record per row and metric, numbers as numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from leaderboards.rows import REFERENCES, Table
+
+
+def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """One flat record per panel, benchmark, row and metric, all metrics included; None where nothing counts."""
+    return [
+        {
+            "panel": table.panel,
+            "benchmark": table.condition.benchmark,
+            "version": table.condition.version,
+            "mode": table.condition.mode,
+            "judge": table.condition.judge,
+            "data": table.condition.data_hash,
+            "eos_bias": table.condition.eos_bias,
+            "method": row.label,
+            "seeds": len(row.runs),
+            "n": row.n,
+            "n_scored": row.n_scored,
+            "n_failed": row.n_failed,
+            "metric": metric.name,
+            "unit": metric.unit,
+            "higher_is_better": metric.higher_is_better,
+            "value": _number(row.cells[metric.name].value),
+            "low": _number(row.cells[metric.name].low),
+            "high": _number(row.cells[metric.name].high),
+            "seed_sd": _number(row.cells[metric.name].spread),
+            **_versus(row.cells[metric.name].versus),
+        }
+        for table in tables
+        for row in table.rows
+        for metric in table.metrics
+    ]
+
+
+def to_json(tables: Sequence[Table]) -> str:
+    """The records as a JSON array."""
+    return json.dumps(records(tables), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_csv(tables: Sequence[Table]) -> str:
+    """The records as CSV with a header; an absent number is empty."""
+    rows = records(tables)
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()
+
+
+def _versus(differences: Any) -> dict[str, float | int | None]:
+    """The difference to each reference in columns ``vs_dpo``, ``vs_dpo_low``... (the same for every record)."""
+    out: dict[str, float | int | None] = {}
+    for name in REFERENCES:
+        found = differences.get(name)
+        for field in ("value", "low", "high", "p", "n"):
+            key = f"vs_{name}" if field == "value" else f"vs_{name}_{field}"
+            out[key] = None if found is None else _number(getattr(found, field))
+    return out
+
+
+def _number(value: float | int) -> float | int | None:
+    return value if math.isfinite(value) else None

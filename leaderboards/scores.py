@@ -1,0 +1,140 @@
+"""The verdicts of one row of a leaderboard as numbers, ready for the bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.benchmark import Metric
+from harness.metrics import columns_of, matrix, value_over_runs
+from harness.stats import Difference, Statistic, bootstrap_sums, mcnemar_p, paired_differences, percentile_interval
+from harness.store import EvaluationRecord, VerdictRecord
+
+Array = NDArray[np.float64]
+Verdicts = Callable[[EvaluationRecord], Sequence[VerdictRecord]]
+
+RESAMPLES = 1000
+SEED = 20250201
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the verdicts of one method's seeds hold, seed by seed and judge run by judge run.
+
+    Args:
+        samples: sample ids.
+        groups: the group of every sample.
+        columns: names of the numbers.
+        values: shape [seeds, judge runs, samples, columns]; 0 where a verdict does not hold the number.
+        scored: whether a sample was scored without error in every seed and judge run, shape [samples].
+    """
+
+    samples: tuple[str, ...]
+    groups: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: Array
+    scored: NDArray[np.bool_]
+
+
+def read_scores(seeds: Sequence[Sequence[VerdictRecord]]) -> Scores:
+    """The verdicts of the evaluations of one method, one sequence per seed."""
+    groups = {v.sample_id: v.group for verdicts in seeds for v in verdicts}
+    position = {sample: i for i, sample in enumerate(sorted(groups))}
+    runs = max((v.run for verdicts in seeds for v in verdicts), default=0) + 1
+    columns = columns_of([v for verdicts in seeds for v in verdicts])
+    values = np.zeros((len(seeds), runs, len(position), len(columns)))
+    scored = np.zeros((len(seeds), runs, len(position)), dtype=bool)
+    for seed, verdicts in enumerate(seeds):
+        if not verdicts:
+            continue
+        run, sample = [v.run for v in verdicts], [position[v.sample_id] for v in verdicts]
+        values[seed, run, sample] = matrix(verdicts, columns)
+        scored[seed, run, sample] = [v.error is None for v in verdicts]
+    ids = tuple(position)
+    return Scores(ids, tuple(groups[i] for i in ids), tuple(columns), values, np.asarray(scored.all(axis=(0, 1))))
+
+
+def flat(scores: Scores) -> Array:
+    """``values`` as [samples, seeds * runs * columns], the shape the statistics work on."""
+    return np.moveaxis(scores.values, 2, 0).reshape(len(scores.samples), -1)
+
+
+def statistic(scores: Scores, metrics: Sequence[Metric]) -> Statistic:
+    """From sums of ``flat(scores)`` to the metrics: over judge runs as each metric says, then the mean over seeds."""
+    seeds, runs, _, width = scores.values.shape
+
+    def of(sums: Array) -> Array:
+        parts = np.moveaxis(sums.reshape(*sums.shape[:-1], seeds, runs, width), (-2, -3), (0, 1))
+        return np.stack([value_over_runs(m, scores.columns, parts).mean(axis=0) for m in metrics], axis=-1)
+
+    return of
+
+
+def intervals(scores: Scores, metrics: Sequence[Metric], resamples: int = RESAMPLES) -> tuple[Array, Array, Array]:
+    """Value and 95 % interval over samples of every metric, each of shape [metrics]."""
+    of, values = statistic(scores, metrics), flat(scores)
+    if not len(values):
+        nothing = np.full(len(metrics), np.nan)
+        return nothing, nothing, nothing
+    low, high = percentile_interval(of(bootstrap_sums(values, scores.groups, resamples=resamples, seed=SEED)))
+    return of(values.sum(axis=0)), low, high
+
+
+def differences(a: Scores, b: Scores, metrics: Sequence[Metric], resamples: int = RESAMPLES) -> list[Difference]:
+    """A minus B of every metric, on the samples that every seed and judge run of both scored."""
+    a, b = on_common_samples(a, b)
+    if not a.samples:
+        return [Difference(np.nan, np.nan, np.nan, np.nan, 0) for _ in metrics]
+    of = statistic(a, metrics)
+    return paired_differences(of, flat(a), flat(b), a.groups, resamples=resamples, permutations=resamples, seed=SEED)
+
+
+def on_common_samples(a: Scores, b: Scores) -> tuple[Scores, Scores]:
+    """Both on their common scored samples, with the same columns, and as many seeds and judge runs of each.
+
+    A row with fewer seeds is repeated as a whole to the common multiple, which changes none of its figures.
+    """
+    common = sorted(_scored(a) & _scored(b))
+    columns = tuple(sorted({*a.columns, *b.columns}))
+    seeds, runs = (int(np.lcm(a.values.shape[axis], b.values.shape[axis])) for axis in (0, 1))
+    found = []
+    for scores in (a, b):
+        row = {sample: i for i, sample in enumerate(scores.samples)}
+        rows = [row[sample] for sample in common]
+        values = np.zeros((*scores.values.shape[:2], len(common), len(columns)))
+        values[..., [columns.index(name) for name in scores.columns]] = scores.values[:, :, rows]
+        values = np.tile(values, (seeds // values.shape[0], runs // values.shape[1], 1, 1))
+        groups = tuple(scores.groups[i] for i in rows)
+        found.append(replace(scores, samples=tuple(common), groups=groups, columns=columns, values=values,
+                             scored=np.ones(len(common), dtype=bool)))  # fmt: skip
+    return found[0], found[1]
+
+
+def mcnemar(a: Scores, b: Scores, metric: Metric) -> float | None:
+    """Exact McNemar p of a metric that is the share of right samples, for one seed and run of each; else None.
+
+    It takes samples as independent, which questions on one image are not: it stands beside the permutation test.
+    """
+    a, b = on_common_samples(a, b)
+    if a.values.shape[:2] != (1, 1) or not a.samples or metric.over_runs != "mean":
+        return None
+    of = statistic(a, [metric])
+    right = []
+    for scores in (a, b):
+        each = of(flat(scores))[:, 0]
+        asked = ~np.isnan(each)
+        if not asked.any() or not np.isin(each[asked], (0, 100)).all():
+            return None
+        if not np.isclose(of(flat(scores).sum(axis=0))[0], each[asked].mean()):
+            return None
+        right.append(np.where(asked, each, -1))
+    if ((right[0] < 0) != (right[1] < 0)).any():
+        return None
+    return mcnemar_p(int(np.sum(right[0] > right[1])), int(np.sum(right[0] < right[1])))
+
+
+def _scored(scores: Scores) -> set[str]:
+    return {sample for sample, ok in zip(scores.samples, scores.scored, strict=True) if ok}

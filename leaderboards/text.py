@@ -1,0 +1,100 @@
+"""How figures are written in every format: arrows, intervals, names."""
+
+from __future__ import annotations
+
+import math
+
+from harness.benchmark import Metric
+from harness.stats import Difference
+from leaderboards.rows import Condition, Row, Table
+
+TITLES = {"object_halbench": "Object HalBench", "amber": "AMBER", "mmhal": "MMHal-Bench"}
+METRICS = {
+    "chair_s_refine": "CHAIRs",
+    "chair_i": "CHAIRi",
+    "recall": "Recall",
+    "mentions": "Mentions",
+    "chair": "CHAIR",
+    "cover": "Cover",
+    "hal": "Hal",
+    "cog": "Cog",
+    "f1": "F1",
+    "score": "Score",
+    "hallucination_rate": "Hal. rate",
+    "informativeness": "Informative",
+}
+NOTE = (
+    "Figures are means over seeds; brackets hold the 95 % bootstrap interval over samples (images resampled), "
+    "± the standard deviation over seeds. Δ is the paired difference on common samples: * where its interval excludes 0."
+)
+
+
+def benchmark_title(name: str) -> str:
+    return TITLES.get(name, name)
+
+
+def panel_title(panel: str) -> str:
+    return panel or "all runs"
+
+
+def condition_text(condition: Condition) -> str:
+    """The judge, rules, version and decoding of a table on one line."""
+    parts = [f"judge {condition.judge}", f"rules {condition.mode}", f"version {condition.version}"]
+    if condition.eos_bias:
+        parts.append(f"EOS bias {condition.eos_bias:+g}")
+    return " · ".join([*parts, f"data {condition.data_hash[:8]}"])
+
+
+def metric_title(metric: Metric) -> str:
+    """Name with an arrow towards better; without one where neither direction is."""
+    arrow = {True: " ↑", False: " ↓", None: ""}[metric.higher_is_better]
+    return METRICS.get(metric.name, metric.name) + arrow
+
+
+def number(value: float, metric: Metric) -> str:
+    """One decimal for percentages, two for scores and counts; a dash where there is nothing."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.1f}" if metric.unit == "%" else f"{value:.2f}"
+
+
+def signed(value: float, metric: Metric) -> str:
+    text = number(value, metric)
+    return text if text == "–" or text.startswith("-") else f"+{text}"
+
+
+def interval(low: float, high: float, metric: Metric) -> str:
+    return f"[{number(low, metric)}, {number(high, metric)}]" if math.isfinite(low) else ""
+
+
+def sure(difference: Difference) -> bool:
+    """Whether the interval of a difference excludes 0."""
+    return difference.low > 0 or difference.high < 0
+
+
+def better(difference: Difference, metric: Metric) -> bool | None:
+    """Whether A is better than B beyond the interval; None where it is unsure or neither direction is better."""
+    if metric.higher_is_better is None or not sure(difference):
+        return None
+    return (difference.value > 0) == metric.higher_is_better
+
+
+def best_rows(table: Table, metric: Metric) -> set[str]:
+    """Labels of the rows with the best value of a metric."""
+    values = {row.label: row.cells[metric.name].value for row in table.rows}
+    finite = [v for v in values.values() if math.isfinite(v)]
+    if not finite or metric.higher_is_better is None or len(finite) < 2:
+        return set()
+    best = max(finite) if metric.higher_is_better else min(finite)
+    return {label for label, value in values.items() if value == best}
+
+
+def counts(row: Row) -> str:
+    """Scored / asked, over all seeds, and how many failed."""
+    return f"{row.n_scored}/{row.n}" + (f" ({row.n_failed} failed)" if row.n_failed else "")
+
+
+def p_text(p: float) -> str:
+    if not math.isfinite(p):
+        return "–"
+    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")

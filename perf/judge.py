@@ -1,0 +1,171 @@
+"""Throughput of the judge engine on this machine, against an endpoint on loopback in a process of its own.
+
+    python perf/judge.py [--seconds 5] [--memory]
+
+Prints, one ratio a line:
+- latency: 64 calls in flight, 500 ms each; share of the ideal 128 replies a second (wanted: 0.90).
+- saturation: no latency; share of the rate of the bare `openai` client with 64 in flight (wanted: 0.70).
+- memory (with --memory): growth of resident memory from 10,000 to 100,000 questions, in MB (wanted: flat).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import multiprocessing as mp
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from harness.benchmark import Question
+from harness.judge import JudgeRequest
+from harness.openai_judge import OpenAIJudge
+
+IN_FLIGHT = 64
+LATENCY = 0.5
+REPLY = {
+    "id": "x",
+    "object": "chat.completion",
+    "created": 0,
+    "model": "judge",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Rating: 6"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 700, "completion_tokens": 100, "total_tokens": 800},
+}
+
+
+class Requests(Sequence[JudgeRequest]):
+    """``n`` requests made on demand, so that the measured memory is the judge's own."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, i):  # type: ignore[no-untyped-def]
+        if not 0 <= i < self._n:
+            raise IndexError(i)
+        return JudgeRequest(str(i), Question(f"Judge answer {i}. " + "words " * 400), "answer")
+
+
+class Endpoint(asyncio.Protocol):
+    """The least HTTP server that answers chat completions: it must not be what is measured."""
+
+    latency = 0.0
+    payload = json.dumps(REPLY).encode()
+    answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
+        len(payload),
+        payload,
+    )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport, self._read = transport, b""
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        head, end, body = self._read.partition(b"\r\n\r\n")
+        if not end:
+            return
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if len(body) >= length:
+            self._read = body[length:]
+            asyncio.get_running_loop().call_later(self.latency, self._reply)
+
+    def _reply(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(self.answer)  # type: ignore[attr-defined]
+
+
+def serve(latency: float, port: Connection) -> None:
+    """Run an Endpoint for ever; its port goes through ``port``."""
+    Endpoint.latency = latency
+
+    async def main() -> None:
+        server = await asyncio.get_running_loop().create_server(Endpoint, "127.0.0.1", 0, backlog=512)
+        port.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(main())
+
+
+@contextlib.contextmanager
+def endpoint(latency: float) -> Iterator[str]:
+    """The base URL of an endpoint in another process."""
+    context = mp.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(latency, theirs), daemon=True)
+    process.start()
+    try:
+        yield f"http://127.0.0.1:{ours.recv()}/v1"
+    finally:
+        process.terminate()
+        process.join()
+
+
+def our_rate(url: str, n: int) -> float:
+    """Replies a second through the judge."""
+    judge = OpenAIJudge(f"judge@{url}", settings={"concurrency": IN_FLIGHT})
+    began = time.perf_counter()
+    good = sum(reply.text is not None for _, reply in judge.ask(Requests(n)))
+    elapsed = time.perf_counter() - began
+    if good != n:
+        raise SystemExit(f"{n - good} of {n} questions failed; the figures would mean nothing.")
+    return n / elapsed
+
+
+async def bare_rate(url: str, n: int) -> float:
+    """Replies a second through the client alone: 64 workers, nothing kept."""
+    import openai
+
+    requests = iter(Requests(n))
+    began = time.perf_counter()
+    async with openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client:
+
+        async def work() -> None:
+            for request in requests:
+                message = {"role": "user", "content": request.question.prompt}
+                await client.chat.completions.create(model="judge", messages=[message], temperature=0.0)  # type: ignore[list-item]
+
+        await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+    return n / (time.perf_counter() - began)
+
+
+def resident_mb() -> float:
+    """Resident memory of this process now (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5.0, help="about how long each measurement runs")
+    parser.add_argument("--memory", action="store_true", help="also ask 100,000 questions (minutes)")
+    options = parser.parse_args()
+    ideal = IN_FLIGHT / LATENCY
+    with endpoint(LATENCY) as url:
+        rate = our_rate(url, max(IN_FLIGHT, round(options.seconds * ideal / IN_FLIGHT) * IN_FLIGHT))
+        print(f"latency     {rate / ideal:.2f}   {rate:.0f} of {ideal:.0f} replies a second")
+    with endpoint(0.0) as url:
+        asyncio.run(bare_rate(url, 200))  # warm up
+        rates = []
+        for _ in range(3):  # alternating, so that a busy machine hits both
+            rates.append(
+                (our_rate(url, round(options.seconds * 100)), asyncio.run(bare_rate(url, round(options.seconds * 100))))
+            )
+        ours, bare = (sorted(side)[1] for side in zip(*rates, strict=True))
+        print(f"saturation  {ours / bare:.2f}   {ours:.0f} against {bare:.0f} replies a second (medians of 3)")
+        if options.memory:
+            our_rate(url, 10_000)
+            before = resident_mb()
+            our_rate(url, 100_000)
+            print(f"memory      {resident_mb() - before:+.1f} MB from 10,000 to 100,000 questions")
+
+
+if __name__ == "__main__":
+    main()

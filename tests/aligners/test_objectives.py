@@ -1,0 +1,275 @@
+"""Objectives: numbers worked out by hand, and properties that every registered aligner must have."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from aligners.model_aware import keep_sampled, kept_count, kept_weight, model_scale
+from aligners.objective import ALIGNERS, Batch, Objective, Step, uniform
+from harness.errors import UsageError
+from harness.options import build, parse_assignments
+
+
+def sig(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def make(name: str, **settings: Any) -> Objective:
+    return build(ALIGNERS.get(name), settings, f"aligner {name}")
+
+
+def step(gap: list[float], delta: list[float] | None = None, **changes: Any) -> Step:
+    size = len(gap)
+    base = Step(
+        size=size,
+        gap=torch.tensor(gap, dtype=torch.float64),
+        delta=torch.tensor(delta or [0.0] * size, dtype=torch.float64),
+        delta_mean=0.0482,
+        rank=torch.zeros(size, dtype=torch.long),
+        progress=0.0,
+        rng=torch.Generator().manual_seed(0),
+    )
+    return replace(base, **changes)
+
+
+def batch(gap: Tensor) -> Batch:
+    zero = torch.zeros_like(gap)
+    ones = torch.ones_like(gap)
+    return Batch(gap - 5, zero - 5, zero, zero, ones, ones, zero - 6, zero - 6)
+
+
+FIVE = [1.0, 2.0, 3.0, 4.0, -100.0]
+
+
+def test_dpo_loss_is_minus_log_sigmoid_of_beta_times_gap() -> None:
+    dpo = make("dpo", beta=0.5)
+    weights, state = dpo.weigh(step([2.0, -4.0]), {})
+    losses = dpo.losses(batch(torch.tensor([2.0, -4.0], dtype=torch.float64)), weights.beta)
+    assert losses.tolist() == pytest.approx([-math.log(sig(1.0)), -math.log(sig(-2.0))])
+    assert weights.weight.tolist() == [0.5, 0.5] and state == {}
+
+
+def test_hardness_scales_beta_by_sigmoid_of_delta_and_drops_none() -> None:
+    weights, _ = make("hardness").weigh(step([0.0, 0.0], [1.0, -1.0]), {})
+    mean = sig(0.0482)
+    assert weights.beta.tolist() == pytest.approx([0.1 * sig(1) / mean, 0.1 * sig(-1) / mean])
+    assert weights.kept.all()
+    assert weights.metrics["aD_mean"] == pytest.approx(0.5 / mean)
+
+
+def test_paper_filter_drops_the_gap_farthest_from_the_running_mean() -> None:
+    weights, state = make("gap").weigh(step(FIVE), {"r_bar": 0.5})
+    assert weights.kept.tolist() == [True, True, True, True, False]
+    assert weights.beta.tolist() == pytest.approx([0.1 * sig(2.5) / sig(0.5)] * 5)
+    assert weights.weight.tolist() == [0.25] * 4 + [0]
+    assert state["r_bar"] == pytest.approx(0.9 * 0.5 + 0.1 * 2.5)
+
+
+@pytest.mark.parametrize("outlier", [-30.0, 30.0])
+def test_both_tails_are_filtered(outlier: float) -> None:
+    weights, _ = make("gap").weigh(step([0.1, outlier, 0.2, 0.3, 0.4]), {"r_bar": 0.0})
+    assert weights.kept.tolist() == [True, False, True, True, True]
+
+
+def test_code_variant_averages_sigmoids_and_moves_by_the_mean_of_all() -> None:
+    # -100 lies 5,000 nats of log weight below the others, so the draw is certain.
+    weights, state = make("gap", variant="code").weigh(step(FIVE), {"r_bar": 0.5})
+    assert weights.kept.tolist() == [True, True, True, True, False]
+    level = (sig(1) + sig(2) + sig(3) + sig(4)) / 4
+    assert weights.metrics["aM"] == pytest.approx(level / sig(0.5))
+    assert state["r_bar"] == pytest.approx(0.45 + 0.1 * (-90 / 5))
+
+
+@pytest.mark.parametrize("variant", ["paper", "code"])
+@pytest.mark.parametrize("size", [200.0, 2000.0])
+def test_far_gaps_neither_underflow_nor_overflow(variant: str, size: float) -> None:
+    for gaps in ([size] * 4 + [-size], [-size] * 5, [size] * 5):
+        for r_bar in (0.0, size, -size):
+            objective = make("dama", variant=variant)
+            weights, state = objective.weigh(step(gaps), {"r_bar": r_bar})
+            gap = torch.tensor(gaps, dtype=torch.float32)
+            assert weights.kept.sum() == 4
+            assert weights.beta.isfinite().all()
+            assert objective.losses(batch(gap), weights.beta).isfinite().all()
+            assert math.isfinite(state["r_bar"])
+
+
+def test_model_scale_is_exact_where_a_float32_sigmoid_is_zero() -> None:
+    gap = torch.tensor([-200.0, -200.0], dtype=torch.float64)
+    assert model_scale(gap, -199.0, "paper") == pytest.approx(math.exp(-1))
+    assert model_scale(gap, -199.0, "code") == pytest.approx(math.exp(-1))
+
+
+def test_sampled_filter_follows_its_weights() -> None:
+    rng = torch.Generator().manual_seed(1)
+    log_weight = torch.tensor([0.0, math.log(3.0)], dtype=torch.float64)
+    share = sum(int(keep_sampled(log_weight, 1, rng)[1]) for _ in range(4000)) / 4000
+    assert share == pytest.approx(0.75, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("keep", "size", "kept"), [(0.8, 16, 12), (0.8, 10, 8), (0.29, 100, 29), (0.8, 1, 1), (1.0, 7, 7), (0.1, 5, 1)]
+)
+def test_kept_count_is_the_floor_of_the_share(keep: float, size: int, kept: int) -> None:
+    assert kept_count(keep, size) == kept
+
+
+def test_code_variant_averages_rank_by_rank() -> None:
+    rank = torch.tensor([0, 0, 0, 1, 1])
+    kept = torch.tensor([True, True, False, True, False])
+    assert kept_weight(kept, rank).tolist() == [0.25, 0.25, 0, 0.5, 0]
+    assert kept_weight(kept).tolist() == pytest.approx([1 / 3, 1 / 3, 0, 1 / 3, 0])
+
+
+def test_a_rank_without_kept_pairs_counts_with_a_loss_of_zero() -> None:
+    kept = torch.tensor([True, True, False, False])
+    assert kept_weight(kept, torch.tensor([0, 0, 1, 1])).tolist() == [0.25, 0.25, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("combine", "expected"),
+    [
+        ("product", lambda d, m: d * m),
+        ("mean", lambda d, m: (d + m) / 2),
+        ("max", max),
+        ("min", min),
+    ],
+)
+def test_dama_combines_both_scales(combine: str, expected: Any) -> None:
+    weights, _ = make("dama", combine=combine).weigh(step(FIVE, [0.5, -0.5, 0, 0, 0]), {"r_bar": 0.5})
+    a_d, a_m = [sig(x) / sig(0.0482) for x in (0.5, -0.5, 0, 0, 0)], sig(2.5) / sig(0.5)
+    assert weights.beta.tolist() == pytest.approx([0.1 * expected(d, a_m) for d in a_d])
+    assert weights.kept.tolist() == [True] * 4 + [False]
+
+
+def test_data_then_model_uses_one_half_at_a_time_and_always_moves_the_average() -> None:
+    dama = make("dama", combine="data-then-model")
+    early, state = dama.weigh(step(FIVE, [0.5] * 5, progress=0.49), {"r_bar": 0.5})
+    late, late_state = dama.weigh(step(FIVE, [0.5] * 5, progress=0.5), {"r_bar": 0.5})
+    assert early.kept.all() and early.beta.tolist() == pytest.approx([0.1 * sig(0.5) / sig(0.0482)] * 5)
+    assert late.kept.sum() == 4 and late.beta.tolist() == pytest.approx([0.1 * sig(2.5) / sig(0.5)] * 5)
+    assert state == late_state == {"r_bar": pytest.approx(0.7)}
+
+
+def test_beta_is_clamped_and_the_share_is_counted() -> None:
+    weights, _ = make("hardness").weigh(step([0.0, 0.0], [0.0, -9.0]), {})
+    assert weights.beta[1] == 1e-3 and weights.metrics["clamped"] == 0.5
+
+
+def test_controls_leave_out_one_mechanism_each() -> None:
+    one, _ = make("gap", scale="one").weigh(step(FIVE), {"r_bar": 0.5})
+    assert one.beta.tolist() == [0.1] * 5 and one.kept.tolist() == [True] * 4 + [False]
+    none, _ = make("gap", filter="none").weigh(step(FIVE), {"r_bar": 0.5})
+    assert none.kept.all() and none.metrics["aM"] == pytest.approx(sig(-18) / sig(0.5))
+    masks = [
+        make("gap", filter="random").weigh(step(FIVE, rng=torch.Generator().manual_seed(s)), {"r_bar": 0.0})[0].kept
+        for s in range(20)
+    ]
+    assert {int(mask.sum()) for mask in masks} == {4}
+    assert len({tuple(mask.tolist()) for mask in masks}) > 1
+
+
+def test_beta_dpo_updates_its_average_before_the_loss() -> None:
+    gaps = [1.0, 2.0, 3.0, 4.0, 1000.0]
+    weights, state = make("beta-dpo").weigh(step(gaps), {"r_bar": 2.0, "r_std": 1.0})
+    mean, std = 202.0, torch.tensor(gaps).std().item()
+    assert state == {"r_bar": pytest.approx(0.9 * 2 + 0.1 * mean), "r_std": pytest.approx(0.9 + 0.1 * std)}
+    assert weights.kept.tolist() == [True] * 4 + [False]
+    # 1 + 0.6 (2.5 - 22) is below zero: the clamp holds
+    assert weights.beta.tolist() == [1e-3] * 5
+    centred, _ = make("beta-dpo", keep=1.0).weigh(step([0.0, 2.0]), {"r_bar": 0.0, "r_std": 1.0})
+    assert centred.beta.tolist() == pytest.approx([0.1 * (1 + 0.6 * 0.9)] * 2)
+
+
+def test_ipo_aims_at_half_over_beta_per_token() -> None:
+    one = torch.ones(1, dtype=torch.float64)
+    losses = make("ipo").losses(Batch(one * 4, one * 2, one * 0, one * 0, one * 2, one * 4), one * 0.1)
+    assert losses.item() == pytest.approx((2.0 - 0.5 - 5.0) ** 2)
+
+
+def test_simpo_asks_the_mean_gap_to_exceed_its_margin_without_a_reference() -> None:
+    one = torch.ones(1, dtype=torch.float64)
+    pairs = Batch(-4 * one, -9 * one, chosen_length=2 * one, rejected_length=3 * one)
+    assert make("simpo").losses(pairs, 2 * one).item() == pytest.approx(-math.log(sig(2 * (-2 + 3) - 1)))
+
+
+def test_da_dpo_scales_beta_by_the_distance_of_the_given_scores() -> None:
+    one = torch.ones(1, dtype=torch.float64)
+    pairs = replace(batch(3 * one), columns={"c_chosen": 0.5 * one, "c_rejected": 2 * one})
+    assert make("da-dpo").losses(pairs, 0.1 * one).item() == pytest.approx(-math.log(sig(0.1 * 2.5 * 3)))
+
+
+def test_settings_are_checked() -> None:
+    assert make("gap", **parse_assignments(["beta=0.2", "keep=1", "variant=code"])) == make(
+        "gap", beta=0.2, keep=1.0, variant="code"
+    )
+    for name, bad in (("gap", {"keep": 0.0}), ("gap", {"momentum": 1.0}), ("dpo", {"beta": 0.0}), ("dpo", {"kep": 1})):
+        with pytest.raises(UsageError):
+            make(name, **bad)
+
+
+# -- every registered aligner ---------------------------------------------------------------------------------------
+
+
+def names() -> list[str]:
+    return sorted(ALIGNERS.names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_losses_and_gradients_are_finite_and_a_likelier_chosen_response_lowers_the_loss(name: str) -> None:
+    objective = make(name)
+    chosen = torch.tensor([-40.0, -3.0, -200.0, -1.0], requires_grad=True)
+    other = torch.tensor([-41.0, -2.0, -2.0, -200.0])
+    columns = {need.removeprefix("column:"): torch.ones(4) for need in objective.needs if need.startswith("column:")}
+    lengths = torch.full((4,), 10.0)
+    pairs = Batch(chosen, other, other * 0 - 40, other * 0 - 40, lengths, lengths, other - 3, other - 3, columns)
+    gap = objective.gaps(pairs).detach().double()
+    weights, _ = objective.weigh(step(gap.tolist(), [0.1, 0.2, -0.3, 0.0]), objective.initial_state())
+    losses = objective.losses(pairs, weights.beta)
+    (gradient,) = torch.autograd.grad(losses.sum(), chosen)
+    assert losses.isfinite().all() and gradient.isfinite().all()
+    if name == "ipo":  # a squared loss pulls back beyond its target
+        assert (gradient[:2] < 0).all()
+    else:
+        assert (gradient <= 0).all() and (gradient < 0).any()
+    assert all(math.isfinite(value) for value in weights.metrics.values())
+
+
+@pytest.mark.parametrize("name", names())
+def test_state_survives_json(name: str) -> None:
+    objective = make(name)
+    _, state = objective.weigh(step([0.3, -1.7, 2.9, 0.1, 5.0]), objective.initial_state())
+    again = json.loads(json.dumps(dict(state)))
+    assert again == dict(state) and set(again) == set(objective.initial_state())
+    one, two = (objective.weigh(step([0.5, 1.5, 9.0, 0.0]), s) for s in (state, again))
+    assert torch.equal(one[0].beta, two[0].beta) and one[1] == two[1]
+
+
+@pytest.mark.parametrize("name", names())
+def test_weights_of_a_step_sum_to_one(name: str) -> None:
+    objective = make(name)
+    weights, _ = objective.weigh(step([0.3, -1.7, 2.9, 0.1, 5.0]), objective.initial_state())
+    assert weights.weight.sum().item() == pytest.approx(1.0)
+    assert weights.beta.dtype == weights.weight.dtype == uniform(1).dtype
+
+
+@pytest.mark.parametrize("name", ["dpo", "hardness", "gap", "dama"])
+def test_weights_do_not_depend_on_the_order_of_pairs_or_on_the_ranks(name: str) -> None:
+    objective = make(name)
+    gaps, deltas = [0.3, -1.7, 2.9, 0.1, 5.0], [0.1, -0.2, 0.3, 0.9, -0.8]
+    order = [3, 0, 4, 2, 1]
+    here, state = objective.weigh(step(gaps, deltas), objective.initial_state())
+    there, other = objective.weigh(
+        step([gaps[i] for i in order], [deltas[i] for i in order], rank=torch.tensor([0, 1, 1, 2, 3])),
+        objective.initial_state(),
+    )
+    assert torch.allclose(here.beta[order], there.beta, rtol=1e-12)
+    assert torch.equal(here.weight[order], there.weight)
+    assert state == pytest.approx(other)

@@ -1,0 +1,193 @@
+"""AMBER against the official scorer's recorded outputs, and cases worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.amber import Amber, normalise
+from benchmarks.amber_words import Words, count_caption, exact_similarity, table_similarity
+from harness.benchmark import Sample
+from harness.errors import DataError, UsageError
+from tests.benchmarks.conftest import figures, judged, write_json
+from tests.shared import shared
+
+COUNTERS = {
+    "chair_score": "hallucinated",
+    "chair_num": "mentions",
+    "safe_cover_score": "covered",
+    "safe_cover_num": "truths",
+    "hallu_cover_score": "imagined",
+    "hallu_cover_num": "imaginable",
+    "non_hallu_num": "captions",
+}
+BLOCKS = {
+    "Descriminative Task": "",
+    "Exsitence": "existence_",
+    "Attribute": "attribute_",
+    "State": "state_",
+    "Number": "number_",
+    "Action": "action_",
+    "Relation": "relation_",
+}
+
+
+def tiny(root: Path, annotations: list[dict[str, Any]], relation: Mapping[str, list[str]]) -> Path:
+    """A data directory with the given annotations, ids from 1."""
+    rows = [{"id": i, **row} for i, row in enumerate(annotations, start=1)]
+    queries = [{"id": row["id"], "image": f"AMBER_{row['id']}.jpg", "query": "?"} for row in rows]
+    write_json(root / "annotations.json", rows)
+    write_json(root / "query" / "query_all.json", queries)
+    write_json(root / "relation.json", relation)
+    (root / "safe_words.txt").write_text("snack\nline")
+    return root
+
+
+@pytest.fixture(scope="module")
+def golden() -> tuple[dict[str, Any], dict[str, Any]]:
+    folder = shared("golden/amber")
+    return json.loads((folder / "inputs.json").read_text()), json.loads((folder / "expected.json").read_text())
+
+
+@pytest.fixture
+def official(nltk_data: None) -> tuple[Amber, dict[str, Sample]]:
+    benchmark = Amber(similarity="exact", tagger="nltk")
+    return benchmark, {sample.id: sample for sample in benchmark.samples(shared("data/amber"))}
+
+
+@pytest.mark.parametrize("variant", ["exact", "table"])
+def test_caption_counters_are_the_official_ones(
+    variant: str, golden: tuple[dict[str, Any], dict[str, Any]], nltk_data: None, tmp_path: Path
+) -> None:
+    inputs, expected = golden
+    write_json(tmp_path / "table.json", inputs["similarity_table"])
+    similarity = f"table:{tmp_path / 'table.json'}" if variant == "table" else "exact"
+    benchmark = Amber(similarity=similarity, tagger="nltk")
+    samples = {sample.id: sample for sample in benchmark.samples(shared("data/amber"))}
+    counters = {str(row["id"]): row[variant] for row in expected["generative"]["per_sample_counters_without_0.001"]}
+    for row in inputs["generative"]:
+        values = judged(benchmark, samples[str(row["id"])], row["response"]).values
+        wanted = counters[str(row["id"])]
+        assert {name: values[ours] for name, ours in COUNTERS.items()} == {name: wanted[name] for name in COUNTERS}
+        assert 1 - values["hallucinating"] == wanted["non_hallu_score"]
+
+
+def test_yes_no_figures_are_what_the_official_scorer_prints(
+    golden: tuple[dict[str, Any], dict[str, Any]], official: tuple[Amber, dict[str, Sample]]
+) -> None:
+    inputs, expected = golden
+    benchmark, samples = official
+    runs = {
+        "clean": [(samples[str(row["id"])], row["response"]) for row in inputs["discriminative_clean"]],
+        "full14216_all_no": [(s, "No") for s in samples.values() if s.data["kind"] != "generative"],
+        "full14216_all_yes": [(s, "Yes") for s in samples.values() if s.data["kind"] != "generative"],
+    }
+    for name, answers in runs.items():
+        values = figures(benchmark, [], [judged(benchmark, sample, answer) for sample, answer in answers])
+        for block, printed in expected["discriminative"][name]["printed"].items():
+            for figure, value in printed.items():
+                stem = BLOCKS[block] + figure.lower()
+                assert values[f"official_{stem}"] == value, (name, stem)
+                assert values[stem] == pytest.approx(value, abs=0.1), (name, stem)  # the 0.001 can tip a rounding
+
+
+def test_a_single_sample_shows_the_official_counter_bias(
+    golden: tuple[dict[str, Any], dict[str, Any]], official: tuple[Amber, dict[str, Sample]]
+) -> None:
+    benchmark, samples = official
+    for case in golden[1]["edge_single_sample"]:
+        values = figures(benchmark, [], [judged(benchmark, samples[str(case["id"])], case["response"])])
+        for block, printed in case["printed"].items():
+            printed = printed if isinstance(printed, dict) else {block: printed}
+            stem = BLOCKS.get(block, "")
+            assert {f: values[f"official_{stem}{f.lower()}"] for f in printed} == printed
+
+
+def test_the_full_set_is_read_fast_and_scored_fast(official: tuple[Amber, dict[str, Sample]]) -> None:
+    benchmark, samples = official
+    start = time.process_time()
+    assert len(Amber(similarity="exact", tagger="lexicon").samples(shared("data/amber"))) == 15220
+    assert time.process_time() - start < 3
+    questions = [sample for sample in samples.values() if sample.data["kind"] != "generative"]
+    start = time.process_time()
+    for sample in questions:
+        benchmark.verdict(sample, "No, it is not.", ())
+    assert len(questions) / (time.process_time() - start) > 10_000
+    assert benchmark.data_notes(shared("data/amber")) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        ("Yes", "Yes"),
+        ("no.", "No"),
+        ("**No**, there is none", "No"),
+        (" \nYES!", "Yes"),
+        ("Nothing", "Nothing"),
+        ("There is no dog", "There is no dog"),
+        ("", ""),
+    ],
+)
+def test_answers_are_read_by_their_first_word(answer: str, read: str) -> None:
+    assert normalise(answer) == read
+
+
+def test_messy_answers_count_in_the_plain_figures_only(tmp_path: Path) -> None:
+    """Truths no, no, yes, yes; answers No / "no, ..." / "Yes." / "Maybe": 3 of 4 right, officially 1."""
+    rows = [{"type": "discriminative-attribute-state", "truth": truth} for truth in ("no", "no", "yes", "yes")]
+    benchmark = Amber(similarity="exact", tagger="lexicon")
+    samples = benchmark.samples(tiny(tmp_path, rows, {"sky": []}))
+    answers = ["No", "no, it is not", "Yes.", "Maybe"]
+    values = figures(benchmark, samples, [judged(benchmark, s, a) for s, a in zip(samples, answers, strict=True)])
+    assert (values["accuracy"], values["precision"], values["recall"]) == (75, 100, 100)
+    assert values["f1"] == pytest.approx(100 * 2 / 2.0001)
+    assert values["attribute_accuracy"] == values["state_accuracy"] == 75
+    assert values["official_accuracy"] == 25.0
+    assert values["official_recall"] == 50.0
+    assert math.isnan(values["relation_f1"]) and math.isnan(values["official_relation_f1"])
+    assert math.isnan(values["chair"]) and math.isnan(values["official_hal"]) and math.isnan(values["amber_score"])
+
+
+def test_the_first_association_takes_the_credit_and_duplicates_are_never_covered() -> None:
+    """"tree" is an association of "forest" listed before it: naming it covers "forest", never "tree"."""
+    words = Words({"forest": ["tree"], "tree": [], "sky": []}, frozenset({"snack"}), exact_similarity)
+    counts = count_caption(["tree", "tree", "Sky"], ["forest", "tree", "sky", "sky"], ["sky"], words)
+    assert (counts.mentions, counts.hallucinated, counts.covered, counts.imagined) == (["tree", "tree"], [], 1, 0)
+
+
+def test_safe_words_stay_mentions_and_similar_words_are_forgiven() -> None:
+    similar = table_similarity({("ship", "boat"): 0.81, ("dog", "cat"): 0.8})
+    words = Words({w: [] for w in ("ship", "boat", "dog", "cat", "snack")}, frozenset({"snack"}), similar)
+    counts = count_caption(["snack", "boat", "cat"], ["ship"], ["dog", "boat"], words)
+    assert counts.hallucinated == ["cat"]  # 0.8 is not above the threshold
+    assert (len(counts.mentions), counts.covered, counts.imagined) == (3, 1, 1)
+
+
+def test_captions_are_scored_without_language_data(tmp_path: Path) -> None:
+    """Two captions: mentions {dogs, cat} of which cat is wrong, and {dog}: CHAIR 1/3, Hal 1/2, Cover 2/2, Cog 1/2."""
+    rows = [{"type": "generative", "truth": ["dog"], "hallu": ["cat"]}] * 2
+    benchmark = Amber(similarity="exact", tagger="lexicon")
+    samples = benchmark.samples(tiny(tmp_path, rows, {"dog": [], "cat": []}))
+    answers = ["Two dogs and a cat.", "A dog runs."]
+    values = figures(benchmark, samples, [judged(benchmark, s, a) for s, a in zip(samples, answers, strict=True)])
+    assert values["chair"] == pytest.approx(100 / 3)
+    assert (values["hal"], values["cover"], values["cog"]) == (50, 100, 50)
+    assert (values["mentions"], values["words"]) == (1.5, 4)
+    assert samples[0].image is not None and samples[0].image.path == tmp_path / "image" / "AMBER_1.jpg"
+
+
+def test_errors_name_the_file_and_the_row(tmp_path: Path) -> None:
+    tiny(tmp_path, [{"type": "generative", "truth": "sky", "hallu": []}], {"sky": []})
+    with pytest.raises(DataError, match=r"annotations\.json id 1: field 'truth' should be list"):
+        Amber(tagger="lexicon").samples(tmp_path)
+    (tmp_path / "relation.json").unlink()
+    with pytest.raises(DataError, match=r"relation\.json"):
+        Amber(tagger="lexicon").samples(tmp_path)
+    with pytest.raises(UsageError, match="auto, exact, spacy, table:FILE"):
+        Amber(similarity="cosine")

@@ -1,0 +1,107 @@
+"""A random LLaVA of a few thousand parameters with its processor, and pairs to train it on: made in a second."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+WORDS = (
+    "a an the is are on of and in with there no yes what see you do dog cat table chair red blue green small large cup man woman "
+    "ball car tree describe image USER ASSISTANT : ? . ,"
+).split()
+TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}USER : {% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image> {% else %}{{ part['text'] }}{% endif %}{% endfor %} "
+    "{% endif %}{% endfor %}{% if add_generation_prompt %}ASSISTANT :{% endif %}"
+)
+
+
+def tiny_llava(folder: Path, *, seed: int = 0, image_size: int = 28, template: str | None = TEMPLATE) -> Path:
+    """Write a random LLaVA (2 layers, 4 image tokens) and its processor to ``folder``; load it with from_pretrained."""
+    import harness  # noqa: F401  (makes torchvision importable)
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from transformers import (
+        CLIPImageProcessor,
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+        PreTrainedTokenizerFast,
+    )
+
+    special = ["<pad>", "<s>", "</s>", "<unk>", "<image>"]
+    words = Tokenizer(WordLevel({word: i for i, word in enumerate(special + WORDS)}, unk_token="<unk>"))
+    words.pre_tokenizer = WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        additional_special_tokens=["<image>"],
+    )
+    processor = LlavaProcessor(
+        CLIPImageProcessor(
+            size={"shortest_edge": image_size}, crop_size={"height": image_size, "width": image_size}
+        ),
+        tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=template,
+    )
+    torch.manual_seed(seed)
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=image_size, patch_size=14
+        ),
+        text_config=LlamaConfig(
+            vocab_size=len(special + WORDS),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=256,
+            bos_token_id=1,
+            eos_token_id=2,
+            pad_token_id=0,
+            initializer_range=0.2,
+        ),
+        image_token_id=4,
+        image_seq_length=(image_size // 14) ** 2,
+    )
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def picture(seed: int) -> bytes:
+    """A random 28 x 28 PNG."""
+    out = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (28, 28, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(out, format="PNG")
+    return out.getvalue()
+
+
+def tiny_pairs(folder: Path, count: int = 32, seed: int = 0) -> Path:
+    """Write ``count`` pairs of random words about random pictures to ``folder``/train.jsonl, and return that file."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    draw = np.random.default_rng(seed)
+    lines = []
+    for number in range(count):
+        (folder / f"images/{number}.png").write_bytes(picture(seed * 1000 + number))
+        chosen, rejected = (" ".join(draw.choice(WORDS[:30], draw.integers(3, 9))) for _ in range(2))
+        row = {"idx": number, "image": f"images/{number}.png", "question": "describe the image .", "score": number / count}
+        lines.append(json.dumps({**row, "chosen": chosen, "rejected": rejected + " dog"}))
+    file = folder / "train.jsonl"
+    file.write_text("\n".join(lines) + "\n")
+    return file
