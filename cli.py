@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from harness.errors import HarnessError, UsageError
@@ -28,7 +29,8 @@ class Main(click.Group):
         try:
             return super().invoke(ctx)
         except HarnessError as error:
-            err.print(f"[bold red]Error[/] {error}", highlight=False, markup=True)
+            err.print("Error", style="bold red", end=" ")
+            err.print(str(error), highlight=False, markup=False, soft_wrap=True)
             ctx.exit(error.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -381,7 +383,7 @@ def doctor(as_json: bool) -> None:
         return
     for row in rows:
         mark = {"ok": "[green]ok[/]", "missing": "[yellow]--[/]", "bad": "[red]!![/]"}[row["state"]]
-        out.print(f"{mark}  [bold]{row['name']}[/]  {row['detail']}", highlight=False, soft_wrap=True)
+        out.print(f"{mark}  [bold]{row['name']}[/]  {escape(row['detail'])}", highlight=False, soft_wrap=True)
     if any(row["state"] == "bad" for row in rows):
         sys.exit(1)
 

@@ -52,7 +52,7 @@ class HardnessConfig:
         splitter: "rule" works offline, "llm" asks ``splitter_model`` at ``splitter_base_url``.
         aggregation: how piece scores become one delta, see ``aggregate``.
         permute_seed: a control: the deltas are dealt to other pairs at random.
-        batch_size: images or texts a forward pass.
+        clip_batch: images or texts a forward pass.
     """
 
     clip: str = "ViT-L-14-336/openai"
@@ -61,13 +61,13 @@ class HardnessConfig:
     splitter_model: str = ""
     splitter_base_url: str | None = None
     permute_seed: int | None = None
-    batch_size: int = 64
+    clip_batch: int = 64
 
     def __post_init__(self) -> None:
         if self.splitter == "llm" and not self.splitter_model:
             raise UsageError("splitter=llm needs the name of a model: --set splitter_model=NAME.")
-        if self.batch_size < 1:
-            raise UsageError(f"hardness: batch_size={self.batch_size}: expected at least 1.")
+        if self.clip_batch < 1:
+            raise UsageError(f"hardness: clip_batch={self.clip_batch}: expected at least 1.")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def compute_hardness(
     """
     if not pairs:
         raise DataError("Hardness of no pairs: expected at least one preference pair.")
-    clip = ClipModel(config.clip, device, config.batch_size)
+    clip = ClipModel(config.clip, device, config.clip_batch)
     splitter = make_splitter(config)
     path = cache_dir("hardness") / f"{_key(pairs, config, clip, splitter)}.json"
     if path.exists():

@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import harness  # noqa: F401  (torchvision must be patched before open_clip imports it)
 from harness.errors import DataError, UsageError
 from harness.options import content_key
 from harness.paths import cache_dir
@@ -45,7 +44,8 @@ class ClipModel:
         # OpenAI's weights were trained with QuickGELU; open_clip only warns when the architecture says otherwise.
         quick = bool(tag and (open_clip.get_pretrained_cfg(architecture, tag) or {}).get("quick_gelu"))
         try:
-            model, _, preprocess = open_clip.create_model_and_transforms(
+            # from_pretrained: weights that are not found are an error, never a random model.
+            model, preprocess = open_clip.create_model_from_pretrained(
                 architecture, pretrained=tag, device=self.device, force_quick_gelu=quick
             )
             self._tokenizer: Any = open_clip.get_tokenizer(architecture)

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,89 +64,85 @@ def align(
     Raises UsageError (settings), DataError (pairs), HarnessError (a loss or gradient that is not finite).
     """
     started = time.monotonic()
-    needed = _check_needs(objective, hardness)
-    pairs = load_pairs(config.data, config.limit)
+    _check_needs(objective, hardness)
+    sets = {"train": load_pairs(config.data, config.limit), **({"heldout": heldout} if heldout else {})}
+    pairs = sets["train"].pairs
     if not resume:
         shutil.rmtree(out_dir, ignore_errors=True)
     out_dir.mkdir(parents=True, exist_ok=True)
-
-    order = training_order(pairs.pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
+    order = training_order(pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = _training_arguments(config, out_dir, steps=len(order) // config.batch_size)
-    main = args.process_index == 0
+
     dtype = _dtype(config, args.device)
-    model, processor = load_model(config.model, dtype="bfloat16" if config.lora_rank and dtype == "bfloat16" else "float32")
+    half = config.lora_rank and dtype == "bfloat16"  # full fine-tuning needs float32 weights: small updates add up
+    model, processor = load_model(config.model, "bfloat16" if half else "float32")
     model.to(args.device)
     route, why = choose_route(model, config.route)
     encoder = Encoder(processor, config.max_length)
-
-    train_delta, heldout_delta, facts = None, None, {}
-    if hardness is not None:
-        train_delta, facts = _hardness(pairs, hardness, config.device, needed=needed)
-        if train_delta is not None and heldout is not None:
-            heldout_delta, _ = _hardness(heldout, hardness, config.device, needed=False)
-    micro = args.per_device_train_batch_size
-    probes = {"train": spread(pairs.pairs), **({"heldout": spread(heldout.pairs)} if heldout else {})}
-    reference: dict[str, Tensor | None] = dict.fromkeys(["all", *probes])
-    cached = False
+    deltas, facts = _hardness(sets, hardness, args.device, needed="hardness" in objective.needs)
+    reference = None
     if "reference" in objective.needs:
-        frozen = ReferenceModel(model, encoder, route=route, dtype=dtype, device=args.device, micro_batch=2 * micro)
-        reference["all"], cached = frozen.logprobs(pairs.pairs)
-        reference.update({split: frozen.logprobs(probe)[0] for split, probe in probes.items()})
-
+        reference = ReferenceModel(
+            model, encoder, route=route, dtype=dtype, device=args.device, micro_batch=2 * args.per_device_train_batch_size
+        )
+    data, cached = _tables(objective, pairs, reference, deltas.get("train"))
+    probes = {split: _tables(objective, spread(each.pairs), reference, None)[0] for split, each in sets.items()}
     info = {
-        "data": {**pairs.report, "hash": pairs.content_hash},
+        "data": {**sets["train"].report, "hash": sets["train"].content_hash},
         "prompt": prompt_text(processor, "{question}"),
         "route": why,
         "dtype": dtype,
         "device": str(args.device),
         "processes": args.world_size,
         "reference_cached": cached,
-        "passes": 2 if objective.uses_gaps and (args.gradient_accumulation_steps > 1 or args.world_size > 1) else 1,
         **facts,
     }
-    if main:
+    if args.process_index == 0:
         recorder.log_info(info)
-        for split, deltas in (("train", train_delta), ("heldout", heldout_delta)):
-            owner = pairs if split == "train" else heldout
-            if deltas is not None and owner is not None:
-                recorder.log_hardness(split, dict(zip((p.id for p in owner.pairs), deltas.tolist(), strict=True)))
-
-    columns = data_columns(objective, pairs.pairs)
+        for split, values in deltas.items():
+            recorder.log_hardness(split, {p.id: float(d) for p, d in zip(sets[split].pairs, values, strict=True)})
     trainer = PreferenceTrainer(
         make_trainable(model, config),
         args,
         objective=objective,
-        data=PreferenceData(
-            pairs.pairs,
-            reference["all"],
-            train_delta,
-            float(train_delta.mean()) if train_delta is not None else 0.0,
-            columns,
-        ),
+        data=data,
         order=order,
         encoder=encoder,
         route=route,
         recorder=recorder,
-        probes={
-            split: PreferenceData(probe, reference[split], columns=data_columns(objective, probe))
-            for split, probe in probes.items()
-        },
+        probes=probes,
         probe_every=config.probe_every,
         progress=progress,
     )
+    _train(trainer, out_dir, resume=resume)
+    record = {**dataclasses.asdict(config), **info, "objective": dataclasses.asdict(objective)}
+    record |= {"two_passes": trainer.two_passes, "steps": args.max_steps, "seconds": time.monotonic() - started}
+    if args.process_index == 0:
+        processor.save_pretrained(out_dir / "model")
+        (out_dir / "record.json").write_text(json.dumps(record, indent=2, default=str))
+        recorder.log_info({"two_passes": trainer.two_passes})
+    return AlignResult(out_dir / "model", args.max_steps, record)
+
+
+def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> None:
+    """Train to the end and save the model. Checkpoints are removed only then."""
     checkpoint = last_checkpoint(out_dir) if resume else None
     if checkpoint is not None:
         trainer.restore(checkpoint)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_model(str(out_dir / "model"))
-    record = {**dataclasses.asdict(config), **info, "objective": dataclasses.asdict(objective)}
-    record |= {"steps": trainer.state.global_step, "seconds": time.monotonic() - started}
-    if main:
-        processor.save_pretrained(out_dir / "model")
-        (out_dir / "record.json").write_text(json.dumps(record, indent=2, default=str))
+    if trainer.is_world_process_zero():
         for old in out_dir.glob("checkpoint-*"):
             shutil.rmtree(old)
-    return AlignResult(out_dir / "model", trainer.state.global_step, record)
+
+
+def _tables(
+    objective: Objective, pairs: Sequence[Pair], reference: ReferenceModel | None, delta: Tensor | None
+) -> tuple[PreferenceData, bool]:
+    """What the objective needs to know of ``pairs``, and whether their reference came from the cache."""
+    values, cached = reference.logprobs(pairs) if reference else (None, False)
+    mean = float(delta.mean()) if delta is not None else 0.0
+    return PreferenceData(pairs, values, delta, mean, data_columns(objective, pairs)), cached
 
 
 def load_model(source: str, dtype: str) -> tuple[Any, Any]:
@@ -182,29 +178,31 @@ def data_columns(objective: Objective, pairs: Sequence[Pair]) -> dict[str, Tenso
     return columns
 
 
-def _check_needs(objective: Objective, hardness: HardnessConfig | None) -> bool:
-    """Whether hardness is needed. Raises UsageError for a need that cannot be met, before anything is loaded."""
+def _check_needs(objective: Objective, hardness: HardnessConfig | None) -> None:
+    """Raises UsageError for a need that cannot be met, before anything is loaded."""
     unmet = {need for need in objective.needs if need not in {"reference", "hardness"} and not need.startswith("column:")}
     if unmet:
         raise UsageError(f"aligner {objective.name} needs {', '.join(sorted(unmet))}, which this trainer does not compute.")
     if "hardness" in objective.needs and hardness is None:
         raise UsageError(f"aligner {objective.name} needs hardness: give the CLIP model (clip=...).")
-    return "hardness" in objective.needs
 
 
 def _hardness(
-    pairs: PairSet, config: HardnessConfig, device: str, *, needed: bool
-) -> tuple[Tensor | None, dict[str, Any]]:
-    """Hardness delta of every pair, float64 [N], and its record. Where it is only shown, failing is a note."""
+    sets: Mapping[str, PairSet], config: HardnessConfig | None, device: torch.device, *, needed: bool
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Hardness deltas by split, float64 [N], and their record. Where they are only shown, failing is a note."""
     from aligners.clip_hardness import compute_hardness
 
+    if config is None:
+        return {}, {}
     try:
-        found = compute_hardness(pairs.pairs, config, device)
+        found = {split: compute_hardness(each.pairs, config, device) for split, each in sets.items()}
     except HarnessError as error:
         if needed:
             raise
-        return None, {"hardness": f"not computed: {error}"}
-    return torch.tensor(found.delta, dtype=torch.float64), {"hardness": found.record}
+        return {}, {"hardness": f"not computed: {error}"}
+    deltas = {split: torch.tensor(each.delta, dtype=torch.float64) for split, each in found.items()}
+    return deltas, {"hardness": found["train"].record}
 
 
 def _dtype(config: AlignConfig, device: torch.device) -> str:
@@ -238,7 +236,6 @@ def _training_arguments(config: AlignConfig, out_dir: Path, steps: int) -> Train
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         gradient_checkpointing=config.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
         save_strategy="steps" if config.checkpoint_every else "no",
         save_steps=config.checkpoint_every or steps,
         save_total_limit=2,

@@ -121,7 +121,7 @@ class PreferenceTrainer(Trainer):
         if not self.objective.uses_gaps:
             rows = iter(self._weigh(pairs, None))
             batches = [{**batch, "rows": [next(rows) for _ in batch["pairs"]]} for batch in batches]
-        elif len(batches) > 1 or self.args.world_size > 1:
+        elif self.two_passes:
             gaps = torch.cat([self._gaps(self.data, batch["pairs"]) for batch in batches])
             row_list = self._weigh(pairs, gaps)
             self._note_rewards(gaps, row_list)
@@ -137,7 +137,7 @@ class PreferenceTrainer(Trainer):
         batch = self._batch(self.data, pairs, response_logprobs(model, pairs, self.route, self.args.device))
         gaps = self.objective.gaps(batch).detach().double().cpu()
         rows = inputs["rows"] if "rows" in inputs else self._weigh(pairs, gaps)
-        if not self._rewards_known:
+        if not self.two_passes:
             self._note_rewards(gaps, rows)
         assert self._weights is not None
         beta, weight = (table[rows].to(batch.policy_chosen) for table in (self._weights.beta, self._weights.weight))
@@ -148,8 +148,8 @@ class PreferenceTrainer(Trainer):
         return loss * self.args.world_size
 
     @property
-    def _rewards_known(self) -> bool:
-        """Whether a first pass has already noted the gaps of all pairs of this step."""
+    def two_passes(self) -> bool:
+        """Whether a pass without graph must give the gaps of a step before its losses are known."""
         return self.objective.uses_gaps and (self.args.gradient_accumulation_steps > 1 or self.args.world_size > 1)
 
     def _weigh(self, pairs: Sequence[Encoded], gaps: Tensor | None) -> list[int]:

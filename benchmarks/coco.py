@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.files import field_of, find, iter_jsonl, read_json, strings_of
+from benchmarks.files import field_of, find, iter_jsonl, read_text, strings_of
 from harness.errors import DataError
 
 SPLITS = ("train2014", "val2014")
@@ -68,12 +69,10 @@ def _from_single(path: Path, wanted: Collection[str]) -> dict[str, ImageFacts]:
 
 def _add_split(path: Path, facts: dict[str, ImageFacts]) -> Path:
     """Add one COCO file to ``facts``: instances_*.json has categories, captions_*.json captions."""
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected a COCO annotation object, found {type(content).__name__}.")
+    text = read_text(path)
     try:
-        names = {category["id"]: category["name"] for category in content.get("categories", ())}
-        for row in content["annotations"]:
+        names = {category["id"]: category["name"] for category in _array(text, "categories")}
+        for row in _array(text, "annotations"):
             fact = facts.get(str(row["image_id"]))
             if fact is None:
                 continue
@@ -81,6 +80,27 @@ def _add_split(path: Path, facts: dict[str, ImageFacts]) -> Path:
                 fact.captions.append(row["caption"])
             else:
                 fact.instances.add(names[row["category_id"]])
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a COCO annotation file ({error!r} missing or wrong in a row).") from error
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a COCO annotation file ({error!r} while reading its rows).") from error
     return path
+
+
+def _array(text: str, name: str) -> Iterator[Any]:
+    """The elements of the array called ``name`` in a JSON object, one at a time; none where it is absent.
+
+    instances_train2014.json is 450 MB, and several GB as Python objects: so only one row is ever held.
+    """
+    start = re.search(rf'"{name}"\s*:\s*\[\s*', text)
+    if start is None:
+        return
+    at, decoder = start.end(), json.JSONDecoder()
+    while text[at] != "]":
+        row, at = decoder.raw_decode(text, at)
+        yield row
+        between = _BETWEEN.match(text, at)
+        if between is None:
+            raise ValueError(f"the array {name!r} breaks off at character {at}")
+        at = between.end()
+
+
+_BETWEEN = re.compile(r"\s*,\s*|\s*(?=\])")

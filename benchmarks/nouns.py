@@ -204,7 +204,7 @@ class LexiconTagger:
         self._singular: Callable[[str], str] = functools.lru_cache(maxsize=65536)(pluralizer.singular)
 
     def _tokens(self, text: str) -> list[str]:
-        return re.findall(r"\w+(?:[-'’]\w+)*|[^\w\s]", text)
+        return re.findall(r"\w+(?:-\w+)*|[^\w\s]", text)
 
     def _lemma(self, word: str) -> str:
         if self._vocabulary is not None and word in self._vocabulary:

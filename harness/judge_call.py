@@ -155,12 +155,13 @@ async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout
 
     The body is read by ``harness.completion``, since the client takes any JSON for a completion.
     """
+    import httpx2
     import openai
 
     try:
         # The client's own timeout counts from byte to byte: an endpoint that drips would never meet it.
-        raw = await asyncio.wait_for(client.chat.completions.with_raw_response.create(**arguments), timeout)
-        return read(raw.http_response.content)
+        asking = client.post("/chat/completions", body=arguments, cast_to=httpx2.Response)
+        return read((await asyncio.wait_for(asking, timeout)).content)
     except (asyncio.TimeoutError, openai.APITimeoutError):
         raise Failure(f"no answer within {timeout:g} s") from None
     except openai.APIConnectionError as error:

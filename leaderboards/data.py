@@ -31,10 +31,10 @@ def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
             "metric": metric.name,
             "unit": metric.unit,
             "higher_is_better": metric.higher_is_better,
-            "value": _number(row.cells[metric.name].value),
-            "low": _number(row.cells[metric.name].low),
-            "high": _number(row.cells[metric.name].high),
-            "seed_sd": _number(row.cells[metric.name].spread),
+            "value": finite(row.cells[metric.name].value),
+            "low": finite(row.cells[metric.name].low),
+            "high": finite(row.cells[metric.name].high),
+            "seed_sd": finite(row.cells[metric.name].spread),
             **_versus(row.cells[metric.name].versus),
         }
         for table in tables
@@ -66,9 +66,10 @@ def _versus(differences: Any) -> dict[str, float | int | None]:
         found = differences.get(name)
         for field in ("value", "low", "high", "p", "n"):
             key = f"vs_{name}" if field == "value" else f"vs_{name}_{field}"
-            out[key] = None if found is None else _number(getattr(found, field))
+            out[key] = None if found is None else finite(getattr(found, field))
     return out
 
 
-def _number(value: float | int) -> float | int | None:
+def finite(value: float | int) -> float | int | None:
+    """``value``, or None where it is NaN or infinite, which JSON cannot hold."""
     return value if math.isfinite(value) else None

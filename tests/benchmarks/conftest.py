@@ -54,4 +54,3 @@ def nltk_data(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     folder = str(shared("data/nltk_data"))
     monkeypatch.setattr(nltk.data, "path", [folder, *nltk.data.path])
     yield
-

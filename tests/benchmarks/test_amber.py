@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.amber import Amber, normalise
+from benchmarks.amber import Amber
+from benchmarks.amber_figures import normalise
 from benchmarks.amber_words import Words, count_caption, exact_similarity, table_similarity
 from harness.benchmark import Sample
 from harness.errors import DataError, UsageError
@@ -103,8 +104,8 @@ def test_a_single_sample_shows_the_official_counter_bias(
     benchmark, samples = official
     for case in golden[1]["edge_single_sample"]:
         values = figures(benchmark, [], [judged(benchmark, samples[str(case["id"])], case["response"])])
-        for block, printed in case["printed"].items():
-            printed = printed if isinstance(printed, dict) else {block: printed}
+        for block, shown in case["printed"].items():
+            printed = shown if isinstance(shown, dict) else {block: shown}
             stem = BLOCKS.get(block, "")
             assert {f: values[f"official_{stem}{f.lower()}"] for f in printed} == printed
 
@@ -155,7 +156,7 @@ def test_messy_answers_count_in_the_plain_figures_only(tmp_path: Path) -> None:
 
 
 def test_the_first_association_takes_the_credit_and_duplicates_are_never_covered() -> None:
-    """"tree" is an association of "forest" listed before it: naming it covers "forest", never "tree"."""
+    """ "tree" is an association of "forest" listed before it: naming it covers "forest", never "tree"."""
     words = Words({"forest": ["tree"], "tree": [], "sky": []}, frozenset({"snack"}), exact_similarity)
     counts = count_caption(["tree", "tree", "Sky"], ["forest", "tree", "sky", "sky"], ["sky"], words)
     assert (counts.mentions, counts.hallucinated, counts.covered, counts.imagined) == (["tree", "tree"], [], 1, 0)

@@ -1,0 +1,158 @@
+"""The paper's figure 1 from stored training curves: the reward gap of easy, middle and hard pairs over the steps."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from harness.store import AlignmentRecord, Store
+from leaderboards.markdown import grid
+from leaderboards.text import panel_title
+
+TERCILES = ("hard", "middle", "easy")
+SPLITS = {"train": "training pairs", "heldout": "held-out pairs"}
+COLOURS = {"easy": "#0072b2", "middle": "#7f7f7f", "hard": "#d55e00"}
+FIRST = ("dpo", "hardness", "gap", "dama")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean reward gap (nats) of one tercile of hardness, over the steps, mean over seeds."""
+
+    panel: str
+    method: str
+    split: str
+    tercile: str
+    seeds: int
+    steps: tuple[int, ...]
+    gaps: tuple[float, ...]
+
+
+def terciles(deltas: Mapping[str, float]) -> dict[str, str]:
+    """Pair id -> "hard", "middle" or "easy", by hardness delta (larger: CLIP tells the pair apart more easily).
+
+    Three sets as equal as can be; ties are split by pair id, so that every run splits alike.
+    """
+    order = sorted(deltas, key=lambda pair: (deltas[pair], pair))
+    return {pair: TERCILES[3 * i // len(order)] for i, pair in enumerate(order)}
+
+
+def gap_curves(store: Store) -> list[Curve]:
+    """The curves of all finished alignments that logged gaps, over seeds.
+
+    A run without hardness of its own (DPO) takes it from another run of its panel and seed, else of its panel: the
+    terciles must be those of the same pairs.
+    """
+    alignments = [a for a in store.alignments() if a.status == "done"]
+    gathered: dict[tuple[str, str, str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for alignment in alignments:
+        gaps = store.gaps(alignment.name)
+        splits = {split: _hardness(store, alignment, alignments, split) for split in {g[1] for g in gaps}}
+        groups = {split: terciles(_probed(deltas, gaps, split)) for split, deltas in splits.items()}
+        per_step: dict[tuple[str, str, int], list[float]] = defaultdict(list)
+        for step, split, pair, gap in gaps:
+            if pair in groups[split]:
+                per_step[split, groups[split][pair], step].append(gap)
+        for (split, tercile, step), values in per_step.items():
+            gathered[alignment.panel, alignment.method, split, tercile][step].append(float(np.mean(values)))
+            seeds[alignment.panel, alignment.method].add(alignment.seed)
+    curves = []
+    for (panel, method, split, tercile), steps in gathered.items():
+        most = max(map(len, steps.values()))  # a step that some seed lacks would put a kink into the mean
+        kept = sorted(step for step, values in steps.items() if len(values) == most)
+        means = tuple(float(np.mean(steps[step])) for step in kept)
+        curves.append(Curve(panel, method, split, tercile, len(seeds[panel, method]), tuple(kept), means))
+    return sorted(curves, key=_order)
+
+
+def draw_gaps(curves: Sequence[Curve], panel: str) -> str:
+    """An SVG of one panel's curves: a column per method, a row per split, axes shared."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    chosen = [curve for curve in curves if curve.panel == panel]
+    methods = list(dict.fromkeys(curve.method for curve in chosen))
+    splits = [split for split in SPLITS if any(curve.split == split for curve in chosen)]
+    with rc_context({"svg.hashsalt": "gaps", "svg.fonttype": "none"}):  # the same curves give the same file
+        figure = Figure(figsize=(1 + 2.4 * max(1, len(methods)), 0.9 + 2.1 * max(1, len(splits))), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.subplots(max(1, len(splits)), max(1, len(methods)), sharex=True, sharey=True, squeeze=False)
+        for curve in chosen:
+            axis = axes[splits.index(curve.split)][methods.index(curve.method)]
+            axis.plot(curve.steps, curve.gaps, color=COLOURS[curve.tercile], linewidth=1.6)
+        for row, split in enumerate(splits):
+            axes[row][0].set_ylabel(f"reward gap (nats)\n{SPLITS[split]}")
+        for column, method in enumerate(methods):
+            axes[0][column].set_title(method, fontsize=10)
+            axes[-1][column].set_xlabel("optimiser step")
+        for axis in axes.ravel():
+            axis.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+            axis.spines[["top", "right"]].set_visible(False)
+        for name in reversed(TERCILES):
+            axes[0][0].plot([], [], color=COLOURS[name], label=f"{name} pairs")
+        figure.legend(loc="outside upper center", ncols=3, frameon=False)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def write_figures(store: Store, folder: Path) -> list[Path]:
+    """Write one SVG for each panel with curves into ``folder`` (made if absent); returns the files."""
+    curves = gap_curves(store)
+    files = []
+    for panel in dict.fromkeys(curve.panel for curve in curves):
+        folder.mkdir(parents=True, exist_ok=True)
+        name = "-".join("".join(c if c.isalnum() else " " for c in f"reward gaps {panel}".lower()).split())
+        file = folder / f"{name}.svg"
+        file.write_text(draw_gaps(curves, panel), encoding="utf-8")
+        files.append(file)
+    return files
+
+
+def gap_summary(curves: Sequence[Curve]) -> str:
+    """A Markdown table of the curves' last values."""
+    if not curves:
+        return ""
+    ends = {(c.panel, c.method, c.split, c.tercile): c.gaps[-1] for c in curves if c.gaps}
+    columns = [(split, tercile) for split in SPLITS for tercile in reversed(TERCILES)]
+    rows = [
+        [panel_title(panel), method, str(seeds)]
+        + [_two(ends.get((panel, method, split, tercile), math.nan)) for split, tercile in columns]
+        for panel, method, seeds in dict.fromkeys((c.panel, c.method, c.seeds) for c in curves)
+    ]
+    header = ["Panel", "Method", "Seeds", *(f"{split} {tercile}" for split, tercile in columns)]
+    return "Reward gap (nats) after the last step, by tercile of hardness\n\n" + grid(header, rows, left=2) + "\n"
+
+
+def _hardness(
+    store: Store, alignment: AlignmentRecord, others: Sequence[AlignmentRecord], split: str
+) -> dict[str, float]:
+    same_panel = [a for a in others if a.panel == alignment.panel and a.name != alignment.name]
+    for candidate in (alignment, *sorted(same_panel, key=lambda a: a.seed != alignment.seed)):
+        found = store.pair_hardness(candidate.name, split)
+        if found:
+            return found
+    return {}
+
+
+def _probed(deltas: Mapping[str, float], gaps: Sequence[tuple[int, str, str, float]], split: str) -> dict[str, float]:
+    """The hardness of the pairs whose gaps were logged: the terciles are of these."""
+    probed = {pair for _, found, pair, _ in gaps if found == split}
+    return {pair: delta for pair, delta in deltas.items() if pair in probed}
+
+
+def _order(curve: Curve) -> tuple[str, int, str, str]:
+    rank = FIRST.index(curve.method) if curve.method in FIRST else len(FIRST)
+    return curve.panel, rank, curve.method, curve.split
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "–"

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from aligners.config import AlignConfig
+from aligners.dama import Dama
+from aligners.data import load_pairs
+from aligners.dpo import Dpo
+from aligners.gap import Gap
+from aligners.objective import Batch, Objective
+from aligners.train import AlignResult, align, spread
+from aligners.trainer import training_order
+from harness.errors import HarnessError, UsageError
+from tests.tiny import tiny_pairs
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclasses.dataclass
+class Notes:
+    """A recorder that keeps everything; ``stop_at`` plays the machine that dies."""
+
+    stop_at: int | None = None
+    steps: dict[int, dict[str, float]] = dataclasses.field(default_factory=dict)
+    gaps: dict[tuple[int, str], list[tuple[str, float]]] = dataclasses.field(default_factory=dict)
+    info: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def log_step(self, step: int, metrics: Mapping[str, float]) -> None:
+        if step == self.stop_at:
+            raise KeyboardInterrupt
+        self.steps[step] = dict(metrics)
+
+    def log_gaps(self, step: int, split: str, gaps: Sequence[tuple[str, float]]) -> None:
+        self.gaps[step, split] = list(gaps)
+
+    def log_hardness(self, split: str, deltas: Mapping[str, float]) -> None:
+        self.info[f"delta_{split}"] = dict(deltas)
+
+    def log_info(self, values: Mapping[str, Any]) -> None:
+        self.info.update(values)
+
+
+@dataclasses.dataclass
+class Bench:
+    """Runs alignments of the tiny model under one cache."""
+
+    base: AlignConfig
+    folder: Path
+
+    def run(self, objective: Objective, name: str, notes: Notes | None = None, *, resume: bool = False, **changes: Any) -> AlignResult:
+        config = dataclasses.replace(self.base, **changes)
+        return align(config, objective, notes or Notes(), self.folder / name, hardness=None, resume=resume)
+
+
+@pytest.fixture
+def bench(llava: Path, pairs_file: Path, session_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setenv("DAMA_HOME", str(session_home))
+    config = AlignConfig(model=str(llava), data=str(pairs_file), epochs=2, lr=2e-3, micro_batch=16, checkpoint_every=0, device="cpu")
+    return Bench(config, tmp_path)
+
+
+def weights(result: AlignResult) -> dict[str, Tensor]:
+    return load_file(next(result.model_dir.glob("*.safetensors")))
+
+
+def distance(one: AlignResult, other: AlignResult) -> float:
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    return max((a[name] - b[name]).abs().max().item() for name in a)
+
+
+# Dama of hardness 0 for every pair is gap-only in aD; the data half is tested with its objective.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DamaOfScores(Dama):
+    """Dama's weights on gaps, with the hardness half fed by nothing: what the split of a step could change."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"reference"})
+
+    def weigh(self, step: Any, state: Any) -> Any:
+        delta = torch.linspace(-1, 1, step.size, dtype=torch.float64)
+        return super().weigh(dataclasses.replace(step, delta=delta), state)
+
+
+@pytest.mark.parametrize("objective", [Dpo(), DamaOfScores(), Gap(variant="code")], ids=["dpo", "dama", "gap-code"])
+def test_the_split_of_a_step_changes_nothing(bench: Bench, objective: Objective) -> None:
+    whole_notes, split_notes = Notes(), Notes()
+    whole = bench.run(objective, "16", whole_notes)
+    for micro in (8, 4):
+        split = bench.run(objective, str(micro), split_notes, micro_batch=micro)
+        assert distance(whole, split) < 1e-6
+        for step, metrics in whole_notes.steps.items():
+            assert split_notes.steps[step] == pytest.approx(metrics, rel=1e-4, abs=1e-5)
+    assert set(whole_notes.steps) == {1, 2, 3, 4}
+
+
+def test_training_raises_the_margin_and_starts_at_log_two(bench: Bench) -> None:
+    notes = Notes()
+    result = bench.run(Dpo(), "out", notes, epochs=4, probe_every=3)
+    assert result.steps == 8
+    assert notes.steps[1]["loss"] == pytest.approx(0.693147, abs=1e-3)
+    assert notes.steps[1]["gap"] == pytest.approx(0, abs=1e-3)
+    assert notes.steps[8]["loss"] < 0.6
+    assert notes.steps[8]["accuracy"] == 1.0
+    assert {"margin", "beta_mean", "beta_std", "filtered", "lr", "grad_norm"} <= notes.steps[8].keys()
+    assert [step for step, _ in notes.gaps] == [0, 3, 6, 8]
+    assert [pair_id for pair_id, _ in notes.gaps[8, "train"]] == [str(i) for i in range(32)]
+    assert all(abs(gap) < 1e-3 for _, gap in notes.gaps[0, "train"])
+    assert notes.info["route"].startswith("shared prefix")
+
+
+def test_the_vision_tower_stays_as_it_was_and_the_rest_moves(bench: Bench, llava: Path) -> None:
+    before, after = load_file(llava / "model.safetensors"), weights(bench.run(Dpo(), "out"))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert not any("vision_tower" in name for name in moved)
+
+
+def test_probing_has_no_effect_on_training(bench: Bench) -> None:
+    assert distance(bench.run(Dpo(), "a", probe_every=1), bench.run(Dpo(), "b", probe_every=0)) == 0
+
+
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_a_resumed_run_equals_an_uninterrupted_one(bench: Bench, lora_rank: int) -> None:
+    settings: dict[str, Any] = {"epochs": 3, "checkpoint_every": 2, "micro_batch": 8, "lora_rank": lora_rank}
+    whole_notes, notes = Notes(), Notes()
+    whole = bench.run(Gap(), "whole", whole_notes, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(Gap(), "cut", Notes(stop_at=4), **settings)
+    assert [path.name for path in (bench.folder / "cut").glob("checkpoint-*")] == ["checkpoint-2"]
+    resumed = bench.run(Gap(), "cut", notes, resume=True, **settings)
+    assert sorted(notes.steps) == [3, 4, 5, 6]
+    assert distance(whole, resumed) <= 1e-7
+    assert notes.steps[6] == pytest.approx(whole_notes.steps[6], rel=1e-6)
+    assert not list((bench.folder / "cut").glob("checkpoint-*"))
+
+
+def test_lora_trains_the_language_model_alone_and_saves_an_adapter(bench: Bench) -> None:
+    notes = Notes()
+    result = bench.run(Dpo(), "lora", notes, epochs=4, lora_rank=4, lr=2e-2)
+    names = weights(result)
+    assert names
+    assert all("language_model" in name and "lora" in name for name in names)
+    assert json.loads((result.model_dir / "adapter_config.json").read_text())["r"] == 4
+    assert notes.steps[1]["gap"] == pytest.approx(0, abs=1e-3)
+    assert notes.steps[8]["loss"] < notes.steps[1]["loss"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Breaks(Dpo):
+    """NaN once a pair's gap has moved away from 0, which it has at the second step."""
+
+    def losses(self, batch: Batch, beta: Tensor) -> Tensor:
+        return super().losses(batch, beta) * torch.where(self.gaps(batch).abs() > 1e-3, torch.nan, 1.0)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(bench: Bench) -> None:
+    with pytest.raises(HarnessError, match=r"stopped at step 2: the loss of pairs \d+.* is not a finite number"):
+        bench.run(Breaks(), "nan", checkpoint_every=1)
+    assert [path.name for path in (bench.folder / "nan").glob("checkpoint-*")] == ["checkpoint-1"]
+
+
+def test_heldout_pairs_are_measured_and_reference_is_shared(bench: Bench, tmp_path: Path) -> None:
+    heldout = load_pairs(tiny_pairs(tmp_path / "heldout", count=5, seed=9))
+    notes = Notes()
+    for _ in range(2):
+        align(bench.base, Dpo(), notes, tmp_path / "out", hardness=None, heldout=heldout, resume=False)
+    assert len(notes.gaps[0, "heldout"]) == 5
+    assert notes.info["reference_cached"] is True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadsScore(Dpo):
+    needs: ClassVar[frozenset[str]] = frozenset({"reference", "column:score"})
+
+    def losses(self, batch: Batch, beta: Tensor) -> Tensor:
+        return super().losses(batch, beta * (1 + batch.columns["score"]))
+
+
+def test_objectives_read_data_columns_and_their_absence_is_an_error(bench: Bench, tmp_path: Path) -> None:
+    assert bench.run(ReadsScore(), "column").steps == 4
+    file = tiny_pairs(tmp_path / "bare", count=4)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text("\n".join(json.dumps({k: v for k, v in row.items() if k != "score"}) for row in rows))
+    with pytest.raises(UsageError, match="data column 'score'"):
+        bench.run(ReadsScore(), "bare", data=str(file))
+
+
+def test_what_cannot_work_is_said_before_anything_is_loaded(bench: Bench) -> None:
+    with pytest.raises(UsageError, match="dama needs hardness"):
+        bench.run(Dama(), "x", model="absent")
+    with pytest.raises(UsageError, match="batch_size=16 is not micro_batch=5"):
+        bench.run(Dpo(), "x", micro_batch=5)
+    with pytest.raises(UsageError, match="epochs=0"):
+        dataclasses.replace(bench.base, epochs=0)
+    with pytest.raises(UsageError, match="model absent: cannot be loaded"):
+        bench.run(Dpo(), "x", model="absent")
+
+
+def test_the_seed_alone_decides_the_order(pairs_file: Path) -> None:
+    pairs = load_pairs(pairs_file).pairs
+    order = training_order(pairs, batch_size=12, epochs=2, seed=3)
+    assert order == training_order(pairs, batch_size=12, epochs=2, seed=3)
+    assert order != training_order(pairs, batch_size=12, epochs=2, seed=4)
+    assert len(order) == 60  # 64 // 12 = 5 whole steps
+    assert len(training_order(pairs[:3], batch_size=8, epochs=1, seed=0)) == 8
+    assert [pair.id for pair in spread(pairs, 4)] == ["0", "8", "16", "24"]
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from aligners.train import align
+from tests.aligners.test_train import DamaOfScores, Notes
+from aligners.config import AlignConfig
+model, data, out = sys.argv[1:]
+config = AlignConfig(model=model, data=data, epochs=2, lr=2e-3, micro_batch=4, checkpoint_every=0, device="cpu")
+align(config, DamaOfScores(), Notes(), Path(out), hardness=None, resume=False)
+"""
+
+
+def test_two_processes_equal_one(bench: Bench, tmp_path: Path) -> None:
+    one = bench.run(DamaOfScores(), "one")
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DAMA_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [*command, bench.base.model, bench.base.data, str(tmp_path / "two")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert distance(one, AlignResult(tmp_path / "two/model", 4, {})) < 1e-6
