@@ -39,7 +39,9 @@ def prompt_text(processor: Any, question: str) -> str:
     if getattr(processor, "chat_template", None) is None:
         return FALLBACK.format(question=question)
     content = [{"type": "image"}, {"type": "text", "text": question}]
-    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
+    text = processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
     return str(text)
 
 
@@ -59,16 +61,18 @@ class Encoder:
         room = self.max_length - len(prefix)
         if room < 1:
             raise DataError(
-                f"pair {pair.id}: its prompt and image take {len(prefix)} of max_length={self.max_length} tokens, which "
-                "would cut image tokens or leave no room for a response. Raise max_length."
+                f"pair {pair.id}: its prompt and image take {len(prefix)} of max_length={self.max_length} tokens, "
+                "which would cut image tokens or leave no room for a response. Raise max_length."
             )
         chosen, rejected = (response[:room] for response in responses)
         if torch.equal(chosen, rejected):
             raise DataError(
-                f"pair {pair.id}: chosen and rejected are the same tokens after the cut at max_length={self.max_length}."
-                " Raise max_length or remove the pair."
+                f"pair {pair.id}: chosen and rejected are the same tokens after the cut at max_length={self.max_length}"
+                ". Raise max_length or remove the pair."
             )
-        return Encoded(index, pair.id, prefix, chosen, rejected, vision, {k: v[: len(prefix)] for k, v in marks.items()})
+        return Encoded(
+            index, pair.id, prefix, chosen, rejected, vision, {k: v[: len(prefix)] for k, v in marks.items()}
+        )
 
     def _prompt(self, text: str, image: Image) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         made = dict(self.processor(text=[text], images=[image], return_tensors="pt"))

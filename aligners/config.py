@@ -1,4 +1,4 @@
-"""The settings of an alignment run that are not an objective's: the dataclass is the config, the flags and the record."""
+"""The settings of an alignment run that are not its objective's: one dataclass is config, flags and record."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AlignConfig:
         max_length: tokens of prompt and response; responses are cut from the right, image tokens never.
         lora_rank: 0 tunes the language model and projector in full, else LoRA adapters on the language model.
         train_vision: also tune the vision tower (full fine-tuning only).
-        dtype: "bfloat16" computes in bfloat16 and keeps float32 weights (bfloat16 ones under LoRA); "auto": that on CUDA.
+        dtype: "bfloat16" computes in bfloat16 and keeps float32 weights (bfloat16 under LoRA); "auto": that on CUDA.
         device: "auto", "cpu" or "cuda".
         route: how a pair is run: "shared" prefix in one row, "plain" rows of their own, "auto" (aligners.forward).
         checkpoint_every: steps between checkpoints; 0 saves none.

@@ -26,7 +26,7 @@ Row = Mapping[str, Any]
 class Pair:
     """One preference: ``chosen`` is preferred to ``rejected`` as the answer to ``question`` about ``image``.
 
-    ``image`` is a file or the encoded bytes. ``columns`` holds the data's further columns (scores some objectives read).
+    ``image`` is a file or the encoded bytes. ``columns`` holds the data's further columns (such as scores).
     """
 
     id: str

@@ -41,7 +41,9 @@ def choose_route(model: Any, route: str) -> tuple[Route, str]:
     if route == "plain" or (route == "auto" and not fits):
         return "plain", f"plain rows ({why})"
     if not fits:
-        raise UsageError(f"route=shared needs a model of type {sorted(SHARED_FAMILIES)} with sdpa attention; this: {why}.")
+        raise UsageError(
+            f"route=shared needs a model of type {sorted(SHARED_FAMILIES)} with sdpa attention; this: {why}."
+        )
     return "shared", f"shared prefix ({why})"
 
 

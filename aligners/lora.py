@@ -25,7 +25,9 @@ def make_trainable(model: Any, config: AlignConfig) -> Any:
 
 def lora_targets(model: Any) -> list[str]:
     """Names of the language model's linear layers. Not peft's "all-linear", which adapts the vision tower as well."""
-    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and LANGUAGE in name.split(".")]
+    names = [
+        name for name, module in model.named_modules() if isinstance(module, nn.Linear) and LANGUAGE in name.split(".")
+    ]
     if not names:
         raise UsageError(f"LoRA: {type(model).__name__} has no linear layer under {LANGUAGE!r}; use lora_rank=0.")
     return names

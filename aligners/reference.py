@@ -77,7 +77,9 @@ class ReferenceModel:
             return None
         probes = [0, len(pairs) - 1]
         again = torch.cat([self._forward([(i, pairs[i])]) for i in probes]).numpy()
-        agree = values.shape == (len(pairs), 2) and np.allclose(values[probes], again, rtol=TOLERANCE[self.dtype], atol=1e-3)
+        agree = values.shape == (len(pairs), 2) and np.allclose(
+            values[probes], again, rtol=TOLERANCE[self.dtype], atol=1e-3
+        )
         return values if agree else None
 
     def _compute(self, pairs: Sequence[Pair], progress: Progress | None) -> Tensor:

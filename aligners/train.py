@@ -38,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class AlignResult:
-    """A finished run: ``model_dir`` holds the model and its processor (LoRA: the adapter), ``record`` how it was made."""
+    """A finished run: ``model_dir`` holds the model and its processor (LoRA: the adapter), ``record`` its origin."""
 
     model_dir: Path
     steps: int
@@ -68,7 +68,7 @@ def align(
     sets = {"train": load_pairs(config.data, config.limit), **({"heldout": heldout} if heldout else {})}
     pairs = sets["train"].pairs
     if not resume:
-        shutil.rmtree(out_dir, ignore_errors=True)
+        _remove_checkpoints(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     order = training_order(pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = _training_arguments(config, out_dir, steps=len(order) // config.batch_size)
@@ -83,7 +83,12 @@ def align(
     reference = None
     if "reference" in objective.needs:
         reference = ReferenceModel(
-            model, encoder, route=route, dtype=dtype, device=args.device, micro_batch=2 * args.per_device_train_batch_size
+            model,
+            encoder,
+            route=route,
+            dtype=dtype,
+            device=args.device,
+            micro_batch=2 * args.per_device_train_batch_size,
         )
     data, cached = _tables(objective, pairs, reference, deltas.get("train"))
     probes = {split: _tables(objective, spread(each.pairs), reference, None)[0] for split, each in sets.items()}
@@ -132,27 +137,34 @@ def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> None:
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_model(str(out_dir / "model"))
     if trainer.is_world_process_zero():
-        for old in out_dir.glob("checkpoint-*"):
-            shutil.rmtree(old)
+        _remove_checkpoints(out_dir)
+
+
+def _remove_checkpoints(out_dir: Path) -> None:
+    for old in out_dir.glob("checkpoint-*"):
+        shutil.rmtree(old, ignore_errors=True)  # another process may be removing it too
 
 
 def _tables(
     objective: Objective, pairs: Sequence[Pair], reference: ReferenceModel | None, delta: Tensor | None
 ) -> tuple[PreferenceData, bool]:
     """What the objective needs to know of ``pairs``, and whether their reference came from the cache."""
+    columns = data_columns(objective, pairs)
     values, cached = reference.logprobs(pairs) if reference else (None, False)
     mean = float(delta.mean()) if delta is not None else 0.0
-    return PreferenceData(pairs, values, delta, mean, data_columns(objective, pairs)), cached
+    return PreferenceData(pairs, values, delta, mean, columns), cached
 
 
 def load_model(source: str, dtype: str) -> tuple[Any, Any]:
     """Model (sdpa attention, dropout off) and processor from a directory or hub id, without progress bars."""
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    if not Path(source).is_dir() and source.count("/") != 1:
+        raise UsageError(f"model {source}: no such directory, and not a hub id (ORGANISATION/NAME).")
     try:
         model = AutoModelForImageTextToText.from_pretrained(
             source, dtype=getattr(torch, dtype), attn_implementation="sdpa"
         )
-        processor = AutoProcessor.from_pretrained(source)
+        processor = AutoProcessor.from_pretrained(source)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise UsageError(f"model {source}: cannot be loaded ({error}). Give a directory or a hub id.") from error
     for module in model.modules():
@@ -174,15 +186,21 @@ def data_columns(objective: Objective, pairs: Sequence[Pair]) -> dict[str, Tenso
         try:
             columns[name] = torch.tensor([float(pair.columns[name]) for pair in pairs], dtype=torch.float64)
         except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"aligner {objective.name} needs a number in the data column {name!r} ({error}).") from error
+            raise UsageError(
+                f"aligner {objective.name} needs a number in the data column {name!r} ({error})."
+            ) from error
     return columns
 
 
 def _check_needs(objective: Objective, hardness: HardnessConfig | None) -> None:
     """Raises UsageError for a need that cannot be met, before anything is loaded."""
-    unmet = {need for need in objective.needs if need not in {"reference", "hardness"} and not need.startswith("column:")}
+    unmet = {
+        need for need in objective.needs if need not in {"reference", "hardness"} and not need.startswith("column:")
+    }
     if unmet:
-        raise UsageError(f"aligner {objective.name} needs {', '.join(sorted(unmet))}, which this trainer does not compute.")
+        raise UsageError(
+            f"aligner {objective.name} needs {', '.join(sorted(unmet))}, which this trainer does not compute."
+        )
     if "hardness" in objective.needs and hardness is None:
         raise UsageError(f"aligner {objective.name} needs hardness: give the CLIP model (clip=...).")
 

@@ -12,18 +12,18 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import Trainer, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 from aligners.collate import Encoded, Encoder
 from aligners.data import Pair
 from aligners.forward import LogProbs, Route, response_logprobs
-from aligners.objective import Batch, Objective, Step, Weights
+from aligners.objective import Batch, Objective, State, Step, Weights
 from harness.errors import HarnessError
 from harness.recorder import Recorder
 
@@ -70,7 +70,9 @@ def training_order(pairs: Sequence[Pair], *, batch_size: int, epochs: int, seed:
     while len(stream) < steps * batch_size:
         stream += torch.randperm(len(pairs), generator=generator).tolist()
     chunks = (stream[step * batch_size : (step + 1) * batch_size] for step in range(steps))
-    return [i for chunk in chunks for i in sorted(chunk, key=lambda i: (len(pairs[i].chosen) + len(pairs[i].rejected), i))]
+    return [
+        i for chunk in chunks for i in sorted(chunk, key=lambda i: (len(pairs[i].chosen) + len(pairs[i].rejected), i))
+    ]
 
 
 class PreferenceTrainer(Trainer):
@@ -79,6 +81,9 @@ class PreferenceTrainer(Trainer):
     ``order`` is the result of training_order. ``probes`` maps a split to pairs whose gaps are measured (no effect on
     training), every ``probe_every`` steps. ``progress(steps done, all)`` is called after each step.
     """
+
+    objective: Objective
+    objective_state: State
 
     def __init__(
         self,
@@ -145,7 +150,7 @@ class PreferenceTrainer(Trainer):
         self._require_finite(losses, pairs, "loss")
         loss = (weight * losses).sum()
         self._step_loss += loss.item()
-        return loss * self.args.world_size
+        return cast(Tensor, loss * self.args.world_size)
 
     @property
     def two_passes(self) -> bool:
@@ -214,8 +219,8 @@ class PreferenceTrainer(Trainer):
         bad = [pair.id for pair, fine in zip(pairs, values.isfinite().tolist(), strict=True) if not fine]
         if bad:
             raise HarnessError(
-                f"training stopped at step {self.state.global_step + 1}: the {what} of pairs {', '.join(bad)} is not a finite "
-                f"number. The last good checkpoint is kept in {self.args.output_dir}. Lower lr, or look at these pairs."
+                f"training stopped at step {self.state.global_step + 1}: the {what} of pairs {', '.join(bad)} is "
+                f"not finite. The last good checkpoint is kept in {self.args.output_dir}. Lower lr or check these pairs."
             )
 
     # -- what is reported ---------------------------------------------------------------------------------------------
@@ -268,8 +273,7 @@ class PreferenceTrainer(Trainer):
     # -- Trainer's hooks ----------------------------------------------------------------------------------------------
 
     def _get_train_sampler(self, *_: Any, **__: Any) -> SequentialSampler:
-        assert self.train_dataset is not None
-        return SequentialSampler(self.train_dataset)  # the stream is shuffled already
+        return SequentialSampler(cast(_Stream, self.train_dataset))  # the stream is shuffled already
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted: Trainer's estimate knows no preference pairs."""
@@ -279,8 +283,20 @@ class PreferenceTrainer(Trainer):
         """Trainer's checkpoint, then the objective's state: the file that marks a checkpoint as complete."""
         super()._save_checkpoint(*args, **kwargs)
         if self.is_world_process_zero():
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
             (folder / STATE_FILE).write_text(json.dumps(self.objective_state))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """The checkpoint's weights, by way of from_pretrained.
+
+        save_pretrained renames LLaVA's weights to the names of its hub files. Trainer (transformers 5.23) loads them by
+        name, warns that all are missing, and goes on with the base model's.
+        """
+        if not isinstance(self.model, PreTrainedModel) or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        saved = type(self.model).from_pretrained(resume_from_checkpoint, dtype=self.model.dtype)
+        self.model.load_state_dict(saved.state_dict())
 
     def restore(self, checkpoint: Path) -> None:
         """Take over the objective's state from ``checkpoint``; Trainer restores the rest."""

@@ -188,9 +188,7 @@ def matched_beta(store: Store, job: Job) -> float:
 def _bench(store: Store, entrant: Entrant, ablation: Ablation, device: str) -> str:
     root = bench_root(ablation.data_dir)
     wanted: dict[str, dict[str, Any]] = {name: {} for name in benchmarks_of(ablation.suite, ())}
-    for _ in bench_model(
-        store, entrant, wanted, root, ablation.judge, device=device, eos_biases=ablation.eos_biases
-    ):
+    for _ in bench_model(store, entrant, wanted, root, ablation.judge, device=device, eos_biases=ablation.eos_biases):
         pass
     return entrant.run
 
@@ -199,6 +197,7 @@ def bench_root(data_dir: str | None, progress: Progress = silent) -> Path:
     """The data directory given, or the embedded world's, built if absent."""
     if data_dir is not None:
         return Path(data_dir)
-    from tinyworld.build import WorldConfig, build as build_world
+    from tinyworld.build import WorldConfig
+    from tinyworld.build import build as build_world
 
     return Path(build_world(WorldConfig(), progress=progress).bench_dir)

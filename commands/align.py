@@ -87,7 +87,8 @@ def embedded(
     values: Mapping[str, Any], kinds: Mapping[str, type[Any]], progress: Report
 ) -> tuple[dict[str, Any], str | None]:
     """The settings of the embedded world: its recipe, its model, pairs and CLIP; ``values`` win over the recipe."""
-    from tinyworld.build import WorldConfig, build as build_world
+    from tinyworld.build import WorldConfig
+    from tinyworld.build import build as build_world
 
     dealt = route({k: v for k, v in values.items() if k != "seed"}, {**kinds, "world": WorldConfig}, "align")
     world = build_world(build(WorldConfig, dealt["world"], "the embedded world"), progress=progress)

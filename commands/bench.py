@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.benchmark import BENCHMARKS, Benchmark, Decoding
+from harness.benchmark import BENCHMARKS, Benchmark
 from harness.errors import DataError, UsageError, unknown_name
 from harness.judge import Judge
 from harness.judges import make_judge
@@ -99,17 +99,13 @@ def bench_model(
         asker = open_judge(benchmark, judge, folder)
         biases = eos_biases if name == "object_halbench" else ()
         for bias in (benchmark.decoding.eos_bias, *biases):
-            variant = with_eos_bias(benchmark, bias)
-            answers = generate(store, model, samples, variant.decoding, fresh=fresh, progress=progress)
+            decoding = dataclasses.replace(benchmark.decoding, eos_bias=bias)
+            answers = generate(store, model, samples, decoding, fresh=fresh, progress=progress)
             identity = identity_of(entrant, model, settings, folder)
             identity["info"]["data_notes"] = benchmark.data_notes(folder)
-            yield evaluate(store, variant, samples, answers, asker, identity=identity, progress=progress)
-
-
-def with_eos_bias(benchmark: Benchmark, bias: float) -> Benchmark:
-    """The benchmark with ``bias`` on the end-of-sequence logit in its decoding."""
-    decoding: Decoding = dataclasses.replace(benchmark.decoding, eos_bias=bias)
-    return dataclasses.replace(benchmark, decoding=decoding)  # type: ignore[type-var]
+            yield evaluate(
+                store, benchmark, samples, answers, asker, identity=identity, decoding=decoding, progress=progress
+            )
 
 
 def identity_of(entrant: Entrant, model: Model, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from harness.options import describe
@@ -9,14 +10,15 @@ from harness.options import describe
 
 def listing(what: str, db: str) -> list[dict[str, Any]]:
     """Rows with ``name`` and what a user wants to know of it."""
-    return {
+    listings: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "aligners": _aligners,
         "benchmarks": _benchmarks,
         "suites": _suites,
         "judges": _judges,
         "models": _models,
         "runs": lambda: _runs(db),
-    }[what]()
+    }
+    return listings[what]()
 
 
 def _aligners() -> list[dict[str, Any]]:
@@ -87,5 +89,6 @@ def _runs(db: str) -> list[dict[str, Any]]:
         }
     for evaluation in store.evaluations():
         row = rows.setdefault(evaluation.run, {"name": evaluation.run, "model": evaluation.model})
-        row["evaluations"] = ", ".join(sorted({*filter(None, row.get("evaluations", "").split(", ")), evaluation.benchmark}))
+        benchmarks = {*filter(None, row.get("evaluations", "").split(", ")), evaluation.benchmark}
+        row["evaluations"] = ", ".join(sorted(benchmarks))
     return list(rows.values())

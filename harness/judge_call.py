@@ -41,8 +41,8 @@ class JudgeSettings:
     """
 
     concurrency: int = 64
-    timeout: float = 120.0
-    tries: int = 5
+    timeout: float = 60.0
+    tries: int = 4
     waits: int = 30
     first_wait: float = 0.5
     longest_wait: float = 30.0
@@ -103,7 +103,7 @@ class Account:
         self.tokens: dict[str, int] = {"prompt_tokens": 0, "completion_tokens": 0}
         self.stopped = ""
         self._model, self._prices, self._budget, self._give_up = model, prices, budget, give_up
-        self._promised = 0.0
+        self._promised, self._promises = 0.0, 0
         self._failed_in_a_row = 0
 
     @property
@@ -112,26 +112,31 @@ class Account:
         return cost(self.tokens, self._model, self._prices)
 
     async def reserve(self, usage: Mapping[str, int]) -> float:
-        """Set aside what a call of ``usage`` may cost; returns it. Raises Failure when the budget cannot bear it.
+        """Set aside what a call of ``usage`` may cost; returns it.
 
-        While calls in flight may turn out cheaper than what was set aside for them, it waits for them.
+        Raises Failure when the asking was stopped, or stops now because the budget cannot bear the call. It waits
+        for calls in flight first: they may turn out cheaper than what was set aside for them.
         """
+        if self.stopped:
+            raise Failure(self.stopped, again=False)
         if self._budget is None:
             return 0.0
         price = cost(usage, self._model, self._prices) or 0.0
         while (self.spent or 0.0) + self._promised + price > self._budget:
-            if self._promised <= 1e-12:
+            if self._promises == 0:
                 reason = (
                     f"budget: ${self.spent or 0:.4f} of ${self._budget:g} spent, the next call may take ${price:.4f}"
                 )
                 raise Failure(reason, stop=True)
             await asyncio.sleep(0.01)
-        self._promised += price
+        if price:
+            self._promised, self._promises = self._promised + price, self._promises + 1
         return price
 
     def release(self, promised: float) -> None:
         """Take back what ``reserve`` set aside: the call is over."""
-        self._promised = max(0.0, self._promised - promised)
+        if promised:
+            self._promised, self._promises = self._promised - promised, self._promises - 1
 
     def book(self, usage: Mapping[str, int]) -> None:
         """Count the tokens of a call."""

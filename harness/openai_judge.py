@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import re
 import ssl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,7 @@ class OpenAIJudge:
             )
         self.account = Account(self.model, self.prices, settings.budget, settings.give_up)
 
-    def ask(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Reply]]:
+    def ask(self, requests: Sequence[JudgeRequest]) -> Generator[tuple[int, Reply], None, None]:
         """Yield (position, reply) in order of arrival. Leaving the iteration cancels what is in flight.
 
         The calls run in an event loop in a thread of its own, so that they go on while the caller stores a reply.
@@ -101,7 +102,9 @@ class OpenAIJudge:
 
         many = min(self.concurrency, len(requests))
         async with contextlib.AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(client) for client in self._clients(-(-many // WORKERS_PER_POOL))]
+            clients = [
+                await stack.enter_async_context(client) for client in self._clients(-(-many // WORKERS_PER_POOL))
+            ]
             workers = [asyncio.create_task(work(clients[i % len(clients)])) for i in range(many)]
             try:
                 await asyncio.gather(*workers)
@@ -130,8 +133,6 @@ class OpenAIJudge:
 
     async def _answer(self, client: openai.AsyncOpenAI, throttle: Throttle, request: JudgeRequest) -> Reply:
         """The reply to one question, after as many tries as it takes and the settings allow."""
-        if self.account.stopped:
-            return Reply(None, "", error=self.account.stopped)
         try:
             arguments = body(request.question, self.model)
         except OSError as error:
@@ -198,18 +199,16 @@ class OpenAIJudge:
 
 
 def parse_argument(argument: str) -> tuple[str, str]:
-    """(model name, base URL) of ``NAME[@BASE_URL]``; the name itself may hold an @ that no URL follows."""
-    name, url = argument, os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
-    for scheme in ("@http://", "@https://"):
-        if scheme in argument:
-            name, _, rest = argument.partition(scheme)
-            url = scheme[1:] + rest
+    """(model name, base URL) of ``NAME[@BASE_URL]``; the name itself may hold an @, as in ``model@20250101``."""
+    found = re.fullmatch(r"(.*?)@(https?://.*)", argument)
+    name, url = found.groups() if found else (argument, os.environ.get("OPENAI_BASE_URL") or OPENAI_URL)
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number
         good = False
-    if not name or not good:
+    forgotten_scheme = re.search(r".@.*[:/.]", name)  # m@localhost:8000
+    if not name or not good or forgotten_scheme:
         raise UsageError(
             f"--judge openai:{argument}: expected openai:NAME or openai:NAME@BASE_URL with a base URL like "
             f"http://127.0.0.1:8000/v1, found the name {name!r} and the URL {url!r}."

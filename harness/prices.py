@@ -77,11 +77,12 @@ def cost(usage: Mapping[str, Any], model: str, prices: Mapping[str, Price] = PRI
     price = price_of(model, prices)
     if price is None:
         return None
-    return (price.input * usage.get("prompt_tokens", 0) + price.output * usage.get("completion_tokens", 0)) / 1e6
+    prompt, reply = float(usage.get("prompt_tokens", 0)), float(usage.get("completion_tokens", 0))
+    return (price.input * prompt + price.output * reply) / 1e6
 
 
 def estimate(question: Question) -> dict[str, int]:
-    """Tokens that ``question`` will take at the most likely, before it is asked: for `--dry-run` and budgets."""
+    """Tokens that ``question`` will take, on the safe side, before it is asked: for `--dry-run` and budgets."""
     characters = len(question.prompt) + len(question.system or "")
     prompt = 16 + round(characters / CHARACTERS_PER_TOKEN) + (IMAGE_TOKENS if question.image else 0)
     return {"prompt_tokens": prompt, "completion_tokens": question.max_tokens or REPLY_TOKENS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -240,7 +240,8 @@ def _settle(
     """Move what has a verdict (or a failed call) to ``done``; yield what must be asked again."""
     for sample, text, replies in open_:
         if sample.id in failed:
-            verdict = Verdict({}, error=f"judge: {failed[sample.id]}")
+            error = f"judge: {failed[sample.id]}"  # what the official rules make of earlier replies stands
+            verdict = Verdict(benchmark.unreadable(sample, text, replies).values if replies else {}, error=error)
         else:
             try:
                 verdict = benchmark.verdict(sample, text, replies)
@@ -258,10 +259,11 @@ def evaluate(
     judge: Judge | None,
     *,
     identity: Mapping[str, Any],
+    decoding: Decoding | None = None,
     runs: int | None = None,
     progress: Progress = silent,
 ) -> EvaluationRecord:
-    """Judge ``answers``, sum them up and store the evaluation.
+    """Judge ``answers``, sum them up and store the evaluation. ``decoding`` defaults to the benchmark's own.
 
     ``identity`` holds the columns that say what was evaluated: run, model, model_key, alignment, data_dir, settings,
     info. Rerunning with the same identity, data, version, judge and decoding replaces the evaluation.
@@ -277,7 +279,7 @@ def evaluate(
         "mode": benchmark.mode,
         "judge": judge.name if judge is not None and benchmark.needs_judge else "none",
         "data_key": key,
-        "decoding": dataclasses.asdict(benchmark.decoding),
+        "decoding": dataclasses.asdict(decoding or benchmark.decoding),
         "n": len(samples),
         "n_scored": len({j.sample.id for j in judged} - errors),
         "n_failed": len(errors),
@@ -294,13 +296,12 @@ def metrics_of(store: Store, evaluation: EvaluationRecord) -> list[Metric]:
     """The metrics of a stored evaluation, to be computed again from its verdicts."""
     benchmark = make_benchmark(evaluation.benchmark, evaluation.settings)
     rows = store.samples(evaluation.data_key)
-    return benchmark.metrics([Sample(row["sample_id"], row["prompt"], data=row["data"], group=row["grp"]) for row in rows])
+    return benchmark.metrics(
+        [Sample(row["sample_id"], row["prompt"], data=row["data"], group=row["grp"]) for row in rows]
+    )
 
 
 def result_object(record: EvaluationRecord) -> dict[str, Any]:
     """What `score --json` and `bench --json` print of an evaluation (DESIGN: contract)."""
     names = ("benchmark", "mode", "judge", "n", "n_scored", "n_failed", "metrics", "model", "run", "version")
     return {name: getattr(record, name) for name in names}
-
-
-Lookup = Callable[[str], tuple[str, str | None]]

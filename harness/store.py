@@ -101,7 +101,9 @@ class Store:
                 migrate(self.db, str(path))
             self.db.execute("PRAGMA foreign_keys = ON")
         except sqlite3.DatabaseError as error:
-            raise HarnessError(f"{path} cannot be used as the results file: {error}. Name another with --db.") from error
+            raise HarnessError(
+                f"{path} cannot be used as the results file: {error}. Name another with --db."
+            ) from error
 
     @contextlib.contextmanager
     def _migration_lock(self) -> Iterator[None]:
@@ -118,7 +120,15 @@ class Store:
     def save_samples(self, data_key: str, samples: Sequence[Sample]) -> None:
         """Remember a benchmark's samples, so that results can be read without the data directory."""
         rows = [
-            (data_key, s.id, i, s.prompt, str(s.image.path) if s.image and s.image.path else None, s.group, _dump(s.data))
+            (
+                data_key,
+                s.id,
+                i,
+                s.prompt,
+                str(s.image.path) if s.image and s.image.path else None,
+                s.group,
+                _dump(s.data),
+            )
             for i, s in enumerate(samples)
         ]
         self._write("INSERT OR IGNORE INTO sample VALUES (?,?,?,?,?,?,?)", rows)
@@ -143,9 +153,9 @@ class Store:
 
     def save_reply(self, judge: str, endpoint: str, question_key: str, run: int, attempt: int, reply: Reply) -> None:
         """Store one reply at once: it may have been paid for."""
-        row = (judge, endpoint, question_key, run, attempt)
-        row += (reply.text, reply.model, reply.error, _dump(reply.usage), _now())
-        self._write("INSERT OR REPLACE INTO reply VALUES (?,?,?,?,?,?,?,?,?,?)", [row])
+        key = (judge, endpoint, question_key, run, attempt)
+        said = (reply.text, reply.model, reply.error, _dump(reply.usage), _now())
+        self._write("INSERT OR REPLACE INTO reply VALUES (?,?,?,?,?,?,?,?,?,?)", [(*key, *said)])
 
     def replies(self, judge: str, endpoint: str) -> dict[tuple[str, int, int], Reply]:
         """Stored replies of a judge by (question key, run, attempt)."""
@@ -225,7 +235,8 @@ class Store:
         """All alignment runs, oldest first."""
         rows = self._rows("SELECT * FROM alignment ORDER BY created, name", [])
         return [
-            AlignmentRecord(**{**row, "config": json.loads(row["config"]), "info": json.loads(row["info"])}) for row in rows
+            AlignmentRecord(**{**row, "config": json.loads(row["config"]), "info": json.loads(row["info"])})
+            for row in rows
         ]
 
     def alignment(self, name: str) -> AlignmentRecord:

@@ -59,7 +59,7 @@ def declare_missing_operators() -> bool:
             return False
     except OSError:
         pass
-    _library = torch.library.Library("torchvision", "DEF")  # noqa: TOR901
+    _library = torch.library.Library("torchvision", "DEF")
     for schema in _SCHEMAS:
         _library.define(schema)
     return True

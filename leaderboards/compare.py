@@ -12,12 +12,13 @@ from rich.text import Text
 
 from harness.benchmark import Metric
 from harness.errors import UsageError, unknown_name
+from harness.run import metrics_of
 from harness.stats import Difference, holm
 from harness.store import EvaluationRecord, Store
 from leaderboards.data import finite
 from leaderboards.rows import HEADLINES, Condition, Metrics, condition_of
-from leaderboards.scores import Verdicts, differences, intervals, mcnemar, on_common_samples, read_scores
-from leaderboards.text import benchmark_title, better, condition_text, interval, metric_title, number, p_text, signed
+from leaderboards.scores import Scores, Verdicts, differences, intervals, mcnemar, on_common_samples, read_scores
+from leaderboards.text import benchmark_title, better, interval, metric_title, number, p_text, signed
 from leaderboards.text import sure as is_sure
 
 RESAMPLES = 10_000
@@ -43,8 +44,6 @@ class Comparison:
 
 def load_comparison(store: Store, a: str, b: str) -> list[Comparison]:
     """Compare the runs ``a`` and ``b`` of a store; unknown names raise a UsageError."""
-    from harness.run import metrics_of
-
     return compare(store.evaluations(), a, b, lambda e: store.verdicts(e.id), lambda e: metrics_of(store, e))
 
 
@@ -62,26 +61,27 @@ def compare(
     ``official_*`` figures count failed samples by their own rules, so there is nothing to pair: they are left out.
     """
     by_run = {run: {condition_of(e): e for e in evaluations if e.run == run} for run in (a, b)}
-    for run, found in by_run.items():
-        if not found:
+    for run, conditions in by_run.items():
+        if not conditions:
             raise unknown_name("run", run, {e.run for e in evaluations})
     shared = [condition for condition in by_run[a] if condition in by_run[b]]
     if not shared:
         raise UsageError(
             f"{a} and {b} share no benchmark with the same judge, version, data and decoding: run both again."
         )
-    found = []
+    found: list[Comparison] = []
     for condition in shared:
-        found += _benchmark(condition, by_run[a][condition], by_run[b][condition], verdicts, metrics, resamples)
+        pair = by_run[a][condition], by_run[b][condition]
+        scores = [read_scores([verdicts(evaluation)]) for evaluation in pair]
+        found += _benchmark(condition, *on_common_samples(*scores), metrics(pair[0]), resamples)
     adjusted = iter(holm([c.difference.p for c in found if c.headline]))
     return [Comparison(**{**vars(c), "p_holm": next(adjusted)}) if c.headline else c for c in found]
 
 
 def _benchmark(
-    condition: Condition, a: EvaluationRecord, b: EvaluationRecord, verdicts: Verdicts, metrics: Metrics, resamples: int
+    condition: Condition, left: Scores, right: Scores, metrics: Sequence[Metric], resamples: int
 ) -> list[Comparison]:
-    left, right = on_common_samples(read_scores([verdicts(a)]), read_scores([verdicts(b)]))
-    columns = [metric for metric in metrics(a) if not metric.name.startswith("official_")]
+    columns = [metric for metric in metrics if not metric.name.startswith("official_")]
     found = differences(left, right, columns, resamples)
     values = [intervals(scores, columns, resamples=1)[0] for scores in (left, right)]
     main = HEADLINES.get(condition.benchmark, tuple(metric.name for metric in columns[:6]))
@@ -128,8 +128,8 @@ def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, every
     out = RichTable(
         title=f"[bold]{a}[/] against [bold]{b}[/]",
         title_justify="left",
-        caption="Δ = A - B on common samples; 95 % interval resamples images; p: paired permutation test, Holm-adjusted "
-        "over the metrics shown first of each benchmark.",
+        caption="Δ = A - B on common samples; 95 % interval resamples images; p: paired permutation test, "
+        "Holm-adjusted over the metrics of this table.",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         header_style="bold",
@@ -145,8 +145,8 @@ def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, every
         if c.condition != condition:
             condition = c.condition
             out.add_section()
-            out.add_row(Text(benchmark_title(condition.benchmark), "bold cyan"), *[""] * 7)
-            out.add_row(Text(f"  {condition_text(condition)}", "dim"), *[""] * 7) if everything else None
+            bias = f" (EOS bias {condition.eos_bias:+g})" if condition.eos_bias else ""
+            out.add_row(Text(benchmark_title(condition.benchmark) + bias, "bold cyan"), *[""] * 7)
         d = c.difference
         colour = {True: "green", False: "red", None: ""}[better(d, c.metric)]
         out.add_row(

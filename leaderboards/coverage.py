@@ -12,11 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from rich import box
+from rich.table import Table as RichTable
 
 from harness.metrics import RESAMPLES, SEED, columns_of, matrix, named_sums
 from harness.run import metrics_of
 from harness.stats import bootstrap_sums
 from harness.store import EvaluationRecord, Store
+from leaderboards.markdown import grid
+from leaderboards.text import panel_title
 
 BENCHMARK = "object_halbench"
 Points = NDArray[np.float64]
@@ -77,7 +81,7 @@ def matched(
     ``labels`` maps a label to its runs; the base's run gives the coverage. ``reference`` names the label that
     differences are taken to (default: ``base``).
     """
-    curves = {}
+    curves: dict[str, dict[float, EvaluationRecord]] = {}
     for evaluation in store.evaluations(benchmark=BENCHMARK):
         curves.setdefault(evaluation.run, {})[evaluation.decoding["eos_bias"]] = evaluation
     if len(curves.get(base, {})) < 2:
@@ -101,3 +105,40 @@ def _row(label: str, values: Points, against: Points | None) -> Matched:
     change = values - against
     change_low, change_high = np.percentile(change[1:], [2.5, 97.5])
     return Matched(label, float(values[0]), low, high, float(change[0]), float(change_low), float(change_high))
+
+
+TITLE = "Object HalBench CHAIRi at the base's coverage"
+NOTE = "% ↓, read off each method's coverage curve (greedy decoding with a bias on the end-of-sequence logit)"
+
+
+def terminal_table(panel: str, rows: Sequence[Matched]) -> RichTable:
+    """The matched figures of a panel as a rich table."""
+    table = RichTable(
+        title=f"[bold]{TITLE}[/]  [cyan]{panel_title(panel)}[/]",
+        caption=NOTE,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for name in HEADER:
+        table.add_column(name, justify="left" if name == HEADER[0] else "right")
+    for row in rows:
+        table.add_row(*_cells(row))
+    return table
+
+
+def markdown_table(panel: str, rows: Sequence[Matched]) -> str:
+    """The matched figures of a panel as Markdown, with a heading."""
+    return f"## {TITLE}: {panel_title(panel)}\n\n{NOTE}\n\n{grid(HEADER, [_cells(row) for row in rows])}"
+
+
+HEADER = ("Method", "CHAIRi", "95 % interval", "Difference to dpo", "95 % interval of it")
+
+
+def _cells(row: Matched) -> list[str]:
+    cells = [row.label, f"{row.value:.1f}", f"({row.low:.1f}, {row.high:.1f})"]
+    if row.difference is None or row.difference_low is None or row.difference_high is None:
+        return [*cells, "–", "–"]
+    star = "*" if row.difference_low * row.difference_high > 0 else ""
+    return [*cells, f"{row.difference:+.1f}{star}", f"({row.difference_low:+.1f}, {row.difference_high:+.1f})"]

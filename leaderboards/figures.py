@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -135,12 +136,19 @@ def gap_summary(curves: Sequence[Curve]) -> str:
 def _hardness(
     store: Store, alignment: AlignmentRecord, others: Sequence[AlignmentRecord], split: str
 ) -> dict[str, float]:
-    same_panel = [a for a in others if a.panel == alignment.panel and a.name != alignment.name]
-    for candidate in (alignment, *sorted(same_panel, key=lambda a: a.seed != alignment.seed)):
+    # The control that permutes hardness over the pairs says nothing about which pairs are hard.
+    usable = [a for a in others if a.panel == alignment.panel and not _permuted(a.config)]
+    for candidate in sorted(usable, key=lambda a: (a.name != alignment.name, a.seed != alignment.seed)):
         found = store.pair_hardness(candidate.name, split)
         if found:
             return found
     return {}
+
+
+def _permuted(config: Mapping[str, Any]) -> bool:
+    """Whether ``permute_seed`` is set, at the top of the settings or in a part of them."""
+    parts = [config, *(part for part in config.values() if isinstance(part, Mapping))]
+    return any(part.get("permute_seed") is not None for part in parts)
 
 
 def _probed(deltas: Mapping[str, float], gaps: Sequence[tuple[int, str, str, float]], split: str) -> dict[str, float]:

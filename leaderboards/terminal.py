@@ -44,18 +44,16 @@ def terminal_table(table: Table, *, reference: str = "dpo") -> RichTable:
         f"[bold]{benchmark_title(table.condition.benchmark)}[/]  [cyan]{panel_title(table.panel)}[/]",
         condition_text(table.condition),
     )
-    out.add_column("Method", no_wrap=False, ratio=2)
-    out.add_column("Seeds", justify="right")
-    out.add_column("Scored", justify="right")
+    out.add_column("Method")  # the only column that may shrink: figures are never cut
     for metric in table.headline:
-        out.add_column(metric_title(metric), justify="right")
+        out.add_column(metric_title(metric), justify="right", no_wrap=True)
     best = {metric.name: best_rows(table, metric) for metric in table.headline}
     for row in table.rows:
         cells = [
             _cell(row.cells[metric.name], metric, row.label in best[metric.name], reference)
             for metric in table.headline
         ]
-        out.add_row(_label(row, reference), str(len(row.runs)), Text(counts(row), _alarm(row)), *cells)
+        out.add_row(_label(row, reference), *cells)
     return out
 
 
@@ -93,7 +91,7 @@ def _cell(cell: Cell, metric: Metric, best: bool, reference: str) -> Group:
     spread = f" ±{number(cell.spread, metric)}" if math.isfinite(cell.spread) else ""
     lines = [
         Text.assemble((number(cell.value, metric), "bold" if best else ""), (spread, "dim")),
-        Text(interval(cell.low, cell.high, metric), "dim"),
+        Text(f"{number(cell.low, metric)}–{number(cell.high, metric)}" if math.isfinite(cell.low) else "", "dim"),
     ]
     if reference in cell.versus:
         found = cell.versus[reference]
@@ -103,13 +101,13 @@ def _cell(cell: Cell, metric: Metric, best: bool, reference: str) -> Group:
 
 
 def _label(row: Row, reference: str) -> Group:
-    first = next(iter(row.cells.values()), None)
-    compared = first is not None and reference in first.versus
-    return Group(Text(row.label, "bold"), Text(""), Text(f"Δ to {reference}" if compared else "", "dim"))
-
-
-def _alarm(row: Row) -> str:
-    return "yellow" if row.n_scored < row.n else ""
+    """The method, how much of it was scored, and what its last line is the difference to."""
+    seeds = f" · {len(row.runs)} seeds" if len(row.runs) > 1 else ""
+    lines = [(row.label, "bold"), (counts(row) + seeds, "yellow" if row.n_scored < row.n else "dim")]
+    if any(reference in cell.versus for cell in row.cells.values()):
+        lines.append((f"Δ to {reference}", "dim"))
+    # Cut rather than wrapped, so that each line stays beside its figures.
+    return Group(*(Text(text, style, no_wrap=True, overflow="ellipsis") for text, style in lines))
 
 
 def _frame(title: str, caption: str | None) -> RichTable:

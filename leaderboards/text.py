@@ -24,8 +24,8 @@ METRICS = {
     "informativeness": "Informative",
 }
 NOTE = (
-    "Figures are means over seeds; brackets hold the 95 % bootstrap interval over samples (whole images are "
-    "resampled), ± the standard deviation over seeds. Δ is the paired difference on common samples: * where its interval excludes 0."
+    "Figures are means over seeds; the interval is the 95 % bootstrap over samples (images resampled whole), "
+    "± the standard deviation over seeds. Δ is the paired difference on common samples; * marks an interval without 0."
 )
 
 

@@ -1,6 +1,6 @@
 """Throughput of the judge engine on this machine, against an endpoint on loopback in a process of its own.
 
-    python perf/judge.py [--seconds 5] [--memory]
+    python perf/judge.py [--seconds 10] [--memory]
 
 Prints, one ratio a line:
 - latency: 64 calls in flight, 500 ms each; share of the ideal 128 replies a second (wanted: 0.90).
@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -48,7 +49,7 @@ class Requests(Sequence[JudgeRequest]):
     def __len__(self) -> int:
         return self._n
 
-    def __getitem__(self, i):  # type: ignore[no-untyped-def]
+    def __getitem__(self, i: Any) -> Any:
         if not 0 <= i < self._n:
             raise IndexError(i)
         return JudgeRequest(str(i), Question(f"Judge answer {i}. " + "words " * 400), "answer")
@@ -144,11 +145,12 @@ def resident_mb() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=5.0, help="about how long each measurement runs")
+    parser.add_argument("--seconds", type=float, default=10.0, help="about how long each measurement runs")
     parser.add_argument("--memory", action="store_true", help="also ask 100,000 questions (minutes)")
     options = parser.parse_args()
     ideal = IN_FLIGHT / LATENCY
     with endpoint(LATENCY) as url:
+        our_rate(url, IN_FLIGHT)  # warm up: imports
         rate = our_rate(url, max(IN_FLIGHT, round(options.seconds * ideal / IN_FLIGHT) * IN_FLIGHT))
         print(f"latency     {rate / ideal:.2f}   {rate:.0f} of {ideal:.0f} replies a second")
     with endpoint(0.0) as url:

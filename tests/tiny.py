@@ -10,10 +10,50 @@ import numpy as np
 import torch
 from PIL import Image
 
-WORDS = (
-    "a an the is are on of and in with there no yes what see you do dog cat table chair red blue green small large cup man woman "
-    "ball car tree describe image USER ASSISTANT : ? . ,"
-).split()
+import harness  # noqa: F401  (makes torchvision importable)
+
+WORDS = [
+    "a",
+    "an",
+    "the",
+    "is",
+    "are",
+    "on",
+    "of",
+    "and",
+    "in",
+    "with",
+    "there",
+    "no",
+    "yes",
+    "what",
+    "see",
+    "you",
+    "do",
+    "dog",
+    "cat",
+    "table",
+    "chair",
+    "red",
+    "blue",
+    "green",
+    "small",
+    "large",
+    "cup",
+    "man",
+    "woman",
+    "ball",
+    "car",
+    "tree",
+    "describe",
+    "image",
+    "USER",
+    "ASSISTANT",
+    ":",
+    "?",
+    ".",
+    ",",
+]
 TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER : {% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<image> {% else %}{{ part['text'] }}{% endif %}{% endfor %} "
@@ -23,7 +63,6 @@ TEMPLATE = (
 
 def tiny_llava(folder: Path, *, seed: int = 0, image_size: int = 28, template: str | None = TEMPLATE) -> Path:
     """Write a random LLaVA (2 layers, 4 image tokens) and its processor to ``folder``; load it with from_pretrained."""
-    import harness  # noqa: F401  (makes torchvision importable)
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -49,9 +88,7 @@ def tiny_llava(folder: Path, *, seed: int = 0, image_size: int = 28, template: s
         additional_special_tokens=["<image>"],
     )
     processor = LlavaProcessor(
-        CLIPImageProcessor(
-            size={"shortest_edge": image_size}, crop_size={"height": image_size, "width": image_size}
-        ),
+        CLIPImageProcessor(size={"shortest_edge": image_size}, crop_size={"height": image_size, "width": image_size}),
         tokenizer,
         patch_size=14,
         vision_feature_select_strategy="default",
@@ -61,7 +98,12 @@ def tiny_llava(folder: Path, *, seed: int = 0, image_size: int = 28, template: s
     torch.manual_seed(seed)
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
-            hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=image_size, patch_size=14
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            image_size=image_size,
+            patch_size=14,
         ),
         text_config=LlamaConfig(
             vocab_size=len(special + WORDS),
@@ -100,7 +142,12 @@ def tiny_pairs(folder: Path, count: int = 32, seed: int = 0) -> Path:
     for number in range(count):
         (folder / f"images/{number}.png").write_bytes(picture(seed * 1000 + number))
         chosen, rejected = (" ".join(draw.choice(WORDS[:30], draw.integers(3, 9))) for _ in range(2))
-        row = {"idx": number, "image": f"images/{number}.png", "question": "describe the image .", "score": number / count}
+        row = {
+            "idx": number,
+            "image": f"images/{number}.png",
+            "question": "describe the image .",
+            "score": number / count,
+        }
         lines.append(json.dumps({**row, "chosen": chosen, "rejected": rejected + " dog"}))
     file = folder / "train.jsonl"
     file.write_text("\n".join(lines) + "\n")

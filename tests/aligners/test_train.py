@@ -59,7 +59,9 @@ class Bench:
     base: AlignConfig
     folder: Path
 
-    def run(self, objective: Objective, name: str, notes: Notes | None = None, *, resume: bool = False, **changes: Any) -> AlignResult:
+    def run(
+        self, objective: Objective, name: str, notes: Notes | None = None, *, resume: bool = False, **changes: Any
+    ) -> AlignResult:
         config = dataclasses.replace(self.base, **changes)
         return align(config, objective, notes or Notes(), self.folder / name, hardness=None, resume=resume)
 
@@ -67,7 +69,9 @@ class Bench:
 @pytest.fixture
 def bench(llava: Path, pairs_file: Path, session_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setenv("DAMA_HOME", str(session_home))
-    config = AlignConfig(model=str(llava), data=str(pairs_file), epochs=2, lr=2e-3, micro_batch=16, checkpoint_every=0, device="cpu")
+    config = AlignConfig(
+        model=str(llava), data=str(pairs_file), epochs=2, lr=2e-3, micro_batch=16, checkpoint_every=0, device="cpu"
+    )
     return Bench(config, tmp_path)
 
 
@@ -81,10 +85,9 @@ def distance(one: AlignResult, other: AlignResult) -> float:
     return max((a[name] - b[name]).abs().max().item() for name in a)
 
 
-# Dama of hardness 0 for every pair is gap-only in aD; the data half is tested with its objective.
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DamaOfScores(Dama):
-    """Dama's weights on gaps, with the hardness half fed by nothing: what the split of a step could change."""
+    """Dama whose hardness is each pair's place in the step's order: no CLIP, and a changed order would show."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"reference"})
 
@@ -166,8 +169,8 @@ class Breaks(Dpo):
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(bench: Bench) -> None:
-    with pytest.raises(HarnessError, match=r"stopped at step 2: the loss of pairs \d+.* is not a finite number"):
-        bench.run(Breaks(), "nan", checkpoint_every=1)
+    with pytest.raises(HarnessError, match=r"stopped at step 2: the loss of pairs \d+.* is not finite"):
+        bench.run(Breaks(), "nan", checkpoint_every=1, warmup=0.0)
     assert [path.name for path in (bench.folder / "nan").glob("checkpoint-*")] == ["checkpoint-1"]
 
 
@@ -190,7 +193,7 @@ class ReadsScore(Dpo):
 
 def test_objectives_read_data_columns_and_their_absence_is_an_error(bench: Bench, tmp_path: Path) -> None:
     assert bench.run(ReadsScore(), "column").steps == 4
-    file = tiny_pairs(tmp_path / "bare", count=4)
+    file = tiny_pairs(tmp_path / "data", count=4)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     file.write_text("\n".join(json.dumps({k: v for k, v in row.items() if k != "score"}) for row in rows))
     with pytest.raises(UsageError, match="data column 'score'"):
@@ -204,7 +207,7 @@ def test_what_cannot_work_is_said_before_anything_is_loaded(bench: Bench) -> Non
         bench.run(Dpo(), "x", micro_batch=5)
     with pytest.raises(UsageError, match="epochs=0"):
         dataclasses.replace(bench.base, epochs=0)
-    with pytest.raises(UsageError, match="model absent: cannot be loaded"):
+    with pytest.raises(UsageError, match="model absent: no such directory"):
         bench.run(Dpo(), "x", model="absent")
 
 
@@ -230,6 +233,7 @@ align(config, DamaOfScores(), Notes(), Path(out), hardness=None, resume=False)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(bench: Bench, tmp_path: Path) -> None:
     one = bench.run(DamaOfScores(), "one")
     script = tmp_path / "worker.py"

@@ -34,7 +34,7 @@ def test_a_spec_names_the_judge_and_its_argument(tmp_path: Path) -> None:
 def test_settings_reach_the_judge_that_has_them(tmp_path: Path) -> None:
     spec = "openai:m@http://localhost:1/v1"
     assert make_judge(spec, tmp_path, {"concurrency": 3}).concurrency == 3
-    with pytest.raises(UsageError, match="concurency.*Did you mean 'concurrency'"):
+    with pytest.raises(UsageError, match=r"concurency.*Did you mean 'concurrency'"):
         make_judge(spec, tmp_path, {"concurency": 3})
     with pytest.raises(UsageError, match="no settings, got budget"):
         make_judge("replay:" + replies_file(tmp_path), tmp_path, {"budget": 1})
@@ -47,6 +47,8 @@ def test_settings_reach_the_judge_that_has_them(tmp_path: Path) -> None:
         ("opnai:gpt-4o", "Unknown judge 'opnai'. Did you mean 'openai'"),
         ("openai:", "expected openai:NAME"),
         ("openai:@http://127.0.0.1:80", "expected openai:NAME"),
+        ("openai:m@localhost:8000", "expected openai:NAME"),
+        ("openai:m@ftp://host/v1", "expected openai:NAME"),
         ("openai:m@http://", "expected openai:NAME"),
         ("openai:m@http://127.0.0.1:port/v1", "expected openai:NAME"),
         ("replay:", "expected a file"),

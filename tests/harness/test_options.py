@@ -20,7 +20,9 @@ class Settings:
 
 
 def test_assignments_are_read_with_their_types() -> None:
-    read = parse_assignments(["lr=5e-7", "epochs=3", "combine=mean", "trained=true", "limit=null", "biases=[-1.5, 1.5]"])
+    read = parse_assignments(
+        ["lr=5e-7", "epochs=3", "combine=mean", "trained=true", "limit=null", "biases=[-1.5, 1.5]"]
+    )
     assert read == {
         "lr": 5e-7, "epochs": 3, "combine": "mean", "trained": True, "limit": None, "biases": [-1.5, 1.5],
     }  # fmt: skip

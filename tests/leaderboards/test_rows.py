@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from leaderboards.rows import Table, build_tables
+from tests.leaderboards.fakes import add, answers, example, metrics
+
+
+def tables(store, **options) -> list[Table]:  # type: ignore[no-untyped-def]
+    return build_tables(
+        store.evaluations(), store.alignments(), lambda e: store.verdicts(e.id), metrics, resamples=200, **options
+    )
+
+
+def test_seeds_are_pooled_and_their_spread_stands_apart(tmp_path: Path) -> None:
+    (table,) = tables(example(tmp_path))
+    assert table.panel == "clean"
+    assert [row.label for row in table.rows] == ["base", "dpo", "dama"]
+    dpo = table.rows[1].cells["chair"]
+    assert (dpo.value, dpo.low, dpo.high) == (37.5, 37.5, 37.5)  # every image the same: nothing varies with samples
+    assert dpo.spread == pytest.approx(math.sqrt(2) * 12.5)  # yet the seeds, 25 and 50, do
+    assert table.rows[1].seeds == (0, 1)
+    assert math.isnan(table.rows[0].cells["chair"].spread)
+
+
+def test_failed_samples_are_shown_and_left_out_of_the_pairs(tmp_path: Path) -> None:
+    (table,) = tables(example(tmp_path))
+    dama = table.rows[2]
+    assert (dama.n, dama.n_scored, dama.n_failed) == (12, 11, 1)
+    found = dama.cells["chair"].versus["dpo"]
+    assert found.n == 5
+    # Samples 0 to 4: dama 2 of 20 and 3 of 20, dpo 25 % and 50 %.
+    assert found.value == pytest.approx(12.5 - 37.5)
+    assert found.high < 0
+    assert dama.cells["chair"].versus["base"].value == pytest.approx(12.5 - 50)
+    assert "dpo" not in table.rows[1].cells["chair"].versus
+
+
+@pytest.mark.parametrize("change", [{"judge": "rule"}, {"version": "2"}, {"data_key": "e"}, {"mode": "official"}])
+def test_other_judges_versions_and_data_have_their_own_table(tmp_path: Path, change: dict[str, str]) -> None:
+    store = example(tmp_path)
+    add(store, "dama-s0", answers([0] * 6), **change)
+    found = tables(store)
+    assert sorted(len(table.rows) for table in found) == [1, 3]
+
+
+def test_points_of_the_coverage_curve_are_left_out_unless_asked_for(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    add(store, "dama-s0", answers([0] * 6), decoding={"eos_bias": 1.5})
+    assert len(tables(store)) == 1
+    assert [table.condition.eos_bias for table in tables(store, curve=True)] == [0.0, 1.5]
+
+
+def test_every_panel_has_the_base_and_its_own_runs(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    store.start_alignment("dpo-f", method="dpo", seed=0, panel="30 % flipped labels", key="f", config={})
+    add(store, "dpo-f", answers([2, 1] * 3))
+    clean, flipped = tables(store)
+    assert (clean.panel, flipped.panel) == ("clean", "30 % flipped labels")
+    assert [row.runs for row in flipped.rows] == [("base",), ("dpo-f",)]
+
+
+def test_the_newest_evaluation_of_a_run_stands(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    add(store, "base", answers([0] * 6), model_key="retrained")
+    (table,) = tables(store)
+    assert table.rows[0].cells["chair"].value == 0
+    assert table.rows[0].n == 6
+
+
+def test_coverage_and_length_stand_beside_hallucination(tmp_path: Path) -> None:
+    (table,) = tables(example(tmp_path))
+    assert [metric.name for metric in table.headline] == ["chair", "mentions"]

@@ -1,0 +1,160 @@
+"""The commands as a user runs them, on a model, a CLIP, pairs and benchmark data that the test makes itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import cli
+from tests.tiny import tiny_llava, tiny_pairs
+
+Run = Callable[..., Result]
+CAPTIONS = {"1": "A dog on the grass.", "2": "A cat and a car."}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, 32 pairs, and AMBER data of two images."""
+    root = tmp_path_factory.mktemp("user")
+    tiny_llava(root / "model")
+    tiny_pairs(root, count=32)
+    amber = root / "amber"
+    (amber / "query").mkdir(parents=True)
+    (amber / "image").mkdir()
+    queries, annotations = [], []
+    for i, (kind, truth, query) in enumerate(
+        [
+            ("generative", ["dog", "grass"], "Describe this image."),
+            ("generative", ["cat"], "Describe this image."),
+            ("discriminative-hallucination", "no", "Is there a car in this image?"),
+            ("discriminative-attribute-state", "yes", "Is the dog sitting in this image?"),
+        ],
+        start=1,
+    ):
+        queries.append({"id": i, "image": f"AMBER_{1 + i % 2}.png", "query": query})
+        annotations.append({"id": i, "type": kind, "truth": truth, **({"hallu": ["car"]} if i < 3 else {})})
+    (amber / "query" / "query_all.json").write_text(json.dumps(queries))
+    (amber / "annotations.json").write_text(json.dumps(annotations))
+    (amber / "relation.json").write_text(json.dumps({"dog": [], "grass": [], "cat": [], "car": []}))
+    (amber / "safe_words.txt").write_text("orange\n")
+    from tests.tiny import picture
+
+    for i in (1, 2):
+        (amber / "image" / f"AMBER_{i}.png").write_bytes(picture(i))
+    return root
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
+
+    def invoke(*words: str | Path, code: int = 0) -> Result:
+        args = [str(word) for word in words]
+        if words[0] not in ("objective", "doctor"):
+            args += ["--db", str(tmp_path / "r.sqlite")]
+        result = CliRunner().invoke(cli, args)
+        assert result.exit_code == code, (result.output, result.exception)
+        return result
+
+    return invoke
+
+
+def align(run: Run, world: Path, method: str, *more: str, code: int = 0) -> Result:
+    data = next(world.glob("*.jsonl"))
+    settings = ["--set", "lr=1e-3", "--set", "batch_size=8", "--set", "micro_batch=4", "--limit", "16"]
+    return run("align", "--method", method, "--model", world / "model", "--data", data, *settings, *more, code=code)
+
+
+def test_align_bench_and_leaderboard_on_a_users_own_model_and_pairs(run: Run, world: Path) -> None:
+    made = json.loads(align(run, world, "gap", "--json").stdout)
+    assert made["step"] == 2 and Path(made["model_dir"], "config.json").exists()
+    again = json.loads(align(run, world, "gap", "--json").stdout)
+    assert again["seconds"] == made["seconds"], "a finished run is not trained again"
+
+    models = ("--model", f"hf:{world / 'model'}", "--model", "run:gap-s0")
+    found = json.loads(run("bench", "--benchmark", "amber", *models, "--data-dir", world, "--json").stdout)
+    assert [r["run"] for r in found] == ["model", "gap-s0"]
+    assert all(r["n"] == r["n_scored"] == 4 for r in found)
+
+    text = run("leaderboard", "--format", "markdown").stdout
+    assert "| gap |" in text and "AMBER" in text
+    assert json.loads(run("compare", "model", "gap-s0", "--json").stdout)
+    assert {r["name"] for r in json.loads(run("list", "runs", "--json").stdout)} == {"gap-s0", "model"}
+    assert json.loads(run("show", "gap-s0", "--json").stdout)["alignment"]["method"] == "gap"
+
+
+def test_score_counts_what_is_missing_and_exits_with_3(run: Run, world: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "mine.jsonl"
+    rows = {"1": "A dog on the grass.", "2": "A cat and a car.", "3": "No, there is none."}
+    answers.write_text("".join(json.dumps({"id": i, "response": text}) + "\n" for i, text in rows.items()))
+    words = ("score", "--benchmark", "amber", "--responses", answers, "--data-dir", world / "amber", "--json")
+    found = json.loads(run(*words, code=3).stdout)
+    assert (found["n"], found["n_scored"], found["n_failed"]) == (4, 3, 0)
+    assert found["metrics"]["chair"]["value"] == pytest.approx(100 * 1 / 4)
+    assert found["metrics"]["hal"]["value"] == pytest.approx(50)
+    assert found["metrics"]["accuracy"]["value"] == pytest.approx(100)
+
+
+def test_ids_that_are_not_the_benchmarks_are_refused(run: Run, world: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "mine.jsonl"
+    answers.write_text('{"id": 77, "response": "Yes"}\n')
+    result = run("score", "--benchmark", "amber", "--responses", answers, "--data-dir", world / "amber", code=2)
+    assert "'77'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("align", "--method", "dmaa"), "Did you mean 'dama'"),
+        (("align", "--method", "dpo", "--model", "nowhere", "--data", "x.jsonl"), "x.jsonl"),
+        (("align", "--method", "dpo", "--model", "m", "--data", "d", "--set", "btea=1"), "Did you mean 'beta'"),
+        (("align", "--method", "dpo", "--model", "m"), "both --model and --data"),
+        (("bench", "--suite", "halucination", "--model", "m"), "Did you mean 'hallucination'"),
+        (("bench", "--benchmark", "ambr", "--model", "m"), "Did you mean 'amber'"),
+        (("show", "nothing"), "Unknown run"),
+    ],
+)
+def test_a_wrong_word_is_one_message_and_exit_code_2(
+    run: Run, words: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    more = ("--data-dir", tmp_path) if words[0] == "bench" else ()
+    assert message in run(*words, *more, code=2).stderr.replace("\n", " ")
+
+
+def test_a_judge_is_never_assumed_for_real_data(run: Run, world: Path, tmp_path: Path) -> None:
+    template = [{"question_type": "attribute", "question_topic": "x", "image_id": "i", "image_src": "", "question": "?",
+                 "image_content": ["dog"], "gt_answer": "A dog.", "model_answer": ""}]  # fmt: skip
+    (tmp_path / "mmhal").mkdir()
+    (tmp_path / "mmhal" / "mmhal-bench_answer_template.json").write_text(json.dumps(template))
+    answers = tmp_path / "mine.jsonl"
+    answers.write_text('{"id": 0, "response": "A dog."}\n')
+    words = ("score", "--benchmark", "mmhal", "--responses", answers, "--data-dir", tmp_path / "mmhal")
+    assert "--judge" in run(*words, code=2).stderr
+    replies = tmp_path / "replies.jsonl"
+    replies.write_text('{"id": 0, "reply": "Good.\\nRating: 5"}\n')
+    found = json.loads(run(*words, "--replies", replies, "--json").stdout)
+    assert found["metrics"]["score"]["value"] == 5.0
+
+
+def test_objective_prints_the_numbers_of_one_step(run: Run, tmp_path: Path) -> None:
+    step = tmp_path / "step.json"
+    step.write_text(json.dumps({
+        "policy_chosen": [-10, -12, -9, -30], "policy_rejected": [-12, -11, -15, -28],
+        "ref_chosen": [-11, -12, -10, -29], "ref_rejected": [-11, -12, -11, -29],
+        "delta": [0.1, 0.2, 0.5, -0.1], "delta_mean": 0.05, "state": None, "seed": 0,
+    }))  # fmt: skip
+    found = json.loads(run("objective", "--method", "gap", "--input", step, "--json").stdout)
+    assert found["kept"] == [True, True, False, True]  # gaps 2, -1, 5, -2: the three nearest to 0
+    assert found["state"]["r_bar"] == pytest.approx(-1 / 30)
+    assert found["beta"][0] == pytest.approx(0.1 * 2 / (1 + 2.718281828 ** (1 / 3)))
+
+
+def test_list_and_help_teach(run: Run) -> None:
+    rows = json.loads(run("list", "aligners", "--json").stdout)
+    assert {"dpo", "hardness", "gap", "dama"} <= {row["name"] for row in rows}
+    for command in cli.commands.values():
+        assert command.help and CliRunner().invoke(cli, [str(command.name), "--help"]).exit_code == 0
