@@ -100,12 +100,8 @@ def cli() -> None:
 
 @cli.command()
 @shared("db", "device", "json")
-@click.option(
-    "--recipe", type=click.Path(exists=True, dir_okay=False), help="Ablation recipe; default: recipes/demo.yaml."
-)
-@click.option(
-    "--out", "folder", default=".", type=click.Path(file_okay=False), help="Where the leaderboard is written."
-)
+@click.option("--recipe", type=click.Path(exists=True, dir_okay=False), help="Default: recipes/demo.yaml.")
+@click.option("--out", "folder", default=".", type=click.Path(file_okay=False), help="Where the leaderboard goes.")
 def demo(db: str, device: str, as_json: bool, recipe: str | None, folder: str) -> None:
     """Run the whole chain on the embedded world: pairs, hardness, four methods, three benchmarks, leaderboard."""
     from commands.settings import RECIPES
@@ -116,9 +112,7 @@ def demo(db: str, device: str, as_json: bool, recipe: str | None, folder: str) -
 @cli.command()
 @shared("db", "device", "json")
 @click.option("--recipe", type=click.Path(exists=True, dir_okay=False), help="Default: recipes/ablation.yaml.")
-@click.option(
-    "--out", "folder", default=".", type=click.Path(file_okay=False), help="Where the leaderboard is written."
-)
+@click.option("--out", "folder", default=".", type=click.Path(file_okay=False), help="Where the leaderboard goes.")
 def ablate(db: str, device: str, as_json: bool, recipe: str | None, folder: str) -> None:
     """Align with every method of a recipe, benchmark base and all, and show them in one table."""
     from commands.settings import RECIPES
@@ -168,9 +162,7 @@ def models_dir() -> Path:
 @shared("db", "set", "device", "resume", "dry", "limit", "json")
 @click.option("--method", help="Aligner: see `list aligners`.  [default: dama]")
 @click.option("--model", help="Hub id or directory of an image-text-to-text model.")
-@click.option(
-    "--data", help="Preference pairs: JSONL, parquet or hub id. Without --model and --data: the embedded world."
-)
+@click.option("--data", help="Preference pairs: JSONL, parquet or hub id.  [default: the embedded world]")
 @click.option("--recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="YAML of settings.")
 @click.option("--name", help="Name of the run.  [default: METHOD-sSEED]")
 @click.option("--seed", type=int, help="Seed of data order and sampling.  [default: 0]")
@@ -265,9 +257,7 @@ def bench(
 @click.option("--benchmark", "name", required=True, help="See `list benchmarks`.")
 @click.option("--responses", required=True, type=click.Path(path_type=Path), help='JSONL of {"id", "response"}.')
 @click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="The benchmark's own data folder.")
-@click.option(
-    "--replies", type=click.Path(path_type=Path), help='JSONL of recorded judge replies {"id", "reply", "run"}.'
-)
+@click.option("--replies", type=click.Path(path_type=Path), help='JSONL of recorded replies {"id", "reply", "run"}.')
 def score(
     db: str, assignments: tuple[str, ...], judge: str | None, as_json: bool, name: str, responses: Path,
     data_dir: Path, replies: Path | None,

@@ -220,7 +220,7 @@ class PreferenceTrainer(Trainer):
         if bad:
             raise HarnessError(
                 f"training stopped at step {self.state.global_step + 1}: the {what} of pairs {', '.join(bad)} is "
-                f"not finite. The last good checkpoint is kept in {self.args.output_dir}. Lower lr or check these pairs."
+                f"not finite. The last good checkpoint is kept in {self.args.output_dir}. Lower lr or check the pairs."
             )
 
     # -- what is reported ---------------------------------------------------------------------------------------------

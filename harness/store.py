@@ -101,9 +101,7 @@ class Store:
                 migrate(self.db, str(path))
             self.db.execute("PRAGMA foreign_keys = ON")
         except sqlite3.DatabaseError as error:
-            raise HarnessError(
-                f"{path} cannot be used as the results file: {error}. Name another with --db."
-            ) from error
+            raise HarnessError(f"{path} cannot be the results file: {error}. Name another with --db.") from error
 
     @contextlib.contextmanager
     def _migration_lock(self) -> Iterator[None]:
@@ -125,7 +123,7 @@ class Store:
                 s.id,
                 i,
                 s.prompt,
-                str(s.image.path) if s.image and s.image.path else None,
+                _place(s),
                 s.group,
                 _dump(s.data),
             )
@@ -291,6 +289,11 @@ class AlignmentLog:
     def log_info(self, values: Mapping[str, Any]) -> None:
         info = {**self._store.alignment(self.name).info, **values}
         self._store._write("UPDATE alignment SET info = ? WHERE name = ?", [(_dump(info), self.name)])
+
+
+def _place(sample: Sample) -> str | None:
+    """Where a sample's image lies, if it is a file."""
+    return str(sample.image.path) if sample.image and sample.image.path else None
 
 
 def _dump(value: Any) -> str:
