@@ -1,0 +1,102 @@
+"""Scenes, pictures and sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinyworld.language import (
+    MMHAL_TYPES,
+    caption,
+    careless_caption,
+    make_tokenizer,
+    mentions,
+    open_question,
+    short_questions,
+)
+from tinyworld.render import GLYPHS, render
+from tinyworld.report import chair_and_coverage, chair_at_coverage, typical_share
+from tinyworld.scenes import CELLS, OBJECTS, PRIORS, Scene, Thing, draw_scenes, is_typical
+
+SCENE = Scene("street", (Thing("car", "red", (0, 4)), Thing("dog", "blue", (8,))), seed=1)
+
+
+def test_scenes_are_repeatable_and_splits_differ() -> None:
+    assert draw_scenes(20, 0, 1) == draw_scenes(30, 0, 1)[:20]
+    assert draw_scenes(20, 0, 1) != draw_scenes(20, 0, 2)
+
+
+def test_scenes_hold_one_to_five_kinds_in_cells_of_their_own() -> None:
+    for scene in draw_scenes(300, 0):
+        cells = [cell for thing in scene.things for cell in thing.cells]
+        assert 1 <= len(scene.things) <= 5 and len(cells) == len(set(cells)) <= CELLS
+
+
+def test_pictures_are_repeatable_and_every_object_can_be_drawn() -> None:
+    assert np.array_equal(np.asarray(render(SCENE)), np.asarray(render(SCENE)))
+    assert set(GLYPHS) == set(OBJECTS)
+    pictures = [np.asarray(render(Scene("room", (Thing(name, "red", (4,)),), 0)), dtype=float) for name in OBJECTS]
+    for i, one in enumerate(pictures):
+        assert all(np.abs(one - other).sum() > 5000 for other in pictures[:i])
+
+
+def test_captions_and_their_mentions() -> None:
+    assert caption("street", ["car", "dog", "oven"], SCENE) == "A street with two cars, a dog and an oven."
+    assert mentions("A street with two cars, a dog and an oven. A car.") == ["car", "dog", "oven"]
+
+
+def test_careless_captions_add_only_what_is_typical() -> None:
+    rng = np.random.default_rng(0)
+    absent = [
+        name for _ in range(200) for name in mentions(careless_caption(SCENE, 1.0, rng)) if name not in SCENE.names
+    ]
+    assert len(absent) >= 200 and all(is_typical("street", name) for name in absent)
+    assert not [n for _ in range(50) for n in mentions(careless_caption(SCENE, 0.0, rng)) if n not in SCENE.names]
+
+
+def test_the_tokenizer_knows_every_word_and_gives_texts_back() -> None:
+    tokenizer = make_tokenizer()
+    rng = np.random.default_rng(0)
+    texts = []
+    for scene in draw_scenes(100, 3):
+        texts.append(careless_caption(scene, 0.65, rng))
+        asked = [*short_questions(scene, 4, rng), *(open_question(kind, scene, rng) for kind in MMHAL_TYPES)]
+        texts += [text for a in asked if a for text in (a.question, a.answer)]
+    for text in texts:
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert tokenizer.unk_token_id not in ids, text
+        assert tokenizer.decode(ids) == text
+
+
+def test_left_is_where_the_column_is_smaller() -> None:
+    asked = next(
+        a
+        for a in short_questions(SCENE, 200, np.random.default_rng(0))
+        if " left of " in a.question and a.answer in ("Yes", "No")
+    )
+    first, second = mentions(asked.question)
+    assert (asked.answer == "Yes") == (first == "car" and second == "dog")  # columns 0.5 and 2
+
+
+def test_typical_share_and_chair_by_hand() -> None:
+    truth = [
+        {"id": "0", "place": "street", "objects": ["car"]},
+        {"id": "1", "place": "room", "objects": ["couch", "cat"]},
+        {"id": "2", "place": "room", "objects": ["couch"]},  # not answered
+    ]
+    answers = {"0": "a car, a bus and an oven", "1": "a couch and a book"}
+    share = typical_share(answers, truth)
+    assert (share.value, share.hallucinated) == (pytest.approx(100 * 2 / 3), 3)  # bus and book, not the oven
+    assert share.low <= share.value <= share.high
+    assert chair_and_coverage(answers, truth) == (pytest.approx(60), pytest.approx(100 * 2 / 3), 100)
+
+
+def test_chair_at_coverage_is_read_off_the_curve() -> None:
+    curve = [(70.0, 40.0), (50.0, 20.0), (60.0, 30.0)]
+    assert chair_at_coverage(curve, 65.0) == pytest.approx(35.0)
+    with pytest.raises(ValueError, match="outside the curve"):
+        chair_at_coverage(curve, 75.0)
+
+
+def test_priors_leave_room_for_hallucination() -> None:
+    assert all(len(prior) == 6 for prior in PRIORS.values())

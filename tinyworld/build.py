@@ -1,0 +1,238 @@
+"""Building the embedded world: CLIP and base model side by side, then pairs and benchmarks; every part is cached."""
+
+from __future__ import annotations
+
+import os
+import queue
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.options import content_key
+from harness.paths import home
+
+VERSION = 1  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldConfig:
+    """Everything that determines the embedded world.
+
+    Args:
+        world_seed: all seeds derive from it.
+        sft_images, sft_epochs: scenes the base model is trained on, and passes over them.
+        sft_hallucinated: share of its captions that name absent objects typical of the place.
+        clip_images, clip_epochs: the same of CLIP, on scenes of its own.
+        pair_images, heldout_images: scenes of the preference pairs (one pair each) and of the held-out pairs.
+        easy_share: share of the pairs whose rejected response answers another image.
+        label_noise: share of the training pairs whose labels are exchanged; held-out pairs stay right.
+        halbench_images, amber_images, amber_questioned, mmhal_questions: size of the benchmarks of the report split.
+        tuning_images: size of the tuning split (Object HalBench alone), on which settings are chosen.
+    """
+
+    world_seed: int = 0
+    sft_images: int = 6000
+    sft_epochs: int = 5
+    sft_hallucinated: float = 0.65
+    clip_images: int = 6000
+    clip_epochs: int = 6
+    pair_images: int = 800
+    heldout_images: int = 150
+    easy_share: float = 0.5
+    label_noise: float = 0.0
+    halbench_images: int = 500
+    amber_images: int = 500
+    amber_questioned: int = 150
+    mmhal_questions: int = 96
+    tuning_images: int = 300
+
+    def __post_init__(self) -> None:
+        for name in ("sft_hallucinated", "easy_share", "label_noise"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise UsageError(f"the embedded world: {name}={value}: expected a share from 0 to 1.")
+        for name, value in vars(self).items():
+            if isinstance(value, int) and name != "world_seed" and value < 1:
+                raise UsageError(f"the embedded world: {name}={value}: expected at least 1.")
+
+    def subset(self, *prefixes: str) -> dict[str, Any]:
+        """The settings whose names begin with one of ``prefixes``, with the seed: what an artefact is keyed by."""
+        named = {name: value for name, value in vars(self).items() if name.startswith(prefixes)}
+        return {"version": VERSION, "world_seed": self.world_seed, **named}
+
+
+@dataclass(frozen=True)
+class World:
+    """Where the parts lie.
+
+    ``pairs`` and ``heldout_pairs`` are JSONL files; ``bench_dir`` and ``tuning_dir`` hold a directory a benchmark.
+    """
+
+    model_dir: Path
+    clip_dir: Path
+    pairs: Path
+    heldout_pairs: Path
+    bench_dir: Path
+    tuning_dir: Path
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """No progress."""
+
+
+def build(config: WorldConfig, root: Path | None = None, progress: Progress = silent) -> World:
+    """The world of ``config``, built where parts of it are absent.
+
+    Args:
+        root: where parts are kept, one directory each, named by the hash of the settings it depends on; by default
+            ``tinyworld`` in the home of artefacts.
+        progress: called with (what, steps done, steps in all).
+    """
+    root = (root or home() / "tinyworld").absolute()
+    root.mkdir(parents=True, exist_ok=True)
+    base, clip = config.subset("sft"), config.subset("clip")
+    model_dir, clip_dir = root / f"base-{content_key(base)}", root / f"clip-{content_key(clip)}"
+    clean = {**base, **config.subset("pair", "heldout", "easy")}
+    clean_dir = root / f"pairs-{content_key(clean)}"
+    noisy_dir = root / f"labels-{content_key(clean, config.label_noise)}"
+    bench_dir = root / f"bench-{content_key(config.subset('halbench', 'amber', 'mmhal', 'tuning'))}"
+    _models(config, model_dir, clip_dir, progress)
+    _once(bench_dir, partial(_benchmarks, config))
+    _once(clean_dir, partial(_pairs, config, model_dir, progress))
+    _once(noisy_dir, partial(_labels, config, clean_dir))
+    return World(
+        model_dir=model_dir,
+        clip_dir=clip_dir,
+        pairs=noisy_dir / "train.jsonl",
+        heldout_pairs=clean_dir / "heldout.jsonl",
+        bench_dir=bench_dir / "report",
+        tuning_dir=bench_dir / "tuning",
+    )
+
+
+def _once(folder: Path, make: Callable[[Path], None]) -> None:
+    """``make`` the folder unless it is there; it appears whole or not at all."""
+    if folder.exists():
+        return
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as part:
+        make(Path(part) / "made")
+        try:
+            os.replace(Path(part) / "made", folder)
+        except OSError:
+            if not folder.exists():  # else another process made the same one meanwhile
+                raise
+
+
+def _models(config: WorldConfig, model_dir: Path, clip_dir: Path, progress: Progress) -> None:
+    """Train what is absent of base model and CLIP, each in a process of its own with one thread."""
+    jobs: list[tuple[Path, Callable[..., None], Mapping[str, Any]]] = []
+    if not model_dir.exists():
+        sizes = {"images": config.sft_images, "epochs": config.sft_epochs, "hallucinated": config.sft_hallucinated}
+        jobs.append((model_dir, _train_base, {"seed": config.world_seed, **sizes}))
+    if not clip_dir.exists():
+        sizes = {"images": config.clip_images, "epochs": config.clip_epochs}
+        jobs.append((clip_dir, _train_clip, {"seed": config.world_seed, **sizes}))
+    if not jobs:
+        return
+    context = get_context("spawn")
+    news = context.Queue()
+    with ProcessPoolExecutor(len(jobs), mp_context=context, initializer=_child, initargs=(news,)) as pool:
+        futures = [pool.submit(make_once, folder, train, settings) for folder, train, settings in jobs]
+        _relay(futures, news, progress)
+    for future in futures:
+        future.result()
+
+
+def _relay(futures: list[Future[None]], news: Any, progress: Progress) -> None:
+    while not all(future.done() for future in futures):
+        try:
+            progress(*news.get(timeout=0.2))
+        except queue.Empty:
+            continue
+
+
+_news: Any = None
+
+
+def _child(news: Any) -> None:
+    """Set up a training process: one torch thread (two under load are slower), progress to the parent."""
+    global _news  # a pool's initializer has no other way to hand something to its tasks
+    import torch
+
+    torch.set_num_threads(1)
+    _news = news
+
+
+def _tell(what: str, done: int, total: int) -> None:
+    if done % 10 == 0 or done == total:
+        _news.put((what, done, total))
+
+
+def make_once(folder: Path, train: Callable[..., None], settings: Mapping[str, Any]) -> None:
+    """Run in a child process: train into ``folder``."""
+    _once(folder, partial(train, progress=_tell, **settings))
+
+
+def _train_base(folder: Path, **settings: Any) -> None:
+    from tinyworld.llava import train_llava
+
+    train_llava(folder, **settings)
+
+
+def _train_clip(folder: Path, **settings: Any) -> None:
+    from tinyworld.clip import train_clip
+
+    train_clip(folder, **settings)
+
+
+# Splits are scenes of their own: each is drawn with the seed (world_seed, number of the split).
+TRAIN, PAIRS, HELDOUT, TUNING, HALBENCH, AMBER, MMHAL = range(7)
+
+
+def _pairs(config: WorldConfig, model_dir: Path, progress: Progress, folder: Path) -> None:
+    """clean.jsonl, heldout.jsonl and the images of both."""
+    from tinyworld.llava import load
+    from tinyworld.pairs import sampled_pairs, write_images, write_rows
+
+    model, processor = load(model_dir)
+    folder.mkdir()
+    sizes = {"clean": (PAIRS, config.pair_images), "heldout": (HELDOUT, config.heldout_images)}
+    for done, (name, (split, count)) in enumerate(sizes.items()):
+        progress("tiny world: pairs", done, len(sizes))
+        scenes, rows = sampled_pairs(
+            model, processor, count, easy_share=config.easy_share, world_seed=config.world_seed, split=split, name=name
+        )
+        write_images(folder / name, scenes, rows)
+        write_rows(folder / f"{name}.jsonl", rows)
+    progress("tiny world: pairs", len(sizes), len(sizes))
+
+
+def _labels(config: WorldConfig, clean_dir: Path, folder: Path) -> None:
+    """train.jsonl: the clean pairs with ``label_noise`` of their labels exchanged; the images stay where they are."""
+    from tinyworld.pairs import flip, read_rows, write_rows
+
+    folder.mkdir()
+    rows = flip(read_rows(clean_dir / "clean.jsonl"), config.label_noise, config.world_seed)
+    # Relative to this file, so that the whole tree can be moved.
+    write_rows(folder / "train.jsonl", [{**row, "image": f"../{clean_dir.name}/{row['image']}"} for row in rows])
+
+
+def _benchmarks(config: WorldConfig, folder: Path) -> None:
+    """report/{object_halbench,amber,mmhal} and tuning/object_halbench."""
+    from tinyworld.export import export_amber, export_mmhal, export_object_halbench
+    from tinyworld.scenes import draw_scenes
+
+    seed = config.world_seed
+    report, tuning = folder / "report", folder / "tuning"
+    export_object_halbench(report / "object_halbench", draw_scenes(config.halbench_images, seed, HALBENCH))
+    amber = draw_scenes(config.amber_images, seed, AMBER)
+    export_amber(report / "amber", amber, config.amber_questioned, seed)
+    mmhal = draw_scenes(4 * config.mmhal_questions, seed, MMHAL)
+    export_mmhal(report / "mmhal", mmhal, config.mmhal_questions, seed)
+    export_object_halbench(tuning / "object_halbench", draw_scenes(config.tuning_images, seed, TUNING))

@@ -1,0 +1,226 @@
+"""What is said about scenes: captions, questions and answers, and the words they are made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyworld.scenes import COLORS, NUMBERS, OBJECTS, PLACES, PRIORS, Scene
+
+PROMPTS = (
+    "Describe this image.",
+    "Describe this image in detail.",
+    "What is in this image?",
+    "What do you see in this picture?",
+)
+PLURALS = {
+    name: {"person": "persons", "sheep": "sheep", "bus": "buses", "couch": "couches"}.get(name, name + "s")
+    for name in OBJECTS
+}
+SINGULAR = {**{plural: name for name, plural in PLURALS.items()}, **{name: name for name in OBJECTS}}
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def words(text: str) -> list[str]:
+    """Words and punctuation marks in order."""
+    return _WORD.findall(text)
+
+
+def article(name: str) -> str:
+    """The name with its indefinite article."""
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def listing(phrases: Sequence[str]) -> str:
+    """ "a car, a dog and a bus"."""
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+
+
+def caption(place: str, names: Sequence[str], scene: Scene | None = None) -> str:
+    """A caption that mentions ``names`` in order, as many of each as ``scene`` shows (one where it shows none)."""
+    counts = {thing.name: thing.count for thing in scene.things} if scene else {}
+    phrases = [f"two {PLURALS[n]}" if counts.get(n, 1) == 2 else article(n) for n in names]
+    return f"{article(place).capitalize()} with {listing(phrases)}."
+
+
+def mentions(text: str) -> list[str]:
+    """Objects named in ``text``, each once, in order."""
+    return list(dict.fromkeys(SINGULAR[word] for word in words(text.lower()) if word in SINGULAR))
+
+
+def careless_caption(scene: Scene, rate: float, rng: np.random.Generator) -> str:
+    """A caption as careless annotators write it.
+
+    Most of what is there, and with probability ``rate`` one or two objects that are typical of the place and absent,
+    drawn by how usual they are.
+    """
+    names = [name for name in scene.names if rng.random() < 0.85] or list(scene.names[:1])
+    if (usual := scene.absent_typical) and rng.random() < rate:
+        prior = np.array([PRIORS[scene.place][name] for name in usual])
+        count = min(1 + int(rng.random() < 0.4), len(usual))
+        names += [str(n) for n in rng.choice(usual, count, replace=False, p=prior / prior.sum())]
+    return caption(scene.place, [names[i] for i in rng.permutation(len(names))], scene)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question with its true answer. ``kind`` is existence, state, number, relation, or a type of MMHal-Bench.
+
+    ``expect`` are the words that make an answer right, ``options`` those of which any other is wrong.
+    """
+
+    kind: str
+    question: str
+    answer: str
+    expect: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+def _yes_no(kind: str, question: str, truth: bool) -> Asked:
+    answer = "Yes" if truth else "No"
+    return Asked(kind, question, answer, (answer.lower(),), ("yes", "no"))
+
+
+def existence(name: str, truth: bool) -> Asked:
+    return _yes_no("existence", f"Is there {article(name)} in this image?", truth)
+
+
+def state(scene: Scene, truth: bool, rng: np.random.Generator) -> Asked:
+    """Whether some thing has a colour."""
+    thing = scene.things[rng.integers(len(scene.things))]
+    color = thing.color if truth else str(rng.choice([c for c in COLORS if c != thing.color]))
+    return _yes_no("state", f"Is the {thing.name} {color} in this image?", truth)
+
+
+def number(scene: Scene, truth: bool, rng: np.random.Generator) -> Asked:
+    """Whether there are so many of some thing."""
+    thing = scene.things[rng.integers(len(scene.things))]
+    asked = thing.count if truth else 3 - thing.count
+    what = f"Is there only one {thing.name}" if asked == 1 else f"Are there two {PLURALS[thing.name]}"
+    return _yes_no("number", f"{what} in this image?", truth)
+
+
+def relation(scene: Scene, truth: bool, rng: np.random.Generator) -> Asked | None:
+    """Whether one thing stands left of another; None where no two things differ enough in their column."""
+    apart = [(a, b) for a in scene.things for b in scene.things if a.column + 0.9 < b.column]
+    if not apart:
+        return None
+    left, right = apart[rng.integers(len(apart))]
+    first, second = (left, right) if truth else (right, left)
+    return _yes_no("relation", f"Is the {first.name} to the left of the {second.name}?", truth)
+
+
+def open_question(kind: str, scene: Scene, rng: np.random.Generator) -> Asked | None:
+    """A question of one of MMHal-Bench's eight types; None where the scene allows none."""
+    thing = scene.things[rng.integers(len(scene.things))]
+    if kind == "attribute":
+        question = f"What color is the {thing.name}?"
+        return Asked(kind, question, f"The {thing.name} is {thing.color}.", (thing.color,), COLORS)
+    if kind == "adversarial":
+        absent = scene.absent_typical or tuple(n for n in OBJECTS if n not in scene.names)
+        name = str(rng.choice(absent))
+        return Asked(kind, f"What color is the {name}?", f"There is no {name} in this image.", ("no",), ("no", *COLORS))
+    if kind == "comparison":
+        asked = relation(scene, bool(rng.integers(2)), rng)
+        return asked and Asked(kind, asked.question, asked.answer, asked.expect, asked.options)
+    if kind == "counting":
+        what = PLURALS[thing.name]
+        verb, noun = ("is", thing.name) if thing.count == 1 else ("are", what)
+        count = NUMBERS[thing.count - 1]
+        return Asked(kind, f"How many {what} are there?", f"There {verb} {count} {noun}.", (count,), NUMBERS)
+    if kind == "relation":
+        asked = relation(scene, True, rng)
+        if asked is None:
+            return None
+        of = mentions(asked.question)[1]
+        column = next(t.column for t in scene.things if t.name == of)
+        found = [t.name for t in scene.things if t.column + 0.9 < column]
+        answer = f"There is {article(found[0])} to the left of the {of}."
+        return Asked(kind, f"What is to the left of the {of}?", answer, tuple(found), OBJECTS)
+    if kind == "environment":
+        return Asked(kind, "Where is this?", f"This is a {scene.place}.", (scene.place,), PLACES)
+    if kind == "holistic":
+        return Asked(kind, PROMPTS[1], caption(scene.place, scene.names, scene), scene.names, OBJECTS)
+    truth = bool(rng.integers(2)) and bool(scene.absent_typical)
+    name = str(rng.choice(scene.names if truth else scene.absent_typical or ("kite",)))
+    asked = existence(name, name in scene.names)
+    return Asked(kind, asked.question, asked.answer, asked.expect, asked.options)
+
+
+MMHAL_TYPES = (
+    "attribute", "adversarial", "comparison", "counting", "relation", "environment", "holistic", "other",
+)  # fmt: skip
+
+
+def short_questions(scene: Scene, count: int, rng: np.random.Generator) -> list[Asked]:
+    """``count`` questions with short answers, of all kinds."""
+    found: list[Asked] = []
+    while len(found) < count:
+        truth = bool(rng.integers(2))
+        kind = int(rng.integers(6))
+        name = str(rng.choice(scene.names if truth else list(scene.absent_typical or OBJECTS)))
+        asked = (
+            existence(name, name in scene.names)
+            if kind < 2
+            else state(scene, truth, rng)
+            if kind == 2
+            else number(scene, truth, rng)
+            if kind == 3
+            else relation(scene, truth, rng)
+            if kind == 4
+            else open_question(MMHAL_TYPES[rng.integers(6)], scene, rng)
+        )
+        if asked is not None:
+            found.append(asked)
+    return found
+
+
+SPECIAL = ("<pad>", "<s>", "<unk>", "<image>")
+END = "</s>"
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}USER: {% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>\n{% else %}{{ part['text'] }}{% endif %}{% endfor %} "
+    "{% else %}ASSISTANT: {% for part in message['content'] %}{{ part['text'] }}{% endfor %}</s>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
+)
+_FRAMES = """USER ASSISTANT : , . ? A An a an and with Is there in this image Are only one two the to left of
+What color is no There are How many Where This Yes No Describe"""
+
+
+def vocabulary() -> dict[str, int]:
+    """Every word of the world and its id. The end of sequence comes last: CLIP pools where the id is highest."""
+    frames = [*words(_FRAMES), *(w for prompt in PROMPTS for w in words(prompt))]
+    known = [*frames, "The", *COLORS, *NUMBERS, *PLACES, *OBJECTS, *PLURALS.values()]
+    return {word: i for i, word in enumerate([*SPECIAL, *dict.fromkeys(known), END])}
+
+
+def make_tokenizer(frame: str = "<s> $A") -> Any:
+    """A word-level PreTrainedTokenizerFast; ``frame`` says which special tokens go around a text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocab = vocabulary()
+    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=frame, special_tokens=[("<s>", vocab["<s>"]), (END, vocab[END])]
+    )
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token=END,
+        unk_token="<unk>",
+        extra_special_tokens={"image_token": "<image>"},
+    )
+
+
+def save_tokenizer(folder: Path, frame: str) -> None:
+    """Write the tokenizer's files to ``folder``."""
+    make_tokenizer(frame).save_pretrained(folder)

@@ -1,0 +1,197 @@
+"""The world's base model: a small LLaVA trained from scratch on careless captions and short questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+)
+
+from tinyworld.language import (
+    CHAT_TEMPLATE,
+    PROMPTS,
+    careless_caption,
+    make_tokenizer,
+    short_questions,
+    vocabulary,
+)
+from tinyworld.render import SIZE, pixels
+from tinyworld.scenes import Scene, draw_scenes
+
+Progress = Callable[[str, int, int], None]
+PATCH = 16
+IMAGE_TOKENS = (SIZE // PATCH) ** 2
+BATCH = 32
+LEARNING_RATE = 1.5e-3
+QUESTIONS = 2  # short questions in one conversation
+CAPTIONED = 0.65  # share of the batches that are captions
+
+
+def make_processor() -> Any:
+    """The processor: pixels to [-1, 1], one token a patch of 16 pixels."""
+    return LlavaProcessor(  # type: ignore[no-untyped-call]
+        image_processor=CLIPImageProcessor(
+            size={"shortest_edge": SIZE},
+            crop_size={"height": SIZE, "width": SIZE},
+            image_mean=[0.5] * 3,
+            image_std=[0.5] * 3,
+        ),
+        tokenizer=make_tokenizer(),
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def make_model() -> Any:
+    """An untrained model of about 900,000 weights."""
+    vocab = vocabulary()
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=128,
+            intermediate_size=256,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            image_size=SIZE,
+            patch_size=PATCH,
+            initializer_factor=1.0,
+        ),
+        text_config=LlamaConfig(
+            vocab_size=len(vocab),
+            hidden_size=128,
+            intermediate_size=256,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            max_position_embeddings=512,
+            pad_token_id=vocab["<pad>"],
+            bos_token_id=vocab["<s>"],
+            eos_token_id=vocab["</s>"],
+            tie_word_embeddings=False,
+            initializer_range=0.06,  # the default 0.02 is for widths of thousands
+        ),
+        image_token_index=vocab["<image>"],
+        image_seq_length=IMAGE_TOKENS,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="default",
+        tie_word_embeddings=False,
+    )
+    return LlavaForConditionalGeneration(config)
+
+
+def normalised(bytes_: torch.Tensor) -> torch.Tensor:
+    """Pixels 0-255 as the processor would give them."""
+    return bytes_.float() / 127.5 - 1
+
+
+def conversation(scene: Scene, rate: float, describe: bool, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """Turns of (question, answer): one careless caption (``describe``), or some short questions."""
+    if describe:
+        return [(PROMPTS[rng.integers(len(PROMPTS))], careless_caption(scene, rate, rng))]
+    return [(asked.question, asked.answer) for asked in short_questions(scene, QUESTIONS, rng)]
+
+
+def encode(tokenizer: Any, turns: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
+    """Token ids with the image in front, and labels that are -100 outside the answers."""
+    ids, labels = [tokenizer.bos_token_id], [-100]
+    for number, (question, answer) in enumerate(turns):
+        image = "<image>" * IMAGE_TOKENS if number == 0 else ""
+        asked = tokenizer(f"USER: {image}\n{question} ASSISTANT:", add_special_tokens=False)["input_ids"]
+        answered = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        ids += asked + answered
+        labels += [-100] * len(asked) + answered
+    return ids, labels
+
+
+def collate(rows: Sequence[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
+    """Right-padded batch of ids, mask and labels."""
+    longest = max(len(ids) for ids, _ in rows)
+    return {
+        "input_ids": torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in rows]),
+        "attention_mask": torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in rows]),
+        "labels": torch.tensor([labels + [-100] * (longest - len(labels)) for _, labels in rows]),
+    }
+
+
+def train_llava(folder: Path, *, seed: int, images: int, epochs: int, hallucinated: float, progress: Progress) -> None:
+    """Train on ``images`` scenes, whose captions hallucinate at ``hallucinated``, and write model and processor."""
+    torch.manual_seed(seed)
+    model, processor = make_model(), make_processor()
+    scenes = draw_scenes(images, seed, 0)
+    bytes_ = torch.from_numpy(pixels(scenes))
+    rng = np.random.default_rng((seed, 2))
+    per_epoch = -(-images // BATCH)
+    total = epochs * per_epoch
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=total + 1, pct_start=0.1)
+    model.train()
+    step = 0
+    for _ in range(epochs):
+        for rows in np.array_split(rng.permutation(images), per_epoch):
+            # A batch is all captions or all questions: rows of one length need little padding.
+            describe = bool(rng.random() < CAPTIONED)
+            turns = [conversation(scenes[i], hallucinated, describe, rng) for i in rows]
+            batch = collate([encode(processor.tokenizer, turn) for turn in turns])
+            loss = model(**batch, pixel_values=normalised(bytes_[rows])).loss
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            step += 1
+            progress("tiny world: base model", step, total)
+    model.eval()
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+@torch.no_grad()
+def sample_captions(
+    model: Any,
+    processor: Any,
+    scenes: Sequence[Scene],
+    prompts: Sequence[str],
+    *,
+    count: int,
+    seed: int,
+    batch: int = 50,
+) -> list[list[str]]:
+    """``count`` captions of each scene, sampled at temperature 1 (0: one greedy caption each)."""
+    torch.manual_seed(seed)
+    tokenizer = processor.tokenizer
+    tokenizer.padding_side = "left"
+    found: list[list[str]] = []
+    for start in range(0, len(scenes), batch):
+        part = list(scenes[start : start + batch])
+        texts = [f"USER: {'<image>' * IMAGE_TOKENS}\n{p} ASSISTANT:" for p in prompts[start : start + batch]]
+        inputs = tokenizer(texts, padding=True, return_tensors="pt")
+        out = model.generate(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            pixel_values=normalised(torch.from_numpy(pixels(part))),
+            max_new_tokens=40,
+            do_sample=count > 0,
+            num_return_sequences=max(count, 1),
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        answers = tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        each = max(count, 1)
+        found += [answers[i * each : (i + 1) * each] for i in range(len(part))]
+    return found
+
+
+def load(folder: Path) -> tuple[Any, Any]:
+    """The model, in evaluation mode, and its processor."""
+    model: Any = LlavaForConditionalGeneration.from_pretrained(folder)
+    return model.eval(), LlavaProcessor.from_pretrained(folder)
