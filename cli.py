@@ -123,7 +123,7 @@ def ablate(db: str, device: str, as_json: bool, recipe: str | None, folder: str)
 def run_ablation(recipe: Path, db: str, device: str, folder: Path, as_json: bool) -> None:
     from commands.ablate import ablate as carry_out
     from commands.ablate import read_ablation
-    from commands.report import write_report
+    from commands.report import typical_of_scene, write_report
     from harness.options import read_yaml
     from harness.store import Store
 
@@ -142,6 +142,7 @@ def run_ablation(recipe: Path, db: str, device: str, folder: Path, as_json: bool
         emit({"failures": failures, "db": db, "files": [str(file) for file in files]})
     else:
         show_leaderboard(store)
+        out.print(typical_of_scene(store) or "", highlight=False)
         out.print(f"\nResults  {Path(db).resolve()}\nModels   {models_dir()}", highlight=False, soft_wrap=True)
         for file in files:
             out.print(f"Report   {file.resolve()}", highlight=False, soft_wrap=True)

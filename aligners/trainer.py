@@ -145,7 +145,9 @@ class PreferenceTrainer(Trainer):
         if not self.two_passes:
             self._note_rewards(gaps, rows)
         assert self._weights is not None
-        beta, weight = (table[rows].to(batch.policy_chosen.device) for table in (self._weights.beta, self._weights.weight))
+        beta, weight = (
+            table[rows].to(batch.policy_chosen.device) for table in (self._weights.beta, self._weights.weight)
+        )
         losses = self.objective.losses(batch, beta)
         self._require_finite(losses, pairs, "loss")
         loss = (weight * losses).sum()

@@ -61,8 +61,26 @@ def write_report(store: Store, folder: Path) -> list[Path]:
     file = folder / "leaderboard.md"
     figures = draw(store, folder / "figures")
     shown = "".join(f"\n![{figure.stem}]({figure.relative_to(folder)})\n" for figure in figures)
-    file.write_text(render(store, "markdown") + shown)
+    why = typical_of_scene(store)
+    file.write_text(render(store, "markdown") + (f"\n{why}\n" if why else "") + shown)
     return [file, *figures]
+
+
+def typical_of_scene(store: Store, run: str = "base") -> str | None:
+    """A sentence on why ``run`` hallucinates in the embedded world; None for other data."""
+    for evaluation in store.evaluations(benchmark="object_halbench", run=run):
+        truth = Path(evaluation.data_dir) / "truth.jsonl"
+        if evaluation.decoding["eos_bias"] == 0 and truth.is_file():
+            from tinyworld.pairs import read_rows
+            from tinyworld.report import typical_share
+
+            answers = {v.sample_id: v.answer for v in store.verdicts(evaluation.id) if v.answer is not None}
+            share = typical_share(answers, read_rows(truth))
+            return (
+                f"Of {share.hallucinated} objects that {run} hallucinated, {share.value:.0f} % "
+                f"({share.low:.0f}-{share.high:.0f}) are typical of the scene's place."
+            )
+    return None
 
 
 def comparison(store: Store, a: str, b: str) -> tuple[list[dict[str, Any]], RenderableType]:

@@ -1,4 +1,4 @@
-"""What only a world with known truth can tell: are hallucinations the usual ones, CHAIR_i at a coverage."""
+"""What only a world with known truth can tell: whether what is hallucinated is what is usual in such a place."""
 
 from __future__ import annotations
 
@@ -44,26 +44,3 @@ def typical_share(answers: Mapping[str, str], truth: Sequence[Mapping[str, Any]]
 def _counts(answer: str, row: Mapping[str, Any]) -> tuple[int, int]:
     absent = [name for name in mentions(answer) if name not in row["objects"]]
     return sum(is_typical(row["place"], name) for name in absent), len(absent)
-
-
-def chair_and_coverage(answers: Mapping[str, str], truth: Sequence[Mapping[str, Any]]) -> tuple[float, float, float]:
-    """(CHAIR_i, coverage, share of answers that hallucinate) in percent over unique mentions."""
-    absent = named = found = there = wrong = answered = 0
-    for row in (row for row in truth if row["id"] in answers):
-        said = mentions(answers[row["id"]])
-        false = [name for name in said if name not in row["objects"]]
-        absent, named = absent + len(false), named + len(said)
-        found, there = found + len(said) - len(false), there + len(row["objects"])
-        wrong, answered = wrong + bool(false), answered + 1
-    return 100 * absent / max(named, 1), 100 * found / max(there, 1), 100 * wrong / max(answered, 1)
-
-
-def chair_at_coverage(curve: Sequence[tuple[float, float]], coverage: float) -> float:
-    """CHAIR_i where a model's curve of (coverage, CHAIR_i) points meets ``coverage``, by linear interpolation.
-
-    The points are greedy answers at EOS biases such as -1.5, 0 and 1.5. Raises ValueError beyond the curve's ends.
-    """
-    points = sorted(curve)
-    if not points[0][0] <= coverage <= points[-1][0]:
-        raise ValueError(f"coverage {coverage:.1f} is outside the curve, {points[0][0]:.1f} to {points[-1][0]:.1f}")
-    return float(np.interp(coverage, [x for x, _ in points], [y for _, y in points]))

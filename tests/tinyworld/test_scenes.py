@@ -15,7 +15,7 @@ from tinyworld.language import (
     short_questions,
 )
 from tinyworld.render import GLYPHS, render
-from tinyworld.report import chair_and_coverage, chair_at_coverage, typical_share
+from tinyworld.report import typical_share
 from tinyworld.scenes import CELLS, OBJECTS, PRIORS, Scene, Thing, draw_scenes, is_typical
 
 SCENE = Scene("street", (Thing("car", "red", (0, 4)), Thing("dog", "blue", (8,))), seed=1)
@@ -78,7 +78,7 @@ def test_left_is_where_the_column_is_smaller() -> None:
     assert (asked.answer == "Yes") == (first == "car" and second == "dog")  # columns 0.5 and 2
 
 
-def test_typical_share_and_chair_by_hand() -> None:
+def test_typical_share_by_hand() -> None:
     truth = [
         {"id": "0", "place": "street", "objects": ["car"]},
         {"id": "1", "place": "room", "objects": ["couch", "cat"]},
@@ -88,14 +88,6 @@ def test_typical_share_and_chair_by_hand() -> None:
     share = typical_share(answers, truth)
     assert (share.value, share.hallucinated) == (pytest.approx(100 * 2 / 3), 3)  # bus and book, not the oven
     assert share.low <= share.value <= share.high
-    assert chair_and_coverage(answers, truth) == (pytest.approx(60), pytest.approx(100 * 2 / 3), 100)
-
-
-def test_chair_at_coverage_is_read_off_the_curve() -> None:
-    curve = [(70.0, 40.0), (50.0, 20.0), (60.0, 30.0)]
-    assert chair_at_coverage(curve, 65.0) == pytest.approx(35.0)
-    with pytest.raises(ValueError, match="outside the curve"):
-        chair_at_coverage(curve, 75.0)
 
 
 def test_priors_leave_room_for_hallucination() -> None:
