@@ -234,7 +234,7 @@ def bench(
     with bars() as shown:
         root = data_dir or bench_root(None, shown)
         base = None if data_dir else work.embedded_base(shown)
-        wanted = deal_benchmarks(work.benchmarks_of(suite, names), assignments)
+        wanted = deal_benchmarks(work.benchmarks_of(suite, names), assignments, None if data_dir else work.EMBEDDED)
         entrants = work.entrants(store, models, base)
         if dry_run:
             estimate = [work.estimate(store, name, values, root, judge, limit) for name, values in wanted.items()]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from commands.bench import Entrant, bench_model, benchmarks_of
+from commands.bench import EMBEDDED, Entrant, bench_model, benchmarks_of
+from commands.settings import deal_benchmarks
 from harness.errors import HarnessError, UsageError
 from harness.options import build
 from harness.run import Progress, silent
@@ -26,6 +27,7 @@ class Ablation:
 
     Args:
         common: settings of every run (model, data, epochs...).
+        world: settings of the embedded world, where no model and data are given.
         panels: conditions of the data, each ``{name, set}``; a panel of the leaderboard each.
         methods: what is compared. ``match: LABEL`` sets beta to the mean effective beta of that label's run (control).
         seeds: alignment seeds.
@@ -40,6 +42,7 @@ class Ablation:
     panels: tuple[dict, ...] = ({"name": "", "set": {}},)  # type: ignore[type-arg]
     seeds: tuple[int, ...] = (0, 1)
     common: dict = field(default_factory=dict)  # type: ignore[type-arg]
+    world: dict = field(default_factory=dict)  # type: ignore[type-arg]
     suite: str = "hallucination"
     eos_biases: tuple[float, ...] = ()
     data_dir: str | None = None
@@ -75,7 +78,14 @@ def jobs(ablation: Ablation, db: str) -> list[Job]:
     for panel, seed, row in itertools.product(ablation.panels, ablation.seeds, ablation.methods):
         for label, swept in sweep(row):
             name = "-".join(filter(None, [slug(label), slug(panel.get("name", "")), f"s{seed}"]))
-            settings = {**ablation.common, **panel.get("set", {}), **swept, "method": row["method"], "seed": seed}
+            settings = {
+                **ablation.world,
+                **ablation.common,
+                **panel.get("set", {}),
+                **swept,
+                "method": row["method"],
+                "seed": seed,
+            }
             found.append(Job(db, name, label, panel.get("name", ""), settings, row.get("match"), ablation))
     return found
 
@@ -149,7 +159,7 @@ def prepare(ablation: Ablation, progress: Progress) -> Entrant:
 
     spec = ""
     for panel in ablation.panels:
-        settings = {**ablation.common, **panel.get("set", {}), "method": "dpo"}
+        settings = {**ablation.world, **ablation.common, **panel.get("set", {}), "method": "dpo"}
         planned = plan(settings, progress)
         spec = f"hf:{planned.train.model}"
     return Entrant("base", spec)
@@ -186,18 +196,18 @@ def matched_beta(store: Store, job: Job) -> float:
 
 
 def _bench(store: Store, entrant: Entrant, ablation: Ablation, device: str) -> str:
-    root = bench_root(ablation.data_dir)
-    wanted: dict[str, dict[str, Any]] = {name: {} for name in benchmarks_of(ablation.suite, ())}
+    root = bench_root(ablation.data_dir, world=ablation.world)
+    wanted = deal_benchmarks(benchmarks_of(ablation.suite, ()), (), None if ablation.data_dir else EMBEDDED)
     for _ in bench_model(store, entrant, wanted, root, ablation.judge, device=device, eos_biases=ablation.eos_biases):
         pass
     return entrant.run
 
 
-def bench_root(data_dir: str | None, progress: Progress = silent) -> Path:
+def bench_root(data_dir: str | None, progress: Progress = silent, world: Mapping[str, Any] | None = None) -> Path:
     """The data directory given, or the embedded world's, built if absent."""
     if data_dir is not None:
         return Path(data_dir)
     from tinyworld.build import WorldConfig
     from tinyworld.build import build as build_world
 
-    return Path(build_world(WorldConfig(), progress=progress).bench_dir)
+    return Path(build_world(build(WorldConfig, world or {}, "the embedded world"), progress=progress).bench_dir)

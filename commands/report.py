@@ -76,6 +76,8 @@ def typical_of_scene(store: Store, run: str = "base") -> str | None:
 
             answers = {v.sample_id: v.answer for v in store.verdicts(evaluation.id) if v.answer is not None}
             share = typical_share(answers, read_rows(truth))
+            if not share.hallucinated:
+                return f"{run} hallucinated no object."
             return (
                 f"Of {share.hallucinated} objects that {run} hallucinated, {share.value:.0f} % "
                 f"({share.low:.0f}-{share.high:.0f}) are typical of the scene's place."

@@ -40,9 +40,14 @@ def route(
     return dealt
 
 
-def deal_benchmarks(names: Iterable[str], assignments: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """`--set` values by benchmark: each goes to every benchmark that has it; one that none has is an error."""
+def deal_benchmarks(
+    names: Iterable[str], assignments: Iterable[str], defaults: Mapping[str, Any] | None = None
+) -> dict[str, dict[str, Any]]:
+    """`--set` values by benchmark: each goes to every benchmark that has it; one that none has is an error.
+
+    ``defaults`` are settings that `--set` overrides.
+    """
     from harness.benchmark import BENCHMARKS
 
     kinds = {name: BENCHMARKS.get(name) for name in names}
-    return route(parse_assignments(assignments), kinds, "these benchmarks", everywhere=True)
+    return route({**(defaults or {}), **parse_assignments(assignments)}, kinds, "these benchmarks", everywhere=True)

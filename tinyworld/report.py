@@ -33,12 +33,14 @@ def typical_share(answers: Mapping[str, str], truth: Sequence[Mapping[str, Any]]
     """
     counts = np.array([_counts(answers[row["id"]], row) for row in truth if row["id"] in answers], dtype=float)
     counts = counts.reshape(-1, 2)
+    typical, hallucinated = counts.sum(axis=0)
+    if hallucinated == 0:
+        return Share(np.nan, np.nan, np.nan, 0)
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), RESAMPLES) @ counts
     with np.errstate(invalid="ignore", divide="ignore"):
         low, high = np.nanpercentile(100 * draws[:, 0] / draws[:, 1], [2.5, 97.5])
-        typical, hallucinated = counts.sum(axis=0)
-        return Share(float(100 * typical / hallucinated), float(low), float(high), int(hallucinated))
+    return Share(float(100 * typical / hallucinated), float(low), float(high), int(hallucinated))
 
 
 def _counts(answer: str, row: Mapping[str, Any]) -> tuple[int, int]:

@@ -25,7 +25,7 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def world_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tinyworld")
+    return tmp_path_factory.mktemp("home") / "tinyworld"
 
 
 @pytest.fixture(scope="session")

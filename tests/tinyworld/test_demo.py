@@ -1,0 +1,60 @@
+"""The main job on a world of a few dozen scenes: align, benchmark, leaderboard, all through the store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from cli import cli
+from harness.store import Store
+from tests.tinyworld.conftest import SMALL
+from tinyworld.build import World
+
+RECIPE = {
+    "world": SMALL,
+    "common": {"epochs": 1, "probe_every": 1},
+    "panels": [{"name": "clean", "set": {"label_noise": 0.0}}, {"name": "noisy", "set": {"label_noise": 0.3}}],
+    "methods": [{"method": "dpo"}, {"method": "dama"}, {"method": "dpo", "label": "control", "match": "dama"}],
+    "seeds": [0],
+    "eos_biases": [-1.5, 1.5],
+}
+
+
+@pytest.mark.slow
+def test_the_main_job_end_to_end_and_again_from_the_store(
+    world: World, world_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAMA_HOME", str(world_root.parent))
+    recipe, db = tmp_path / "small.yaml", tmp_path / "r.sqlite"
+    recipe.write_text(yaml.safe_dump(RECIPE))
+    command = ["demo", "--recipe", str(recipe), "--db", str(db), "--out", str(tmp_path), "--device", "cpu", "--json"]
+
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 0, (result.output, result.exception)
+    files = [Path(file) for file in json.loads(result.stdout)["files"]]
+    assert files[0].name == "leaderboard.md" and all(file.exists() for file in files)
+    assert {file.suffix for file in files[1:]} == {".svg"}
+
+    store = Store(db)
+    runs = {a.name: a for a in store.alignments()}
+    assert set(runs) == {f"{label}-{panel}-s0" for label in ("dpo", "dama", "control") for panel in ("clean", "noisy")}
+    evaluations = store.evaluations()
+    assert {e.run for e in evaluations} == {"base", *runs}
+    assert {e.benchmark for e in evaluations} == {"object_halbench", "amber", "mmhal"}
+    assert all(e.n == e.n_scored for e in evaluations)
+    assert len([e for e in evaluations if e.run == "base" and e.benchmark == "object_halbench"]) == 3
+    for name, run in runs.items():
+        assert store.train_log(name) and {g[1] for g in store.gaps(name)} == {"train", "heldout"}, name
+        assert set(store.pair_hardness(name, "train")), run.method
+    dama = store.train_log("dama-clean-s0")
+    assert runs["control-clean-s0"].config["objective"]["beta"] == pytest.approx(
+        sum(row["beta_mean"] for row in dama) / len(dama)
+    )
+
+    again = CliRunner().invoke(cli, command)
+    assert again.exit_code == 0
+    assert {a.name: a.seconds for a in Store(db).alignments()} == {name: run.seconds for name, run in runs.items()}
