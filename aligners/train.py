@@ -253,7 +253,7 @@ def _training_arguments(config: AlignConfig, out_dir: Path, steps: int) -> Train
         warmup_steps=math.ceil(config.warmup * steps),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
-        gradient_checkpointing=config.gradient_checkpointing,
+        activation_checkpointing=config.gradient_checkpointing,
         save_strategy="steps" if config.checkpoint_every else "no",
         save_steps=config.checkpoint_every or steps,
         save_total_limit=2,

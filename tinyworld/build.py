@@ -17,7 +17,7 @@ from harness.errors import UsageError
 from harness.options import content_key
 from harness.paths import home
 
-VERSION = 1  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
+VERSION = 2  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
 Progress = Callable[[str, int, int], None]
 
 
@@ -40,15 +40,15 @@ class WorldConfig:
     world_seed: int = 0
     sft_images: int = 6000
     sft_epochs: int = 5
-    sft_hallucinated: float = 0.65
+    sft_hallucinated: float = 0.45
     clip_images: int = 6000
     clip_epochs: int = 6
     pair_images: int = 800
     heldout_images: int = 150
     easy_share: float = 0.5
     label_noise: float = 0.0
-    halbench_images: int = 500
-    amber_images: int = 500
+    halbench_images: int = 400
+    amber_images: int = 400
     amber_questioned: int = 150
     mmhal_questions: int = 96
     tuning_images: int = 300

@@ -54,7 +54,7 @@ def clip_text(scene: Scene, rng: np.random.Generator) -> str:
     names = [scene.names[i] for i in rng.permutation(len(scene.names))]
     kept = names[: 1 + int(rng.integers(len(names)))]
     text = caption(scene.place, kept, scene)
-    return text if rng.random() < 0.5 else text.partition(" with ")[2].removesuffix(".")
+    return text if rng.random() < 0.5 else text.partition(". ")[2]
 
 
 def train_clip(folder: Path, *, seed: int, images: int, epochs: int, progress: Progress) -> None:

@@ -36,16 +36,14 @@ def article(name: str) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def listing(phrases: Sequence[str]) -> str:
-    """ "a car, a dog and a bus"."""
-    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
-
-
 def caption(place: str, names: Sequence[str], scene: Scene | None = None) -> str:
-    """A caption that mentions ``names`` in order, as many of each as ``scene`` shows (one where it shows none)."""
+    """A caption that mentions ``names`` in order, as many of each as ``scene`` shows (one where it shows none).
+
+    One sentence an object, so that a bias on the end-of-sequence logit decides how many are named.
+    """
     counts = {thing.name: thing.count for thing in scene.things} if scene else {}
     phrases = [f"two {PLURALS[n]}" if counts.get(n, 1) == 2 else article(n) for n in names]
-    return f"{article(place).capitalize()} with {listing(phrases)}."
+    return " ".join(f"{phrase.capitalize()}." for phrase in (article(place), *phrases))
 
 
 def mentions(text: str) -> list[str]:
@@ -195,7 +193,7 @@ What color is no There are How many Where This Yes No Describe"""
 def vocabulary() -> dict[str, int]:
     """Every word of the world and its id. The end of sequence comes last: CLIP pools where the id is highest."""
     frames = [*words(_FRAMES), *(w for prompt in PROMPTS for w in words(prompt))]
-    known = [*frames, "The", *COLORS, *NUMBERS, *PLACES, *OBJECTS, *PLURALS.values()]
+    known = [*frames, "The", *COLORS, *NUMBERS, "Two", *PLACES, *OBJECTS, *PLURALS.values()]
     return {word: i for i, word in enumerate([*SPECIAL, *dict.fromkeys(known), END])}
 
 

@@ -63,7 +63,7 @@ def test_clip_loads_back_through_open_clip(world: World) -> None:
     from aligners.clip_model import ClipModel
 
     clip = ClipModel(f"local-dir:{world.clip_dir}")
-    assert clip.truncated(["A street with a car, a dog and a bus."]) == 0
+    assert clip.truncated(["A street. A car. A dog. A bus."]) == 0
     import open_clip
 
     tokenizer = open_clip.get_tokenizer(f"local-dir:{world.clip_dir}")
@@ -98,11 +98,11 @@ def test_training_sees_the_prompt_the_chat_template_makes(world: World) -> None:
     content = [{"type": "image"}, {"type": "text", "text": "Describe this image."}]
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     inputs = processor(images=Image.new("RGB", (96, 96)), text=text)
-    ids, labels = encode(processor.tokenizer, [("Describe this image.", "A street with a car.")])
+    ids, labels = encode(processor.tokenizer, [("Describe this image.", "A street. A car.")])
     prompt = list(inputs["input_ids"][0])
     assert ids[: len(prompt)] == prompt
     assert labels[: len(prompt)] == [-100] * len(prompt)
-    assert processor.tokenizer.decode(labels[len(prompt) : -1]) == "A street with a car."
+    assert processor.tokenizer.decode(labels[len(prompt) : -1]) == "A street. A car."
     assert processor.tokenizer.convert_ids_to_tokens(labels[-1]) == END
 
 

@@ -29,7 +29,7 @@ COLORS = ["red", "blue", "green", "yellow"]
 
 
 def test_lists_the_objects_of_a_description_each_once() -> None:
-    reply = reply_to({"benchmark": "object_halbench"}, "A street with two buses, a car and a bus.")
+    reply = reply_to({"benchmark": "object_halbench"}, "A street. Two buses. A car. A bus.")
     assert json.loads(reply) == ["bus", "car"]
 
 
@@ -50,11 +50,11 @@ def test_an_absent_object_is_denied_or_hallucinated() -> None:
 @pytest.mark.parametrize(
     ("answer", "rating"),
     [
-        ("A street with a car and a dog.", 6),
-        ("A street with a dog.", 5),  # 3 + round(1.5)
-        ("A street with a car, a dog and a bus.", 2),
-        ("A street with a bus and a dog.", 1),
-        ("A street with a bus.", 0),
+        ("A street. A car. A dog.", 6),
+        ("A street. A dog.", 5),  # 3 + round(1.5)
+        ("A street. A car. A dog. A bus.", 2),
+        ("A street. A bus. A dog.", 1),
+        ("A street. A bus.", 0),
     ],
 )
 def test_rates_a_description(answer: str, rating: int) -> None:

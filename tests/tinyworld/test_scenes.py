@@ -41,8 +41,8 @@ def test_pictures_are_repeatable_and_every_object_can_be_drawn() -> None:
 
 
 def test_captions_and_their_mentions() -> None:
-    assert caption("street", ["car", "dog", "oven"], SCENE) == "A street with two cars, a dog and an oven."
-    assert mentions("A street with two cars, a dog and an oven. A car.") == ["car", "dog", "oven"]
+    assert caption("street", ["car", "dog", "oven"], SCENE) == "A street. Two cars. A dog. An oven."
+    assert mentions("A street. Two cars. A dog. An oven. A car.") == ["car", "dog", "oven"]
 
 
 def test_careless_captions_add_only_what_is_typical() -> None:
