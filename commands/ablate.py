@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -101,7 +102,7 @@ def sweep(row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def slug(text: str) -> str:
     """``text`` as part of a run's name."""
-    return "".join(c if c.isalnum() or c in "=." else "-" for c in text.lower()).strip("-").replace("--", "-")
+    return re.sub(r"[^\w=.]+", "-", text.lower()).strip("-")
 
 
 def ablate(
