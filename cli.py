@@ -72,6 +72,10 @@ def shared(*names: str) -> Callable[[Any], Any]:
         "dry": click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing."),
         "limit": click.option("--limit", type=click.IntRange(min=1), help="Only the first N."),
         "judge": click.option("--judge", help="openai:NAME[@BASE_URL], replay:FILE.jsonl, or rule (embedded world)."),
+        "budget": click.option(
+            "--budget", type=click.FloatRange(min=0), metavar="USD", help="Limit of the judge's cost."
+        ),
+        "prices": click.option("--prices", type=click.Path(exists=True, dir_okay=False), help="YAML of your prices."),
     }
 
     def add(command: Any) -> Any:
@@ -208,17 +212,17 @@ def print_facts(facts: dict[str, Any]) -> None:
 
 
 @cli.command()
-@shared("db", "set", "device", "judge", "resume", "dry", "limit", "json")
+@shared("db", "set", "device", "judge", "budget", "prices", "resume", "dry", "limit", "json")
 @click.option("--suite", help="hallucination.  [default: hallucination]")
 @click.option("--benchmark", "names", multiple=True, help="A single benchmark; may be repeated.")
 @click.option("--model", "models", multiple=True, help="hf:DIR, run:NAME, replay:FILE; default: base and every run.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Benchmark data.  [default: the embedded world]")
 def bench(
-    db: str, assignments: tuple[str, ...], device: str, judge: str | None, resume: bool, dry_run: bool,
-    limit: int | None, as_json: bool, suite: str | None, names: tuple[str, ...], models: tuple[str, ...],
-    data_dir: Path | None,
+    db: str, assignments: tuple[str, ...], device: str, judge: str | None, budget: float | None, prices: str | None,
+    resume: bool, dry_run: bool, limit: int | None, as_json: bool, suite: str | None, names: tuple[str, ...],
+    models: tuple[str, ...], data_dir: Path | None,
 ) -> None:  # fmt: skip
-    """Answer benchmarks with models and score the answers.
+    """Answer benchmarks with models and score the answers. Settings of the judge: --set judge.KEY=VALUE.
 
     \b
     python cli.py bench --suite hallucination
@@ -226,60 +230,105 @@ def bench(
     """
     from commands import bench as work
     from commands.ablate import bench_root
+    from commands.estimate import plan
+    from commands.judging import Judges, split_assignments
     from commands.settings import deal_benchmarks
     from harness.run import result_object
     from harness.store import Store
 
+    words, judge_settings = split_assignments(assignments)
+    judges = Judges.of(judge, judge_settings, budget, prices)
     store = Store(db)
     with bars() as shown:
         root = data_dir or bench_root(None, shown)
         base = None if data_dir else work.embedded_base(shown)
-        wanted = deal_benchmarks(work.benchmarks_of(suite, names), assignments, None if data_dir else work.EMBEDDED)
+        wanted = deal_benchmarks(work.benchmarks_of(suite, names), words, None if data_dir else work.EMBEDDED)
         entrants = work.entrants(store, models, base)
         if dry_run:
-            estimate = [work.estimate(store, name, values, root, judge, limit) for name, values in wanted.items()]
+            estimates = [
+                work.estimate(store, name, values, root, entrant, judges, limit)
+                for entrant in entrants
+                for name, values in wanted.items()
+            ]
         else:
             records = [
                 record
                 for entrant in entrants
                 for record in work.bench_model(
-                    store, entrant, wanted, root, judge, device=device, limit=limit, fresh=not resume, progress=shown
+                    store, entrant, wanted, root, judges, device=device, limit=limit, fresh=not resume, progress=shown
                 )
             ]
     if dry_run:
-        plan = {"models": [e.run for e in entrants], "benchmarks": estimate}
-        emit(plan) if as_json else print_facts(plan)
+        show_plan(plan(estimates), as_json)
         return
+    tell_spent(judges)
     finish(records, [result_object(record) for record in records], as_json)
 
 
 @cli.command()
-@shared("db", "set", "judge", "json")
+@shared("db", "set", "judge", "budget", "prices", "dry", "json")
 @click.option("--benchmark", "name", required=True, help="See `list benchmarks`.")
 @click.option("--responses", required=True, type=click.Path(path_type=Path), help='JSONL of {"id", "response"}.')
 @click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="The benchmark's own data folder.")
 @click.option("--replies", type=click.Path(path_type=Path), help='JSONL of recorded replies {"id", "reply", "run"}.')
 def score(
-    db: str, assignments: tuple[str, ...], judge: str | None, as_json: bool, name: str, responses: Path,
-    data_dir: Path, replies: Path | None,
+    db: str, assignments: tuple[str, ...], judge: str | None, budget: float | None, prices: str | None, dry_run: bool,
+    as_json: bool, name: str, responses: Path, data_dir: Path, replies: Path | None,
 ) -> None:  # fmt: skip
-    """Score answers made elsewhere, with a live or a recorded judge."""
-    from commands.bench import score as carry_out
+    """Score answers made elsewhere, with a live or a recorded judge. Settings of the judge: --set judge.KEY=VALUE."""
+    from commands import bench as work
+    from commands.estimate import estimate_benchmark, plan
+    from commands.judging import Judges, split_assignments
     from harness.options import parse_assignments
     from harness.run import result_object
     from harness.store import Store
 
     if judge and replies:
         raise UsageError("--judge and --replies: give one of them.")
+    words, judge_settings = split_assignments(assignments)
+    judges = Judges.of(f"replay:{replies}" if replies else judge, judge_settings, budget, prices)
+    settings, store = parse_assignments(words), Store(db)
+    given = work.read_answers(name, settings, responses, data_dir)
+    if dry_run:
+        model = f"replay:{responses}"
+        row = estimate_benchmark(store, given.benchmark, given.samples, model, judges, data_dir, answers=given.answers)
+        show_plan(plan([row]), as_json)
+        return
     with bars() as shown:
-        record, missing = carry_out(
-            Store(db), name, parse_assignments(assignments), responses, data_dir,
-            f"replay:{replies}" if replies else judge, shown,
-        )  # fmt: skip
-    if missing:
-        more = ", ..." if len(missing) > 10 else ""
-        err.print(f"{len(missing)} of {record.n} samples have no answer: {', '.join(missing[:10])}{more}")
+        record = work.score(store, given, settings, responses, data_dir, judges, shown)
+    if given.missing:
+        names = given.missing if as_json else [*given.missing[:10], *(["..."] if len(given.missing) > 10 else [])]
+        err.print(f"{len(given.missing)} of {record.n} samples have no answer: {', '.join(names)}", soft_wrap=True)
+    tell_spent(judges)
     finish([record], result_object(record), as_json)
+
+
+def show_plan(plan: dict[str, Any], as_json: bool) -> None:
+    """The estimate of a dry run: a row for each model and benchmark."""
+    if as_json:
+        emit(plan)
+        return
+    from rich.table import Table
+
+    names = {"generations": "Generations", "judge_calls": "Judge calls", "stored_replies": "Stored"}
+    names |= {"judge_prompt_tokens": "Tokens to judge", "judge_completion_tokens": "from judge"}
+    table = Table("Model", "Benchmark", "Judge", box=None, pad_edge=False)
+    for title in (*names.values(), "USD"):
+        table.add_column(title, justify="right")
+    for row in [*plan["benchmarks"], {"model": "", "benchmark": "all", "judge": "", **plan["total"]}]:
+        money = "price unknown" if row["usd"] is None else f"{row['usd']:.2f}"
+        counts = [f"{row[name]:,}" for name in names]
+        table.add_row(row["model"], row["benchmark"], row["judge"] or "-", *counts, money)
+    out.print(table)
+    err.print(
+        "Upper figures: the longest replies allowed; re-asks not in them. Your prices: --prices FILE.", style="dim"
+    )
+
+
+def tell_spent(judges: Any) -> None:
+    """What the judge cost, where it has a price."""
+    if judges.spent:
+        err.print(f"The judge cost ${judges.spent:.4f}.", highlight=False)
 
 
 def finish(records: list[Any], printed: Any, as_json: bool) -> None:

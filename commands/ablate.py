@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from commands.bench import EMBEDDED, Entrant, bench_model, benchmarks_of
+from commands.judging import Judges
 from commands.settings import deal_benchmarks
 from harness.errors import HarnessError, UsageError
+from harness.judging import Progress, silent
 from harness.options import build
-from harness.run import Progress, silent
 from harness.store import Store
 
 Told = Callable[[str], None]
@@ -199,7 +200,9 @@ def matched_beta(store: Store, job: Job) -> float:
 def _bench(store: Store, entrant: Entrant, ablation: Ablation, device: str) -> str:
     root = bench_root(ablation.data_dir, world=ablation.world)
     wanted = deal_benchmarks(benchmarks_of(ablation.suite, ()), (), None if ablation.data_dir else EMBEDDED)
-    for _ in bench_model(store, entrant, wanted, root, ablation.judge, device=device, eos_biases=ablation.eos_biases):
+    for _ in bench_model(
+        store, entrant, wanted, root, Judges(ablation.judge), device=device, eos_biases=ablation.eos_biases
+    ):
         pass
     return entrant.run
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.benchmark import BENCHMARKS, Benchmark
+from commands.estimate import Estimate, estimate_benchmark
+from commands.judging import Judges
+from harness.benchmark import BENCHMARKS, Benchmark, Sample
 from harness.errors import DataError, UsageError, unknown_name
-from harness.judge import Judge
-from harness.judges import make_judge
+from harness.judging import Progress, silent
 from harness.model import Answer, Model
 from harness.models import load_model
 from harness.options import content_key
 from harness.replay_model import read_responses
-from harness.run import Progress, data_dir, evaluate, generate, load_samples, make_benchmark, silent
+from harness.run import data_dir, evaluate, generate, load_samples, make_benchmark
 from harness.store import EvaluationRecord, Store
 
 EMBEDDED: dict[str, Any] = {"decoding": {"max_new_tokens": 64}}
@@ -81,7 +82,7 @@ def bench_model(
     entrant: Entrant,
     benchmarks: Mapping[str, Mapping[str, Any]],
     root: Path,
-    judge: str | None,
+    judges: Judges,
     *,
     device: str = "auto",
     limit: int | None = None,
@@ -99,7 +100,7 @@ def bench_model(
         benchmark = make_benchmark(name, settings)
         folder = data_dir(name, root)
         samples = load_samples(benchmark, folder, limit)
-        asker = open_judge(benchmark, judge, folder)
+        asker = judges.open(benchmark, folder)
         biases = eos_biases if name == "object_halbench" else ()
         for bias in (benchmark.decoding.eos_bias, *biases):
             decoding = dataclasses.replace(benchmark.decoding, eos_bias=bias)
@@ -132,16 +133,22 @@ def embedded_base(progress: Progress) -> str:
     return f"hf:{build_world(WorldConfig(), progress=progress).model_dir}"
 
 
-def score(
-    store: Store,
-    name: str,
-    settings: Mapping[str, Any],
-    responses: Path,
-    root: Path,
-    judge: str | None,
-    progress: Progress,
-) -> tuple[EvaluationRecord, list[str]]:
-    """Score answers from a file; returns the evaluation and the ids without an answer. Opens no image.
+@dataclass(frozen=True)
+class Answered:
+    """A benchmark's samples and the answers to them that a responses file holds."""
+
+    benchmark: Benchmark
+    samples: list[Sample]
+    answers: dict[str, str]
+
+    @property
+    def missing(self) -> list[str]:
+        """The ids without an answer, in the benchmark's order."""
+        return [sample.id for sample in self.samples if sample.id not in self.answers]
+
+
+def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: Path) -> Answered:
+    """The answers of a file, checked against the benchmark. Opens no image.
 
     An id that is not the benchmark's, or one answered twice, raises a DataError.
     """
@@ -152,41 +159,50 @@ def score(
     given = read_responses(responses)
     unknown = sorted(set(given) - {sample.id for sample in samples})
     if unknown:
-        raise DataError(f"{responses}: {len(unknown)} ids are not of {name}, for example {unknown[0]!r}.")
-    answers = {sample_id: Answer(text) for sample_id, text in given.items()}
+        shown = ", ".join(repr(sample_id) for sample_id in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        raise DataError(
+            f"{responses}: {len(unknown)} ids are not of {name}: {shown}. Its ids run from {samples[0].id!r} to "
+            f"{samples[-1].id!r}; take those lines out, or name the data they belong to with --data-dir."
+        )
+    return Answered(benchmark, samples, given)
+
+
+def score(
+    store: Store,
+    given: Answered,
+    settings: Mapping[str, Any],
+    responses: Path,
+    root: Path,
+    judges: Judges,
+    progress: Progress,
+) -> EvaluationRecord:
+    """Score answers from a file and store the evaluation."""
     identity = {
         "run": responses.stem,
         "model": f"replay:{responses}",
-        "model_key": content_key("replay", given),
+        "model_key": content_key("replay", given.answers),
         "alignment": None,
         "data_dir": str(root),
         "settings": dict(settings),
-        "info": {"route": "file", "data_notes": benchmark.data_notes(root)},
+        "info": {"route": "file", "data_notes": given.benchmark.data_notes(root)},
     }
-    asker = open_judge(benchmark, judge, root)
-    record = evaluate(store, benchmark, samples, answers, asker, identity=identity, progress=progress)
-    return record, [sample.id for sample in samples if sample.id not in given]
+    answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
+    asker = judges.open(given.benchmark, root)
+    return evaluate(store, given.benchmark, given.samples, answers, asker, identity=identity, progress=progress)
 
 
 def estimate(
-    store: Store, name: str, settings: Mapping[str, Any], root: Path, judge: str | None, limit: int | None
-) -> dict[str, Any]:
-    """What a benchmark will ask of every model and of the judge, counted from its data."""
-    benchmark = make_benchmark(name, settings)
-    samples = load_samples(benchmark, data_dir(name, root), limit)
-    calls = len(samples) * benchmark.judge_runs if benchmark.needs_judge else 0
-    return {"benchmark": name, "generations": len(samples), "judge_calls": calls, "judge": judge}
-
-
-def open_judge(benchmark: Benchmark, judge: str | None, folder: Path) -> Judge | None:
-    """The judge a benchmark needs; without --judge only the embedded world's data may use the rule judge."""
-    if not benchmark.needs_judge:
-        return None
-    if judge is None:
-        if not (folder / "truth.jsonl").exists():
-            raise UsageError(
-                f"{benchmark.name} is scored by a judge: name one with --judge, for example "
-                "--judge openai:gpt-4o-mini or --judge openai:NAME@http://HOST:PORT/v1."
-            )
-        judge = "rule"
-    return make_judge(judge, folder)
+    store: Store,
+    name: str,
+    settings: Mapping[str, Any],
+    root: Path,
+    entrant: Entrant,
+    judges: Judges,
+    limit: int | None,
+) -> Estimate:
+    """What a benchmark will ask of one model and of the judge, counted from its data; loads no model."""
+    benchmark, folder = make_benchmark(name, settings), data_dir(name, root)
+    samples = load_samples(benchmark, folder, limit)
+    replayed = entrant.spec.startswith("replay:")
+    answers = read_responses(Path(entrant.spec.partition(":")[2])) if replayed else None
+    return estimate_benchmark(store, benchmark, samples, entrant.spec, judges, folder, answers=answers)

@@ -15,13 +15,13 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from harness.completion import Completion, body
+from harness.completion import Completion, body, same_model
 from harness.errors import UsageError
 from harness.judge import JudgeRequest, Reply
 from harness.judge_call import Account, Failure, JudgeSettings, accept, call
 from harness.judges import JUDGES
 from harness.options import build
-from harness.prices import Price, estimate, load_prices, price_of
+from harness.prices import Price, cost, estimate, load_prices, price_of
 from harness.throttle import Throttle, backoff
 
 if TYPE_CHECKING:  # importing openai takes a second
@@ -68,6 +68,20 @@ class OpenAIJudge:
                 "million tokens) into a YAML file and name it in the judge's setting `prices`."
             )
         self.account = Account(self.model, self.prices, settings.budget, settings.give_up)
+
+    def recall(self, stored: Reply) -> Reply | None:
+        """A stored reply as these settings take it: of the model asked for, or of another one where that is allowed.
+
+        The text of a reply that was refused for its model was paid for and kept, so that allowing it later is free.
+        """
+        text = stored.usage.get("reply") if stored.text is None else stored.text
+        if text is None or not (self.settings.allow_other_model or same_model(self.model, stored.model)):
+            return None
+        return Reply(str(text), stored.model, usage=stored.usage)
+
+    def cost(self, usage: Mapping[str, Any]) -> float | None:
+        """USD for the tokens of ``usage``; None where the model has no price."""
+        return cost(usage, self.model, self.prices)
 
     def ask(self, requests: Sequence[JudgeRequest]) -> Generator[tuple[int, Reply], None, None]:
         """Yield (position, reply) in order of arrival. Leaving the iteration cancels what is in flight.

@@ -12,8 +12,9 @@ import pytest
 from harness.benchmark import Decoding, Metric, Question, Sample, Unreadable, Verdict, ratio
 from harness.errors import DataError, UsageError
 from harness.judge import JudgeRequest, Reply
+from harness.judging import judge_answers
 from harness.model import Answer
-from harness.run import evaluate, generate, judge_answers, load_samples
+from harness.run import evaluate, generate, load_samples
 from harness.store import Store
 
 
