@@ -424,6 +424,34 @@ def list_(what: str, db: str, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("benchmark")
+@shared("json")
+@click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Parent folder.  [default: cache]")
+@click.option("--any-version", is_flag=True, help="Also keep files that are not the official version.")
+def fetch(benchmark: str, as_json: bool, data_dir: Path | None, any_version: bool) -> None:
+    """Bring BENCHMARK's data from its official home; go on where an earlier fetch stopped.
+
+    Files already there are checked, not fetched. What must be fetched by hand is named, with its place.
+    """
+    from commands.fetch import fetch_benchmark, row
+
+    with bars() as shown:
+        folder, found = fetch_benchmark(benchmark, data_dir, any_version=any_version, progress=shown)
+    if as_json:
+        emit({"folder": str(folder), "files": [row(item) for item in found]})
+    else:
+        colours = {"there": "green", "fetched": "green", "other": "yellow", "by hand": "yellow", "failed": "red"}
+        for item in found:
+            out.print(f"[{colours[item.state]}]{item.state:8}[/] [bold]{item.path}[/]  ", end="", highlight=False)
+            out.print(item.detail, highlight=False, markup=False, soft_wrap=True)
+        out.print(f"\nUse it: python cli.py bench --benchmark {benchmark} --data-dir {folder.parent}", soft_wrap=True)
+    if any(item.state == "failed" for item in found):
+        sys.exit(HarnessError.exit_code)
+    if any(item.state == "by hand" for item in found):
+        sys.exit(INCOMPLETE)
+
+
+@cli.command()
 @shared("json")
 def doctor(as_json: bool) -> None:
     """What is installed, which device is used, which optional parts are missing and how to add them."""

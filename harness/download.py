@@ -1,0 +1,242 @@
+"""Files from their official home: resumable downloads, checked by their digests; zip archives taken apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from fnmatch import fnmatch
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Literal
+
+from harness.errors import HarnessError
+
+CHUNK = 1 << 20
+TRIES = 4
+TIMEOUT = 60.0
+RECORD = "fetched.json"
+PASSING = {408, 425, 429, 500, 502, 503, 504}
+
+Progress = Callable[[str, int, int], None]
+
+
+class DownloadError(HarnessError):
+    """A file could not be fetched; what came of it is kept beside its place as NAME.part."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a benchmark at its home.
+
+    Args:
+        path: where it belongs in the benchmark's folder.
+        url: its home.
+        digest: ``sha256:HEX`` or ``git:HEX`` (a git blob id); a beginning of HEX is enough. "" if none is known.
+        licence: of the data, as their home states it.
+        unpack: for a zip archive, (pattern, folder) of the members to take out; the archive itself is not kept.
+        gives: files and folders that must be there after unpacking, relative to the benchmark's folder.
+    """
+
+    path: str
+    url: str
+    digest: str = ""
+    licence: str = ""
+    unpack: tuple[tuple[str, str], ...] = ()
+    gives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manual:
+    """What has to be fetched by hand: what it is, where it is, why, and where it goes in the benchmark's folder."""
+
+    path: str
+    what: str
+    url: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of one source. ``detail`` says what to do where something is left to do."""
+
+    path: str
+    state: Literal["there", "fetched", "other", "by hand", "failed"]
+    detail: str = ""
+
+
+def fetch(
+    sources: Sequence[Source | Manual], folder: Path, *, any_version: bool = False, progress: Progress | None = None
+) -> list[Fetched]:
+    """Bring ``sources`` into ``folder``; what is there already is checked and not fetched again.
+
+    A file that fails does not keep the others from coming. ``any_version`` keeps files of another digest.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_one(source, folder, any_version, progress) for source in sources]
+
+
+def _one(source: Source | Manual, folder: Path, any_version: bool, progress: Progress | None) -> Fetched:
+    if isinstance(source, Manual):
+        place = folder / source.path
+        if _is_there(place):
+            return Fetched(source.path, "there")
+        return Fetched(
+            source.path, "by hand", f"{source.why} Get {source.what} from {source.url} and put it at {place}"
+        )
+    present = [folder / name for name in (source.gives or (source.path,))]
+    if all(_is_there(path) for path in present):
+        if source.unpack or _fits(present[0], source.digest):
+            return Fetched(source.path, "there")
+        return Fetched(
+            source.path, "other", f"{present[0]} is not the official file ({source.digest}); it was left as is"
+        )
+    try:
+        target = folder / source.path
+        digest = download(source.url, target, source.digest, any_version=any_version, progress=progress)
+        if source.unpack:
+            _unpack(target, folder, source.unpack)
+            lacking = [str(path) for path in present if not _is_there(path)]
+            if lacking:
+                raise DownloadError(
+                    f"{source.url}: the archive does not hold {', '.join(lacking)}; put it there by hand."
+                )
+        _record(folder, source, digest)
+    except DownloadError as error:
+        return Fetched(source.path, "failed", str(error))
+    return Fetched(source.path, "fetched", f"sha256 {digest[:12]}" + (f", {source.licence}" if source.licence else ""))
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
+
+
+def download(
+    url: str, target: Path, digest: str = "", *, any_version: bool = False, progress: Progress | None = None
+) -> str:
+    """Fetch ``url`` to ``target`` and return its sha256. An interrupted download goes on where it stopped.
+
+    Raises DownloadError if the home does not answer, breaks off again and again, or gives other bytes than ``digest``.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    resumed = part.exists()
+    _complete(url, part, target.name, progress)
+    if not _fits(part, digest) and resumed:  # its beginning may be of an older version
+        part.unlink()
+        _complete(url, part, target.name, progress)
+    if not _fits(part, digest) and not any_version:
+        found = _sha256(part)
+        part.unlink()
+        raise DownloadError(
+            f"{url}: expected {digest}, found sha256:{found}; nothing was kept. The home may have another version now: "
+            "--any-version takes it (it is recorded, and figures on it bear a note)."
+        )
+    part.replace(target)
+    return _sha256(target)
+
+
+def _complete(url: str, part: Path, name: str, progress: Progress | None) -> None:
+    reason = ""
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(min(8.0, 0.25 * 2**attempt))
+        try:
+            if _continue(url, part, name, progress):
+                return
+            reason = f"broke off after {part.stat().st_size} bytes"
+        except urllib.error.HTTPError as error:
+            reason = f"HTTP {error.code} {error.reason}"
+            if error.code not in PASSING:
+                break
+        except (OSError, HTTPException) as error:
+            reason = str(getattr(error, "reason", error)) or type(error).__name__
+    raise DownloadError(f"{url}: {reason}. Run the same command again to go on, or put the file in place by hand.")
+
+
+def _continue(url: str, part: Path, name: str, progress: Progress | None) -> bool:
+    """Add what is missing to ``part``; whether it is complete now."""
+    have: int = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "dama-harness", "Accept-Encoding": "identity"}
+    request = urllib.request.Request(url, headers=headers | ({"Range": f"bytes={have}-"} if have else {}))
+    try:
+        response: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:  # nothing behind what is there, or another file by now
+            whole = str(error.headers.get("Content-Range") or "").rpartition("/")[2]
+            if whole == str(have):
+                return True
+            part.unlink()
+            return False
+        raise
+    with response:
+        have = have if response.status == 206 else 0  # a server that knows no ranges sends all of it
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else 0
+        with part.open("ab" if have else "wb") as out:
+            while chunk := response.read(CHUNK):
+                out.write(chunk)
+                have += len(chunk)
+                if progress:
+                    progress(name, have, max(total, have))
+    return not total or have == total
+
+
+def _fits(path: Path, digest: str) -> bool:
+    """Whether the file's digest begins as ``digest`` says; without one anything fits."""
+    kind, _, wanted = digest.partition(":")
+    if not wanted:
+        return True
+    return (_git_blob(path) if kind == "git" else _sha256(path)).startswith(wanted)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _git_blob(path: Path) -> str:
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _unpack(archive: Path, folder: Path, wanted: Sequence[tuple[str, str]]) -> None:
+    """Take the wanted members out under their own names, whatever folders the archive has; then drop it."""
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            for member in zipped.infolist():
+                name = Path(member.filename).name
+                home = next((home for pattern, home in wanted if fnmatch(member.filename, pattern)), None)
+                if member.is_dir() or home is None or not name or name.startswith("._"):
+                    continue
+                (folder / home).mkdir(parents=True, exist_ok=True)
+                partial = folder / home / f"{name}.part"
+                with zipped.open(member) as source, partial.open("wb") as out:
+                    shutil.copyfileobj(source, out, CHUNK)
+                partial.replace(folder / home / name)
+    except (zipfile.BadZipFile, OSError) as error:
+        archive.unlink(missing_ok=True)
+        raise DownloadError(f"{archive.name}: cannot be unpacked ({error}); it was removed, run again.") from error
+    archive.unlink()
+
+
+def _record(folder: Path, source: Source, digest: str) -> None:
+    """Note where a file came from, beside it."""
+    path = folder / RECORD
+    try:
+        rows = json.loads(path.read_text())
+    except (OSError, ValueError):
+        rows = {}
+    when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    rows[source.path] = {"url": source.url, "sha256": digest, "licence": source.licence, "fetched": when}
+    path.write_text(json.dumps(rows, indent=2))
