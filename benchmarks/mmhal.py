@@ -10,18 +10,24 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmarks import files
-from benchmarks.prompts import RATING, RATING_VERSION, fill
+from benchmarks.official import OfficialPrompt, Prompt, PromptChoice
+from benchmarks.prompts import RATING, fill
 from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Unreadable, Verdict, ratio
 
 TEMPLATES = ("mmhal-bench_answer_template.json", "response_template.json", "mmhal-bench_with_image.jsonl")
 OFFICIAL_SHA256 = "28ed24e19ffef292597c35f1dad37760b2e0a088b3b40ca3b50f105fc1b951bb"
 OFFICIAL_ROWS = 96
 TYPES = ("attribute", "adversarial", "comparison", "counting", "relation", "environment", "holistic", "other")
+OFFICIAL_PROMPT = OfficialPrompt(
+    ("eval_gpt_mmhal.py", "eval_gpt4.py"),
+    "template",
+    "2c73d8c50f1740d000fae62cfeed103c2f7a5bcfa904b27e6e09900e7ce600cc",
+)
 DECODING = Decoding(max_new_tokens=1024, num_beams=3)  # RLAIF-V; LLaVA-RLHF decodes greedily
 BEST = 6
 HALLUCINATED_BELOW = 3
@@ -32,6 +38,8 @@ class MMHal:
     """MMHal-Bench.
 
     Settings:
+        prompt: ``official`` is read from eval_gpt_mmhal.py (RLAIF-V) or eval_gpt4.py (MMHal-Bench) in the data
+            directory, ``own`` is the project's wording, ``auto`` is the official one where it is there.
         attempts: how often the judge is asked for a rating it did not give (officially once: no rating is 0).
     """
 
@@ -40,12 +48,24 @@ class MMHal:
     needs_judge: ClassVar[bool] = True
     judge_runs: ClassVar[int] = 1
 
+    prompt: PromptChoice = "auto"
     attempts: int = 2
     decoding: Decoding = DECODING
+    _prompts: dict[str, Prompt] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def version(self) -> str:
-        return f"mmhal-1 prompt={RATING_VERSION} parser=last-rating-1 attempts={self.attempts}"
+        return f"mmhal-1 prompt={self._prompt.name} parser=last-rating-1 attempts={self.attempts}"
+
+    @property
+    def _prompt(self) -> Prompt:
+        """What the judge is asked; known once the samples are read."""
+        return self._prompts.get("judge", RATING)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Recorded with an evaluation: which prompt was used."""
+        return {"prompt": self._prompt.record}
 
     @property
     def mode(self) -> str:
@@ -54,6 +74,7 @@ class MMHal:
     def samples(self, root: Path) -> list[Sample]:
         """The questions in file order, ids "0" to "95"; images from images/ where they are."""
         path = files.need(root, *TEMPLATES, what="MMHal-Bench's questions")
+        self._prompts["judge"] = OFFICIAL_PROMPT.find(root, RATING, self.prompt)
         folder = root / "images"
         present = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
         by_stem = {Path(name).stem: folder / name for name in present}
@@ -71,13 +92,13 @@ class MMHal:
         return samples
 
     def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
-        prompt = fill(
-            RATING,
-            contents=", ".join(sample.data["contents"]),
-            question=sample.prompt,
-            reference=sample.data["reference"],
-            answer=answer.replace("Assistant:", "").strip(),
-        )
+        contents, reference = ", ".join(sample.data["contents"]), sample.data["reference"]
+        answer = answer.replace("Assistant:", "").strip()
+        if self._prompt.official:
+            prompt = self._prompt.text.format(contents, sample.prompt, reference, answer)
+        else:
+            values = {"contents": contents, "question": sample.prompt, "reference": reference, "answer": answer}
+            prompt = fill(self._prompt.text, **values)
         return Question(prompt, temperature=0.0, max_tokens=512)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
@@ -100,6 +121,7 @@ class MMHal:
     def data_notes(self, root: Path) -> list[str]:
         path = files.need(root, *TEMPLATES, what="MMHal-Bench's questions")
         notes = files.count_note(path.name, len(files.read_rows(path)), OFFICIAL_ROWS)
+        notes += OFFICIAL_PROMPT.note(root)
         # The copy with images inside has no known checksum.
         return notes + (files.notes(root, {(path.name,): OFFICIAL_SHA256}) if path.suffix == ".json" else [])
 

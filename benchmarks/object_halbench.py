@@ -29,7 +29,8 @@ from benchmarks.chair import (
 )
 from benchmarks.coco import image_key, read_facts
 from benchmarks.nouns import Tagger, TaggerName, find_tagger, resolve
-from benchmarks.prompts import OBJECTS, OBJECTS_VERSION, fill
+from benchmarks.official import OfficialPrompt, Prompt, PromptChoice
+from benchmarks.prompts import OBJECTS, fill
 from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Unreadable, Verdict, ratio
 from harness.errors import DataError
 
@@ -38,6 +39,11 @@ OFFICIAL_BLOB = "cb8e15a"  # its git blob id in RLHF-V and RLAIF-V
 OFFICIAL_ROWS = 300
 SYNONYMS = "synonyms_refine.txt"
 OFFICIAL_SYNONYMS = "681041d2958d7871ed6fa69c3108f34aa6a0a354eb53ed4c5a425e65f86bc72a"
+OFFICIAL_PROMPT = OfficialPrompt(
+    ("eval_gpt_obj_halbench.py",),
+    "prompt_template",
+    "9d732f9b73a3cc965bee6eb163b8e5248e58bd9d382eb583e9ece59933e2b580",
+)
 DECODING = Decoding(max_new_tokens=1024, num_beams=3)
 SHORT_ANSWER = 3  # words; REPRODUCE: so short an answer is taken to name no object, without asking the judge
 
@@ -50,6 +56,9 @@ class ObjectHalBench:
         extraction: ``judge`` reads the objects out of an answer (official); ``text`` takes every known word in it
             (official without --use_gpt), which needs no judge and counts repetitions.
         tagger: reduces names to nouns; the official code uses spaCy for the judge's names and NLTK for captions.
+        prompt: ``official`` is read from eval_gpt_obj_halbench.py in the data directory, ``own`` is the project's
+            wording, ``auto`` is the official one where it is there.
+        parens: read a reply "()", which the official prompt asks for and the official parser rejects, as no objects.
         attempts: how often an unreadable judge is asked; the official code asks up to 100 times.
     """
 
@@ -59,9 +68,12 @@ class ObjectHalBench:
 
     extraction: Literal["judge", "text"] = "judge"
     tagger: TaggerName = "auto"
+    prompt: PromptChoice = "auto"
+    parens: bool = False
     attempts: int = 5
     decoding: Decoding = DECODING
     _read: dict[str, tuple[Synonyms, Tagger]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _prompts: dict[str, Prompt] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def needs_judge(self) -> bool:
@@ -69,8 +81,19 @@ class ObjectHalBench:
 
     @property
     def version(self) -> str:
-        prompt = f" prompt={OBJECTS_VERSION} attempts={self.attempts}" if self.needs_judge else ""
+        parens = " parens" if self.parens else ""
+        prompt = f" prompt={self._prompt.name} attempts={self.attempts}{parens}" if self.needs_judge else ""
         return f"object_halbench-1 extraction={self.extraction} tagger={resolve(self.tagger)}{prompt}"
+
+    @property
+    def _prompt(self) -> Prompt:
+        """What the judge is asked; known once the samples are read."""
+        return self._prompts.get("judge", OBJECTS)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Recorded with an evaluation: which prompt was used."""
+        return {"prompt": self._prompt.record} if self.needs_judge else {}
 
     @property
     def mode(self) -> str:
@@ -83,6 +106,7 @@ class ObjectHalBench:
         (ground_truth.jsonl or COCO 2014) and, if there, synonyms_refine.txt.
         """
         path = questions_file(root)
+        self._prompts["judge"] = OFFICIAL_PROMPT.find(root, OBJECTS, self.prompt)
         rows = list(files.iter_jsonl(path))
         keys = [_image_key(row, f"{path} line {number}") for number, row in rows]
         facts = read_facts(root, set(keys))
@@ -106,18 +130,24 @@ class ObjectHalBench:
         """The judge is asked in role "system", as officially; not about short answers."""
         if not self.needs_judge or _is_short(answer):
             return None
-        prompt = fill(OBJECTS, question=sample.prompt, answer=_clean(answer))
+        if self._prompt.official:  # REPRODUCE: the question's braces are filled before the answer's
+            prompt = self._prompt.text.replace("{question}", sample.prompt).replace("{answer}", _clean(answer))
+        else:
+            prompt = fill(self._prompt.text, question=sample.prompt, answer=_clean(answer))
         return Question(prompt, role="system", temperature=0.2, top_p=1.0, max_tokens=512)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         if not self.needs_judge:
             synonyms, tagger = self._read[sample.data["words"]]
             return _verdict(caption_words(_clean(answer), synonyms, tagger), sample, answer, synonyms)
-        names: list[str] | None = [] if _is_short(answer) else first_readable(replies, read_objects)
+        names: list[str] | None = [] if _is_short(answer) else first_readable(replies, self._read_reply)
         if names is None:
             raise Unreadable(f"no JSON list of strings in {len(replies)} replies")
         ours = self._judged(names, sample, answer)
         return Verdict({**ours.values, **self._official(sample, answer, replies)}, details=ours.details)
+
+    def _read_reply(self, reply: str) -> list[str] | None:
+        return [] if self.parens and reply.strip() == "()" else read_objects(reply)
 
     def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         error = f"judge: no JSON list of strings in {len(replies)} replies"
@@ -145,6 +175,7 @@ class ObjectHalBench:
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
         if not blob.startswith(OFFICIAL_BLOB):
             notes.append(f"{path.name}: not the official file (git blob {blob[:7]}, official {OFFICIAL_BLOB})")
+        notes += OFFICIAL_PROMPT.note(root)
         if files.find(root, SYNONYMS) is None:
             return [*notes, f"{SYNONYMS}: absent, the project's own short table of synonyms is used"]
         return notes + files.notes(root, {(SYNONYMS,): OFFICIAL_SYNONYMS})

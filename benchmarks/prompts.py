@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-OBJECTS_VERSION = "own-objects-1"
-OBJECTS = """\
+from benchmarks.official import Prompt
+
+_OBJECTS = """\
 You list the things that a text says are in a picture.
 
 The picture was shown with this question:
@@ -24,8 +25,9 @@ Suppose the text is right. Which objects would one see in the picture?
 5. If the text names no object, reply with [].
 """
 
-RATING_VERSION = "own-rating-1"
-RATING = """\
+OBJECTS = Prompt(_OBJECTS, "own-objects-1")
+
+_RATING = """\
 You grade the answer of a vision-language model to a question about an image. You do not see the image; you are given
 the classes of objects annotated in it and an answer written by a person who saw it.
 
@@ -61,6 +63,9 @@ Then give your rating on this scale:
 0 = not informative, with hallucination
 End with one line of the form "Rating: n", n being a whole number from 0 to 6.
 """
+
+
+RATING = Prompt(_RATING, "own-rating-1")
 
 
 def fill(template: str, **values: str) -> str:
