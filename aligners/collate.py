@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,12 +17,16 @@ FALLBACK = "USER: <image>\n{question} ASSISTANT:"
 """LLaVA-1.5's prompt, for processors that bring no chat template."""
 
 
+Vision = dict[str, Tensor]
+"""What the processor made of an image besides tokens (pixel_values, grids)."""
+
+
 @dataclass(frozen=True)
 class Encoded:
     """A pair as token ids: ``prefix`` [P] (with its image tokens), ``chosen`` [C] and ``rejected`` [R] (with EOS).
 
-    ``vision`` holds what else the processor made of the image (pixel_values, grids: concatenated along dimension 0 in
-    a batch), ``marks`` further per-token inputs of the prefix, [P] each (0 for response tokens).
+    ``vision`` is of the image, ``corrupted`` of its corrupted copy (empty where no objective asks for one), ``marks``
+    holds further per-token inputs of the prefix, [P] each (0 for response tokens).
     """
 
     index: int
@@ -30,8 +34,9 @@ class Encoded:
     prefix: Tensor
     chosen: Tensor
     rejected: Tensor
-    vision: dict[str, Tensor]
+    vision: Vision
     marks: dict[str, Tensor]
+    corrupted: Vision = field(default_factory=dict)
 
 
 def prompt_text(processor: Any, question: str) -> str:
@@ -104,6 +109,18 @@ class Encoder:
         return [torch.tensor(ids[common:] + end) for ids in (chosen, rejected)], len(prompt) - common
 
 
-def stack_vision(pairs: Sequence[Encoded]) -> dict[str, Tensor]:
-    """The image inputs of several pairs, concatenated along dimension 0."""
-    return {name: torch.cat([pair.vision[name] for pair in pairs]) for name in pairs[0].vision}
+def stack_vision(images: Sequence[Vision]) -> Vision:
+    """The inputs of several images along dimension 0; other dimensions (crops an image) are padded with zeros."""
+    return {name: _concatenate([image[name] for image in images]) for name in images[0]}
+
+
+def _concatenate(parts: Sequence[Tensor]) -> Tensor:
+    shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+    if all(list(part.shape[1:]) == shape for part in parts):
+        return torch.cat(list(parts))
+    padded = parts[0].new_zeros(sum(map(len, parts)), *shape)
+    start = 0
+    for part in parts:
+        padded[(slice(start, start + len(part)), *(slice(size) for size in part.shape[1:]))] = part
+        start += len(part)
+    return padded

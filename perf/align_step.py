@@ -1,0 +1,348 @@
+"""One preference step of ours against TRL's DPOTrainer: the same model, pairs and settings, in one run.
+
+    python perf/align_step.py [--steps 3] [--checkpointing] [--flops-only]
+
+1. FLOPs a pair at LLaVA-1.5-7B's shapes (616 shared and 150 response tokens), counted exactly (perf/align_flops.py).
+2. Steps of real training on this machine with a random LLaVA of 7B's proportions: pairs a second and peak memory,
+   every engine in a process of its own. On a GPU the model has 7B's shapes, in bfloat16, timed with CUDA events.
+
+Both engines train from the same image files and texts; collation counts, what is done once (the reference cache)
+does not and is printed beside. CPU seconds of one thread are what ratios are made of: wall time shows the load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import harness  # noqa: F401  (makes torchvision importable)
+
+ROOT = Path(__file__).parents[1]
+ENGINES = ("trl", "dpo", "gap")
+PAIRS, WORDS_A_RESPONSE = 4, 149
+TARGETS = {"one": {True: 2.4, False: 2.2}, "two": {True: 1.8, False: 1.9}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=3, help="measured steps; one more comes first")
+    parser.add_argument("--checkpointing", action="store_true", help="with gradient checkpointing in both engines")
+    parser.add_argument("--flops-only", action="store_true")
+    parser.add_argument("--worker", nargs=3, metavar=("ENGINE", "LORA", "FOLDER"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        engine, lora, folder = args.worker
+        print(json.dumps(measure(engine, lora == "lora", Path(folder), args.steps, args.checkpointing)))
+        return
+    print_flops()
+    if not args.flops_only:
+        print_times(args.steps, args.checkpointing)
+
+
+def print_flops() -> None:
+    import align_flops
+    import trl
+
+    print(f"FLOPs a pair, LLaVA-1.5-7B shapes, against TRL {trl.__version__} (TFLOP; wanted ratio in brackets)")
+    for lora in (True, False):
+        for checkpointing in (False, True):
+            found = align_flops.count(lora, checkpointing)
+            wanted = {kind: 2.1 if checkpointing and kind == "one" else TARGETS[kind][lora] for kind in ("one", "two")}
+            print(
+                f"  {'LoRA' if lora else 'full':4} checkpointing {'on ' if checkpointing else 'off'}"
+                f"  TRL {found['trl']:6.2f}"
+                f"  dpo, hardness {found['one']:6.2f} = {found['trl'] / found['one']:.2f}x ({wanted['one']})"
+                f"  gap, dama in two passes {found['two']:6.2f} = {found['trl'] / found['two']:.2f}x ({wanted['two']})",
+                flush=True,
+            )
+
+
+def print_times(steps: int, checkpointing: bool) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        device = make_world(folder)
+        print(f"\nTraining steps of {PAIRS} pairs on {device}, checkpointing {'on' if checkpointing else 'off'}")
+        for lora in ("lora", "full"):
+            found = {engine: run(engine, lora, folder, steps, checkpointing) for engine in ENGINES}
+            for engine, each in found.items():
+                ratio = found["trl"]["step"] / each["step"]
+                memory = found["trl"]["memory"] / each["memory"]
+                print(
+                    f"  {lora:4} {engine:4} {PAIRS / each['step']:7.3f} pairs/s ({ratio:.2f}x)"
+                    f"  wall {PAIRS / each['wall']:7.3f} pairs/s"
+                    f"  peak memory of training {each['memory']:7.0f} MB ({memory:.2f}x less)"
+                    f"  once before: {each['once']:.1f} s",
+                    flush=True,
+                )
+
+
+def run(engine: str, lora: str, folder: Path, steps: int, checkpointing: bool) -> dict[str, float]:
+    command = [sys.executable, __file__, "--worker", engine, lora, str(folder), "--steps", str(steps)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "DAMA_HOME": str(folder / f"home-{engine}-{lora}")}
+    flags = ["--checkpointing"] if checkpointing else []
+    done = subprocess.run([*command, *flags], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{engine}, {lora}: failed\n{done.stderr[-3000:]}")
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+# -- the model and the pairs ----------------------------------------------------------------------------------------
+
+
+def make_world(folder: Path) -> str:
+    """A random model with a processor of real length (576 image tokens, one word a token), pairs, images."""
+    import numpy as np
+    import torch
+    from align_flops import IMAGE, llava_7b
+    from PIL import Image
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaForConditionalGeneration
+
+    cuda = torch.cuda.is_available()
+    config = llava_7b()
+    if not cuda:  # 7B's proportions: the head and the tower have the same share of a token's FLOPs
+        config.vision_config = CLIPVisionConfig(
+            hidden_size=128,
+            intermediate_size=512,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            image_size=336,
+            patch_size=14,
+        )
+        config.text_config = LlamaConfig(
+            vocab_size=1000,
+            hidden_size=384,
+            intermediate_size=1024,
+            num_hidden_layers=8,
+            num_attention_heads=6,
+            max_position_embeddings=1024,
+        )
+    config.image_token_id, config.image_seq_length = 4, IMAGE
+    torch.manual_seed(0)
+    dtype = torch.bfloat16 if cuda else torch.float32
+    with torch.device("cuda" if cuda else "cpu"):
+        LlavaForConditionalGeneration._from_config(config, dtype=dtype).save_pretrained(folder / "model")
+    words = save_processor(folder / "model")
+    draw = np.random.default_rng(0)
+    rows = []
+    for number in range(4 * PAIRS):
+        pixels = draw.integers(0, 256, (336, 336, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        texts = {k: " ".join(draw.choice(words, WORDS_A_RESPONSE)) for k in ("chosen", "rejected")}
+        question = " ".join(draw.choice(words, 34))
+        rows.append({"idx": number, "image": f"{number}.png", "question": question, **texts})
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return torch.cuda.get_device_name() if cuda else f"CPU ({os.cpu_count()} cores, one thread used)"
+
+
+def save_processor(folder: Path) -> list[str]:
+    """A LLaVA processor whose tokens are whole words, for both engines."""
+    from tokenizers import Tokenizer, processors
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from transformers import CLIPImageProcessor, LlavaProcessor, PreTrainedTokenizerFast
+
+    words = [f"w{i}" for i in range(900)]
+    special = ["<pad>", "<s>", "</s>", "<unk>", "<image>", "USER:", "ASSISTANT:"]
+    table = Tokenizer(WordLevel({word: i for i, word in enumerate(special + words)}, unk_token="<unk>"))
+    table.pre_tokenizer = WhitespaceSplit()
+    table.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=table,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        additional_special_tokens=["<image>"],
+    )
+    template = (
+        "{% for m in messages %}{% if m['role'] == 'user' %}USER: {% for p in m['content'] %}"
+        "{% if p['type'] == 'image' %}<image> {% else %}{{ p['text'] }}{% endif %}{% endfor %} ASSISTANT:"
+        "{% else %} {% for p in m['content'] %}{{ p['text'] }}{% endfor %} </s>{% endif %}{% endfor %}"
+    )
+    LlavaProcessor(
+        CLIPImageProcessor(size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336}),
+        tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=template,
+    ).save_pretrained(folder)
+    return words
+
+
+# -- the engines ------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Clock:
+    """Seconds at the end of every optimiser step: CPU seconds of the process, on a GPU those of CUDA events."""
+
+    marks: list[tuple[float, float]] = dataclasses.field(default_factory=list)
+    base_memory: float = 0.0
+
+    def start(self) -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        self.base_memory = resident()
+
+    def tick(self) -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.marks.append((time.process_time(), time.monotonic()))
+
+    def result(self, once: float) -> dict[str, float]:
+        import torch
+
+        steps = list(pairwise(self.marks))
+        cpu, wall = min(b[0] - a[0] for a, b in steps), min(b[1] - a[1] for a, b in steps)
+        if torch.cuda.is_available():
+            return {"step": wall, "wall": wall, "memory": torch.cuda.max_memory_allocated() / 2**20, "once": once}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return {"step": cpu, "wall": wall, "memory": peak - self.base_memory, "once": once}
+
+
+def resident() -> float:
+    """Resident memory in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def measure(engine: str, lora: bool, folder: Path, steps: int, checkpointing: bool) -> dict[str, float]:
+    import torch
+
+    torch.set_num_threads(1)
+    work = train_trl if engine == "trl" else train_ours
+    return work(engine, lora, folder, steps + 1, checkpointing)
+
+
+def train_trl(_: str, lora: bool, folder: Path, steps: int, checkpointing: bool) -> dict[str, float]:
+    """TRL's DPOTrainer with its head restricted to response positions, as it is on a GPU; the tower frozen."""
+    from unittest import mock
+
+    import torch
+    from datasets import Dataset
+    from PIL import Image
+    from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
+    from trl import DPOConfig, DPOTrainer
+
+    cuda = torch.cuda.is_available()
+    rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+    said = [("question", "prompt", "user"), ("chosen", "chosen", "assistant"), ("rejected", "rejected", "assistant")]
+    data = Dataset.from_list(
+        [
+            {
+                "images": [Image.open(folder / row["image"])],
+                **{to: [{"role": role, "content": row[name]}] for name, to, role in said},
+            }
+            for row in rows
+        ]
+    )
+    source = str(folder / "model")
+    model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.bfloat16 if cuda else torch.float32)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("vision_tower" not in name)
+    args = DPOConfig(
+        str(folder / "trl"),
+        max_steps=steps,
+        per_device_train_batch_size=PAIRS,
+        learning_rate=5e-7,
+        max_length=None,
+        gradient_checkpointing=checkpointing,
+        bf16=cuda,
+        use_cpu=not cuda,
+        report_to="none",
+        save_strategy="no",
+        logging_steps=1,
+        disable_tqdm=True,
+    )
+    clock = Clock()
+    trainer = DPOTrainer(
+        model,
+        args=args,
+        train_dataset=data,
+        processing_class=AutoProcessor.from_pretrained(source),
+        peft_config=lora_settings(model) if lora else None,
+        callbacks=[_ticking(TrainerCallback, clock)],
+    )
+    clock.start()
+    with mock.patch("trl.trainer.utils._use_triton", lambda _: True):
+        trainer.train()
+    return clock.result(once=0.0)
+
+
+def lora_settings(model: Any) -> Any:
+    from peft import LoraConfig
+
+    from aligners.lora import lora_targets
+
+    return LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=lora_targets(model))
+
+
+def _ticking(base: type[Any], clock: Clock) -> Any:
+    class Ticking(base):  # type: ignore[misc]
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            clock.tick()
+
+    return Ticking()
+
+
+class Steps:
+    """A recorder that takes the time of every step and keeps nothing else."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def log_step(self, *_: Any) -> None:
+        self._clock.tick()
+
+    def log_gaps(self, *_: Any) -> None:
+        if not self._clock.marks and not self._clock.base_memory:
+            self._clock.start()
+
+    def log_hardness(self, *_: Any) -> None: ...
+
+    def log_info(self, *_: Any) -> None: ...
+
+
+def train_ours(engine: str, lora: bool, folder: Path, steps: int, checkpointing: bool) -> dict[str, float]:
+    """This harness with ``dpo`` (one pass) or ``gap`` in two passes (two micro-batches a step)."""
+    from aligners.config import AlignConfig
+    from aligners.objective import ALIGNERS
+    from aligners.train import align
+
+    config = AlignConfig(
+        model=str(folder / "model"),
+        data=str(folder / "train.jsonl"),
+        batch_size=PAIRS,
+        micro_batch=PAIRS if engine == "dpo" else PAIRS // 2,
+        epochs=-(-steps // 4),
+        lora_rank=16 if lora else 0,
+        gradient_checkpointing=checkpointing,
+        checkpoint_every=0,
+        probe_every=0,
+    )
+    clock, started = Clock(), time.process_time()
+    align(config, ALIGNERS.get(engine)(), Steps(clock), folder / f"out-{engine}", hardness=None, resume=False)
+    clock.marks = clock.marks[:steps]
+    return clock.result(once=clock.marks[0][0] - started)
+
+
+if __name__ == "__main__":
+    main()
