@@ -75,6 +75,29 @@ def find_tagger(name: TaggerName, vocabulary: Collection[str] | None = None) -> 
     return LexiconTagger(vocabulary)
 
 
+OFFICIAL_SPACY = "en_core_web_trf"
+
+
+def find_name_tagger(name: TaggerName) -> Tagger:
+    """The tagger of Object HalBench: as officially, spaCy parses the judge's names and NLTK reduces the captions.
+
+    ``auto`` is spaCy where the official en_core_web_trf is installed, else what ``find_tagger`` finds. Captions are
+    reduced by NLTK wherever its data are there, for whatever parses the names.
+    """
+    if name == "auto" and spacy_model() == OFFICIAL_SPACY:
+        name = "spacy"
+    names = find_tagger(name)
+    return PairedTagger(names, _nltk()) if isinstance(names, SpacyTagger) and has_nltk_data() else names
+
+
+def resolve_name_tagger(name: TaggerName) -> str:
+    """The name of the tagger that ``find_name_tagger(name)`` gives on this machine, without loading it."""
+    if name == "auto" and spacy_model() == OFFICIAL_SPACY:
+        name = "spacy"
+    found = resolve(name)
+    return f"{found}+{NltkTagger.name}" if found.startswith("spacy-") and has_nltk_data() else found
+
+
 def resolve(name: TaggerName) -> str:
     """The name of the tagger that ``find_tagger(name)`` gives on this machine, without loading it."""
     if name == "nltk" or (name == "auto" and has_nltk_data()):
@@ -155,7 +178,13 @@ def load_spacy(model: str) -> Any:
     """A spaCy pipeline, loaded once."""
     import spacy
 
-    return spacy.load(model)
+    try:
+        return spacy.load(model)
+    except (OSError, ImportError, ValueError) as error:
+        raise UsageError(
+            f"spaCy cannot load {model} ({' '.join(str(error).split())[:200]}): run `python -m spacy download {model}` "
+            "with the Python that runs this, or choose another tagger or similarity."
+        ) from error
 
 
 class SpacyTagger:
@@ -164,6 +193,7 @@ class SpacyTagger:
     def __init__(self, model: str) -> None:
         self.name = f"spacy-{model}"
         self._nlp = load_spacy(model)
+        self._parsed: Callable[[str], list[Token]] = functools.lru_cache(maxsize=65536)(self._parse)
 
     def nouns(self, text: str) -> list[str]:
         return [token.lemma_ for token in self._nlp(text) if token.tag_.startswith("NN")]
@@ -172,7 +202,27 @@ class SpacyTagger:
         return [token.lemma_ for token in self._nlp(text)]
 
     def parse(self, text: str) -> list[Token]:
+        return self._parsed(text)  # judges name the same objects again and again
+
+    def _parse(self, text: str) -> list[Token]:
         return [Token(token.text, token.lemma_, token.tag_) for token in self._nlp(text)]
+
+
+class PairedTagger:
+    """One tagger parses names, another one reads running text."""
+
+    def __init__(self, names: Tagger, texts: Tagger) -> None:
+        self.name = f"{names.name}+{texts.name}"
+        self._names, self._texts = names, texts
+
+    def nouns(self, text: str) -> list[str]:
+        return self._texts.nouns(text)
+
+    def lemmas(self, text: str) -> list[str]:
+        return self._texts.lemmas(text)
+
+    def parse(self, text: str) -> list[Token]:
+        return self._names.parse(text)
 
 
 # Words that come before a noun in an object's name and are not nouns themselves: what the word list knows of grammar.

@@ -28,7 +28,7 @@ from benchmarks.chair import (
     refine,
 )
 from benchmarks.coco import image_key, read_facts
-from benchmarks.nouns import Tagger, TaggerName, find_tagger, resolve
+from benchmarks.nouns import Tagger, TaggerName, find_name_tagger, resolve_name_tagger
 from benchmarks.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.prompts import OBJECTS, fill
 from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Unreadable, Verdict, ratio
@@ -83,7 +83,7 @@ class ObjectHalBench:
     def version(self) -> str:
         parens = " parens" if self.parens else ""
         prompt = f" prompt={self._prompt.name} attempts={self.attempts}{parens}" if self.needs_judge else ""
-        return f"object_halbench-1 extraction={self.extraction} tagger={resolve(self.tagger)}{prompt}"
+        return f"object_halbench-1 extraction={self.extraction} tagger={resolve_name_tagger(self.tagger)}{prompt}"
 
     @property
     def _prompt(self) -> Prompt:
@@ -112,7 +112,7 @@ class ObjectHalBench:
         facts = read_facts(root, set(keys))
         table = files.find(root, SYNONYMS)
         synonyms = read_synonyms(table) if table else built_in_synonyms()
-        tagger = find_tagger(self.tagger)
+        tagger = find_name_tagger(self.tagger)
         digest = hashlib.sha256(f"{synonyms.name} {tagger.name}".encode()).hexdigest()[:16]
         self._read[digest] = (synonyms, tagger)
         samples = []

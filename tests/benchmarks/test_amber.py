@@ -6,11 +6,13 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import amber_words
 from benchmarks.amber import Amber
 from benchmarks.amber_figures import normalise
 from benchmarks.amber_words import Words, count_caption, exact_similarity, table_similarity
@@ -192,3 +194,52 @@ def test_errors_name_the_file_and_the_row(tmp_path: Path) -> None:
         Amber(tagger="lexicon").samples(tmp_path)
     with pytest.raises(UsageError, match="auto, exact, spacy, table:FILE"):
         Amber(similarity="cosine")
+
+
+def test_spacy_similarity_is_strictly_above_the_threshold_and_asked_once_a_pair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = {frozenset(("ship", "boat")): 0.81, frozenset(("dog", "cat")): 0.8}
+    asked = []
+
+    @dataclass
+    class Document:
+        text: str
+
+        def similarity(self, other: Document) -> float:
+            asked.append((self.text, other.text))
+            return values.get(frozenset((self.text, other.text)), float(self.text == other.text))
+
+    monkeypatch.setattr(amber_words, "load_spacy", lambda model: Document)
+    similar = amber_words.spacy_similarity()
+    pairs = (("ship", "boat"), ("boat", "ship"), ("dog", "cat"), ("dog", "dog"))
+    assert [similar(*pair) for pair in pairs] == [True, True, False, True]
+    similar("ship", "boat")
+    assert len(asked) == 4
+
+
+def test_auto_is_spacy_where_its_vectors_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"spacy", "en_core_web_lg"}
+    monkeypatch.setattr(amber_words.importlib.util, "find_spec", lambda name: name if name in installed else None)
+    assert amber_words.find_similarity("auto") == "spacy" == amber_words.find_similarity("spacy")
+    installed.clear()
+    assert amber_words.find_similarity("auto") == "exact"
+    with pytest.raises(UsageError, match="python -m spacy download en_core_web_lg"):
+        amber_words.find_similarity("spacy")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.json", '[["ship", "boat", 0.81]]'),
+        ("t.jsonl", '{"a": "ship", "b": "boat", "similarity": 0.81}\n'),
+        ("t.tsv", "ship\tboat\t0.81\n"),
+    ],
+)
+def test_a_table_is_read_in_three_formats(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    similar = amber_words.load_similarity(f"table:{tmp_path / name}")
+    assert similar("boat", "ship") and not similar("boat", "car")
+    (tmp_path / name).write_text(text.replace("0.81", '"much"' if name != "t.tsv" else "much"))
+    with pytest.raises(DataError, match="row 1: expected"):
+        amber_words.load_similarity(f"table:{tmp_path / name}")

@@ -89,7 +89,7 @@ def test_judge_mode_gives_the_official_figures(
 ) -> None:
     inputs, expected = golden
     tagger = RecordedTagger(inputs['spacy_parse_of_"a <obj>"'])
-    monkeypatch.setattr(object_halbench, "find_tagger", lambda name: tagger)
+    monkeypatch.setattr(object_halbench, "find_name_tagger", lambda name: tagger)
     benchmark = ObjectHalBench()
     samples = benchmark.samples(data_dir(tmp_path, inputs, single_file))
     assert {sample.data["image_id"]: sample.data["truth"] for sample in samples} == expected["coco_gt_sets"]
