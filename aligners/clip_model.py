@@ -86,6 +86,11 @@ class ClipModel:
             count += int((tokens[:, self.context_length] != padding).sum())
         return count
 
+    @torch.no_grad()
+    def embed_images(self, images: list[bytes]) -> Tensor:
+        """Unit embeddings of encoded images, float32 [n, d], past the cache (for images made on the way)."""
+        return self._embed_images(images)
+
     def _embed_images(self, images: list[bytes]) -> Tensor:
         pixels = torch.stack([self._preprocess(_open(image)) for image in images])
         return self._unit(self._model.encode_image(pixels.to(self.device)))

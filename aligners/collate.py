@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from PIL.Image import Image
+from PIL import Image
 from torch import Tensor
 
+from aligners.corruption import Corruption
 from aligners.data import Pair
 from harness.errors import DataError
 
@@ -52,10 +53,14 @@ def prompt_text(processor: Any, question: str) -> str:
 
 @dataclass
 class Encoder:
-    """Encodes pairs for one processor. ``max_length`` counts prompt, image and one response."""
+    """Encodes pairs for one processor. ``max_length`` counts prompt, image and one response.
+
+    ``corruption`` makes the image that objectives with a corrupted branch need.
+    """
 
     processor: Any
     max_length: int
+    corruption: Corruption | None = None
 
     def __call__(self, index: int, pair: Pair) -> Encoded:
         """Tokens of ``pair``. Raises DataError naming it if the prompt and one token more exceed ``max_length``."""
@@ -75,11 +80,19 @@ class Encoder:
                 f"pair {pair.id}: chosen and rejected are the same tokens after the cut at max_length={self.max_length}"
                 ". Raise max_length or remove the pair."
             )
-        return Encoded(
-            index, pair.id, prefix, chosen, rejected, vision, {k: v[: len(prefix)] for k, v in marks.items()}
-        )
+        marks = {name: mark[: len(prefix)] for name, mark in marks.items()}
+        return Encoded(index, pair.id, prefix, chosen, rejected, vision, marks, self._corrupted(text, pair, prompt))
 
-    def _prompt(self, text: str, image: Image) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    def _corrupted(self, text: str, pair: Pair, prompt: Tensor) -> Vision:
+        """The corrupted image at the original's size, so that it takes the place of the same image tokens."""
+        if self.corruption is None:
+            return {}
+        ids, vision, _ = self._prompt(text, self.corruption(pair).resize(pair.open_image().size))
+        if not torch.equal(ids, prompt):
+            raise DataError(f"pair {pair.id}: its corrupted image takes {len(ids)} prompt tokens, not {len(prompt)}.")
+        return vision
+
+    def _prompt(self, text: str, image: Image.Image) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
         made = dict(self.processor(text=[text], images=[image], return_tensors="pt"))
         ids = made.pop("input_ids")
         made.pop("attention_mask", None)

@@ -28,7 +28,7 @@ class Batch:
     """Summed response log-probabilities of n pairs, in nats, each of shape [n]; lengths in tokens.
 
     ``columns`` holds per-pair data columns an objective asks for by name, ``corrupted_chosen`` and
-    ``ref_corrupted_chosen`` the chosen response given the corrupted image (objectives that need "corrupted").
+    ``ref_corrupted_chosen`` the chosen response given the corrupted image (objectives that need "corrupted:KIND").
     Reference fields are None for objectives that do not need a reference.
     """
 
@@ -53,6 +53,12 @@ class Batch:
         """log pi(y_l) - log pi_ref(y_l), shape [n]."""
         assert self.ref_rejected is not None, "this objective declares no need of a reference"
         return self.policy_rejected - self.ref_rejected
+
+    @property
+    def corrupted_ratio(self) -> Tensor:
+        """log pi(y_w) - log pi_ref(y_w), both given the corrupted image, shape [n]."""
+        assert self.corrupted_chosen is not None and self.ref_corrupted_chosen is not None, "declare the need"
+        return self.corrupted_chosen - self.ref_corrupted_chosen
 
 
 @dataclass(frozen=True)
@@ -95,8 +101,8 @@ class Weights:
 class Objective:
     """Base of all aligners: a frozen dataclass of hyper-parameters and two pure methods.
 
-    Subclasses set ``name``, ``paper``, ``formula`` and ``needs`` (of "reference", "hardness", "corrupted",
-    "column:NAME"), and override ``weigh`` and ``losses`` where they differ from DPO.
+    Subclasses set ``name``, ``paper``, ``formula`` and ``needs`` (of "reference", "hardness",
+    "corrupted:KIND", "column:NAME"), and override ``weigh`` and ``losses`` where they differ from DPO.
     """
 
     beta: float = 0.1
@@ -154,6 +160,8 @@ ALIGNERS: Registry[type[Objective]] = Registry(
         "aligners.ipo",
         "aligners.simpo",
         "aligners.da_dpo",
+        "aligners.mdpo",
+        "aligners.pea_dpo",
     ),
     group="dama_harness.aligners",
 )

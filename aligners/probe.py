@@ -45,7 +45,7 @@ def probe(objective: Objective, payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _batch(fields: _Fields, needs: frozenset[str]) -> Batch:
-    reference, corrupted = "reference" in needs, "corrupted" in needs
+    reference, corrupted = "reference" in needs, any(need.startswith("corrupted:") for need in needs)
     columns = [need.removeprefix("column:") for need in needs if need.startswith("column:")]
     return Batch(
         policy_chosen=fields.vector("policy_chosen"),

@@ -5,7 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import warnings
+import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +21,29 @@ from torch import Tensor
 
 from aligners.collate import Encoder, prompt_text
 from aligners.data import Pair
-from aligners.forward import Route, response_logprobs
+from aligners.forward import Route, response_logprobs, sum_tokens
 from harness.paths import cache_dir
 
 Progress = Callable[[int, int], None]
 TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2}
 """How far a recomputed log-probability may lie from the stored one, relative to it: rounding, by compute type."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Log-probabilities of the reference, per token, so that sums, means and weighted sums share one cache.
+
+    ``tokens``: float32, flat, response after response, chosen then rejected of each pair (then chosen given the
+    corrupted image, where there is one). ``lengths`` [N, 2 or 3] in tokens.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+
+    @property
+    def sums(self) -> Tensor:
+        """Summed log-probabilities of every response, float64, shape [N, 2 or 3]."""
+        return sum_tokens(self.tokens, self.lengths.flatten()).double().view(self.lengths.shape)
 
 
 class ReferenceModel:
@@ -50,58 +72,79 @@ class ReferenceModel:
             self.route,
             self.dtype,
             self.device.type,
+            self.encoder.corruption.identity if self.encoder.corruption else "",
             *(pair.content for pair in pairs),
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
-    def logprobs(self, pairs: Sequence[Pair], progress: Progress | None = None) -> tuple[Tensor, bool]:
-        """Summed log-probabilities (chosen, rejected) of every pair, float64 [N, 2], and whether they were cached."""
-        file = cache_dir("reference") / f"{self.key(pairs)}.npy"
+    def logprobs(self, pairs: Sequence[Pair], progress: Progress | None = None) -> tuple[Reference, bool]:
+        """Log-probabilities of both responses of every pair, and whether they were cached."""
+        file = cache_dir("reference") / f"{self.key(pairs)}.npz"
         # One process decides and reads, so that ranks never disagree about whether to compute.
         found = broadcast_object_list([self._load(file, pairs) if _rank() == 0 else None])[0]
         if found is not None:
-            return torch.from_numpy(found), True
-        values = self._compute(pairs, progress)
+            return found, True
+        made = self._compute(pairs, progress)
         if _rank() == 0:
-            part = file.with_suffix(f".{torch.randint(2**31, (), generator=torch.Generator()).item()}.part")
+            part = file.with_suffix(f".{os.getpid()}.part")
             with part.open("wb") as out:
-                np.save(out, values.numpy())
+                np.savez(out, tokens=made.tokens.numpy(), lengths=made.lengths.numpy())
             part.replace(file)
-        return values, False
+        return made, False
 
-    def _load(self, file: Path, pairs: Sequence[Pair]) -> np.ndarray[Any, Any] | None:
-        """The cached values if they are there and two recomputed pairs agree with them."""
-        try:
-            values: np.ndarray[Any, Any] = np.load(file)
-        except (OSError, ValueError):
+    def _load(self, file: Path, pairs: Sequence[Pair]) -> Reference | None:
+        """What is cached, if a few recomputed pairs agree with it; else it is computed again, with a warning."""
+        if not file.exists():
             return None
-        probes = [0, len(pairs) - 1]
-        again = torch.cat([self._forward([(i, pairs[i])]) for i in probes]).numpy()
-        agree = values.shape == (len(pairs), 2) and np.allclose(
-            values[probes], again, rtol=TOLERANCE[self.dtype], atol=1e-3
-        )
-        return values if agree else None
+        try:
+            with np.load(file) as stored:
+                found = Reference(torch.from_numpy(stored["tokens"]), torch.from_numpy(stored["lengths"]))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            return self._refuse(file, f"cannot be read ({error})")
+        responses = 2 if self.encoder.corruption is None else 3
+        if found.lengths.shape != (len(pairs), responses) or found.lengths.sum() != len(found.tokens):
+            return self._refuse(file, f"holds {len(found.lengths)} pairs, not {len(pairs)}")
+        probes = sorted({0, len(pairs) // 2, len(pairs) - 1})
+        again = torch.stack([self._forward([(i, pairs[i])])[0].sums[0] for i in probes])
+        if not torch.allclose(found.sums[probes], again, rtol=TOLERANCE[self.dtype], atol=1e-3):
+            worst = (found.sums[probes] - again).abs().max().item()
+            return self._refuse(file, f"differs by {worst:.3g} nats from what this model gives: other weights or data")
+        return found
 
-    def _compute(self, pairs: Sequence[Pair], progress: Progress | None) -> Tensor:
+    @staticmethod
+    def _refuse(file: Path, why: str) -> None:
+        warnings.warn(f"reference cache {file} {why}; it is computed again.", stacklevel=2)
+
+    def _compute(self, pairs: Sequence[Pair], progress: Progress | None) -> Reference:
         """Every rank computes its share; longest first, so that rows of a batch need little padding."""
         order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i].chosen) - len(pairs[i].rejected))
         mine = order[_rank() :: _world()]
-        rows: list[tuple[int, list[float]]] = []
+        rows: list[tuple[int, Reference]] = []
         for start in range(0, len(mine), self.micro_batch):
             chunk = mine[start : start + self.micro_batch]
-            values = self._forward([(i, pairs[i]) for i in chunk])
-            rows += zip(chunk, values.tolist(), strict=True)
+            rows += zip(chunk, self._forward([(i, pairs[i]) for i in chunk]), strict=True)
             if progress:
                 progress(min(len(pairs), (start + len(chunk)) * _world()), len(pairs))
-        return torch.tensor([row for _, row in sorted(gather_object(rows))], dtype=torch.float64)
+        found = [each for _, each in sorted(gather_object(rows), key=itemgetter(0))]
+        return Reference(torch.cat([each.tokens for each in found]), torch.cat([each.lengths for each in found]))
 
     @torch.inference_mode()
-    def _forward(self, pairs: Sequence[tuple[int, Pair]]) -> Tensor:
+    def _forward(self, pairs: Sequence[tuple[int, Pair]]) -> list[Reference]:
+        """One Reference a pair."""
         self.model.eval()
         encoded = [self.encoder(index, pair) for index, pair in pairs]
+        corrupted = self.encoder.corruption is not None
         with autocast(self.device, self.dtype):
-            out = response_logprobs(self.model, encoded, self.route, self.device)
-        return torch.stack([out.chosen, out.rejected], 1).double().cpu()
+            out = response_logprobs(self.model, encoded, self.route, self.device, corrupted=corrupted)
+        lengths = torch.stack([out.chosen_length, out.rejected_length], 1).cpu()
+        tokens, end = out.tokens.float().cpu(), int(lengths.sum())
+        parts = list(torch.split(tokens[:end], lengths.sum(1).tolist()))
+        if corrupted:
+            lengths = torch.cat([lengths, lengths[:, :1]], 1)
+            parts = [
+                torch.cat(each) for each in zip(parts, torch.split(tokens[end:], lengths[:, 2].tolist()), strict=True)
+            ]
+        return [Reference(tokens, row[None]) for tokens, row in zip(parts, lengths, strict=True)]
 
 
 def autocast(device: torch.device, dtype: str) -> contextlib.AbstractContextManager[Any]:

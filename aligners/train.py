@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from aligners.collate import Encoder, prompt_text
 from aligners.config import AlignConfig
+from aligners.corruption import PREFIX, corruption_for
 from aligners.data import Pair, PairSet, load_pairs
 from aligners.forward import choose_route
 from aligners.lora import make_trainable
@@ -78,7 +79,8 @@ def align(
     model, processor = load_model(config.model, "bfloat16" if half else "float32")
     model.to(args.device)
     route, why = choose_route(model, config.route)
-    encoder = Encoder(processor, config.max_length)
+    corruption = corruption_for(objective.needs, hardness.clip if hardness else None, args.device)
+    encoder = Encoder(processor, config.max_length, corruption)
     deltas, facts = _hardness(sets, hardness, args.device, needed="hardness" in objective.needs)
     reference = None
     if "reference" in objective.needs:
@@ -150,9 +152,9 @@ def _tables(
 ) -> tuple[PreferenceData, bool]:
     """What the objective needs to know of ``pairs``, and whether their reference came from the cache."""
     columns = data_columns(objective, pairs)
-    values, cached = reference.logprobs(pairs) if reference else (None, False)
+    found, cached = reference.logprobs(pairs) if reference else (None, False)
     mean = float(delta.mean()) if delta is not None else 0.0
-    return PreferenceData(pairs, values, delta, mean, columns), cached
+    return PreferenceData(pairs, found.sums if found else None, delta, mean, columns), cached
 
 
 def load_model(source: str, dtype: str) -> tuple[Any, Any]:
@@ -194,9 +196,8 @@ def data_columns(objective: Objective, pairs: Sequence[Pair]) -> dict[str, Tenso
 
 def _check_needs(objective: Objective, hardness: HardnessConfig | None) -> None:
     """Raises UsageError for a need that cannot be met, before anything is loaded."""
-    unmet = {
-        need for need in objective.needs if need not in {"reference", "hardness"} and not need.startswith("column:")
-    }
+    known = ("column:", PREFIX)
+    unmet = {need for need in objective.needs - {"reference", "hardness"} if not need.startswith(known)}
     if unmet:
         raise UsageError(
             f"aligner {objective.name} needs {', '.join(sorted(unmet))}, which this trainer does not compute."

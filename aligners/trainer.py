@@ -25,6 +25,7 @@ from aligners.data import Pair
 from aligners.forward import LogProbs, Route, response_logprobs
 from aligners.objective import Batch, Objective, State, Step, Weights
 from harness.errors import HarnessError
+from harness.paths import cache_dir
 from harness.recorder import Recorder
 
 STATE_FILE = "objective_state.json"
@@ -34,7 +35,8 @@ STATE_FILE = "objective_state.json"
 class PreferenceData:
     """Pairs with what is known of them before training; row i of every table is pair i.
 
-    ``reference`` [N, 2] (chosen, rejected; None if the objective needs none), ``delta`` [N] or None.
+    ``reference``: [N, 2] (chosen, rejected), [N, 3] with the chosen response given the corrupted image, None if the
+    objective needs none. ``delta``: [N] or None.
     """
 
     pairs: Sequence[Pair]
@@ -109,6 +111,7 @@ class PreferenceTrainer(Trainer):
         self.report = progress
         self._weights: Weights | None = None
         self._step_loss = 0.0
+        self._start_gap = 0.0
         self._rewards: list[tuple[float, float]] = []
         self._encoded_probes: dict[str, list[Encoded]] = {}
 
@@ -139,11 +142,14 @@ class PreferenceTrainer(Trainer):
     ) -> Tensor:
         """This micro-batch's share of the step's loss, sum of weight * loss, times the ranks that are averaged over."""
         pairs: list[Encoded] = inputs["pairs"]
-        batch = self._batch(self.data, pairs, response_logprobs(model, pairs, self.route, self.args.device))
+        corrupted = self.encoder.corruption is not None
+        out = response_logprobs(model, pairs, self.route, self.args.device, corrupted=corrupted)
+        batch = self._batch(self.data, pairs, out)
         gaps = self.objective.gaps(batch).detach().double().cpu()
         rows = inputs["rows"] if "rows" in inputs else self._weigh(pairs, gaps)
         if not self.two_passes:
             self._note_rewards(gaps, rows)
+            self._require_start(batch, gaps)
         assert self._weights is not None
         beta, weight = (
             table[rows].to(batch.policy_chosen.device) for table in (self._weights.beta, self._weights.weight)
@@ -198,7 +204,10 @@ class PreferenceTrainer(Trainer):
         """Reward gaps without a graph, float64 on the CPU, shape [n]."""
         with self.compute_loss_context_manager():
             out = response_logprobs(self.model_wrapped, pairs, self.route, self.args.device)
-        return self.objective.gaps(self._batch(data, pairs, out)).double().cpu()
+        batch = self._batch(data, pairs, out)
+        gaps = self.objective.gaps(batch).double().cpu()
+        self._require_start(batch, gaps)
+        return gaps
 
     def _batch(self, data: PreferenceData, pairs: Sequence[Encoded], policy: LogProbs) -> Batch:
         index = [pair.index for pair in pairs]
@@ -210,12 +219,30 @@ class PreferenceTrainer(Trainer):
             ref_rejected=None if reference is None else reference[:, 1],
             chosen_length=policy.chosen_length,
             rejected_length=policy.rejected_length,
+            corrupted_chosen=policy.corrupted,
+            ref_corrupted_chosen=None if reference is None or policy.corrupted is None else reference[:, 2],
             columns={name: values[index].to(policy.chosen) for name, values in data.columns.items()},
         )
 
     def _note_rewards(self, gaps: Tensor, rows: Sequence[int]) -> None:
         assert self._weights is not None
         self._rewards += zip(gaps.tolist(), self._weights.beta[list(rows)].tolist(), strict=True)
+
+    def _require_start(self, batch: Batch, gaps: Tensor) -> None:
+        """Before the first step the policy is the reference: gaps beyond rounding betray a cache of other weights."""
+        if self.state.global_step or batch.ref_chosen is None:
+            return
+        far = gaps.abs().max().item()
+        size = max(batch.policy_chosen.abs().max().item(), batch.policy_rejected.abs().max().item())
+        half = self.args.bf16
+        allowed = 1e-2 * size if half else 1e-3 + 1e-6 * size
+        self._start_gap = max(self._start_gap, far)
+        if far > allowed:
+            raise HarnessError(
+                f"the policy does not start at the reference: before the first step the largest reward gap is {far:.3g} "
+                f"nats, expected at most {allowed:.3g}. The reference log-probabilities belong to other weights or "
+                f"data: remove {cache_dir('reference')} and run again."
+            )
 
     def _require_finite(self, values: Tensor, pairs: Sequence[Encoded], what: str) -> None:
         bad = [pair.id for pair, fine in zip(pairs, values.isfinite().tolist(), strict=True) if not fine]

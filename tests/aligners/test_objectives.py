@@ -206,6 +206,24 @@ def test_da_dpo_scales_beta_by_the_distance_of_the_given_scores() -> None:
     assert make("da-dpo").losses(pairs, 0.1 * one).item() == pytest.approx(-math.log(sig(0.1 * 2.5 * 3)))
 
 
+def test_mdpo_adds_the_image_pair_and_the_anchor() -> None:
+    # log-ratios: chosen 3, rejected 1, chosen given the cropped image 2; beta 0.5
+    one = torch.ones(1, dtype=torch.float64)
+    pairs = Batch(-4 * one, -8 * one, -7 * one, -9 * one, one, one, -8 * one, -10 * one)
+    expected = -math.log(sig(0.5 * 2)) - math.log(sig(0.5 * 1)) - math.log(sig(0.5 * 3))
+    assert make("mdpo").losses(pairs, 0.5 * one).item() == pytest.approx(expected)
+    assert make("mdpo", image_weight=0, anchor_weight=0).losses(pairs, 0.5 * one).item() == pytest.approx(
+        make("dpo").losses(pairs, 0.5 * one).item()
+    )
+
+
+def test_pea_dpo_adds_a_fifth_of_the_image_term() -> None:
+    one = torch.ones(1, dtype=torch.float64)
+    pairs = Batch(-4 * one, -8 * one, -7 * one, -9 * one, one, one, -8 * one, -10 * one)
+    expected = -math.log(sig(0.5 * 2)) - 0.2 * math.log(sig(0.5 * 1))
+    assert make("pea-dpo").losses(pairs, 0.5 * one).item() == pytest.approx(expected)
+
+
 def test_settings_are_checked() -> None:
     assert make("gap", **parse_assignments(["beta=0.2", "keep=1", "variant=code"])) == make(
         "gap", beta=0.2, keep=1.0, variant="code"

@@ -27,17 +27,20 @@ def test_computed_once_then_read(reference: ReferenceModel, pairs_file: Path, tm
     assert not cached
     again, cached = reference.logprobs(pairs)
     assert cached
-    assert torch.equal(first, again)
-    assert first.shape == (10, 2)
-    assert (first < 0).all()
+    assert torch.equal(first.tokens, again.tokens)
+    assert first.sums.shape == (10, 2)
+    assert (first.tokens < 0).all() and first.tokens.dtype == torch.float32
+    assert first.sums[3, 1].item() == pytest.approx(
+        first.tokens[first.lengths.flatten().cumsum(0)[6] :][: first.lengths[3, 1]].sum().item()
+    )
     assert len(list((tmp_path / "cache/reference").iterdir())) == 1
 
 
 def test_values_do_not_depend_on_the_batch(reference: ReferenceModel, pairs_file: Path) -> None:
     pairs = load_pairs(pairs_file, 10).pairs
     together, _ = reference.logprobs(pairs)
-    one_by_one = torch.cat([reference.logprobs([pair])[0] for pair in pairs])
-    torch.testing.assert_close(together, one_by_one, rtol=1e-5, atol=1e-5)
+    one_by_one = torch.cat([reference.logprobs([pair])[0].sums for pair in pairs])
+    torch.testing.assert_close(together.sums, one_by_one, rtol=1e-5, atol=1e-5)
 
 
 def test_a_cache_that_disagrees_with_the_model_is_computed_again(
@@ -46,13 +49,19 @@ def test_a_cache_that_disagrees_with_the_model_is_computed_again(
     pairs = load_pairs(pairs_file, 6).pairs
     right, _ = reference.logprobs(pairs)
     (file,) = (tmp_path / "cache/reference").iterdir()
-    for wrong in (right.numpy() + 5, right.numpy()[:3]):
-        np.save(file, wrong)
-        values, cached = reference.logprobs(pairs)
+    tokens, lengths = right.tokens.numpy(), right.lengths.numpy()
+    for wrong, why in (
+        ((tokens + 5, lengths), "other weights or data"),
+        ((tokens[: lengths[:3].sum()], lengths[:3]), "holds 3 pairs, not 6"),
+    ):
+        np.savez(file, tokens=wrong[0], lengths=wrong[1])
+        with pytest.warns(UserWarning, match=why):
+            values, cached = reference.logprobs(pairs)
         assert not cached
-        assert torch.equal(values, right)
+        assert torch.equal(values.tokens, right.tokens)
     file.write_bytes(b"cut")
-    assert not reference.logprobs(pairs)[1]
+    with pytest.warns(UserWarning, match="cannot be read"):
+        assert not reference.logprobs(pairs)[1]
 
 
 def test_the_key_is_made_of_all_that_determines_the_values(reference: ReferenceModel, pairs_file: Path) -> None:

@@ -19,6 +19,7 @@ from aligners.dama import Dama
 from aligners.data import load_pairs
 from aligners.dpo import Dpo
 from aligners.gap import Gap
+from aligners.mdpo import Mdpo
 from aligners.objective import Batch, Objective
 from aligners.train import AlignResult, align, spread
 from aligners.trainer import training_order
@@ -147,6 +148,26 @@ def test_a_resumed_run_equals_an_uninterrupted_one(bench: Bench, lora_rank: int)
     assert distance(whole, resumed) <= 1e-7
     assert notes.steps[6] == pytest.approx(whole_notes.steps[6], rel=1e-6)
     assert not list((bench.folder / "cut").glob("checkpoint-*"))
+
+
+def test_an_objective_with_a_corrupted_branch_trains_with_one_cache_and_in_any_split(bench: Bench) -> None:
+    notes = Notes()
+    whole = bench.run(Mdpo(), "mdpo", notes)
+    # log 2 a term before the first step, since policy and reference agree on all three branches
+    assert notes.steps[1]["loss"] == pytest.approx(3 * 0.693147, abs=1e-3)
+    assert distance(whole, bench.run(Mdpo(), "mdpo-4", notes, micro_batch=4)) < 1e-6
+    assert notes.info["reference_cached"] is True
+
+
+def test_a_reference_of_other_weights_stops_the_run_before_it_begins(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = property(lambda self: torch.full(self.lengths.shape, -7.0, dtype=torch.float64).cumsum(1))
+    monkeypatch.setattr("aligners.reference.Reference.sums", wrong)
+    monkeypatch.setattr("aligners.reference.ReferenceModel._load", lambda *_: None)
+    for objective in (Dpo(), Gap()):
+        with pytest.raises(HarnessError, match="does not start at the reference"):
+            bench.run(objective, "wrong")
 
 
 def test_lora_trains_the_language_model_alone_and_saves_an_adapter(bench: Bench) -> None:
