@@ -108,8 +108,9 @@ def bench_model(
             identity = identity_of(entrant, model, settings, folder)
             identity["info"]["data_notes"] = benchmark.data_notes(folder)
             yield evaluate(
-                store, benchmark, samples, answers, asker, identity=identity, decoding=decoding, progress=progress
-            )
+                store, benchmark, samples, answers, asker, identity=identity, decoding=decoding,
+                runs=settings.get("judge_runs"), progress=progress,
+            )  # fmt: skip
 
 
 def identity_of(entrant: Entrant, model: Model, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -188,7 +189,10 @@ def score(
     }
     answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
     asker = judges.open(given.benchmark, root)
-    return evaluate(store, given.benchmark, given.samples, answers, asker, identity=identity, progress=progress)
+    return evaluate(
+        store, given.benchmark, given.samples, answers, asker, identity=identity, runs=settings.get("judge_runs"),
+        progress=progress,
+    )  # fmt: skip
 
 
 def estimate(

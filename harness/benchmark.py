@@ -192,6 +192,13 @@ class Benchmark(Protocol):
 
 BENCHMARKS: Registry[type[Benchmark]] = Registry(
     "benchmark",
-    ("benchmarks.object_halbench", "benchmarks.amber", "benchmarks.mmhal"),
+    (
+        "benchmarks.object_halbench",
+        "benchmarks.amber",
+        "benchmarks.mmhal",
+        "benchmarks.mm_vet",
+        "benchmarks.llava_bench",
+        "benchmarks.pope",
+    ),
     group="dama_harness.benchmarks",
 )

@@ -89,16 +89,23 @@ def judge_answers(
 ) -> list[Judged]:
     """A verdict for every answered sample and judge run. A sample that cannot be scored has an error verdict.
 
+    ``runs`` is how many judge runs to make: by default what the judge has recorded, else what the protocol wants.
     ``tally``, if given, counts the replies.
     """
     if benchmark.needs_judge and judge is None:
         raise UsageError(f"{benchmark.name} is scored by a judge: name one with --judge (openai:NAME, replay:FILE).")
     judged: list[Judged] = []
-    total = 1 if judge is None or not benchmark.needs_judge else (runs or benchmark.judge_runs)
+    total = 1 if judge is None or not benchmark.needs_judge else (runs or _recorded(judge) or benchmark.judge_runs)
     for run in range(total):
         desk = _Desk(store, benchmark, judge, run, Tally() if tally is None else tally, progress)
         judged += _judge_run(desk, samples, answers)
     return judged
+
+
+def _recorded(judge: Judge) -> int | None:
+    """How many runs a judge has to give, if that is settled: those in a file, one of a judge that cannot vary."""
+    recorded: int | None = getattr(judge, "runs", None)
+    return recorded
 
 
 def _judge_run(desk: _Desk, samples: Sequence[Sample], answers: Mapping[str, Answer]) -> list[Judged]:
@@ -205,9 +212,10 @@ def _settle(desk: _Desk, open_: Sequence[_Open], done: dict[str, Judged]) -> Ite
     for item in open_:
         sample, text, replies = item.sample, item.answer, item.replies
         if item.failure is not None:
-            # What the official rules make of earlier replies stands.
-            values = desk.benchmark.unreadable(sample, text, replies).values if replies else {}
-            verdict = Verdict(values, error=f"judge: {item.failure}")
+            # What earlier replies amount to, by the official rules at least, stands.
+            verdict = desk.benchmark.unreadable(sample, text, replies) if replies else Verdict({}, error="no reply")
+            if verdict.error is not None:
+                verdict = dataclasses.replace(verdict, error=f"judge: {item.failure}")
         else:
             try:
                 verdict = desk.benchmark.verdict(sample, text, replies)

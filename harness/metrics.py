@@ -56,8 +56,12 @@ def named_sums(columns: Sequence[str], sums: NDArray[np.float64]) -> Sums:
 def value_over_runs(metric: Metric, columns: Sequence[str], sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """A metric of sums of shape [runs, ..., columns]: the mean (or spread) over runs of the per-run value, [...]."""
     values = metric.of(named_sums(columns, sums))
+    counted = np.isfinite(values)  # a run in which nothing could be read says nothing of the others
     with np.errstate(invalid="ignore"):
-        return np.asarray(values.mean(axis=0) if metric.over_runs == "mean" else values.std(axis=0))
+        mean = np.where(counted, values, 0.0).sum(axis=0) / counted.sum(axis=0)
+        if metric.over_runs == "mean":
+            return np.asarray(mean)
+        return np.asarray(np.sqrt(np.where(counted, (values - mean) ** 2, 0.0).sum(axis=0) / counted.sum(axis=0)))
 
 
 def summarise(metrics: Sequence[Metric], scored: Sequence[Scored]) -> dict[str, dict[str, Any]]:

@@ -32,6 +32,7 @@ class ReplayJudge:
         self.endpoint = str(Path(argument).resolve())
         self._file = argument
         self._replies = read_replies(Path(argument))
+        self.runs = 1 + max((run for _, run in self._replies), default=0)
 
     def ask(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Reply]]:
         """Yield the recorded reply of each request, or an error reply naming the file and the id."""

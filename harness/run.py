@@ -125,7 +125,7 @@ def evaluate(
     asked = judge.name if judge is not None and benchmark.needs_judge else "none"
     info = {**identity["info"], **benchmark_info(benchmark)}
     if asked != "none":
-        info["judging"] = judging_info(judge, tally)
+        info["judging"] = judging_info(judge, tally) | {"runs": 1 + max((j.run for j in judged), default=0)}
     record = {
         **identity,
         "info": info,

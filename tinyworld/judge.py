@@ -29,6 +29,7 @@ class RuleJudge:
     endpoint = "tinyworld"
     concurrency = 1
     model = "rule-1"
+    runs = 1  # it never varies
     keyed_by_sample = True  # the same words can be true of one scene and false of another
 
     def __init__(self, argument: str, root: Path) -> None:

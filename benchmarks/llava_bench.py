@@ -1,0 +1,231 @@
+"""LLaVA-Bench (in the wild): a judge scores the answer beside a reference answer, 1 to 10 each.
+
+Paper: Liu et al. 2023, "Visual Instruction Tuning". Code: haotian-liu/LLaVA at c121f04 (`eval_gpt_review_bench.py`,
+`summarize_gpt_review.py`). The figure is the answer's mean score over the reference's, in percent. Plain metrics read
+two scores on the reply's first line however they are set, and leave out replies without them; officially such a reply
+is the pair -1, -1, averaged in (``official_*``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import files
+from benchmarks.general_prompts import PAIR_RULE, PAIR_RULE_VERSION
+from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Sums, Unreadable, Verdict, ratio
+from harness.errors import DataError
+
+OFFICIAL_ROWS = {"questions.jsonl": 60, "context.jsonl": 24, "answers_gpt4.jsonl": 60}
+RULES_SHA256 = "dd7345a44ce9f7a24e51a30ee030cdab32346f9d08e3359c80545ff1312b1e07"
+CATEGORIES = ("conv", "detail", "complex")
+PREFIX = "llava_bench_"
+DECODING = Decoding(max_new_tokens=1024)
+BEST = 10.0
+SYSTEM = "You are a helpful and precise assistant for checking the quality of the answer."
+Pair = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlavaBench:
+    """LLaVA-Bench (in the wild).
+
+    Settings:
+        attempts: how often the judge is asked for scores it did not give (officially once: none are -1, -1).
+        judge_runs: independent judge runs; LLaVA's published reviews are three.
+    """
+
+    name: ClassVar[str] = "llava_bench"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2304.08485"
+    needs_judge: ClassVar[bool] = True
+
+    attempts: int = 2
+    judge_runs: int = 1
+    decoding: Decoding = DECODING
+    _rules: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def version(self) -> str:
+        return f"llava_bench-1 parser=first-line-1 attempts={self.attempts}"
+
+    @property
+    def mode(self) -> str:
+        return "two scores read, none are an error"
+
+    def samples(self, root: Path) -> list[Sample]:
+        """The questions in file order, ids as ``question_id``; images from images/.
+
+        Reads questions.jsonl, context.jsonl, answers_gpt4.jsonl and, for the judge's instruction, rule.json.
+        """
+        contexts = _by(files.need(root, "context.jsonl", what="LLaVA-Bench's captions"), "image", "caption")
+        references = _by(files.need(root, "answers_gpt4.jsonl", what="LLaVA-Bench's answers"), "question_id", "text")
+        path = files.need(root, "questions.jsonl", what="LLaVA-Bench's questions")
+        folder = root / "images" if (root / "images").is_dir() else root
+        samples = []
+        for number, row in files.iter_jsonl(path):
+            where = f"{path} line {number}"
+            id_, image = str(files.field_of(row, "question_id", (int, str), where)), str(row.get("image", ""))
+            if image not in contexts:
+                raise DataError(f"{where}: image {image!r} has no row in context.jsonl.")
+            if id_ not in references:
+                raise DataError(f"{where}: question_id {id_} has no row in answers_gpt4.jsonl.")
+            category = files.field_of(row, "category", str, where).removeprefix(PREFIX)
+            data = {
+                "category": category,
+                "context": contexts[image],
+                "reference": references[id_],
+                "rule": self._rule(root, category),
+            }
+            prompt = files.field_of(row, "text", str, where)
+            samples.append(Sample(id_, prompt, Image(path=folder / image), data, group=image))
+        return samples
+
+    def _rule(self, root: Path, category: str) -> str:
+        """The judge's instruction, remembered under the short name that samples (and so the results) carry."""
+        path = files.find(root, "rule.json")
+        if path is None:
+            self._rules[PAIR_RULE_VERSION] = PAIR_RULE
+            return PAIR_RULE_VERSION
+        rules = files.read_json(path)
+        rule = rules.get(PREFIX + category) if isinstance(rules, dict) else None
+        if not isinstance(rule, dict):
+            raise DataError(f"{path}: no rule {PREFIX + category!r} for the questions of category {category!r}.")
+        text = files.field_of(rule, "prompt", str, f"{path}, {PREFIX + category}")
+        name = f"rule.json sha256 {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        self._rules[name] = text
+        return name
+
+    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
+        data = sample.data
+        prompt = (
+            f"[Context]\n{data['context']}\n\n[Question]\n{sample.prompt}\n\n"
+            f"[Assistant 1]\n{data['reference']}\n\n[End of Assistant 1]\n\n"
+            f"[Assistant 2]\n{answer}\n\n[End of Assistant 2]\n\n"
+            f"[System]\n{self._rules[data['rule']]}\n\n"
+        )
+        return Question(prompt, system=SYSTEM, temperature=0.2, max_tokens=1024)
+
+    def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+        pair = read_scores(replies[-1]) if replies else None
+        if pair is None:
+            raise Unreadable(f"no two scores from 1 to {BEST:g} on the reply's first line")
+        values = {**_counts(sample, pair, ""), **_official(sample, replies)}
+        return Verdict(values, details={"reference_score": pair[0], "score": pair[1], "reply": replies[-1]})
+
+    def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+        error = f"judge: no two scores from 1 to {BEST:g} in {len(replies)} replies"
+        return Verdict(_official(sample, replies), error=error, details={"reply": list(replies)[-1:]})
+
+    def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
+        present = {sample.data["category"] for sample in samples}
+        names = ["all", *CATEGORIES, *sorted(present - {*CATEGORIES, "all"})]
+        return _metrics("", names) + _metrics("official_", names)
+
+    def data_notes(self, root: Path) -> list[str]:
+        notes = (
+            [] if files.find(root, "rule.json") else [f"rule.json: absent; the judge is asked in {PAIR_RULE_VERSION}"]
+        )
+        if not notes:
+            notes = files.notes(root, {("rule.json",): RULES_SHA256})
+        for name, official in OFFICIAL_ROWS.items():
+            path = files.need(root, name, what="LLaVA-Bench's data")
+            notes += files.count_note(name, sum(1 for _ in files.iter_jsonl(path)), official)
+        return notes
+
+
+def _by(path: Path, key: str, value: str) -> dict[str, str]:
+    """``value`` by ``key`` of every row; a value that is a list of lines is joined."""
+    found = {}
+    for number, row in files.iter_jsonl(path):
+        where = f"{path} line {number}"
+        said = files.field_of(row, value, (str, list), where)
+        said = said if isinstance(said, str) else "\n".join(files.strings_of(row, value, where))
+        found[str(files.field_of(row, key, (int, str), where))] = said
+    return found
+
+
+_NUMBER = r"(-?\d+(?:\.\d+)?)(?:\s*/\s*10)?"
+_LABEL = r"(?:scores?\s*[:=]?\s*)?"
+_PAIR = re.compile(rf"[\s*\[(]*{_LABEL}{_NUMBER}\s*(?:[,;]|\band\b|\s)\s*{_NUMBER}[\s*\]).]*", re.IGNORECASE)
+_NAMED = re.compile(
+    rf"[\s*]*assistant\s*1[\s*]*[:=][\s*]*{_NUMBER}[\s*,;.]*assistant\s*2[\s*]*[:=][\s*]*{_NUMBER}[\s*.]*",
+    re.IGNORECASE,
+)
+
+
+def read_scores(reply: str) -> Pair | None:
+    """The reference's and the answer's score, both on the 1-10 scale, of a reply's first line; else None.
+
+    Scores that are named ("Assistant 1: 8") may also stand on the first two lines.
+    """
+    lines = [line for line in reply.splitlines() if line.strip()]
+    if not lines:
+        return None
+    two = " ".join(lines[:2])
+    match = _PAIR.fullmatch(lines[0]) or _NAMED.fullmatch(lines[0]) or _NAMED.fullmatch(two)
+    if match is None:
+        return None
+    pair = (float(match[1]), float(match[2]))
+    return pair if all(1.0 <= score <= BEST for score in pair) else None
+
+
+def read_scores_officially(reply: str) -> Pair:
+    """REPRODUCE (official_*): two numbers between single blanks on the first line, whatever they are; else -1, -1."""
+    try:
+        first, second = reply.split("\n", maxsplit=1)[0].replace(",", " ").split(" ")
+        return float(first), float(second)
+    except ValueError:
+        return -1.0, -1.0
+
+
+def _counts(sample: Sample, pair: Pair, prefix: str) -> dict[str, float]:
+    return {
+        f"{prefix}{what}_{name}": value
+        for name in {"all", sample.data["category"]}
+        for what, value in (("reviewed", 1.0), ("reference", pair[0]), ("answer", pair[1]))
+    }
+
+
+def _official(sample: Sample, replies: Sequence[str]) -> dict[str, float]:
+    """The official counts: the first reply decides, readable or not."""
+    return _counts(sample, read_scores_officially(replies[0]), "official_") if replies else {}
+
+
+_round3 = np.vectorize(lambda value: round(value, 3), otypes=[float])
+
+
+def _relative(prefix: str, name: str) -> Callable[[Sums], NDArray[np.float64]]:
+    """The answer's mean score over the reference's, each rounded to three decimals as officially."""
+    reference, answer = (
+        ratio(f"{prefix}{who}_{name}", f"{prefix}reviewed_{name}", 1.0) for who in ("reference", "answer")
+    )
+
+    def of(sums: Sums) -> NDArray[np.float64]:
+        below = _round3(reference(sums))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(below == 0, np.nan, 100.0 * _round3(answer(sums)) / below)
+
+    return of
+
+
+def _metrics(prefix: str, names: Sequence[str]) -> list[Metric]:
+    """The relative scores, then both means on a 0-100 scale (LLaVA prints them beside)."""
+    relative: list[Metric] = []
+    means: list[Metric] = []
+    for name in names:
+        relative.append(Metric(f"{prefix}{name}", _relative(prefix, name), True))
+        for who, better in (("reference", None), ("answer", True)):
+            of = ratio(f"{prefix}{who}_{name}", f"{prefix}reviewed_{name}", scale=10.0)
+            means.append(Metric(f"{prefix}{name}_{who}", of, better))
+    spread = [Metric(f"{prefix}all_std", relative[0].of, False, over_runs="std")]
+    return relative + spread + means
+
+
+BENCHMARKS.register("llava_bench", LlavaBench)

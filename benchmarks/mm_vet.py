@@ -1,0 +1,166 @@
+"""MM-Vet: a judge grades free answers from 0 to 1 against a reference; the mean, by capability and set of capabilities.
+
+Paper: Yu et al. 2023, "MM-Vet: Evaluating Large Multimodal Models for Integrated Capabilities". Code: yuweihao/MM-Vet
+`mm-vet_evaluator.py` at acde843. Plain metrics read a grade however it is set and leave out answers without one;
+officially a grade is the text before the first blank, and 0 after five unreadable replies (``official_*``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from benchmarks import files
+from benchmarks.general_prompts import GRADE, GRADE_AGAIN, GRADE_VERSION
+from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Unreadable, Verdict, ratio
+from harness.errors import DataError
+
+DATA = "mm-vet.json"
+OFFICIAL_ROWS = 218
+CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")
+DECODING = Decoding(max_new_tokens=1024)
+TEMPERATURES = (0.0, 0.0, 0.5, 1.0, 1.5, 2.0)
+"""REPRODUCE: the temperature is raised after each retry, so that the first one is again at 0."""
+OFFICIAL_READ = 5
+"""REPRODUCE: of the six replies asked for, the last is never read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MMVet:
+    """MM-Vet.
+
+    Settings:
+        judge_runs: independent judge runs; the paper averages five (its script's default is one).
+    """
+
+    name: ClassVar[str] = "mm_vet"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2308.02490"
+    needs_judge: ClassVar[bool] = True
+    attempts: ClassVar[int] = len(TEMPERATURES)
+
+    judge_runs: int = 5
+    decoding: Decoding = DECODING
+    _prompts: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def version(self) -> str:
+        return "mm_vet-1 parser=one-grade-1"
+
+    @property
+    def mode(self) -> str:
+        return "one grade read, none is an error"
+
+    def samples(self, root: Path) -> list[Sample]:
+        """The questions in file order, ids "v1_0" and so on; images from images/."""
+        path = files.need(root, DATA, what="MM-Vet's questions")
+        rows = files.read_json(path)
+        if not isinstance(rows, dict):
+            raise DataError(f"{path}: expected an object of id -> question, found {type(rows).__name__}.")
+        folder = root / "images" if (root / "images").is_dir() else root
+        samples = []
+        for id_, row in rows.items():
+            where = f"{path} {id_}"
+            if not isinstance(row, dict):
+                raise DataError(f"{where}: expected an object, found {type(row).__name__}.")
+            capabilities = files.strings_of(row, "capability", where)
+            if not capabilities:
+                raise DataError(f"{where}: field 'capability' is empty; expected some of {', '.join(CAPABILITIES)}.")
+            image = files.field_of(row, "imagename", str, where)
+            data = {
+                "reference": files.field_of(row, "answer", str, where),
+                "capability": sorted(set(capabilities)),
+                "prompt": GRADE_VERSION,
+            }
+            prompt = files.field_of(row, "question", str, where)
+            samples.append(Sample(id_, prompt, Image(path=folder / image), data, group=image))
+        return samples
+
+    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
+        reference = sample.data["reference"].replace("<AND>", " <AND> ").replace("<OR>", " <OR> ")
+        prompt = GRADE.format(question=sample.prompt, reference=reference, answer=answer)
+        if attempt:
+            prompt += GRADE_AGAIN
+        return Question(prompt, temperature=TEMPERATURES[attempt], max_tokens=8)
+
+    def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+        """From the first reply with a grade. It is asked again as officially, where only its wording is off, too."""
+        grade, official = first_grades(replies)
+        if grade is None or (official is None and len(replies) < OFFICIAL_READ):
+            raise Unreadable("no grade from 0 to 1 in the reply")
+        return self.unreadable(sample, answer, replies)
+
+    def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+        """The same without a further reply: an error only if none has a grade."""
+        grade, official = first_grades(replies)
+        values = _counts(sample, 0.0 if official is None else official, "official_") if replies else {}
+        details = {"grade": grade, "replies": list(replies)}
+        if grade is None:
+            return Verdict(values, error=f"judge: no grade from 0 to 1 in {len(replies)} replies", details=details)
+        return Verdict({**_counts(sample, grade, ""), **values}, details=details)
+
+    def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
+        capabilities = [*CAPABILITIES, *sorted({c for s in samples for c in s.data["capability"]} - set(CAPABILITIES))]
+        sets = sorted({_set_name(sample) for sample in samples})
+        return _metrics("", [*capabilities, *sets]) + _metrics("official_", [*capabilities, *sets])
+
+    def data_notes(self, root: Path) -> list[str]:
+        rows = files.read_json(files.need(root, DATA, what="MM-Vet's questions"))
+        return files.count_note(DATA, len(rows), OFFICIAL_ROWS)
+
+
+_GRADE = re.compile(r"(?<![\w.,/-])(\d*\.\d+|\d+)(?:\s*(?:/|out of)\s*1(?:\.0+)?)?(?![\w/%-]|[.,]\d)", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
+
+
+def read_grade(reply: str) -> float | None:
+    """The grade of a reply in which one number stands, and that on the 0-1 scale ("0.7", "**0.7**", "Score: 1.0").
+
+    None for anything else: no number, two different ones, a range, a percentage, another scale.
+    """
+    found = {float(match[1]) for match in _GRADE.finditer(reply)}
+    if _DIGIT.search(_GRADE.sub("", reply)) or len(found) != 1:
+        return None
+    grade = found.pop()
+    return grade if 0.0 <= grade <= 1.0 else None
+
+
+def read_grade_officially(reply: str) -> float | None:
+    """REPRODUCE (official_*): whatever Python takes for a number before the first blank, unless it is off the scale.
+
+    So " 0.6" cannot be read (the text before its first blank is empty), and "nan" is a grade.
+    """
+    try:
+        grade = float(reply.split(" ", maxsplit=1)[0].strip())
+    except ValueError:
+        return None
+    return None if grade > 1.0 or grade < 0.0 else grade
+
+
+def _set_name(sample: Sample) -> str:
+    return "set_" + "+".join(sample.data["capability"])
+
+
+def _counts(sample: Sample, grade: float, prefix: str) -> dict[str, float]:
+    names = ("total", *sample.data["capability"], _set_name(sample))
+    return {f"{prefix}{what}_{name}": value for name in names for what, value in (("graded", 1.0), ("grade", grade))}
+
+
+def first_grades(replies: Sequence[str]) -> tuple[float | None, float | None]:
+    """The first grade among ``replies``, and the first that the official reader finds in its five."""
+    plain = (read_grade(reply) for reply in replies)
+    official = (read_grade_officially(reply) for reply in replies[:OFFICIAL_READ])
+    return next((g for g in plain if g is not None), None), next((g for g in official if g is not None), None)
+
+
+def _metrics(prefix: str, names: Sequence[str]) -> list[Metric]:
+    """The total with its spread over judge runs (population standard deviation, as official), then the parts."""
+    of: dict[str, Any] = {n: ratio(f"{prefix}grade_{n}", f"{prefix}graded_{n}") for n in ("total", *names)}
+    total = Metric(f"{prefix}total", of["total"], True)
+    spread = Metric(f"{prefix}total_std", of["total"], False, over_runs="std")
+    return [total, spread, *(Metric(f"{prefix}{name}", of[name], True) for name in names)]
+
+
+BENCHMARKS.register("mm_vet", MMVet)

@@ -1,0 +1,112 @@
+"""POPE against the official scorer's recorded outputs, and figures worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.pope import Pope, read_officially, read_yes_no
+from harness.benchmark import Sample
+from harness.errors import DataError
+from tests.benchmarks.conftest import figures, judged, write_jsonl
+from tests.shared import shared
+
+
+def write_split(root: Path, split: str, labels: str) -> None:
+    rows = [
+        {"question_id": i, "image": f"{i // 2}.jpg", "text": "Is there a dog in the image?", "label": label}
+        for i, label in enumerate({"y": "yes", "n": "no"}[c] for c in labels)
+    ]
+    write_jsonl(root / f"coco_pope_{split}.json", rows)
+
+
+def test_official_figures_on_the_recorded_answers() -> None:
+    folder = shared("golden/pope")
+    inputs, expected = (json.loads((folder / f"{name}.json").read_text()) for name in ("inputs", "expected"))
+    assert [read_officially(row["answer"]) for row in inputs["answers"]] == [
+        row["pred"] for row in expected["per_answer_pred"]
+    ]
+    benchmark = Pope()
+    samples = [
+        Sample(f"random:{i}", "?", data={"split": "random", "label": label}) for i, label in enumerate(inputs["labels"])
+    ]
+    verdicts = [judged(benchmark, s, row["answer"]) for s, row in zip(samples, inputs["answers"], strict=True)]
+    values = figures(benchmark, samples, verdicts)
+    names = {"accuracy": "acc", "precision": "precision", "recall": "recall", "f1": "f1", "yes_ratio": "yes_ratio"}
+    for ours, theirs in names.items():
+        assert values[f"official_random_{ours}"] == pytest.approx(100 * expected["metrics"][theirs], abs=1e-9)
+
+
+def test_official_files_are_read_whole_with_llavas_prompts_and_no_notes() -> None:
+    root = shared("data/pope")
+    samples = {sample.id: sample for sample in Pope().samples(root)}
+    asked = [json.loads(line) for line in (root / "llava_pope_test.jsonl").read_text().splitlines()]
+    counts: dict[str, int] = {}
+    for row in asked:  # LLaVA's file has the same order, but counts its random questions anew
+        counts[row["category"]] = counts.get(row["category"], 0) + 1
+    assert counts == {"adversarial": 3000, "popular": 3000, "random": 2910}
+    assert len(samples) == len(asked)
+    assert sorted(s.prompt for s in samples.values()) == sorted(row["text"] for row in asked)
+    assert Pope().data_notes(root) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "official", "plain"),
+    [
+        ("Yes", "yes", "yes"),
+        ("No.", "no", "no"),
+        ("NO", "yes", "no"),
+        ("**No**", "yes", "no"),
+        ("Yes, but not fully visible", "no", "yes"),
+        ("No\nthere is none", "yes", "no"),
+        ("There is no dog.", "no", "no"),
+        ("There isn't a dog.", "yes", "no"),
+        ("There are two dogs.", "yes", "yes"),
+        ("It is unclear. No evidence.", "yes", None),
+        ("Nothing like that.", "yes", None),
+        ("I cannot see any", "yes", None),
+        ("nothing", "yes", None),
+        ("Yesterday", "yes", None),
+        ("", "yes", None),
+    ],
+)
+def test_answers_are_read_plainly_and_officially(answer: str, official: str, plain: str | None) -> None:
+    assert (read_officially(answer), read_yes_no(answer)) == (official, plain)
+
+
+def test_figures_by_hand_and_f1_is_the_mean_of_the_splits(tmp_path: Path) -> None:
+    """random: TP 1, FN 1, TN 1, FP 1 -> all 50; popular: TP 1, TN 1, one silent -> F1 100, officially a false yes."""
+    write_split(tmp_path, "random", "yynn")
+    write_split(tmp_path, "popular", "ynn")
+    benchmark = Pope()
+    samples = benchmark.samples(tmp_path)
+    assert [s.id for s in samples[:2]] == ["random:0", "random:1"]
+    answers = ["Yes", "No", "no", "yes", "Yes", "No", "Hm"]
+    verdicts = [judged(benchmark, s, a) for s, a in zip(samples, answers, strict=True)]
+    assert [v.error is None for v in verdicts] == [True] * 6 + [False]
+    values = figures(benchmark, samples, verdicts)
+    assert [values[f"random_{f}"] for f in ("f1", "accuracy", "precision", "recall", "yes_ratio")] == [50.0] * 5
+    assert (values["popular_f1"], values["popular_yes_ratio"], values["f1"]) == (100, 50, 75)
+    assert values["official_popular_f1"] == pytest.approx(200 / 3)
+    assert values["adversarial_f1"] != values["adversarial_f1"], "a split without questions has no figure"
+
+
+def test_a_split_that_was_never_answered_has_no_mean(tmp_path: Path) -> None:
+    write_split(tmp_path, "random", "yn")
+    write_split(tmp_path, "popular", "yn")
+    benchmark = Pope()
+    samples = benchmark.samples(tmp_path)
+    values = figures(benchmark, samples, [judged(benchmark, samples[0], "Yes")])
+    assert values["random_f1"] == 100 and values["f1"] != values["f1"]
+
+
+def test_errors_name_the_file_and_the_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"coco_pope_random\.json"):
+        Pope().samples(tmp_path)
+    rows = [{"question_id": 1, "image": "a", "text": "?", "label": label} for label in ("yes", "maybe")]
+    write_jsonl(tmp_path / "coco_pope_random.json", rows)
+    with pytest.raises(DataError, match=r'random\.json line 2: label should be "yes" or "no"'):
+        Pope().samples(tmp_path)
+    assert "coco_pope_popular.json: absent" in Pope().data_notes(tmp_path)
