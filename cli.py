@@ -213,14 +213,15 @@ def print_facts(facts: dict[str, Any]) -> None:
 
 @cli.command()
 @shared("db", "set", "device", "judge", "budget", "prices", "resume", "dry", "limit", "json")
-@click.option("--suite", help="hallucination.  [default: hallucination]")
-@click.option("--benchmark", "names", multiple=True, help="A single benchmark; may be repeated.")
+@click.option("--suite", help="hallucination, general, all, or a YAML file.  [default: hallucination]")
+@click.option("--benchmark", "names", multiple=True, help="A single benchmark (see `list`); may be repeated.")
 @click.option("--model", "models", multiple=True, help="hf:DIR, run:NAME, replay:FILE; default: base and every run.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Benchmark data.  [default: the embedded world]")
+@click.option("--shard", metavar="I/N", help="Only answer the I-th of N parts; score later, without this option.")
 def bench(
     db: str, assignments: tuple[str, ...], device: str, judge: str | None, budget: float | None, prices: str | None,
     resume: bool, dry_run: bool, limit: int | None, as_json: bool, suite: str | None, names: tuple[str, ...],
-    models: tuple[str, ...], data_dir: Path | None,
+    models: tuple[str, ...], data_dir: Path | None, shard: str | None,
 ) -> None:  # fmt: skip
     """Answer benchmarks with models and score the answers. Settings of the judge: --set judge.KEY=VALUE.
 
@@ -232,34 +233,44 @@ def bench(
     from commands.ablate import bench_root
     from commands.estimate import plan
     from commands.judging import Judges, split_assignments
-    from commands.settings import deal_benchmarks
+    from commands.suites import members_of
+    from harness.part import Shard
     from harness.run import result_object
     from harness.store import Store
 
+    part = Shard.parse(shard) if shard else None
     words, judge_settings = split_assignments(assignments)
     judges = Judges.of(judge, judge_settings, budget, prices)
     store = Store(db)
     with bars() as shown:
         root = data_dir or bench_root(None, shown)
         base = None if data_dir else work.embedded_base(shown)
-        wanted = deal_benchmarks(work.benchmarks_of(suite, names), words, None if data_dir else work.EMBEDDED)
+        members = members_of(suite, names)
+        wanted = work.planned(members, words, None if data_dir else work.EMBEDDED, limit)
         entrants = work.entrants(store, models, base)
         if dry_run:
-            estimates = [
-                work.estimate(store, name, values, root, entrant, judges, limit)
+            estimates = [work.estimate(store, item, root, entrant, judges) for entrant in entrants for item in wanted]
+        elif part:
+            shards = [
+                row
                 for entrant in entrants
-                for name, values in wanted.items()
+                for row in work.answer_shard(
+                    store, entrant, wanted, root, part, device=device, fresh=not resume, progress=shown
+                )
             ]
         else:
             records = [
                 record
                 for entrant in entrants
                 for record in work.bench_model(
-                    store, entrant, wanted, root, judges, device=device, limit=limit, fresh=not resume, progress=shown
+                    store, entrant, wanted, root, judges, device=device, fresh=not resume, progress=shown
                 )
             ]
     if dry_run:
         show_plan(plan(estimates), as_json)
+        return
+    if part:
+        finish_shards(shards, as_json)
         return
     tell_spent(judges)
     finish(records, [result_object(record) for record in records], as_json)
@@ -343,6 +354,18 @@ def finish(records: list[Any], printed: Any, as_json: bool) -> None:
     else:
         out.print(evaluation_table(records))
     if any(record.n_scored < record.n for record in records):
+        sys.exit(INCOMPLETE)
+
+
+def finish_shards(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Say what a shard answered; exit 3 where an answer failed."""
+    if as_json:
+        emit(rows)
+    else:
+        for row in rows:
+            out.print("  ".join(f"{name} {value}" for name, value in row.items()), highlight=False)
+        out.print("Answers stored. When all shards are done, the same command without --shard scores them.")
+    if any(row["n_failed"] for row in rows):
         sys.exit(INCOMPLETE)
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from commands.bench import EMBEDDED, Entrant, bench_model, benchmarks_of
+from commands.bench import EMBEDDED, Entrant, bench_model, planned
 from commands.judging import Judges
-from commands.settings import deal_benchmarks
+from commands.suites import members_of
 from harness.errors import HarnessError, UsageError
 from harness.judging import Progress, silent
 from harness.options import build
@@ -199,7 +199,7 @@ def matched_beta(store: Store, job: Job) -> float:
 
 def _bench(store: Store, entrant: Entrant, ablation: Ablation, device: str) -> str:
     root = bench_root(ablation.data_dir, world=ablation.world)
-    wanted = deal_benchmarks(benchmarks_of(ablation.suite, ()), (), None if ablation.data_dir else EMBEDDED)
+    wanted = planned(members_of(ablation.suite, ()), (), None if ablation.data_dir else EMBEDDED)
     for _ in bench_model(
         store, entrant, wanted, root, Judges(ablation.judge), device=device, eos_biases=ablation.eos_biases
     ):

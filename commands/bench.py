@@ -3,27 +3,56 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from commands.estimate import Estimate, estimate_benchmark
 from commands.judging import Judges
-from harness.benchmark import BENCHMARKS, Benchmark, Sample
-from harness.errors import DataError, UsageError, unknown_name
+from commands.settings import deal_benchmarks
+from commands.suites import Member
+from harness.benchmark import Benchmark, Sample
+from harness.errors import DataError, UsageError
 from harness.judging import Progress, silent
 from harness.model import Answer, Model
 from harness.models import load_model
 from harness.options import content_key
+from harness.part import Shard
 from harness.replay_model import read_responses
 from harness.run import data_dir, evaluate, generate, load_samples, make_benchmark
 from harness.store import EvaluationRecord, Store
 
-EMBEDDED: dict[str, Any] = {"decoding": {"max_new_tokens": 64}}
-"""Benchmark settings on the embedded world's data: greedy, its answers are short (Object HalBench's own is beam 3)."""
+EMBEDDED: dict[str, Any] = {"decoding": {"max_new_tokens": 64}, "short": False}
+"""Benchmark settings on the embedded world's data: greedy, its answers are short (Object HalBench's own is beam 3).
+Its model does not know the words of POPE's request for a short answer."""
 
-SUITES: dict[str, tuple[str, ...]] = {"hallucination": ("object_halbench", "amber", "mmhal")}
+
+@dataclass(frozen=True)
+class Planned:
+    """A benchmark to run: its settings, and how many of its samples (None: all)."""
+
+    name: str
+    settings: Mapping[str, Any]
+    limit: int | None = None
+
+
+def planned(
+    members: Sequence[Member],
+    assignments: Iterable[str],
+    defaults: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+) -> list[Planned]:
+    """The benchmarks of a suite with their settings: ``defaults``, then the suite's own, then `--set`.
+
+    ``limit`` (`--limit`) goes before a suite's.
+    """
+    words = list(assignments)
+    names = [member.benchmark for member in members]
+    given, chosen = deal_benchmarks(names, (), defaults), deal_benchmarks(names, words)
+    return [
+        Planned(m.benchmark, {**given[m.benchmark], **m.set, **chosen[m.benchmark]}, limit or m.limit) for m in members
+    ]
 
 
 @dataclass(frozen=True)
@@ -33,18 +62,6 @@ class Entrant:
     run: str
     spec: str
     alignment: str | None = None
-
-
-def benchmarks_of(suite: str | None, names: Sequence[str]) -> list[str]:
-    """The benchmarks named, or those of the suite (default: hallucination)."""
-    if names:
-        for name in names:
-            BENCHMARKS.get(name)
-        return list(names)
-    suite = suite or "hallucination"
-    if suite not in SUITES:
-        raise unknown_name("suite", suite, SUITES)
-    return list(SUITES[suite])
 
 
 def entrants(store: Store, models: Sequence[str], base: str | None) -> list[Entrant]:
@@ -80,26 +97,26 @@ def lookup_run(store: Store) -> Any:
 def bench_model(
     store: Store,
     entrant: Entrant,
-    benchmarks: Mapping[str, Mapping[str, Any]],
+    benchmarks: Sequence[Planned],
     root: Path,
     judges: Judges,
     *,
     device: str = "auto",
-    limit: int | None = None,
     fresh: bool = False,
     eos_biases: Sequence[float] = (),
     progress: Progress = silent,
 ) -> Iterator[EvaluationRecord]:
-    """Run one model over benchmarks (name -> settings), yielding each stored evaluation.
+    """Run one model over benchmarks, yielding each stored evaluation.
 
     ``eos_biases`` adds evaluations of captioning benchmarks (Object HalBench) with that bias on the end-of-sequence
     logit: the points of the hallucination-against-coverage curve.
     """
     model = load_model(entrant.spec, device=device, runs=lookup_run(store))
-    for name, settings in benchmarks.items():
+    for item in benchmarks:
+        name, settings = item.name, item.settings
         benchmark = make_benchmark(name, settings)
         folder = data_dir(name, root)
-        samples = load_samples(benchmark, folder, limit)
+        samples = load_samples(benchmark, folder, item.limit)
         asker = judges.open(benchmark, folder)
         biases = eos_biases if name == "object_halbench" else ()
         for bias in (benchmark.decoding.eos_bias, *biases):
@@ -111,6 +128,30 @@ def bench_model(
                 store, benchmark, samples, answers, asker, identity=identity, decoding=decoding,
                 runs=settings.get("judge_runs"), progress=progress,
             )  # fmt: skip
+
+
+def answer_shard(
+    store: Store,
+    entrant: Entrant,
+    benchmarks: Sequence[Planned],
+    root: Path,
+    shard: Shard,
+    *,
+    device: str = "auto",
+    fresh: bool = False,
+    progress: Progress = silent,
+) -> Iterator[dict[str, Any]]:
+    """Answer one shard of every benchmark and store the answers; nothing is judged, no evaluation is stored.
+
+    The same command without a shard finds the answers of all shards and scores them.
+    """
+    model = load_model(entrant.spec, device=device, runs=lookup_run(store))
+    for item in benchmarks:
+        benchmark = make_benchmark(item.name, item.settings)
+        samples = shard.of(load_samples(benchmark, data_dir(item.name, root), item.limit))
+        answers = generate(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
+        failed = sum(answer.text is None for answer in answers.values())
+        yield {"run": entrant.run, "benchmark": item.name, "shard": str(shard), "n": len(samples), "n_failed": failed}
 
 
 def identity_of(entrant: Entrant, model: Model, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -197,16 +238,14 @@ def score(
 
 def estimate(
     store: Store,
-    name: str,
-    settings: Mapping[str, Any],
+    item: Planned,
     root: Path,
     entrant: Entrant,
     judges: Judges,
-    limit: int | None,
 ) -> Estimate:
     """What a benchmark will ask of one model and of the judge, counted from its data; loads no model."""
-    benchmark, folder = make_benchmark(name, settings), data_dir(name, root)
-    samples = load_samples(benchmark, folder, limit)
+    benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
+    samples = load_samples(benchmark, folder, item.limit)
     replayed = entrant.spec.startswith("replay:")
     answers = read_responses(Path(entrant.spec.partition(":")[2])) if replayed else None
     return estimate_benchmark(store, benchmark, samples, entrant.spec, judges, folder, answers=answers)

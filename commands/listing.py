@@ -54,7 +54,7 @@ def _benchmarks() -> list[dict[str, Any]]:
 
 
 def _suites() -> list[dict[str, Any]]:
-    from commands.bench import SUITES
+    from commands.suites import SUITES
 
     return [{"name": name, "benchmarks": ", ".join(members)} for name, members in SUITES.items()]
 
@@ -68,6 +68,7 @@ def _judges() -> list[dict[str, Any]]:
 def _models() -> list[dict[str, Any]]:
     return [
         {"name": "hf:ID_OR_DIR[+ADAPTER_DIR]", "is": "a transformers image-text-to-text model, with a peft adapter"},
+        {"name": "openai:NAME@BASE_URL", "is": "a model behind an OpenAI-compatible endpoint (vLLM, SGLang, OpenAI)"},
         {"name": "run:NAME", "is": "a model aligned here"},
         {"name": "replay:FILE.jsonl", "is": 'answers made elsewhere, {"id", "response"} a line'},
     ]

@@ -50,4 +50,6 @@ def deal_benchmarks(
     from harness.benchmark import BENCHMARKS
 
     kinds = {name: BENCHMARKS.get(name) for name in names}
-    return route({**(defaults or {}), **parse_assignments(assignments)}, kinds, "these benchmarks", everywhere=True)
+    fields = {f.name for kind in kinds.values() for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    known = {name: value for name, value in (defaults or {}).items() if name in fields}
+    return route({**known, **parse_assignments(assignments)}, kinds, "these benchmarks", everywhere=True)

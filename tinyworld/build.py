@@ -17,6 +17,7 @@ from harness.errors import UsageError
 from harness.options import content_key
 from harness.paths import home
 
+BENCH_PARTS = ("halbench", "amber", "mmhal", "pope", "mmvet", "llavabench", "tuning")
 VERSION = 2  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
 Progress = Callable[[str, int, int], None]
 
@@ -34,6 +35,7 @@ class WorldConfig:
         easy_share: share of the pairs whose rejected response answers another image.
         label_noise: share of the training pairs whose labels are exchanged; held-out pairs stay right.
         halbench_images, amber_images, amber_questioned, mmhal_questions: size of the benchmarks of the report split.
+        pope_images, mmvet_questions, llavabench_images: the same of the general benchmarks.
         tuning_images: size of the tuning split (Object HalBench alone), on which settings are chosen.
     """
 
@@ -51,6 +53,9 @@ class WorldConfig:
     amber_images: int = 400
     amber_questioned: int = 150
     mmhal_questions: int = 96
+    pope_images: int = 80
+    mmvet_questions: int = 64
+    llavabench_images: int = 20
     tuning_images: int = 300
 
     def __post_init__(self) -> None:
@@ -101,7 +106,7 @@ def build(config: WorldConfig, root: Path | None = None, progress: Progress = si
     clean = {**base, **config.subset("pair", "heldout", "easy")}
     clean_dir = root / f"pairs-{content_key(clean)}"
     noisy_dir = root / f"labels-{content_key(clean, config.label_noise)}"
-    bench_dir = root / f"bench-{content_key(config.subset('halbench', 'amber', 'mmhal', 'tuning'))}"
+    bench_dir = root / f"bench-{content_key(config.subset(*BENCH_PARTS))}"
     _models(config, model_dir, clip_dir, progress)
     _once(bench_dir, partial(_benchmarks, config))
     _once(clean_dir, partial(_pairs, config, model_dir, progress))
@@ -192,7 +197,7 @@ def _train_clip(folder: Path, **settings: Any) -> None:
 
 
 # Splits are scenes of their own: each is drawn with the seed (world_seed, number of the split).
-TRAIN, PAIRS, HELDOUT, TUNING, HALBENCH, AMBER, MMHAL = range(7)
+TRAIN, PAIRS, HELDOUT, TUNING, HALBENCH, AMBER, MMHAL, POPE, MMVET, LLAVABENCH = range(10)
 
 
 def _pairs(config: WorldConfig, model_dir: Path, progress: Progress, folder: Path) -> None:
@@ -224,8 +229,9 @@ def _labels(config: WorldConfig, clean_dir: Path, folder: Path) -> None:
 
 
 def _benchmarks(config: WorldConfig, folder: Path) -> None:
-    """report/{object_halbench,amber,mmhal} and tuning/object_halbench."""
+    """report/{object_halbench,amber,mmhal,pope,mm_vet,llava_bench} and tuning/object_halbench."""
     from tinyworld.export import export_amber, export_mmhal, export_object_halbench
+    from tinyworld.export_general import export_llava_bench, export_mm_vet, export_pope
     from tinyworld.scenes import draw_scenes
 
     seed = config.world_seed
@@ -235,4 +241,8 @@ def _benchmarks(config: WorldConfig, folder: Path) -> None:
     export_amber(report / "amber", amber, config.amber_questioned, seed)
     mmhal = draw_scenes(4 * config.mmhal_questions, seed, MMHAL)
     export_mmhal(report / "mmhal", mmhal, config.mmhal_questions, seed)
+    export_pope(report / "pope", draw_scenes(config.pope_images, seed, POPE), seed)
+    mm_vet = draw_scenes(4 * config.mmvet_questions, seed, MMVET)
+    export_mm_vet(report / "mm_vet", mm_vet, config.mmvet_questions, seed)
+    export_llava_bench(report / "llava_bench", draw_scenes(config.llavabench_images, seed, LLAVABENCH), seed)
     export_object_halbench(tuning / "object_halbench", draw_scenes(config.tuning_images, seed, TUNING))

@@ -51,13 +51,29 @@ class RuleJudge:
 
 
 def reply_to(truth: Truth, answer: str) -> str:
-    """What the judge says of ``answer``: Object HalBench's list of objects, or MMHal's explanation and rating."""
+    """What the judge says of ``answer``: Object HalBench's list, MMHal's rating, MM-Vet's grade, two scores."""
     if truth["benchmark"] == "object_halbench":
         return json.dumps(mentions(answer))
     if truth["benchmark"] == "mmhal":
         score, why = rate(truth, answer)
         return f"{why}\nRating: {score}"
+    if truth["benchmark"] == "mm_vet":
+        return f"{grade(truth, answer):.1f}"
+    if truth["benchmark"] == "llava_bench":  # the reference is the truth
+        return f"10 {1 + 9 * grade(truth, answer):.1f}\n{rate(truth, answer)[1]}"
     raise DataError(f"truth.jsonl: benchmark {truth['benchmark']!r} asks no judge.")
+
+
+def grade(truth: Truth, answer: str) -> float:
+    """MM-Vet's grade, 0 to 1: 1 for a right word; of a description the share of what is there.
+
+    That share counts half where the description also names what is absent.
+    """
+    if truth["type"] != "holistic":
+        return float(rate(truth, answer)[0] >= 5)
+    there, named = truth["objects"], mentions(answer)
+    share = len(set(named) & set(there)) / len(there)
+    return share if set(named) <= set(there) else share / 2
 
 
 def rate(truth: Truth, answer: str) -> tuple[int, str]:

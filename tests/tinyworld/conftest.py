@@ -19,6 +19,9 @@ SMALL = {
     "amber_images": 10,
     "amber_questioned": 5,
     "mmhal_questions": 16,
+    "pope_images": 10,
+    "mmvet_questions": 16,
+    "llavabench_images": 3,
     "tuning_images": 5,
 }
 
