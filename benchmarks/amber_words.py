@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.files import iter_jsonl, read_json, read_text
+from benchmarks.files import iter_rows, read_json, read_text
 from benchmarks.nouns import load_spacy
 from harness.errors import DataError, UsageError
 
@@ -146,19 +147,27 @@ def spacy_similarity() -> Similar:
 
 
 def read_table(path: Path) -> dict[tuple[str, str], float]:
-    """A similarity table: a JSON array or JSON lines of [word, word, value], or lines "word<TAB>word<TAB>value"."""
-    if path.suffix == ".json":
-        rows = read_json(path)
-    elif path.suffix == ".jsonl":
-        rows = [[row.get("a"), row.get("b"), row.get("similarity")] for _, row in iter_jsonl(path)]
+    """A similarity table: JSON ([[word, word, value], ...]), JSON lines of such rows or of objects with the fields a,
+    b and similarity, or lines of "word<TAB>word<TAB>value". What is in the file decides, not its name."""
+    text = read_text(path)
+    if text.lstrip()[:1] in ("[", "{"):
+        rows = [row for _, row in iter_rows(path)] if _is_json_lines(text) else read_json(path)
     else:
-        rows = [line.split("\t") for line in read_text(path).splitlines() if line.strip()]
+        rows = [line.split("\t") for line in text.splitlines() if line.strip()]
     if not isinstance(rows, list):
         raise DataError(f"{path}: expected an array of [word, word, similarity].")
     return dict(_pair(path, number, row) for number, row in enumerate(rows, start=1))
 
 
+def _is_json_lines(text: str) -> bool:
+    """Whether the first line is a row of its own: an object, or a list that begins with a word."""
+    first = text.lstrip().partition("\n")[0]
+    return first.startswith("{") or re.match(r'\[\s*"', first) is not None
+
+
 def _pair(path: Path, number: int, row: Any) -> tuple[tuple[str, str], float]:
+    if isinstance(row, dict):
+        row = [row.get("a"), row.get("b"), row.get("similarity")]
     try:
         one, other, value = row
         return (str(one), str(other)), float(value)

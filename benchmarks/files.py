@@ -38,6 +38,8 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: not valid JSON at line {error.lineno}: {error.msg}.") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not valid JSON: {error}.") from error
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -55,23 +57,28 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def iter_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number from 1, object) of every line that is not blank, as they are read."""
+    for number, row in iter_rows(path):
+        if not isinstance(row, dict):
+            raise DataError(f"{path} line {number}: expected an object, found {type(row).__name__}.")
+        yield number, row
+
+
+def iter_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """(line number from 1, JSON value) of every line that is not blank, as they are read."""
     try:
-        with path.open(encoding="utf-8-sig") as lines:
+        with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield number, _json_object(path, number, line)
-    except (OSError, UnicodeDecodeError) as error:
+                    yield number, _value(path, number, line.removeprefix(b"\xef\xbb\xbf"))
+    except OSError as error:
         raise DataError(f"Cannot read {path}: {error}") from error
 
 
-def _json_object(path: Path, number: int, line: str) -> dict[str, Any]:
+def _value(path: Path, number: int, line: bytes) -> Any:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path} line {number}: not valid JSON: {error.msg}.") from error
-    if not isinstance(row, dict):
-        raise DataError(f"{path} line {number}: expected an object, found {type(row).__name__}.")
-    return row
+        return json.loads(line.decode())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} line {number}: not valid JSON: {getattr(error, 'msg', error)}.") from error
 
 
 def field_of(row: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: str) -> Any:

@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +59,8 @@ class ObjectHalBench:
         tagger: reduces names to nouns; the official code uses spaCy for the judge's names and NLTK for captions.
         prompt: ``official`` is read from eval_gpt_obj_halbench.py in the data directory, ``own`` is the project's
             wording, ``auto`` is the official one where it is there.
-        parens: read a reply "()", which the official prompt asks for and the official parser rejects, as no objects.
+        parser: ``strict`` takes what the official parser takes, if it is a list of strings; ``tolerant`` also reads a
+            list inside a code fence or prose, and "()", which the official prompt asks for, as no objects.
         attempts: how often an unreadable judge is asked; the official code asks up to 100 times.
     """
 
@@ -69,7 +71,7 @@ class ObjectHalBench:
     extraction: Literal["judge", "text"] = "judge"
     tagger: TaggerName = "auto"
     prompt: PromptChoice = "auto"
-    parens: bool = False
+    parser: Literal["strict", "tolerant"] = "strict"
     attempts: int = 5
     decoding: Decoding = DECODING
     _read: dict[str, tuple[Synonyms, Tagger]] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -81,8 +83,8 @@ class ObjectHalBench:
 
     @property
     def version(self) -> str:
-        parens = " parens" if self.parens else ""
-        prompt = f" prompt={self._prompt.name} attempts={self.attempts}{parens}" if self.needs_judge else ""
+        prompt = f" prompt={self._prompt.name} parser={self.parser}-1 attempts={self.attempts}"
+        prompt = prompt if self.needs_judge else ""
         return f"object_halbench-1 extraction={self.extraction} tagger={resolve_name_tagger(self.tagger)}{prompt}"
 
     @property
@@ -97,7 +99,7 @@ class ObjectHalBench:
 
     @property
     def mode(self) -> str:
-        return "judge, list of strings only" if self.needs_judge else "caption words, no judge"
+        return f"judge, list of strings, {self.parser} parser" if self.needs_judge else "caption words, no judge"
 
     def samples(self, root: Path) -> list[Sample]:
         """The questions in file order, ids "0", "1"...; the truth of each image is in its sample's data.
@@ -147,10 +149,12 @@ class ObjectHalBench:
         return Verdict({**ours.values, **self._official(sample, answer, replies)}, details=ours.details)
 
     def _read_reply(self, reply: str) -> list[str] | None:
-        return [] if self.parens and reply.strip() == "()" else read_objects(reply)
+        return read_objects(reply) if self.parser == "strict" else read_objects_tolerantly(reply)
 
     def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         error = f"judge: no JSON list of strings in {len(replies)} replies"
+        if self.parser == "strict" and any(read_objects_tolerantly(reply) is not None for reply in replies):
+            error += " (parser=tolerant would read one)"
         return Verdict(self._official(sample, answer, replies), error=error, details={"reply": list(replies)[-1:]})
 
     def _judged(self, names: Sequence[str], sample: Sample, answer: str) -> Verdict:
@@ -239,7 +243,7 @@ def read_json_reply(reply: str) -> Any:
     """JSON of the whole reply, or of its last line where a list begins somewhere; raises ValueError otherwise."""
     try:
         return json.loads(reply)
-    except ValueError:
+    except (ValueError, RecursionError):
         if '["' not in reply:
             raise
         return json.loads(reply.strip().split("\n")[-1])
@@ -249,9 +253,29 @@ def read_objects(reply: str) -> list[str] | None:
     """The objects a judge lists; None unless the reply is a JSON list of strings."""
     try:
         read = read_json_reply(reply)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return read if isinstance(read, list) and all(isinstance(name, str) for name in read) else None
+
+
+def read_objects_tolerantly(reply: str) -> list[str] | None:
+    """As ``read_objects``, else the last JSON list of strings in the reply, else [] for "()"."""
+    if (strict := read_objects(reply)) is not None:
+        return strict
+    if re.match(r"\s*[\[{]", reply) and _is_json(reply):  # something else than a list of strings, all of it
+        return None
+    for match in reversed(list(re.finditer(r"\[[^\[\]]*\]", reply))):
+        if (found := read_objects(match[0])) is not None:
+            return found
+    return [] if reply.strip().strip("`").strip() == "()" else None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def read_objects_officially(reply: str) -> list[str] | None:
@@ -261,7 +285,7 @@ def read_objects_officially(reply: str) -> list[str] | None:
     """
     try:
         read = read_json_reply(reply)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(read, list | dict | str) or not all(isinstance(name, str) for name in read):
         return None

@@ -11,6 +11,8 @@ from harness.errors import DataError
 from harness.model import Answer
 from harness.options import content_key
 
+BOM = b"\xef\xbb\xbf"
+
 
 def read_responses(path: Path) -> dict[str, str]:
     """The answers of a responses file by sample id: one ``{"id": ..., "response": text}`` a line.
@@ -19,9 +21,9 @@ def read_responses(path: Path) -> dict[str, str]:
     given twice, raises a DataError naming file and line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot read the responses ({error}).") from error
+        lines = path.read_bytes().removeprefix(BOM).split(b"\n")  # not splitlines(): a text may hold U+2028
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the responses ({error.strerror}).") from error
     answers: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -33,12 +35,12 @@ def read_responses(path: Path) -> dict[str, str]:
     return answers
 
 
-def _read_line(line: str, where: str) -> tuple[str, str]:
+def _read_line(line: bytes, where: str) -> tuple[str, str]:
     expected = 'expected {"id": ..., "response": "text"}'
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not JSON ({error.msg}); {expected}.") from error
+        row = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not JSON ({error}); {expected}.") from error
     if not isinstance(row, dict) or "id" not in row or "response" not in row:
         raise DataError(f"{where}: {expected}.")
     sample_id, text = row["id"], row["response"]
@@ -46,7 +48,8 @@ def _read_line(line: str, where: str) -> tuple[str, str]:
         raise DataError(f"{where}: the id {sample_id!r} is neither text nor a whole number; {expected}.")
     if not isinstance(text, str):
         raise DataError(f"{where}: the response is {type(text).__name__}, not text; {expected}.")
-    return str(sample_id), text
+    # JSON can spell half a surrogate pair, which no database takes.
+    return str(sample_id), text.encode(errors="replace").decode()
 
 
 class ReplayModel:

@@ -102,12 +102,30 @@ def test_scripts_that_hold_no_such_string(tmp_path: Path, text: str, message: st
         string_literal(tmp_path / "s.py", "template")
 
 
-def test_empty_parentheses_are_no_objects_only_where_wanted(halbench: Path) -> None:
-    answer = "A long enough answer here."
-    for parens, read in ((False, None), (True, [])):
-        benchmark = ObjectHalBench(tagger="lexicon", parens=parens)
-        assert benchmark._read_reply("()") == read
-        assert ("parens" in benchmark.version) == parens
-    benchmark = ObjectHalBench(tagger="lexicon", parens=True)
+@pytest.mark.parametrize(
+    ("reply", "strict", "tolerant"),
+    [
+        ("()", None, []),
+        ('```json\n["a", "b"]\n```', None, ["a", "b"]),
+        ('["a"]\n\n["b"]', ["b"], ["b"]),
+        ('Here you are: ["a"] and that is all.', None, ["a"]),
+        ('["a", ["b"]]', None, None),
+        ("I see (a) nothing", None, None),
+        ("['a']", None, None),
+        ("[1, 2]", None, None),
+        ("[" * 100_000, None, None),
+    ],
+)
+def test_the_tolerant_parser_reads_lists_in_fences_and_prose(
+    reply: str, strict: list[str] | None, tolerant: list[str] | None
+) -> None:
+    assert ObjectHalBench()._read_reply(reply) == strict
+    assert ObjectHalBench(parser="tolerant")._read_reply(reply) == tolerant
+
+
+def test_the_parser_is_part_of_the_version_and_an_error_tells_of_the_other_one(halbench: Path) -> None:
+    benchmark = ObjectHalBench(tagger="lexicon")
+    assert benchmark.version != ObjectHalBench(tagger="lexicon", parser="tolerant").version
     (sample,) = benchmark.samples(halbench)
-    assert benchmark.verdict(sample, answer, ["()"]).values["mentions"] == 0
+    verdict = benchmark.unreadable(sample, "A long enough answer here.", ['```["dog"]```'])
+    assert "parser=tolerant would read one" in (verdict.error or "") and not verdict.values
