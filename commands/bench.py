@@ -10,6 +10,7 @@ from typing import Any
 
 from commands.estimate import Estimate, estimate_benchmark
 from commands.judging import Judges
+from commands.lmms import bench_tasks, is_lmms
 from commands.settings import deal_benchmarks
 from commands.suites import Member
 from harness.benchmark import Benchmark, Sample
@@ -48,10 +49,11 @@ def planned(
     ``limit`` (`--limit`) goes before a suite's.
     """
     words = list(assignments)
-    names = [member.benchmark for member in members]
+    names = [member.benchmark for member in members if not is_lmms(member.benchmark)]
     given, chosen = deal_benchmarks(names, (), defaults), deal_benchmarks(names, words)
     return [
-        Planned(m.benchmark, {**given[m.benchmark], **m.set, **chosen[m.benchmark]}, limit or m.limit) for m in members
+        Planned(m.benchmark, {**given.get(m.benchmark, {}), **m.set, **chosen.get(m.benchmark, {})}, limit or m.limit)
+        for m in members
     ]
 
 
@@ -114,6 +116,12 @@ def bench_model(
     model = load_model(entrant.spec, device=device, runs=lookup_run(store))
     for item in benchmarks:
         name, settings = item.name, item.settings
+        if is_lmms(name):
+            yield from bench_tasks(
+                store, model, [name.removeprefix("lmms:")], identity_of(entrant, model, settings, root),
+                include=root, limit=item.limit, fresh=fresh, progress=progress,
+            )  # fmt: skip
+            continue
         benchmark = make_benchmark(name, settings)
         folder = data_dir(name, root)
         samples = load_samples(benchmark, folder, item.limit)
@@ -147,6 +155,8 @@ def answer_shard(
     """
     model = load_model(entrant.spec, device=device, runs=lookup_run(store))
     for item in benchmarks:
+        if is_lmms(item.name):
+            raise UsageError(f"--shard: {item.name} cannot be cut; name our own benchmarks.")
         benchmark = make_benchmark(item.name, item.settings)
         samples = shard.of(load_samples(benchmark, data_dir(item.name, root), item.limit))
         answers = generate(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
@@ -244,6 +254,8 @@ def estimate(
     judges: Judges,
 ) -> Estimate:
     """What a benchmark will ask of one model and of the judge, counted from its data; loads no model."""
+    if is_lmms(item.name):
+        raise UsageError(f"--dry-run: what {item.name} asks is known to lmms-eval only; leave it out.")
     benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
     samples = load_samples(benchmark, folder, item.limit)
     replayed = entrant.spec.startswith("replay:")

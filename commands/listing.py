@@ -50,7 +50,17 @@ def _benchmarks() -> list[dict[str, Any]]:
                 "paper": kind.paper,
             }
         )
-    return rows
+    return [*rows, _lmms()]
+
+
+def _lmms() -> dict[str, Any]:
+    """lmms-eval's tasks in one row, or how to add them."""
+    from commands import lmms
+
+    if not lmms.installed():
+        return {"name": "lmms:TASK", "is": "tasks of lmms-eval; add them with: pip install -e '.[general]'"}
+    names = lmms.task_names()
+    return {"name": "lmms:TASK[,TASK]", "is": f"{len(names)} tasks and groups of lmms-eval", "tasks": ", ".join(names)}
 
 
 def _suites() -> list[dict[str, Any]]:

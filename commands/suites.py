@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from commands.lmms import is_lmms, require
 from harness.benchmark import BENCHMARKS
 from harness.errors import UsageError, unknown_name
 from harness.options import build, read_yaml
@@ -53,7 +54,10 @@ def members_of(suite: str | None, names: Sequence[str]) -> list[Member]:
             raise unknown_name("suite (or YAML file)", suite, SUITES)
         members = [Member(benchmark=name) for name in SUITES[suite]]
     for member in members:
-        BENCHMARKS.get(member.benchmark)
+        if is_lmms(member.benchmark):
+            require()
+        else:
+            BENCHMARKS.get(member.benchmark)
     return members
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.benchmark import BENCHMARKS, Benchmark, Decoding, Image, Metric, Sample
+from harness.benchmark import BENCHMARKS, Benchmark, Decoding, Image, Metric, Sample, ratio
 from harness.errors import DataError, UsageError
 from harness.judge import Judge
 from harness.judging import Progress, Tally, judge_answers, silent
@@ -177,11 +177,26 @@ def benchmark_info(benchmark: Benchmark) -> dict[str, Any]:
 
 def metrics_of(store: Store, evaluation: EvaluationRecord) -> list[Metric]:
     """The metrics of a stored evaluation, to be computed again from its verdicts."""
+    if evaluation.benchmark.startswith("lmms:"):
+        return lmms_metrics(evaluation)
     benchmark = make_benchmark(evaluation.benchmark, evaluation.settings)
     rows = store.samples(evaluation.data_key)
     return benchmark.metrics(
         [Sample(row["sample_id"], row["prompt"], data=row["data"], group=row["grp"]) for row in rows]
     )
+
+
+def lmms_means(values: Mapping[str, float]) -> dict[str, float]:
+    """A verdict's values from a document's figures under lmms-eval: each with its count, for a mean over documents."""
+    return {**values, **{f"scored_{name}": 1.0 for name in values}}
+
+
+def lmms_metrics(evaluation: EvaluationRecord) -> list[Metric]:
+    """The figures of an lmms-eval task as means over documents; those without a value of each document are NaN."""
+    return [
+        Metric(name, ratio(name.split(",")[0], f"scored_{name.split(',')[0]}", scale=1.0), row["higher_is_better"], "")
+        for name, row in evaluation.metrics.items()
+    ]
 
 
 def result_object(record: EvaluationRecord) -> dict[str, Any]:
