@@ -55,7 +55,7 @@ class MMHal:
 
     @property
     def version(self) -> str:
-        return f"mmhal-1 prompt={self._prompt.name} parser=last-rating-1 attempts={self.attempts}"
+        return f"mmhal-1 prompt={self._prompt.name} parser=last-rating-2 attempts={self.attempts}"
 
     @property
     def _prompt(self) -> Prompt:
@@ -138,17 +138,28 @@ def _image(row: Mapping[str, Any], index: int, root: Path, by_stem: Mapping[str,
     return Image(path=found) if found else None
 
 
-# "Rating: 5", "**Rating**: 4", "Rating:\n4", "rating is 3", "Rating: **6**/6"; ranges and fractions are off the menu.
+# "Rating: 5", "**Rating**: 4", "Rating:\n4", "rating is 3", "Rating (0-6): **6**/6", "<rating>1"; ranges, fractions and
+# N/A are off the menu.
 _RATING = re.compile(
-    r"\brating\b[\s*_`\"'#:=(\[–—]*(?:is\b[\s*_`\"':]*)?(?P<value>-?\d+(?:[.,]\d+)*(?:\s*[-–—]\s*\d+)?)"
-    r"[*_`]*(?:\s*(?:/|out of)\s*(?P<scale>\d+))?",
+    r"(?<![a-z])rating(?![a-z])>?(?:\s*[(\[]\s*0\s*(?:[-–—]|to)\s*6\s*[)\]])?[\s*_`$\"'#:=(\[–—]*(?:is\b[\s*_`$\"':]*)?"
+    r"(?P<value>-?\d+(?:[.,]\d+)*(?:\s*[-–—]\s*\d+)?|n/?a\b|none\b)[*_`]*(?:\s*(?:/|out of)\s*(?P<scale>\d+))?",
     re.IGNORECASE,
 )
+_SCALE = [str(score) for score in range(BEST, -1, -1)]
 
 
 def read_rating(reply: str) -> int | None:
-    """The last rating a reply gives, if it is a whole number on the 0-6 scale; else None."""
+    """The last rating a reply gives, if it is a whole number on the 0-6 scale; else None.
+
+    A repetition of the whole scale from 6 down to 0 (the options that the judge was given) rates nothing.
+    """
     matches = list(_RATING.finditer(reply))
+    at = 0
+    while at + len(_SCALE) <= len(matches):
+        if [match["value"] for match in matches[at : at + len(_SCALE)]] == _SCALE:
+            del matches[at : at + len(_SCALE)]
+        else:
+            at += 1
     if not matches or matches[-1]["scale"] not in (None, str(BEST)):
         return None
     value = matches[-1]["value"]

@@ -135,6 +135,16 @@ def test_the_full_set_is_read_fast_and_scored_fast(official: tuple[Amber, dict[s
         ("Nothing", "Nothing"),
         ("There is no dog", "There is no dog"),
         ("", ""),
+        ("No-one is there", "No"),
+        ("Nope", "Nope"),
+        ("Not at all", "Not at all"),
+        ("Yesterday", "Yesterday"),
+        ("(yes) or no", "Yes"),
+        ("\u201cNo\u201d, I think", "No"),
+        ("1. Yes", "1. Yes"),
+        ("The answer is no.", "The answer is no."),
+        ("\ufeffNO", "No"),
+        ("_No_", "_No_"),
     ],
 )
 def test_answers_are_read_by_their_first_word(answer: str, read: str) -> None:

@@ -15,6 +15,8 @@ from harness.errors import DataError
 from tests.benchmarks.conftest import figures, judged, write_json
 from tests.shared import shared
 
+ECHO = "".join(f"- Rating: {score}, some words\n" for score in range(6, -1, -1))
+
 
 @pytest.fixture(scope="module")
 def golden() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -71,6 +73,23 @@ def test_readable_reviews_are_read_alike_by_both_parsers(golden: tuple[dict[str,
         ("Rating: 5/10", None),
         ("Rating: 4. Rating: 7", None),
         ("Score: 5", None),
+        ("Rating (0-6): 4", 4),
+        ("Rating [0 to 6]: 4, somewhat informative", 4),
+        ("Rating: $4$", 4),
+        ("<rating>4</rating>", 4),
+        ("_Rating_: 4", 4),
+        ("The overrating: 6 is wrong. Ratings: 5", None),
+        ("The rating > 3 would be wrong.", None),
+        ("Rating: 4 out of 6", 4),
+        ("Rating: 4 out of 10", None),
+        ("One may say Rating: 6, but my rating: N/A", None),
+        ("rating: 5,5", None),
+        ("Rating: ٤", None),
+        ("Rating: 99999999999999999999", None),
+        (ECHO, None),
+        (ECHO + "I choose:\n- Rating: 2, very informative, with hallucination", 2),
+        ("Rating: 4\nThe options were:\n" + ECHO, 4),
+        ("Rating: 2\nRating: 1\nRating: 0", 0),
         ("", None),
     ],
 )
