@@ -371,27 +371,55 @@ def finish_shards(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 @cli.command()
 @shared("db")
-@click.option("--format", "kind", type=click.Choice(["table", "markdown", "csv", "json"]), default="table")
-@click.option("--out", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
-@click.option("--figures", type=click.Path(file_okay=False, path_type=Path), help="Also draw the figures (SVG) there.")
-def leaderboard(db: str, kind: str, file: Path | None, figures: Path | None) -> None:
+@click.option(
+    "--format", "kind", type=click.Choice(["table", "markdown", "html", "latex", "csv", "json"]), default="table"
+)
+@click.option(
+    "--out",
+    "place",
+    type=click.Path(path_type=Path),
+    help="File to write; for html also a directory (large stores: the answers go into files beside the page). "
+    "[default: stdout; html: leaderboard.html]",
+)
+@click.option("--suite", help="Only the benchmarks of a suite.")
+@click.option("--published", is_flag=True, help="Show the papers' figures too, in a block of their own.")
+@click.option("--plots", "--figures", type=click.Path(file_okay=False, path_type=Path), help="Figures as SVG and PNG.")
+def leaderboard(
+    db: str, kind: str, place: Path | None, suite: str | None, published: bool, plots: Path | None
+) -> None:  # fmt: skip
     """Compare all runs of the store: figures, intervals, and the paired difference to DPO."""
-    from commands.report import draw, render
+    from commands.report import draw, render, tables, write_page
     from harness.store import Store
 
     store = Store(db)
-    if figures:
-        for path in draw(store, figures):
+    if plots:
+        drawn = draw(store, plots)
+        for path in drawn:
             err.print(f"wrote {path}", highlight=False)
-    if kind == "table" and file is None:
-        show_leaderboard(store)
-        return
-    text = render(store, "markdown" if kind == "table" else kind)
-    if file:
-        file.write_text(text)
-        err.print(f"wrote {file}", highlight=False)
+        if not drawn:
+            err.print("nothing to plot yet: `align` and `bench` first, or `demo`.", highlight=False)
+    if kind == "html":
+        for path in write_page(store, place or Path("leaderboard.html"), suite=suite, published=published):
+            err.print(f"wrote {path}", highlight=False)
+    elif kind == "table" and place is None:
+        for table in tables(store, suite=suite, published=published):
+            out.print(table)
     else:
-        click.echo(text)
+        text = render(store, "markdown" if kind == "table" else kind, suite=suite, published=published)
+        if place:
+            write_text(place, text)
+        else:
+            click.echo(text, nl=False)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write what a command made; a place that cannot be written is the user's to correct."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--out {file}: cannot be written ({error.strerror}).") from error
+    err.print(f"wrote {file}", highlight=False)
 
 
 def show_leaderboard(store: Any) -> None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
 
-from harness.errors import unknown_name
-from harness.store import Store
+from commands.bench import benchmarks_of
+from harness.errors import HarnessError, unknown_name
+from harness.store import AlignmentRecord, Store
 from leaderboards import coverage
 from leaderboards.compare import comparison_records, comparison_table, load_comparison
 from leaderboards.data import to_csv, to_json
+from leaderboards.evidence import thumbnail
 from leaderboards.figures import gap_curves, gap_summary, write_figures
+from leaderboards.html import Extras, write_html
+from leaderboards.latex import latex
 from leaderboards.markdown import markdown
-from leaderboards.rows import load_tables
+from leaderboards.plots import write_plots
+from leaderboards.published import published_latex, published_markdown, published_terminal
+from leaderboards.rows import Table, load_tables
 from leaderboards.terminal import leaderboard
 
 
@@ -29,41 +37,99 @@ def matched_panels(store: Store) -> dict[str, list[coverage.Matched]]:
     return {panel: rows for panel, rows in found.items() if len(rows) > 1}
 
 
-def tables(store: Store) -> list[RenderableType]:
+def tables(store: Store, *, suite: str | None = None, published: bool = False) -> list[RenderableType]:
     """The leaderboard for the terminal."""
     matched = [coverage.terminal_table(panel, rows) for panel, rows in matched_panels(store).items()]
-    return [*leaderboard(load_tables(store)), *matched]
+    shown = leaderboard(load(store, suite, headline=True))
+    return [*shown, *matched, *([published_terminal()] if published else [])]
 
 
-def render(store: Store, kind: str) -> str:
-    """The leaderboard as markdown, csv or json."""
-    loaded = load_tables(store)
+def load(store: Store, suite: str | None, *, headline: bool) -> list[Table]:
+    """The tables of a store, those of a suite's benchmarks if one is named."""
+    found = load_tables(store, headline=headline)
+    if suite is None:
+        return found
+    wanted = benchmarks_of(suite, ())
+    return [table for table in found if table.condition.benchmark in wanted]
+
+
+def render(store: Store, kind: str, *, suite: str | None = None, published: bool = False) -> str:
+    """The leaderboard as markdown, latex, csv or json; published figures never stand among csv's and json's."""
+    loaded = load(store, suite, headline=kind not in ("csv", "json"))
     if kind == "csv":
         return to_csv(loaded)
     if kind == "json":
         return to_json(loaded)
+    if kind == "latex":
+        return latex(loaded) + (published_latex() if published else "")
     parts = [markdown(loaded)]
     parts += [coverage.markdown_table(panel, rows) for panel, rows in matched_panels(store).items()]
     curves = gap_curves(store)
     if curves:
         parts.append(gap_summary(curves))
+    if published:
+        parts.append(published_markdown())
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
+def write_page(store: Store, out: Path, *, suite: str | None = None, published: bool = False) -> list[Path]:
+    """The HTML report: ``out`` ends in .html (one file), or is a directory (samples in files beside the page)."""
+    extras = Extras(
+        examples=pair_examples,
+        matched=matched_panels(store),
+        lead=typical_of_scene(store) or "",
+        commit=commit(),
+        with_published=published,
+    )
+    return write_html(store, out, extras, load(store, suite, headline=True))
+
+
+def pair_examples(alignment: AlignmentRecord, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Question, answers and a small picture of the pairs ``ids`` of an alignment, where its data is still there."""
+    from aligners.data import load_pairs
+
+    source = str(alignment.config.get("data", ""))
+    if not Path(source).exists():
+        return {}
+    try:
+        pairs = {pair.id: pair for pair in load_pairs(source).pairs}
+    except HarnessError:
+        return {}
+    return {
+        i: {
+            "question": pairs[i].question,
+            "chosen": pairs[i].chosen,
+            "rejected": pairs[i].rejected,
+            "picture": thumbnail(pairs[i].image_bytes),
+        }
+        for i in ids
+        if i in pairs
+    }
+
+
+def commit() -> str:
+    """The commit of this code, "" outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=10).stdout.strip()
+    except OSError:
+        return ""
+
+
 def draw(store: Store, folder: Path) -> list[Path]:
-    """The figures of the store as SVG files in ``folder``."""
-    return write_figures(store, folder)
+    """The figures of the store in ``folder``, as SVG and PNG."""
+    return [*write_figures(store, folder), *write_plots(load_tables(store, headline=True), folder)]
 
 
 def write_report(store: Store, folder: Path) -> list[Path]:
-    """leaderboard.md and the figures, in ``folder``."""
+    """leaderboard.html, leaderboard.md and the figures, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "leaderboard.md"
     figures = draw(store, folder / "figures")
     shown = "".join(f"\n![{figure.stem}]({figure.relative_to(folder)})\n" for figure in figures)
     why = typical_of_scene(store)
     file.write_text(render(store, "markdown") + (f"\n{why}\n" if why else "") + shown)
-    return [file, *figures]
+    return [*write_page(store, folder / "leaderboard.html"), file, *figures]
 
 
 def typical_of_scene(store: Store, run: str = "base") -> str | None:

@@ -149,6 +149,11 @@ class Store:
         query = "SELECT question_key, text, error, tokens, seconds FROM generation WHERE model_key = ?"
         return {row[0]: Answer(*row[1:]) for row in self.db.execute(query, [model_key]) if row[0] in wanted}
 
+    def generation_totals(self) -> dict[str, tuple[int, int, float]]:
+        """By model key: stored answers, their tokens, and the seconds they took."""
+        query = "SELECT model_key, count(text), total(tokens), total(seconds) FROM generation GROUP BY model_key"
+        return {row[0]: (row[1], int(row[2]), row[3]) for row in self.db.execute(query)}
+
     def save_reply(self, judge: str, endpoint: str, question_key: str, run: int, attempt: int, reply: Reply) -> None:
         """Store one reply at once: it may have been paid for."""
         key = (judge, endpoint, question_key, run, attempt)

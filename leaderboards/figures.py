@@ -55,7 +55,7 @@ def gap_curves(store: Store) -> list[Curve]:
     seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
     for alignment in alignments:
         gaps = store.gaps(alignment.name)
-        splits = {split: _hardness(store, alignment, alignments, split) for split in {g[1] for g in gaps}}
+        splits = {split: hardness_of(store, alignment, alignments, split) for split in {g[1] for g in gaps}}
         groups = {split: terciles(_probed(deltas, gaps, split)) for split, deltas in splits.items()}
         per_step: dict[tuple[str, str, int], list[float]] = defaultdict(list)
         for step, split, pair, gap in gaps:
@@ -133,9 +133,10 @@ def gap_summary(curves: Sequence[Curve]) -> str:
     return "Reward gap (nats) after the last step, by tercile of hardness\n\n" + grid(header, rows, left=2) + "\n"
 
 
-def _hardness(
+def hardness_of(
     store: Store, alignment: AlignmentRecord, others: Sequence[AlignmentRecord], split: str
 ) -> dict[str, float]:
+    """Hardness of the pairs of ``alignment``, its own or that of another run of its panel (of its seed first)."""
     # The control that permutes hardness over the pairs says nothing about which pairs are hard.
     usable = [a for a in others if a.panel == alignment.panel and not _permuted(a.config)]
     for candidate in sorted(usable, key=lambda a: (a.name != alignment.name, a.seed != alignment.seed)):

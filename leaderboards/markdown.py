@@ -34,7 +34,8 @@ def markdown(tables: Sequence[Table], *, reference: str = "dpo") -> str:
         parts.append(f"### {benchmark_title(table.condition.benchmark)}\n\n{condition_text(table.condition)}")
         parts.append(_figures(table))
         if any(reference in cell.versus for row in table.rows for cell in row.cells.values()):
-            parts.append(f"Difference to {reference} (p: paired permutation test)\n\n{_differences(table, reference)}")
+            how = "p: paired permutation test, Holm-adjusted over the methods"
+            parts.append(f"Difference to {reference} ({how})\n\n{_differences(table, reference)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -81,4 +82,4 @@ def _difference(row: Row, metric: Metric, reference: str) -> str:
         return "–"
     star = "*" if sure(found) else ""
     text = f"{signed(found.value, metric)}{star} {interval(found.low, found.high, metric)}"
-    return f"{text} p={p_text(found.p)}".replace("p=<", "p<")
+    return f"{text} p={p_text(row.cells[metric.name].holm.get(reference, found.p))}".replace("p=<", "p<")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from harness.benchmark import Metric
 from harness.run import metrics_of
-from harness.stats import Difference, mean_and_spread
+from harness.stats import Difference, holm, mean_and_spread
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from leaderboards.scores import RESAMPLES, Scores, Verdicts, differences, intervals, read_scores
 
@@ -20,6 +20,9 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "mmhal": ("score", "hallucination_rate", "informativeness"),
 }
 """Columns of the short tables. Coverage and mentions stand beside hallucination: a model that says less errs less."""
+
+CHARTED = ("nonhal_response", "nonhal_mention")
+"""Further metrics that charts are drawn from."""
 
 FIRST = ("base", "dpo", "hardness", "gap", "dama")
 """Rows come in this order, then the others by name, each followed by its variants ("gap variant=code")."""
@@ -33,7 +36,7 @@ class Cell:
     """A figure of a row: the mean over seeds, its 95 % interval over samples, and apart from it the seeds' spread.
 
     ``spread`` is the standard deviation over training seeds (NaN for one). ``versus`` holds the paired difference to
-    each reference row.
+    each reference row, ``holm`` its p-value adjusted over the methods of the table.
     """
 
     value: float
@@ -41,6 +44,7 @@ class Cell:
     high: float
     spread: float
     versus: Mapping[str, Difference]
+    holm: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,21 @@ class Table:
         return tuple(by_name[name] for name in names if name in by_name)
 
 
-def load_tables(store: Store, *, benchmark: str | None = None, curve: bool = False) -> list[Table]:
-    """The tables of a store; with ``curve`` also those whose decoding has a bias on the end-of-sequence logit."""
+def load_tables(
+    store: Store, *, benchmark: str | None = None, curve: bool = False, headline: bool = False
+) -> list[Table]:
+    """The tables of a store; with ``curve`` also those whose decoding has a bias on the end-of-sequence logit.
+
+    ``headline`` leaves out the metrics that no short table, chart or report shows: most of the time goes into them.
+    """
+
+    def metrics(evaluation: EvaluationRecord) -> Sequence[Metric]:
+        found = metrics_of(store, evaluation)
+        wanted = HEADLINES.get(evaluation.benchmark, tuple(m.name for m in found[:6])) + CHARTED
+        return [m for m in found if m.name in wanted] if headline else found
+
     evaluations = store.evaluations(benchmark=benchmark)
-    return build_tables(
-        evaluations, store.alignments(), lambda e: store.verdicts(e.id), lambda e: metrics_of(store, e), curve=curve
-    )
+    return build_tables(evaluations, store.alignments(), lambda e: store.verdicts(e.id), metrics, curve=curve)
 
 
 def build_tables(
@@ -162,7 +175,22 @@ def _table(
         _row(label, seeds[label], alignments, columns, scores=scores[label], references=references, resamples=resamples)
         for label in labels
     ]
-    return Table(panel, condition, columns, tuple(rows))
+    return Table(panel, condition, columns, tuple(_adjusted(rows, columns)))
+
+
+def _adjusted(rows: Sequence[Row], metrics: Sequence[Metric]) -> list[Row]:
+    """``rows`` with p-values adjusted, metric by metric and reference by reference, over the methods compared."""
+    found: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
+    for metric in metrics:
+        for reference in REFERENCES:
+            compared = [(i, row.cells[metric.name].versus.get(reference)) for i, row in enumerate(rows)]
+            tests = [(i, difference.p) for i, difference in compared if difference is not None]
+            for (i, _), p in zip(tests, holm([p for _, p in tests]), strict=True):
+                found[i, metric.name][reference] = p
+    return [
+        replace(row, cells={name: replace(cell, holm=found[i, name]) for name, cell in row.cells.items()})
+        for i, row in enumerate(rows)
+    ]
 
 
 def _row(

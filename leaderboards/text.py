@@ -79,14 +79,20 @@ def better(difference: Difference, metric: Metric) -> bool | None:
     return (difference.value > 0) == metric.higher_is_better
 
 
+def ranks(table: Table, metric: Metric) -> dict[str, int]:
+    """1 for the rows with the best value, 2 for those with the next (base, which is no method, is ranked too)."""
+    if metric.higher_is_better is None:
+        return {}
+    values = {row.label: row.cells[metric.name].value for row in table.rows}
+    order = sorted({v for v in values.values() if math.isfinite(v)}, reverse=metric.higher_is_better)
+    if len(order) < 2:
+        return {}
+    return {label: order.index(v) + 1 for label, v in values.items() if v in order[:2]}
+
+
 def best_rows(table: Table, metric: Metric) -> set[str]:
     """Labels of the rows with the best value of a metric."""
-    values = {row.label: row.cells[metric.name].value for row in table.rows}
-    finite = [v for v in values.values() if math.isfinite(v)]
-    if not finite or metric.higher_is_better is None or len(finite) < 2:
-        return set()
-    best = max(finite) if metric.higher_is_better else min(finite)
-    return {label for label, value in values.items() if value == best}
+    return {label for label, place in ranks(table, metric).items() if place == 1}
 
 
 def counts(row: Row) -> str:

@@ -1,0 +1,148 @@
+"""The report: one HTML page that asks nothing of a network, from the ranking down to the single answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from harness.errors import UsageError
+from harness.store import AlignmentRecord, EvaluationRecord, Store
+from leaderboards import coverage, published
+from leaderboards.evidence import Chunks, data_uri, pictures, sample_chunk, verdict_chunk
+from leaderboards.panel import Examples, panel_view
+from leaderboards.provenance import command_of, condition_key, cost_rows, provenance
+from leaderboards.rows import Table, condition_of, load_tables
+from leaderboards.text import (
+    NOTE,
+    benchmark_title,
+    condition_text,
+    panel_title,
+)  # fmt: skip
+from leaderboards.training import (
+    Evidence,
+    read_evidence,
+)  # fmt: skip
+
+PAGE = Path(__file__).parent / "page"
+COLOURS = 8
+INLINE_LIMIT = 24_000_000
+"""Characters of samples that a single file may hold; more go beside the page (``--out DIR``)."""
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What the page shows that the store alone does not hold."""
+
+    examples: Examples = field(default=lambda alignment, ids: {})
+    matched: Mapping[str, Sequence[coverage.Matched]] = field(default_factory=dict)
+    lead: str = ""
+    commit: str = ""
+    with_published: bool = False
+
+
+def write_html(store: Store, out: Path, extras: Extras, tables: Sequence[Table] | None = None) -> list[Path]:
+    """Write the report to ``out``: a .html file with everything in it, or a folder with lazy samples."""
+    single = out.suffix.lower() in (".html", ".htm")
+    if (single and out.is_dir()) or (not single and out.is_file()):
+        raise UsageError(f"--out {out}: name a file that ends in .html, or a directory.")
+    page = out if single else out / "index.html"
+    folder = None if single else out / "samples"
+    (folder or page.parent).mkdir(parents=True, exist_ok=True)
+    page.write_text(render_html(store, extras, Chunks(folder, INLINE_LIMIT), tables), encoding="utf-8")
+    return [page]
+
+
+def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[Table] | None = None) -> str:
+    """The page as text; what it shows of samples goes into ``chunks``."""
+    tables = load_tables(store, headline=True) if tables is None else tables
+    evaluations = store.evaluations()
+    alignments = store.alignments()
+    evidence = read_evidence(store)
+    palette = palette_of(tables, evidence)
+    panels = [
+        panel_view(
+            panel,
+            [t for t in tables if t.panel == panel],
+            evidence.get(panel),
+            palette,
+            matched=extras.matched.get(panel, ()),
+            examples=extras.examples,
+            store=store,
+        )
+        for panel in dict.fromkeys([*(t.panel for t in tables), *evidence])
+    ]
+    data = drill_data(store, evaluations, {a.name: a for a in alignments}, chunks)
+    environment = Environment(
+        loader=FileSystemLoader(PAGE),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("report.html.j2").render(
+        style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),
+        script=Markup((PAGE / "report.js").read_text(encoding="utf-8")),
+        data=script_json(data),
+        chunks=chunks.inline,
+        left_out=chunks.left_out,
+        panels=panels,
+        palette=palette,
+        note=NOTE,
+        lead=extras.lead,
+        costs=cost_rows(store),
+        provenance=provenance(evaluations),
+        commands=[(a.name, command_of(a)) for a in alignments],
+        failed=[a for a in alignments if a.status != "done"],
+        commit=extras.commit,
+        store_name=store.path.name,
+        published=published if extras.with_published else None,
+    )
+
+
+def script_json(value: Any) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def palette_of(tables: Sequence[Table], evidence: Mapping[str, Evidence]) -> dict[str, int]:
+    """A colour for every method, the same in all charts; base is grey."""
+    labels = [row.label for table in tables for row in table.rows]
+    labels += [method for found in evidence.values() for method in found.methods]
+    others = [label for label in dict.fromkeys(labels) if label != "base"]
+    return {"base": 8, **{label: i % COLOURS for i, label in enumerate(others)}}
+
+
+def drill_data(
+    store: Store, evaluations: Sequence[EvaluationRecord], alignments: Mapping[str, AlignmentRecord], chunks: Chunks
+) -> dict[str, Any]:
+    """The index of the drill-down; samples, verdicts and pictures go into ``chunks``."""
+    listed, data_keys = [], set()
+    for evaluation in evaluations:
+        if not chunks.add(f"v{evaluation.id}", verdict_chunk(store, evaluation)):
+            continue
+        if evaluation.data_key not in data_keys:
+            data_keys.add(evaluation.data_key)
+            chunks.add(f"s{evaluation.data_key}", sample_chunk(store, evaluation.data_key))
+            chunks.add(f"p{evaluation.data_key}", {k: data_uri(v) for k, v in pictures(evaluation).items()})
+        alignment = alignments.get(evaluation.alignment or "")
+        condition = condition_of(evaluation)
+        bias = f", EOS bias {condition.eos_bias:+g}" if condition.eos_bias else ""
+        listed.append(
+            {
+                "id": evaluation.id,
+                "run": evaluation.run,
+                "label": alignment.method if alignment else evaluation.run,
+                "panel": panel_title(alignment.panel) if alignment else "",
+                "condition": condition_key(condition),
+                "title": benchmark_title(evaluation.benchmark) + bias,
+                "about": condition_text(condition),
+                "data": evaluation.data_key,
+                "scored": f"{evaluation.n_scored}/{evaluation.n}",
+            }
+        )
+    return {"evaluations": listed, "folder": "samples" if chunks.folder else ""}

@@ -1,0 +1,243 @@
+"""What the report shows of one panel: its table cell by cell, the verdicts in words, the charts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from harness.benchmark import Metric
+from harness.stats import Difference
+from harness.store import AlignmentRecord, Store
+from leaderboards.coverage import Matched
+from leaderboards.evidence import data_uri
+from leaderboards.provenance import condition_key
+from leaderboards.rows import REFERENCES, Row, Table
+from leaderboards.svg import extent, forest, mini
+from leaderboards.text import (
+    benchmark_title,
+    better,
+    condition_text,
+    counts,
+    interval,
+    metric_title,
+    number,
+    p_text,
+    panel_title,
+    ranks,
+    signed,
+    sure,
+)  # fmt: skip
+from leaderboards.tradeoffs import combination_chart, tradeoff_charts
+from leaderboards.training import (
+    Evidence,
+    extremes,
+    gap_charts,
+    hardness_chart,
+    kept_chart,
+    log_charts,
+    weight_chart,
+)  # fmt: skip
+
+Examples = Callable[[AlignmentRecord, Sequence[str]], Mapping[str, Mapping[str, Any]]]
+"""The pairs of an alignment by id: {"question", "chosen", "rejected", "picture": bytes}; empty where unknown."""
+
+
+def panel_view(
+    panel: str,
+    tables: Sequence[Table],
+    evidence: Evidence | None,
+    palette: Mapping[str, int],
+    *,
+    matched: Sequence[Matched],
+    examples: Examples,
+    store: Store,
+) -> dict[str, Any]:
+    """Everything the page shows of one panel."""
+    view: dict[str, Any] = {
+        "title": panel_title(panel),
+        "groups": [_group(table, palette) for table in tables],
+        "labels": list(dict.fromkeys(row.label for table in tables for row in table.rows)),
+        "answers": answers(tables, matched),
+        "forests": [chart for table in tables for chart in _forests(table, palette)],
+        "matched": [_matched(matched, palette)] if any(m.difference is not None for m in matched) else [],
+        "tradeoffs": tradeoff_charts(store, panel, tables, evidence, palette),
+        "combinations": combination_chart(tables, evidence, palette),
+        "gaps": [], "logs": [], "weights": [], "hardness": None, "extremes": [],
+    }  # fmt: skip
+    if evidence is not None:
+        view |= {
+            "gaps": gap_charts(evidence),
+            "logs": log_charts(evidence, palette),
+            "weights": [c for c in (weight_chart(evidence, palette), kept_chart(evidence)) if c is not None],
+            "hardness": hardness_chart(evidence),
+            "extremes": _extremes(evidence, examples),
+        }
+    return view
+
+
+def _matched(rows: Sequence[Matched], palette: Mapping[str, int]) -> Markup:
+    """CHAIR_i at the base's coverage, as differences with intervals."""
+    marks = []
+    for m in rows:
+        if m.difference is not None and m.difference_low is not None and m.difference_high is not None:
+            note = (
+                f"{m.label}: {m.value:.1f} %, {m.difference:+.1f} ({m.difference_low:+.1f}, {m.difference_high:+.1f})"
+            )
+            marks.append((m.label, m.difference, m.difference_low, m.difference_high, palette.get(m.label, 0), note))
+    title = "CHAIRi at the base's coverage, against dpo"
+    return forest(marks, title, "percentage points (left: fewer hallucinations)", width=700)
+
+
+def _group(table: Table, palette: Mapping[str, int]) -> dict[str, Any]:
+    """The columns of one benchmark condition, cell by cell."""
+    columns = []
+    for metric in table.headline:
+        cells = {row.label: row.cells[metric.name] for row in table.rows}
+        bounds = extent([v for c in cells.values() for v in (c.low, c.high)], 0.02)
+        reference = next((cells[name].value for name in ("dpo", "base") if name in cells), math.nan)
+        places = ranks(table, metric)
+        columns.append(
+            {
+                "title": metric_title(metric),
+                "name": metric.name,
+                "cells": {
+                    row.label: _cell(
+                        row, metric, places.get(row.label, 0), bounds, reference, palette.get(row.label, 0)
+                    )
+                    for row in table.rows
+                },
+            }
+        )
+    return {
+        "title": benchmark_title(table.condition.benchmark),
+        "condition": condition_text(table.condition),
+        "columns": columns,
+        "rows": {
+            row.label: {
+                "counts": counts(row),
+                "incomplete": row.n_scored < row.n,
+                "runs": row.runs,
+                "seeds": len(row.runs),
+            }
+            for row in table.rows
+        },
+        "key": condition_key(table.condition),
+    }
+
+
+def _cell(
+    row: Row, metric: Metric, place: int, bounds: tuple[float, float], mark: float, colour: int
+) -> dict[str, Any]:
+    cell = row.cells[metric.name]
+    return {
+        "value": number(cell.value, metric),
+        "sort": cell.value if math.isfinite(cell.value) else "",
+        "spread": f"± {number(cell.spread, metric)}" if math.isfinite(cell.spread) else "",
+        "interval": interval(cell.low, cell.high, metric),
+        "place": place,
+        "mini": mini(cell.value, cell.low, cell.high, bounds, mark, colour),
+        "versus": [
+            {
+                "to": name,
+                "text": signed(found.value, metric) + ("*" if sure(found) else ""),
+                "kind": _kind(found, metric),
+                "title": f"against {name}: {signed(found.value, metric)} {interval(found.low, found.high, metric)}, "
+                f"p {p_text(found.p)}, Holm {p_text(cell.holm.get(name, math.nan))}, {found.n} common samples",
+            }
+            for name, found in cell.versus.items()
+            if math.isfinite(found.value)
+        ],
+    }
+
+
+def _forests(table: Table, palette: Mapping[str, int]) -> list[dict[str, Any]]:
+    """For each headline metric and reference, the differences of all methods with their intervals."""
+    found = []
+    for reference in REFERENCES:
+        for metric in table.headline:
+            rows = []
+            for row in table.rows:
+                cell = row.cells[metric.name]
+                d = cell.versus.get(reference)
+                if d is not None:
+                    span = interval(d.low, d.high, metric)
+                    holm = p_text(cell.holm.get(reference, math.nan))
+                    note = f"{row.label} - {reference}: {signed(d.value, metric)} {span}, Holm p {holm}"
+                    rows.append((row.label, d.value, d.low, d.high, palette.get(row.label, 0), note))
+            if rows:
+                title = f"{benchmark_title(table.condition.benchmark)} {metric_title(metric)}"
+                found.append({"reference": reference, "chart": forest(rows, title, f"difference to {reference}")})
+    return found
+
+
+def answers(tables: Sequence[Table], matched: Sequence[Matched]) -> list[dict[str, str]]:
+    """For every method a verdict in words on the metric that cannot be bought with silence, else on the first one."""
+    out = []
+    for m in matched:
+        if m.difference is None or m.difference_low is None or m.difference_high is None:
+            continue
+        clear = m.difference_low * m.difference_high > 0
+        kind = "unsure" if not clear else "better" if m.difference < 0 else "worse"
+        words = {"better": "hallucinates less than DPO", "worse": "hallucinates more than DPO"}
+        detail = f"{m.difference:+.1f} points ({m.difference_low:+.1f}, {m.difference_high:+.1f})"
+        verdict = words.get(kind, "not told apart from DPO")
+        what = "CHAIRi at the base's coverage"
+        out.append(_answer(m.label, kind, verdict, figure=f"{m.value:.1f} %", what=what, detail=detail))
+    if out:
+        return out
+    for table in tables:
+        metric = next((m for m in table.headline if m.higher_is_better is not None), None)
+        if metric is not None:
+            out = [found for row in table.rows if (found := _row_answer(table, row, metric))]
+        if out:
+            break
+    return out
+
+
+def _row_answer(table: Table, row: Row, metric: Metric) -> dict[str, str] | None:
+    cell = row.cells[metric.name]
+    reference = next((name for name in REFERENCES if name in cell.versus), None)
+    if reference is None:
+        return None
+    found = cell.versus[reference]
+    kind = _kind(found, metric)
+    verdict = {"unsure": "not told apart from"}.get(kind, f"{kind} than")
+    return _answer(
+        row.label,
+        kind,
+        f"{verdict} {reference}",
+        figure=number(cell.value, metric),
+        what=f"{benchmark_title(table.condition.benchmark)} {metric_title(metric)}",
+        detail=f"{signed(found.value, metric)} {interval(found.low, found.high, metric)}",
+    )
+
+
+def _answer(label: str, kind: str, verdict: str, *, figure: str, what: str, detail: str) -> dict[str, str]:
+    return {"label": label, "kind": kind, "verdict": verdict, "figure": figure, "what": what, "detail": detail}
+
+
+def _kind(difference: Difference, metric: Metric) -> str:
+    return {True: "better", False: "worse", None: "unsure"}[better(difference, metric)]
+
+
+def _extremes(evidence: Evidence, examples: Examples) -> list[dict[str, Any]]:
+    """The hardest and easiest pairs with their text, where the pairs are still there."""
+    hard, easy = extremes(evidence)
+    if not hard:
+        return []
+    source = next((a for a in evidence.alignments if a.config.get("data")), evidence.alignments[0])
+    known = examples(source, [pair for pair, _ in (*hard, *easy)])
+    return [
+        {
+            "kind": kind,
+            "delta": f"{delta:+.2f}",
+            "id": pair,
+            **{name: known.get(pair, {}).get(name, "") for name in ("question", "chosen", "rejected")},
+            "picture": data_uri(known[pair]["picture"]) if known.get(pair, {}).get("picture") else "",
+        }
+        for kind, group in (("hard", hard), ("easy", easy))
+        for pair, delta in group
+    ]

@@ -1,0 +1,64 @@
+"""Plots as files for papers: SVG and PNG of every headline metric's figures with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from leaderboards.rows import Table
+from leaderboards.text import benchmark_title, metric_title, panel_title
+
+
+def file_name(text: str) -> str:
+    """``text`` as the stem of a file: letters and digits joined by hyphens."""
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+
+
+def write_plots(tables: Sequence[Table], folder: Path) -> list[Path]:
+    """One figure a table, as SVG and PNG, in ``folder`` (made if absent); returns the files."""
+    files = []
+    for table in tables:
+        folder.mkdir(parents=True, exist_ok=True)
+        condition = f"{table.condition.judge} {table.condition.data_hash[:6]}"
+        stem = folder / file_name(f"{table.condition.benchmark} {table.panel} {condition}")
+        files += save(_draw(table), stem)
+    return files
+
+
+def save(figure: Any, stem: Path) -> list[Path]:
+    """Write a matplotlib figure as STEM.svg and STEM.png (200 dpi), the same bytes for the same figure."""
+    from matplotlib import rc_context
+
+    files = []
+    with rc_context({"svg.hashsalt": "plots", "svg.fonttype": "none"}):
+        for kind in ("svg", "png"):
+            file = stem.with_name(f"{stem.name}.{kind}")
+            figure.savefig(file, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None)
+            files.append(file)
+    return files
+
+
+def _draw(table: Table) -> Any:
+    """A panel for each headline metric: methods down, value with its interval across, DPO's value as a line."""
+    from matplotlib.figure import Figure
+
+    metrics = table.headline
+    figure = Figure(figsize=(1.2 + 2.1 * max(1, len(metrics)), 0.9 + 0.32 * len(table.rows)), layout="constrained")
+    axes = figure.subplots(1, max(1, len(metrics)), sharey=True, squeeze=False)[0]
+    for axis, metric in zip(axes, metrics, strict=False):
+        for y, row in enumerate(table.rows):
+            cell = row.cells[metric.name]
+            if math.isfinite(cell.value):
+                axis.plot([cell.low, cell.high], [y, y], color="#9db4e8", linewidth=2.4)
+                axis.plot([cell.value], [y], "o", color="#2b5fd9", markersize=5)
+            if row.label == "dpo" and math.isfinite(cell.value):
+                axis.axvline(cell.value, color="#999999", linewidth=0.8, zorder=0)
+        axis.set_title(metric_title(metric), fontsize=9)
+        axis.spines[["top", "right", "left"]].set_visible(False)
+        axis.tick_params(left=False, labelsize=8)
+    axes[0].set_yticks(range(len(table.rows)), [row.label for row in table.rows])
+    axes[0].invert_yaxis()
+    figure.suptitle(f"{benchmark_title(table.condition.benchmark)}, {panel_title(table.panel)}", fontsize=10)
+    return figure

@@ -1,0 +1,79 @@
+"""What a figure was made from, what it cost, and the command that makes it again."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from harness.store import AlignmentRecord, EvaluationRecord, Store
+from leaderboards.rows import Condition, condition_of
+from leaderboards.text import benchmark_title, panel_title
+
+
+def condition_key(condition: Condition) -> str:
+    """A short name of a condition, the same in every page."""
+    return hashlib.sha256(repr(condition).encode()).hexdigest()[:12]
+
+
+def provenance(evaluations: Sequence[EvaluationRecord]) -> list[dict[str, Any]]:
+    """What each evaluation's figures were made from, one row for those that share everything."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for e in evaluations:
+        c = condition_of(e)
+        key = (
+            benchmark_title(e.benchmark),
+            e.version,
+            e.mode,
+            e.judge,
+            e.data_hash,
+            _words(c.decoding),
+            str(e.info.get("route", "")),
+        )
+        rows.setdefault(key, []).append(e.run)
+    names = ("benchmark", "version", "rules", "judge", "data", "decoding", "route")
+    return [{**dict(zip(names, key, strict=True)), "runs": runs} for key, runs in rows.items()]
+
+
+def _words(decoding: Sequence[tuple[str, str]]) -> str:
+    return " ".join(f"{k}={v}" for k, v in decoding)
+
+
+def command_of(alignment: AlignmentRecord) -> str:
+    """The command that repeats an alignment."""
+    parts = ["python", "cli.py", "align", "--name", alignment.name]
+    parts += ["--set", f"panel={alignment.panel}"] if alignment.panel else []
+    for name, value in alignment.config.items():
+        if name in ("method", "model", "data", "seed"):
+            parts += [f"--{name}", str(value)]
+        elif isinstance(value, dict):
+            parts += [w for k, v in value.items() if v not in (None, "") for w in ("--set", f"{k}={v}")]
+        elif value is not None and name not in ("device", "name", "panel", "label"):
+            parts += ["--set", f"{name}={value}"]
+    return shlex.join(parts)
+
+
+def cost_rows(store: Store) -> list[dict[str, Any]]:
+    """Of every run: seconds of training, and answers, tokens and seconds of generation (all its benchmarks)."""
+    spent = store.generation_totals()
+    seconds = {a.name: a for a in store.alignments()}
+    rows = []
+    keys: dict[str, str] = {}
+    for e in store.evaluations():
+        keys.setdefault(e.run, e.model_key)
+    for run, key in keys.items():
+        answers, tokens, generating = spent.get(key, (0, 0, 0.0))
+        alignment = seconds.get(run)
+        rows.append(
+            {
+                "run": run,
+                "panel": panel_title(alignment.panel) if alignment else "",
+                "training": alignment.seconds if alignment else 0.0,
+                "answers": answers,
+                "tokens": tokens,
+                "generating": generating,
+                "rate": tokens / generating if generating else 0.0,
+            }
+        )
+    return rows
