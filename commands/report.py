@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from commands.bench import benchmarks_of
+from commands.suites import members_of
 from harness.errors import HarnessError, unknown_name
 from harness.store import AlignmentRecord, Store
 from leaderboards import coverage
@@ -49,7 +49,7 @@ def load(store: Store, suite: str | None, *, headline: bool) -> list[Table]:
     found = load_tables(store, headline=headline)
     if suite is None:
         return found
-    wanted = benchmarks_of(suite, ())
+    wanted = {member.benchmark for member in members_of(suite, ())}
     return [table for table in found if table.condition.benchmark in wanted]
 
 
