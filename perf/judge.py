@@ -5,6 +5,7 @@
 Prints, one ratio a line:
 - latency: 64 calls in flight, 500 ms each; share of the ideal 128 replies a second (wanted: 0.90).
 - saturation: no latency; share of the rate of the bare `openai` client with 64 in flight (wanted: 0.70).
+- stage: as latency and as saturation, but the whole judge stage: questions made, every reply stored, verdicts read.
 - memory (with --memory): growth of resident memory from 10,000 to 100,000 questions, in MB (wanted: flat).
 """
 
@@ -16,17 +17,22 @@ import contextlib
 import json
 import multiprocessing as mp
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from harness.benchmark import Question
+from harness.benchmark import Decoding, Metric, Question, Sample, Unreadable, Verdict, ratio
 from harness.judge import JudgeRequest
+from harness.judging import judge_answers
+from harness.model import Answer
 from harness.openai_judge import OpenAIJudge
+from harness.store import Store
 
 IN_FLIGHT = 64
 LATENCY = 0.5
@@ -53,6 +59,41 @@ class Requests(Sequence[JudgeRequest]):
         if not 0 <= i < self._n:
             raise IndexError(i)
         return JudgeRequest(str(i), Question(f"Judge answer {i}. " + "words " * 400), "answer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graded:
+    """A benchmark of ``n`` answers whose judge gives a rating."""
+
+    name: ClassVar[str] = "graded"
+    paper: ClassVar[str] = ""
+    needs_judge: ClassVar[bool] = True
+    attempts: ClassVar[int] = 2
+    judge_runs: ClassVar[int] = 1
+    decoding: ClassVar[Decoding] = Decoding()
+    version: ClassVar[str] = "1"
+    mode: ClassVar[str] = ""
+    n: int = 0
+
+    def samples(self, root: Path) -> list[Sample]:
+        return [Sample(str(i), "What is it?") for i in range(self.n)]
+
+    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
+        return Question(f"Judge answer {sample.id}. " + "words " * 400)
+
+    def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+        if not replies:
+            raise Unreadable
+        return Verdict({"n": 1.0, "rating": float(replies[-1][-1])})
+
+    def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+        return Verdict({}, error="unreadable")
+
+    def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
+        return [Metric("rating", ratio("rating", "n", 1.0), True)]
+
+    def data_notes(self, root: Path) -> list[str]:
+        return []
 
 
 class Endpoint(asyncio.Protocol):
@@ -120,6 +161,23 @@ def our_rate(url: str, n: int) -> float:
     return n / elapsed
 
 
+def stage_rate(url: str, n: int) -> float:
+    """Verdicts a second through the store: everything between answers and figures."""
+    benchmark = Graded(n=n)
+    samples = benchmark.samples(Path())
+    answers = {sample.id: Answer("It is a dog.") for sample in samples}
+    judge = OpenAIJudge(f"judge@{url}", settings={"concurrency": IN_FLIGHT})
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "r.sqlite")
+        began = time.perf_counter()
+        judged = judge_answers(store, benchmark, samples, answers, judge)
+        elapsed = time.perf_counter() - began
+        store.close()
+    if any(item.verdict.error for item in judged):
+        raise SystemExit("questions failed; the figures would mean nothing.")
+    return n / elapsed
+
+
 async def bare_rate(url: str, n: int) -> float:
     """Replies a second through the client alone: 64 workers, nothing kept."""
     import openai
@@ -152,15 +210,17 @@ def main() -> None:
     with endpoint(LATENCY) as url:
         our_rate(url, IN_FLIGHT)  # warm up: imports
         rate = our_rate(url, max(IN_FLIGHT, round(options.seconds * ideal / IN_FLIGHT) * IN_FLIGHT))
+        stage = stage_rate(url, max(IN_FLIGHT, round(options.seconds * ideal / IN_FLIGHT) * IN_FLIGHT))
+        print(f"stage       {stage / ideal:.2f}   {stage:.0f} of {ideal:.0f} verdicts a second")
         print(f"latency     {rate / ideal:.2f}   {rate:.0f} of {ideal:.0f} replies a second")
     with endpoint(0.0) as url:
         asyncio.run(bare_rate(url, 200))  # warm up
         rates = []
         for _ in range(3):  # alternating, so that a busy machine hits both
-            rates.append(
-                (our_rate(url, round(options.seconds * 100)), asyncio.run(bare_rate(url, round(options.seconds * 100))))
-            )
-        ours, bare = (sorted(side)[1] for side in zip(*rates, strict=True))
+            n = round(options.seconds * 100)
+            rates.append((our_rate(url, n), stage_rate(url, n), asyncio.run(bare_rate(url, n))))
+        ours, stage, bare = (sorted(side)[1] for side in zip(*rates, strict=True))
+        print(f"stage       {stage / bare:.2f}   {stage:.0f} against {bare:.0f} a second at saturation (medians of 3)")
         print(f"saturation  {ours / bare:.2f}   {ours:.0f} against {bare:.0f} replies a second (medians of 3)")
         if options.memory:
             our_rate(url, 10_000)
