@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, overload
 
 from harness.benchmark import Benchmark, Question, Sample, Unreadable, Verdict
 from harness.errors import UsageError
@@ -119,9 +119,8 @@ def _judge_run(desk: _Desk, samples: Sequence[Sample], answers: Mapping[str, Ans
             done[sample.id] = Judged(sample, desk.run, None, Verdict({}, error=f"no answer: {answer.error}"))
         else:
             open_.append(_Open(sample, answer.text))
-    stored = stored_replies(desk.store, desk.judge)
     for attempt in range(max(1, desk.benchmark.attempts)):
-        _ask(desk, open_, attempt, stored)
+        _ask(desk, open_, attempt)
         open_ = list(_settle(desk, open_, done))
         desk.progress("verdicts", len(done), len(samples))
         if not open_:
@@ -130,17 +129,6 @@ def _judge_run(desk: _Desk, samples: Sequence[Sample], answers: Mapping[str, Ans
         verdict = desk.benchmark.unreadable(item.sample, item.answer, item.replies)
         done[item.sample.id] = Judged(item.sample, desk.run, item.answer, verdict)
     return [done[sample.id] for sample in samples if sample.id in done]
-
-
-StoredReplies = Mapping[tuple[str, int, int], Reply]
-"""Stored replies of one judge by (question key, run, attempt)."""
-
-
-def stored_replies(store: Store, judge: Judge | None) -> StoredReplies:
-    """What need not be asked again; nothing for a judge of recorded replies or known truth, which costs nothing."""
-    if judge is None or _by_sample(judge):
-        return {}
-    return store.replies(judge.name, judge.endpoint)
 
 
 def recall(judge: Judge, known: Reply | None) -> Reply | None:
@@ -173,27 +161,49 @@ def question_key(question: Question, *more: str) -> str:
     return content_key(fields, image, *more)
 
 
-def _ask(desk: _Desk, open_: Sequence[_Open], attempt: int, stored: StoredReplies) -> None:
+class _Requests(Sequence[JudgeRequest]):
+    """The questions about ``items``, made when they are looked at: 100,000 prompts are never in memory at once."""
+
+    def __init__(self, desk: _Desk, items: Sequence[_Open], attempt: int) -> None:
+        self._desk, self._items, self._attempt = desk, items, attempt
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> JudgeRequest: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[JudgeRequest]: ...
+    def __getitem__(self, index: int | slice) -> JudgeRequest | list[JudgeRequest]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        item = self._items[index]
+        question = self._desk.benchmark.question(item.sample, item.answer, self._attempt)
+        assert question is not None  # only those that have one are asked
+        return JudgeRequest(item.sample.id, question, item.answer, self._desk.run, self._attempt)
+
+
+def _ask(desk: _Desk, open_: Sequence[_Open], attempt: int) -> None:
     """Give each open answer its reply, or the reason why there is none. The same question is asked once for all."""
-    judge, run = desk.judge, desk.run
+    judge, store, run = desk.judge, desk.store, desk.run
     if judge is None:
         return
-    requests: dict[str, JudgeRequest] = {}
     owners: dict[str, list[_Open]] = {}
     for item in open_:
         question = desk.benchmark.question(item.sample, item.answer, attempt)
         if question is None:
             continue
         key = request_key(judge, question, item.sample, item.answer)
-        known = recall(judge, stored.get((key, run, attempt)))
-        if known is not None:
-            _take(desk, known, [item])
-            continue
-        requests.setdefault(key, JudgeRequest(item.sample.id, question, item.answer, run, attempt))
-        owners.setdefault(key, []).append(item)
-    keys = list(requests)
-    for count, (position, reply) in enumerate(judge.ask(list(requests.values())), start=1):
-        desk.store.save_reply(judge.name, judge.endpoint, keys[position], run, attempt, reply)
+        # A judge of recorded replies or of known truth costs nothing, and its file may have changed.
+        known = None if _by_sample(judge) else store.reply(judge.name, judge.endpoint, key, run, attempt)
+        if (recalled := recall(judge, known)) is not None:
+            _take(desk, recalled, [item])
+        else:
+            owners.setdefault(key, []).append(item)
+    keys = list(owners)
+    requests = _Requests(desk, [items[0] for items in owners.values()], attempt)
+    for count, (position, reply) in enumerate(judge.ask(requests), start=1):
+        store.save_reply(judge.name, judge.endpoint, keys[position], run, attempt, reply)
         _take(desk, reply, owners[keys[position]])
         desk.progress("judge", count, len(keys))
 

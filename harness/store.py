@@ -163,6 +163,15 @@ class Store:
         said = (reply.text, reply.model, reply.error, _dump(reply.usage), _now())
         self._write("INSERT OR REPLACE INTO reply VALUES (?,?,?,?,?,?,?,?,?,?)", [(*key, *said)])
 
+    def reply(self, judge: str, endpoint: str, question_key: str, run: int, attempt: int) -> Reply | None:
+        """The stored reply under that key, None if there is none."""
+        query = (
+            "SELECT text, model, error, usage FROM reply "
+            "WHERE judge = ? AND endpoint = ? AND question_key = ? AND run = ? AND attempt = ?"
+        )
+        row = self.db.execute(query, [judge, endpoint, question_key, run, attempt]).fetchone()
+        return Reply(row[0], row[1], row[2], json.loads(row[3])) if row else None
+
     def replies(self, judge: str, endpoint: str) -> dict[tuple[str, int, int], Reply]:
         """Stored replies of a judge by (question key, run, attempt)."""
         query = "SELECT question_key, run, attempt, text, model, error, usage FROM reply WHERE judge=? AND endpoint=?"
