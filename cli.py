@@ -223,7 +223,10 @@ def bench(
     resume: bool, dry_run: bool, limit: int | None, as_json: bool, suite: str | None, names: tuple[str, ...],
     models: tuple[str, ...], data_dir: Path | None, shard: str | None,
 ) -> None:  # fmt: skip
-    """Answer benchmarks with models and score the answers. Settings of the judge: --set judge.KEY=VALUE.
+    """Answer benchmarks with models and score the answers.
+
+    Settings of the judge: --set judge.KEY=VALUE; of a model: --set model.dtype=bfloat16, model.quantization=4bit,
+    model.device_map=auto, model.batch_size=64.
 
     \b
     python cli.py bench --suite hallucination
@@ -240,6 +243,7 @@ def bench(
 
     part = Shard.parse(shard) if shard else None
     words, judge_settings = split_assignments(assignments)
+    words, loading = split_assignments(words, "model.")
     judges = Judges.of(judge, judge_settings, budget, prices)
     store = Store(db)
     with bars() as shown:
@@ -255,7 +259,7 @@ def bench(
                 row
                 for entrant in entrants
                 for row in work.answer_shard(
-                    store, entrant, wanted, root, part, device=device, fresh=not resume, progress=shown
+                    store, entrant, wanted, root, part, device=device, loading=loading, fresh=not resume, progress=shown
                 )
             ]
         else:
@@ -263,7 +267,15 @@ def bench(
                 record
                 for entrant in entrants
                 for record in work.bench_model(
-                    store, entrant, wanted, root, judges, device=device, fresh=not resume, progress=shown
+                    store,
+                    entrant,
+                    wanted,
+                    root,
+                    judges,
+                    device=device,
+                    loading=loading,
+                    fresh=not resume,
+                    progress=shown,
                 )
             ]
     if dry_run:

@@ -104,6 +104,7 @@ def bench_model(
     judges: Judges,
     *,
     device: str = "auto",
+    loading: Mapping[str, Any] | None = None,
     fresh: bool = False,
     eos_biases: Sequence[float] = (),
     progress: Progress = silent,
@@ -111,9 +112,9 @@ def bench_model(
     """Run one model over benchmarks, yielding each stored evaluation.
 
     ``eos_biases`` adds evaluations of captioning benchmarks (Object HalBench) with that bias on the end-of-sequence
-    logit: the points of the hallucination-against-coverage curve.
+    logit: the points of the hallucination-against-coverage curve. ``loading`` holds settings of ``load_model``.
     """
-    model = load_model(entrant.spec, device=device, runs=lookup_run(store))
+    model = load_model(entrant.spec, device=device, settings=loading, runs=lookup_run(store))
     for item in benchmarks:
         name, settings = item.name, item.settings
         if is_lmms(name):
@@ -146,6 +147,7 @@ def answer_shard(
     shard: Shard,
     *,
     device: str = "auto",
+    loading: Mapping[str, Any] | None = None,
     fresh: bool = False,
     progress: Progress = silent,
 ) -> Iterator[dict[str, Any]]:
@@ -153,7 +155,7 @@ def answer_shard(
 
     The same command without a shard finds the answers of all shards and scores them.
     """
-    model = load_model(entrant.spec, device=device, runs=lookup_run(store))
+    model = load_model(entrant.spec, device=device, settings=loading, runs=lookup_run(store))
     for item in benchmarks:
         if is_lmms(item.name):
             raise UsageError(f"--shard: {item.name} cannot be cut; name our own benchmarks.")

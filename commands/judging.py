@@ -17,11 +17,11 @@ PREFIX = "judge."
 """`--set judge.KEY=VALUE` is a setting of the judge, any other KEY one of the benchmark."""
 
 
-def split_assignments(assignments: Iterable[str]) -> tuple[list[str], dict[str, Any]]:
-    """`--set` words apart: those of the benchmarks as they came, and the judge's settings by name."""
+def split_assignments(assignments: Iterable[str], prefix: str = PREFIX) -> tuple[list[str], dict[str, Any]]:
+    """`--set` words apart: those of the benchmarks as they came, and by name the settings behind ``prefix``."""
     words = list(assignments)
-    ours = [word[len(PREFIX) :] for word in words if word.startswith(PREFIX)]
-    return [word for word in words if not word.startswith(PREFIX)], parse_assignments(ours)
+    ours = [word[len(prefix) :] for word in words if word.startswith(prefix)]
+    return [word for word in words if not word.startswith(prefix)], parse_assignments(ours)
 
 
 @dataclass

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from PIL import Image as PilImage
 from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
+    BitsAndBytesConfig,
     GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
@@ -24,7 +27,7 @@ from harness.benchmark import Decoding, Image, Sample
 from harness.errors import UsageError
 from harness.hf_layout import GenerateOptions, Layout, Row, choose_layout
 from harness.model import Answer
-from harness.models import BATCH_SIZE, ModelSpec
+from harness.models import BATCH_SIZE, HfSettings, ModelSpec
 from harness.options import content_key
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
@@ -80,13 +83,14 @@ class HfModel:
         self.route = f"transformers {transformers.__version__}, {model.device.type}, {dtype}, {layout.name}"
 
     @classmethod
-    def load(cls, files: ModelSpec, *, name: str, spec: str, device: str, dtype: str, batch_size: int) -> HfModel:
+    def load(cls, files: ModelSpec, *, name: str, spec: str, device: str, settings: HfSettings) -> HfModel:
         """Load ``files`` (kind hf); raises UsageError if transformers cannot."""
         place = _device(device)
+        options = _loading(settings, place, spec)
         try:
-            model: Any = AutoModelForImageTextToText.from_pretrained(files.target, dtype=_dtype(dtype, place))
+            model: Any = AutoModelForImageTextToText.from_pretrained(files.target, **options)
             processor: Any = AutoProcessor.from_pretrained(files.target)  # type: ignore[no-untyped-call]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, ImportError) as error:
             raise UsageError(f"{spec}: transformers cannot load {files.target}: {error}") from error
         if getattr(processor, "chat_template", None) is None:
             raise UsageError(f"{spec}: the processor of {files.target} has no chat template; save one with it.")
@@ -95,9 +99,13 @@ class HfModel:
             model = _with_adapter(model, files.adapter)
             identity += "+" + weights_identity(files.adapter, model)
         processor.tokenizer.padding_side = "left"
-        model = model.to(place).eval()
+        if settings.quantization != "none":
+            identity += f" {settings.quantization}"
+        elif not settings.device_map:
+            model = model.to(place)
         layout = choose_layout(model, processor)
-        return cls(model, processor, name=name, spec=spec, identity=identity, layout=layout, batch_size=batch_size)
+        size = settings.batch_size
+        return cls(model.eval(), processor, name=name, spec=spec, identity=identity, layout=layout, batch_size=size)
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """Answers as batches finish. A sample whose image cannot be opened gets an error for an answer."""
@@ -120,17 +128,38 @@ class HfModel:
             started = time.perf_counter()
             try:
                 tokens = self._tokens(piece, images, options)
-            except torch.cuda.OutOfMemoryError as error:
-                torch.cuda.empty_cache()
-                if len(piece) > 1:
+            except (RuntimeError, ValueError, TypeError, IndexError, OSError) as error:
+                if _out_of_memory(error) and len(piece) > 1:
+                    torch.cuda.empty_cache()
                     self.batch_size = len(piece) // 2
                     continue
-                yield piece[0].position, Answer(None, f"out of GPU memory with one sample: {error}")
-                start += 1
+                yield from self._one_by_one(piece, images, options, error)
+                start += len(piece)
                 continue
             seconds = (time.perf_counter() - started) / len(piece)
             yield from self._read(piece, tokens, seconds)
             start += len(piece)
+
+    def _one_by_one(
+        self,
+        rows: Sequence[Row],
+        images: dict[str, PilImage.Image],
+        options: GenerateOptions,
+        error: Exception,
+    ) -> Iterator[tuple[int, Answer]]:
+        """After ``error`` on a batch: each row alone, so that only what is at fault is an error."""
+        for row in rows:
+            started = time.perf_counter()
+            if len(rows) > 1:
+                try:
+                    tokens = self._tokens([row], images, options)
+                except (RuntimeError, ValueError, TypeError, IndexError, OSError) as own:
+                    error = own
+                else:
+                    yield from self._read([row], tokens, time.perf_counter() - started)
+                    continue
+            what = "out of memory with one sample" if _out_of_memory(error) else "the model cannot take this sample"
+            yield row.position, Answer(None, f"{what}: {type(error).__name__}: {error}")
 
     def _tokens(
         self, rows: Sequence[Row], images: dict[str, PilImage.Image], options: GenerateOptions
@@ -185,6 +214,28 @@ def batches(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
         yield batch
 
 
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _loading(settings: HfSettings, place: torch.device, spec: str) -> dict[str, Any]:
+    """The arguments of from_pretrained."""
+    options: dict[str, Any] = {"dtype": _dtype(settings.dtype, place)}
+    if settings.device_map:
+        options["device_map"] = settings.device_map
+    if settings.quantization != "none":
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise UsageError(
+                f"{spec}: quantization={settings.quantization} needs bitsandbytes; add it with: "
+                ".venv/bin/python -m pip install bitsandbytes"
+            )
+        bits = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16}
+        config = bits if settings.quantization == "4bit" else {"load_in_8bit": True}
+        options["quantization_config"] = BitsAndBytesConfig(**config)  # type: ignore[no-untyped-call]
+        options.setdefault("device_map", {"": place})
+    return options
+
+
 def weights_identity(source: str, model: Any) -> str:
     """sha256 over the content of a model directory's weights and settings; a hub model's commit."""
     folder = Path(source)
@@ -215,13 +266,18 @@ def _with_adapter(model: Any, adapter: str) -> Any:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(f"cuda:{_local_rank()}" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError(f"--device {name}: torch {torch.__version__} sees no GPU here; use --device cpu.")
     try:
         return torch.device(name)
     except RuntimeError as error:
         raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N.") from error
+
+
+def _local_rank() -> int:
+    """The GPU of this process where torchrun started several."""
+    return int(os.environ.get("LOCAL_RANK", "0")) % max(1, torch.cuda.device_count())
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype | str:

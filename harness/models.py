@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from harness.errors import UsageError, unknown_name
 from harness.model import Model
+from harness.options import build
 
 KINDS = ("hf", "openai", "replay", "run")
 BATCH_SIZE = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class HfSettings:
+    """How a transformers model is loaded (`--set model.KEY=VALUE`). All but ``batch_size`` are part of its key.
+
+    Args:
+        dtype: "auto" (float32 on CPU, the checkpoint's own on a GPU), "float32", "bfloat16", "float16".
+        quantization: "4bit" (NF4) and "8bit" need bitsandbytes.
+        device_map: "" for one device; "auto" spreads the layers over all GPUs of this process.
+        batch_size: rows generated together at most; halved by itself when memory runs out.
+    """
+
+    dtype: str = "auto"
+    quantization: Literal["none", "4bit", "8bit"] = "none"
+    device_map: str = ""
+    batch_size: int = BATCH_SIZE
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UsageError(f"--set model.batch_size={self.batch_size}: expected at least 1.")
+
 
 RunLookup = Callable[[str], tuple[str, str | None]]
 """The name of an alignment run -> (its base model or merged model, its adapter directory or None)."""
@@ -78,29 +102,29 @@ def load_model(
     spec: str | ModelSpec,
     *,
     device: str = "auto",
-    dtype: str = "auto",
-    batch_size: int = BATCH_SIZE,
+    settings: Mapping[str, Any] | None = None,
     runs: RunLookup | None = None,
 ) -> Model:
     """The model named ``spec``, loaded.
 
     Args:
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1"...
-        dtype: "auto" (float32 on CPU, the checkpoint's own on a GPU), "float32", "bfloat16", "float16".
-        batch_size: rows generated together at most; halved by itself when the GPU's memory runs out.
+        settings: of HfSettings for ``hf:`` and ``run:``, of the calls (``JudgeSettings``) for ``openai:``.
         runs: finds the files of ``run:NAME``.
 
     Raises UsageError if the name is wrong or the model cannot be loaded.
     """
     parsed = parse_spec(spec) if isinstance(spec, str) else spec
     if parsed.kind == "replay":
+        if settings:
+            raise UsageError(f"{parsed}: answers from a file have no settings, got {', '.join(sorted(settings))}.")
         from harness.replay_model import ReplayModel
 
         return ReplayModel(Path(parsed.target))
     if parsed.kind == "openai":
         from harness.openai_model import OpenAIModel
 
-        return OpenAIModel(parsed.target)
+        return OpenAIModel(parsed.target, settings)
     from harness.hf_model import HfModel
 
     name, files = _display_name(parsed), parsed
@@ -110,7 +134,8 @@ def load_model(
         base, adapter = runs(parsed.target)
         resolved = parse_spec(base if base.startswith("hf:") else f"hf:{base}")
         files = ModelSpec("hf", resolved.target, adapter or resolved.adapter)
-    return HfModel.load(files, name=name, spec=str(parsed), device=device, dtype=dtype, batch_size=batch_size)
+    chosen = build(HfSettings, settings or {}, f"model {parsed}")
+    return HfModel.load(files, name=name, spec=str(parsed), device=device, settings=chosen)
 
 
 def _display_name(spec: ModelSpec) -> str:

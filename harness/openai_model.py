@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from harness.benchmark import Decoding, Question, Sample
 from harness.errors import UsageError
@@ -20,8 +21,8 @@ class OpenAIModel:
     ``NAME@BASE_URL``; UsageError if it cannot be read or a key is missing.
     """
 
-    def __init__(self, argument: str) -> None:
-        self._client = OpenAIJudge(argument)
+    def __init__(self, argument: str, settings: Mapping[str, Any] | None = None) -> None:
+        self._client = OpenAIJudge(argument, settings=settings)
         self.name = self._client.model
         self.spec = f"openai:{argument}"
         self.key = content_key("openai", self._client.model, self._client.endpoint)

@@ -15,6 +15,7 @@ from PIL import Image as PilImage
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from harness.benchmark import Decoding, Image, Sample
+from harness.errors import UsageError
 from harness.hf_layout import ImagePrefix, Padded, Row, conversation
 from harness.hf_model import HfModel, batches
 from harness.model import Answer
@@ -156,11 +157,60 @@ def test_running_out_of_gpu_memory_halves_the_batch(model: HfModel, monkeypatch:
     assert model.batch_size <= 4
 
 
+def test_an_image_the_processor_refuses_is_an_error_and_the_rest_go_on(
+    model: HfModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some processors refuse extreme aspect ratios; such an image must not take its batch with it."""
+    expected = [a.text for a in answers(model, questions())]
+    out = io.BytesIO()
+    PilImage.new("RGB", (900, 4)).save(out, "PNG")
+    image_processor = model._processor.image_processor
+    refused = type(image_processor).__call__
+
+    def picky(self: Any, images: list[PilImage.Image], **options: Any) -> Any:
+        if any(image.width > 200 * image.height for image in images):
+            raise ValueError("absolute aspect ratio must be smaller than 200, got 225")
+        return refused(self, images, **options)
+
+    monkeypatch.setattr(type(image_processor), "__call__", picky)
+    found = answers(model, [*questions(), Sample("long", QUESTIONS[0], Image(data=out.getvalue()))])
+    assert [a.text for a in found[:-1]] == expected and all(a.error is None for a in found[:-1])
+    assert found[-1].text is None and "aspect ratio" in (found[-1].error or "")
+    assert model.batch_size > 1, "nothing ran out of memory"
+
+
+def test_a_model_that_says_nothing_answers_with_nothing_and_one_that_never_stops_is_cut(model: HfModel) -> None:
+    silent = answers(model, questions(), dataclasses.replace(DECODING, eos_bias=1e4))
+    assert {(a.text, a.error) for a in silent} == {("", None)}
+    endless = answers(model, questions(), dataclasses.replace(DECODING, eos_bias=-1e4, max_new_tokens=30))
+    assert {a.tokens for a in endless} == {30} and all(a.text for a in endless)
+
+
+def test_a_model_without_a_chat_template_is_refused_before_it_answers(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "bare"
+    shutil.copytree(folder, copy)
+    (copy / "chat_template.jinja").unlink()
+    with pytest.raises(UsageError, match="no chat template"):
+        load_model(f"hf:{copy}", device="cpu")
+
+
+def test_settings_are_checked_and_named(folder: Path, model: HfModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped = load_model(f"hf:{folder}", device="cpu", settings={"device_map": "cpu", "batch_size": 3})
+    assert isinstance(mapped, HfModel) and (mapped.key, mapped.batch_size) == (model.key, 3)
+    with pytest.raises(UsageError, match="dtype"):
+        load_model(f"hf:{folder}", settings={"dtyp": "bfloat16"})
+    with pytest.raises(UsageError, match="4bit"):
+        load_model(f"hf:{folder}", settings={"quantization": "3bit"})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install bitsandbytes"):
+        load_model(f"hf:{folder}", device="cpu", settings={"quantization": "4bit"})
+
+
 def test_key_is_of_the_content_not_of_the_place(folder: Path, model: HfModel, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     assert load_model(str(copy), device="cpu").key == model.key
-    assert load_model(str(copy), device="cpu", dtype="bfloat16").key != model.key
+    assert load_model(str(copy), device="cpu", settings={"dtype": "bfloat16"}).key != model.key
     other = save_tiny_llava(tmp_path / "other", seed=1)
     assert load_model(f"hf:{other}", device="cpu").key != model.key
 

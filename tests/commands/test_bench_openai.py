@@ -1,0 +1,121 @@
+"""`bench` with a model behind a loopback endpoint that now and then fails: the table is that of a faultless one."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image as PilImage
+
+from cli import cli
+
+Fault = Callable[[int, dict[str, Any]], int]
+"""(number of the call, call) -> HTTP status; 0 closes the connection, 1 sends what is no JSON."""
+
+
+class Endpoint:
+    """Answers "Yes" to every question, or fails as ``fault`` says."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.fault: Fault = lambda number, call: 200
+        self.lock = threading.Lock()
+        endpoint = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with endpoint.lock:
+                    endpoint.calls.append(call)
+                    status = endpoint.fault(len(endpoint.calls), call)
+                if status == 0:
+                    self.close_connection = True
+                    return
+                message = {"role": "assistant", "content": "Yes"}
+                reply: Any = {"model": call["model"], "choices": [{"message": message, "finish_reason": "stop"}]}
+                if status >= 400:
+                    reply = {"error": {"message": "this model does not take images" if status == 400 else "busy"}}
+                data = b"<html>" if status == 1 else json.dumps(reply).encode()
+                self.send_response(200 if status == 1 else status)
+                if status == 429:
+                    self.send_header("Retry-After", "0")
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *args: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    found = Endpoint()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """POPE's random split on two images: 12 questions, half of them "yes"."""
+    folder = tmp_path / "pope"
+    (folder / "val2014").mkdir(parents=True)
+    rows = []
+    for image in range(2):
+        PilImage.new("RGB", (8, 8), (image, 0, 0)).save(folder / f"val2014/{image}.png")
+        for i in range(6):
+            row = {"image": f"{image}.png", "text": f"Is there a {'dog' if i else 'cat'} {i}?"}
+            rows.append({"question_id": 6 * image + i, "label": "yes" if i % 2 else "no", **row})
+    (folder / "coco_pope_random.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def bench(endpoint: Endpoint, data: Path, db: Path, *more: str) -> tuple[int, dict[str, Any]]:
+    words = ["bench", "--benchmark", "pope", "--model", f"openai:llava@{endpoint.url}", "--data-dir", str(data)]
+    quick = ["--set", "model.first_wait=0.01", "--set", "model.longest_wait=0.05"]
+    result = CliRunner().invoke(cli, [*words, "--db", str(db), "--json", *quick, *more])
+    assert result.exit_code in (0, 3), (result.output, result.exception)
+    return result.exit_code, json.loads(result.stdout)[0]
+
+
+def test_faults_that_pass_leave_no_trace_and_nothing_is_asked_twice(
+    endpoint: Endpoint, data: Path, tmp_path: Path
+) -> None:
+    code, calm = bench(endpoint, data, tmp_path / "calm.sqlite")
+    assert (code, calm["n_scored"], len(endpoint.calls)) == (0, 12, 12)
+    assert (calm["metrics"]["random_recall"]["value"], calm["metrics"]["random_accuracy"]["value"]) == (100, 50)
+    endpoint.calls.clear()
+    endpoint.fault = lambda number, call: {1: 500, 2: 429, 3: 1, 4: 0, 5: 503}.get(number, 200)
+    code, stormy = bench(endpoint, data, tmp_path / "stormy.sqlite")
+    assert code == 0 and stormy["metrics"] == calm["metrics"]
+    again = len(endpoint.calls)
+    code, stored = bench(endpoint, data, tmp_path / "stormy.sqlite")
+    assert stored["metrics"] == calm["metrics"] and len(endpoint.calls) == again
+
+
+def test_an_endpoint_that_rejects_images_gives_error_rows_and_no_figures(
+    endpoint: Endpoint, data: Path, tmp_path: Path
+) -> None:
+    endpoint.fault = lambda number, call: 400
+    code, row = bench(endpoint, data, tmp_path / "r.sqlite")
+    assert (code, row["n"], row["n_scored"], row["n_failed"]) == (3, 12, 0, 12)
+    assert row["metrics"]["f1"]["value"] is None
+    endpoint.fault = lambda number, call: 200
+    code, row = bench(endpoint, data, tmp_path / "r.sqlite")
+    assert (code, row["n_scored"]) == (0, 12), "what failed is asked again"
+
+
+def test_an_image_that_is_gone_fails_its_own_questions_only(endpoint: Endpoint, data: Path, tmp_path: Path) -> None:
+    (data / "val2014/1.png").unlink()
+    code, row = bench(endpoint, data, tmp_path / "r.sqlite")
+    assert (code, row["n_scored"], row["n_failed"]) == (3, 6, 6)
