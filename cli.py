@@ -333,8 +333,8 @@ def show_plan(plan: dict[str, Any], as_json: bool) -> None:
         return
     from rich.table import Table
 
-    names = {"generations": "Generations", "judge_calls": "Judge calls", "stored_replies": "Stored"}
-    names |= {"judge_prompt_tokens": "Tokens to judge", "judge_completion_tokens": "from judge"}
+    names = {"generations": "Answers", "judge_calls": "Calls", "stored_replies": "Stored"}
+    names |= {"judge_prompt_tokens": "Tokens in", "judge_completion_tokens": "out"}
     table = Table("Model", "Benchmark", "Judge", box=None, pad_edge=False)
     for title in (*names.values(), "USD"):
         table.add_column(title, justify="right")
@@ -343,9 +343,7 @@ def show_plan(plan: dict[str, Any], as_json: bool) -> None:
         counts = [f"{row[name]:,}" for name in names]
         table.add_row(row["model"], row["benchmark"], row["judge"] or "-", *counts, money)
     out.print(table)
-    err.print(
-        "Upper figures: the longest replies allowed; re-asks not in them. Your prices: --prices FILE.", style="dim"
-    )
+    err.print("Calls, tokens in and out are the judge's; replies as long as allowed, no re-asks.", style="dim")
 
 
 def tell_spent(judges: Any) -> None:
@@ -360,7 +358,9 @@ def finish(records: list[Any], printed: Any, as_json: bool) -> None:
 
     for record in records:
         for note in record.info.get("data_notes", []):
-            err.print(f"{record.benchmark}: {note}", highlight=False)
+            err.print(f"{record.benchmark}: {note}", highlight=False, markup=False, soft_wrap=True)
+        for reason, count in record.info.get("failures", {}).items():
+            err.print(f"{record.benchmark}: {count} failed: {reason}", highlight=False, markup=False, soft_wrap=True)
     if as_json:
         emit(printed)
     else:

@@ -19,6 +19,7 @@ from harness.options import build, content_key
 from harness.store import EvaluationRecord, Store
 
 ANSWERS_PER_WRITE = 64
+REASONS = 5  # most frequent reasons of failed samples that an evaluation records
 
 
 def make_benchmark(name: str, settings: Mapping[str, Any] | None = None) -> Benchmark:
@@ -126,6 +127,9 @@ def evaluate(
     info = {**identity["info"], **benchmark_info(benchmark)}
     if asked != "none":
         info["judging"] = judging_info(judge, tally) | {"runs": 1 + max((j.run for j in judged), default=0)}
+    reasons = Counter(j.verdict.error for j in judged if j.verdict.error is not None)
+    if reasons:
+        info["failures"] = dict(reasons.most_common(REASONS))
     record = {
         **identity,
         "info": info,

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import json
 import multiprocessing as mp
+import resource
 import sys
 import tempfile
 import time
@@ -201,6 +202,11 @@ def resident_mb() -> float:
     return pages * 4096 / 1e6
 
 
+def peak_mb() -> float:
+    """Most resident memory of this process so far (Linux)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0, help="about how long each measurement runs")
@@ -227,6 +233,10 @@ def main() -> None:
             before = resident_mb()
             our_rate(url, 100_000)
             print(f"memory      {resident_mb() - before:+.1f} MB from 10,000 to 100,000 questions")
+            stage_rate(url, 10_000)
+            before = peak_mb()
+            stage_rate(url, 100_000)
+            print(f"stage       {(peak_mb() - before) / 90:.2f} kB a question at its peak: answer, reply and verdict")
 
 
 if __name__ == "__main__":

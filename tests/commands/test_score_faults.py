@@ -72,6 +72,7 @@ def test_a_fault_is_a_failed_sample_and_mending_it_asks_only_for_that_one(name: 
         assert broken["metrics"]["score"]["value"] == 4.0, "what failed is in no plain figure"
         assert broken["metrics"]["hallucination_rate"]["value"] == 0.0
         record = Store(folder / "r.sqlite").evaluations()[-1]
+        assert "mmhal: 1 failed: judge: " in run(folder, *at(server), code=3).stderr
         errors = {v.sample_id: v.error for v in Store(folder / "r.sqlite").verdicts(record.id) if v.error}
         assert set(errors) == {"3"} and errors["3"].startswith("judge: ")
 
