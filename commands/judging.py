@@ -64,7 +64,7 @@ class Judges:
             )
         key = (spec, "" if spec.startswith("openai:") else str(folder))
         if key not in self._opened:
-            self._opened[key] = make_judge(spec, folder, self.settings if self.spec else None)
+            self._opened[key] = make_judge(spec, folder, self.settings)
         return self._opened[key]
 
     @property

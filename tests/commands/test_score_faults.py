@@ -193,3 +193,24 @@ def test_steered_object_lists_are_read_from_the_judge_only(tmp_path: Path) -> No
         result = CliRunner().invoke(cli, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["metrics"]["chair_i"]["value"] == 0.0
+
+
+def test_a_better_parser_reads_the_stored_replies_without_a_call(tmp_path: Path) -> None:
+    """A judge that fences its list: three times unreadable for the strict parser, and free for the tolerant one."""
+    write_jsonl(tmp_path / "q.jsonl", [{"question": "Describe.", "image_id": 0}])
+    write_jsonl(tmp_path / "ground_truth.jsonl", [{"image_id": 0, "instances": ["dog"], "captions": []}])
+    write_jsonl(tmp_path / "answers.jsonl", [{"id": 0, "response": "A dog and a cat are here."}])
+    files = ["--responses", tmp_path / "answers.jsonl", "--data-dir", tmp_path, "--db", tmp_path / "r.sqlite"]
+    words = ["score", "--benchmark", "object_halbench", *files, "--json", "--set", "tagger=lexicon"]
+
+    def scored(server: FaultServer, *more: str) -> tuple[dict[str, Any], str]:
+        result = CliRunner().invoke(cli, [str(word) for word in [*words, "--set", "attempts=3", *more, *at(server)]])
+        return json.loads(result.stdout), result.stderr
+
+    with FaultServer(lambda prompt, nth: '```json\n["dog", "cat"]\n```') as server:
+        strict, told = scored(server)
+        assert (strict["n_failed"], len(server.calls)) == (1, 3)
+        assert "parser=tolerant would read one" in told
+        tolerant, _ = scored(server, "--set", "parser=tolerant")
+        assert (tolerant["n_scored"], tolerant["metrics"]["chair_i"]["value"]) == (1, 50.0)
+        assert len(server.calls) == 3
