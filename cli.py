@@ -460,11 +460,67 @@ def compare(a: str, b: str, db: str, as_json: bool) -> None:
 @click.option("--samples", default=5, show_default=True, help="How many answers to show of every benchmark.")
 def show(run: str, db: str, as_json: bool, samples: int) -> None:
     """Everything stored of RUN: settings, figures, and some of its answers."""
-    from commands.report import run_facts
+    from commands.report import run_facts, run_page
     from harness.store import Store
 
-    facts = run_facts(Store(db), run, samples)
-    emit(facts) if as_json else out.print_json(data=facts, default=str)
+    if as_json:
+        emit(run_facts(Store(db), run, samples))
+        return
+    for part in run_page(Store(db), run, samples):
+        out.print(part)
+
+
+@cli.command()
+@shared("db", "json")
+@click.option("--format", "kind", type=click.Choice(["jsonl", "parquet"]), default="jsonl", show_default=True)
+@click.option("--table", "names", multiple=True, help="Only this table; may be repeated.")
+@click.option("--out", "folder", type=click.Path(path_type=Path), default="export", show_default=True)
+def export(db: str, as_json: bool, kind: str, names: tuple[str, ...], folder: Path) -> None:
+    """Every table of the store as JSONL or parquet, for your own analysis."""
+    from commands.export import export as carry_out
+    from harness.store import Store
+
+    written = carry_out(Store(db), folder, kind, names)
+    if as_json:
+        emit({"folder": str(folder), "rows": written})
+        return
+    for name, count in written.items():
+        out.print(f"{folder / name}.{kind}  [dim]{count:,} rows[/]", highlight=False, soft_wrap=True)
+
+
+@cli.command()
+@shared("db", "json")
+def status(db: str, as_json: bool) -> None:
+    """What the store holds, what is unfinished or failed, and what to do next."""
+    from commands.status import status as facts_of
+    from harness.store import Store
+
+    facts = facts_of(Store(db))
+    emit(facts) if as_json else print_status(facts)
+
+
+def print_status(facts: dict[str, Any]) -> None:
+    print_facts({name: facts[name] for name in ("db", "alignments", "evaluations")})
+    for row in facts["unfinished"]:
+        out.print(f"[yellow]{row['status']}[/]  {escape(row['name'])}", highlight=False)
+    for row in facts["incomplete"]:
+        line = f"{row['run']} on {row['benchmark']}: {row['scored']} of {row['of']} scored, {row['failed']} failed"
+        out.print(f"[yellow]incomplete[/]  {escape(line)}", highlight=False)
+    for line in facts["next"]:
+        out.print(f"[bold]next[/]  {escape(line)}", highlight=False, soft_wrap=True)
+
+
+@cli.command("db")
+@click.argument("action", type=click.Choice(["info", "check", "vacuum", "backup"]), default="info")
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@shared("db", "json")
+def db_(action: str, file: Path | None, db: str, as_json: bool) -> None:
+    """Look after the results file: rows by table, check it, shrink it, copy it (backup FILE)."""
+    from commands.status import care
+    from harness.store import Store
+
+    facts = care(Store(db), action, file)
+    emit(facts) if as_json else print_facts(facts)
 
 
 @cli.command("list")

@@ -24,6 +24,7 @@ from leaderboards.markdown import markdown
 from leaderboards.plots import write_plots
 from leaderboards.published import published_latex, published_markdown, published_terminal
 from leaderboards.rows import Table, load_tables
+from leaderboards.show import run_view
 from leaderboards.terminal import leaderboard
 
 
@@ -155,6 +156,11 @@ def comparison(store: Store, a: str, b: str) -> tuple[list[dict[str, Any]], Rend
     """Paired differences between two runs, as records and as a table."""
     found = load_comparison(store, a, b)
     return comparison_records(found), comparison_table(found, a, b)
+
+
+def run_page(store: Store, run: str, samples: int) -> list[RenderableType]:
+    """`show RUN` for the terminal."""
+    return run_view(run_facts(store, run, samples), store.evaluations(run=run))
 
 
 def run_facts(store: Store, run: str, samples: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,11 @@ class Difference:
     high: float
     p: float
     n: int
+
+    @property
+    def smallest(self) -> float:
+        """The smallest true difference that these samples would have shown (5 % level, 80 % power)."""
+        return smallest_difference((self.low, self.high))
 
 
 def group_sums(values: Array, groups: Sequence[str]) -> Array:
@@ -176,6 +182,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - rank) * p))
         adjusted[i] = largest
     return adjusted
+
+
+def smallest_difference(interval: tuple[float, float], *, level: float = 0.95, power: float = 0.8) -> float:
+    """The smallest true difference that a comparison of this size would find with probability ``power``.
+
+    From the half-width of the difference's ``level`` interval, as that of a normal: with standard error
+    se = half-width / z(1 - (1 - level) / 2), it is (z(1 - (1 - level) / 2) + z(power)) * se (Cohen 1988, eq. 2.4).
+    Same unit as the interval; NaN where that is undefined.
+    """
+    two_sided, found = NormalDist().inv_cdf((1 + level) / 2), NormalDist().inv_cdf(power)
+    return (interval[1] - interval[0]) / 2 * (two_sided + found) / two_sided
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:

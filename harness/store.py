@@ -276,6 +276,49 @@ class Store:
         query = "SELECT pair_id, delta FROM hardness WHERE alignment = ? AND split = ?"
         return dict(self.db.execute(query, [name, split]).fetchall())
 
+    # -- the file -----------------------------------------------------------------------------------------------------
+
+    @property
+    def schema_version(self) -> int:
+        return int(self.db.execute("PRAGMA user_version").fetchone()[0])
+
+    def tables(self) -> list[str]:
+        """Names of all tables, in the order they were made."""
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rootpage"
+        return [row[0] for row in self.db.execute(query)]
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Column names of a table and their SQLite types."""
+        return {row[1]: row[2] for row in self.db.execute(f'PRAGMA table_info("{table}")')}
+
+    def rows(self, table: str) -> Iterator[Row]:
+        """The rows of a table as they are stored, one at a time."""
+        return iter(self.db.query(f'SELECT * FROM "{table}"'))
+
+    def count(self, table: str) -> int:
+        return int(self.db.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0])
+
+    def faults(self) -> list[str]:
+        """What SQLite finds wrong with the file; empty for a sound one."""
+        try:
+            found = [str(row[0]) for row in self.db.execute("PRAGMA integrity_check")]
+            orphans = [
+                f"{row[0]} holds a row without its {row[2]}" for row in self.db.execute("PRAGMA foreign_key_check")
+            ]
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
+        return [line for line in [*found, *orphans] if line != "ok"]
+
+    def vacuum(self) -> None:
+        """Give back the room of deleted rows."""
+        self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.db.vacuum()
+
+    def backup(self, file: Path) -> None:
+        """A consistent copy, also while others write."""
+        with contextlib.closing(sqlite3.connect(file)) as copy:
+            self.db.conn.backup(copy)
+
     # -- plumbing -----------------------------------------------------------------------------------------------------
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -118,6 +118,7 @@ def comparison_records(comparisons: Sequence[Comparison]) -> list[dict[str, Any]
             "p_holm": finite(c.p_holm),
             "p_mcnemar": c.p_mcnemar,
             "n_common": c.difference.n,
+            "smallest": finite(c.difference.smallest),
         }
         for c in comparisons
     ]
@@ -129,14 +130,15 @@ def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, every
         title=f"[bold]{a}[/] against [bold]{b}[/]",
         title_justify="left",
         caption="Δ = A - B on common samples; 95 % interval resamples images; p: paired permutation test, "
-        "Holm-adjusted over the metrics of this table.",
+        "Holm-adjusted over the metrics of this table; could show: the smallest true difference that this many samples "
+        "would find four times in five.",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         header_style="bold",
         pad_edge=False,
     )
     out.add_column("Metric")
-    for name in (a, b, "Δ", "95 % interval", "p", "p Holm", "n"):
+    for name in (a, b, "Δ", "95 % interval", "p", "p Holm", "could show", "n"):
         out.add_column(name, justify="right")
     condition = None
     for c in comparisons:
@@ -146,7 +148,7 @@ def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, every
             condition = c.condition
             out.add_section()
             bias = f" (EOS bias {condition.eos_bias:+g})" if condition.eos_bias else ""
-            out.add_row(Text(benchmark_title(condition.benchmark) + bias, "bold cyan"), *[""] * 7)
+            out.add_row(Text(benchmark_title(condition.benchmark) + bias, "bold cyan"), *[""] * 8)
         d = c.difference
         colour = {True: "green", False: "red", None: ""}[better(d, c.metric)]
         out.add_row(
@@ -157,6 +159,7 @@ def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, every
             interval(d.low, d.high, c.metric),
             p_text(d.p),
             p_text(c.p_holm),
+            number(d.smallest, c.metric),
             str(d.n),
         )
     return out

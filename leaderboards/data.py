@@ -67,6 +67,7 @@ def _versus(cell: Cell) -> dict[str, float | int | None]:
         for field in ("value", "low", "high", "p", "n"):
             key = f"vs_{name}" if field == "value" else f"vs_{name}_{field}"
             out[key] = None if found is None else finite(getattr(found, field))
+        out[f"vs_{name}_smallest"] = None if found is None else finite(found.smallest)
         out[f"vs_{name}_p_holm"] = finite(cell.holm.get(name, math.nan))
     return out
 

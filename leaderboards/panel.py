@@ -145,7 +145,8 @@ def _cell(
                 "text": signed(found.value, metric) + ("*" if sure(found) else ""),
                 "kind": _kind(found, metric),
                 "title": f"against {name}: {signed(found.value, metric)} {interval(found.low, found.high, metric)}, "
-                f"p {p_text(found.p)}, Holm {p_text(cell.holm.get(name, math.nan))}, {found.n} common samples",
+                f"p {p_text(found.p)}, Holm {p_text(cell.holm.get(name, math.nan))}, {found.n} common samples; "
+                f"{number(found.smallest, metric)} or more would have been found four times in five",
             }
             for name, found in cell.versus.items()
             if math.isfinite(found.value)

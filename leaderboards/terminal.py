@@ -71,7 +71,9 @@ def evaluation_table(records: Sequence[EvaluationRecord]) -> RenderableType:
         for i, name in enumerate(names):
             value, low, high = (_nan(record.metrics[name][key]) for key in ("value", "low", "high"))
             metric = _metric(name, record)
-            lead = (record.run, benchmark_title(record.benchmark), scored) if i == 0 else ("", "", "")
+            bias = float(record.decoding.get("eos_bias", 0))
+            title = benchmark_title(record.benchmark) + (f", EOS bias {bias:+g}" if bias else "")
+            lead = (record.run, title, scored) if i == 0 else ("", "", "")
             out.add_row(*lead, metric_title(metric), number(value, metric), interval(low, high, metric))
         out.add_section()
     return out

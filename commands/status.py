@@ -1,0 +1,67 @@
+"""`status` and `db`: what the store holds, what is unfinished, and the care of the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError, UsageError
+from harness.store import Store
+
+
+def status(store: Store) -> dict[str, Any]:
+    """Counts, what is unfinished or failed, and the commands that go on with it."""
+    alignments, evaluations = store.alignments(), store.evaluations()
+    benched = {e.alignment for e in evaluations}
+    unfinished = [{"name": a.name, "status": a.status} for a in alignments if a.status != "done"]
+    incomplete = [
+        {"run": e.run, "benchmark": e.benchmark, "scored": e.n_scored, "of": e.n, "failed": e.n_failed}
+        for e in evaluations
+        if e.n_scored < e.n
+    ]
+    waiting = [a.name for a in alignments if a.status == "done" and a.name not in benched]
+    following = []
+    if not alignments and not evaluations:
+        following.append("python cli.py demo")
+    if unfinished:
+        following.append("the command that aligned them: it goes on where it stopped")
+    following += [f"python cli.py bench --model run:{name}" for name in waiting]
+    if incomplete:
+        following.append("the same bench or score command: only what is missing is asked again")
+    return {
+        "db": str(store.path),
+        "alignments": len(alignments),
+        "evaluations": len(evaluations),
+        "unfinished": unfinished,
+        "incomplete": incomplete,
+        "not_benchmarked": waiting,
+        "next": following,
+    }
+
+
+def care(store: Store, action: str, file: Path | None) -> dict[str, Any]:
+    """`db info|check|vacuum|backup`; a damaged file or a backup over an existing file is an error."""
+    if (file is None) != (action != "backup"):
+        raise UsageError(
+            "db backup FILE: name the file of the copy." if file is None else f"db {action} takes no file."
+        )
+    facts: dict[str, Any] = {"db": str(store.path)}
+    if action == "check":
+        faults = store.faults()
+        if faults:
+            raise HarnessError(
+                f"{store.path} is damaged: {'; '.join(faults[:5])}. Restore a backup, or save what can be read with "
+                "`export` and start a new file with --db."
+            )
+        return {**facts, "state": "sound"}
+    if action == "vacuum":
+        before = store.path.stat().st_size
+        store.vacuum()
+        return {**facts, "bytes_before": before, "bytes": store.path.stat().st_size}
+    if file is not None:
+        if file.exists():
+            raise UsageError(f"{file} exists already: name another file.")
+        store.backup(file)
+        return {**facts, "copy": str(file), "bytes": file.stat().st_size}
+    counts = {name: store.count(name) for name in store.tables()}
+    return {**facts, "bytes": store.path.stat().st_size, "schema": store.schema_version, **counts}
