@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,8 @@ def _benchmarks() -> list[dict[str, Any]]:
                 "name": name,
                 "judge": "needed" if benchmark.needs_judge else "none",
                 "version": benchmark.version,
+                "settings": {name: value for name, value in describe(kind).items() if name != "decoding"},
+                "decoding": dataclasses.asdict(benchmark.decoding),
                 "paper": kind.paper,
             }
         )

@@ -23,6 +23,7 @@ CHUNK = 1 << 20
 TRIES = 4
 TIMEOUT = 60.0
 RECORD = "fetched.json"
+LFS = b"version https://git-lfs.github.com/spec"
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 Progress = Callable[[str, int, int], None]
@@ -132,6 +133,11 @@ def download(
     if not _fits(part, digest) and resumed:  # its beginning may be of an older version
         part.unlink()
         _complete(url, part, target.name, progress)
+    with part.open("rb") as stream:
+        pointer = stream.read(len(LFS)) == LFS
+    if pointer:
+        part.unlink()
+        raise DownloadError(f"{url}: the home gives a Git LFS pointer instead of the file; clone it with `git lfs`.")
     if not _fits(part, digest) and not any_version:
         found = _sha256(part)
         part.unlink()

@@ -116,6 +116,13 @@ def test_a_wrong_checksum_is_never_kept_unless_wanted(home: str, tmp_path: Path)
     assert (tmp_path / "data.bin").read_bytes() == DATA
 
 
+def test_a_pointer_is_not_taken_for_the_file(home: str, tmp_path: Path) -> None:
+    Home.files["p.jsonl"] = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 50000000\n"
+    with pytest.raises(DownloadError, match="Git LFS pointer"):
+        download(f"{home}/p.jsonl", tmp_path / "p.jsonl")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_part_of_an_older_version_is_replaced(home: str, tmp_path: Path) -> None:
     (tmp_path / "data.bin.part").write_bytes(b"old" * 100)
     download(f"{home}/data.bin", tmp_path / "data.bin", SHA)
