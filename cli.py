@@ -217,11 +217,12 @@ def print_facts(facts: dict[str, Any]) -> None:
 @click.option("--benchmark", "names", multiple=True, help="A single benchmark (see `list`); may be repeated.")
 @click.option("--model", "models", multiple=True, help="hf:DIR, run:NAME, replay:FILE; default: base and every run.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Benchmark data.  [default: the embedded world]")
+@click.option("--share", is_flag=True, help="Share the work with other processes on the same --db (torchrun: set).")
 @click.option("--shard", metavar="I/N", help="Only answer the I-th of N parts; score later, without this option.")
 def bench(
     db: str, assignments: tuple[str, ...], device: str, judge: str | None, budget: float | None, prices: str | None,
     resume: bool, dry_run: bool, limit: int | None, as_json: bool, suite: str | None, names: tuple[str, ...],
-    models: tuple[str, ...], data_dir: Path | None, shard: str | None,
+    models: tuple[str, ...], data_dir: Path | None, shard: str | None, share: bool,
 ) -> None:  # fmt: skip
     """Answer benchmarks with models and score the answers.
 
@@ -237,6 +238,7 @@ def bench(
     from commands.estimate import plan
     from commands.judging import Judges, split_assignments
     from commands.suites import members_of
+    from harness.claims import crew
     from harness.part import Shard
     from harness.run import result_object
     from harness.store import Store
@@ -263,27 +265,18 @@ def bench(
                 )
             ]
         else:
-            records = [
-                record
-                for entrant in entrants
-                for record in work.bench_model(
-                    store,
-                    entrant,
-                    wanted,
-                    root,
-                    judges,
-                    device=device,
-                    loading=loading,
-                    fresh=not resume,
-                    progress=shown,
-                )
-            ]
+            records = work.bench_all(
+                store, entrants, wanted, root, judges,
+                share=share, device=device, loading=loading, fresh=not resume, progress=shown,
+            )  # fmt: skip
     if dry_run:
         show_plan(plan(estimates), as_json)
         return
     if part:
         finish_shards(shards, as_json)
         return
+    if crew()[0] > 0:
+        return  # the first of torchrun's processes shows the figures of all
     tell_spent(judges)
     finish(records, [result_object(record) for record in records], as_json)
 

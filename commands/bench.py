@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from commands.lmms import bench_tasks, is_lmms
 from commands.settings import deal_benchmarks
 from commands.suites import Member
 from harness.benchmark import Benchmark, Sample
+from harness.claims import Claims, crew
 from harness.errors import DataError, UsageError
 from harness.judging import Progress, silent
 from harness.model import Answer, Model
@@ -22,6 +24,7 @@ from harness.options import content_key
 from harness.part import Shard
 from harness.replay_model import read_responses
 from harness.run import data_dir, evaluate, generate, load_samples, make_benchmark
+from harness.share import generate_shared, turn
 from harness.store import EvaluationRecord, Store
 
 EMBEDDED: dict[str, Any] = {"decoding": {"max_new_tokens": 64}, "short": False}
@@ -107,16 +110,21 @@ def bench_model(
     loading: Mapping[str, Any] | None = None,
     fresh: bool = False,
     eos_biases: Sequence[float] = (),
+    claims: Claims | None = None,
     progress: Progress = silent,
 ) -> Iterator[EvaluationRecord]:
     """Run one model over benchmarks, yielding each stored evaluation.
 
     ``eos_biases`` adds evaluations of captioning benchmarks (Object HalBench) with that bias on the end-of-sequence
     logit: the points of the hallucination-against-coverage curve. ``loading`` holds settings of ``load_model``.
+    With ``claims`` the work is shared with other processes on the results file; of those that torchrun started, the
+    first alone judges and yields.
     """
     model = load_model(entrant.spec, device=device, settings=loading, runs=lookup_run(store))
     for item in benchmarks:
         name, settings = item.name, item.settings
+        if is_lmms(name) and crew()[0] > 0:
+            continue
         if is_lmms(name):
             yield from bench_tasks(
                 store, model, [name.removeprefix("lmms:")], identity_of(entrant, model, settings, root),
@@ -130,13 +138,48 @@ def bench_model(
         biases = eos_biases if name == "object_halbench" else ()
         for bias in (benchmark.decoding.eos_bias, *biases):
             decoding = dataclasses.replace(benchmark.decoding, eos_bias=bias)
-            answers = generate(store, model, samples, decoding, fresh=fresh, progress=progress)
+            if claims is None:
+                answers = generate(store, model, samples, decoding, fresh=fresh, progress=progress)
+            else:
+                answers = generate_shared(store, model, samples, decoding, claims, progress=progress)
+            if crew()[0] > 0:
+                continue
             identity = identity_of(entrant, model, settings, folder)
             identity["info"]["data_notes"] = benchmark.data_notes(folder)
-            yield evaluate(
-                store, benchmark, samples, answers, asker, identity=identity, decoding=decoding,
-                runs=settings.get("judge_runs"), progress=progress,
-            )  # fmt: skip
+            with turn(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
+                record = evaluate(
+                    store, benchmark, samples, answers, asker, identity=identity, decoding=decoding,
+                    runs=settings.get("judge_runs"), progress=progress,
+                )  # fmt: skip
+            yield record
+
+
+def bench_all(
+    store: Store,
+    entrants: Sequence[Entrant],
+    benchmarks: Sequence[Planned],
+    root: Path,
+    judges: Judges,
+    *,
+    share: bool = False,
+    fresh: bool = False,
+    device: str = "auto",
+    loading: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+) -> list[EvaluationRecord]:
+    """Run all models over all benchmarks; under torchrun, or with ``share``, together with other processes."""
+    shared = share or crew()[1] > 1
+    if shared and fresh:
+        raise UsageError("--fresh: processes that share the work cannot tell old answers from new; use another --db.")
+    with Claims(store.path) if shared else contextlib.nullcontext() as claims:
+        return [
+            record
+            for entrant in entrants
+            for record in bench_model(
+                store, entrant, benchmarks, root, judges,
+                device=device, loading=loading, fresh=fresh, claims=claims, progress=progress,
+            )
+        ]  # fmt: skip
 
 
 def answer_shard(

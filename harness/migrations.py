@@ -44,7 +44,16 @@ def m001_initial(db: Database) -> None:
     """)
 
 
-MIGRATIONS = (m001_initial,)
+def m002_claims(db: Database) -> None:
+    """What processes that share the work hold (harness.claims); ``until`` in seconds since 1970."""
+    db.executescript("""
+    CREATE TABLE claim (
+        scope TEXT, item TEXT, owner TEXT, host TEXT, pid INTEGER, until REAL,
+        PRIMARY KEY (scope, item)) WITHOUT ROWID;
+    """)
+
+
+MIGRATIONS = (m001_initial, m002_claims)
 
 
 def migrate(db: Database, path: str) -> None:

@@ -25,6 +25,7 @@ class OpenAIModel:
         self._client = OpenAIJudge(argument, settings=settings)
         self.name = self._client.model
         self.spec = f"openai:{argument}"
+        self.batch_size = 2 * self._client.concurrency  # what is claimed at a time where work is shared
         self.key = content_key("openai", self._client.model, self._client.endpoint)
         self.route = f"openai, {self._client.endpoint}"
 

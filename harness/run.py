@@ -71,6 +71,19 @@ class ImageDigests:
         return digest
 
 
+class AnswerKeys:
+    """The keys under which the answers to ``samples`` are stored: prompt, image by content, decoding."""
+
+    def __init__(self, samples: Sequence[Sample], decoding: Decoding) -> None:
+        digests = ImageDigests()
+        self.of = {s.id: content_key(s.prompt, digests.of(s.image), decoding) for s in samples}
+
+    def stored(self, store: Store, model: Model) -> dict[str, Answer]:
+        """The stored answers of ``model`` by sample id; failed ones do not count."""
+        found = store.answers(model.key, self.of.values())
+        return {id_: found[key] for id_, key in self.of.items() if key in found and found[key].error is None}
+
+
 def generate(
     store: Store,
     model: Model,
@@ -81,17 +94,15 @@ def generate(
     progress: Progress = silent,
 ) -> dict[str, Answer]:
     """Answers by sample id: stored ones, and new ones for what is missing, stored as they come."""
-    digests = ImageDigests()
-    keys = {s.id: content_key(s.prompt, digests.of(s.image), decoding) for s in samples}
-    stored = {} if fresh else store.answers(model.key, keys.values())
-    answers = {s.id: stored[keys[s.id]] for s in samples if keys[s.id] in stored and stored[keys[s.id]].error is None}
+    keys = AnswerKeys(samples, decoding)
+    answers = {} if fresh else keys.stored(store, model)
     missing = [sample for sample in samples if sample.id not in answers]
     waiting: list[tuple[str, Answer]] = []
     try:
         for position, answer in model.generate(missing, decoding):
             sample = missing[position]
             answers[sample.id] = answer
-            waiting.append((keys[sample.id], answer))
+            waiting.append((keys.of[sample.id], answer))
             if len(waiting) >= ANSWERS_PER_WRITE:
                 store.save_answers(model.key, waiting)
                 waiting = []
