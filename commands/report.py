@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,29 @@ from leaderboards.rows import Table, load_tables
 from leaderboards.show import run_view
 from leaderboards.terminal import leaderboard
 
+Matched = Mapping[str, Sequence[coverage.Matched]]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A store's headline tables and, by panel, CHAIR_i at the base's coverage: what every format but data shows."""
+
+    tables: Sequence[Table]
+    matched: Matched
+
+
+def load(store: Store, suite: str | None = None) -> Loaded:
+    """Compute what the formats show; of a suite's benchmarks only, if one is named."""
+    return Loaded(of_suite(load_tables(store, headline=True), suite), matched_panels(store))
+
+
+def of_suite(tables: Sequence[Table], suite: str | None) -> list[Table]:
+    """The tables of a suite's benchmarks; all of them without a suite."""
+    if suite is None:
+        return list(tables)
+    wanted = {member.benchmark for member in members_of(suite, ())}
+    return [table for table in tables if table.condition.benchmark in wanted]
+
 
 def matched_panels(store: Store) -> dict[str, list[coverage.Matched]]:
     """CHAIR_i at the base's coverage, by panel; empty where no run has a coverage curve."""
@@ -40,31 +64,26 @@ def matched_panels(store: Store) -> dict[str, list[coverage.Matched]]:
 
 def tables(store: Store, *, suite: str | None = None, published: bool = False) -> list[RenderableType]:
     """The leaderboard for the terminal."""
-    matched = [coverage.terminal_table(panel, rows) for panel, rows in matched_panels(store).items()]
-    shown = leaderboard(load(store, suite, headline=True))
-    return [*shown, *matched, *([published_terminal()] if published else [])]
-
-
-def load(store: Store, suite: str | None, *, headline: bool) -> list[Table]:
-    """The tables of a store, those of a suite's benchmarks if one is named."""
-    found = load_tables(store, headline=headline)
-    if suite is None:
-        return found
-    wanted = {member.benchmark for member in members_of(suite, ())}
-    return [table for table in found if table.condition.benchmark in wanted]
+    loaded = load(store, suite)
+    matched = [coverage.terminal_table(panel, rows) for panel, rows in loaded.matched.items()]
+    return [*leaderboard(loaded.tables), *matched, *([published_terminal()] if published else [])]
 
 
 def render(store: Store, kind: str, *, suite: str | None = None, published: bool = False) -> str:
     """The leaderboard as markdown, latex, csv or json; published figures never stand among csv's and json's."""
-    loaded = load(store, suite, headline=kind not in ("csv", "json"))
-    if kind == "csv":
-        return to_csv(loaded)
-    if kind == "json":
-        return to_json(loaded)
+    if kind in ("csv", "json"):
+        everything = of_suite(load_tables(store), suite)
+        return to_csv(everything) if kind == "csv" else to_json(everything)
+    loaded = load(store, suite)
     if kind == "latex":
-        return latex(loaded) + (published_latex() if published else "")
-    parts = [markdown(loaded)]
-    parts += [coverage.markdown_table(panel, rows) for panel, rows in matched_panels(store).items()]
+        return latex(loaded.tables) + (published_latex() if published else "")
+    return as_markdown(store, loaded, published=published)
+
+
+def as_markdown(store: Store, loaded: Loaded, *, published: bool = False) -> str:
+    """Tables, CHAIR_i at equal coverage, reward gaps, and the published figures if they are wanted."""
+    parts = [markdown(loaded.tables)]
+    parts += [coverage.markdown_table(panel, rows) for panel, rows in loaded.matched.items()]
     curves = gap_curves(store)
     if curves:
         parts.append(gap_summary(curves))
@@ -73,16 +92,19 @@ def render(store: Store, kind: str, *, suite: str | None = None, published: bool
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def write_page(store: Store, out: Path, *, suite: str | None = None, published: bool = False) -> list[Path]:
+def write_page(
+    store: Store, out: Path, *, suite: str | None = None, published: bool = False, loaded: Loaded | None = None
+) -> list[Path]:
     """The HTML report: ``out`` ends in .html (one file), or is a directory (samples in files beside the page)."""
+    loaded = loaded or load(store, suite)
     extras = Extras(
         examples=pair_examples,
-        matched=matched_panels(store),
-        lead=typical_of_scene(store) or "",
+        matched=loaded.matched,
+        why=typical_of_scene(store) or "",
         commit=commit(),
         with_published=published,
     )
-    return write_html(store, out, extras, load(store, suite, headline=True))
+    return write_html(store, out, extras, loaded.tables)
 
 
 def pair_examples(alignment: AlignmentRecord, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -117,20 +139,22 @@ def commit() -> str:
         return ""
 
 
-def draw(store: Store, folder: Path) -> list[Path]:
+def draw(store: Store, folder: Path, loaded: Loaded | None = None) -> list[Path]:
     """The figures of the store in ``folder``, as SVG and PNG."""
-    return [*write_figures(store, folder), *write_plots(load_tables(store, headline=True), folder)]
+    return [*write_figures(store, folder), *write_plots((loaded or load(store)).tables, folder)]
 
 
 def write_report(store: Store, folder: Path) -> list[Path]:
     """leaderboard.html, leaderboard.md and the figures, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
+    loaded = load(store)
     file = folder / "leaderboard.md"
-    figures = draw(store, folder / "figures")
-    shown = "".join(f"\n![{figure.stem}]({figure.relative_to(folder)})\n" for figure in figures)
+    figures = draw(store, folder / "figures", loaded)
+    drawn = [figure for figure in figures if figure.suffix == ".svg"]
+    shown = "".join(f"\n![{figure.stem}]({figure.relative_to(folder)})\n" for figure in drawn)
     why = typical_of_scene(store)
-    file.write_text(render(store, "markdown") + (f"\n{why}\n" if why else "") + shown)
-    return [*write_page(store, folder / "leaderboard.html"), file, *figures]
+    file.write_text(as_markdown(store, loaded) + (f"\n{why}\n" if why else "") + shown, encoding="utf-8")
+    return [*write_page(store, folder / "leaderboard.html", loaded=loaded), file, *figures]
 
 
 def typical_of_scene(store: Store, run: str = "base") -> str | None:

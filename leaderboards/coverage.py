@@ -8,7 +8,7 @@ coverage (object recall) that the base model has without a bias.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from harness.run import metrics_of
 from harness.stats import bootstrap_sums
 from harness.store import EvaluationRecord, Store
 from leaderboards.markdown import grid
+from leaderboards.rows import Condition, condition_of
 from leaderboards.text import panel_title
 
 BENCHMARK = "object_halbench"
@@ -81,9 +82,12 @@ def matched(
     ``labels`` maps a label to its runs; the base's run gives the coverage. ``reference`` names the label that
     differences are taken to (default: ``base``).
     """
+    everything = store.evaluations(benchmark=BENCHMARK)
+    standing = [_shared(e) for e in everything if e.run == base and not e.decoding["eos_bias"]]
     curves: dict[str, dict[float, EvaluationRecord]] = {}
-    for evaluation in store.evaluations(benchmark=BENCHMARK):
-        curves.setdefault(evaluation.run, {})[evaluation.decoding["eos_bias"]] = evaluation
+    for evaluation in everything:
+        if standing and _shared(evaluation) == standing[-1]:
+            curves.setdefault(evaluation.run, {})[evaluation.decoding["eos_bias"]] = evaluation
     if len(curves.get(base, {})) < 2:
         return []
     coverage, chair = curve(store, list(curves[base].values()))
@@ -96,6 +100,12 @@ def matched(
             found[label] = np.mean([at_coverage(*curve(store, p), target) for p in points], axis=0)
     against = found.get(reference or base)
     return [_row(label, values, None if label == (reference or base) else against) for label, values in found.items()]
+
+
+def _shared(evaluation: EvaluationRecord) -> Condition:
+    """What the points of a curve have in common: the condition but for the bias."""
+    condition = condition_of(evaluation)
+    return replace(condition, decoding=tuple(item for item in condition.decoding if item[0] != "eos_bias"))
 
 
 def _row(label: str, values: Points, against: Points | None) -> Matched:

@@ -41,7 +41,7 @@ class Extras:
 
     examples: Examples = field(default=lambda alignment, ids: {})
     matched: Mapping[str, Sequence[coverage.Matched]] = field(default_factory=dict)
-    lead: str = ""
+    why: str = ""
     commit: str = ""
     with_published: bool = False
 
@@ -92,7 +92,7 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
         panels=panels,
         palette=palette,
         note=NOTE,
-        lead=extras.lead,
+        why=extras.why,
         costs=cost_rows(store),
         provenance=provenance(evaluations),
         commands=[(a.name, command_of(a)) for a in alignments],
