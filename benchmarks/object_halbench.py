@@ -61,12 +61,16 @@ class ObjectHalBench:
             wording, ``auto`` is the official one where it is there.
         parser: ``strict`` takes what the official parser takes, if it is a list of strings; ``tolerant`` also reads a
             list inside a code fence or prose, and "()", which the official prompt asks for, as no objects.
-        attempts: how often an unreadable judge is asked; the official code asks up to 100 times.
+        attempts: how often an unreadable live judge is asked; the official code asks up to 100 times, and as many
+            recorded replies are read.
     """
 
     name: ClassVar[str] = "object_halbench"
     paper: ClassVar[str] = "https://arxiv.org/abs/2405.17220"
     judge_runs: ClassVar[int] = 1
+    official_attempts: ClassVar[int] = (
+        100  # of a recorded judge as many are read; a live one is asked ``attempts`` times
+    )
 
     extraction: Literal["judge", "text"] = "judge"
     tagger: TaggerName = "auto"

@@ -119,7 +119,7 @@ def _judge_run(desk: _Desk, samples: Sequence[Sample], answers: Mapping[str, Ans
             done[sample.id] = Judged(sample, desk.run, None, Verdict({}, error=f"no answer: {answer.error}"))
         else:
             open_.append(_Open(sample, answer.text))
-    for attempt in range(max(1, desk.benchmark.attempts)):
+    for attempt in range(_attempts(desk)):
         _ask(desk, open_, attempt)
         open_ = list(_settle(desk, open_, done))
         desk.progress("verdicts", len(done), len(samples))
@@ -159,6 +159,12 @@ def question_key(question: Question, *more: str) -> str:
         image = "unreadable"
     fields = {f.name: getattr(question, f.name) for f in dataclasses.fields(question) if f.name != "image"}
     return content_key(fields, image, *more)
+
+
+def _attempts(desk: _Desk) -> int:
+    """How often an unreadable judge is asked; recorded replies cost nothing and are read as far as officially."""
+    recorded = getattr(desk.judge, "recorded", False)
+    return max(1, desk.benchmark.attempts, getattr(desk.benchmark, "official_attempts", 1) if recorded else 1)
 
 
 class _Requests(Sequence[JudgeRequest]):

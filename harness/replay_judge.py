@@ -23,6 +23,8 @@ class ReplayJudge:
 
     keyed_by_sample = True
     """Replies belong to sample ids, not to prompts."""
+    recorded = True
+    """Asking again costs nothing."""
     concurrency = 1
 
     def __init__(self, argument: str, root: Path | None = None) -> None:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 
 from benchmarks.mmhal import read_rating, read_rating_officially
-from benchmarks.object_halbench import read_objects, read_objects_officially, read_objects_tolerantly
+from benchmarks.object_halbench import ObjectHalBench, read_objects, read_objects_officially, read_objects_tolerantly
+from harness.judging import judge_answers
+from harness.model import Answer
+from harness.replay_judge import ReplayJudge
+from harness.store import Store
+from tests.benchmarks.conftest import write_jsonl
 
 ALPHABET = "abc 0123456789.,:;*#[]{}()\"'\\/-\n\t\x00\u2028éß中🦊\ud800"
 
@@ -50,3 +56,15 @@ def test_long_replies_are_read_in_no_time() -> None:
     ):
         assert read_rating(text) is None
         assert read_objects_tolerantly(text) is None
+
+
+def test_recorded_replies_are_read_as_far_as_the_official_code_would_ask(tmp_path: Path) -> None:
+    """Nine unreadable replies, then a list: the official code asks up to a hundred times."""
+    write_jsonl(tmp_path / "q.jsonl", [{"question": "Describe.", "image_id": 0}])
+    write_jsonl(tmp_path / "ground_truth.jsonl", [{"image_id": 0, "instances": ["dog"], "captions": []}])
+    write_jsonl(tmp_path / "replies.jsonl", [{"id": 0, "reply": r} for r in [*["()"] * 9, '["dog", "cat"]']])
+    benchmark = ObjectHalBench(tagger="lexicon")
+    samples, judge = benchmark.samples(tmp_path), ReplayJudge(str(tmp_path / "replies.jsonl"))
+    store = Store(tmp_path / "r.sqlite")
+    (judged,) = judge_answers(store, benchmark, samples, {"0": Answer("A dog and a cat.")}, judge)
+    assert judged.verdict.error is None and judged.verdict.values["official_hallucinated"] == 1
