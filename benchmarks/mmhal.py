@@ -8,6 +8,7 @@ out replies without one; the official rule makes them 0, and stands beside as ``
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from benchmarks import files
 from benchmarks.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.prompts import RATING, fill
 from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Unreadable, Verdict, ratio
+from harness.errors import DataError
 
 TEMPLATES = ("mmhal-bench_answer_template.json", "response_template.json", "mmhal-bench_with_image.jsonl")
 OFFICIAL_SHA256 = "28ed24e19ffef292597c35f1dad37760b2e0a088b3b40ca3b50f105fc1b951bb"
@@ -87,7 +89,7 @@ class MMHal:
                 "reference": files.field_of(row, "gt_answer", str, where),
             }
             group = str(row.get("image_id") or index)
-            image = _image(row, index, root, by_stem)
+            image = _image(row, index, root, by_stem, where)
             samples.append(Sample(str(index), files.field_of(row, "question", str, where), image, data, group))
         return samples
 
@@ -126,13 +128,16 @@ class MMHal:
         return notes + (files.notes(root, {(path.name,): OFFICIAL_SHA256}) if path.suffix == ".json" else [])
 
 
-def _image(row: Mapping[str, Any], index: int, root: Path, by_stem: Mapping[str, Path]) -> Image | None:
+def _image(row: Mapping[str, Any], index: int, root: Path, by_stem: Mapping[str, Path], where: str) -> Image | None:
     """The image inside the row (base64), by its path, or the file in images/ named by id, source or index."""
     encoded, path = row.get("image"), row.get("image_path")
     if isinstance(path, str) and path:
         return Image(path=root / path)
     if isinstance(encoded, str) and encoded:
-        return Image(data=base64.b64decode(encoded))
+        try:
+            return Image(data=base64.b64decode(encoded))
+        except binascii.Error as error:
+            raise DataError(f"{where}: field 'image' is not base64: {error}.") from error
     stems = (str(row.get("image_id")), Path(str(row.get("image_src"))).stem, str(index))
     found = next((by_stem[stem] for stem in stems if stem in by_stem), None)
     return Image(path=found) if found else None

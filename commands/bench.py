@@ -17,6 +17,7 @@ from commands.suites import Member
 from harness.benchmark import Benchmark, Sample
 from harness.claims import Claims, crew
 from harness.errors import DataError, UsageError
+from harness.judge import Judge
 from harness.judging import Progress, silent
 from harness.model import Answer, Model
 from harness.models import load_model
@@ -274,6 +275,8 @@ def score(
     progress: Progress,
 ) -> EvaluationRecord:
     """Score answers from a file and store the evaluation."""
+    asker = judges.open(given.benchmark, root)
+    notes = given.benchmark.data_notes(root) + _foreign_replies(asker, given)
     identity = {
         "run": responses.stem,
         "model": f"replay:{responses}",
@@ -281,14 +284,21 @@ def score(
         "alignment": None,
         "data_dir": str(root),
         "settings": dict(settings),
-        "info": {"route": "file", "data_notes": given.benchmark.data_notes(root)},
+        "info": {"route": "file", "data_notes": notes},
     }
     answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
-    asker = judges.open(given.benchmark, root)
     return evaluate(
         store, given.benchmark, given.samples, answers, asker, identity=identity, runs=settings.get("judge_runs"),
         progress=progress,
     )  # fmt: skip
+
+
+def _foreign_replies(judge: Judge | None, given: Answered) -> list[str]:
+    """A note where recorded replies are about samples that the data do not have."""
+    foreign = sorted(getattr(judge, "ids", set()) - {sample.id for sample in given.samples})
+    if judge is None or not foreign:
+        return []
+    return [f"{judge.name}: replies for {len(foreign)} ids that the data do not have, for example {foreign[0]!r}"]
 
 
 def estimate(

@@ -36,6 +36,11 @@ class ReplayJudge:
         self._replies = read_replies(Path(argument))
         self.runs = 1 + max((run for _, run in self._replies), default=0)
 
+    @property
+    def ids(self) -> set[str]:
+        """The samples that the file has replies for."""
+        return {sample_id for sample_id, _ in self._replies}
+
     def ask(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Reply]]:
         """Yield the recorded reply of each request, or an error reply naming the file and the id."""
         for position, request in enumerate(requests):

@@ -151,3 +151,6 @@ def test_errors_name_the_file_and_the_row(tmp_path: Path) -> None:
     write_json(tmp_path / "response_template.json", [row("other"), {"question_type": "other"}])
     with pytest.raises(DataError, match=r"response_template\.json row 1: field 'image_content' is missing"):
         MMHal().samples(tmp_path)
+    write_json(tmp_path / "response_template.json", [row("other", image="abc")])
+    with pytest.raises(DataError, match=r"response_template\.json row 0: field 'image' is not base64"):
+        MMHal().samples(tmp_path)

@@ -145,6 +145,9 @@ def test_recorded_replies_that_do_not_suffice_are_failures_with_their_reason(fol
     assert (found["n_scored"], found["n_failed"]) == (N - 2, 2)
     # "hm" counts 0 officially; what has no reply at all counts nowhere.
     assert found["metrics"]["official_score"]["value"] == pytest.approx(4 * (N - 2) / (N - 1))
+    write_jsonl(folder / "replies.jsonl", [{"id": i, "reply": GOOD} for i in range(N + 2)])
+    told = " ".join(run(folder, "--replies", folder / "replies.jsonl").stderr.split())
+    assert "replies for 2 ids that the data do not have, for example '6'" in told
     (folder / "replies.jsonl").write_text('{"id": 0, "reply": "x"}\nnonsense\n')
     assert "replies.jsonl, line 2: not JSON" in run(folder, "--replies", folder / "replies.jsonl", code=2).stderr
 
