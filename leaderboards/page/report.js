@@ -48,7 +48,7 @@ const showPanel = (number) => {
   tabs.forEach((tab) => { const on = tab.dataset.panel === number; tab.setAttribute("aria-selected", on); tab.tabIndex = on ? 0 : -1; });
 };
 tabs.forEach((tab, i) => {
-  tab.addEventListener("click", () => showPanel(tab.dataset.panel));
+  tab.addEventListener("click", () => { showPanel(tab.dataset.panel); fillRuns(); if (ticket) refresh(); });
   tab.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step) { const next = tabs[(i + step + tabs.length) % tabs.length]; next.focus(); next.click(); }
@@ -101,6 +101,7 @@ let rows = [], shown = 0, pictures = {}, ticket = 0;
 const conditions = new Map(data.evaluations.map((e) => [e.condition, e]));
 for (const [key, e] of conditions) $("d-condition").append(new Option(e.title, key));
 const option = (e) => new Option(e.run + " (" + e.scored + ")", e.id);
+const panelTitle = () => tabs.find((tab) => tab.getAttribute("aria-selected") === "true")?.textContent ?? "all runs";
 const fillRuns = (a, b) => {
   const found = data.evaluations.filter((e) => e.condition === $("d-condition").value);
   $("d-condition").title = found[0]?.about ?? "";
@@ -109,7 +110,8 @@ const fillRuns = (a, b) => {
     const chosen = found.find((e) => e.run === run);
     if (chosen) select.value = chosen.id;
   };
-  const first = found.find((e) => e.run === a) ?? found.find((e) => e.label === "dama") ?? found[0];
+  const first = found.find((e) => e.run === a) ??
+    found.find((e) => e.label === "dama" && e.panel === panelTitle()) ?? found.find((e) => e.label === "dama") ?? found[0];
   const twin = found.find((e) => e.label === "dpo" && e.panel === first?.panel && e.run !== first?.run);
   const other = found.find((e) => e.run === b) ?? twin ?? found.find((e) => e !== first) ?? first;
   pick($("d-a"), first?.run);
