@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,3 +247,46 @@ def test_a_table_is_read_in_three_formats(tmp_path: Path, name: str, text: str) 
     (tmp_path / name).write_text(text.replace("0.81", '"much"' if name != "t.tsv" else "much"))
     with pytest.raises(DataError, match="row 1: expected"):
         amber_words.load_similarity(f"table:{tmp_path / name}")
+
+
+def by_the_letter(nouns: list[str], truth: list[str], hallu: list[str], words: Words) -> tuple[list[str], int, int]:
+    """AMBER's rule step by step as its scorer walks it: (hallucinated, truth words credited, hallu words credited)."""
+    lists = []
+    for parents in (truth, hallu):
+        entries = [(word, i) for i, parent in enumerate(parents) for word in words.associations[parent]]
+        lists.append(entries + [(word, i) for i, word in enumerate(parents)])
+    safe, bad = lists
+    credited: tuple[set[int], set[int]] = (set(), set())
+    hallucinated = []
+    for noun in nouns:
+        if noun in words.safe:
+            continue
+        first = next((i for word, i in safe if word == noun), None)
+        if first is not None:
+            credited[0].add(first)
+            continue
+        for test in (lambda word, noun=noun: word == noun, lambda word, noun=noun: words.similar(noun, word)):
+            found = next((i for word, i in bad if test(word)), None)
+            if found is not None:
+                credited[1].add(found)
+        fine = next((i for word, i in safe if words.similar(noun, word)), None)
+        if fine is None:
+            hallucinated.append(noun)
+        else:
+            credited[0].add(fine)
+    return hallucinated, len(credited[0]), len(credited[1])
+
+
+def test_any_caption_is_counted_by_the_letter() -> None:
+    draw = random.Random(0)
+    vocabulary = [f"w{i}" for i in range(14)]
+    for _ in range(500):
+        associations = {word: draw.choices(vocabulary, k=draw.randrange(3)) for word in vocabulary}
+        pairs = {(a, b): draw.choice([0.5, 0.8, 0.81]) for a, b in itertools.combinations(vocabulary, 2)}
+        similar = table_similarity({pair: pairs[pair] for pair in draw.sample(sorted(pairs), 6)})
+        words = Words(associations, frozenset(draw.sample(vocabulary, 2)), similar)
+        truth, hallu = (draw.choices(vocabulary, k=draw.randrange(5)) for _ in range(2))
+        nouns = draw.choices(vocabulary, k=draw.randrange(10))
+        counts = count_caption(nouns, truth, hallu, words)
+        assert (counts.hallucinated, counts.covered, counts.imagined) == by_the_letter(nouns, truth, hallu, words)
+        assert counts.mentions == nouns
