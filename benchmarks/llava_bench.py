@@ -13,13 +13,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import files
-from benchmarks.general_prompts import PAIR_RULE, PAIR_RULE_VERSION
+from benchmarks.general_prompts import PAIR_RULE
+from benchmarks.official import Prompt
 from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Sums, Unreadable, Verdict, ratio
 from harness.errors import DataError
 
@@ -49,11 +50,17 @@ class LlavaBench:
     attempts: int = 2
     judge_runs: int = 1
     decoding: Decoding = DECODING
-    _rules: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _rules: dict[str, Prompt] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def version(self) -> str:
-        return f"llava_bench-1 parser=first-line-1 attempts={self.attempts}"
+        rules = ",".join(sorted(self._rules)) or PAIR_RULE.name
+        return f"llava_bench-1 prompt={rules} parser=first-line-1 attempts={self.attempts}"
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Recorded with an evaluation: which instructions were used."""
+        return {"prompt": [rule.record for rule in self._rules.values()]}
 
     @property
     def mode(self) -> str:
@@ -91,15 +98,15 @@ class LlavaBench:
         """The judge's instruction, remembered under the short name that samples (and so the results) carry."""
         path = files.find(root, "rule.json")
         if path is None:
-            self._rules[PAIR_RULE_VERSION] = PAIR_RULE
-            return PAIR_RULE_VERSION
+            self._rules[PAIR_RULE.name] = PAIR_RULE
+            return PAIR_RULE.name
         rules = files.read_json(path)
         rule = rules.get(PREFIX + category) if isinstance(rules, dict) else None
         if not isinstance(rule, dict):
             raise DataError(f"{path}: no rule {PREFIX + category!r} for the questions of category {category!r}.")
         text = files.field_of(rule, "prompt", str, f"{path}, {PREFIX + category}")
-        name = f"rule.json sha256 {hashlib.sha256(text.encode()).hexdigest()[:12]}"
-        self._rules[name] = text
+        name = f"rule.json-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        self._rules[name] = Prompt(text, name, True, "rule.json")
         return name
 
     def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
@@ -108,7 +115,7 @@ class LlavaBench:
             f"[Context]\n{data['context']}\n\n[Question]\n{sample.prompt}\n\n"
             f"[Assistant 1]\n{data['reference']}\n\n[End of Assistant 1]\n\n"
             f"[Assistant 2]\n{answer}\n\n[End of Assistant 2]\n\n"
-            f"[System]\n{self._rules[data['rule']]}\n\n"
+            f"[System]\n{self._rules[data['rule']].text}\n\n"
         )
         return Question(prompt, system=SYSTEM, temperature=0.2, max_tokens=1024)
 
@@ -129,9 +136,7 @@ class LlavaBench:
         return _metrics("", names) + _metrics("official_", names)
 
     def data_notes(self, root: Path) -> list[str]:
-        notes = (
-            [] if files.find(root, "rule.json") else [f"rule.json: absent; the judge is asked in {PAIR_RULE_VERSION}"]
-        )
+        notes = [] if files.find(root, "rule.json") else [f"rule.json: absent; the judge is asked in {PAIR_RULE.name}"]
         if not notes:
             notes = files.notes(root, {("rule.json",): RULES_SHA256})
         for name, official in OFFICIAL_ROWS.items():

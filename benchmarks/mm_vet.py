@@ -7,6 +7,7 @@ officially a grade is the text before the first blank, and 0 after five unreadab
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,11 +15,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmarks import files
-from benchmarks.general_prompts import GRADE, GRADE_AGAIN, GRADE_VERSION
+from benchmarks.general_prompts import GRADE, GRADE_AGAIN
+from benchmarks.official import OfficialPrompt, Prompt, PromptChoice
 from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Unreadable, Verdict, ratio
 from harness.errors import DataError
 
 DATA = "mm-vet.json"
+SCRIPT = "mm-vet_evaluator.py"
+OFFICIAL_PROMPT = OfficialPrompt(
+    (SCRIPT,), "prompt", "d1b3e0a5b4e72c888b77164489d705bba4dd149934fff564dfba6443d81afe3f"
+)
 OFFICIAL_ROWS = 218
 CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")
 DECODING = Decoding(max_new_tokens=1024)
@@ -33,6 +39,8 @@ class MMVet:
     """MM-Vet.
 
     Settings:
+        prompt: ``official`` is read from mm-vet_evaluator.py in the data directory, ``own`` is the project's wording,
+            ``auto`` is the official one where it is there.
         judge_runs: independent judge runs; the paper averages five (its script's default is one).
     """
 
@@ -41,13 +49,24 @@ class MMVet:
     needs_judge: ClassVar[bool] = True
     attempts: ClassVar[int] = len(TEMPERATURES)
 
+    prompt: PromptChoice = "auto"
     judge_runs: int = 5
     decoding: Decoding = DECODING
-    _prompts: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _prompts: dict[str, Prompt] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def version(self) -> str:
-        return "mm_vet-1 parser=one-grade-1"
+        return f"mm_vet-1 prompt={self._prompt.name} parser=one-grade-1"
+
+    @property
+    def _prompt(self) -> Prompt:
+        """What the judge is asked; known once the samples are read."""
+        return self._prompts.get("judge", GRADE)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Recorded with an evaluation: which prompt was used."""
+        return {"prompt": self._prompt.record}
 
     @property
     def mode(self) -> str:
@@ -59,6 +78,9 @@ class MMVet:
         rows = files.read_json(path)
         if not isinstance(rows, dict):
             raise DataError(f"{path}: expected an object of id -> question, found {type(rows).__name__}.")
+        self._prompts["judge"] = OFFICIAL_PROMPT.find(root, GRADE, self.prompt)
+        if self._prompt.official:
+            self._prompts["again"] = Prompt(_again(files.need(root, SCRIPT, f"eval/{SCRIPT}", what="")), "again")
         folder = root / "images" if (root / "images").is_dir() else root
         samples = []
         for id_, row in rows.items():
@@ -72,7 +94,6 @@ class MMVet:
             data = {
                 "reference": files.field_of(row, "answer", str, where),
                 "capability": sorted(set(capabilities)),
-                "prompt": GRADE_VERSION,
             }
             prompt = files.field_of(row, "question", str, where)
             samples.append(Sample(id_, prompt, Image(path=folder / image), data, group=image))
@@ -80,10 +101,13 @@ class MMVet:
 
     def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
         reference = sample.data["reference"].replace("<AND>", " <AND> ").replace("<OR>", " <OR> ")
-        prompt = GRADE.format(question=sample.prompt, reference=reference, answer=answer)
-        if attempt:
-            prompt += GRADE_AGAIN
-        return Question(prompt, temperature=TEMPERATURES[attempt], max_tokens=8)
+        if self._prompt.official:
+            prompt = self._prompt.text + "\n" + " | ".join([sample.prompt, reference, answer, ""])
+            again, tokens = self._prompts["again"].text, 3
+        else:
+            prompt = self._prompt.text.format(question=sample.prompt, reference=reference, answer=answer)
+            again, tokens = GRADE_AGAIN, 8
+        return Question(prompt + (again if attempt else ""), temperature=TEMPERATURES[attempt], max_tokens=tokens)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         """From the first reply with a grade. It is asked again as officially, where only its wording is off, too."""
@@ -108,7 +132,14 @@ class MMVet:
 
     def data_notes(self, root: Path) -> list[str]:
         rows = files.read_json(files.need(root, DATA, what="MM-Vet's questions"))
-        return files.count_note(DATA, len(rows), OFFICIAL_ROWS)
+        return files.count_note(DATA, len(rows), OFFICIAL_ROWS) + OFFICIAL_PROMPT.note(root)
+
+
+def _again(path: Path) -> str:
+    """What the official script adds when it asks again: the one string in it that starts a new line and ends open."""
+    strings = [node.value for node in ast.walk(ast.parse(files.read_text(path))) if isinstance(node, ast.Constant)]
+    found = [text for text in strings if isinstance(text, str) and text.startswith("\n") and text.endswith(": ")]
+    return found[0] if found else GRADE_AGAIN
 
 
 _GRADE = re.compile(r"(?<![\w.,/-])(\d*\.\d+|\d+)(?:\s*(?:/|out of)\s*1(?:\.0+)?)?(?![\w/%-]|[.,]\d)", re.IGNORECASE)

@@ -16,6 +16,7 @@ GITHUB = "https://raw.githubusercontent.com"
 RLAIFV = f"{GITHUB}/RLHF-V/RLAIF-V/83d917b2e8118ca8e7877a796d72af9bb3e6b356/eval"
 AMBER = f"{GITHUB}/junyangwang0410/AMBER/534babf6bbfcce2e735c26289dedfb21cef3c939/data"
 POPE = f"{GITHUB}/AoiDragon/POPE/e3e39262c85a6a83f26cf5094022a782cb0df58d/output/coco"
+MM_VET = f"{GITHUB}/yuweihao/MM-Vet/7d717c2f54a584b7ed363d66e6481ce1bf648538"
 LLAVA = f"{GITHUB}/haotian-liu/LLaVA/c121f0432da27facab705978f83c4ada465e46fd/llava/eval/table"
 HUB = "https://huggingface.co/datasets"
 NON_COMMERCIAL = "CC BY-NC 4.0"
@@ -95,6 +96,7 @@ SOURCES: dict[str, tuple[Source | Manual, ...]] = {
             unpack=(("*mm-vet.json", "."), ("*.jpg", "images"), ("*.jpeg", "images"), ("*.png", "images")),
             gives=("mm-vet.json",),
         ),
+        Source("mm-vet_evaluator.py", f"{MM_VET}/mm-vet_evaluator.py", "", f"code {APACHE}"),
     ),
     "llava_bench": (
         *(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -11,11 +13,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from benchmarks import mm_vet
 from benchmarks.mm_vet import TEMPERATURES, MMVet, read_grade, read_grade_officially
 from cli import cli
 from harness.errors import DataError
 from tests.benchmarks.conftest import figures, judged, write_json, write_jsonl
 from tests.shared import shared
+
+SCRIPT = '''
+prompt = """A table to go on with:"""
+
+def ask(question):
+    return question + "\\nSay a digit: "
+'''
 
 
 def row(*capability: str, **more: Any) -> dict[str, Any]:
@@ -105,6 +115,26 @@ def test_questions_follow_the_official_retries(tmp_path: Path) -> None:
     asked = [benchmark.question(sample, "an {answer}", attempt) for attempt in range(benchmark.attempts)]
     assert [q.temperature for q in asked if q] == never
     assert asked[0] is not None and "x <AND> y" in asked[0].prompt and "an {answer}" in asked[0].prompt
+
+
+def test_the_official_script_gives_the_prompt_and_what_is_added_when_asking_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The official prompt goes before the table's next row, and its digest decides whether a script is official."""
+    write_json(tmp_path / "mm-vet.json", {"v1_0": row("ocr")})
+    (tmp_path / "mm-vet_evaluator.py").write_text(SCRIPT)
+    benchmark = MMVet()
+    (sample,) = benchmark.samples(tmp_path)
+    assert "own-grade-1" in benchmark.version and "not the official prompt" in " ".join(benchmark.data_notes(tmp_path))
+    digest = hashlib.sha256(b"A table to go on with:").hexdigest()
+    monkeypatch.setattr(mm_vet, "OFFICIAL_PROMPT", dataclasses.replace(mm_vet.OFFICIAL_PROMPT, sha256=digest))
+    benchmark = MMVet()
+    (sample,) = benchmark.samples(tmp_path)
+    first, again = (benchmark.question(sample, "an answer", attempt) for attempt in (0, 1))
+    assert first is not None and again is not None
+    assert first.prompt == "A table to go on with:\nWhat? | x <AND> y | an answer | "
+    assert again.prompt == first.prompt + "\nSay a digit: " and first.max_tokens == 3
+    assert f"prompt=official-{digest[:8]}" in benchmark.version
 
 
 @pytest.mark.parametrize(
