@@ -3,7 +3,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install install-test demo test check clean
+.PHONY: help install install-test demo demo-all test check clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ install-test: .venv/.test
 
 demo: .venv/.core  ## the whole chain on the embedded world: align, benchmark, leaderboard
 	$(BIN)/python cli.py demo
+
+demo-all: .venv/.core  ## all six benchmarks on the embedded world's base model and every aligned run
+	$(BIN)/python cli.py bench --suite all
 
 test: .venv/.test  ## run the tests
 	$(BIN)/python -m pytest -q
