@@ -106,6 +106,10 @@ class Account:
         self._promised, self._promises = 0.0, 0
         self._failed_in_a_row = 0
 
+    def restart(self) -> None:
+        """Other questions begin: what stopped earlier ones need not stop these. Money spent stays spent."""
+        self.stopped, self._failed_in_a_row = "", 0
+
     @property
     def spent(self) -> float | None:
         """USD; None where the model has no price."""

@@ -90,6 +90,7 @@ class OpenAIJudge:
         """
         if not requests:
             return
+        self.account.restart()
         arrived: Arrived = SimpleQueue()
         loop = asyncio.new_event_loop()
         asking = loop.create_task(self._ask_all(requests, arrived))

@@ -139,6 +139,15 @@ def test_many_failures_in_a_row_end_the_asking() -> None:
     assert replies[-1].error == "not asked: 5 in a row failed, last: HTTP 500: no"
 
 
+def test_what_stopped_one_benchmark_does_not_stop_the_next() -> None:
+    """One judge serves all benchmarks of a command."""
+    with FaultServer(lambda prompt, nth: http(400) if prompt == "bad" else "fine") as server:
+        judge = judge_at(server, give_up=3, concurrency=1)
+        replies = [reply for _, reply in judge.ask(requests(*["bad"] * 9))]
+        assert server.seen["bad"] == 3 and "not asked" in (replies[-1].error or "")
+        assert [reply.text for _, reply in judge.ask(requests("good"))] == ["fine"]
+
+
 @pytest.mark.parametrize("header", ["retry-after", "retry-after-ms"])
 def test_a_rate_limit_is_waited_out_by_all_as_long_as_the_server_asks(header: str) -> None:
     pause = 0.4
