@@ -439,7 +439,7 @@ def show_leaderboard(store: Any) -> None:
 @click.argument("b")
 @shared("db", "json")
 def compare(a: str, b: str, db: str, as_json: bool) -> None:
-    """Paired differences between runs A and B on the samples both answered."""
+    """Paired differences between A and B (runs; or METHOD, METHOD@PANEL: all seeds) on the samples both answered."""
     from commands.report import comparison
     from harness.store import Store
 

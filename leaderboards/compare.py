@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich import box
+from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -14,7 +15,7 @@ from harness.benchmark import Metric
 from harness.errors import UsageError, unknown_name
 from harness.run import metrics_of
 from harness.stats import Difference, holm
-from harness.store import EvaluationRecord, Store
+from harness.store import AlignmentRecord, EvaluationRecord, Store
 from leaderboards.data import finite
 from leaderboards.rows import HEADLINES, Condition, Metrics, condition_of
 from leaderboards.scores import Scores, Verdicts, differences, intervals, mcnemar, on_common_samples, read_scores
@@ -43,8 +44,31 @@ class Comparison:
 
 
 def load_comparison(store: Store, a: str, b: str) -> list[Comparison]:
-    """Compare the runs ``a`` and ``b`` of a store; unknown names raise a UsageError."""
-    return compare(store.evaluations(), a, b, lambda e: store.verdicts(e.id), lambda e: metrics_of(store, e))
+    """Compare ``a`` and ``b`` of a store: runs, or methods (all seeds of METHOD or METHOD@PANEL).
+
+    Unknown names raise a UsageError.
+    """
+    evaluations, alignments = store.evaluations(), store.alignments()
+    members = {name: members_of(name, evaluations, alignments) for name in (a, b)}
+    return compare(evaluations, a, b, lambda e: store.verdicts(e.id), lambda e: metrics_of(store, e), members=members)
+
+
+def members_of(
+    name: str, evaluations: Sequence[EvaluationRecord], alignments: Sequence[AlignmentRecord]
+) -> Sequence[str]:
+    """The runs that ``name`` stands for: the run of that name, else the seeds of a method."""
+    runs = {e.run for e in evaluations}
+    if name in runs:
+        return [name]
+    method, _, panel = name.partition("@")
+    found = [a for a in alignments if a.method == method and panel in ("", a.panel) and a.name in runs]
+    panels = list(dict.fromkeys(a.panel for a in found))
+    if not found:
+        raise unknown_name("run or method", name, {*runs, *(a.method for a in alignments if a.name in runs)})
+    if len(panels) > 1:
+        choices = " or ".join(repr(f"{method}@{p}") for p in panels)
+        raise UsageError(f"{name} was aligned on {len(panels)} panels of data: write {choices}.")
+    return [a.name for a in found]
 
 
 def compare(
@@ -54,28 +78,47 @@ def compare(
     verdicts: Verdicts,
     metrics: Metrics,
     *,
+    members: Mapping[str, Sequence[str]] | None = None,
     resamples: int = RESAMPLES,
 ) -> list[Comparison]:
     """A minus B for every plain metric of every condition (benchmark, judge, version, data, decoding) both were run in.
 
+    ``members`` names the runs (seeds) that A and B stand for; without it they are runs.
     ``official_*`` figures count failed samples by their own rules, so there is nothing to pair: they are left out.
     """
-    by_run = {run: {condition_of(e): e for e in evaluations if e.run == run} for run in (a, b)}
-    for run, conditions in by_run.items():
-        if not conditions:
-            raise unknown_name("run", run, {e.run for e in evaluations})
-    shared = [condition for condition in by_run[a] if condition in by_run[b]]
+    known = {e.run for e in evaluations}
+    by_name = {}
+    for name in (a, b):
+        runs = members[name] if members else [name]
+        by_name[name] = _by_condition(evaluations, runs)
+        if not known & set(runs):
+            raise unknown_name("run", name, known)
+    shared = [condition for condition in by_name[a] if condition in by_name[b]]
     if not shared:
         raise UsageError(
             f"{a} and {b} share no benchmark with the same judge, version, data and decoding: run both again."
         )
     found: list[Comparison] = []
     for condition in shared:
-        pair = by_run[a][condition], by_run[b][condition]
-        scores = [read_scores([verdicts(evaluation)]) for evaluation in pair]
-        found += _benchmark(condition, *on_common_samples(*scores), metrics(pair[0]), resamples)
+        sides = by_name[a][condition], by_name[b][condition]
+        left, right = on_common_samples(*(read_scores([verdicts(e) for e in side]) for side in sides))
+        if left.samples:
+            found += _benchmark(condition, left, right, metrics(sides[0][0]), resamples)
+    if not found:
+        raise UsageError(f"{a} and {b} have no sample in common that both scored: bench both without --limit.")
     adjusted = iter(holm([c.difference.p for c in found if c.headline]))
     return [Comparison(**{**vars(c), "p_holm": next(adjusted)}) if c.headline else c for c in found]
+
+
+def _by_condition(
+    evaluations: Sequence[EvaluationRecord], runs: Sequence[str]
+) -> dict[Condition, list[EvaluationRecord]]:
+    """The newest evaluation of each run, by condition; only conditions that all of the runs have."""
+    newest: dict[Condition, dict[str, EvaluationRecord]] = {}
+    for evaluation in evaluations:
+        if evaluation.run in runs:
+            newest.setdefault(condition_of(evaluation), {})[evaluation.run] = evaluation
+    return {condition: list(found.values()) for condition, found in newest.items() if len(found) == len(set(runs))}
 
 
 def _benchmark(
@@ -94,7 +137,7 @@ def _benchmark(
             difference=found[i],
             p_holm=float("nan"),
             p_mcnemar=mcnemar(left, right, metric),
-            headline=metric.name in main,
+            headline=metric.name in main and not condition.eos_bias,  # a point of the curve is no test of its own
         )
         for i, metric in enumerate(columns)
     ]
@@ -124,35 +167,47 @@ def comparison_records(comparisons: Sequence[Comparison]) -> list[dict[str, Any]
     ]
 
 
-def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, everything: bool = False) -> RichTable:
-    """The headline metrics (or ``everything``) of a comparison as one rich table."""
+def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, everything: bool = False) -> Group:
+    """The headline metrics (or ``everything``) of a comparison, a table for each benchmark; 80 columns are enough."""
+    shown = [c for c in comparisons if c.headline or everything]
+    parts: list[RenderableType] = [Text.assemble(("A ", "dim"), (a, "bold"), ("  against  B ", "dim"), (b, "bold"))]
+    for condition in dict.fromkeys(c.condition for c in shown):
+        parts.append(_table(condition, [c for c in shown if c.condition == condition]))
+    return Group(*parts, Text(EXPLAINED, "dim"))
+
+
+EXPLAINED = (
+    "Δ = A - B on common samples; the 95 % interval resamples images; p: paired permutation test, Holm-adjusted over "
+    "all metrics shown; least: the smallest true difference that so many samples would find four times in five."
+)
+
+
+def _table(condition: Condition, comparisons: Sequence[Comparison]) -> RichTable:
+    bias = f", EOS bias {condition.eos_bias:+g}" if condition.eos_bias else ""
     out = RichTable(
-        title=f"[bold]{a}[/] against [bold]{b}[/]",
+        title=f"[bold cyan]{benchmark_title(condition.benchmark)}[/]{bias}, {comparisons[0].difference.n} samples",
         title_justify="left",
-        caption="Δ = A - B on common samples; 95 % interval resamples images; p: paired permutation test, "
-        "Holm-adjusted over the metrics of this table; could show: the smallest true difference that this many samples "
-        "would find four times in five.",
-        caption_justify="left",
         box=box.SIMPLE_HEAD,
         header_style="bold",
         pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
-    out.add_column("Metric")
-    for name in (a, b, "Δ", "95 % interval", "p", "p Holm", "could show", "n"):
-        out.add_column(name, justify="right")
-    condition = None
+    out.add_column("Metric", min_width=13, no_wrap=True)
+    for name, width in (
+        ("A", 6),
+        ("B", 6),
+        ("Δ", 7),
+        ("95 % interval", 15),
+        ("p", 5),
+        ("p Holm", 6),
+        ("least", 5),
+    ):
+        out.add_column(name, justify="right", no_wrap=True, min_width=width)
     for c in comparisons:
-        if not (c.headline or everything):
-            continue
-        if c.condition != condition:
-            condition = c.condition
-            out.add_section()
-            bias = f" (EOS bias {condition.eos_bias:+g})" if condition.eos_bias else ""
-            out.add_row(Text(benchmark_title(condition.benchmark) + bias, "bold cyan"), *[""] * 8)
         d = c.difference
         colour = {True: "green", False: "red", None: ""}[better(d, c.metric)]
         out.add_row(
-            f"  {metric_title(c.metric)}",
+            metric_title(c.metric),
             number(c.a, c.metric),
             number(c.b, c.metric),
             Text(signed(d.value, c.metric) + ("*" if is_sure(d) else ""), colour),
@@ -160,6 +215,5 @@ def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, every
             p_text(d.p),
             p_text(c.p_holm),
             number(d.smallest, c.metric),
-            str(d.n),
         )
     return out
