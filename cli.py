@@ -182,6 +182,7 @@ def align(
     python cli.py align --method dpo --model DIR --data pairs.jsonl --set lr=5e-7 --set lora_rank=64
     """
     from commands.align import align as carry_out
+    from commands.align import dry_run as estimated
     from commands.align import plan
     from commands.settings import gather
     from harness.store import Store
@@ -192,8 +193,8 @@ def align(
         planned = plan(settings, shown)
         record = None if dry_run else carry_out(store, planned, fresh=not resume, progress=shown)
     if record is None:
-        facts = {"name": planned.name, **planned.record}
-        emit(facts) if as_json else print_facts(facts)
+        facts = estimated(planned)
+        emit(facts) if as_json else print_facts({**facts, "estimate": "", **facts["estimate"]})
         return
     last = (store.train_log(record.name) or [{}])[-1]
     facts = {"name": record.name, "model_dir": record.model_dir, "seconds": round(record.seconds, 1), **last}

@@ -29,6 +29,14 @@ class AlignConfig:
         checkpoint_every: steps between checkpoints; 0 saves none.
         probe_every: steps between measurements of the probe pairs' reward gaps; 0 measures at the start and end only.
         limit: use the first so many pairs; None uses all.
+        skip_bad_rows: leave out rows that cannot be used (broken image, no or several images, equal responses), and
+            report them, instead of stopping at the first.
+        workers: processes that read and decode images while the model computes; 0 does it in between.
+        attention: "flex_attention" skips the blocks of the mask that nobody sees (CUDA; not on CPU, which lacks its
+            backward).
+        quantize: "4bit" holds the frozen base in NF4 (QLoRA; needs bitsandbytes and lora_rank).
+        sharding: over processes, "fsdp" (FSDP2), or DeepSpeed's "zero2" and "zero3"; "none" replicates (DDP).
+        merge: after training, also write the model with the adapter merged into it (LoRA), as model-merged.
     """
 
     model: str
@@ -54,10 +62,20 @@ class AlignConfig:
     checkpoint_every: int = 200
     probe_every: int = 25
     limit: int | None = None
+    skip_bad_rows: bool = False
+    workers: int = 0
+    attention: Literal["sdpa", "flex_attention", "eager"] = "sdpa"
+    quantize: Literal["none", "4bit"] = "none"
+    sharding: Literal["none", "fsdp", "zero2", "zero3"] = "none"
+    merge: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "micro_batch", "max_length"):
             if getattr(self, name) < 1:
                 raise UsageError(f"align: {name}={getattr(self, name)}: expected a whole number of at least 1.")
+        if self.quantize != "none" and not self.lora_rank:
+            raise UsageError("align: quantize=4bit trains adapters only: set lora_rank (for example 64).")
+        if self.merge and (not self.lora_rank or self.quantize != "none"):
+            raise UsageError("align: merge=true needs LoRA on a base that is not quantized.")
         if self.lora_rank and self.train_vision:
             raise UsageError("align: train_vision has no effect with LoRA: set lora_rank=0 or leave train_vision out.")

@@ -10,15 +10,15 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from aligners.rows import standard
 from harness.errors import DataError
 
-KNOWN = frozenset({"idx", "id", "image", "question", "chosen", "rejected", "text"})
+KNOWN = frozenset({"idx", "id", "image", "images", "question", "prompt", "chosen", "rejected", "text"})
 Row = Mapping[str, Any]
 
 
@@ -64,19 +64,37 @@ class PairSet:
     report: dict[str, Any]
 
 
-def load_pairs(source: str | Path, limit: int | None = None) -> PairSet:
+def load_pairs(source: str | Path, limit: int | None = None, *, skip_bad: bool = False) -> PairSet:
     """Read preference pairs.
 
     ``source`` is a .jsonl or .parquet file, a directory that holds train.jsonl or *.parquet, or a data set's hub id.
-    Columns: image (path relative to the file, base64, bytes, or {"bytes", "path"}), question, chosen, rejected, idx.
-    RLAIF-V is read as it comes, and RLHF-V, whose column ``text`` holds {"question", "chosen", "rejected"} as JSON.
-    ``limit`` keeps the first so many. Every image is opened once.
-    Raises DataError naming the file and row: missing columns, unreadable image, equal responses, nothing in it.
+    Columns: image (path relative to the file, base64, bytes, or {"bytes", "path"}), question, chosen, rejected, idx;
+    RLAIF-V's, RLHF-V's and TRL's layouts are read as they come (aligners.rows). ``limit`` keeps the first so many.
+    Every image is opened once. A pair equal to an earlier one is dropped; ``report["dropped"]`` says what and why.
+    Raises DataError naming the file and row: missing columns, no image or several, unreadable image, equal responses,
+    nothing in it. With ``skip_bad`` such rows are dropped and reported too.
     """
-    rows = islice(_rows(source), limit) if limit is not None else _rows(source)
-    pairs = [_pair(row, place, folder) for place, folder, row in rows]
+    pairs: list[Pair] = []
+    dropped: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for place, folder, row in _rows(source):
+        if len(pairs) == limit:
+            break
+        try:
+            pair = _pair(row, place, folder)
+        except DataError as error:
+            if not skip_bad:
+                raise
+            dropped.setdefault(str(error).removeprefix(f"{place}: "), []).append(place)
+            continue
+        if pair.content in seen:
+            dropped.setdefault("equal to an earlier pair", []).append(place)
+            continue
+        seen.add(pair.content)
+        pairs.append(pair)
     if not pairs:
-        raise DataError(f"{source}: there are no pairs in it.")
+        why = "".join(f" Dropped {len(places)}: {reason}" for reason, places in dropped.items())
+        raise DataError(f"{source}: there are no pairs in it.{why}")
     ids = [pair.id for pair in pairs]
     if len(set(ids)) < len(ids):  # RLAIF-V's idx is unique, but a merged file's may not be
         pairs = [Pair(f"{n}:{p.id}", p.question, p.chosen, p.rejected, p.image, p.columns) for n, p in enumerate(pairs)]
@@ -90,6 +108,7 @@ def load_pairs(source: str | Path, limit: int | None = None) -> PairSet:
         "chosen_words": sum(w for w, _ in words) / len(pairs),
         "rejected_words": sum(w for _, w in words) / len(pairs),
         "duplicate_ids": len(ids) - len(set(ids)),
+        "dropped": {reason: {"rows": len(places), "first": places[:3]} for reason, places in dropped.items()},
     }
     return PairSet(pairs, digest.hexdigest(), report)
 
@@ -153,18 +172,14 @@ def _hub_rows(name: str) -> Iterator[tuple[str, Path, Row]]:
         ) from error
     if "image" in table.column_names and isinstance(table.features["image"], datasets.Image):
         table = table.cast_column("image", datasets.Image(decode=False))
+    if "images" in table.column_names:
+        table = table.cast_column("images", datasets.List(datasets.Image(decode=False)))
     for number, row in enumerate(table):
         yield f"{name}, row {number}", Path(), row
 
 
 def _pair(row: Row, place: str, folder: Path) -> Pair:
-    row = {**row, **_packed_text(row, place)}
-    missing = [name for name in ("image", "question", "chosen", "rejected") if row.get(name) is None]
-    if missing:
-        raise DataError(
-            f"{place}: no {', '.join(missing)}. Expected columns image, question, chosen, rejected, idx; "
-            f"found {', '.join(sorted(map(str, row)))}."
-        )
+    row = standard(row, place)
     question, chosen, rejected = (str(row[name]).strip() for name in ("question", "chosen", "rejected"))
     if chosen == rejected:
         raise DataError(f"{place}: chosen and rejected are equal: there is no preference. Remove the row.")
@@ -178,17 +193,6 @@ def _pair(row: Row, place: str, folder: Path) -> Pair:
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{place}: the image cannot be read ({error}). Is it complete?") from error
     return pair
-
-
-def _packed_text(row: Row, place: str) -> Row:
-    """RLHF-V's column ``text``: question, chosen and rejected in one JSON string."""
-    if "chosen" in row or not isinstance(row.get("text"), str | dict):
-        return {}
-    try:
-        packed = json.loads(row["text"]) if isinstance(row["text"], str) else row["text"]
-    except json.JSONDecodeError as error:
-        raise DataError(f"{place}: column text is not JSON ({error}), and there is no column chosen.") from error
-    return {name: packed.get(name) for name in ("question", "chosen", "rejected")}
 
 
 def _image(value: Any, place: str, folder: Path) -> Path | bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import math
 import os
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate.utils import DistributedType
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, AutoProcessor, TrainingArguments
+from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from aligners.collate import Encoder, prompt_text
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from aligners.clip_hardness import HardnessConfig
 
 PROBE_PAIRS = 60
+RECIPES = Path(__file__).parents[1] / "recipes"
 Progress = Callable[[int, int], None]
 
 
@@ -66,7 +69,8 @@ def align(
     """
     started = time.monotonic()
     _check_needs(objective, hardness)
-    sets = {"train": load_pairs(config.data, config.limit), **({"heldout": heldout} if heldout else {})}
+    train_set = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows)
+    sets = {"train": train_set, **({"heldout": heldout} if heldout else {})}
     pairs = sets["train"].pairs
     if not resume:
         _remove_checkpoints(out_dir)
@@ -76,8 +80,11 @@ def align(
 
     dtype = _dtype(config, args.device)
     half = config.lora_rank and dtype == "bfloat16"  # full fine-tuning needs float32 weights: small updates add up
-    model, processor = load_model(config.model, "bfloat16" if half else "float32")
-    model.to(args.device)
+    model, processor = load_model(
+        config.model, "bfloat16" if half else "float32", attention=config.attention, quantize=config.quantize
+    )
+    if config.quantize == "none":
+        model.to(args.device)
     route, why = choose_route(model, config.route)
     corruption = corruption_for(objective.needs, hardness.clip if hardness else None, args.device)
     encoder = Encoder(processor, config.max_length, corruption)
@@ -157,22 +164,36 @@ def _tables(
     return PreferenceData(pairs, found.sums if found else None, delta, mean, columns), cached
 
 
-def load_model(source: str, dtype: str) -> tuple[Any, Any]:
-    """Model (sdpa attention, dropout off) and processor from a directory or hub id, without progress bars."""
+def load_model(source: str, dtype: str, *, attention: str = "sdpa", quantize: str = "none") -> tuple[Any, Any]:
+    """Model (dropout off) and processor from a directory or hub id, without progress bars."""
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     if not Path(source).is_dir() and source.count("/") != 1:
         raise UsageError(f"model {source}: no such directory, and not a hub id (ORGANISATION/NAME).")
     try:
         model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=getattr(torch, dtype), attn_implementation="sdpa"
+            source, dtype=getattr(torch, dtype), attn_implementation=attention, **_quantized(quantize)
         )
         processor = AutoProcessor.from_pretrained(source)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise UsageError(f"model {source}: cannot be loaded ({error}). Give a directory or a hub id.") from error
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+    # FSDP wraps these classes; transformers also names those of towers that this model does not have, and FSDP stops.
+    present = {type(module).__name__ for module in model.modules()}
+    model._no_split_modules = sorted(present & set(model._no_split_modules or ()))
     return model, processor
+
+
+def _quantized(quantize: str) -> dict[str, Any]:
+    if quantize == "none":
+        return {}
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UsageError("align: quantize=4bit needs bitsandbytes: pip install bitsandbytes, or leave quantize out.")
+    settings = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+    )
+    return {"quantization_config": settings}
 
 
 def spread(pairs: Sequence[Pair], count: int = PROBE_PAIRS) -> list[Pair]:
@@ -230,6 +251,30 @@ def _dtype(config: AlignConfig, device: torch.device) -> str:
     return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
+def _sharding(config: AlignConfig) -> dict[str, Any]:
+    """Trainer's settings for ``config.sharding``. FSDP checkpoints activations itself."""
+    if config.sharding == "none":
+        return {"activation_checkpointing": config.gradient_checkpointing}
+    if config.sharding == "fsdp":
+        return {
+            "fsdp": True,
+            "fsdp_config": {"version": 2, "activation_checkpointing": config.gradient_checkpointing},
+        }
+    if importlib.util.find_spec("deepspeed") is None:
+        raise UsageError(
+            f"align: sharding={config.sharding} needs DeepSpeed: pip install deepspeed, or set sharding=fsdp."
+        )
+    file = RECIPES / f"deepspeed_{config.sharding}.json"
+    return {"activation_checkpointing": config.gradient_checkpointing, "deepspeed": json.loads(file.read_text())}
+
+
+def _allow_fsdp_on_cpu(args: TrainingArguments) -> None:
+    """accelerate falls back to DDP, without a word, where all processes are on CPUs, although FSDP2 runs on gloo."""
+    state = args.distributed_state
+    if state is not None and state.distributed_type == DistributedType.MULTI_CPU:
+        state.distributed_type = DistributedType.MULTI_GPU
+
+
 def _training_arguments(config: AlignConfig, out_dir: Path, steps: int) -> TrainingArguments:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     micro = min(config.micro_batch, config.batch_size // world)
@@ -254,17 +299,19 @@ def _training_arguments(config: AlignConfig, out_dir: Path, steps: int) -> Train
         warmup_steps=math.ceil(config.warmup * steps),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
-        activation_checkpointing=config.gradient_checkpointing,
         save_strategy="steps" if config.checkpoint_every else "no",
         save_steps=config.checkpoint_every or steps,
         save_total_limit=2,
         logging_steps=1,
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
-        dataloader_num_workers=0,
+        dataloader_num_workers=config.workers,
         report_to="none",
         disable_tqdm=True,
+        **_sharding(config),
     )
+    if config.sharding == "fsdp":
+        _allow_fsdp_on_cpu(args)
     # One process drives one device: several are started with torchrun, never by DataParallel.
     args._n_gpu = min(1, args.n_gpu)
     return args

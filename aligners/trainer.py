@@ -239,9 +239,9 @@ class PreferenceTrainer(Trainer):
         self._start_gap = max(self._start_gap, far)
         if far > allowed:
             raise HarnessError(
-                f"the policy does not start at the reference: before the first step the largest reward gap is {far:.3g} "
-                f"nats, expected at most {allowed:.3g}. The reference log-probabilities belong to other weights or "
-                f"data: remove {cache_dir('reference')} and run again."
+                f"the policy does not start at the reference: before the first step the largest reward gap is "
+                f"{far:.3g} nats, expected at most {allowed:.3g}. The reference log-probabilities belong to other "
+                f"weights or data: remove {cache_dir('reference')} and run again."
             )
 
     def _require_finite(self, values: Tensor, pairs: Sequence[Encoded], what: str) -> None:

@@ -83,6 +83,13 @@ def plan(settings: Mapping[str, Any], progress: Report) -> Plan:
     )
 
 
+def dry_run(plan: Plan) -> dict[str, Any]:
+    """What ``plan`` will do and cost; reads configuration, processor and pairs where they can be had, no weights."""
+    from aligners.estimate import estimate
+
+    return {"name": plan.name, **plan.record, "estimate": estimate(plan.train, plan.objective)}
+
+
 def embedded(
     values: Mapping[str, Any], kinds: Mapping[str, type[Any]], progress: Report
 ) -> tuple[dict[str, Any], str | None]:

@@ -38,7 +38,8 @@ def test_an_image_may_be_a_path_or_base64(folder: Path, image: object) -> None:
 
 
 def test_rlaif_v_parquet_holds_image_bytes(folder: Path) -> None:
-    rows = [{**ROW, "idx": i, "image": {"bytes": PICTURE, "path": "x.jpg"}, "origin_dataset": "vg"} for i in range(3)]
+    image = {"bytes": PICTURE, "path": "x.jpg"}
+    rows = [{**ROW, "idx": i, "chosen": f"{i} dog", "image": image, "origin_dataset": "vg"} for i in range(3)]
     pq.write_table(pa.Table.from_pylist(rows), folder / "part-0.parquet")
     loaded = load_pairs(folder, limit=2)
     assert [pair.id for pair in loaded.pairs] == ["0", "1"]
@@ -68,6 +69,54 @@ def test_repeated_ids_are_told_apart_and_counted(folder: Path) -> None:
     assert loaded.report["duplicate_ids"] == 1
 
 
+IMAGE_PART = {"type": "image"}
+USER = [{"role": "user", "content": [IMAGE_PART, {"type": "text", "text": "what ?"}]}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "what ?", "chosen": "a dog", "rejected": "a cat"},
+        {
+            "prompt": USER,
+            "chosen": [{"role": "assistant", "content": "a dog"}],
+            "rejected": [{"role": "assistant", "content": [{"type": "text", "text": "a cat"}]}],
+        },
+        {
+            "chosen": [*USER, {"role": "assistant", "content": [{"type": "text", "text": "a dog"}]}],
+            "rejected": [*USER, {"role": "assistant", "content": [{"type": "text", "text": "a cat"}]}],
+        },
+    ],
+    ids=["text", "conversation", "implicit prompt"],
+)
+def test_trls_formats_are_read(folder: Path, row: dict[str, Any]) -> None:
+    (pair,) = load_pairs(jsonl(folder, {**row, "images": ["a.png"]})).pairs
+    assert (pair.question, pair.chosen, pair.rejected) == ("what ?", "a dog", "a cat")
+    table = pa.Table.from_pylist([{**row, "images": [{"bytes": PICTURE, "path": None}]}])
+    pq.write_table(table, folder / "trl.parquet")
+    assert load_pairs(folder / "trl.parquet").pairs[0].content == pair.content
+
+
+def test_a_repeated_pair_is_dropped_and_reported(folder: Path) -> None:
+    rows = [{**ROW, "idx": i, "image": "a.png"} for i in range(3)] + [{**ROW, "image": "a.png", "chosen": "a car"}]
+    loaded = load_pairs(jsonl(folder, *rows))
+    assert [pair.chosen for pair in loaded.pairs] == ["a dog", "a car"]
+    dropped = loaded.report["dropped"]["equal to an earlier pair"]
+    assert dropped["rows"] == 2 and dropped["first"][0].endswith("line 2")
+
+
+def test_bad_rows_may_be_skipped_and_are_reported_by_reason(folder: Path) -> None:
+    good = {**ROW, "image": "a.png"}
+    bad = [{**ROW, "images": []}, {**ROW, "images": ["a.png", "a.png"]}, {**good, "rejected": "a dog"}]
+    file = jsonl(folder, *bad, good, {**good, "chosen": "a car"})
+    loaded = load_pairs(file, 1, skip_bad=True)
+    assert [pair.chosen for pair in loaded.pairs] == ["a dog"], "the limit counts pairs that are kept"
+    reasons = " ".join(loaded.report["dropped"])
+    assert "no image. Text-only" in reasons and "2 images" in reasons and "equal: there is no preference" in reasons
+    with pytest.raises(DataError, match=r"line 1: no image\. Text-only pairs"):
+        load_pairs(file)
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -78,6 +127,11 @@ def test_repeated_ids_are_told_apart_and_counted(folder: Path) -> None:
         ({**ROW, "image": "missing.png"}, "line 1: image 'missing.png': no such file"),
         ({**ROW, "image": base64.b64encode(PICTURE[:500]).decode()}, "line 1: the image cannot be read"),
         ({**ROW, "image": 3}, "line 1: image: expected a path"),
+        ({**ROW, "images": ["a.png", "a.png"]}, "line 1: 2 images. Pairs with several images"),
+        (
+            {"image": "a.png", "prompt": [*USER, *USER], "chosen": "a", "rejected": "b"},
+            "line 1: prompt: expected one message of role user, found ['user', 'user']",
+        ),
     ],
 )
 def test_a_bad_row_is_named_with_its_file(folder: Path, row: dict[str, Any] | str, message: str) -> None:
