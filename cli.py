@@ -314,8 +314,10 @@ def score(
     with bars() as shown:
         record = work.score(store, given, settings, responses, data_dir, judges, shown)
     if given.missing:
-        names = given.missing if as_json else [*given.missing[:10], *(["..."] if len(given.missing) > 10 else [])]
-        err.print(f"{len(given.missing)} of {record.n} samples have no answer: {', '.join(names)}", soft_wrap=True)
+        shown_ids = given.missing if as_json else given.missing[:100]
+        more = f" and {len(given.missing) - 100} more (--json lists all)" if len(shown_ids) < len(given.missing) else ""
+        told = f"{len(given.missing)} of {record.n} samples have no answer: {', '.join(shown_ids)}{more}"
+        err.print(told, highlight=False, markup=False, soft_wrap=True)
     tell_spent(judges)
     finish([record], result_object(record), as_json)
 

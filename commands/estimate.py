@@ -59,7 +59,10 @@ def estimate_benchmark(
     asked = list(questions(benchmark, samples, answers))
     tokens = {"prompt_tokens": 0, "completion_tokens": 0}
     known = _stored(store, judge)
-    missing = [question for run, question in asked if (question_key(question, "", ""), run, 0) not in known]
+    keyed = [((question_key(question, "", ""), run, 0), question) for run, question in asked]
+    if answers is not None:  # equal questions share a reply
+        keyed = list(dict(keyed).items())
+    missing = [question for key, question in keyed if key not in known]
     for question in missing:
         for name, count in estimate(question).items():
             tokens[name] += count
@@ -74,7 +77,7 @@ def estimate_benchmark(
         len(missing),
         tokens["prompt_tokens"],
         tokens["completion_tokens"],
-        len(asked) - len(missing),
+        len(keyed) - len(missing),
         None if None in parts else sum(part for part in parts if part is not None),
     )
 
