@@ -22,6 +22,7 @@ from torch import Tensor
 from aligners.collate import Encoder, prompt_text
 from aligners.data import Pair
 from aligners.forward import Route, response_logprobs, sum_tokens
+from aligners.memory import named_out_of_memory
 from harness.paths import cache_dir
 
 Progress = Callable[[int, int], None]
@@ -134,7 +135,7 @@ class ReferenceModel:
         self.model.eval()
         encoded = [self.encoder(index, pair) for index, pair in pairs]
         corrupted = self.encoder.corruption is not None
-        with autocast(self.device, self.dtype):
+        with autocast(self.device, self.dtype), named_out_of_memory(encoded):
             out = response_logprobs(self.model, encoded, self.route, self.device, corrupted=corrupted)
         lengths = torch.stack([out.chosen_length, out.rejected_length], 1).cpu()
         tokens, end = out.tokens.float().cpu(), int(lengths.sum())

@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
+from aligners.card import write_card
 from aligners.collate import Encoder, prompt_text
 from aligners.config import AlignConfig
 from aligners.corruption import PREFIX, corruption_for
@@ -133,6 +134,9 @@ def align(
     record |= {"two_passes": trainer.two_passes, "steps": args.max_steps, "seconds": time.monotonic() - started}
     if args.process_index == 0:
         processor.save_pretrained(out_dir / "model")
+        if config.merge:
+            _merge(trainer.model, processor, out_dir / "model-merged")
+        write_card(out_dir / "model", record, trainer.curve)
         (out_dir / "record.json").write_text(json.dumps(record, indent=2, default=str))
         recorder.log_info({"two_passes": trainer.two_passes})
     return AlignResult(out_dir / "model", args.max_steps, record)
@@ -147,6 +151,12 @@ def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> None:
     trainer.save_model(str(out_dir / "model"))
     if trainer.is_world_process_zero():
         _remove_checkpoints(out_dir)
+
+
+def _merge(adapted: Any, processor: Any, folder: Path) -> None:
+    """Write the base with the adapter merged into it, for engines that take no adapters."""
+    adapted.merge_and_unload().save_pretrained(folder)
+    processor.save_pretrained(folder)
 
 
 def _remove_checkpoints(out_dir: Path) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from accelerate.utils import gather_object
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import PreTrainedModel, Trainer, TrainingArguments
@@ -23,8 +25,9 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from aligners.collate import Encoded, Encoder
 from aligners.data import Pair
 from aligners.forward import LogProbs, Route, response_logprobs
+from aligners.memory import named_out_of_memory
 from aligners.objective import Batch, Objective, State, Step, Weights
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.paths import cache_dir
 from harness.recorder import Recorder
 
@@ -112,6 +115,7 @@ class PreferenceTrainer(Trainer):
         self._weights: Weights | None = None
         self._step_loss = 0.0
         self._start_gap = 0.0
+        self.curve: list[dict[str, float]] = []
         self._rewards: list[tuple[float, float]] = []
         self._encoded_probes: dict[str, list[Encoded]] = {}
 
@@ -160,6 +164,11 @@ class PreferenceTrainer(Trainer):
         self._step_loss += loss.item()
         return cast(Tensor, loss * self.args.world_size)
 
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """Trainer's forward and backward of a micro-batch; running out of memory is named."""
+        with named_out_of_memory(inputs["pairs"]):
+            return super().training_step(model, inputs, num_items_in_batch)
+
     @property
     def two_passes(self) -> bool:
         """Whether a pass without graph must give the gaps of a step before its losses are known."""
@@ -202,7 +211,7 @@ class PreferenceTrainer(Trainer):
     @torch.no_grad()
     def _gaps(self, data: PreferenceData, pairs: Sequence[Encoded]) -> Tensor:
         """Reward gaps without a graph, float64 on the CPU, shape [n]."""
-        with self.compute_loss_context_manager():
+        with self.compute_loss_context_manager(), named_out_of_memory(pairs):
             out = response_logprobs(self.model_wrapped, pairs, self.route, self.args.device)
         batch = self._batch(data, pairs, out)
         gaps = self.objective.gaps(batch).double().cpu()
@@ -282,6 +291,7 @@ class PreferenceTrainer(Trainer):
         }
         if self.is_world_process_zero():
             self.recorder.log_step(step, metrics)
+        self.curve.append({"step": step, **metrics})
         if step == self.state.max_steps or (self.probe_every and step % self.probe_every == 0):
             self.probe()
         if self.report and self.is_world_process_zero():
@@ -310,10 +320,25 @@ class PreferenceTrainer(Trainer):
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """Trainer's checkpoint, then the objective's state: the file that marks a checkpoint as complete."""
-        super()._save_checkpoint(*args, **kwargs)
-        if self.is_world_process_zero():
-            folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-            (folder / STATE_FILE).write_text(json.dumps(self.objective_state))
+        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
+        (folder / STATE_FILE).unlink(missing_ok=True)
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+            if self.is_world_process_zero():
+                kept = {"objective": self._identity(), "state": dict(self.objective_state), "curve": self.curve}
+                (folder / STATE_FILE).write_text(json.dumps(kept))
+        # safetensors and torch raise their own errors for a full disk
+        except (OSError, RuntimeError, SafetensorError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            before = last_checkpoint(folder.parent)
+            kept_whole = f"{before} is whole" if before else "there is none before it"
+            raise HarnessError(
+                f"{folder} could not be saved ({error}); {kept_whole}. Free the disk and run the same command again: "
+                "it goes on from there."
+            ) from error
+
+    def _identity(self) -> dict[str, Any]:
+        return {"name": self.objective.name, **dataclasses.asdict(self.objective)}
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """The checkpoint's weights, by way of from_pretrained.
@@ -328,8 +353,17 @@ class PreferenceTrainer(Trainer):
         self.model.load_state_dict(saved.state_dict())
 
     def restore(self, checkpoint: Path) -> None:
-        """Take over the objective's state from ``checkpoint``; Trainer restores the rest."""
-        self.objective_state = json.loads((checkpoint / STATE_FILE).read_text())
+        """Take over the objective's state from ``checkpoint``; Trainer restores the rest.
+
+        Raises UsageError if another objective, or the same with other settings, made it.
+        """
+        kept = json.loads((checkpoint / STATE_FILE).read_text())
+        if kept.get("objective") != self._identity():
+            raise UsageError(
+                f"{checkpoint} is of {kept.get('objective', 'an unknown objective')}, not of {self._identity()}. "
+                "Start over with --fresh, or give the settings it was made with."
+            )
+        self.objective_state, self.curve = kept["state"], kept["curve"]
 
 
 def _as_batch(pairs: list[Encoded]) -> dict[str, list[Encoded]]:

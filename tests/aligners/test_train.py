@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from peft import PeftModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -21,8 +23,8 @@ from aligners.dpo import Dpo
 from aligners.gap import Gap
 from aligners.mdpo import Mdpo
 from aligners.objective import Batch, Objective
-from aligners.train import AlignResult, align, spread
-from aligners.trainer import training_order
+from aligners.train import AlignResult, align, load_model, spread
+from aligners.trainer import PreferenceTrainer, training_order
 from harness.errors import HarnessError, UsageError
 from tests.tiny import tiny_pairs
 
@@ -179,6 +181,58 @@ def test_lora_trains_the_language_model_alone_and_saves_an_adapter(bench: Bench)
     assert json.loads((result.model_dir / "adapter_config.json").read_text())["r"] == 4
     assert notes.steps[1]["gap"] == pytest.approx(0, abs=1e-3)
     assert notes.steps[8]["loss"] < notes.steps[1]["loss"]
+
+
+def test_an_adapter_is_merged_on_request_and_the_card_says_how_it_was_made(bench: Bench) -> None:
+    result = bench.run(Dpo(), "merged", lora_rank=4, lr=2e-2, merge=True)
+    merged, _ = load_model(str(result.model_dir.parent / "model-merged"), "float32")
+    base, _ = load_model(bench.base.model, "float32")
+    adapted = PeftModel.from_pretrained(base, result.model_dir)
+    ids = torch.arange(5, 25)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(merged(input_ids=ids).logits, adapted(input_ids=ids).logits, rtol=1e-4, atol=1e-5)
+    card = (result.model_dir / "README.md").read_text()
+    assert f"sha256 `{load_pairs(bench.base.data).content_hash}`" in card
+    assert "lora_rank: 4" in card and "seed 0" in card and f"torch {torch.__version__}" in card
+    assert card.count("\n| ") == 1 + 4, "a heading and four steps"
+
+
+def test_a_checkpoint_of_another_objective_is_refused(bench: Bench) -> None:
+    settings: dict[str, Any] = {"checkpoint_every": 2, "micro_batch": 8}
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(Gap(), "cut", Notes(stop_at=4), **settings)
+    for other in (Dpo(), Gap(keep=0.5)):
+        with pytest.raises(UsageError, match=r"checkpoint-2 is of .*'gap'.*--fresh"):
+            bench.run(other, "cut", resume=True, **settings)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("No space left on device")])
+def test_a_full_disk_leaves_the_previous_checkpoint_whole(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    whole = bench.run(Gap(), "whole", micro_batch=8)
+    save = PreferenceTrainer._save_optimizer_and_scheduler
+
+    def full(self: PreferenceTrainer, folder: str) -> None:
+        if folder.endswith("-3"):
+            raise error
+        save(self, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PreferenceTrainer, "_save_optimizer_and_scheduler", full)
+        with pytest.raises(HarnessError, match=r"checkpoint-3 could not be saved .*checkpoint-2 is whole"):
+            bench.run(Gap(), "full", micro_batch=8, checkpoint_every=1)
+    assert distance(whole, bench.run(Gap(), "full", resume=True, micro_batch=8, checkpoint_every=1)) <= 1e-7
+
+
+def test_running_out_of_memory_names_batch_length_and_setting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("aligners.trainer.response_logprobs", full)
+    for objective in (Dpo(), Gap()):
+        with pytest.raises(HarnessError, match=r"with 8 pairs of up to \d+ tokens .* Set micro_batch=4"):
+            bench.run(objective, "memory", micro_batch=8)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
