@@ -53,8 +53,11 @@ def write_html(store: Store, out: Path, extras: Extras, tables: Sequence[Table] 
         raise UsageError(f"--out {out}: name a file that ends in .html, or a directory.")
     page = out if single else out / "index.html"
     folder = None if single else out / "samples"
-    (folder or page.parent).mkdir(parents=True, exist_ok=True)
-    page.write_text(render_html(store, extras, Chunks(folder, INLINE_LIMIT), tables), encoding="utf-8")
+    try:
+        (folder or page.parent).mkdir(parents=True, exist_ok=True)
+        page.write_text(render_html(store, extras, Chunks(folder, INLINE_LIMIT), tables), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be written ({error.strerror}).") from error
     return [page]
 
 

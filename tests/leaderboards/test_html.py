@@ -136,6 +136,12 @@ def test_a_file_or_a_folder_in_the_way_is_an_error(tmp_path: Path) -> None:
             write_html(store, tmp_path / place, Extras())
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_html(example(tmp_path), tmp_path / "plain" / "report.html", Extras())
+
+
 def test_samples_are_good_bad_or_failed_by_their_own_figures(tmp_path: Path) -> None:
     store = example(tmp_path)
     (record,) = store.evaluations(run="dama-s1")

@@ -36,8 +36,9 @@ def test_the_main_job_end_to_end_and_again_from_the_store(
     result = CliRunner().invoke(cli, command)
     assert result.exit_code == 0, (result.output, result.exception)
     files = [Path(file) for file in json.loads(result.stdout)["files"]]
-    assert files[0].name == "leaderboard.md" and all(file.exists() for file in files)
-    assert {file.suffix for file in files[1:]} == {".svg"}
+    assert [file.name for file in files[:2]] == ["leaderboard.html", "leaderboard.md"]
+    assert all(file.exists() for file in files)
+    assert {file.suffix for file in files[2:]} == {".svg", ".png"}
 
     store = Store(db)
     runs = {a.name: a for a in store.alignments()}
