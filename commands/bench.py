@@ -127,10 +127,14 @@ def bench_model(
         if is_lmms(name) and crew()[0] > 0:
             continue
         if is_lmms(name):
-            yield from bench_tasks(
-                store, model, [name.removeprefix("lmms:")], identity_of(entrant, model, settings, root),
-                include=root, limit=item.limit, fresh=fresh, progress=progress,
-            )  # fmt: skip
+            with turn(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
+                found = list(
+                    bench_tasks(
+                        store, model, [name.removeprefix("lmms:")], identity_of(entrant, model, settings, root),
+                        include=root, limit=item.limit, fresh=fresh, progress=progress,
+                    )
+                )  # fmt: skip
+            yield from found
             continue
         benchmark = make_benchmark(name, settings)
         folder = data_dir(name, root)

@@ -46,13 +46,12 @@ def members_of(suite: str | None, names: Sequence[str]) -> list[Member]:
     """
     if names:
         members = [Member(benchmark=name) for name in dict.fromkeys(split_names(names))]
+    elif (suite or DEFAULT) in SUITES:
+        members = [Member(benchmark=name) for name in SUITES[suite or DEFAULT]]
     elif suite and (Path(suite).suffix in (".yaml", ".yml") or Path(suite).is_file()):
         members = _read(Path(suite))
     else:
-        suite = suite or DEFAULT
-        if suite not in SUITES:
-            raise unknown_name("suite (or YAML file)", suite, SUITES)
-        members = [Member(benchmark=name) for name in SUITES[suite]]
+        raise unknown_name("suite (or YAML file)", str(suite), SUITES)
     for member in members:
         if is_lmms(member.benchmark):
             require()

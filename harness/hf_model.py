@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from harness.benchmark import Decoding, Image, Sample
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.hf_layout import GenerateOptions, Layout, Row, choose_layout
 from harness.model import Answer
 from harness.models import BATCH_SIZE, HfSettings, ModelSpec
@@ -42,6 +42,8 @@ SETTINGS = (
     "vocab*",
     "merges.txt",
 )
+GIVE_UP = 64
+"""Samples in a row that fail alone before the model, not the samples, is taken to be at fault."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -78,6 +80,7 @@ class HfModel:
         self.name, self.spec, self.batch_size = name, spec, batch_size
         self._model, self._processor, self._layout = model, processor, layout
         self._eos_ids = _eos_ids(model, processor)
+        self._refused = 0  # samples in a row that could not be answered
         dtype = str(model.dtype).removeprefix("torch.")
         self.key = content_key("hf", identity, dtype, layout.name)
         self.route = f"transformers {transformers.__version__}, {model.device.type}, {dtype}, {layout.name}"
@@ -136,6 +139,7 @@ class HfModel:
                 yield from self._one_by_one(piece, images, options, error)
                 start += len(piece)
                 continue
+            self._refused = 0
             seconds = (time.perf_counter() - started) / len(piece)
             yield from self._read(piece, tokens, seconds)
             start += len(piece)
@@ -156,8 +160,15 @@ class HfModel:
                 except (RuntimeError, ValueError, TypeError, IndexError, OSError) as own:
                     error = own
                 else:
+                    self._refused = 0
                     yield from self._read([row], tokens, time.perf_counter() - started)
                     continue
+            self._refused += 1
+            if self._refused > GIVE_UP:  # what was answered before is stored
+                raise HarnessError(
+                    f"{self.spec}: {GIVE_UP} samples in a row cannot be answered, so the rest is not tried. The last: "
+                    f"{type(error).__name__}: {error}"
+                )
             what = "out of memory with one sample" if _out_of_memory(error) else "the model cannot take this sample"
             yield row.position, Answer(None, f"{what}: {type(error).__name__}: {error}")
 

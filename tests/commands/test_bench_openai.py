@@ -119,3 +119,30 @@ def test_an_image_that_is_gone_fails_its_own_questions_only(endpoint: Endpoint, 
     (data / "val2014/1.png").unlink()
     code, row = bench(endpoint, data, tmp_path / "r.sqlite")
     assert (code, row["n_scored"], row["n_failed"]) == (3, 6, 6)
+
+
+def test_shards_answer_their_part_and_the_whole_is_scored_from_the_store(
+    endpoint: Endpoint, data: Path, tmp_path: Path
+) -> None:
+    rows = []
+    for part in ("1/2", "2/2"):
+        code, row = bench(endpoint, data, tmp_path / "r.sqlite", "--shard", part)
+        rows.append((code, row["shard"], row["n"], row["n_failed"]))
+    assert rows == [(0, "1/2", 6, 0), (0, "2/2", 6, 0)] and len(endpoint.calls) == 12
+    code, row = bench(endpoint, data, tmp_path / "r.sqlite")
+    assert (code, row["n_scored"], len(endpoint.calls)) == (0, 12, 12)
+
+
+def test_processes_that_share_refuse_to_start_over(endpoint: Endpoint, data: Path, tmp_path: Path) -> None:
+    words = ["bench", "--benchmark", "pope", "--model", f"openai:llava@{endpoint.url}", "--data-dir", str(data)]
+    result = CliRunner().invoke(cli, [*words, "--db", str(tmp_path / "r.sqlite"), "--share", "--fresh"])
+    assert result.exit_code == 2 and "--fresh" in result.output and endpoint.calls == []
+
+
+def test_answers_that_are_not_the_benchmarks_or_are_given_twice_are_refused(data: Path, tmp_path: Path) -> None:
+    for ids, said in ((["random:1", "popular:1"], "'popular:1'"), (["random:1", "random:1"], "'random:1'")):
+        file = tmp_path / "answers.jsonl"
+        file.write_text("".join(json.dumps({"id": id_, "response": "Yes"}) + "\n" for id_ in ids))
+        words = ["score", "--benchmark", "pope", "--responses", str(file), "--data-dir", str(data)]
+        result = CliRunner().invoke(cli, [*words, "--db", str(tmp_path / "r.sqlite")])
+        assert result.exit_code != 0 and said in result.output and "answers.jsonl" in result.output

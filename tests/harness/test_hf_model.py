@@ -15,7 +15,7 @@ from PIL import Image as PilImage
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from harness.benchmark import Decoding, Image, Sample
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.hf_layout import ImagePrefix, Padded, Row, conversation
 from harness.hf_model import HfModel, batches
 from harness.model import Answer
@@ -177,6 +177,18 @@ def test_an_image_the_processor_refuses_is_an_error_and_the_rest_go_on(
     assert [a.text for a in found[:-1]] == expected and all(a.error is None for a in found[:-1])
     assert found[-1].text is None and "aspect ratio" in (found[-1].error or "")
     assert model.batch_size > 1, "nothing ran out of memory"
+
+
+def test_a_model_that_can_answer_nothing_is_given_up(model: HfModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(rows: list[Row], *rest: object) -> torch.Tensor:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(model._layout, "generate", broken)
+    samples = [Sample(str(i), "?", picture(i)) for i in range(100)]
+    given: list[int] = []
+    with pytest.raises(HarnessError, match=r"64 samples in a row cannot be answered.*shapes do not match"):
+        given.extend(position for position, _ in model.generate(samples, DECODING))
+    assert len(given) == 64
 
 
 def test_a_model_that_says_nothing_answers_with_nothing_and_one_that_never_stops_is_cut(model: HfModel) -> None:
