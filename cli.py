@@ -47,6 +47,8 @@ class Bars:
         if step not in self._tasks:
             self._tasks[step] = self._progress.add_task(step, total=total)
         self._progress.update(self._tasks[step], completed=done, total=total)
+        if done >= total:  # what is done makes room for what is not
+            self._progress.remove_task(self._tasks.pop(step))
 
     def tell(self, line: str) -> None:
         self._progress.console.print(line, highlight=False)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import multiprocessing
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from commands.suites import members_of
 from harness.errors import HarnessError, UsageError
 from harness.judging import Progress, silent
 from harness.options import build
+from harness.pool import Pool, report, workers
 from harness.store import Store
 
 Told = Callable[[str], None]
@@ -119,13 +119,13 @@ def ablate(
     base = prepare(ablation, steps)
     everything = jobs(ablation, db)
     failures: list[str] = []
-    with pool(ablation.workers, device) as workers:
-        pending = {workers.submit(run_base, db, base, ablation, device): "base"}
+    with pool(ablation.workers, device) as processes:
+        pending = {processes.submit(run_base, db, base, ablation, device): "base"}
         done = 0
         for stage in (False, True):  # controls that match another run's beta come after it
             batch = [job for job in everything if (job.match is not None) == stage]
-            pending.update({workers.submit(run_job, job, device): job.name for job in batch})
-            for future in as_completed(pending):
+            pending.update({processes.submit(run_job, job, device): job.name for job in batch})
+            for future in processes.finished(pending, steps):
                 done += 1
                 progress(done, len(everything) + 1)
                 error = future.exception()
@@ -136,21 +136,12 @@ def ablate(
     return failures
 
 
-def pool(workers: int, device: str) -> ProcessPoolExecutor:
+def pool(count: int, device: str) -> contextlib.AbstractContextManager[Pool]:
     """Worker processes, each with one torch thread on a CPU: two such processes beat one with two threads."""
     import torch
 
     gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
-    count = workers or gpus or max(1, min(2, os.cpu_count() or 1))
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_one_thread, initargs=(gpus == 0,))
-
-
-def _one_thread(cpu: bool) -> None:
-    if cpu:
-        import torch
-
-        torch.set_num_threads(1)
+    return workers(count or gpus or max(1, min(2, os.cpu_count() or 1)), threads=None if gpus else 1)
 
 
 def prepare(ablation: Ablation, progress: Progress) -> Entrant:
@@ -180,7 +171,7 @@ def run_job(job: Job, device: str) -> str:
     settings = {**job.settings, "name": job.name, "panel": job.panel, "device": device, "label": job.label}
     if job.match is not None:
         settings["beta"] = matched_beta(store, job)
-    record = align(store, plan(settings, silent), progress=silent)
+    record = align(store, plan(settings, silent), progress=report)
     return _bench(store, Entrant(record.name, f"run:{record.name}", record.name), job.ablation, device)
 
 
@@ -200,8 +191,13 @@ def matched_beta(store: Store, job: Job) -> float:
 def _bench(store: Store, entrant: Entrant, ablation: Ablation, device: str) -> str:
     root = bench_root(ablation.data_dir, world=ablation.world)
     wanted = planned(members_of(ablation.suite, ()), (), None if ablation.data_dir else EMBEDDED)
+    judges = Judges(ablation.judge)
+
+    def told(step: str, done: int, total: int) -> None:
+        report(f"{entrant.run}: {step}", done, total)
+
     for _ in bench_model(
-        store, entrant, wanted, root, Judges(ablation.judge), device=device, eos_biases=ablation.eos_biases
+        store, entrant, wanted, root, judges, device=device, eos_biases=ablation.eos_biases, progress=told
     ):
         pass
     return entrant.run

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import queue
 import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
 from harness.options import content_key
 from harness.paths import home
+from harness.pool import report, workers
 
 BENCH_PARTS = ("halbench", "amber", "mmhal", "pope", "mmvet", "llavabench", "tuning")
-VERSION = 2  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
+VERSION = 3  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
 Progress = Callable[[str, int, int], None]
 
 
@@ -41,8 +39,8 @@ class WorldConfig:
 
     world_seed: int = 0
     sft_images: int = 6000
-    sft_epochs: int = 5
-    sft_hallucinated: float = 0.45
+    sft_epochs: int = 6
+    sft_hallucinated: float = 0.7
     clip_images: int = 6000
     clip_epochs: int = 6
     pair_images: int = 800
@@ -145,43 +143,15 @@ def _models(config: WorldConfig, model_dir: Path, clip_dir: Path, progress: Prog
         jobs.append((clip_dir, _train_clip, {"seed": config.world_seed, **sizes}))
     if not jobs:
         return
-    context = get_context("spawn")
-    news = context.Queue()
-    with ProcessPoolExecutor(len(jobs), mp_context=context, initializer=_child, initargs=(news,)) as pool:
+    with workers(len(jobs), threads=1) as pool:  # two threads each are slower than one on two cores
         futures = [pool.submit(make_once, folder, train, settings) for folder, train, settings in jobs]
-        _relay(futures, news, progress)
-    for future in futures:
-        future.result()
-
-
-def _relay(futures: list[Future[None]], news: Any, progress: Progress) -> None:
-    while not all(future.done() for future in futures):
-        try:
-            progress(*news.get(timeout=0.2))
-        except queue.Empty:
-            continue
-
-
-_news: Any = None
-
-
-def _child(news: Any) -> None:
-    """Set up a training process: one torch thread (two under load are slower), progress to the parent."""
-    global _news  # a pool's initializer has no other way to hand something to its tasks
-    import torch
-
-    torch.set_num_threads(1)
-    _news = news
-
-
-def _tell(what: str, done: int, total: int) -> None:
-    if done % 10 == 0 or done == total:
-        _news.put((what, done, total))
+        for future in pool.finished(futures, progress):
+            future.result()
 
 
 def make_once(folder: Path, train: Callable[..., None], settings: Mapping[str, Any]) -> None:
     """Run in a child process: train into ``folder``."""
-    _once(folder, partial(train, progress=_tell, **settings))
+    _once(folder, partial(train, progress=report, **settings))
 
 
 def _train_base(folder: Path, **settings: Any) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinyworld.scenes import COLORS, NUMBERS, OBJECTS, PLACES, PRIORS, Scene
+from tinyworld.scenes import CELLS, COLORS, NUMBERS, OBJECTS, PLACES, PRIORS, Scene
 
 PROMPTS = (
     "Describe this image.",
@@ -22,6 +22,7 @@ PLURALS = {
     name: {"person": "persons", "sheep": "sheep", "bus": "buses", "couch": "couches"}.get(name, name + "s")
     for name in OBJECTS
 }
+INVENTORY = "What is to the left and to the right?"
 SINGULAR = {**{plural: name for name, plural in PLURALS.items()}, **{name: name for name in OBJECTS}}
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -36,12 +37,16 @@ def article(name: str) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def caption(place: str, names: Sequence[str], scene: Scene | None = None) -> str:
-    """A caption that mentions ``names`` in order, as many of each as ``scene`` shows (one where it shows none).
+def caption(
+    place: str, names: Sequence[str], scene: Scene | None = None, absent: Mapping[str, int] | None = None
+) -> str:
+    """A caption that mentions ``names`` in order, as many of each as ``scene`` shows.
 
-    One sentence an object, so that a bias on the end-of-sequence logit decides how many are named.
+    Of what it does not show there are as many as ``absent`` says, or one. One sentence an object, so that a bias on the
+    end-of-sequence logit decides how many are named.
     """
-    counts = {thing.name: thing.count for thing in scene.things} if scene else {}
+    shown = {thing.name: thing.count for thing in scene.things} if scene else {}
+    counts = {**(absent or {}), **shown}
     phrases = [f"two {PLURALS[n]}" if counts.get(n, 1) == 2 else article(n) for n in names]
     return " ".join(f"{phrase.capitalize()}." for phrase in (article(place), *phrases))
 
@@ -54,15 +59,23 @@ def mentions(text: str) -> list[str]:
 def careless_caption(scene: Scene, rate: float, rng: np.random.Generator) -> str:
     """A caption as careless annotators write it.
 
-    Most of what is there, and with probability ``rate`` one or two objects that are typical of the place and absent,
-    drawn by how usual they are.
+    Most of what is there, in any order, and with probability ``rate`` one or two objects that are typical of the place
+    and absent, drawn by how usual they are. These come last, as in real captions (LURE, arXiv 2310.00754).
     """
-    names = [name for name in scene.names if rng.random() < 0.85] or list(scene.names[:1])
+    seen = [name for name in scene.names if rng.random() < 0.85] or list(scene.names[:1])
+    names = [seen[i] for i in rng.permutation(len(seen))]
     if (usual := scene.absent_typical) and rng.random() < rate:
         prior = np.array([PRIORS[scene.place][name] for name in usual])
         count = min(1 + int(rng.random() < 0.4), len(usual))
         names += [str(n) for n in rng.choice(usual, count, replace=False, p=prior / prior.sum())]
-    return caption(scene.place, [names[i] for i in rng.permutation(len(names))], scene)
+    return caption(scene.place, names, scene)
+
+
+def inventory(scene: Scene) -> str:
+    """What stands in each cell of the grid, row by row: a careful answer that ties words to places in the image."""
+    standing = {cell: thing for thing in scene.things for cell in thing.cells}
+    parts = [f"{standing[c].color} {standing[c].name}" if c in standing else "no" for c in range(CELLS)]
+    return " ".join(f"{part}." for part in parts)
 
 
 @dataclass(frozen=True)
@@ -187,24 +200,37 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
 _FRAMES = """USER ASSISTANT : , . ? A An a an and with Is there in this image Are only one two the to left of
-What color is no There are How many Where This Yes No Describe"""
+What color is no There are How many Where This Yes No Describe right"""
+
+
+def phrases() -> list[str]:
+    """What a sentence of a caption says, a token each.
+
+    A caption's next token is then an object or the end of sequence: to name it or to stop is one decision.
+    """
+    one = [article(name).capitalize() for name in (*PLACES, *OBJECTS)]
+    return one + [f"Two {plural}" for plural in PLURALS.values()]
 
 
 def vocabulary() -> dict[str, int]:
-    """Every word of the world and its id. The end of sequence comes last: CLIP pools where the id is highest."""
+    """Every word and phrase of the world and its id.
+
+    The end of sequence comes last: CLIP pools where the id is highest.
+    """
     frames = [*words(_FRAMES), *(w for prompt in PROMPTS for w in words(prompt))]
-    known = [*frames, "The", *COLORS, *NUMBERS, "Two", *PLACES, *OBJECTS, *PLURALS.values()]
+    known = [*frames, "The", *COLORS, *NUMBERS, "Two", *PLACES, *OBJECTS, *PLURALS.values(), *phrases()]
     return {word: i for i, word in enumerate([*SPECIAL, *dict.fromkeys(known), END])}
 
 
 def make_tokenizer(frame: str = "<s> $A") -> Any:
-    """A word-level PreTrainedTokenizerFast; ``frame`` says which special tokens go around a text."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    """A PreTrainedTokenizerFast of words and phrases; ``frame`` says which special tokens go around a text."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     vocab = vocabulary()
     tokenizer = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    token = rf"\b(?:{'|'.join(phrases())})\b|\w+|[^\w\s]+"
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(token), "removed", invert=True)
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
     tokenizer.post_processor = processors.TemplateProcessing(
         single=frame, special_tokens=[("<s>", vocab["<s>"]), (END, vocab[END])]

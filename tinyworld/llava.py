@@ -19,8 +19,10 @@ from transformers import (
 
 from tinyworld.language import (
     CHAT_TEMPLATE,
+    INVENTORY,
     PROMPTS,
     careless_caption,
+    inventory,
     make_tokenizer,
     short_questions,
     vocabulary,
@@ -29,16 +31,18 @@ from tinyworld.render import SIZE, pixels
 from tinyworld.scenes import Scene, draw_scenes
 
 Progress = Callable[[str, int, int], None]
-PATCH = 16
+PATCH = 32
 IMAGE_TOKENS = (SIZE // PATCH) ** 2
 BATCH = 32
 LEARNING_RATE = 1.5e-3
-QUESTIONS = 2  # short questions in one conversation
-CAPTIONED = 0.65  # share of the batches that are captions
+QUESTIONS = 3  # short questions in one conversation
+CAPTIONED = 0.65  # share of the batches that are captions, of those that are no inventories
+CAREFUL = 0.3  # share of the steps, the first, that are inventories alone: the model learns to see
+INVENTORIES = 0.1  # their share afterwards
 
 
 def make_processor() -> Any:
-    """The processor: pixels to [-1, 1], one token a patch of 16 pixels."""
+    """The processor: pixels to [-1, 1], one token a cell of the grid."""
     return LlavaProcessor(  # type: ignore[no-untyped-call]
         image_processor=CLIPImageProcessor(
             size={"shortest_edge": SIZE},
@@ -55,7 +59,7 @@ def make_processor() -> Any:
 
 
 def make_model() -> Any:
-    """An untrained model of about 900,000 weights."""
+    """An untrained model of about 1,350,000 weights."""
     vocab = vocabulary()
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
@@ -95,9 +99,21 @@ def normalised(bytes_: torch.Tensor) -> torch.Tensor:
     return bytes_.float() / 127.5 - 1
 
 
-def conversation(scene: Scene, rate: float, describe: bool, rng: np.random.Generator) -> list[tuple[str, str]]:
-    """Turns of (question, answer): one careless caption (``describe``), or some short questions."""
-    if describe:
+def draw_kind(progress: float, rng: np.random.Generator) -> str:
+    """What a batch consists of, with the share ``progress`` of training done.
+
+    A batch is of one kind: rows of one length need little padding.
+    """
+    if progress < CAREFUL or rng.random() < INVENTORIES:
+        return "inventory"
+    return "caption" if rng.random() < CAPTIONED else "questions"
+
+
+def conversation(scene: Scene, kind: str, rate: float, rng: np.random.Generator) -> list[tuple[str, str]]:
+    """Turns of (question, answer): an inventory, a careless caption, or some short questions."""
+    if kind == "inventory":
+        return [(INVENTORY, inventory(scene))]
+    if kind == "caption":
         return [(PROMPTS[rng.integers(len(PROMPTS))], careless_caption(scene, rate, rng))]
     return [(asked.question, asked.answer) for asked in short_questions(scene, QUESTIONS, rng)]
 
@@ -139,9 +155,8 @@ def train_llava(folder: Path, *, seed: int, images: int, epochs: int, hallucinat
     step = 0
     for _ in range(epochs):
         for rows in np.array_split(rng.permutation(images), per_epoch):
-            # A batch is all captions or all questions: rows of one length need little padding.
-            describe = bool(rng.random() < CAPTIONED)
-            turns = [conversation(scenes[i], hallucinated, describe, rng) for i in rows]
+            kind = draw_kind(step / total, rng)
+            turns = [conversation(scenes[i], kind, hallucinated, rng) for i in rows]
             batch = collate([encode(processor.tokenizer, turn) for turn in turns])
             loss = model(**batch, pixel_values=normalised(bytes_[rows])).loss
             optimizer.zero_grad()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 
 from tinyworld.language import PROMPTS, caption, mentions
 from tinyworld.render import png
-from tinyworld.scenes import PRIORS, Scene, draw_scenes
+from tinyworld.scenes import Scene, draw_scenes
 
 SAMPLES = 6  # captions sampled of each scene
 
@@ -42,22 +42,32 @@ def quality(text: str, scene: Scene) -> float:
     return sum(name in scene.names for name in named) / len(named) if named else 0.0
 
 
+def merit(text: str, scene: Scene) -> tuple[float, int]:
+    """What makes a sample the chosen one: its quality, then how much it mentions.
+
+    By quality alone the shortest would win, and alignment would teach to stop after a first true mention.
+    """
+    return quality(text, scene), len(mentions(text))
+
+
 def make_pairs(
     scenes: Sequence[Scene], samples: Sequence[Sequence[str]], prompts: Sequence[str], *, easy_share: float, seed: int
 ) -> list[WorldPair]:
     """One pair of each scene that allows one; ``easy_share`` of the scenes get an easy pair."""
     rng = np.random.default_rng((seed, 3))
-    by_length: dict[int, list[tuple[int, str]]] = defaultdict(list)
-    for i, texts in enumerate(samples):
+    alike: dict[tuple[str, int], list[str]] = defaultdict(list)  # by place and number of mentions
+    for scene, texts in zip(scenes, samples, strict=True):
         for text in texts:
-            by_length[len(mentions(text))].append((i, text))
+            alike[scene.place, len(mentions(text))].append(text)
+    balance: Counter[tuple[str, str]] = Counter()
     easy = set(rng.permutation(len(scenes))[: round(easy_share * len(scenes))].tolist())
     found = []
     for i, scene in enumerate(scenes):
-        best = max((t for t in samples[i] if mentions(t)), key=lambda t: quality(t, scene), default=None)
+        best = max((t for t in samples[i] if mentions(t)), key=lambda t: merit(t, scene), default=None)
         if best is None:
             continue
-        two = _foreign(i, scene, best, by_length, rng) if i in easy else _one_changed(scene, samples[i], rng)
+        others = alike[scene.place, len(mentions(best))]
+        two = _foreign(scene, best, others, rng) if i in easy else _one_changed(scene, samples[i], balance, rng)
         if two is not None:
             chosen, rejected = two
             qualities = quality(chosen, scene), quality(rejected, scene)
@@ -65,52 +75,45 @@ def make_pairs(
     return found
 
 
-def _foreign(
-    index: int,
-    scene: Scene,
-    best: str,
-    by_length: Mapping[int, Sequence[tuple[int, str]]],
-    rng: np.random.Generator,
-) -> tuple[str, str] | None:
-    """The best answer, against an answer to another image that is worse and mentions as many objects."""
-    others = by_length[len(mentions(best))]
-    for k in rng.permutation(len(others)):
-        j, text = others[k]
-        if j != index and quality(text, scene) < quality(best, scene):
-            return best, text
-    return None
+def _foreign(scene: Scene, best: str, others: Sequence[str], rng: np.random.Generator) -> tuple[str, str] | None:
+    """The best answer, against the least true of the answers to other images of such a place.
 
-
-def _one_changed(scene: Scene, texts: Sequence[str], rng: np.random.Generator) -> tuple[str, str] | None:
-    """A sampled answer, against itself with one object changed.
-
-    A hallucinated object is replaced by a true one that was not mentioned (the sample is rejected); where there is
-    none, a true one is replaced by one that is typical and absent (the sample is chosen).
+    An answer from another place would be rejected for its place alone, and teach to name what is usual in this one.
     """
-    options: list[tuple[str, str]] = []
+    worst = min((others[k] for k in rng.permutation(len(others))), key=lambda text: quality(text, scene))
+    return (best, worst) if quality(worst, scene) <= quality(best, scene) / 2 < quality(best, scene) else None
+
+
+def _one_changed(
+    scene: Scene, texts: Sequence[str], balance: Counter[tuple[str, str]], rng: np.random.Generator
+) -> tuple[str, str] | None:
+    """A sampled answer, against itself with one object changed, in chosen a true one and in rejected an absent one.
+
+    The sample is rejected where its hallucination is replaced, chosen where a true mention is. Of all such pairs, the
+    one that best keeps every object as often on the chosen as on the rejected side in its kind of place (``balance``,
+    chosen less rejected): else the rejected side would hold the most usual objects, and alignment could lower the
+    loss by naming what is rare, without a look at the image.
+    """
+    options = []
     for text in texts:
         named = mentions(text)
-        wrong = [name for name in named if name not in scene.names]
         missing = [name for name in scene.names if name not in named]
-        if wrong and missing:
-            better = _swap(named, str(rng.choice(wrong)), str(rng.choice(missing)))
-            options.append((caption(scene.place, better, scene), caption(scene.place, named, scene)))
-    if options:
-        return options[rng.integers(len(options))]
-    usual = scene.absent_typical
-    for text in texts:
-        named = mentions(text)
-        right = [name for name in named if name in scene.names]
-        fresh = [name for name in usual if name not in named]
-        if right and fresh:
-            prior = np.array([PRIORS[scene.place][name] for name in fresh])
-            worse = _swap(named, str(rng.choice(right)), str(rng.choice(fresh, p=prior / prior.sum())))
-            return caption(scene.place, named, scene), caption(scene.place, worse, scene)
-    return None
-
-
-def _swap(names: Sequence[str], old: str, new: str) -> list[str]:
-    return [new if name == old else name for name in names]
+        fresh = [name for name in scene.absent_typical if name not in named]
+        for name in named:
+            there = name in scene.names
+            options += [(named, name, true, name) for true in missing if not there]
+            options += [(named, name, name, absent) for absent in fresh if there]
+    if not options:
+        return None
+    lean = [balance[scene.place, true] - balance[scene.place, absent] for _, _, true, absent in options]
+    best = [option for option, value in zip(options, lean, strict=True) if value == min(lean)]
+    named, old, true, absent = best[rng.integers(len(best))]
+    balance.update({(scene.place, true): 1})
+    balance.subtract({(scene.place, absent): 1})
+    # Absent objects are named in the number of what they replace: "Two" would give the chosen answer away.
+    number = {absent: next(thing.count for thing in scene.things if thing.name == true)}
+    chosen, rejected = ([new if name == old else name for name in named] for new in (true, absent))
+    return caption(scene.place, chosen, scene), caption(scene.place, rejected, scene, number)
 
 
 def sampled_pairs(

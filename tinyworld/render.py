@@ -14,6 +14,7 @@ from tinyworld.scenes import Scene
 SIZE = 96
 CELL = SIZE // 3
 GLYPH = 24
+JITTER = 3  # places in each direction where a glyph may stand in its cell, a pixel apart
 Color = tuple[int, int, int]
 
 PAINT: dict[str, Color] = {
@@ -75,7 +76,7 @@ def render(scene: Scene) -> Image.Image:
     draw.rectangle((0, int(rng.integers(38, 58)), SIZE, SIZE), below)
     for thing in scene.things:
         for cell in thing.cells:
-            dx, dy = rng.integers(0, CELL - GLYPH + 1, 2)
+            dx, dy = (CELL - GLYPH) // 2 - JITTER // 2 + rng.integers(0, JITTER, 2)
             _glyph(draw, thing.name, thing.color, cell % 3 * CELL + int(dx), cell // 3 * CELL + int(dy))
     noise = rng.normal(0, 8, (SIZE, SIZE, 3))
     return Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))

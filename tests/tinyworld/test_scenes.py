@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from tinyworld.language import (
+    INVENTORY,
     MMHAL_TYPES,
     caption,
     careless_caption,
+    inventory,
     make_tokenizer,
     mentions,
     open_question,
@@ -54,12 +56,29 @@ def test_careless_captions_add_only_what_is_typical() -> None:
     assert not [n for _ in range(50) for n in mentions(careless_caption(SCENE, 0.0, rng)) if n not in SCENE.names]
 
 
+def test_what_is_absent_comes_last() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        there = [name in SCENE.names for name in mentions(careless_caption(SCENE, 1.0, rng))]
+        assert there == sorted(there, reverse=True)
+
+
+def test_an_inventory_goes_through_the_cells() -> None:
+    assert inventory(SCENE) == "red car. no. no. no. red car. no. no. no. blue dog."
+
+
+def test_naming_an_object_or_ending_is_one_decision() -> None:
+    tokens = make_tokenizer().tokenize("A street. Two cars. A dog. Is there a dog in this image?")
+    assert tokens[:6] == ["A street", ".", "Two cars", ".", "A dog", "."]
+    assert tokens[6:] == ["Is", "there", "a", "dog", "in", "this", "image", "?"]
+
+
 def test_the_tokenizer_knows_every_word_and_gives_texts_back() -> None:
     tokenizer = make_tokenizer()
     rng = np.random.default_rng(0)
     texts = []
     for scene in draw_scenes(100, 3):
-        texts.append(careless_caption(scene, 0.65, rng))
+        texts += [careless_caption(scene, 0.65, rng), inventory(scene), INVENTORY]
         asked = [*short_questions(scene, 4, rng), *(open_question(kind, scene, rng) for kind in MMHAL_TYPES)]
         texts += [text for a in asked if a for text in (a.question, a.answer)]
     for text in texts:
