@@ -105,3 +105,22 @@ def test_a_model_that_does_not_fit_the_shared_row_takes_plain_rows(model_and_pai
             choose_route(model, "shared")
     finally:
         model.set_attn_implementation("sdpa")
+
+
+def test_a_template_that_breaks_the_common_prefix_is_named(llava: Path) -> None:
+    _, processor = load_model(str(llava), "float32")
+
+    original = processor.tokenizer
+
+    class Rewrites:
+        """A tokenizer whose first token depends on what follows the prompt."""
+
+        eos_token_id = 2
+
+        def __call__(self, text: str) -> dict[str, list[int]]:
+            return {"input_ids": [len(text), *original(text)["input_ids"]]}
+
+    text = prompt_text(processor, "what ?")
+    processor.tokenizer = Rewrites()
+    with pytest.raises(DataError, match="pair 7: the prompt's tokens change when a response follows"):
+        Encoder(processor, 64)._responses(text, Pair("7", "what ?", "a dog", "a red dog", picture(0)))
