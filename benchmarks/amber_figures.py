@@ -46,7 +46,14 @@ def yes_no_verdict(kind: str, truth_is_no: bool, answer: str) -> Verdict:
     return Verdict(values, details={"read": normalise(answer)})
 
 
-_round1 = np.vectorize(lambda value: round(value, 1), otypes=[float])  # Python's rounding, as in the official code
+def round1(value: Array | float) -> Array:
+    """Python's ``round(value, 1)`` of every element, as in the official code; numpy's differs at ties such as 0.15."""
+    exact = np.asarray(value, dtype=float)
+    tenths = 10 * exact
+    rounded = np.asarray(np.rint(tenths) / 10)
+    tie = np.abs(tenths - np.floor(tenths) - 0.5) < 1e-6
+    rounded[tie] = [round(x, 1) for x in exact[tie].tolist()]
+    return rounded
 
 
 def _pooled(sums: Sums, kinds: Sequence[str], counter: str, prefix: str = "") -> Array:
@@ -59,7 +66,7 @@ def _percent(above: Array, below: Array) -> Array:
 
 def _f1(precision: Array, recall: Array, block: str) -> Array:
     """F1 in percent; REPRODUCE: from precision and recall rounded to 0.1 %, with a small number below."""
-    p, r = _round1(precision) / 100, _round1(recall) / 100
+    p, r = round1(precision) / 100, round1(recall) / 100
     return np.asarray(100 * 2 * p * r / (p + r + (0.001 if block == "existence" else 0.0001)))
 
 
@@ -84,11 +91,11 @@ def _official_figures(sums: Sums, block: str) -> dict[str, Array]:
     asked, truth_no = _pooled(sums, kinds, "asked"), _pooled(sums, kinds, "truth_no")
     correct, said_no, hit = (_pooled(sums, kinds, counter, "official_") for counter in ("correct", "said_no", "hit"))
     out = {
-        "accuracy": _round1(100 * (correct / (asked + start))),
-        "precision": _round1(100 * (hit / (said_no + start))),
-        "recall": _round1(100 * (hit / (truth_no + start))),
+        "accuracy": round1(100 * (correct / (asked + start))),
+        "precision": round1(100 * (hit / (said_no + start))),
+        "recall": round1(100 * (hit / (truth_no + start))),
     }
-    out["f1"] = _round1(_f1(out["precision"], out["recall"], block))
+    out["f1"] = round1(_f1(out["precision"], out["recall"], block))
     return {name: np.where(asked > 0, value, np.nan) for name, value in out.items()}
 
 
@@ -124,7 +131,7 @@ def _official_caption(figure: str) -> Callable[[Sums], Array]:
             value = 100 - 100 * (clean / (sums["captions"] + COUNTER_START))
         else:
             value = 100 * (sums[above] / (sums[below] + COUNTER_START))
-        return np.where(sums["captions"] > 0, _round1(value), np.nan)
+        return np.where(sums["captions"] > 0, round1(value), np.nan)
 
     return of
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import amber_words
 from benchmarks.amber import Amber
-from benchmarks.amber_figures import normalise
+from benchmarks.amber_figures import normalise, round1
 from benchmarks.amber_words import Words, count_caption, exact_similarity, table_similarity
 from harness.benchmark import Sample
 from harness.errors import DataError, UsageError
@@ -290,3 +291,10 @@ def test_any_caption_is_counted_by_the_letter() -> None:
         counts = count_caption(nouns, truth, hallu, words)
         assert (counts.hallucinated, counts.covered, counts.imagined) == by_the_letter(nouns, truth, hallu, words)
         assert counts.mentions == nouns
+
+
+def test_figures_are_rounded_as_python_rounds() -> None:
+    ties = [k / 20 for k in range(2001)]  # 0.05, 0.15, ...: decimal ties that binary fractions only approach
+    values = [*ties, *np.random.default_rng(0).uniform(0, 100, 5000).tolist(), 99.95, 66.65, 2.675]
+    assert round1(np.array(values)).tolist() == [round(value, 1) for value in values]
+    assert float(round1(0.25)) == 0.2 and np.isnan(round1(np.nan))
