@@ -399,8 +399,11 @@ def leaderboard(
 ) -> None:  # fmt: skip
     """Compare all runs of the store: figures, intervals, and the paired difference to DPO."""
     from commands.report import draw, render, tables, write_page
+    from commands.suites import members_of
     from harness.store import Store
 
+    if suite:
+        members_of(suite, ())  # a wrong name is told before the tables are made
     store = Store(db)
     if plots:
         drawn = draw(store, plots)
