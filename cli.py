@@ -250,12 +250,12 @@ def bench(
     words, judge_settings = split_assignments(assignments)
     words, loading = split_assignments(words, "model.")
     judges = Judges.of(judge, judge_settings, budget, prices)
+    # Names and settings are checked before the embedded world is built, which takes minutes.
+    wanted = work.planned(members_of(suite, names), words, None if data_dir else work.EMBEDDED, limit)
     store = Store(db)
     with bars() as shown:
         root = data_dir or bench_root(None, shown)
         base = None if data_dir else work.embedded_base(shown)
-        members = members_of(suite, names)
-        wanted = work.planned(members, words, None if data_dir else work.EMBEDDED, limit)
         entrants = work.entrants(store, models, base)
         if dry_run:
             estimates = [work.estimate(store, item, root, entrant, judges) for entrant in entrants for item in wanted]

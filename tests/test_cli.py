@@ -125,6 +125,15 @@ def test_a_wrong_word_is_one_message_and_exit_code_2(
     assert message in run(*words, *more, code=2).stderr.replace("\n", " ")
 
 
+@pytest.mark.parametrize("words", [("--suite", "halucination"), ("--benchmark", "amber", "--set", "similarty=exact")])
+def test_bench_checks_names_before_it_builds_the_embedded_world(
+    run: Run, words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
+    assert "Did you mean" in run("bench", *words, code=2).stderr
+    assert not (tmp_path / "home" / "tinyworld").exists()
+
+
 def test_a_judge_is_never_assumed_for_real_data(run: Run, world: Path, tmp_path: Path) -> None:
     template = [{"question_type": "attribute", "question_topic": "x", "image_id": "i", "image_src": "", "question": "?",
                  "image_content": ["dog"], "gt_answer": "A dog.", "model_answer": ""}]  # fmt: skip

@@ -167,6 +167,7 @@ def train_llava(folder: Path, *, seed: int, images: int, epochs: int, hallucinat
             step += 1
             progress("tiny world: base model", step, total)
     model.eval()
+    quiet()
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
 
@@ -206,7 +207,15 @@ def sample_captions(
     return found
 
 
+def quiet() -> None:
+    """No progress bar for the reading and writing of one small file."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def load(folder: Path) -> tuple[Any, Any]:
     """The model, in evaluation mode, and its processor."""
+    quiet()
     model: Any = LlavaForConditionalGeneration.from_pretrained(folder)
     return model.eval(), LlavaProcessor.from_pretrained(folder)
