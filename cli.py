@@ -129,7 +129,7 @@ def ablate(db: str, device: str, as_json: bool, recipe: str | None, folder: str)
 def run_ablation(recipe: Path, db: str, device: str, folder: Path, as_json: bool) -> None:
     from commands.ablate import ablate as carry_out
     from commands.ablate import read_ablation
-    from commands.report import typical_of_scene, write_report
+    from commands.report import load, tables, typical_of_scene, write_report
     from harness.options import read_yaml
     from harness.store import Store
 
@@ -143,11 +143,14 @@ def run_ablation(recipe: Path, db: str, device: str, folder: Path, as_json: bool
             progress=lambda done, total: shown("runs", done, total),
             steps=shown,
         )
-    files = write_report(store, folder)
+    with err.status("writing the report"):
+        loaded = load(store)
+        files = write_report(store, folder, loaded)
     if as_json:
         emit({"failures": failures, "db": db, "files": [str(file) for file in files]})
     else:
-        show_leaderboard(store)
+        for table in tables(loaded):
+            out.print(table)
         out.print(typical_of_scene(store) or "", highlight=False)
         out.print(f"\nResults  {Path(db).resolve()}\nModels   {models_dir()}", highlight=False, soft_wrap=True)
         for file in files:
@@ -398,7 +401,7 @@ def leaderboard(
     db: str, kind: str, place: Path | None, suite: str | None, published: bool, plots: Path | None
 ) -> None:  # fmt: skip
     """Compare all runs of the store: figures, intervals, and the paired difference to DPO."""
-    from commands.report import draw, render, tables, write_page
+    from commands.report import draw, load, render, tables, write_page
     from commands.suites import members_of
     from harness.store import Store
 
@@ -415,7 +418,7 @@ def leaderboard(
         for path in write_page(store, place or Path("leaderboard.html"), suite=suite, published=published):
             err.print(f"wrote {path}", highlight=False)
     elif kind == "table" and place is None:
-        for table in tables(store, suite=suite, published=published):
+        for table in tables(load(store, suite), published=published):
             out.print(table)
     else:
         text = render(store, "markdown" if kind == "table" else kind, suite=suite, published=published)
@@ -433,13 +436,6 @@ def write_text(file: Path, text: str) -> None:
     except OSError as error:
         raise UsageError(f"--out {file}: cannot be written ({error.strerror}).") from error
     err.print(f"wrote {file}", highlight=False)
-
-
-def show_leaderboard(store: Any) -> None:
-    from commands.report import tables
-
-    for table in tables(store):
-        out.print(table)
 
 
 @cli.command()

@@ -62,9 +62,8 @@ def matched_panels(store: Store) -> dict[str, list[coverage.Matched]]:
     return {panel: rows for panel, rows in found.items() if len(rows) > 1}
 
 
-def tables(store: Store, *, suite: str | None = None, published: bool = False) -> list[RenderableType]:
+def tables(loaded: Loaded, *, published: bool = False) -> list[RenderableType]:
     """The leaderboard for the terminal."""
-    loaded = load(store, suite)
     matched = [coverage.terminal_table(panel, rows) for panel, rows in loaded.matched.items()]
     return [*leaderboard(loaded.tables), *matched, *([published_terminal()] if published else [])]
 
@@ -144,10 +143,9 @@ def draw(store: Store, folder: Path, loaded: Loaded | None = None) -> list[Path]
     return [*write_figures(store, folder), *write_plots((loaded or load(store)).tables, folder)]
 
 
-def write_report(store: Store, folder: Path) -> list[Path]:
+def write_report(store: Store, folder: Path, loaded: Loaded) -> list[Path]:
     """leaderboard.html, leaderboard.md and the figures, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    loaded = load(store)
     file = folder / "leaderboard.md"
     figures = draw(store, folder / "figures", loaded)
     drawn = [figure for figure in figures if figure.suffix == ".svg"]
