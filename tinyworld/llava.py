@@ -59,7 +59,7 @@ def make_processor() -> Any:
 
 
 def make_model() -> Any:
-    """An untrained model of about 1,350,000 weights."""
+    """An untrained model of 1,360,000 weights."""
     vocab = vocabulary()
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
