@@ -44,7 +44,8 @@ def terminal_table(table: Table, *, reference: str = "dpo") -> RichTable:
         f"[bold]{benchmark_title(table.condition.benchmark)}[/]  [cyan]{panel_title(table.panel)}[/]",
         condition_text(table.condition),
     )
-    out.add_column("Method")  # the only column that may shrink: figures are never cut
+    # The only column that may shrink, down to the methods' names: figures are never cut.
+    out.add_column("Method", min_width=min(24, max((len(row.label) for row in table.rows), default=0)))
     for metric in table.headline:
         out.add_column(metric_title(metric), justify="right", no_wrap=True)
     best = {metric.name: best_rows(table, metric) for metric in table.headline}
@@ -121,6 +122,6 @@ def _frame(title: str, caption: str | None) -> RichTable:
         box=box.SIMPLE_HEAD,
         header_style="bold",
         pad_edge=False,
-        padding=(0, 1),
+        padding=(0, 1, 0, 0),  # six figures and a method fit 80 columns
         show_lines=False,
     )
