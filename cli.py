@@ -358,7 +358,9 @@ def finish(records: list[Any], printed: Any, as_json: bool) -> None:
     from leaderboards.terminal import evaluation_table
 
     for record in records:
-        for note in record.info.get("data_notes", []):
+        # Data with a known truth is the embedded world's: that it is not the official file is no news. It is stored.
+        embedded = (Path(record.data_dir) / "truth.jsonl").exists()
+        for note in [] if embedded else record.info.get("data_notes", []):
             err.print(f"{record.benchmark}: {note}", highlight=False, markup=False, soft_wrap=True)
         for reason, count in record.info.get("failures", {}).items():
             err.print(f"{record.benchmark}: {count} failed: {reason}", highlight=False, markup=False, soft_wrap=True)
