@@ -1,0 +1,92 @@
+"""What the trainer promises, kept by every registered aligner: how a step is split over micro-batches or processes, and
+whether a run was interrupted, changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aligners.clip_hardness import HardnessConfig
+from aligners.config import AlignConfig
+from aligners.objective import ALIGNERS
+from aligners.train import AlignResult, align
+from tests.aligners.test_train import ROOT, Notes, distance
+from tests.test_align_recipe import tiny_clip
+
+NAMES = sorted(ALIGNERS.names())
+SETTINGS: dict[str, Any] = {"epochs": 2, "lr": 2e-3, "batch_size": 16, "device": "cpu"}
+
+
+def run(
+    method: str, inputs: tuple[str, str, str], out: Path, notes: Notes | None = None, **changes: Any
+) -> AlignResult:
+    """Align with ``method`` on ``inputs`` (model, pairs, CLIP)."""
+    resume = bool(changes.pop("resume", False))
+    model, data, clip = inputs
+    config = AlignConfig(model=model, data=data, method=method, **{**SETTINGS, "micro_batch": 4, **changes})
+    hardness = HardnessConfig(clip=clip)
+    return align(config, ALIGNERS.get(method)(), notes or Notes(), out, hardness=hardness, resume=resume)
+
+
+@pytest.fixture(scope="module")
+def inputs(llava: Path, pairs_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
+    """A tiny model, pairs with the scores that da-dpo reads, and a tiny CLIP."""
+    file = pairs_file.with_name("scored.jsonl")
+    rows = [json.loads(line) for line in pairs_file.read_text().splitlines()]
+    scored = [{**row, "c_chosen": i % 5 / 5, "c_rejected": i % 3 / 3} for i, row in enumerate(rows)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in scored))
+    return str(llava), str(file), tiny_clip(tmp_path_factory.mktemp("every") / "clip")
+
+
+@pytest.fixture(autouse=True)
+def home(session_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAMA_HOME", str(session_home))
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_micro_batches_and_an_interruption_change_nothing(
+    method: str, inputs: tuple[str, str, str], tmp_path: Path
+) -> None:
+    whole_notes, notes = Notes(), Notes()
+    whole = run(method, inputs, tmp_path / "whole", whole_notes, micro_batch=16)
+    with pytest.raises(KeyboardInterrupt):
+        run(method, inputs, tmp_path / "cut", Notes(stop_at=4), checkpoint_every=2)
+    resumed = run(method, inputs, tmp_path / "cut", notes, checkpoint_every=2, resume=True)
+    assert sorted(notes.steps) == [3, 4]
+    assert distance(whole, resumed) < 1e-6
+    for step, metrics in notes.steps.items():
+        assert metrics == pytest.approx(whole_notes.steps[step], rel=1e-4, abs=1e-5)
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from tests.aligners.test_every_aligner import NAMES, run
+*inputs, out = sys.argv[1:]
+for method in NAMES:
+    run(method, tuple(inputs), Path(out) / method)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(inputs: tuple[str, str, str], tmp_path: Path) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    done = subprocess.run(
+        [*command, *inputs, str(tmp_path / "two")],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    for method in NAMES:
+        one = run(method, inputs, tmp_path / "one" / method)
+        two = dataclasses.replace(one, model_dir=tmp_path / "two" / method / "model")
+        assert distance(one, two) < 1e-6, method
