@@ -18,6 +18,9 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "object_halbench": ("chair_s_refine", "chair_i", "recall", "mentions"),
     "amber": ("chair", "cover", "hal", "cog", "f1", "mentions"),
     "mmhal": ("score", "hallucination_rate", "informativeness"),
+    "mm_vet": ("total", "ocr", "know", "gen", "spat", "math"),
+    "llava_bench": ("all", "conv", "detail", "complex"),
+    "pope": ("f1", "random_f1", "popular_f1", "adversarial_f1", "random_yes_ratio"),
 }
 """Columns of the short tables. Coverage and mentions stand beside hallucination: a model that says less errs less."""
 

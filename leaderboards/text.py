@@ -8,7 +8,14 @@ from harness.benchmark import Metric
 from harness.stats import Difference
 from leaderboards.rows import Condition, Row, Table
 
-TITLES = {"object_halbench": "Object HalBench", "amber": "AMBER", "mmhal": "MMHal-Bench"}
+TITLES = {
+    "object_halbench": "Object HalBench",
+    "amber": "AMBER",
+    "mmhal": "MMHal-Bench",
+    "mm_vet": "MM-Vet",
+    "llava_bench": "LLaVA-Bench",
+    "pope": "POPE",
+}
 METRICS = {
     "chair_s_refine": "CHAIRs",
     "chair_i": "CHAIRi",
@@ -22,6 +29,13 @@ METRICS = {
     "score": "Score",
     "hallucination_rate": "Hal. rate",
     "informativeness": "Informative",
+    "total": "Total",
+    **{name: name.capitalize() for name in ("rec", "ocr", "know", "gen", "spat", "math")},
+    **{name: name.capitalize() for name in ("all", "conv", "detail", "complex")},
+    "random_f1": "F1 random",
+    "popular_f1": "popular",
+    "adversarial_f1": "adversarial",
+    "random_yes_ratio": "Yes, random",
 }
 NOTE = (
     "Figures are means over seeds; the interval is the 95 % bootstrap over samples (images resampled whole), "
