@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from PIL import Image
@@ -29,16 +29,16 @@ GREY = (127, 127, 127)
 Embed = Callable[[list[bytes]], Tensor]
 
 
-class Corruption:
+class Corruption(Protocol):
     """Maps a pair to its corrupted image; ``identity`` tells one way of corrupting from another."""
 
-    identity: str
+    @property
+    def identity(self) -> str: ...
 
-    def __call__(self, pair: Pair) -> Image.Image:
-        raise NotImplementedError
+    def __call__(self, pair: Pair) -> Image.Image: ...
 
 
-class Crop(Corruption):
+class Crop:
     """mDPO (arXiv 2406.11839): a random part of at most 20 % of the area is cropped away (our reading of "0-20 %")."""
 
     identity = f"crop {MAX_CROPPED}"
@@ -51,7 +51,7 @@ class Crop(Corruption):
         return image.crop((left, top, left + size[0], top + size[1]))
 
 
-class Mask(Corruption):
+class Mask:
     """PEA-DPO: of 30 random masks of 9 % of the area the one that makes the image least similar to itself by CLIP.
 
     The choice is made once an image and kept on disk. ``clip`` names the CLIP's weights.

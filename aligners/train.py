@@ -25,7 +25,7 @@ from aligners.collate import Encoder, prompt_text
 from aligners.config import AlignConfig
 from aligners.corruption import PREFIX, corruption_for
 from aligners.data import Pair, PairSet, load_pairs
-from aligners.forward import choose_route
+from aligners.forward import Route, choose_route
 from aligners.lora import make_trainable
 from aligners.objective import Objective
 from aligners.reference import ReferenceModel
@@ -72,41 +72,17 @@ def align(
     _check_needs(objective, hardness)
     train_set = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows)
     sets = {"train": train_set, **({"heldout": heldout} if heldout else {})}
-    pairs = sets["train"].pairs
-    if not resume:
-        _remove_checkpoints(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    order = training_order(pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
+    order = training_order(train_set.pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = _training_arguments(config, out_dir, steps=len(order) // config.batch_size)
-
-    dtype = _dtype(config, args.device)
-    half = config.lora_rank and dtype == "bfloat16"  # full fine-tuning needs float32 weights: small updates add up
-    model, processor = load_model(
-        config.model, "bfloat16" if half else "float32", attention=config.attention, quantize=config.quantize
-    )
-    if config.quantize == "none":
-        model.to(args.device)
-    route, why = choose_route(model, config.route)
-    corruption = corruption_for(objective.needs, hardness.clip if hardness else None, args.device)
-    encoder = Encoder(processor, config.max_length, corruption)
+    ready = _prepare(config, objective, hardness, args)
     deltas, facts = _hardness(sets, hardness, args.device, needed="hardness" in objective.needs)
-    reference = None
-    if "reference" in objective.needs:
-        reference = ReferenceModel(
-            model,
-            encoder,
-            route=route,
-            dtype=dtype,
-            device=args.device,
-            micro_batch=2 * args.per_device_train_batch_size,
-        )
-    data, cached = _tables(objective, pairs, reference, deltas.get("train"))
-    probes = {split: _tables(objective, spread(each.pairs), reference, None)[0] for split, each in sets.items()}
+    data, cached = _tables(objective, train_set.pairs, ready.reference, deltas.get("train"))
+    probes = {split: _tables(objective, spread(each.pairs), ready.reference, None)[0] for split, each in sets.items()}
     info = {
-        "data": {**sets["train"].report, "hash": sets["train"].content_hash},
-        "prompt": prompt_text(processor, "{question}"),
-        "route": why,
-        "dtype": dtype,
+        "data": {**train_set.report, "hash": train_set.content_hash},
+        "prompt": prompt_text(ready.processor, "{question}"),
+        "route": ready.why,
+        "dtype": ready.dtype,
         "device": str(args.device),
         "processes": args.world_size,
         "reference_cached": cached,
@@ -117,13 +93,13 @@ def align(
         for split, values in deltas.items():
             recorder.log_hardness(split, {p.id: float(d) for p, d in zip(sets[split].pairs, values, strict=True)})
     trainer = PreferenceTrainer(
-        make_trainable(model, config),
+        make_trainable(ready.model, config),
         args,
         objective=objective,
         data=data,
         order=order,
-        encoder=encoder,
-        route=route,
+        encoder=ready.encoder,
+        route=ready.route,
         recorder=recorder,
         probes=probes,
         probe_every=config.probe_every,
@@ -133,17 +109,65 @@ def align(
     record = {**dataclasses.asdict(config), **info, "objective": dataclasses.asdict(objective)}
     record |= {"two_passes": trainer.two_passes, "steps": args.max_steps, "seconds": time.monotonic() - started}
     if args.process_index == 0:
-        processor.save_pretrained(out_dir / "model")
-        if config.merge:
-            _merge(trainer.model, processor, out_dir / "model-merged")
-        write_card(out_dir / "model", record, trainer.curve)
-        (out_dir / "record.json").write_text(json.dumps(record, indent=2, default=str))
+        _save(trainer, ready.processor, out_dir, record, merge=config.merge)
         recorder.log_info({"two_passes": trainer.two_passes})
     return AlignResult(out_dir / "model", args.max_steps, record)
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """The model before it is made trainable, and what its pairs are run with; ``why`` says how ``route`` was chosen."""
+
+    model: Any
+    processor: Any
+    dtype: str
+    route: Route
+    why: str
+    encoder: Encoder
+    reference: ReferenceModel | None
+
+
+def _prepare(
+    config: AlignConfig, objective: Objective, hardness: HardnessConfig | None, args: TrainingArguments
+) -> _Ready:
+    """Load the model and processor; the reference is None for an objective that needs none."""
+    dtype = _dtype(config, args.device)
+    half = config.lora_rank and dtype == "bfloat16"  # full fine-tuning needs float32 weights: small updates add up
+    model, processor = load_model(
+        config.model, "bfloat16" if half else "float32", attention=config.attention, quantize=config.quantize
+    )
+    if config.quantize == "none":
+        model.to(args.device)
+    route, why = choose_route(model, config.route)
+    corruption = corruption_for(objective.needs, hardness.clip if hardness else None, args.device)
+    encoder = Encoder(processor, config.max_length, corruption)
+    reference = None
+    if "reference" in objective.needs:
+        reference = ReferenceModel(
+            model,
+            encoder,
+            route=route,
+            dtype=dtype,
+            device=args.device,
+            micro_batch=2 * args.per_device_train_batch_size,
+        )
+    return _Ready(model, processor, dtype, route, why, encoder, reference)
+
+
+def _save(trainer: PreferenceTrainer, processor: Any, out_dir: Path, record: dict[str, Any], *, merge: bool) -> None:
+    """Write what stands beside the trained weights: processor, merged model on request, card and record."""
+    processor.save_pretrained(out_dir / "model")
+    if merge:
+        _merge(trainer.model, processor, out_dir / "model-merged")
+    write_card(out_dir / "model", record, trainer.curve)
+    (out_dir / "record.json").write_text(json.dumps(record, indent=2, default=str))
+
+
 def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> None:
-    """Train to the end and save the model. Checkpoints are removed only then."""
+    """Train to the end and save the model. Checkpoints are removed only then, or where none is to be resumed from."""
+    if not resume:
+        _remove_checkpoints(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
     checkpoint = last_checkpoint(out_dir) if resume else None
     if checkpoint is not None:
         trainer.restore(checkpoint)

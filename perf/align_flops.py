@@ -13,7 +13,7 @@ from unittest import mock
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import LlavaForConditionalGeneration
 
 from aligners.collate import Encoded
 from aligners.config import AlignConfig
@@ -21,34 +21,14 @@ from aligners.dpo import Dpo
 from aligners.forward import response_logprobs
 from aligners.lora import make_trainable
 from aligners.objective import Batch
+from aligners.shapes import KNOWN
 
 IMAGE, PROMPT = 576, 40
 KEPT = 12 / 16
 """Share of a step of 16 pairs that gap and dama keep: floor(0.8 x 16) of 16."""
 LORA = AlignConfig(model="", data="", lora_rank=128, lora_alpha=256)
 FULL = AlignConfig(model="", data="")
-
-
-def llava_7b() -> LlavaConfig:
-    """LLaVA-1.5-7B's shapes."""
-    vision = CLIPVisionConfig(
-        hidden_size=1024,
-        intermediate_size=4096,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        image_size=336,
-        patch_size=14,
-        projection_dim=768,
-    )
-    text = LlamaConfig(
-        vocab_size=32064,
-        hidden_size=4096,
-        intermediate_size=11008,
-        num_hidden_layers=32,
-        num_attention_heads=32,
-        max_position_embeddings=4096,
-    )
-    return LlavaConfig(vision_config=vision, text_config=text, image_token_id=32000, image_seq_length=IMAGE)
+llava_7b = KNOWN["llava-hf/llava-1.5-7b-hf"]
 
 
 def pair(length: int) -> Encoded:
