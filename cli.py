@@ -322,6 +322,8 @@ def score(
         shown_ids = given.missing if as_json else given.missing[:100]
         more = f" and {len(given.missing) - 100} more (--json lists all)" if len(shown_ids) < len(given.missing) else ""
         told = f"{len(given.missing)} of {record.n} samples have no answer: {', '.join(shown_ids)}{more}"
+        if not given.answers:
+            told = f"{responses}: there are no answers in it; all {record.n} samples are missing."
         err.print(told, highlight=False, markup=False, soft_wrap=True)
     tell_spent(judges)
     finish([record], result_object(record), as_json)

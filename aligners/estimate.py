@@ -16,6 +16,7 @@ from aligners.collate import Encoded, Encoder
 from aligners.config import AlignConfig
 from aligners.data import load_pairs
 from aligners.lora import VISION, lora_targets
+from aligners.model_aware import kept_count
 from aligners.objective import Objective
 from aligners.shapes import model_config
 from harness.errors import DataError, UsageError
@@ -23,8 +24,6 @@ from harness.errors import DataError, UsageError
 SAMPLE = 64
 RLAIF_V = {"openbmb/RLAIF-V-Dataset": 83132}
 NOMINAL_IMAGE, NOMINAL_PROMPT, NOMINAL_RESPONSE = 576, 40, 150
-KEEP = 0.75
-"""What gap and dama keep of a step of 16: floor(0.8 x 16)."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,9 @@ def estimate(config: AlignConfig, objective: Objective) -> dict[str, Any]:
     steps = max(1, config.epochs * pairs // config.batch_size)
     accumulates = config.batch_size > config.micro_batch or processes > 1
     two_passes = objective.uses_gaps and accumulates
-    flops = pair_flops(sizes, lengths, config, two_passes=two_passes)
+    # A pass without graph over all pairs, then one over those that are kept (every objective with gaps filters).
+    kept = kept_count(getattr(objective, "keep", 1.0), config.batch_size) / config.batch_size if two_passes else None
+    flops = pair_flops(sizes, lengths, config, kept)
     reference = _forward(sizes, lengths) if "reference" in objective.needs else 0.0
     tokens = lengths.prefix + lengths.responses
     return {
@@ -132,9 +133,11 @@ def _forward(sizes: Parameters, lengths: Lengths) -> float:
     )
 
 
-def pair_flops(sizes: Parameters, lengths: Lengths, config: AlignConfig, *, two_passes: bool) -> float:
-    """FLOPs of a pair in training. The backward costs two forwards, one where only adapters are trained; checkpointing
-    adds one. The frozen tower has no backward.
+def pair_flops(sizes: Parameters, lengths: Lengths, config: AlignConfig, kept: float | None = None) -> float:
+    """FLOPs of a pair in training; ``kept``: the share of pairs in the second of two passes, None for one pass.
+
+    The backward costs two forwards, one where only adapters are trained; checkpointing adds one. The frozen tower has
+    no backward.
     """
     tower = 2 * sizes.vision * lengths.patches
     decoder = _forward(sizes, lengths) - tower
@@ -144,7 +147,7 @@ def pair_flops(sizes: Parameters, lengths: Lengths, config: AlignConfig, *, two_
     one = decoder + adapters + tower + backward + again
     if config.train_vision:
         one += 2 * tower
-    return decoder + adapters + tower + KEEP * one if two_passes else one
+    return one if kept is None else decoder + adapters + tower + kept * one
 
 
 def _states(sizes: Parameters, config: AlignConfig, processes: int) -> float:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from commands.bench import EMBEDDED, Entrant, bench_model, planned
+from commands.bench import EMBEDDED, Entrant, Planned, bench_model, decodings, planned
 from commands.judging import Judges
+from commands.lmms import is_lmms
 from commands.suites import members_of
 from harness.errors import HarnessError, UsageError
 from harness.judging import Progress, silent
-from harness.options import build
+from harness.options import build, content_key
 from harness.pool import Pool, report, workers
+from harness.run import data_dir, make_benchmark
 from harness.store import Store
 
 Told = Callable[[str], None]
@@ -34,6 +37,8 @@ class Ablation:
         methods: what is compared. ``match: LABEL`` sets beta to the mean effective beta of that label's run (control).
         seeds: alignment seeds.
         suite: the benchmark suite of every model.
+        benchmarks: single benchmarks in place of the suite.
+        split: of the embedded world; settings are chosen on "tuning", results are of "report".
         eos_biases: points of the hallucination-against-coverage curve beside 0.
         data_dir: benchmark data; None for the embedded world.
         judge: judge of the suite; None for the embedded world's own.
@@ -46,6 +51,8 @@ class Ablation:
     common: dict = field(default_factory=dict)  # type: ignore[type-arg]
     world: dict = field(default_factory=dict)  # type: ignore[type-arg]
     suite: str = "hallucination"
+    benchmarks: tuple[str, ...] = ()
+    split: Literal["report", "tuning"] = "report"
     eos_biases: tuple[float, ...] = ()
     data_dir: str | None = None
     judge: str | None = None
@@ -118,13 +125,19 @@ def ablate(
     """Align and benchmark base and every job; returns the failures. What is stored already is not done again."""
     base = prepare(ablation, steps)
     everything = jobs(ablation, db)
-    failures: list[str] = []
+    store, failures = Store(db), list[str]()
     with pool(ablation.workers, device) as processes:
-        pending = {processes.submit(run_base, db, base, ablation, device): "base"}
-        done = 0
+        done, pending = 0, {}
+        if is_benched(store, base, ablation):
+            done += 1
+        else:
+            pending[processes.submit(run_base, db, base, ablation, device)] = "base"
         for stage in (False, True):  # controls that match another run's beta come after it
             batch = [job for job in everything if (job.match is not None) == stage]
-            pending.update({processes.submit(run_job, job, device): job.name for job in batch})
+            open_ = [job for job in batch if not is_stored(store, job, device)]
+            done += len(batch) - len(open_)
+            progress(done, len(everything) + 1)
+            pending.update({processes.submit(run_job, job, device): job.name for job in open_})
             for future in processes.finished(pending, steps):
                 done += 1
                 progress(done, len(everything) + 1)
@@ -168,11 +181,59 @@ def run_job(job: Job, device: str) -> str:
     from commands.align import align, plan
 
     store = Store(job.db)
-    settings = {**job.settings, "name": job.name, "panel": job.panel, "device": device, "label": job.label}
-    if job.match is not None:
-        settings["beta"] = matched_beta(store, job)
-    record = align(store, plan(settings, silent), progress=report)
+    record = align(store, plan(settings_of(store, job, device), silent), progress=report)
     return _bench(store, Entrant(record.name, f"run:{record.name}", record.name), job.ablation, device)
+
+
+def settings_of(store: Store, job: Job, device: str) -> dict[str, Any]:
+    """What `align` is given for a job."""
+    settings = {**job.settings, "name": job.name, "panel": job.panel, "device": device, "label": job.label}
+    return settings if job.match is None else {**settings, "beta": matched_beta(store, job)}
+
+
+def is_stored(store: Store, job: Job, device: str) -> bool:
+    """Whether a job's alignment and all its evaluations are there, so that no worker need look."""
+    from commands.align import finished, plan
+
+    try:
+        record = finished(store, plan(settings_of(store, job, device), silent))
+    except HarnessError:  # the worker will tell
+        return False
+    entrant = Entrant(job.name, f"run:{job.name}", job.name)
+    return record is not None and is_benched(store, entrant, job.ablation, since=record.created)
+
+
+def is_benched(store: Store, entrant: Entrant, ablation: Ablation, since: str = "") -> bool:
+    """Whether every evaluation of ``entrant`` is there: complete, of the benchmarks' present versions, made ``since``.
+
+    Never so with a judge of its own: what that would say now, its stored replies alone can tell.
+    """
+    wanted = wanted_of(ablation)
+    if ablation.judge is not None or any(is_lmms(item.name) for item in wanted):
+        return False
+    root = bench_root(ablation.data_dir, world=ablation.world, split=ablation.split)
+    stored = {
+        (e.benchmark, e.version, e.data_dir, content_key(e.decoding))
+        for e in store.evaluations(run=entrant.run)
+        if e.model == entrant.spec and e.n_scored == e.n and e.created >= since
+    }
+    return all(
+        (
+            benchmark.name,
+            benchmark.version,
+            str(data_dir(benchmark.name, root)),
+            content_key(dataclasses.asdict(decoding)),
+        )
+        in stored
+        for benchmark in (make_benchmark(item.name, item.settings) for item in wanted)
+        for decoding in decodings(benchmark, ablation.eos_biases)
+    )
+
+
+def wanted_of(ablation: Ablation) -> list[Planned]:
+    """The benchmarks of an ablation with their settings."""
+    members = members_of(ablation.suite, ablation.benchmarks)
+    return planned(members, (), None if ablation.data_dir else EMBEDDED)
 
 
 def matched_beta(store: Store, job: Job) -> float:
@@ -189,25 +250,30 @@ def matched_beta(store: Store, job: Job) -> float:
 
 
 def _bench(store: Store, entrant: Entrant, ablation: Ablation, device: str) -> str:
-    root = bench_root(ablation.data_dir, world=ablation.world)
-    wanted = planned(members_of(ablation.suite, ()), (), None if ablation.data_dir else EMBEDDED)
+    root = bench_root(ablation.data_dir, world=ablation.world, split=ablation.split)
     judges = Judges(ablation.judge)
 
     def told(step: str, done: int, total: int) -> None:
         report(f"{entrant.run}: {step}", done, total)
 
     for _ in bench_model(
-        store, entrant, wanted, root, judges, device=device, eos_biases=ablation.eos_biases, progress=told
+        store, entrant, wanted_of(ablation), root, judges, device=device, eos_biases=ablation.eos_biases, progress=told
     ):
         pass
     return entrant.run
 
 
-def bench_root(data_dir: str | None, progress: Progress = silent, world: Mapping[str, Any] | None = None) -> Path:
-    """The data directory given, or the embedded world's, built if absent."""
+def bench_root(
+    data_dir: str | None,
+    progress: Progress = silent,
+    world: Mapping[str, Any] | None = None,
+    split: str = "report",
+) -> Path:
+    """The data directory given, or that of the embedded world's ``split``, built if absent."""
     if data_dir is not None:
         return Path(data_dir)
     from tinyworld.build import WorldConfig
     from tinyworld.build import build as build_world
 
-    return Path(build_world(build(WorldConfig, world or {}, "the embedded world"), progress=progress).bench_dir)
+    made = build_world(build(WorldConfig, world or {}, "the embedded world"), progress=progress)
+    return made.tuning_dir if split == "tuning" else made.bench_dir

@@ -105,6 +105,12 @@ def embedded(
     return {**recipe, **found, **rest}, str(world.heldout_pairs)
 
 
+def finished(store: Store, plan: Plan) -> AlignmentRecord | None:
+    """The record of an alignment that was carried out with these very settings, if its model is still there."""
+    done = [a for a in store.alignments() if a.name == plan.name and a.key == plan.key and a.status == "done"]
+    return done[0] if done and Path(done[0].model_dir).exists() else None
+
+
 def align(store: Store, plan: Plan, *, fresh: bool = False, progress: Report) -> AlignmentRecord:
     """Carry out ``plan``, or return its record if it was finished before with the same settings.
 
@@ -113,9 +119,9 @@ def align(store: Store, plan: Plan, *, fresh: bool = False, progress: Report) ->
     from aligners.data import load_pairs
     from aligners.train import align as train
 
-    done = [a for a in store.alignments() if a.name == plan.name and a.key == plan.key and a.status == "done"]
-    if done and not fresh and Path(done[0].model_dir).exists():
-        return done[0]
+    done = finished(store, plan)
+    if done is not None and not fresh:
+        return done
     out = home() / "aligned" / f"{plan.name}-{plan.key[:8]}"
     heldout = load_pairs(plan.heldout) if plan.heldout else None
     log = store.start_alignment(

@@ -14,7 +14,7 @@ from commands.judging import Judges
 from commands.lmms import bench_tasks, is_lmms
 from commands.settings import deal_benchmarks
 from commands.suites import Member
-from harness.benchmark import Benchmark, Sample
+from harness.benchmark import Benchmark, Decoding, Sample
 from harness.claims import Claims, crew
 from harness.errors import DataError, UsageError
 from harness.judge import Judge
@@ -140,9 +140,7 @@ def bench_model(
         folder = data_dir(name, root)
         samples = load_samples(benchmark, folder, item.limit)
         asker = judges.open(benchmark, folder)
-        biases = eos_biases if name == "object_halbench" else ()
-        for bias in (benchmark.decoding.eos_bias, *biases):
-            decoding = dataclasses.replace(benchmark.decoding, eos_bias=bias)
+        for decoding in decodings(benchmark, eos_biases):
             if claims is None:
                 answers = generate(store, model, samples, decoding, fresh=fresh, progress=progress)
             else:
@@ -157,6 +155,13 @@ def bench_model(
                     runs=settings.get("judge_runs"), progress=progress,
                 )  # fmt: skip
             yield record
+
+
+def decodings(benchmark: Benchmark, eos_biases: Sequence[float]) -> list[Decoding]:
+    """The benchmark's own decoding, and for Object HalBench the same with each bias on the end-of-sequence logit."""
+    biases = eos_biases if benchmark.name == "object_halbench" else ()
+    own = benchmark.decoding
+    return [dataclasses.replace(own, eos_bias=bias) for bias in (own.eos_bias, *biases)]
 
 
 def bench_all(

@@ -99,6 +99,12 @@ def test_score_counts_what_is_missing_and_exits_with_3(run: Run, world: Path, tm
     assert found["metrics"]["accuracy"]["value"] == pytest.approx(100)
 
 
+def test_a_file_without_answers_is_said_to_be_empty(run: Run, world: Path, tmp_path: Path) -> None:
+    (tmp_path / "none.jsonl").write_text("")
+    words = ("score", "--benchmark", "amber", "--responses", tmp_path / "none.jsonl", "--data-dir", world / "amber")
+    assert "there are no answers in it; all 4 samples" in run(*words, code=3).stderr.replace("\n", " ")
+
+
 def test_ids_that_are_not_the_benchmarks_are_refused(run: Run, world: Path, tmp_path: Path) -> None:
     answers = tmp_path / "mine.jsonl"
     answers.write_text('{"id": 77, "response": "Yes"}\n')

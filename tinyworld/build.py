@@ -16,7 +16,7 @@ from harness.paths import home
 from harness.pool import report, workers
 
 BENCH_PARTS = ("halbench", "amber", "mmhal", "pope", "mmvet", "llavabench", "tuning")
-VERSION = 3  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
+VERSION = 4  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
 Progress = Callable[[str, int, int], None]
 
 
@@ -43,11 +43,11 @@ class WorldConfig:
     sft_hallucinated: float = 0.7
     clip_images: int = 6000
     clip_epochs: int = 6
-    pair_images: int = 800
+    pair_images: int = 1200
     heldout_images: int = 150
     easy_share: float = 0.5
     label_noise: float = 0.0
-    halbench_images: int = 400
+    halbench_images: int = 500
     amber_images: int = 400
     amber_questioned: int = 150
     mmhal_questions: int = 96

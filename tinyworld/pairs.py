@@ -55,10 +55,10 @@ def make_pairs(
 ) -> list[WorldPair]:
     """One pair of each scene that allows one; ``easy_share`` of the scenes get an easy pair."""
     rng = np.random.default_rng((seed, 3))
-    alike: dict[tuple[str, int], list[str]] = defaultdict(list)  # by place and number of mentions
-    for scene, texts in zip(scenes, samples, strict=True):
+    alike: dict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)  # by place and number of mentions
+    for i, texts in enumerate(samples):
         for text in texts:
-            alike[scene.place, len(mentions(text))].append(text)
+            alike[scenes[i].place, len(mentions(text))].append((i, text))
     balance: Counter[tuple[str, str]] = Counter()
     easy = set(rng.permutation(len(scenes))[: round(easy_share * len(scenes))].tolist())
     found = []
@@ -66,7 +66,7 @@ def make_pairs(
         best = max((t for t in samples[i] if mentions(t)), key=lambda t: merit(t, scene), default=None)
         if best is None:
             continue
-        others = alike[scene.place, len(mentions(best))]
+        others = [text for j, text in alike[scene.place, len(mentions(best))] if j != i]
         two = _foreign(scene, best, others, rng) if i in easy else _one_changed(scene, samples[i], balance, rng)
         if two is not None:
             chosen, rejected = two
@@ -80,6 +80,8 @@ def _foreign(scene: Scene, best: str, others: Sequence[str], rng: np.random.Gene
 
     An answer from another place would be rejected for its place alone, and teach to name what is usual in this one.
     """
+    if not others:
+        return None
     worst = min((others[k] for k in rng.permutation(len(others))), key=lambda text: quality(text, scene))
     return (best, worst) if quality(worst, scene) <= quality(best, scene) / 2 < quality(best, scene) else None
 

@@ -34,7 +34,7 @@ def test_a_single_value_is_not_part_of_the_label() -> None:
     assert list(sweep({"method": "gap", "set": {"keep": 0.5}})) == [("gap", {"keep": 0.5})]
 
 
-@pytest.mark.parametrize("name", ["demo.yaml", "ablation.yaml"])
+@pytest.mark.parametrize("name", ["demo.yaml", "ablation.yaml", "tuning.yaml"])
 def test_the_recipes_that_are_shipped_name_things_that_exist(name: str) -> None:
     from aligners.clip_hardness import HardnessConfig
     from aligners.config import AlignConfig

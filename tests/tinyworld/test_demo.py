@@ -10,6 +10,8 @@ import yaml
 from click.testing import CliRunner
 
 from cli import cli
+from commands.ablate import bench_root, read_ablation
+from harness.errors import UsageError
 from harness.store import Store
 from tests.tinyworld.conftest import SMALL
 from tinyworld.build import World
@@ -22,6 +24,16 @@ RECIPE = {
     "seeds": [0],
     "eos_biases": [-1.5, 1.5],
 }
+
+
+def test_settings_are_chosen_on_a_split_of_their_own(
+    world: World, world_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAMA_HOME", str(world_root.parent))
+    assert bench_root(None, world=SMALL) == world.bench_dir
+    assert bench_root(None, world=SMALL, split="tuning") == world.tuning_dir != world.bench_dir
+    with pytest.raises(UsageError, match="split"):
+        read_ablation({"methods": [{"method": "dpo"}], "split": "trial"})
 
 
 @pytest.mark.slow
@@ -56,6 +68,10 @@ def test_the_main_job_end_to_end_and_again_from_the_store(
         sum(row["beta_mean"] for row in dama) / len(dama)
     )
 
+    def nobody(*_: object) -> None:
+        raise AssertionError("everything is stored: no worker has anything to do")
+
+    monkeypatch.setattr("harness.pool.Pool.submit", nobody)
     again = CliRunner().invoke(cli, command)
     assert again.exit_code == 0
     assert {a.name: a.seconds for a in Store(db).alignments()} == {name: run.seconds for name, run in runs.items()}

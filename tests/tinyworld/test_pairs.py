@@ -46,6 +46,14 @@ def test_no_object_is_rejected_for_being_usual() -> None:
     assert sum(abs(value) for value in lean.values()) < 0.2 * len(found)
 
 
+def test_an_easy_pair_never_rejects_an_answer_to_its_own_image() -> None:
+    twin = Scene("street", (Thing("bus", "red", (1,)), Thing("truck", "blue", (2,))), seed=2)
+    samples = [["A street. Two cars. A dog.", "A street. A person. A bicycle."], ["A street. A car. A kite."]]
+    found = make_pairs([STREET, twin], samples, ["?", "?"], easy_share=1.0, seed=0)
+    assert [pair.rejected for pair in found if pair.scene == 0] == ["A street. A car. A kite."]
+    assert not make_pairs([STREET], samples[:1], ["?"], easy_share=1.0, seed=0)
+
+
 def test_an_easy_pair_rejects_an_answer_to_another_image_of_such_a_place() -> None:
     scenes, found = pairs(easy_share=1.0)
     assert len(found) > 200
