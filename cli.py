@@ -399,12 +399,18 @@ def finish_shards(rows: list[dict[str, Any]], as_json: bool) -> None:
     "[default: stdout; html: leaderboard.html]",
 )
 @click.option("--suite", help="Only the benchmarks of a suite.")
+@click.option(
+    "--differences",
+    is_flag=True,
+    help="In the terminal and LaTeX also each difference to DPO and base with its interval and Holm-adjusted p-value "
+    "(the other formats always have them).",
+)
 @click.option("--published", is_flag=True, help="Show the papers' figures too, in a block of their own.")
 @click.option("--plots", "--figures", type=click.Path(file_okay=False, path_type=Path), help="Figures as SVG and PNG.")
 def leaderboard(
-    db: str, kind: str, place: Path | None, suite: str | None, published: bool, plots: Path | None
+    db: str, kind: str, place: Path | None, suite: str | None, differences: bool, published: bool, plots: Path | None
 ) -> None:  # fmt: skip
-    """Compare all runs of the store: figures, intervals, and the paired difference to DPO."""
+    """Compare all runs of the store: figures, intervals, and the paired differences to DPO and base."""
     from commands.report import draw, load, render, tables, write_page
     from commands.suites import members_of
     from harness.store import Store
@@ -422,10 +428,11 @@ def leaderboard(
         for path in write_page(store, place or Path("leaderboard.html"), suite=suite, published=published):
             err.print(f"wrote {path}", highlight=False)
     elif kind == "table" and place is None:
-        for table in tables(load(store, suite), published=published):
+        for table in tables(load(store, suite), published=published, differences=differences):
             out.print(table)
     else:
-        text = render(store, "markdown" if kind == "table" else kind, suite=suite, published=published)
+        form = "markdown" if kind == "table" else kind
+        text = render(store, form, suite=suite, published=published, differences=differences)
         if place:
             write_text(place, text)
         else:

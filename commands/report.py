@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ from rich.console import RenderableType
 from commands.suites import members_of
 from harness.errors import HarnessError, unknown_name
 from harness.store import AlignmentRecord, Store
-from leaderboards import coverage
 from leaderboards.compare import comparison_records, comparison_table, load_comparison
 from leaderboards.data import to_csv, to_json
 from leaderboards.evidence import thumbnail
@@ -28,20 +25,10 @@ from leaderboards.rows import Table, load_tables
 from leaderboards.show import run_view
 from leaderboards.terminal import leaderboard
 
-Matched = Mapping[str, Sequence[coverage.Matched]]
 
-
-@dataclass(frozen=True)
-class Loaded:
-    """A store's headline tables and, by panel, CHAIR_i at the base's coverage: what every format but data shows."""
-
-    tables: Sequence[Table]
-    matched: Matched
-
-
-def load(store: Store, suite: str | None = None) -> Loaded:
-    """Compute what the formats show; of a suite's benchmarks only, if one is named."""
-    return Loaded(of_suite(load_tables(store, headline=True), suite), matched_panels(store))
+def load(store: Store, suite: str | None = None) -> list[Table]:
+    """The tables that every format but data shows; of a suite's benchmarks only, if one is named."""
+    return of_suite(load_tables(store, headline=True), suite)
 
 
 def of_suite(tables: Sequence[Table], suite: str | None) -> list[Table]:
@@ -52,37 +39,27 @@ def of_suite(tables: Sequence[Table], suite: str | None) -> list[Table]:
     return [table for table in tables if table.condition.benchmark in wanted]
 
 
-def matched_panels(store: Store) -> dict[str, list[coverage.Matched]]:
-    """CHAIR_i at the base's coverage, by panel; empty where no run has a coverage curve."""
-    panels: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for alignment in store.alignments():
-        if alignment.status == "done":
-            panels[alignment.panel][alignment.method].append(alignment.name)
-    found = {panel: coverage.matched(store, labels, reference="dpo") for panel, labels in panels.items()}
-    return {panel: rows for panel, rows in found.items() if len(rows) > 1}
-
-
-def tables(loaded: Loaded, *, published: bool = False) -> list[RenderableType]:
+def tables(loaded: Sequence[Table], *, published: bool = False, differences: bool = False) -> list[RenderableType]:
     """The leaderboard for the terminal."""
-    matched = [coverage.terminal_table(panel, rows) for panel, rows in loaded.matched.items()]
-    return [*leaderboard(loaded.tables), *matched, *([published_terminal()] if published else [])]
+    return [*leaderboard(loaded, differences=differences), *([published_terminal()] if published else [])]
 
 
-def render(store: Store, kind: str, *, suite: str | None = None, published: bool = False) -> str:
+def render(
+    store: Store, kind: str, *, suite: str | None = None, published: bool = False, differences: bool = False
+) -> str:
     """The leaderboard as markdown, latex, csv or json; published figures never stand among csv's and json's."""
     if kind in ("csv", "json"):
         everything = of_suite(load_tables(store), suite)
         return to_csv(everything) if kind == "csv" else to_json(everything)
     loaded = load(store, suite)
     if kind == "latex":
-        return latex(loaded.tables) + (published_latex() if published else "")
+        return latex(loaded, differences=differences) + (published_latex() if published else "")
     return as_markdown(store, loaded, published=published)
 
 
-def as_markdown(store: Store, loaded: Loaded, *, published: bool = False) -> str:
-    """Tables, CHAIR_i at equal coverage, reward gaps, and the published figures if they are wanted."""
-    parts = [markdown(loaded.tables)]
-    parts += [coverage.markdown_table(panel, rows) for panel, rows in loaded.matched.items()]
+def as_markdown(store: Store, loaded: Sequence[Table], *, published: bool = False) -> str:
+    """Tables, reward gaps, and the published figures if they are wanted."""
+    parts = [markdown(loaded)]
     curves = gap_curves(store)
     if curves:
         parts.append(gap_summary(curves))
@@ -92,18 +69,17 @@ def as_markdown(store: Store, loaded: Loaded, *, published: bool = False) -> str
 
 
 def write_page(
-    store: Store, out: Path, *, suite: str | None = None, published: bool = False, loaded: Loaded | None = None
+    store: Store, out: Path, *, suite: str | None = None, published: bool = False, loaded: Sequence[Table] | None = None
 ) -> list[Path]:
     """The HTML report: ``out`` ends in .html (one file), or is a directory (samples in files beside the page)."""
-    loaded = loaded or load(store, suite)
+    loaded = load(store, suite) if loaded is None else loaded
     extras = Extras(
         examples=pair_examples,
-        matched=loaded.matched,
         why=typical_of_scene(store) or "",
         commit=commit(),
         with_published=published,
     )
-    return write_html(store, out, extras, loaded.tables)
+    return write_html(store, out, extras, loaded)
 
 
 def pair_examples(alignment: AlignmentRecord, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -138,12 +114,12 @@ def commit() -> str:
         return ""
 
 
-def draw(store: Store, folder: Path, loaded: Loaded | None = None) -> list[Path]:
+def draw(store: Store, folder: Path, loaded: Sequence[Table] | None = None) -> list[Path]:
     """The figures of the store in ``folder``, as SVG and PNG."""
-    return [*write_figures(store, folder), *write_plots((loaded or load(store)).tables, folder)]
+    return [*write_figures(store, folder), *write_plots(load(store) if loaded is None else loaded, folder)]
 
 
-def write_report(store: Store, folder: Path, loaded: Loaded) -> list[Path]:
+def write_report(store: Store, folder: Path, loaded: Sequence[Table]) -> list[Path]:
     """leaderboard.html, leaderboard.md and the figures, in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "leaderboard.md"

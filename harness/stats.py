@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
 """Figures of sums: [..., columns] -> [..., figures]; NaN where there is nothing to count."""
+Contrast = Callable[[Array, Array], Array]
+"""A's figures minus B's, from the sums of both: two times [..., columns] -> [..., figures]."""
 
 CELLS_PER_CHUNK = 4_000_000
 
@@ -97,17 +99,52 @@ def paired_differences(
     The interval resamples groups, the same ones for A and B. The p-value swaps A and B within randomly chosen groups:
     valid for ratios too, and for a mean the sign-flip test.
     """
+
+    def contrast(x: Array, y: Array) -> Array:
+        return np.asarray(statistic(x) - statistic(y))
+
+    return _paired(contrast, a, b, groups, resamples, permutations, seed, mirrored=True)
+
+
+def paired_contrasts(
+    contrast: Contrast,
+    a: Array,
+    b: Array,
+    groups: Sequence[str],
+    *,
+    resamples: int = 2000,
+    permutations: int = 2000,
+    seed: int = 0,
+) -> list[Difference]:
+    """As ``paired_differences``, for a ``contrast`` that reads one side by means of the other.
+
+    Such a contrast need not change its sign where A and B change places, so its p-value is twice the smaller tail's.
+    """
+    return _paired(contrast, a, b, groups, resamples, permutations, seed, mirrored=False)
+
+
+def _paired(
+    contrast: Contrast,
+    a: Array,
+    b: Array,
+    groups: Sequence[str],
+    resamples: int,
+    permutations: int,
+    seed: int,
+    *,
+    mirrored: bool,
+) -> list[Difference]:
     if a.shape != b.shape:
         raise ValueError(f"A and B must be values of the same samples and columns: {a.shape}, {b.shape}")
     columns = a.shape[1]
     both = np.concatenate([a, b], axis=1)
 
     def difference(sums: Array) -> Array:
-        return np.asarray(statistic(sums[..., :columns]) - statistic(sums[..., columns:]))
+        return contrast(sums[..., :columns], sums[..., columns:])
 
     value = difference(both.sum(axis=0))
     low, high = percentile_interval(difference(bootstrap_sums(both, groups, resamples=resamples, seed=seed)))
-    p = _swap_p(difference, group_sums(both, groups), permutations, seed)
+    p = _swap_p(difference, group_sums(both, groups), permutations, seed, mirrored=mirrored)
     figures = zip(value, low, high, p, strict=True)
     return [Difference(float(v), float(lo), float(hi), float(q), len(a)) for v, lo, hi, q in figures]
 
@@ -136,24 +173,30 @@ def sign_flip_p(differences: Array, *, permutations: int = 2000, seed: int = 0) 
     ).p
 
 
-def _swap_p(difference: Statistic, sums: Array, permutations: int, seed: int) -> Array:
-    """Share of swaps that make a difference at least as large; ``sums`` [groups, 2 * columns] holds A beside B."""
+def _swap_p(difference: Statistic, sums: Array, permutations: int, seed: int, *, mirrored: bool) -> Array:
+    """Twice the smaller tail of the swaps, the data as they are among them; ``sums`` [groups, 2 * columns]: A beside B.
+
+    ``mirrored``: the opposite of every swap has the opposite difference, so both of them count for one computed.
+    """
     total = sums.sum(axis=0)
-    observed = np.abs(difference(total))
+    observed = difference(total)
     half = sums.shape[1] // 2
     moved = np.concatenate([sums[:, half:], sums[:, :half]], axis=1) - sums  # what a swap adds
     changing = moved[np.any(moved != 0, axis=1)]  # the other groups cannot change the difference
-    extreme = np.zeros(observed.shape)
+    tails = np.zeros((2, *observed.shape))
     tried = 0
-    tolerance = 1e-9 * (1 + observed)  # swaps that tie must not be lost to rounding
+    tolerance = 1e-9 * (1 + np.abs(observed))  # swaps that tie must not be lost to rounding
     for swaps in _swaps(len(changing), permutations, seed):
-        swapped = np.abs(difference(total + swaps @ changing))
-        # A swap that leaves nothing to count says nothing against the null hypothesis: it counts as extreme.
-        extreme += np.sum((swapped >= observed - tolerance) | np.isnan(swapped), axis=0)
-        tried += len(swaps)
-    exact = 2 ** min(len(changing), 62) <= permutations
-    p = extreme / tried if exact else (extreme + 1) / (tried + 1)
-    return np.where(np.isnan(observed), np.nan, p)
+        swapped = difference(total + swaps @ changing)
+        for sign in (1, -1) if mirrored else (1,):
+            # A swap that leaves nothing to count says nothing against the null hypothesis: it counts as extreme.
+            tails[0] += np.sum((sign * swapped <= observed + tolerance) | np.isnan(swapped), axis=0)
+            tails[1] += np.sum((sign * swapped >= observed - tolerance) | np.isnan(swapped), axis=0)
+            tried += len(swaps)
+    if not 2 ** min(len(changing), 62) <= permutations:  # a draw: the observed one, and its mirror image, belong to it
+        tails += 1
+        tried += 2 if mirrored else 1
+    return np.where(np.isnan(observed), np.nan, np.minimum(1.0, 2 * tails.min(axis=0) / tried))
 
 
 def _swaps(count: int, permutations: int, seed: int) -> Iterator[Array]:

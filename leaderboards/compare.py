@@ -16,11 +16,30 @@ from harness.errors import UsageError, unknown_name
 from harness.run import metrics_of
 from harness.stats import Difference, holm
 from harness.store import AlignmentRecord, EvaluationRecord, Store
+from leaderboards import coverage
+from leaderboards.condition import Condition, newest
 from leaderboards.data import finite
-from leaderboards.rows import HEADLINES, Condition, Metrics, condition_of
-from leaderboards.scores import Scores, Verdicts, differences, intervals, mcnemar, on_common_samples, read_scores
-from leaderboards.text import benchmark_title, better, interval, metric_title, number, p_text, signed
-from leaderboards.text import sure as is_sure
+from leaderboards.rows import HEADLINES, Metrics
+from leaderboards.scores import (
+    ContrastOf,
+    Scores,
+    Verdicts,
+    differences,
+    intervals,
+    mcnemar,
+    on_common_samples,
+    read_scores,
+)
+from leaderboards.text import (
+    benchmark_title,
+    better,
+    interval,
+    number,
+    p_text,
+    signed,
+    stars,
+    wrapped_title,
+)
 
 RESAMPLES = 10_000
 
@@ -86,48 +105,51 @@ def compare(
     ``members`` names the runs (seeds) that A and B stand for; without it they are runs.
     ``official_*`` figures count failed samples by their own rules, so there is nothing to pair: they are left out.
     """
-    known = {e.run for e in evaluations}
-    by_name = {}
+    grouped = newest(evaluations)
+    sides = []
     for name in (a, b):
         runs = members[name] if members else [name]
-        by_name[name] = _by_condition(evaluations, runs)
+        known = {e.run for e in evaluations}
         if not known & set(runs):
             raise unknown_name("run", name, known)
-    shared = [condition for condition in by_name[a] if condition in by_name[b]]
+        sides.append({c: [found[run] for run in runs] for c, found in grouped.items() if set(runs) <= set(found)})
+    shared = [condition for condition in sides[0] if condition in sides[1]]
     if not shared:
         raise UsageError(
             f"{a} and {b} share no benchmark with the same judge, version, data and decoding: run both again."
         )
     found: list[Comparison] = []
     for condition in shared:
-        sides = by_name[a][condition], by_name[b][condition]
-        left, right = on_common_samples(*(read_scores([verdicts(e) for e in side]) for side in sides))
-        if left.samples:
-            found += _benchmark(condition, left, right, metrics(sides[0][0]), resamples)
+        left, right = sides[0][condition], sides[1][condition]
+        columns = [metric for metric in metrics(left[0]) if not metric.name.startswith("official_")]
+        read = [read_scores([verdicts(e) for e in side]) for side in (left, right)]
+        found += _benchmark(condition, read, columns, resamples)
+        curves = coverage.curves_of(condition, grouped)
+        drawn = [coverage.curve_scores([e.run for e in side], curves, verdicts) for side in (left, right)]
+        both = [scores for scores in drawn if scores is not None]
+        if len(both) == 2:
+            metric, contrast = coverage.matched_metric(columns), coverage.contrast_between(left[0].run, right[0].run)
+            found += _benchmark(condition, both, [metric], resamples, contrast)
     if not found:
         raise UsageError(f"{a} and {b} have no sample in common that both scored: bench both without --limit.")
     adjusted = iter(holm([c.difference.p for c in found if c.headline]))
     return [Comparison(**{**vars(c), "p_holm": next(adjusted)}) if c.headline else c for c in found]
 
 
-def _by_condition(
-    evaluations: Sequence[EvaluationRecord], runs: Sequence[str]
-) -> dict[Condition, list[EvaluationRecord]]:
-    """The newest evaluation of each run, by condition; only conditions that all of the runs have."""
-    newest: dict[Condition, dict[str, EvaluationRecord]] = {}
-    for evaluation in evaluations:
-        if evaluation.run in runs:
-            newest.setdefault(condition_of(evaluation), {})[evaluation.run] = evaluation
-    return {condition: list(found.values()) for condition, found in newest.items() if len(found) == len(set(runs))}
-
-
 def _benchmark(
-    condition: Condition, left: Scores, right: Scores, metrics: Sequence[Metric], resamples: int
+    condition: Condition,
+    sides: Sequence[Scores],
+    metrics: Sequence[Metric],
+    resamples: int,
+    contrast: ContrastOf | None = None,
 ) -> list[Comparison]:
-    columns = [metric for metric in metrics if not metric.name.startswith("official_")]
-    found = differences(left, right, columns, resamples)
-    values = [intervals(scores, columns, resamples=1)[0] for scores in (left, right)]
-    main = HEADLINES.get(condition.benchmark, tuple(metric.name for metric in columns[:6]))
+    """Every metric of A and B on the samples that both scored; nothing where there are none."""
+    left, right = on_common_samples(*sides)
+    if not left.samples:
+        return []
+    found = differences(left, right, metrics, resamples, contrast=contrast)
+    values = [intervals(scores, metrics, resamples=1)[0] for scores in (left, right)]
+    main = HEADLINES.get(condition.benchmark, tuple(metric.name for metric in metrics[:6]))
     return [
         Comparison(
             condition=condition,
@@ -139,7 +161,7 @@ def _benchmark(
             p_mcnemar=mcnemar(left, right, metric),
             headline=metric.name in main and not condition.eos_bias,  # a point of the curve is no test of its own
         )
-        for i, metric in enumerate(columns)
+        for i, metric in enumerate(metrics)
     ]
 
 
@@ -205,12 +227,12 @@ def _table(condition: Condition, comparisons: Sequence[Comparison]) -> RichTable
         out.add_column(name, justify="right", no_wrap=True, min_width=width)
     for c in comparisons:
         d = c.difference
-        colour = {True: "green", False: "red", None: ""}[better(d, c.metric)]
+        colour = {True: "green", False: "red", None: ""}[better(d, c.metric, c.p_holm)]
         out.add_row(
-            metric_title(c.metric),
+            wrapped_title(c.metric),
             number(c.a, c.metric),
             number(c.b, c.metric),
-            Text(signed(d.value, c.metric) + ("*" if is_sure(d) else ""), colour),
+            Text(signed(d.value, c.metric) + stars(d, c.p_holm), colour),
             interval(d.low, d.high, c.metric),
             p_text(d.p),
             p_text(c.p_holm),

@@ -3,152 +3,137 @@
 Shorter answers hallucinate less and cover less, so CHAIR_i alone rewards silence. Greedy decoding with a bias on the
 end-of-sequence logit moves a model along its own coverage-hallucination curve; CHAIR_i is read off that curve at the
 coverage (object recall) that the base model has without a bias.
+
+A curve becomes one verdict a sample, which holds the numbers of all its points, and the reading a metric of the sums:
+so intervals, differences and p-values are those of every other metric.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from rich import box
-from rich.table import Table as RichTable
 
-from harness.metrics import RESAMPLES, SEED, columns_of, matrix, named_sums
-from harness.run import metrics_of
-from harness.stats import bootstrap_sums
-from harness.store import EvaluationRecord, Store
-from leaderboards.markdown import grid
-from leaderboards.rows import Condition, condition_of
-from leaderboards.text import panel_title
+from harness.benchmark import Metric, Sums
+from harness.metrics import named_sums
+from harness.stats import Contrast, Statistic
+from harness.store import EvaluationRecord, VerdictRecord
+from leaderboards.condition import Condition
+from leaderboards.scores import ContrastOf, Scores, Verdicts, read_scores
 
 BENCHMARK = "object_halbench"
+NAME = "chair_i_matched"
+BASE = "base"
+"""The run whose coverage is the target; also what its numbers are called in the verdicts of a curve."""
+
 Points = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Matched:
-    """CHAIR_i of one label at the base's coverage, with its difference to a reference; percentages."""
+def curves_of(
+    condition: Condition, grouped: Mapping[Condition, Mapping[str, EvaluationRecord]]
+) -> dict[str, dict[float, EvaluationRecord]]:
+    """Of each run the evaluations that differ from ``condition`` in nothing but the bias, by bias."""
+    curves: dict[str, dict[float, EvaluationRecord]] = defaultdict(dict)
+    if condition.benchmark == BENCHMARK and not condition.eos_bias:
+        for other, evaluations in grouped.items():
+            if other.unbiased == condition.unbiased:
+                for run, evaluation in evaluations.items():
+                    curves[run][other.eos_bias] = evaluation
+    return curves
 
-    label: str
-    value: float
-    low: float
-    high: float
-    difference: float | None = None
-    difference_low: float | None = None
-    difference_high: float | None = None
+
+def curve_scores(
+    runs: Sequence[str], curves: Mapping[str, Mapping[float, EvaluationRecord]], verdicts: Verdicts
+) -> Scores | None:
+    """The coverage curves of ``runs`` (the seeds of one method); None where one of them or the base has none."""
+    if any(len(curves.get(run, ())) < 2 for run in (*runs, BASE)):
+        return None
+    base = verdicts(curves[BASE][0.0])
+    points = [{bias: verdicts(e) for bias, e in curves[run].items()} for run in runs]
+    return read_scores([curve_verdicts(each, base) for each in points])
 
 
-def curve(store: Store, evaluations: Sequence[EvaluationRecord]) -> tuple[Points, Points]:
-    """Coverage and CHAIR_i at every EOS bias, each of shape [biases, 1 + resamples]; entry 0 is the estimate itself.
+def curve_verdicts(
+    points: Mapping[float, Sequence[VerdictRecord]], base: Sequence[VerdictRecord]
+) -> list[VerdictRecord]:
+    """One verdict a sample and judge run with the numbers of all ``points`` (by bias) and of ``base`` without a bias.
 
-    The resamples are drawn with one seed over the samples in one order, so two runs' entries are paired.
+    Nothing is counted of a sample that is not scored at every point and by the base.
     """
-    coverage, chair = [], []
-    for evaluation in sorted(evaluations, key=lambda e: e.decoding["eos_bias"]):
-        metrics = {metric.name: metric for metric in metrics_of(store, evaluation)}
-        rows = store.verdicts(evaluation.id)
-        columns = columns_of(rows)
-        values = matrix(rows, columns)
-        draws = bootstrap_sums(values, [row.group for row in rows], resamples=RESAMPLES, seed=SEED)
-        sums = named_sums(columns, np.vstack([values.sum(axis=0, keepdims=True), draws]))
-        coverage.append(metrics["recall"].of(sums))
-        chair.append(metrics["chair_i"].of(sums))
-    return np.array(coverage), np.array(chair)
+    named = {**{f"{bias:+g}": verdicts for bias, verdicts in points.items()}, BASE: base}
+    found: dict[tuple[str, int], dict[str, VerdictRecord]] = {}
+    for point, verdicts in named.items():
+        for verdict in verdicts:
+            found.setdefault((verdict.sample_id, verdict.run), {})[point] = verdict
+    merged = []
+    for at in found.values():
+        error = next((v.error for v in at.values() if v.error is not None), None)
+        if len(at) < len(named):
+            error = error or "not answered at every point of the curve"
+        values = {f"{point} {name}": value for point, v in at.items() for name, value in v.values.items()}
+        merged.append(replace(next(iter(at.values())), values={} if error else values, error=error))
+    return merged
+
+
+def matched_metric(metrics: Sequence[Metric]) -> Metric:
+    """CHAIR_i at the base's coverage as a metric of ``curve_verdicts``, from the benchmark's own two metrics."""
+    by_name = {metric.name: metric for metric in metrics}
+    recall, chair = by_name["recall"], by_name["chair_i"]
+
+    def of(sums: Sums) -> Points:
+        biases = sorted({point for point in (name.split(" ", 1)[0] for name in sums) if point != BASE}, key=float)
+        points = [_at(sums, bias) for bias in biases]
+        coverage = np.stack([recall.of(point) for point in points])
+        return at_coverage(coverage, np.stack([chair.of(point) for point in points]), recall.of(_at(sums, BASE)))
+
+    return Metric(NAME, of, higher_is_better=False)
+
+
+def contrast_between(label: str, reference: str) -> ContrastOf | None:
+    """How two rows' readings are compared. The base brings its coverage along: where a sample's answers are swapped
+    with the base's, so is what they add to the target. With the target left alone the test would not be exact.
+    """
+    if BASE not in (label, reference):
+        return None
+    base_is_a = label == BASE
+
+    def compared(scores: Scores, of: Statistic) -> Contrast:
+        target = [i for i, name in enumerate(scores.columns) if name.startswith(f"{BASE} ")]
+        own = [scores.columns.index(f"{0:+g} {scores.columns[i].split(' ', 1)[1]}") for i in target]
+
+        def contrast(x: Points, y: Points) -> Points:
+            both = np.stack([x, y]).reshape(2, *x.shape[:-1], -1, len(scores.columns))
+            both[..., target] = both[0 if base_is_a else 1][..., own]
+            x, y = both.reshape(2, *x.shape)
+            return np.asarray(of(x) - of(y))
+
+        return contrast
+
+    return compared
 
 
 def at_coverage(coverage: Points, chair: Points, target: Points) -> Points:
-    """CHAIR_i where each column's curve meets ``target``, shape [1 + resamples].
+    """CHAIR_i where each curve meets ``target``; shapes [points, ...], [points, ...] and [...].
 
-    Linear between the points of the curve; beyond its ends the last segment is prolonged.
+    Linear between the points of a curve; beyond its ends the last segment is prolonged. NaN points are left out; NaN
+    where fewer than two remain.
     """
-    found = np.empty(target.shape)
-    for i, wanted in enumerate(target):
-        order = np.argsort(coverage[:, i], kind="stable")
-        x, y = coverage[order, i], chair[order, i]
-        right = int(np.clip(np.searchsorted(x, wanted), 1, len(x) - 1))
-        width = x[right] - x[right - 1]
-        slope = (y[right] - y[right - 1]) / width if width > 0 else 0.0
-        found[i] = y[right - 1] + slope * (wanted - x[right - 1])
-    return found
+    known = np.isfinite(coverage) & np.isfinite(chair)
+    x = np.where(known, coverage, np.inf)
+    order = np.argsort(x, axis=0, kind="stable")
+    x, y = np.take_along_axis(x, order, axis=0), np.take_along_axis(chair, order, axis=0)
+    count = known.sum(axis=0)
+    right = np.asarray(np.clip((x < target).sum(axis=0), 1, np.maximum(count - 1, 1)))[None]
+    (x0, x1), (y0, y1) = ([np.take_along_axis(a, i, axis=0)[0] for i in (right - 1, right)] for a in (x, y))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope = np.where(x1 > x0, (y1 - y0) / (x1 - x0), 0.0)  # points of one coverage have no slope
+        return np.asarray(np.where(count > 1, y0 + slope * (target - x0), np.nan))
 
 
-def matched(
-    store: Store, labels: Mapping[str, Sequence[str]], base: str = "base", reference: str | None = None
-) -> list[Matched]:
-    """One row a label (its runs averaged, seed by seed), for labels whose runs all have a curve.
-
-    ``labels`` maps a label to its runs; the base's run gives the coverage. ``reference`` names the label that
-    differences are taken to (default: ``base``).
-    """
-    everything = store.evaluations(benchmark=BENCHMARK)
-    standing = [_shared(e) for e in everything if e.run == base and not e.decoding["eos_bias"]]
-    curves: dict[str, dict[float, EvaluationRecord]] = {}
-    for evaluation in everything:
-        if standing and _shared(evaluation) == standing[-1]:
-            curves.setdefault(evaluation.run, {})[evaluation.decoding["eos_bias"]] = evaluation
-    if len(curves.get(base, {})) < 2:
-        return []
-    coverage, chair = curve(store, list(curves[base].values()))
-    unbiased = sorted(curves[base]).index(0.0)
-    target = coverage[unbiased]
-    found = {base: chair[unbiased]}
-    for label, runs in labels.items():
-        points = [list(curves.get(run, {}).values()) for run in runs]
-        if points and all(len(p) > 1 for p in points):
-            found[label] = np.mean([at_coverage(*curve(store, p), target) for p in points], axis=0)
-    against = found.get(reference or base)
-    return [_row(label, values, None if label == (reference or base) else against) for label, values in found.items()]
-
-
-def _shared(evaluation: EvaluationRecord) -> Condition:
-    """What the points of a curve have in common: the condition but for the bias."""
-    condition = condition_of(evaluation)
-    return replace(condition, decoding=tuple(item for item in condition.decoding if item[0] != "eos_bias"))
-
-
-def _row(label: str, values: Points, against: Points | None) -> Matched:
-    low, high = np.percentile(values[1:], [2.5, 97.5])
-    if against is None:
-        return Matched(label, float(values[0]), float(low), float(high))
-    change = values - against
-    change_low, change_high = np.percentile(change[1:], [2.5, 97.5])
-    return Matched(label, float(values[0]), low, high, float(change[0]), float(change_low), float(change_high))
-
-
-TITLE = "Object HalBench CHAIRi at the base's coverage"
-NOTE = "% ↓, read off each method's coverage curve (greedy decoding with a bias on the end-of-sequence logit)"
-
-
-def terminal_table(panel: str, rows: Sequence[Matched]) -> RichTable:
-    """The matched figures of a panel as a rich table."""
-    table = RichTable(
-        title=f"[bold]{TITLE}[/]  [cyan]{panel_title(panel)}[/]",
-        caption=NOTE,
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    for name in HEADER:
-        table.add_column(name, justify="left" if name == HEADER[0] else "right")
-    for row in rows:
-        table.add_row(*_cells(row))
-    return table
-
-
-def markdown_table(panel: str, rows: Sequence[Matched]) -> str:
-    """The matched figures of a panel as Markdown, with a heading."""
-    return f"## {TITLE}: {panel_title(panel)}\n\n{NOTE}\n\n{grid(HEADER, [_cells(row) for row in rows])}"
-
-
-HEADER = ("Method", "CHAIRi", "95 % interval", "Difference to dpo", "95 % interval of it")
-
-
-def _cells(row: Matched) -> list[str]:
-    cells = [row.label, f"{row.value:.1f}", f"({row.low:.1f}, {row.high:.1f})"]
-    if row.difference is None or row.difference_low is None or row.difference_high is None:
-        return [*cells, "–", "–"]
-    star = "*" if row.difference_low * row.difference_high > 0 else ""
-    return [*cells, f"{row.difference:+.1f}{star}", f"({row.difference_low:+.1f}, {row.difference_high:+.1f})"]
+def _at(sums: Sums, point: str) -> Sums:
+    """The sums of one point under the benchmark's own names."""
+    names = [name for name in sums if name.startswith(f"{point} ")]
+    return named_sums([name.split(" ", 1)[1] for name in names], np.stack([sums[name] for name in names], axis=-1))

@@ -13,15 +13,16 @@ from markupsafe import Markup
 
 from harness.errors import UsageError
 from harness.store import AlignmentRecord, EvaluationRecord, Store
-from leaderboards import coverage, published
+from leaderboards import published
+from leaderboards.condition import condition_of
 from leaderboards.evidence import Chunks, data_uri, pictures, sample_chunk, verdict_chunk
 from leaderboards.panel import Examples, panel_view
 from leaderboards.provenance import command_of, condition_key, cost_rows, provenance
-from leaderboards.rows import Table, condition_of, load_tables
+from leaderboards.rows import Table, load_tables
 from leaderboards.text import (
-    NOTE,
     benchmark_title,
     condition_text,
+    note,
     panel_title,
 )  # fmt: skip
 from leaderboards.training import (
@@ -40,7 +41,6 @@ class Extras:
     """What the page shows that the store alone does not hold."""
 
     examples: Examples = field(default=lambda alignment, ids: {})
-    matched: Mapping[str, Sequence[coverage.Matched]] = field(default_factory=dict)
     why: str = ""
     commit: str = ""
     with_published: bool = False
@@ -74,7 +74,6 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
             [t for t in tables if t.panel == panel],
             evidence.get(panel),
             palette,
-            matched=extras.matched.get(panel, ()),
             examples=extras.examples,
             store=store,
         )
@@ -94,7 +93,7 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
         left_out=chunks.left_out,
         panels=panels,
         palette=palette,
-        note=NOTE,
+        note=note(tables),
         why=extras.why,
         costs=cost_rows(store),
         provenance=provenance(evaluations),

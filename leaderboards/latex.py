@@ -5,8 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from leaderboards.rows import Row, Table
-from leaderboards.text import benchmark_title, condition_text, metric_title, number, panel_title, ranks, sure
+from harness.benchmark import Metric
+from harness.stats import Difference
+from leaderboards.rows import REFERENCES, Cell, Row, Table
+from leaderboards.text import (
+    benchmark_title,
+    compared,
+    condition_text,
+    interval,
+    metric_title,
+    number,
+    p_text,
+    panel_title,
+    ranks,
+    signed,
+    stars,
+)
 
 ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -21,13 +35,19 @@ def tex(text: str) -> str:
     return "".join(ESCAPES.get(c, c if c.isprintable() else " ") for c in text)
 
 
-def latex(tables: Sequence[Table], *, reference: str = "dpo") -> str:
-    """One table a panel: a column group for each benchmark condition. Needs the packages booktabs and graphicx."""
+def latex(tables: Sequence[Table], *, differences: bool = False) -> str:
+    """One table a panel: a column group for each benchmark condition. Needs the packages booktabs and graphicx.
+
+    With ``differences`` tables of the differences to DPO and base follow, with intervals and p-values.
+    """
     head = "% \\usepackage{booktabs,graphicx}\n"
     if not tables:
         return head + "% No evaluations yet: run `bench` or `ablate` first.\n"
     panels = dict.fromkeys(table.panel for table in tables)
-    return head + "\n".join(_panel(panel, [t for t in tables if t.panel == panel], reference) for panel in panels)
+    parts = [_panel(panel, [t for t in tables if t.panel == panel]) for panel in panels]
+    if differences:
+        parts += [_differences(table, name) for table in tables for name in compared(table)]
+    return head + "\n".join(parts)
 
 
 def tabular(
@@ -49,8 +69,10 @@ def tabular(
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""])
 
 
-def _panel(panel: str, tables: Sequence[Table], reference: str) -> str:
+def _panel(panel: str, tables: Sequence[Table]) -> str:
     labels = list(dict.fromkeys(row.label for table in tables for row in table.rows))
+    found = {name for table in tables for name in compared(table)}
+    reference = next((name for name in REFERENCES if name in found), REFERENCES[0])
     rows = []
     for label in labels:
         cells = [tex(label)]
@@ -64,7 +86,8 @@ def _panel(panel: str, tables: Sequence[Table], reference: str) -> str:
     missing = [f"{r.label} {r.n_scored}/{r.n}" for t in tables for r in t.rows if r.n_scored < r.n]
     notes = [
         f"{panel_title(panel).capitalize()}. Mean over seeds, ± the standard deviation over seeds; * marks a 95 % "
-        f"interval of the paired difference to {reference} without 0; best bold, second underlined. {about}."
+        f"interval of the paired difference to {reference} without 0, ** one whose Holm-adjusted permutation p-value "
+        f"is below .05 as well; best bold, second underlined. {about}."
     ]
     notes += [f"Incomplete: {', '.join(missing)} samples scored."] if missing else []
     return tabular(header, rows, caption=tex(" ".join(notes)), groups=groups)
@@ -81,4 +104,34 @@ def _cell(table: Table, row: Row | None, column: int, reference: str) -> str:
     if math.isfinite(cell.spread):
         text += rf"{{\scriptsize$\pm${number(cell.spread, metric)}}}"
     found = cell.versus.get(reference)
-    return text + ("$^{*}$" if found is not None and sure(found) else "")
+    return text + (_stars(found, cell.holm[reference]) if found is not None else "")
+
+
+def _stars(difference: Difference, p_holm: float) -> str:
+    marks = stars(difference, p_holm)
+    return f"$^{{{marks}}}$" if marks else ""
+
+
+def _differences(table: Table, reference: str) -> str:
+    """The differences of a benchmark's rows to the ``reference`` row."""
+    metrics = table.headline
+    header = ["Method", *(tex(metric_title(metric)) for metric in metrics)]
+    rows = [
+        [tex(row.label), *(_difference(row.cells[metric.name], metric, reference) for metric in metrics)]
+        for row in table.rows
+        if row.label != reference
+    ]
+    caption = (
+        f"{benchmark_title(table.condition.benchmark)}, {panel_title(table.panel)}: paired difference to {reference} "
+        f"on common samples, 95 % interval, Holm-adjusted permutation p-value. {condition_text(table.condition)}."
+    )
+    return tabular(header, rows, caption=tex(caption))
+
+
+def _difference(cell: Cell, metric: Metric, reference: str) -> str:
+    found = cell.versus.get(reference)
+    if found is None or not math.isfinite(found.value):
+        return "--"
+    p = cell.holm[reference]
+    about = tex(f"{interval(found.low, found.high, metric)}, p {p_text(p)}")
+    return rf"{tex(signed(found.value, metric))}{_stars(found, p)} {{\scriptsize {about}}}"

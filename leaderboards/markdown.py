@@ -8,24 +8,25 @@ from collections.abc import Sequence
 from harness.benchmark import Metric
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
-    NOTE,
     benchmark_title,
     best_rows,
+    compared,
     condition_text,
     counts,
     interval,
     metric_title,
+    note,
     number,
     p_text,
     panel_title,
     signed,
-    sure,
+    stars,
 )
 
 
-def markdown(tables: Sequence[Table], *, reference: str = "dpo") -> str:
+def markdown(tables: Sequence[Table]) -> str:
     """A heading for each panel, a table for each benchmark, and a note that says how to read them."""
-    parts = ["# Leaderboard", NOTE]
+    parts = ["# Leaderboard", note(tables)]
     panel = None
     for table in tables:
         if table.panel != panel:
@@ -33,7 +34,7 @@ def markdown(tables: Sequence[Table], *, reference: str = "dpo") -> str:
             parts.append(f"## {panel_title(panel)}")
         parts.append(f"### {benchmark_title(table.condition.benchmark)}\n\n{condition_text(table.condition)}")
         parts.append(_figures(table))
-        if any(reference in cell.versus for row in table.rows for cell in row.cells.values()):
+        for reference in compared(table):
             how = "p: paired permutation test, Holm-adjusted over the methods"
             parts.append(f"Difference to {reference} ({how})\n\n{_differences(table, reference)}")
     return "\n\n".join(parts) + "\n"
@@ -80,6 +81,6 @@ def _difference(row: Row, metric: Metric, reference: str) -> str:
     found = row.cells[metric.name].versus.get(reference)
     if found is None or not math.isfinite(found.value):
         return "–"
-    star = "*" if sure(found) else ""
-    text = f"{signed(found.value, metric)}{star} {interval(found.low, found.high, metric)}"
-    return f"{text} p={p_text(row.cells[metric.name].holm.get(reference, found.p))}".replace("p=<", "p<")
+    p = row.cells[metric.name].holm[reference]
+    text = f"{signed(found.value, metric)}{stars(found, p)} {interval(found.low, found.high, metric)}"
+    return f"{text} p={p_text(p)}".replace("p=<", "p<")

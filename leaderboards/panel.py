@@ -6,12 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
 from harness.benchmark import Metric
 from harness.stats import Difference
 from harness.store import AlignmentRecord, Store
-from leaderboards.coverage import Matched
+from leaderboards import coverage
 from leaderboards.evidence import data_uri
 from leaderboards.provenance import condition_key
 from leaderboards.rows import REFERENCES, Row, Table
@@ -28,7 +26,7 @@ from leaderboards.text import (
     panel_title,
     ranks,
     signed,
-    sure,
+    stars,
 )  # fmt: skip
 from leaderboards.tradeoffs import combination_chart, tradeoff_charts
 from leaderboards.training import (
@@ -51,7 +49,6 @@ def panel_view(
     evidence: Evidence | None,
     palette: Mapping[str, int],
     *,
-    matched: Sequence[Matched],
     examples: Examples,
     store: Store,
 ) -> dict[str, Any]:
@@ -60,9 +57,8 @@ def panel_view(
         "title": panel_title(panel),
         "groups": [_group(table, palette) for table in tables],
         "labels": list(dict.fromkeys(row.label for table in tables for row in table.rows)),
-        "answers": answers(tables, matched),
+        "answers": answers(tables),
         "forests": [chart for table in tables for chart in _forests(table, palette)],
-        "matched": [_matched(matched, palette)] if any(m.difference is not None for m in matched) else [],
         "tradeoffs": tradeoff_charts(store, panel, tables, evidence, palette),
         "combinations": combination_chart(tables, evidence, palette),
         "gaps": [], "logs": [], "weights": [], "hardness": None, "extremes": [],
@@ -76,19 +72,6 @@ def panel_view(
             "extremes": _extremes(evidence, examples),
         }
     return view
-
-
-def _matched(rows: Sequence[Matched], palette: Mapping[str, int]) -> Markup:
-    """CHAIR_i at the base's coverage, as differences with intervals."""
-    marks = []
-    for m in rows:
-        if m.difference is not None and m.difference_low is not None and m.difference_high is not None:
-            note = (
-                f"{m.label}: {m.value:.1f} %, {m.difference:+.1f} ({m.difference_low:+.1f}, {m.difference_high:+.1f})"
-            )
-            marks.append((m.label, m.difference, m.difference_low, m.difference_high, palette.get(m.label, 0), note))
-    title = "CHAIRi at the base's coverage, against dpo"
-    return forest(marks, title, "percentage points (left: fewer hallucinations)", width=700)
 
 
 def _group(table: Table, palette: Mapping[str, int]) -> dict[str, Any]:
@@ -142,10 +125,10 @@ def _cell(
         "versus": [
             {
                 "to": name,
-                "text": signed(found.value, metric) + ("*" if sure(found) else ""),
-                "kind": _kind(found, metric),
+                "text": signed(found.value, metric) + stars(found, cell.holm[name]),
+                "kind": _kind(found, metric, cell.holm[name]),
                 "title": f"against {name}: {signed(found.value, metric)} {interval(found.low, found.high, metric)}, "
-                f"p {p_text(found.p)}, Holm {p_text(cell.holm.get(name, math.nan))}, {found.n} common samples; "
+                f"p {p_text(found.p)}, Holm {p_text(cell.holm[name])}, {found.n} common samples; "
                 f"{number(found.smallest, metric)} or more would have been found four times in five",
             }
             for name, found in cell.versus.items()
@@ -155,73 +138,66 @@ def _cell(
 
 
 def _forests(table: Table, palette: Mapping[str, int]) -> list[dict[str, Any]]:
-    """For each headline metric and reference, the differences of all methods with their intervals."""
+    """For each headline metric and reference, the differences of all methods with their intervals; matched first."""
     found = []
     for reference in REFERENCES:
-        for metric in table.headline:
+        for metric in sorted(table.headline, key=lambda m: m.name != coverage.NAME):
             rows = []
             for row in table.rows:
                 cell = row.cells[metric.name]
                 d = cell.versus.get(reference)
                 if d is not None:
                     span = interval(d.low, d.high, metric)
-                    holm = p_text(cell.holm.get(reference, math.nan))
+                    holm = p_text(cell.holm[reference])
                     note = f"{row.label} - {reference}: {signed(d.value, metric)} {span}, Holm p {holm}"
                     rows.append((row.label, d.value, d.low, d.high, palette.get(row.label, 0), note))
             if rows:
                 title = f"{benchmark_title(table.condition.benchmark)} {metric_title(metric)}"
-                found.append({"reference": reference, "chart": forest(rows, title, f"difference to {reference}")})
+                wide = metric.name == coverage.NAME
+                drawn = forest(rows, title, f"difference to {reference}", width=700 if wide else 340)
+                found.append({"reference": reference, "chart": drawn, "wide": wide})
     return found
 
 
-def answers(tables: Sequence[Table], matched: Sequence[Matched]) -> list[dict[str, str]]:
+WORDS = {"unsure": "not told apart from", "better": "better than", "worse": "worse than"}
+MATCHED_WORDS = WORDS | {"better": "hallucinates less than", "worse": "hallucinates more than"}
+
+
+def answers(tables: Sequence[Table]) -> list[dict[str, str]]:
     """For every method a verdict in words on the metric that cannot be bought with silence, else on the first one."""
-    out = []
-    for m in matched:
-        if m.difference is None or m.difference_low is None or m.difference_high is None:
-            continue
-        clear = m.difference_low * m.difference_high > 0
-        kind = "unsure" if not clear else "better" if m.difference < 0 else "worse"
-        words = {"better": "hallucinates less than DPO", "worse": "hallucinates more than DPO"}
-        detail = f"{m.difference:+.1f} points ({m.difference_low:+.1f}, {m.difference_high:+.1f})"
-        verdict = words.get(kind, "not told apart from DPO")
-        what = "CHAIRi at the base's coverage"
-        out.append(_answer(m.label, kind, verdict, figure=f"{m.value:.1f} %", what=what, detail=detail))
-    if out:
-        return out
-    for table in tables:
-        metric = next((m for m in table.headline if m.higher_is_better is not None), None)
-        if metric is not None:
-            out = [found for row in table.rows if (found := _row_answer(table, row, metric))]
-        if out:
-            break
-    return out
+    for preferred in (True, False):
+        for table in tables:
+            directed = [m for m in table.headline if m.higher_is_better is not None]
+            metric = next((m for m in directed if m.name == coverage.NAME or not preferred), None)
+            found = [a for row in table.rows if metric is not None and (a := _answer(table, row, metric))]
+            if found:
+                return found
+    return []
 
 
-def _row_answer(table: Table, row: Row, metric: Metric) -> dict[str, str] | None:
+def _answer(table: Table, row: Row, metric: Metric) -> dict[str, str] | None:
+    """None where the row is the one that others are compared with, or has no such figure."""
     cell = row.cells[metric.name]
     reference = next((name for name in REFERENCES if name in cell.versus), None)
     if reference is None:
         return None
-    found = cell.versus[reference]
-    kind = _kind(found, metric)
-    verdict = {"unsure": "not told apart from"}.get(kind, f"{kind} than")
-    return _answer(
-        row.label,
-        kind,
-        f"{verdict} {reference}",
-        figure=number(cell.value, metric),
-        what=f"{benchmark_title(table.condition.benchmark)} {metric_title(metric)}",
-        detail=f"{signed(found.value, metric)} {interval(found.low, found.high, metric)}",
-    )
+    found, p = cell.versus[reference], cell.holm[reference]
+    kind = _kind(found, metric, p)
+    matched = metric.name == coverage.NAME
+    words = MATCHED_WORDS if matched else WORDS
+    what = f"{benchmark_title(table.condition.benchmark)} {metric_title(metric)}"
+    return {
+        "label": row.label,
+        "kind": kind,
+        "verdict": f"{words[kind]} {reference}",
+        "figure": number(cell.value, metric) + (" %" if metric.unit == "%" else ""),
+        "what": "CHAIRi at the base's coverage ↓" if matched else what,
+        "detail": f"{signed(found.value, metric)} {interval(found.low, found.high, metric)}, p {p_text(p)}",
+    }
 
 
-def _answer(label: str, kind: str, verdict: str, *, figure: str, what: str, detail: str) -> dict[str, str]:
-    return {"label": label, "kind": kind, "verdict": verdict, "figure": figure, "what": what, "detail": detail}
-
-
-def _kind(difference: Difference, metric: Metric) -> str:
-    return {True: "better", False: "worse", None: "unsure"}[better(difference, metric)]
+def _kind(difference: Difference, metric: Metric, p_holm: float) -> str:
+    return {True: "better", False: "worse", None: "unsure"}[better(difference, metric, p_holm)]
 
 
 def _extremes(evidence: Evidence, examples: Examples) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.store import AlignmentRecord, EvaluationRecord, Store
-from leaderboards.rows import Condition, condition_of
+from leaderboards.condition import Condition, condition_of
 from leaderboards.text import benchmark_title, panel_title
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,12 +11,23 @@ from harness.benchmark import Metric
 from harness.run import metrics_of
 from harness.stats import Difference, holm, mean_and_spread
 from harness.store import AlignmentRecord, EvaluationRecord, Store
-from leaderboards.scores import RESAMPLES, Scores, Verdicts, differences, intervals, read_scores
+from leaderboards import coverage
+from leaderboards.condition import Condition, newest
+from leaderboards.scores import (
+    RESAMPLES,
+    ContrastOf,
+    Scores,
+    Verdicts,
+    by_seed,
+    differences,
+    intervals,
+    read_scores,
+)
 
 Metrics = Callable[[EvaluationRecord], Sequence[Metric]]
 
 HEADLINES: dict[str, tuple[str, ...]] = {
-    "object_halbench": ("chair_s_refine", "chair_i", "recall", "mentions"),
+    "object_halbench": ("chair_s_refine", "chair_i", coverage.NAME, "recall", "mentions"),
     "amber": ("chair", "cover", "hal", "cog", "f1", "mentions"),
     "mmhal": ("score", "hallucination_rate", "informativeness"),
     "mm_vet": ("total", "ocr", "know", "gen", "spat", "math"),
@@ -64,23 +76,6 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Condition:
-    """What all rows of a table share: figures of different judges, versions, data or decodings are never mixed."""
-
-    benchmark: str
-    version: str
-    mode: str
-    judge: str
-    data_hash: str
-    decoding: tuple[tuple[str, str], ...]
-
-    @property
-    def eos_bias(self) -> float:
-        """The bias on the end-of-sequence logit; tables where it is not 0 are points of the coverage curve."""
-        return float(dict(self.decoding).get("eos_bias", "0"))
-
-
-@dataclass(frozen=True)
 class Table:
     """One panel (condition of the training data) of one benchmark condition; ``metrics``: the columns, in order."""
 
@@ -126,9 +121,7 @@ def build_tables(
     """One table per panel and condition, panels in the order of their first run, each ordered by benchmark."""
     by_name = {a.name: a for a in alignments}
     panels = list(dict.fromkeys(a.panel for a in alignments)) or [""]
-    grouped: dict[Condition, dict[str, EvaluationRecord]] = defaultdict(dict)
-    for evaluation in evaluations:
-        grouped[condition_of(evaluation)][evaluation.run] = evaluation  # the newest evaluation of a run stands
+    grouped = newest(evaluations)
     order = sorted(grouped, key=lambda c: (_rank(c.benchmark, HEADLINES), c.version, c.judge, abs(c.eos_bias)))
     tables = []
     for panel in panels:
@@ -137,17 +130,10 @@ def build_tables(
                 continue
             chosen = [e for e in grouped[condition].values() if _in_panel(e, by_name, panel)]
             if chosen:
-                tables.append(
-                    _table(panel, condition, chosen, by_name, verdicts=verdicts, metrics=metrics, resamples=resamples)
-                )
+                seeds = _by_method(chosen, by_name)
+                parts = _parts(seeds, coverage.curves_of(condition, grouped), metrics(chosen[0]), verdicts)
+                tables.append(_table(panel, condition, seeds, by_name, parts, resamples))
     return tables
-
-
-def condition_of(evaluation: EvaluationRecord) -> Condition:
-    """The condition an evaluation was made under."""
-    decoding = tuple(sorted((name, str(value)) for name, value in evaluation.decoding.items()))
-    e = evaluation
-    return Condition(e.benchmark, e.version, e.mode, e.judge, e.data_hash, decoding)
 
 
 def _in_panel(evaluation: EvaluationRecord, alignments: Mapping[str, AlignmentRecord], panel: str) -> bool:
@@ -156,29 +142,75 @@ def _in_panel(evaluation: EvaluationRecord, alignments: Mapping[str, AlignmentRe
     return alignment is None or alignment.panel == panel
 
 
-def _table(
-    panel: str,
-    condition: Condition,
-    evaluations: Sequence[EvaluationRecord],
-    alignments: Mapping[str, AlignmentRecord],
-    *,
+@dataclass(frozen=True)
+class Part:
+    """Metrics of a table and what they are computed from, by label; a label without scores has none of them."""
+
+    metrics: Sequence[Metric]
+    scores: Mapping[str, Scores]
+    contrast: Callable[[str, str], ContrastOf | None] = lambda label, reference: None
+
+
+def _parts(
+    seeds: Mapping[str, Sequence[EvaluationRecord]],
+    curves: Mapping[str, Mapping[float, EvaluationRecord]],
+    metrics: Sequence[Metric],
     verdicts: Verdicts,
-    metrics: Metrics,
-    resamples: int,
-) -> Table:
+) -> list[Part]:
+    """The benchmark's own metrics, and CHAIR_i at the base's coverage where at least two rows have a curve."""
+    own = Part(metrics, {label: read_scores([verdicts(e) for e in group]) for label, group in seeds.items()})
+    read = {label: coverage.curve_scores([e.run for e in group], curves, verdicts) for label, group in seeds.items()}
+    scores = {label: found for label, found in read.items() if found is not None}
+    if len(scores) < 2:
+        return [own]
+    return [own, Part([coverage.matched_metric(metrics)], scores, coverage.contrast_between)]
+
+
+def _by_method(
+    evaluations: Sequence[EvaluationRecord], alignments: Mapping[str, AlignmentRecord]
+) -> dict[str, list[EvaluationRecord]]:
+    """The evaluations of each row: the seeds of a method, or a model that was not aligned here under its own name."""
     seeds: dict[str, list[EvaluationRecord]] = defaultdict(list)
     for evaluation in evaluations:
         alignment = alignments.get(evaluation.alignment or "")
         seeds[alignment.method if alignment else evaluation.run].append(evaluation)
-    columns = tuple(metrics(evaluations[0]))
-    scores = {label: read_scores([verdicts(e) for e in group]) for label, group in seeds.items()}
-    references = {name: scores[name] for name in REFERENCES if name in scores}
+    return seeds
+
+
+def _table(
+    panel: str,
+    condition: Condition,
+    seeds: Mapping[str, Sequence[EvaluationRecord]],
+    alignments: Mapping[str, AlignmentRecord],
+    parts: Sequence[Part],
+    resamples: int,
+) -> Table:
     labels = sorted(seeds, key=lambda label: (_rank(label.split(" ")[0], FIRST), label))
-    rows = [
-        _row(label, seeds[label], alignments, columns, scores=scores[label], references=references, resamples=resamples)
-        for label in labels
-    ]
-    return Table(panel, condition, columns, tuple(_adjusted(rows, columns)))
+    rows = []
+    for label in labels:
+        cells = {name: cell for part in parts for name, cell in _cells(part, label, resamples).items()}
+        rows.append(_row(label, seeds[label], alignments, cells))
+    metrics = tuple(metric for part in parts for metric in part.metrics)
+    return Table(panel, condition, metrics, tuple(_adjusted(rows, metrics)))
+
+
+def _cells(part: Part, label: str, resamples: int) -> dict[str, Cell]:
+    """The figures of one row, with their differences to the reference rows that have them too."""
+    if label not in part.scores:
+        return {metric.name: Cell(math.nan, math.nan, math.nan, math.nan, {}) for metric in part.metrics}
+    scores = part.scores[label]
+    value, low, high = intervals(scores, part.metrics, resamples)
+    versus = {
+        name: differences(scores, part.scores[name], part.metrics, resamples, contrast=part.contrast(label, name))
+        for name in REFERENCES
+        if name in part.scores and name != label
+    }
+    cells = {}
+    for i, (metric, each) in enumerate(zip(part.metrics, by_seed(scores, part.metrics), strict=True)):
+        _, spread = mean_and_spread([float(v) for v in each if math.isfinite(v)])
+        compared = {name: found[i] for name, found in versus.items()}
+        cells[metric.name] = Cell(float(value[i]), float(low[i]), float(high[i]), spread, compared)
+    return cells
 
 
 def _adjusted(rows: Sequence[Row], metrics: Sequence[Metric]) -> list[Row]:
@@ -200,24 +232,8 @@ def _row(
     label: str,
     evaluations: Sequence[EvaluationRecord],
     alignments: Mapping[str, AlignmentRecord],
-    metrics: Sequence[Metric],
-    *,
-    scores: Scores,
-    references: Mapping[str, Scores],
-    resamples: int,
+    cells: Mapping[str, Cell],
 ) -> Row:
-    value, low, high = intervals(scores, metrics, resamples)
-    versus = {
-        name: differences(scores, reference, metrics, resamples)
-        for name, reference in references.items()
-        if name != label
-    }
-    cells = {}
-    for i, metric in enumerate(metrics):
-        stored = [e.metrics.get(metric.name, {}).get("value") for e in evaluations]
-        _, spread = mean_and_spread([v for v in stored if v is not None])
-        compared = {name: found[i] for name, found in versus.items()}
-        cells[metric.name] = Cell(float(value[i]), float(low[i]), float(high[i]), spread, compared)
     aligned = [alignments[e.alignment] for e in evaluations if e.alignment is not None and e.alignment in alignments]
     return Row(
         label=label,

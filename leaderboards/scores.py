@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from harness.benchmark import Metric
 from harness.metrics import columns_of, matrix, value_over_runs
-from harness.stats import Difference, Statistic, bootstrap_sums, mcnemar_p, paired_differences, percentile_interval
+from harness.stats import (
+    Contrast,
+    Difference,
+    Statistic,
+    bootstrap_sums,
+    mcnemar_p,
+    paired_contrasts,
+    paired_differences,
+    percentile_interval,
+)
 from harness.store import EvaluationRecord, VerdictRecord
 
 Array = NDArray[np.float64]
@@ -83,13 +92,36 @@ def intervals(scores: Scores, metrics: Sequence[Metric], resamples: int = RESAMP
     return of(values.sum(axis=0)), low, high
 
 
-def differences(a: Scores, b: Scores, metrics: Sequence[Metric], resamples: int = RESAMPLES) -> list[Difference]:
-    """A minus B of every metric, on the samples that every seed and judge run of both scored."""
+def by_seed(scores: Scores, metrics: Sequence[Metric]) -> Array:
+    """Every metric of every seed, [metrics, seeds]."""
+    sums = np.moveaxis(scores.values.sum(axis=2), 1, 0)
+    return np.stack([value_over_runs(m, scores.columns, sums) for m in metrics])
+
+
+ContrastOf = Callable[[Scores, Statistic], Contrast]
+"""How two rows are compared: from the layout of their numbers and the figures of one row."""
+
+
+def differences(
+    a: Scores,
+    b: Scores,
+    metrics: Sequence[Metric],
+    resamples: int = RESAMPLES,
+    *,
+    contrast: ContrastOf | None = None,
+) -> list[Difference]:
+    """A minus B of every metric, on the samples that every seed and judge run of both scored.
+
+    ``contrast``: how they are compared, where it is not one figure minus the other.
+    """
     a, b = on_common_samples(a, b)
     if not a.samples:
         return [Difference(np.nan, np.nan, np.nan, np.nan, 0) for _ in metrics]
     of = statistic(a, metrics)
-    return paired_differences(of, flat(a), flat(b), a.groups, resamples=resamples, permutations=resamples, seed=SEED)
+    options = {"resamples": resamples, "permutations": resamples, "seed": SEED}
+    if contrast is None:
+        return paired_differences(of, flat(a), flat(b), a.groups, **options)
+    return paired_contrasts(contrast(a, of), flat(a), flat(b), a.groups, **options)
 
 
 def on_common_samples(a: Scores, b: Scores) -> tuple[Scores, Scores]:

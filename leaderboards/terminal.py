@@ -12,49 +12,67 @@ from rich.text import Text
 
 from harness.benchmark import Metric
 from harness.store import EvaluationRecord
+from leaderboards.coverage import BASE
 from leaderboards.rows import HEADLINES, Cell, Row, Table
 from leaderboards.text import (
-    NOTE,
     benchmark_title,
     best_rows,
     better,
+    compared,
     condition_text,
     counts,
     interval,
     metric_title,
+    note,
     number,
+    p_text,
     panel_title,
     signed,
-    sure,
+    stars,
+    wrapped_title,
 )
 
 COLOURS = {True: "green", False: "red", None: "dim"}
 
 
-def leaderboard(tables: Sequence[Table], *, reference: str = "dpo") -> list[RenderableType]:
-    """One rich table for each table, then a note that says how to read them."""
+def leaderboard(tables: Sequence[Table], *, differences: bool = False) -> list[RenderableType]:
+    """One rich table for each table, then a note that says how to read them.
+
+    With ``differences`` every table is followed by its differences to base and DPO with intervals and p-values.
+    """
     if not tables:
         return [Text("No evaluations yet: run `bench` or `ablate` first.")]
-    return [*(terminal_table(table, reference=reference) for table in tables), Text(NOTE, style="dim")]
+    out: list[RenderableType] = []
+    for table in tables:
+        out.append(terminal_table(table, differences=not differences))
+        out += [difference_table(table, reference) for reference in compared(table) if differences]
+    return [*out, Text(note(tables), style="dim")]
 
 
-def terminal_table(table: Table, *, reference: str = "dpo") -> RichTable:
-    """The headline columns of a table: value and interval, below them the difference to the ``reference`` row."""
-    out = _frame(
-        f"[bold]{benchmark_title(table.condition.benchmark)}[/]  [cyan]{panel_title(table.panel)}[/]",
-        condition_text(table.condition),
-    )
-    # The only column that may shrink, down to the methods' names: figures are never cut.
-    out.add_column("Method", min_width=min(24, max((len(row.label) for row in table.rows), default=0)))
-    for metric in table.headline:
-        out.add_column(metric_title(metric), justify="right", no_wrap=True)
+def terminal_table(table: Table, *, differences: bool = True) -> RichTable:
+    """The headline columns of a table: value and interval, below them the ``differences`` to DPO and base."""
+    out = _frame(_title(table), condition_text(table.condition))
+    _add_columns(out, table)
     best = {metric.name: best_rows(table, metric) for metric in table.headline}
     for row in table.rows:
+        references = [name for name in compared(table) if differences and row.label != BASE]
+        references = [name for name in references if name != row.label]
         cells = [
-            _cell(row.cells[metric.name], metric, row.label in best[metric.name], reference)
+            _cell(row.cells[metric.name], metric, row.label in best[metric.name], references)
             for metric in table.headline
         ]
-        out.add_row(_label(row, reference), *cells)
+        out.add_row(_label(row, references), *cells)
+    return out
+
+
+def difference_table(table: Table, reference: str) -> RichTable:
+    """The differences of all rows to the ``reference`` row: value, 95 % interval, p adjusted over the methods."""
+    out = _frame(f"{_title(table)}  difference to [bold]{reference}[/]", None)
+    _add_columns(out, table)
+    for row in table.rows:
+        if row.label != reference:
+            cells = [_difference(row.cells[metric.name], metric, reference) for metric in table.headline]
+            out.add_row(Text(row.label, "bold", no_wrap=True, overflow="ellipsis"), *cells)
     return out
 
 
@@ -90,25 +108,50 @@ def _nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _cell(cell: Cell, metric: Metric, best: bool, reference: str) -> Group:
+def _title(table: Table) -> str:
+    return f"[bold]{benchmark_title(table.condition.benchmark)}[/]  [cyan]{panel_title(table.panel)}[/]"
+
+
+def _add_columns(out: RichTable, table: Table) -> None:
+    # The only column that may shrink, down to the methods' names: figures are never cut.
+    out.add_column("Method", min_width=min(24, max((len(row.label) for row in table.rows), default=0)))
+    for metric in table.headline:
+        out.add_column(wrapped_title(metric), justify="right", no_wrap=True)
+
+
+def _cell(cell: Cell, metric: Metric, best: bool, references: Sequence[str]) -> Group:
     spread = f" ±{number(cell.spread, metric)}" if math.isfinite(cell.spread) else ""
     lines = [
         Text.assemble((number(cell.value, metric), "bold" if best else ""), (spread, "dim")),
         Text(f"{number(cell.low, metric)}–{number(cell.high, metric)}" if math.isfinite(cell.low) else "", "dim"),
     ]
-    if reference in cell.versus:
-        found = cell.versus[reference]
-        star = "*" if sure(found) else ""
-        lines.append(Text(f"Δ {signed(found.value, metric)}{star}", COLOURS[better(found, metric)]))
-    return Group(*lines)
+    return Group(*lines, *(_change(cell, metric, name) for name in references))
 
 
-def _label(row: Row, reference: str) -> Group:
-    """The method, how much of it was scored, and what its last line is the difference to."""
+def _change(cell: Cell, metric: Metric, reference: str) -> Text:
+    """The difference to a reference with its stars, coloured where it is beyond doubt."""
+    found = cell.versus.get(reference)
+    if found is None or not math.isfinite(found.value):
+        return Text("–", "dim")
+    p = cell.holm[reference]
+    return Text(f"{signed(found.value, metric)}{stars(found, p)}", COLOURS[better(found, metric, p)])
+
+
+def _difference(cell: Cell, metric: Metric, reference: str) -> Group:
+    found = cell.versus.get(reference)
+    if found is None:
+        return Group(Text("–", "dim"))
+    p = p_text(cell.holm[reference])
+    span = f"{number(found.low, metric)}, {number(found.high, metric)}" if math.isfinite(found.low) else ""
+    lines = (Text(span, "dim"), Text(f"p {p}", "dim"))
+    return Group(_change(cell, metric, reference), *lines)
+
+
+def _label(row: Row, references: Sequence[str]) -> Group:
+    """The method, how much of it was scored, and what its last lines are the differences to."""
     seeds = f" · {len(row.runs)} seeds" if len(row.runs) > 1 else ""
     lines = [(row.label, "bold"), (counts(row) + seeds, "yellow" if row.n_scored < row.n else "dim")]
-    if any(reference in cell.versus for cell in row.cells.values()):
-        lines.append((f"Δ to {reference}", "dim"))
+    lines += [(f"Δ to {name}", "dim") for name in references]
     # Cut rather than wrapped, so that each line stays beside its figures.
     return Group(*(Text(text, style, no_wrap=True, overflow="ellipsis") for text, style in lines))
 
@@ -116,7 +159,7 @@ def _label(row: Row, reference: str) -> Group:
 def _frame(title: str, caption: str | None) -> RichTable:
     return RichTable(
         title=title or None,
-        caption=caption,
+        caption=caption and f"{caption}\n",  # a blank line before the next table
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,

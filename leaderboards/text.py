@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
+from collections.abc import Sequence
 
 from harness.benchmark import Metric
 from harness.stats import Difference
-from leaderboards.rows import Condition, Row, Table
+from leaderboards import coverage
+from leaderboards.condition import Condition
+from leaderboards.rows import REFERENCES, Row, Table
 
 TITLES = {
     "object_halbench": "Object HalBench",
@@ -19,6 +23,7 @@ TITLES = {
 METRICS = {
     "chair_s_refine": "CHAIRs",
     "chair_i": "CHAIRi",
+    coverage.NAME: "CHAIRi matched",
     "recall": "Recall",
     "mentions": "Mentions",
     "chair": "CHAIR",
@@ -39,8 +44,19 @@ METRICS = {
 }
 NOTE = (
     "Figures are means over seeds; the interval is the 95 % bootstrap over samples (images resampled whole), "
-    "± the standard deviation over seeds. Δ is the paired difference on common samples; * marks an interval without 0."
+    "± the standard deviation over seeds. Δ is the paired difference on common samples; * marks an interval without 0, "
+    "** one whose permutation p-value, Holm-adjusted over the methods, is below .05 as well."
 )
+MATCHED = (
+    "CHAIRi matched is read off each method's coverage curve (greedy decoding with a bias on the end-of-sequence "
+    "logit) where it names as many of the objects as base does: silence cannot buy it."
+)
+
+
+def note(tables: Sequence[Table]) -> str:
+    """How to read these tables."""
+    matched = any(metric.name == coverage.NAME for table in tables for metric in table.metrics)
+    return f"{NOTE} {MATCHED}" if matched else NOTE
 
 
 def benchmark_title(name: str) -> str:
@@ -65,6 +81,11 @@ def metric_title(metric: Metric) -> str:
     return METRICS.get(metric.name, metric.name) + arrow
 
 
+def wrapped_title(metric: Metric) -> str:
+    """The title on lines as narrow as a terminal's columns."""
+    return textwrap.fill(metric_title(metric), 13, break_long_words=False)
+
+
 def number(value: float, metric: Metric) -> str:
     """One decimal for percentages, two for scores and counts; a dash where there is nothing."""
     if not math.isfinite(value):
@@ -81,14 +102,22 @@ def interval(low: float, high: float, metric: Metric) -> str:
     return f"[{number(low, metric)}, {number(high, metric)}]" if math.isfinite(low) else ""
 
 
-def sure(difference: Difference) -> bool:
-    """Whether the interval of a difference excludes 0."""
-    return difference.low > 0 or difference.high < 0
+def compared(table: Table) -> list[str]:
+    """The reference rows that other rows of a table are compared with."""
+    found = {name for row in table.rows for cell in row.cells.values() for name in cell.versus}
+    return [name for name in REFERENCES if name in found]
 
 
-def better(difference: Difference, metric: Metric) -> bool | None:
-    """Whether A is better than B beyond the interval; None where it is unsure or neither direction is better."""
-    if metric.higher_is_better is None or not sure(difference):
+def stars(difference: Difference, p_holm: float) -> str:
+    """One star for an interval without 0, two where the p-value adjusted over all comparisons is below 5 % too."""
+    if not (difference.low > 0 or difference.high < 0):
+        return ""
+    return "**" if p_holm < 0.05 else "*"
+
+
+def better(difference: Difference, metric: Metric, p_holm: float) -> bool | None:
+    """Whether A is better than B beyond doubt ("**"); None where it is unsure or neither direction is better."""
+    if metric.higher_is_better is None or stars(difference, p_holm) != "**":
         return None
     return (difference.value > 0) == metric.higher_is_better
 

@@ -17,6 +17,7 @@ from harness.stats import (
 
 stats = pytest.importorskip("scipy.stats")
 SEED = 20250613
+NULL_SEED = 20261125
 
 
 def ratio(sums: Array) -> Array:
@@ -59,17 +60,18 @@ def test_intervals_that_ignore_the_clusters_would_be_too_narrow() -> None:
     assert widths[0] > 1.5 * widths[1]
 
 
-def test_no_difference_is_found_in_at_most_6_of_100_nulls() -> None:
+@pytest.mark.parametrize(("seed", "trials", "permutations"), [(SEED, 8000, 400), (NULL_SEED, 2000, 2000)])
+def test_no_difference_is_found_in_at_most_6_of_100_nulls(seed: int, trials: int, permutations: int) -> None:
     """The test is exact, so the rate is 5 % but for chance.
 
-    Of the first 2,000 nulls of this seed 122 were found (6.1 %, 2.3 standard errors above); the seed was kept and the
-    sample enlarged to 8,000 instead.
+    Of the first 2,000 nulls of SEED 122 were found (6.1 %, 2.3 standard errors above). So that seed was kept with 8,000
+    nulls (5.3 %), and the 2,000 were drawn once more with a seed that was fixed beforehand again (5.0 %).
     """
-    rng = np.random.default_rng(SEED)
-    trials, found = 8000, 0
+    rng = np.random.default_rng(seed)
+    found = 0
     for trial in range(trials):
         a, b, groups = answers(rng, images=60, per_image=2)
-        (difference,) = paired_differences(ratio, a, b, groups, resamples=1, permutations=400, seed=trial)
+        (difference,) = paired_differences(ratio, a, b, groups, resamples=1, permutations=permutations, seed=trial)
         found += difference.p < 0.05
     assert found / trials <= 0.06
 

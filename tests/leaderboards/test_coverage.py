@@ -1,8 +1,23 @@
+"""CHAIR_i at the base's coverage: the reading of the curve by hand, its place in the tables, its p-values."""
+
 from __future__ import annotations
 
-import numpy as np
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from leaderboards.coverage import at_coverage
+import numpy as np
+import pytest
+
+from harness.benchmark import Metric, Verdict, ratio
+from harness.store import Store, VerdictRecord
+from leaderboards.compare import compare
+from leaderboards.coverage import NAME, at_coverage, contrast_between, curve_verdicts, matched_metric
+from leaderboards.rows import Table, build_tables
+from leaderboards.scores import Scores, differences, read_scores
+from tests.leaderboards.fakes import add
+
+METRICS = [Metric("chair_i", ratio("hallucinated", "mentions"), False), Metric("recall", ratio("named", "there"), True)]
 
 
 def column(*values: float) -> np.ndarray:
@@ -29,3 +44,121 @@ def test_every_resample_has_its_own_curve() -> None:
     coverage = np.array([[40.0, 42.0], [60.0, 62.0]])
     chair = np.array([[20.0, 21.0], [40.0, 45.0]])
     assert at_coverage(coverage, chair, np.array([50.0, 52.0])).tolist() == [30.0, 33.0]
+
+
+def test_points_without_figures_are_left_out_and_one_point_is_no_curve() -> None:
+    coverage = np.array([[40.0, 40.0], [math.nan, math.nan], [60.0, math.nan]])
+    chair = np.array([[20.0, 20.0], [99.0, 99.0], [40.0, 40.0]])
+    found = at_coverage(coverage, chair, np.array([50.0, 50.0]))
+    assert found[0] == 30.0 and math.isnan(found[1])
+    assert at_coverage(np.array([40.0, 60.0]), np.array([20.0, 40.0]), np.array(55.0)) == 35.0
+
+
+def point(store: Store, run: str, bias: float, captions: Sequence[tuple[int, int, int] | None]) -> None:
+    """An evaluation of ``run`` at a bias: of each image (hallucinated, mentions, named) of ten objects, None failed."""
+    verdicts = {
+        str(i): Verdict({}, error="no reply")
+        if c is None
+        else Verdict({"hallucinated": c[0], "mentions": c[1], "named": c[2], "there": 10.0})
+        for i, c in enumerate(captions)
+    }
+    add(store, run, verdicts, benchmark="object_halbench", decoding={"eos_bias": bias})
+
+
+def tables(store: Store) -> list[Table]:
+    found = store.evaluations(), store.alignments()
+    return build_tables(*found, lambda e: store.verdicts(e.id), lambda _: METRICS, resamples=300)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """base covers 50 % with a CHAIR_i of 50; dpo says less: 40 % with 20, and 60 % with 40 if pushed, so 30 matched."""
+    store = Store(tmp_path / "results.sqlite")
+    for method in ("dpo", "gap"):
+        store.start_alignment(method, method=method, seed=0, panel="clean", key=method, config={})
+        store.finish_alignment(method, status="done", model_dir="m", seconds=1.0)
+    point(store, "base", 0.0, [(5, 10, 5)] * 8)
+    point(store, "base", -1.0, [(8, 10, 7)] * 8)
+    point(store, "dpo", 0.0, [(2, 10, 4)] * 8)
+    point(store, "dpo", -1.0, [(4, 10, 6)] * 8)
+    point(store, "gap", 0.0, [(1, 10, 4)] * 8)
+    return store
+
+
+def test_it_stands_in_the_table_with_its_differences(store: Store) -> None:
+    (table,) = tables(store)
+    base, dpo, gap = (row.cells[NAME] for row in table.rows)
+    assert (base.value, dpo.value) == (50.0, 30.0)
+    assert (dpo.versus["base"].value, base.versus["dpo"].value) == (-20.0, 20.0)
+    assert dpo.versus["base"].p == base.versus["dpo"].p == pytest.approx(2 / 2**8)  # every image is in favour of dpo
+    assert dpo.holm["base"] == dpo.versus["base"].p, "gap has no curve, so there is one comparison"
+    assert math.isnan(gap.value) and not gap.versus
+    assert NAME in [metric.name for metric in table.headline]
+
+
+def test_without_a_curve_of_base_there_is_no_such_column(store: Store) -> None:
+    evaluations = [e for e in store.evaluations() if not (e.run == "base" and e.decoding["eos_bias"])]
+    found = build_tables(evaluations, store.alignments(), lambda e: store.verdicts(e.id), lambda _: METRICS)
+    assert NAME not in [metric.name for table in found for metric in table.metrics]
+
+
+def test_an_image_that_failed_at_one_point_counts_at_none(store: Store) -> None:
+    point(store, "dpo", -1.0, [None, *[(4, 10, 6)] * 7])
+    point(store, "dpo", 0.0, [(9, 10, 9), *[(2, 10, 4)] * 7])
+    (table,) = tables(store)
+    dpo = table.rows[1].cells[NAME]
+    assert (dpo.value, dpo.versus["base"].n) == (30.0, 7)
+
+
+def test_the_spread_over_seeds_is_that_of_the_readings(store: Store) -> None:
+    store.start_alignment("dpo-s1", method="dpo", seed=1, panel="clean", key="s1", config={})
+    point(store, "dpo-s1", 0.0, [(4, 10, 4)] * 8)
+    point(store, "dpo-s1", -1.0, [(6, 10, 6)] * 8)
+    (table,) = tables(store)
+    dpo = table.rows[1].cells[NAME]
+    assert (dpo.value, dpo.spread) == (40.0, pytest.approx(math.sqrt(200)))  # 30 and 50
+
+
+def test_compare_reads_the_curves_too(store: Store) -> None:
+    found = compare(store.evaluations(), "dpo", "base", lambda e: store.verdicts(e.id), lambda _: METRICS)
+    (matched,) = (c for c in found if c.metric.name == NAME)
+    assert (matched.a, matched.b, matched.difference.value, matched.headline) == (30.0, 50.0, -20.0, True)
+    assert math.isfinite(matched.p_holm)
+
+
+def curves(rng: np.random.Generator, images: int, names: Sequence[str]) -> dict[str, Mapping[float, list[Verdict]]]:
+    """Models that do not differ: at a higher bias an image's caption names and hallucinates less."""
+    rate, there = rng.uniform(0.1, 0.5, size=images), rng.integers(3, 8, size=images)
+    found = {}
+    for name in names:
+        points = {}
+        for bias, share in ((-0.75, 0.8), (0.0, 0.65), (0.5, 0.5)):
+            named = rng.binomial(there, share)
+            wrong = rng.binomial(named + 1, rate * (share + 0.2))
+            points[bias] = [
+                Verdict({"named": n, "there": t, "hallucinated": w, "mentions": n + w})
+                for n, t, w in zip(named.tolist(), there.tolist(), wrong.tolist(), strict=True)
+            ]
+        found[name] = points
+    return found
+
+
+def merged(points: Mapping[float, list[Verdict]], base: Mapping[float, list[Verdict]]) -> Scores:
+    def records(verdicts: list[Verdict]) -> list[VerdictRecord]:
+        return [VerdictRecord(str(i), 0, str(i), "", dict(v.values), None, {}) for i, v in enumerate(verdicts)]
+
+    return read_scores([curve_verdicts({bias: records(v) for bias, v in points.items()}, records(base[0.0]))])
+
+
+@pytest.mark.parametrize("reference", ["base", "dpo"])
+def test_models_that_do_not_differ_are_told_apart_in_at_most_6_of_100_cases(reference: str) -> None:
+    """Against base too, whose coverage is the target: with the target left out of the swaps the rate was 7.5 %."""
+    rng = np.random.default_rng(20261125)
+    trials, found = 2000, 0
+    metric = matched_metric(METRICS)
+    for _ in range(trials):
+        runs = curves(rng, 30, ["dama", *dict.fromkeys(("base", reference))])
+        a, b = (merged(runs[name], runs["base"]) for name in ("dama", reference))
+        (difference,) = differences(a, b, [metric], resamples=400, contrast=contrast_between("dama", reference))
+        found += difference.p < 0.05
+    assert found / trials <= 0.06

@@ -3,15 +3,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from harness.benchmark import Metric, ratio
+from harness.stats import Difference
 from leaderboards.data import records, to_csv, to_json
 from leaderboards.markdown import grid, markdown
 from leaderboards.rows import Table, build_tables
 from leaderboards.terminal import evaluation_table, leaderboard
+from leaderboards.text import better, stars
 from tests.leaderboards.fakes import example, metrics
 
 
@@ -35,12 +39,32 @@ def test_the_terminal_shows_figures_intervals_differences_and_failures(tables: l
         "CHAIR ↓",
         "37.5 ±17.7",
         "37.5–37.5",
-        "Δ -25.0*",
         "11/12 (1 failed) · 2 seeds",
+        "-25.0* ",
         "Δ to dpo",
+        "-37.5* ",
+        "Δ to base",
     ):
         assert piece in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_the_terminal_shows_differences_in_full_where_asked(tables: list[Table]) -> None:
+    text = shown(*leaderboard(tables, differences=True), width=80)
+    assert "difference to dpo" in text and "difference to base" in text and "Δ to" not in text
+    # dama against base on five samples, each in favour of dama: two of the 32 swaps are as extreme.
+    lines = [line.rstrip() for line in text.splitlines()]
+    row = next(i for i, line in enumerate(lines) if "-37.5*" in line)
+    assert "-37.5, -37.5" in lines[row + 1] and "p .062" in lines[row + 2]
+    assert max(map(len, lines)) <= 80
+
+
+def test_two_stars_need_the_adjusted_p_value_too() -> None:
+    clear, crossing = Difference(2.0, 1.0, 3.0, 0.01, 9), Difference(2.0, -1.0, 5.0, 0.01, 9)
+    assert [stars(clear, p) for p in (0.04, 0.06, math.nan)] == ["**", "*", "*"]
+    assert stars(crossing, 0.01) == ""
+    less, none = Metric("m", ratio("a", "b"), False), Metric("m", ratio("a", "b"), None)
+    assert (better(clear, less, 0.04), better(clear, less, 0.06), better(clear, none, 0.04)) == (False, None, None)
 
 
 def test_an_empty_store_says_what_to_do() -> None:
@@ -49,7 +73,7 @@ def test_an_empty_store_says_what_to_do() -> None:
 
 def test_markdown_is_a_table_with_equal_columns(tables: list[Table]) -> None:
     html = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table").render(markdown(tables))
-    assert html.count("<table>") == 2
+    assert html.count("<table>") == 3
     assert "<h2>clean</h2>" in html
     assert "-25.0* [" in html
     assert "<strong>" in html  # the best row

@@ -36,6 +36,15 @@ def test_methods_stand_by_benchmarks_with_the_best_bold_and_the_second_underline
     assert "dama 11/12" in text, "incomplete rows are named"
 
 
+def test_differences_come_with_interval_and_p_where_asked(tmp_path: Path) -> None:
+    tables = tables_of(example(tmp_path))
+    text = latex(tables, differences=True)
+    assert text.startswith(latex(tables))
+    rows = [row for part in text.split(r"\begin{table}")[2:] for row in body(part)]
+    assert [row[0] for row in rows] == ["base", "dama", "dpo", "dama"]
+    assert rows[3][1] == r"-37.5$^{*}$ {\scriptsize [-37.5, -37.5], p .062}"
+
+
 def test_every_row_has_as_many_cells_as_the_header_and_groups_close(tmp_path: Path) -> None:
     store = example(tmp_path)
     add(store, "base", answers([0, 1]), benchmark="mmhal", judge="j_1 & co")
@@ -65,7 +74,7 @@ def test_it_compiles(tmp_path: Path) -> None:
     tables = [replace(t, panel="100 % #1_a") for t in tables_of(example(tmp_path))]
     document = [
         r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}",
-        latex(tables),
+        latex(tables, differences=True),
         published_latex(),
     ]
     (tmp_path / "a.tex").write_text("\n".join([*document, r"\end{document}"]))

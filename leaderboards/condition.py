@@ -1,0 +1,46 @@
+"""What figures must share to stand in one table."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from harness.store import EvaluationRecord
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What all rows of a table share: figures of different judges, versions, data or decodings are never mixed."""
+
+    benchmark: str
+    version: str
+    mode: str
+    judge: str
+    data_hash: str
+    decoding: tuple[tuple[str, str], ...]
+
+    @property
+    def eos_bias(self) -> float:
+        """The bias on the end-of-sequence logit; tables where it is not 0 are points of the coverage curve."""
+        return float(dict(self.decoding).get("eos_bias", "0"))
+
+    @property
+    def unbiased(self) -> Condition:
+        """What all points of a coverage curve share."""
+        return replace(self, decoding=tuple(item for item in self.decoding if item[0] != "eos_bias"))
+
+
+def condition_of(evaluation: EvaluationRecord) -> Condition:
+    """The condition an evaluation was made under."""
+    decoding = tuple(sorted((name, str(value)) for name, value in evaluation.decoding.items()))
+    e = evaluation
+    return Condition(e.benchmark, e.version, e.mode, e.judge, e.data_hash, decoding)
+
+
+def newest(evaluations: Iterable[EvaluationRecord]) -> dict[Condition, dict[str, EvaluationRecord]]:
+    """The evaluation that stands for each run under each condition: the last of those given."""
+    found: dict[Condition, dict[str, EvaluationRecord]] = defaultdict(dict)
+    for evaluation in evaluations:
+        found[condition_of(evaluation)][evaluation.run] = evaluation
+    return found
