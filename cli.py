@@ -224,11 +224,19 @@ def print_facts(facts: dict[str, Any]) -> None:
 @click.option("--model", "models", multiple=True, help="hf:DIR, run:NAME, replay:FILE; default: base and every run.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Benchmark data.  [default: the embedded world]")
 @click.option("--share", is_flag=True, help="Share the work with other processes on the same --db (torchrun: set).")
+@click.option(
+    "--eos-bias",
+    "eos_biases",
+    type=float,
+    multiple=True,
+    help="Object HalBench once more with this bias on the end-of-sequence logit (longer answers below 0); may be "
+    "repeated. Two of them, on both sides of 0, and CHAIRi can be compared at the base's coverage.",
+)
 @click.option("--shard", metavar="I/N", help="Only answer the I-th of N parts; score later, without this option.")
 def bench(
     db: str, assignments: tuple[str, ...], device: str, judge: str | None, budget: float | None, prices: str | None,
     resume: bool, dry_run: bool, limit: int | None, as_json: bool, suite: str | None, names: tuple[str, ...],
-    models: tuple[str, ...], data_dir: Path | None, shard: str | None, share: bool,
+    models: tuple[str, ...], data_dir: Path | None, eos_biases: tuple[float, ...], shard: str | None, share: bool,
 ) -> None:  # fmt: skip
     """Answer benchmarks with models and score the answers.
 
@@ -254,7 +262,7 @@ def bench(
     words, loading = split_assignments(words, "model.")
     judges = Judges.of(judge, judge_settings, budget, prices)
     # Names and settings are checked before the embedded world is built, which takes minutes.
-    wanted = work.planned(members_of(suite, names), words, None if data_dir else work.EMBEDDED, limit)
+    wanted = work.planned(members_of(suite, names), words, None if data_dir else work.EMBEDDED, limit, eos_biases)
     store = Store(db)
     with bars() as shown:
         root = data_dir or bench_root(None, shown)
@@ -344,7 +352,8 @@ def show_plan(plan: dict[str, Any], as_json: bool) -> None:
     for row in [*plan["benchmarks"], {"model": "", "benchmark": "all", "judge": "", **plan["total"]}]:
         money = "price unknown" if row["usd"] is None else f"{row['usd']:.2f}"
         counts = [f"{row[name]:,}" for name in names]
-        table.add_row(row["model"], row["benchmark"], row["judge"] or "-", *counts, money)
+        bias = f", EOS bias {row['eos_bias']:+g}" if row.get("eos_bias") else ""
+        table.add_row(row["model"], row["benchmark"] + bias, row["judge"] or "-", *counts, money)
     out.print(table)
     err.print("Calls, tokens in and out are the judge's; replies as long as allowed, no re-asks.", style="dim")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from commands.bench import EMBEDDED, Entrant, Planned, bench_model, decodings, planned
+from commands.bench import EMBEDDED, Entrant, Planned, bench_model, planned
 from commands.judging import Judges
 from commands.lmms import is_lmms
 from commands.suites import members_of
@@ -222,18 +222,17 @@ def is_benched(store: Store, entrant: Entrant, ablation: Ablation, since: str = 
             benchmark.name,
             benchmark.version,
             str(data_dir(benchmark.name, root)),
-            content_key(dataclasses.asdict(decoding)),
+            content_key(dataclasses.asdict(benchmark.decoding)),
         )
         in stored
         for benchmark in (make_benchmark(item.name, item.settings) for item in wanted)
-        for decoding in decodings(benchmark, ablation.eos_biases)
     )
 
 
 def wanted_of(ablation: Ablation) -> list[Planned]:
     """The benchmarks of an ablation with their settings."""
     members = members_of(ablation.suite, ablation.benchmarks)
-    return planned(members, (), None if ablation.data_dir else EMBEDDED)
+    return planned(members, (), None if ablation.data_dir else EMBEDDED, eos_biases=ablation.eos_biases)
 
 
 def matched_beta(store: Store, job: Job) -> float:
@@ -256,9 +255,7 @@ def _bench(store: Store, entrant: Entrant, ablation: Ablation, device: str) -> s
     def told(step: str, done: int, total: int) -> None:
         report(f"{entrant.run}: {step}", done, total)
 
-    for _ in bench_model(
-        store, entrant, wanted_of(ablation), root, judges, device=device, eos_biases=ablation.eos_biases, progress=told
-    ):
+    for _ in bench_model(store, entrant, wanted_of(ablation), root, judges, device=device, progress=told):
         pass
     return entrant.run
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +13,25 @@ from commands.judging import Judges
 from commands.lmms import bench_tasks, is_lmms
 from commands.settings import deal_benchmarks
 from commands.suites import Member
-from harness.benchmark import Benchmark, Decoding, Sample
+from harness.benchmark import Benchmark, Sample
 from harness.claims import Claims, crew
 from harness.errors import DataError, UsageError
 from harness.judge import Judge
 from harness.judging import Progress, silent
 from harness.model import Answer, Model
 from harness.models import load_model
-from harness.options import content_key
+from harness.options import content_key, overlay
 from harness.part import Shard
 from harness.replay_model import read_responses
 from harness.run import data_dir, evaluate, generate, load_samples, make_benchmark
 from harness.share import generate_shared, turn
 from harness.store import EvaluationRecord, Store
 
-EMBEDDED: dict[str, Any] = {"decoding": {"max_new_tokens": 64}, "short": False}
+EMBEDDED: dict[str, Any] = {"decoding": {"max_new_tokens": 64, "num_beams": 1}, "short": False}
 """Benchmark settings on the embedded world's data: greedy, its answers are short (Object HalBench's own is beam 3).
 Its model does not know the words of POPE's request for a short answer."""
+CURVED = "object_halbench"
+"""The benchmark whose figures are also read at equal coverage: its answers are captions."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,22 @@ def planned(
     assignments: Iterable[str],
     defaults: Mapping[str, Any] | None = None,
     limit: int | None = None,
+    eos_biases: Sequence[float] = (),
 ) -> list[Planned]:
     """The benchmarks of a suite with their settings: ``defaults``, then the suite's own, then `--set`.
 
-    ``limit`` (`--limit`) goes before a suite's.
+    ``limit`` (`--limit`) goes before a suite's. ``eos_biases`` adds Object HalBench once more with each bias on the
+    end-of-sequence logit: the points of the hallucination-against-coverage curve.
     """
     words = list(assignments)
     names = [member.benchmark for member in members if not is_lmms(member.benchmark)]
     given, chosen = deal_benchmarks(names, (), defaults), deal_benchmarks(names, words)
-    return [
-        Planned(m.benchmark, {**given.get(m.benchmark, {}), **m.set, **chosen.get(m.benchmark, {})}, limit or m.limit)
-        for m in members
-    ]
+    found = []
+    for m in members:
+        settings = overlay(given.get(m.benchmark, {}), m.set, chosen.get(m.benchmark, {}))
+        biases = [{"decoding": {"eos_bias": bias}} for bias in eos_biases if m.benchmark == CURVED]
+        found += [Planned(m.benchmark, overlay(settings, bias), limit or m.limit) for bias in ({}, *biases)]
+    return found
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,17 @@ class Entrant:
 
 
 def entrants(store: Store, models: Sequence[str], base: str | None) -> list[Entrant]:
-    """The models named, or the base and every finished alignment of the store."""
+    """The models named, or every finished alignment of the store after ``base``, if None after what they started from.
+
+    Called "base" is the only model that alignments started from; of several each has its own name.
+    """
+    aligned = [a for a in store.alignments() if a.status == "done"]
+    bases = [base] if base else list(dict.fromkeys(f"hf:{a.config['model']}" for a in aligned if "model" in a.config))
     if models:
-        return [Entrant(_short(spec), spec, spec[4:] if spec.startswith("run:") else None) for spec in models]
-    found = [Entrant("base", base)] if base else []
-    found += [Entrant(a.name, f"run:{a.name}", a.name) for a in store.alignments() if a.status == "done"]
+        names = {spec: _short(spec) for spec in models} | ({bases[0]: "base"} if len(bases) == 1 else {})
+        return [Entrant(names[spec], spec, spec[4:] if spec.startswith("run:") else None) for spec in models]
+    found = [Entrant("base" if len(bases) == 1 else _short(spec), spec) for spec in bases]
+    found += [Entrant(a.name, f"run:{a.name}", a.name) for a in aligned]
     if not found:
         raise UsageError("Nothing to benchmark: name a model with --model, or align one first.")
     return found
@@ -110,16 +121,13 @@ def bench_model(
     device: str = "auto",
     loading: Mapping[str, Any] | None = None,
     fresh: bool = False,
-    eos_biases: Sequence[float] = (),
     claims: Claims | None = None,
     progress: Progress = silent,
 ) -> Iterator[EvaluationRecord]:
     """Run one model over benchmarks, yielding each stored evaluation.
 
-    ``eos_biases`` adds evaluations of captioning benchmarks (Object HalBench) with that bias on the end-of-sequence
-    logit: the points of the hallucination-against-coverage curve. ``loading`` holds settings of ``load_model``.
-    With ``claims`` the work is shared with other processes on the results file; of those that torchrun started, the
-    first alone judges and yields.
+    ``loading`` holds settings of ``load_model``. With ``claims`` the work is shared with other processes on the results
+    file; of those that torchrun started, the first alone judges and yields.
     """
     model = load_model(entrant.spec, device=device, settings=loading, runs=lookup_run(store))
     for item in benchmarks:
@@ -140,28 +148,20 @@ def bench_model(
         folder = data_dir(name, root)
         samples = load_samples(benchmark, folder, item.limit)
         asker = judges.open(benchmark, folder)
-        for decoding in decodings(benchmark, eos_biases):
-            if claims is None:
-                answers = generate(store, model, samples, decoding, fresh=fresh, progress=progress)
-            else:
-                answers = generate_shared(store, model, samples, decoding, claims, progress=progress)
-            if crew()[0] > 0:
-                continue
-            identity = identity_of(entrant, model, settings, folder)
-            identity["info"]["data_notes"] = benchmark.data_notes(folder)
-            with turn(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
-                record = evaluate(
-                    store, benchmark, samples, answers, asker, identity=identity, decoding=decoding,
-                    runs=settings.get("judge_runs"), progress=progress,
-                )  # fmt: skip
-            yield record
-
-
-def decodings(benchmark: Benchmark, eos_biases: Sequence[float]) -> list[Decoding]:
-    """The benchmark's own decoding, and for Object HalBench the same with each bias on the end-of-sequence logit."""
-    biases = eos_biases if benchmark.name == "object_halbench" else ()
-    own = benchmark.decoding
-    return [dataclasses.replace(own, eos_bias=bias) for bias in (own.eos_bias, *biases)]
+        if claims is None:
+            answers = generate(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
+        else:
+            answers = generate_shared(store, model, samples, benchmark.decoding, claims, progress=progress)
+        if crew()[0] > 0:
+            continue
+        identity = identity_of(entrant, model, settings, folder)
+        identity["info"]["data_notes"] = benchmark.data_notes(folder)
+        with turn(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
+            record = evaluate(
+                store, benchmark, samples, answers, asker, identity=identity, runs=settings.get("judge_runs"),
+                progress=progress,
+            )  # fmt: skip
+        yield record
 
 
 def bench_all(

@@ -36,6 +36,7 @@ class Estimate:
     judge_completion_tokens: int
     stored_replies: int
     usd: float | None
+    eos_bias: float = 0.0
 
 
 def estimate_benchmark(
@@ -79,6 +80,7 @@ def estimate_benchmark(
         tokens["completion_tokens"],
         len(keyed) - len(missing),
         None if None in parts else sum(part for part in parts if part is not None),
+        benchmark.decoding.eos_bias,
     )
 
 

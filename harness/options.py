@@ -33,13 +33,27 @@ def _jsonable(value: Any) -> Any:
 
 
 def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
-    """``["beta=0.2", "combine=mean"]`` -> {"beta": 0.2, "combine": "mean"}; values are read as YAML."""
+    """``["beta=0.2", "decoding.num_beams=1"]`` -> {"beta": 0.2, "decoding": {"num_beams": 1}}; values are YAML."""
     out: dict[str, Any] = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign or not name:
             raise UsageError(f"--set {pair!r}: expected key=value, for example --set beta=0.1.")
-        out[name.strip()] = _scalar(value)
+        first, *inner = name.strip().split(".")
+        read = _scalar(value)
+        for part in reversed(inner):
+            read = {part: read}
+        out = overlay(out, {first: read})
+    return out
+
+
+def overlay(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """One dictionary of all ``layers``: later ones win, mappings are merged name by name."""
+    out: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(out.get(name), Mapping)
+            out[name] = overlay(out[name], value) if both else value
     return out
 
 
@@ -67,13 +81,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
     """``kind(**values)`` with every name and type checked against the dataclass ``kind``.
 
-    ``what`` names the thing in messages ("aligner dama"). An unknown key raises a UsageError with a suggestion.
+    ``what`` names the thing in messages ("aligner dama"). An unknown key raises a UsageError with a suggestion. Of a
+    field that is a dataclass itself a mapping changes the names it holds and leaves the others at the field's default.
     """
     known = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
     hints = typing.get_type_hints(kind)
     for name in values:
         if name not in known:
             raise unknown_name(f"setting of {what}", name, known)
+    for name, value in values.items():
+        default = known[name].default
+        if isinstance(value, Mapping) and dataclasses.is_dataclass(default) and not isinstance(default, type):
+            values = {**values, name: overlay(dataclasses.asdict(default), value)}
     return kind(**{name: _coerce(value, hints[name], f"{what}: {name}") for name, value in values.items()})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.benchmark import Decoding, Sample
-from harness.errors import DataError
+from harness.errors import DataError, UsageError
 from harness.model import Answer
 from harness.options import content_key
 
@@ -65,7 +65,12 @@ class ReplayModel:
         self.key = content_key("replay", self._answers)
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
-        """The recorded answers; ``decoding`` has no say in them."""
+        """The recorded answers, whatever else ``decoding`` asks for; a bias, which would change them, is refused."""
+        if decoding.eos_bias:
+            raise UsageError(
+                f"{self.spec}: recorded answers cannot be given again with eos_bias={decoding.eos_bias:g}; leave "
+                "--eos-bias out, or run the model as hf:."
+            )
         for position, sample in enumerate(samples):
             text = self._answers.get(sample.id)
             yield position, Answer(text, None if text is not None else f"no answer in {self.path}")

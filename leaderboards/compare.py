@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,10 +15,11 @@ from harness.benchmark import Metric
 from harness.errors import UsageError, unknown_name
 from harness.run import metrics_of
 from harness.stats import Difference, holm
-from harness.store import AlignmentRecord, EvaluationRecord, Store
+from harness.store import EvaluationRecord, Store
 from leaderboards import coverage
 from leaderboards.condition import Condition, newest
 from leaderboards.data import finite
+from leaderboards.lineup import BASE, Lineup, lineup
 from leaderboards.rows import HEADLINES, Metrics
 from leaderboards.scores import (
     ContrastOf,
@@ -63,27 +64,40 @@ class Comparison:
 
 
 def load_comparison(store: Store, a: str, b: str) -> list[Comparison]:
-    """Compare ``a`` and ``b`` of a store: runs, or methods (all seeds of METHOD or METHOD@PANEL).
+    """Compare ``a`` and ``b`` of a store: runs, methods (all seeds of METHOD or METHOD@PANEL), or the base model.
 
     Unknown names raise a UsageError.
     """
-    evaluations, alignments = store.evaluations(), store.alignments()
-    members = {name: members_of(name, evaluations, alignments) for name in (a, b)}
-    return compare(evaluations, a, b, lambda e: store.verdicts(e.id), lambda e: metrics_of(store, e), members=members)
+    evaluations, names = store.evaluations(), lineup(store.alignments())
+    runs = [runs_of(name, evaluations, names) for name in (a, b)]
+    aligned = [names.alignments[side[0]].panel for side in runs if side[0] in names.alignments]
+    panel = aligned[0] if aligned else names.panels[0]
+    by_run = {e.run: names.key(e, panel) for e in evaluations}
+    members = {name: [by_run[run] for run in side] for name, side in zip((a, b), runs, strict=True)}
+    return compare(
+        evaluations, a, b, lambda e: store.verdicts(e.id), lambda e: metrics_of(store, e),
+        members=members, key=lambda e: names.key(e, panel),
+        matched=len({names.bases.get(name) for name in aligned}) < 2,
+    )  # fmt: skip
 
 
-def members_of(
-    name: str, evaluations: Sequence[EvaluationRecord], alignments: Sequence[AlignmentRecord]
-) -> Sequence[str]:
-    """The runs that ``name`` stands for: the run of that name, else the seeds of a method."""
+def runs_of(name: str, evaluations: Sequence[EvaluationRecord], names: Lineup) -> list[str]:
+    """The runs that ``name`` stands for: the run of that name, the base's, or the seeds of a method."""
     runs = {e.run for e in evaluations}
     if name in runs:
         return [name]
+    if name == BASE:
+        bases = {e.run: e.model for e in evaluations for panel in names.panels if names.label(e, panel) == BASE}
+        if len(bases) > 1:
+            raise UsageError(f"base: several models were aligned; write one of {', '.join(sorted(bases))}.")
+        if bases:
+            return list(bases)
     method, _, panel = name.partition("@")
-    found = [a for a in alignments if a.method == method and panel in ("", a.panel) and a.name in runs]
+    evaluated = [a for a in names.alignments.values() if a.name in runs]
+    found = [a for a in evaluated if a.method == method and panel in ("", a.panel)]
     panels = list(dict.fromkeys(a.panel for a in found))
     if not found:
-        raise unknown_name("run or method", name, {*runs, *(a.method for a in alignments if a.name in runs)})
+        raise unknown_name("run or method", name, {*runs, *(a.method for a in evaluated)})
     if len(panels) > 1:
         choices = " or ".join(repr(f"{method}@{p}") for p in panels)
         raise UsageError(f"{name} was aligned on {len(panels)} panels of data: write {choices}.")
@@ -98,18 +112,21 @@ def compare(
     metrics: Metrics,
     *,
     members: Mapping[str, Sequence[str]] | None = None,
+    key: Callable[[EvaluationRecord], str] = lambda e: e.run,
+    matched: bool = True,
     resamples: int = RESAMPLES,
 ) -> list[Comparison]:
     """A minus B for every plain metric of every condition (benchmark, judge, version, data, decoding) both were run in.
 
-    ``members`` names the runs (seeds) that A and B stand for; without it they are runs.
+    ``members`` names the models (seeds) that A and B stand for, by ``key``; without it they are runs. ``matched``: also
+    CHAIR_i at the base's coverage, which takes a base that both have in common.
     ``official_*`` figures count failed samples by their own rules, so there is nothing to pair: they are left out.
     """
-    grouped = newest(evaluations)
+    grouped = newest(evaluations, key)
+    known = {key(e) for e in evaluations}
     sides = []
     for name in (a, b):
         runs = members[name] if members else [name]
-        known = {e.run for e in evaluations}
         if not known & set(runs):
             raise unknown_name("run", name, known)
         sides.append({c: [found[run] for run in runs] for c, found in grouped.items() if set(runs) <= set(found)})
@@ -125,10 +142,10 @@ def compare(
         read = [read_scores([verdicts(e) for e in side]) for side in (left, right)]
         found += _benchmark(condition, read, columns, resamples)
         curves = coverage.curves_of(condition, grouped)
-        drawn = [coverage.curve_scores([e.run for e in side], curves, verdicts) for side in (left, right)]
+        drawn = [coverage.curve_scores([key(e) for e in side], curves, verdicts) for side in (left, right)]
         both = [scores for scores in drawn if scores is not None]
-        if len(both) == 2:
-            metric, contrast = coverage.matched_metric(columns), coverage.contrast_between(left[0].run, right[0].run)
+        if matched and len(both) == 2:
+            metric, contrast = coverage.matched_metric(columns), coverage.contrast_between(key(left[0]), key(right[0]))
             found += _benchmark(condition, both, [metric], resamples, contrast)
     if not found:
         raise UsageError(f"{a} and {b} have no sample in common that both scored: bench both without --limit.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from harness.store import EvaluationRecord
@@ -38,9 +38,11 @@ def condition_of(evaluation: EvaluationRecord) -> Condition:
     return Condition(e.benchmark, e.version, e.mode, e.judge, e.data_hash, decoding)
 
 
-def newest(evaluations: Iterable[EvaluationRecord]) -> dict[Condition, dict[str, EvaluationRecord]]:
-    """The evaluation that stands for each run under each condition: the last of those given."""
+def newest(
+    evaluations: Iterable[EvaluationRecord], key: Callable[[EvaluationRecord], str]
+) -> dict[Condition, dict[str, EvaluationRecord]]:
+    """The evaluation that stands for each model, by ``key``, under each condition: the last of those given."""
     found: dict[Condition, dict[str, EvaluationRecord]] = defaultdict(dict)
     for evaluation in evaluations:
-        found[condition_of(evaluation)][evaluation.run] = evaluation
+        found[condition_of(evaluation)][key(evaluation)] = evaluation
     return found

@@ -22,37 +22,35 @@ from harness.metrics import named_sums
 from harness.stats import Contrast, Statistic
 from harness.store import EvaluationRecord, VerdictRecord
 from leaderboards.condition import Condition
+from leaderboards.lineup import BASE
 from leaderboards.scores import ContrastOf, Scores, Verdicts, read_scores
 
 BENCHMARK = "object_halbench"
 NAME = "chair_i_matched"
-BASE = "base"
-"""The run whose coverage is the target; also what its numbers are called in the verdicts of a curve."""
-
 Points = NDArray[np.float64]
 
 
 def curves_of(
     condition: Condition, grouped: Mapping[Condition, Mapping[str, EvaluationRecord]]
 ) -> dict[str, dict[float, EvaluationRecord]]:
-    """Of each run the evaluations that differ from ``condition`` in nothing but the bias, by bias."""
+    """Of each model the evaluations that differ from ``condition`` in nothing but the bias, by bias."""
     curves: dict[str, dict[float, EvaluationRecord]] = defaultdict(dict)
     if condition.benchmark == BENCHMARK and not condition.eos_bias:
         for other, evaluations in grouped.items():
             if other.unbiased == condition.unbiased:
-                for run, evaluation in evaluations.items():
-                    curves[run][other.eos_bias] = evaluation
+                for model, evaluation in evaluations.items():
+                    curves[model][other.eos_bias] = evaluation
     return curves
 
 
 def curve_scores(
-    runs: Sequence[str], curves: Mapping[str, Mapping[float, EvaluationRecord]], verdicts: Verdicts
+    models: Sequence[str], curves: Mapping[str, Mapping[float, EvaluationRecord]], verdicts: Verdicts
 ) -> Scores | None:
-    """The coverage curves of ``runs`` (the seeds of one method); None where one of them or the base has none."""
-    if any(len(curves.get(run, ())) < 2 for run in (*runs, BASE)):
+    """The coverage curves of ``models`` (the seeds of one method); None where one of them or the base has none."""
+    if any(len(curves.get(model, ())) < 2 for model in (*models, BASE)):
         return None
     base = verdicts(curves[BASE][0.0])
-    points = [{bias: verdicts(e) for bias, e in curves[run].items()} for run in runs]
+    points = [{bias: verdicts(e) for bias, e in curves[model].items()} for model in models]
     return read_scores([curve_verdicts(each, base) for each in points])
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from leaderboards.rows import REFERENCES, Cell, Table
+from leaderboards.rows import REFERENCES, Cell, Row, Table
 
 
 def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
             "low": finite(row.cells[metric.name].low),
             "high": finite(row.cells[metric.name].high),
             "seed_sd": finite(row.cells[metric.name].spread),
-            **_versus(row.cells[metric.name]),
+            **_versus(row, row.cells[metric.name]),
         }
         for table in tables
         for row in table.rows
@@ -59,11 +59,12 @@ def to_csv(tables: Sequence[Table]) -> str:
     return text.getvalue()
 
 
-def _versus(cell: Cell) -> dict[str, float | int | None]:
+def _versus(row: Row, cell: Cell) -> dict[str, float | int | str | None]:
     """The difference to each reference in columns ``vs_dpo``, ``vs_dpo_low``... (the same for every record)."""
-    out: dict[str, float | int | None] = {}
+    out: dict[str, float | int | str | None] = {}
     for name in REFERENCES:
         found = cell.versus.get(name)
+        out[f"vs_{name}_row"] = row.references.get(name)
         for field in ("value", "low", "high", "p", "n"):
             key = f"vs_{name}" if field == "value" else f"vs_{name}_{field}"
             out[key] = None if found is None else finite(getattr(found, field))

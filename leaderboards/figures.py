@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.store import AlignmentRecord, Store
+from leaderboards.lineup import lineup
 from leaderboards.markdown import grid
 from leaderboards.text import panel_title
 
@@ -50,7 +51,7 @@ def gap_curves(store: Store) -> list[Curve]:
     A run without hardness of its own (DPO) takes it from another run of its panel and seed, else of its panel: the
     terciles must be those of the same pairs.
     """
-    alignments = [a for a in store.alignments() if a.status == "done"]
+    alignments = [a for a in lineup(store.alignments()).alignments.values() if a.status == "done"]
     gathered: dict[tuple[str, str, str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
     for alignment in alignments:

@@ -12,10 +12,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from harness.errors import UsageError
-from harness.store import AlignmentRecord, EvaluationRecord, Store
+from harness.store import EvaluationRecord, Store
 from leaderboards import published
 from leaderboards.condition import condition_of
 from leaderboards.evidence import Chunks, data_uri, pictures, sample_chunk, verdict_chunk
+from leaderboards.lineup import BASE, Lineup, lineup
 from leaderboards.panel import Examples, panel_view
 from leaderboards.provenance import command_of, condition_key, cost_rows, provenance
 from leaderboards.rows import Table, load_tables
@@ -65,7 +66,7 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
     """The page as text; what it shows of samples goes into ``chunks``."""
     tables = load_tables(store, headline=True) if tables is None else tables
     evaluations = store.evaluations()
-    alignments = store.alignments()
+    names = lineup(store.alignments())
     evidence = read_evidence(store)
     palette = palette_of(tables, evidence)
     panels = [
@@ -79,7 +80,7 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
         )
         for panel in dict.fromkeys([*(t.panel for t in tables), *evidence])
     ]
-    data = drill_data(store, evaluations, {a.name: a for a in alignments}, chunks)
+    data = drill_data(store, evaluations, names, chunks)
     environment = Environment(
         loader=FileSystemLoader(PAGE),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -97,8 +98,8 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
         why=extras.why,
         costs=cost_rows(store),
         provenance=provenance(evaluations),
-        commands=[(a.name, command_of(a)) for a in alignments],
-        failed=[a for a in alignments if a.status != "done"],
+        commands=[(a.name, command_of(a)) for a in store.alignments()],
+        failed=[a for a in names.alignments.values() if a.status != "done"],
         commit=extras.commit,
         store_name=store.path.name,
         published=published if extras.with_published else None,
@@ -115,13 +116,11 @@ def palette_of(tables: Sequence[Table], evidence: Mapping[str, Evidence]) -> dic
     """A colour for every method, the same in all charts; base is grey."""
     labels = [row.label for table in tables for row in table.rows]
     labels += [method for found in evidence.values() for method in found.methods]
-    others = [label for label in dict.fromkeys(labels) if label != "base"]
-    return {"base": 8, **{label: i % COLOURS for i, label in enumerate(others)}}
+    others = [label for label in dict.fromkeys(labels) if label != BASE]
+    return {BASE: 8, **{label: i % COLOURS for i, label in enumerate(others)}}
 
 
-def drill_data(
-    store: Store, evaluations: Sequence[EvaluationRecord], alignments: Mapping[str, AlignmentRecord], chunks: Chunks
-) -> dict[str, Any]:
+def drill_data(store: Store, evaluations: Sequence[EvaluationRecord], names: Lineup, chunks: Chunks) -> dict[str, Any]:
     """The index of the drill-down; samples, verdicts and pictures go into ``chunks``."""
     listed, data_keys = [], set()
     for evaluation in evaluations:
@@ -131,14 +130,14 @@ def drill_data(
             data_keys.add(evaluation.data_key)
             chunks.add(f"s{evaluation.data_key}", sample_chunk(store, evaluation.data_key))
             chunks.add(f"p{evaluation.data_key}", {k: data_uri(v) for k, v in pictures(evaluation).items()})
-        alignment = alignments.get(evaluation.alignment or "")
+        alignment = names.alignments.get(evaluation.alignment or "")
         condition = condition_of(evaluation)
         bias = f", EOS bias {condition.eos_bias:+g}" if condition.eos_bias else ""
         listed.append(
             {
                 "id": evaluation.id,
                 "run": evaluation.run,
-                "label": alignment.method if alignment else evaluation.run,
+                "label": alignment.method if alignment else names.unaligned(evaluation),
                 "panel": panel_title(alignment.panel) if alignment else "",
                 "condition": condition_key(condition),
                 "title": benchmark_title(evaluation.benchmark) + bias,

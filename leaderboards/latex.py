@@ -9,6 +9,7 @@ from harness.benchmark import Metric
 from harness.stats import Difference
 from leaderboards.rows import REFERENCES, Cell, Row, Table
 from leaderboards.text import (
+    against,
     benchmark_title,
     compared,
     condition_text,
@@ -117,9 +118,9 @@ def _differences(table: Table, reference: str) -> str:
     metrics = table.headline
     header = ["Method", *(tex(metric_title(metric)) for metric in metrics)]
     rows = [
-        [tex(row.label), *(_difference(row.cells[metric.name], metric, reference) for metric in metrics)]
+        [tex(against(row, reference)), *(_difference(row.cells[metric.name], metric, reference) for metric in metrics)]
         for row in table.rows
-        if row.label != reference
+        if reference in row.references
     ]
     caption = (
         f"{benchmark_title(table.condition.benchmark)}, {panel_title(table.panel)}: paired difference to {reference} "

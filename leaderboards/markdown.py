@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from harness.benchmark import Metric
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
+    against,
     benchmark_title,
     best_rows,
     compared,
@@ -70,9 +71,9 @@ def _cell(cell: Cell, metric: Metric, best: bool) -> str:
 
 def _differences(table: Table, reference: str) -> str:
     rows = [
-        [row.label, *(_difference(row, metric, reference) for metric in table.headline)]
+        [against(row, reference), *(_difference(row, metric, reference) for metric in table.headline)]
         for row in table.rows
-        if row.label != reference
+        if reference in row.references
     ]
     return grid(["Method", *map(metric_title, table.headline)], rows)
 

@@ -127,9 +127,10 @@ def _cell(
                 "to": name,
                 "text": signed(found.value, metric) + stars(found, cell.holm[name]),
                 "kind": _kind(found, metric, cell.holm[name]),
-                "title": f"against {name}: {signed(found.value, metric)} {interval(found.low, found.high, metric)}, "
-                f"p {p_text(found.p)}, Holm {p_text(cell.holm[name])}, {found.n} common samples; "
-                f"{number(found.smallest, metric)} or more would have been found four times in five",
+                "title": f"against {row.references[name]}: {signed(found.value, metric)} "
+                f"{interval(found.low, found.high, metric)}, p {p_text(found.p)}, Holm {p_text(cell.holm[name])}, "
+                f"{found.n} common samples; {number(found.smallest, metric)} or more would have been found four times "
+                "in five",
             }
             for name, found in cell.versus.items()
             if math.isfinite(found.value)
@@ -149,7 +150,7 @@ def _forests(table: Table, palette: Mapping[str, int]) -> list[dict[str, Any]]:
                 if d is not None:
                     span = interval(d.low, d.high, metric)
                     holm = p_text(cell.holm[reference])
-                    note = f"{row.label} - {reference}: {signed(d.value, metric)} {span}, Holm p {holm}"
+                    note = f"{row.label} - {row.references[reference]}: {signed(d.value, metric)} {span}, Holm p {holm}"
                     rows.append((row.label, d.value, d.low, d.high, palette.get(row.label, 0), note))
             if rows:
                 title = f"{benchmark_title(table.condition.benchmark)} {metric_title(metric)}"
@@ -189,7 +190,7 @@ def _answer(table: Table, row: Row, metric: Metric) -> dict[str, str] | None:
     return {
         "label": row.label,
         "kind": kind,
-        "verdict": f"{words[kind]} {reference}",
+        "verdict": f"{words[kind]} {row.references[reference]}",
         "figure": number(cell.value, metric) + (" %" if metric.unit == "%" else ""),
         "what": "CHAIRi at the base's coverage ↓" if matched else what,
         "detail": f"{signed(found.value, metric)} {interval(found.low, found.high, metric)}, p {p_text(p)}",

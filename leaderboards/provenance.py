@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from leaderboards.condition import Condition, condition_of
+from leaderboards.lineup import lineup
 from leaderboards.text import benchmark_title, panel_title
 
 
@@ -44,6 +45,7 @@ def command_of(alignment: AlignmentRecord) -> str:
     """The command that repeats an alignment."""
     parts = ["python", "cli.py", "align", "--name", alignment.name]
     parts += ["--set", f"panel={alignment.panel}"] if alignment.panel else []
+    parts += ["--set", f"label={alignment.method}"] if alignment.method != alignment.config.get("method") else []
     for name, value in alignment.config.items():
         if name in ("method", "model", "data", "seed"):
             parts += [f"--{name}", str(value)]
@@ -57,14 +59,14 @@ def command_of(alignment: AlignmentRecord) -> str:
 def cost_rows(store: Store) -> list[dict[str, Any]]:
     """Of every run: seconds of training, and answers, tokens and seconds of generation (all its benchmarks)."""
     spent = store.generation_totals()
-    seconds = {a.name: a for a in store.alignments()}
+    aligned = lineup(store.alignments()).alignments
     rows = []
     keys: dict[str, str] = {}
     for e in store.evaluations():
         keys.setdefault(e.run, e.model_key)
     for run, key in keys.items():
         answers, tokens, generating = spent.get(key, (0, 0, 0.0))
-        alignment = seconds.get(run)
+        alignment = aligned.get(run)
         rows.append(
             {
                 "run": run,

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from harness.benchmark import Metric
 from harness.run import metrics_of
@@ -13,6 +14,7 @@ from harness.stats import Difference, holm, mean_and_spread
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from leaderboards import coverage
 from leaderboards.condition import Condition, newest
+from leaderboards.lineup import BASE, lineup
 from leaderboards.scores import (
     RESAMPLES,
     ContrastOf,
@@ -39,10 +41,10 @@ HEADLINES: dict[str, tuple[str, ...]] = {
 CHARTED = ("nonhal_response", "nonhal_mention")
 """Further metrics that charts are drawn from."""
 
-FIRST = ("base", "dpo", "hardness", "gap", "dama")
+FIRST = (BASE, "dpo", "hardness", "gap", "dama")
 """Rows come in this order, then the others by name, each followed by its variants ("gap variant=code")."""
 
-REFERENCES = ("dpo", "base")
+REFERENCES = ("dpo", BASE)
 """Every row is compared with these."""
 
 
@@ -64,7 +66,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One method: its runs (one per seed), how many samples were scored and failed (summed over seeds), its figures."""
+    """One method: its runs (one per seed), how many samples were scored and failed (summed over seeds), its figures.
+
+    ``references`` says which row stands for each of REFERENCES: "dpo lr=1e-06" for "dama lr=1e-06", if there is one.
+    """
 
     label: str
     runs: tuple[str, ...]
@@ -73,6 +78,7 @@ class Row:
     n_scored: int
     n_failed: int
     cells: Mapping[str, Cell]
+    references: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -119,27 +125,26 @@ def build_tables(
     resamples: int = RESAMPLES,
 ) -> list[Table]:
     """One table per panel and condition, panels in the order of their first run, each ordered by benchmark."""
-    by_name = {a.name: a for a in alignments}
-    panels = list(dict.fromkeys(a.panel for a in alignments)) or [""]
-    grouped = newest(evaluations)
-    order = sorted(grouped, key=lambda c: (_rank(c.benchmark, HEADLINES), c.version, c.judge, abs(c.eos_bias)))
+    names = lineup(alignments)
     tables = []
-    for panel in panels:
-        for condition in order:
+    for panel in names.panels:
+        labels = {e.id: names.label(e, panel) for e in evaluations}
+        members = [e for e in evaluations if labels[e.id] is not None]
+        grouped = newest(members, partial(names.key, panel=panel))
+        for condition in sorted(grouped, key=_place):
             if condition.eos_bias and not curve:
                 continue
-            chosen = [e for e in grouped[condition].values() if _in_panel(e, by_name, panel)]
-            if chosen:
-                seeds = _by_method(chosen, by_name)
-                parts = _parts(seeds, coverage.curves_of(condition, grouped), metrics(chosen[0]), verdicts)
-                tables.append(_table(panel, condition, seeds, by_name, parts, resamples))
+            seeds: dict[str, dict[str, EvaluationRecord]] = defaultdict(dict)
+            for key, evaluation in grouped[condition].items():
+                seeds[str(labels[evaluation.id])][key] = evaluation
+            columns = metrics(next(iter(grouped[condition].values())))
+            parts = _parts(seeds, coverage.curves_of(condition, grouped), columns, verdicts)
+            tables.append(_table(panel, condition, seeds, names.alignments, parts, resamples))
     return tables
 
 
-def _in_panel(evaluation: EvaluationRecord, alignments: Mapping[str, AlignmentRecord], panel: str) -> bool:
-    """A model that was not aligned here (base) belongs to every panel."""
-    alignment = alignments.get(evaluation.alignment or "")
-    return alignment is None or alignment.panel == panel
+def _place(condition: Condition) -> tuple[tuple[int, str], str, str, float]:
+    return _rank(condition.benchmark, HEADLINES), condition.version, condition.judge, abs(condition.eos_bias)
 
 
 @dataclass(frozen=True)
@@ -152,35 +157,24 @@ class Part:
 
 
 def _parts(
-    seeds: Mapping[str, Sequence[EvaluationRecord]],
+    seeds: Mapping[str, Mapping[str, EvaluationRecord]],
     curves: Mapping[str, Mapping[float, EvaluationRecord]],
     metrics: Sequence[Metric],
     verdicts: Verdicts,
 ) -> list[Part]:
     """The benchmark's own metrics, and CHAIR_i at the base's coverage where at least two rows have a curve."""
-    own = Part(metrics, {label: read_scores([verdicts(e) for e in group]) for label, group in seeds.items()})
-    read = {label: coverage.curve_scores([e.run for e in group], curves, verdicts) for label, group in seeds.items()}
+    own = Part(metrics, {label: read_scores([verdicts(e) for e in group.values()]) for label, group in seeds.items()})
+    read = {label: coverage.curve_scores(list(group), curves, verdicts) for label, group in seeds.items()}
     scores = {label: found for label, found in read.items() if found is not None}
     if len(scores) < 2:
         return [own]
     return [own, Part([coverage.matched_metric(metrics)], scores, coverage.contrast_between)]
 
 
-def _by_method(
-    evaluations: Sequence[EvaluationRecord], alignments: Mapping[str, AlignmentRecord]
-) -> dict[str, list[EvaluationRecord]]:
-    """The evaluations of each row: the seeds of a method, or a model that was not aligned here under its own name."""
-    seeds: dict[str, list[EvaluationRecord]] = defaultdict(list)
-    for evaluation in evaluations:
-        alignment = alignments.get(evaluation.alignment or "")
-        seeds[alignment.method if alignment else evaluation.run].append(evaluation)
-    return seeds
-
-
 def _table(
     panel: str,
     condition: Condition,
-    seeds: Mapping[str, Sequence[EvaluationRecord]],
+    seeds: Mapping[str, Mapping[str, EvaluationRecord]],
     alignments: Mapping[str, AlignmentRecord],
     parts: Sequence[Part],
     resamples: int,
@@ -188,22 +182,34 @@ def _table(
     labels = sorted(seeds, key=lambda label: (_rank(label.split(" ")[0], FIRST), label))
     rows = []
     for label in labels:
-        cells = {name: cell for part in parts for name, cell in _cells(part, label, resamples).items()}
-        rows.append(_row(label, seeds[label], alignments, cells))
+        references = references_of(label, labels)
+        cells = {name: cell for part in parts for name, cell in _cells(part, label, references, resamples).items()}
+        rows.append(_row(label, list(seeds[label].values()), alignments, cells, references))
     metrics = tuple(metric for part in parts for metric in part.metrics)
     return Table(panel, condition, metrics, tuple(_adjusted(rows, metrics)))
 
 
-def _cells(part: Part, label: str, resamples: int) -> dict[str, Cell]:
+def references_of(label: str, labels: Sequence[str]) -> dict[str, str]:
+    """The rows that ``label`` is compared with, by reference: with the same settings added if possible, else plain."""
+    _, _, settings = label.partition(" ")
+    found: dict[str, str] = {}
+    for name in REFERENCES:
+        for row in (f"{name} {settings}", name):
+            if row in labels and row != label:
+                found.setdefault(name, row)
+    return found
+
+
+def _cells(part: Part, label: str, references: Mapping[str, str], resamples: int) -> dict[str, Cell]:
     """The figures of one row, with their differences to the reference rows that have them too."""
     if label not in part.scores:
         return {metric.name: Cell(math.nan, math.nan, math.nan, math.nan, {}) for metric in part.metrics}
     scores = part.scores[label]
     value, low, high = intervals(scores, part.metrics, resamples)
     versus = {
-        name: differences(scores, part.scores[name], part.metrics, resamples, contrast=part.contrast(label, name))
-        for name in REFERENCES
-        if name in part.scores and name != label
+        name: differences(scores, part.scores[row], part.metrics, resamples, contrast=part.contrast(label, row))
+        for name, row in references.items()
+        if row in part.scores
     }
     cells = {}
     for i, (metric, each) in enumerate(zip(part.metrics, by_seed(scores, part.metrics), strict=True)):
@@ -233,6 +239,7 @@ def _row(
     evaluations: Sequence[EvaluationRecord],
     alignments: Mapping[str, AlignmentRecord],
     cells: Mapping[str, Cell],
+    references: Mapping[str, str],
 ) -> Row:
     aligned = [alignments[e.alignment] for e in evaluations if e.alignment is not None and e.alignment in alignments]
     return Row(
@@ -243,6 +250,7 @@ def _row(
         n_scored=sum(e.n_scored for e in evaluations),
         n_failed=sum(e.n_failed for e in evaluations),
         cells=cells,
+        references=references,
     )
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.benchmark import Metric
 from harness.store import EvaluationRecord
-from leaderboards.coverage import BASE
+from leaderboards.lineup import BASE
 from leaderboards.rows import HEADLINES, Cell, Row, Table
 from leaderboards.text import (
     benchmark_title,
@@ -55,8 +55,7 @@ def terminal_table(table: Table, *, differences: bool = True) -> RichTable:
     _add_columns(out, table)
     best = {metric.name: best_rows(table, metric) for metric in table.headline}
     for row in table.rows:
-        references = [name for name in compared(table) if differences and row.label != BASE]
-        references = [name for name in references if name != row.label]
+        references = [name for name in row.references if differences and row.label != BASE]
         cells = [
             _cell(row.cells[metric.name], metric, row.label in best[metric.name], references)
             for metric in table.headline
@@ -70,9 +69,11 @@ def difference_table(table: Table, reference: str) -> RichTable:
     out = _frame(f"{_title(table)}  difference to [bold]{reference}[/]", None)
     _add_columns(out, table)
     for row in table.rows:
-        if row.label != reference:
+        if reference in row.references:
             cells = [_difference(row.cells[metric.name], metric, reference) for metric in table.headline]
-            out.add_row(Text(row.label, "bold", no_wrap=True, overflow="ellipsis"), *cells)
+            other = row.references[reference]
+            lines = [(row.label, "bold"), *([] if other == reference else [(f"to {other}", "dim")])]
+            out.add_row(_lines(lines), *cells)
     return out
 
 
@@ -151,8 +152,12 @@ def _label(row: Row, references: Sequence[str]) -> Group:
     """The method, how much of it was scored, and what its last lines are the differences to."""
     seeds = f" · {len(row.runs)} seeds" if len(row.runs) > 1 else ""
     lines = [(row.label, "bold"), (counts(row) + seeds, "yellow" if row.n_scored < row.n else "dim")]
-    lines += [(f"Δ to {name}", "dim") for name in references]
-    # Cut rather than wrapped, so that each line stays beside its figures.
+    lines += [(f"Δ to {row.references[name]}", "dim") for name in references]
+    return _lines(lines)
+
+
+def _lines(lines: Sequence[tuple[str, str]]) -> Group:
+    """Texts with their styles, cut rather than wrapped, so that each stays beside its figures."""
     return Group(*(Text(text, style, no_wrap=True, overflow="ellipsis") for text, style in lines))
 
 

@@ -108,6 +108,12 @@ def compared(table: Table) -> list[str]:
     return [name for name in REFERENCES if name in found]
 
 
+def against(row: Row, reference: str) -> str:
+    """A row's name in a table of differences to ``reference``, and the row it is compared with if that is another."""
+    other = row.references[reference]
+    return row.label if other == reference else f"{row.label} (to {other})"
+
+
 def stars(difference: Difference, p_holm: float) -> str:
     """One star for an interval without 0, two where the p-value adjusted over all comparisons is below 5 % too."""
     if not (difference.low > 0 or difference.high < 0):

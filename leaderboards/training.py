@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from harness.store import AlignmentRecord, Store
 from leaderboards.figures import TERCILES, Curve, gap_curves, hardness_of, terciles
+from leaderboards.lineup import lineup
 from leaderboards.svg import Series, bars, chart, extent
 
 Palette = Mapping[str, int]
@@ -50,7 +51,7 @@ class Evidence:
 
 def read_evidence(store: Store) -> dict[str, Evidence]:
     """By panel; empty where nothing was aligned."""
-    everything = [a for a in store.alignments() if a.status == "done"]
+    everything = [a for a in lineup(store.alignments()).alignments.values() if a.status == "done"]
     curves = gap_curves(store)
     found = {}
     for panel in dict.fromkeys(a.panel for a in everything):

@@ -77,13 +77,13 @@ def test_align_bench_and_leaderboard_on_a_users_own_model_and_pairs(run: Run, wo
 
     models = ("--model", f"hf:{world / 'model'}", "--model", "run:gap-s0")
     found = json.loads(run("bench", "--benchmark", "amber", *models, "--data-dir", world, "--json").stdout)
-    assert [r["run"] for r in found] == ["model", "gap-s0"]
+    assert [r["run"] for r in found] == ["base", "gap-s0"], "what was aligned is called base"
     assert all(r["n"] == r["n_scored"] == 4 for r in found)
 
     text = run("leaderboard", "--format", "markdown").stdout
     assert "| gap |" in text and "AMBER" in text
-    assert json.loads(run("compare", "model", "gap-s0", "--json").stdout)
-    assert {r["name"] for r in json.loads(run("list", "runs", "--json").stdout)} == {"gap-s0", "model"}
+    assert json.loads(run("compare", "base", "gap-s0", "--json").stdout)
+    assert {r["name"] for r in json.loads(run("list", "runs", "--json").stdout)} == {"gap-s0", "base"}
     assert json.loads(run("show", "gap-s0", "--json").stdout)["alignment"]["method"] == "gap"
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from commands.bench import planned
+from commands.bench import entrants, planned
 from commands.suites import Member, members_of, split_names
-from harness.benchmark import Sample
+from harness.benchmark import Decoding, Sample
 from harness.errors import UsageError
 from harness.part import Shard
+from harness.run import make_benchmark
+from harness.store import Store
 
 
 def names(members: list[Member]) -> list[str]:
@@ -43,6 +46,31 @@ def test_a_suite_in_yaml_with_settings_and_limits(tmp_path: Path) -> None:
     assert (second.name, second.limit) == ("amber", 7)
     assert second.settings["similarity"] == "exact" and second.settings["tagger"] == "pattern"
     assert [p.limit for p in planned(members_of(str(file), ()), (), None, 3)] == [3, 3]
+
+
+def test_a_bias_adds_the_captions_once_more_under_the_same_settings() -> None:
+    found = planned(members_of("hallucination", ()), ["decoding.num_beams=1"], {"short": False}, 5, [-0.5, 0.5])
+    assert [item.name for item in found] == ["object_halbench"] * 3 + ["amber", "mmhal"]
+    own, *biased = (make_benchmark(item.name, item.settings).decoding for item in found[:3])
+    assert own == Decoding(max_new_tokens=1024, num_beams=1)
+    assert biased == [replace(own, eos_bias=-0.5), replace(own, eos_bias=0.5)]
+    assert {item.limit for item in found} == {5}
+
+
+def test_the_models_by_default_are_what_was_aligned_and_what_it_started_from(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    assert [e.run for e in entrants(store, ["hf:org/llava"], None)] == ["llava"]
+    with pytest.raises(UsageError, match="Nothing to benchmark"):
+        entrants(store, (), None)
+    for name, model in (("a", "org/llava"), ("b", "org/llava"), ("c", "org/qwen")):
+        store.start_alignment(name, method="dpo", seed=0, panel="", key=name, config={"model": model})
+        if name == "c":
+            assert [(e.run, e.spec) for e in entrants(store, (), None)] == [
+                ("base", "hf:org/llava"), ("a", "run:a"), ("b", "run:b"),
+            ]  # fmt: skip
+            assert [e.run for e in entrants(store, ["hf:org/llava", "hf:org/other"], None)] == ["base", "other"]
+        store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
+    assert [e.run for e in entrants(store, (), None)] == ["llava", "qwen", "a", "b", "c"]
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,12 @@ def test_replayed_answers_match_ids_as_strings_and_name_what_is_missing(tmp_path
     assert found[0].error is None
 
 
+def test_recorded_answers_are_not_passed_off_as_another_decodings(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "response": "A dog."}\n')
+    with pytest.raises(UsageError, match="leave --eos-bias out"):
+        list(load_model(f"replay:{tmp_path / 'a.jsonl'}").generate([Sample("1", "?")], Decoding(eos_bias=0.5)))
+
+
 def test_replay_key_follows_the_answers_and_not_the_file_name(tmp_path: Path) -> None:
     for name, text in (("a", "Yes"), ("b", "Yes"), ("c", "No")):
         (tmp_path / f"{name}.jsonl").write_text(f'{{"id": 1, "response": "{text}"}}\n')

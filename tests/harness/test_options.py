@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from harness.errors import UsageError
-from harness.options import build, content_key, parse_assignments
+from harness.options import build, content_key, overlay, parse_assignments
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,28 @@ def test_assignments_are_read_with_their_types() -> None:
     assert read == {
         "lr": 5e-7, "epochs": 3, "combine": "mean", "trained": True, "limit": None, "biases": [-1.5, 1.5],
     }  # fmt: skip
+
+
+def test_a_dotted_name_sets_one_value_of_several() -> None:
+    read = parse_assignments(["decoding.num_beams=1", "decoding.eos_bias=-0.5", "beta=1"])
+    assert read == {"decoding": {"num_beams": 1, "eos_bias": -0.5}, "beta": 1}
+    assert parse_assignments(["decoding={num_beams: 3}", "decoding.num_beams=1"]) == {"decoding": {"num_beams": 1}}
+
+
+def test_layers_are_merged_name_by_name_and_left_as_they_were() -> None:
+    lower, upper = {"a": {"x": 1, "y": 2}, "b": 1}, {"a": {"y": 3}, "b": {"z": 4}}
+    assert overlay(lower, upper) == {"a": {"x": 1, "y": 3}, "b": {"z": 4}}
+    assert lower == {"a": {"x": 1, "y": 2}, "b": 1}
+
+
+def test_a_mapping_changes_what_it_names_of_a_field_and_leaves_the_rest() -> None:
+    @dataclass(frozen=True)
+    class Outer:
+        inner: Settings = Settings(beta=0.5, epochs=3)
+
+    assert build(Outer, {"inner": {"epochs": 4}}, "test").inner == Settings(beta=0.5, epochs=4)
+    with pytest.raises(UsageError, match="Did you mean 'epochs'"):
+        build(Outer, {"inner": {"epoch": 4}}, "test")
 
 
 def test_an_assignment_without_a_value_says_what_was_expected() -> None:

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from harness.errors import UsageError
 from harness.store import Store
-from leaderboards.compare import Comparison, compare, comparison_records, comparison_table, members_of
+from leaderboards.compare import Comparison, compare, comparison_records, comparison_table, runs_of
+from leaderboards.lineup import lineup
 from tests.leaderboards.fakes import add, answers, example, metrics, verdict
 
 
@@ -60,13 +61,13 @@ def test_records_are_json_and_the_table_fits(tmp_path: Path) -> None:
 
 def test_a_method_stands_for_all_its_seeds(tmp_path: Path) -> None:
     store = example(tmp_path)
-    runs, records = store.evaluations(), store.alignments()
-    assert members_of("dama", runs, records) == ["dama-s0", "dama-s1"]
-    assert members_of("dpo@clean", runs, records) == ["dpo-s0", "dpo-s1"]
-    assert members_of("base", runs, records) == ["base"]
+    runs, records = store.evaluations(), lineup(store.alignments())
+    assert runs_of("dama", runs, records) == ["dama-s0", "dama-s1"]
+    assert runs_of("dpo@clean", runs, records) == ["dpo-s0", "dpo-s1"]
+    assert runs_of("base", runs, records) == ["base"]
     with pytest.raises(UsageError, match="Did you mean 'dama'"):
-        members_of("dam", runs, records)
-    members = {name: members_of(name, runs, records) for name in ("dama", "dpo")}
+        runs_of("dam", runs, records)
+    members = {name: runs_of(name, runs, records) for name in ("dama", "dpo")}
     found = compare(runs, "dama", "dpo", lambda e: store.verdicts(e.id), metrics, members=members, resamples=200)
     chair = next(c for c in found if c.metric.name == "chair")
     # On the five samples that every seed scored: dama (2/20 + 3/20) / 2 = 12.5 %, dpo (5/20 + 10/20) / 2 = 37.5 %.
@@ -78,7 +79,7 @@ def test_a_method_of_two_panels_asks_which(tmp_path: Path) -> None:
     store.start_alignment("dpo-noisy", method="dpo", seed=0, panel="noisy", key="k", config={})
     add(store, "dpo-noisy", answers([1] * 6))
     with pytest.raises(UsageError, match="'dpo@clean' or 'dpo@noisy'"):
-        members_of("dpo", store.evaluations(), store.alignments())
+        runs_of("dpo", store.evaluations(), lineup(store.alignments()))
 
 
 def test_runs_without_a_common_sample_say_so(tmp_path: Path) -> None:
