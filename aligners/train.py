@@ -32,6 +32,7 @@ from aligners.reference import ReferenceModel
 from aligners.trainer import PreferenceData, PreferenceTrainer, last_checkpoint, training_order
 from harness.errors import HarnessError, UsageError
 from harness.recorder import Recorder
+from harness.software import software
 
 if TYPE_CHECKING:
     from aligners.clip_hardness import HardnessConfig
@@ -86,6 +87,7 @@ def align(
         "device": str(args.device),
         "processes": args.world_size,
         "reference_cached": cached,
+        "software": software(),
         **facts,
     }
     if args.process_index == 0:

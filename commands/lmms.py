@@ -18,6 +18,7 @@ from harness.judging import Progress, silent
 from harness.model import Model
 from harness.options import content_key
 from harness.run import lmms_means
+from harness.software import software
 from harness.store import EvaluationRecord, Store
 
 PREFIX = "lmms:"
@@ -150,6 +151,7 @@ def _save(
     settings = dict(task.config.generation_kwargs or {}) if task.config else {}
     record = {
         **identity,
+        "info": {**identity["info"], "software": software()},
         "benchmark": f"{PREFIX}{name}",
         "version": version,
         "mode": "lmms-eval's rules",

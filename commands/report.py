@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from rich.console import RenderableType
 
 from commands.suites import members_of
 from harness.errors import HarnessError, unknown_name
+from harness.software import software
 from harness.store import AlignmentRecord, Store
 from leaderboards.compare import comparison_records, comparison_table, load_comparison
 from leaderboards.data import to_csv, to_json
@@ -76,7 +76,7 @@ def write_page(
     extras = Extras(
         examples=pair_examples,
         why=typical_of_scene(store) or "",
-        commit=commit(),
+        commit=software()["commit"],
         with_published=published,
     )
     return write_html(store, out, extras, loaded)
@@ -103,15 +103,6 @@ def pair_examples(alignment: AlignmentRecord, ids: Sequence[str]) -> dict[str, d
         for i in ids
         if i in pairs
     }
-
-
-def commit() -> str:
-    """The commit of this code, "" outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=10).stdout.strip()
-    except OSError:
-        return ""
 
 
 def draw(store: Store, folder: Path, loaded: Sequence[Table] | None = None) -> list[Path]:

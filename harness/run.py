@@ -16,6 +16,7 @@ from harness.judging import Progress, Tally, judge_answers, silent
 from harness.metrics import summarise
 from harness.model import Answer, Model
 from harness.options import build, content_key
+from harness.software import software
 from harness.store import EvaluationRecord, Store
 
 ANSWERS_PER_WRITE = 64
@@ -135,7 +136,7 @@ def evaluate(
     store.save_samples(key, samples)
     errors = {j.sample.id for j in judged if j.verdict.error is not None}
     asked = judge.name if judge is not None and benchmark.needs_judge else "none"
-    info = {**identity["info"], **benchmark_info(benchmark)}
+    info = {**identity["info"], **benchmark_info(benchmark), "software": software()}
     if asked != "none":
         info["judging"] = judging_info(judge, tally) | {"runs": 1 + max((j.run for j in judged), default=0)}
     reasons = Counter(j.verdict.error for j in judged if j.verdict.error is not None)

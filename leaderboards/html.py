@@ -18,7 +18,7 @@ from leaderboards.condition import condition_of
 from leaderboards.evidence import Chunks, data_uri, pictures, sample_chunk, verdict_chunk
 from leaderboards.lineup import BASE, Lineup, lineup
 from leaderboards.panel import Examples, panel_view
-from leaderboards.provenance import command_of, condition_key, cost_rows, provenance
+from leaderboards.provenance import command_of, condition_key, cost_rows, provenance, software_text
 from leaderboards.rows import Table, load_tables
 from leaderboards.text import (
     benchmark_title,
@@ -98,7 +98,7 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
         why=extras.why,
         costs=cost_rows(store),
         provenance=provenance(evaluations),
-        commands=[(a.name, command_of(a)) for a in store.alignments()],
+        commands=[(software_text(a.info), command_of(a)) for a in store.alignments()],
         failed=[a for a in names.alignments.values() if a.status != "done"],
         commit=extras.commit,
         store_name=store.path.name,

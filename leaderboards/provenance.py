@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.store import AlignmentRecord, EvaluationRecord, Store
@@ -31,10 +31,20 @@ def provenance(evaluations: Sequence[EvaluationRecord]) -> list[dict[str, Any]]:
             e.data_hash,
             _words(c.decoding),
             str(e.info.get("route", "")),
+            software_text(e.info),
         )
         rows.setdefault(key, []).append(e.run)
-    names = ("benchmark", "version", "rules", "judge", "data", "decoding", "route")
+    names = ("benchmark", "version", "rules", "judge", "data", "decoding", "route", "software")
     return [{**dict(zip(names, key, strict=True)), "runs": runs} for key, runs in rows.items()]
+
+
+def software_text(info: Mapping[str, Any]) -> str:
+    """The commit and versions that a stored result was made with."""
+    made = info.get("software")
+    if not made:
+        return "not recorded"
+    versions = [f"{name} {number}" for name, number in made.items() if name not in ("commit", "dama-harness")]
+    return ", ".join([f"commit {made['commit']}" if made.get("commit") else "no commit", *versions])
 
 
 def _words(decoding: Sequence[tuple[str, str]]) -> str:

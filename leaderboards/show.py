@@ -13,6 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from harness.store import EvaluationRecord
+from leaderboards.provenance import software_text
 from leaderboards.terminal import evaluation_table
 from leaderboards.text import benchmark_title
 
@@ -49,6 +50,7 @@ def _alignment(alignment: Mapping[str, Any]) -> RichTable:
         "pairs": config.get("data", "-"),
         **{name: config[name] for name in ("seed", "epochs", "batch_size", "lr") if name in config},
         **(config.get("objective") or {}),
+        "code": software_text(alignment["info"]),
     }
     return _facts(rows)
 

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import cli
+from harness.software import software
 from tests.tiny import tiny_llava, tiny_pairs
 
 Run = Callable[..., Result]
@@ -84,7 +85,11 @@ def test_align_bench_and_leaderboard_on_a_users_own_model_and_pairs(run: Run, wo
     assert "| gap |" in text and "AMBER" in text
     assert json.loads(run("compare", "base", "gap-s0", "--json").stdout)
     assert {r["name"] for r in json.loads(run("list", "runs", "--json").stdout)} == {"gap-s0", "base"}
-    assert json.loads(run("show", "gap-s0", "--json").stdout)["alignment"]["method"] == "gap"
+    shown = json.loads(run("show", "gap-s0", "--json").stdout)["alignment"]
+    assert shown["method"] == "gap" and shown["info"]["software"] == software()
+    page = world / "page.html"
+    run("leaderboard", "--format", "html", "--out", page)
+    assert page.read_text().count(f"torch {software()['torch']}") == 2, "of the evaluations and of the alignment"
 
 
 def test_score_counts_what_is_missing_and_exits_with_3(run: Run, world: Path, tmp_path: Path) -> None:
