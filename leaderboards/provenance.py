@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ def condition_key(condition: Condition) -> str:
 
 def provenance(evaluations: Sequence[EvaluationRecord]) -> list[dict[str, Any]]:
     """What each evaluation's figures were made from, one row for those that share everything."""
-    rows: dict[tuple[str, ...], list[str]] = {}
+    rows: dict[tuple[str, ...], list[EvaluationRecord]] = {}
     for e in evaluations:
         c = condition_of(e)
         key = (
@@ -33,9 +34,12 @@ def provenance(evaluations: Sequence[EvaluationRecord]) -> list[dict[str, Any]]:
             str(e.info.get("route", "")),
             software_text(e.info),
         )
-        rows.setdefault(key, []).append(e.run)
+        rows.setdefault(key, []).append(e)
     names = ("benchmark", "version", "rules", "judge", "data", "decoding", "route", "software")
-    return [{**dict(zip(names, key, strict=True)), "runs": runs} for key, runs in rows.items()]
+    return [
+        {**dict(zip(names, key, strict=True)), "runs": [e.run for e in group], "command": bench_command(group)}
+        for key, group in rows.items()
+    ]
 
 
 def software_text(info: Mapping[str, Any]) -> str:
@@ -63,6 +67,22 @@ def command_of(alignment: AlignmentRecord) -> str:
             parts += [w for k, v in value.items() if v not in (None, "") for w in ("--set", f"{k}={v}")]
         elif value is not None and name not in ("device", "name", "panel", "label"):
             parts += ["--set", f"{name}={value}"]
+    return shlex.join(parts)
+
+
+def bench_command(evaluations: Sequence[EvaluationRecord]) -> str:
+    """The command that repeats evaluations of one benchmark under one set of settings."""
+    first = evaluations[0]
+    parts = ["python", "cli.py", "bench", "--benchmark", first.benchmark]
+    parts += [word for model in dict.fromkeys(e.model for e in evaluations) for word in ("--model", model)]
+    parts += ["--data-dir", first.data_dir, "--limit", str(first.n)]
+    judging = first.info.get("judging")
+    if judging:
+        endpoint = f"@{judging['endpoint']}" if judging["asked"].startswith("openai:") and judging["endpoint"] else ""
+        parts += ["--judge", judging["asked"] + endpoint]
+    for name, value in {**first.settings, "decoding": first.decoding}.items():
+        if not first.benchmark.startswith("lmms:"):
+            parts += ["--set", f"{name}={json.dumps(value)}"]
     return shlex.join(parts)
 
 

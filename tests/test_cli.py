@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from cli import cli
 from harness.software import software
+from harness.store import Store
+from leaderboards.provenance import provenance
 from tests.tiny import tiny_llava, tiny_pairs
 
 Run = Callable[..., Result]
@@ -70,7 +73,7 @@ def align(run: Run, world: Path, method: str, *more: str, code: int = 0) -> Resu
     return run("align", "--method", method, "--model", world / "model", "--data", data, *settings, *more, code=code)
 
 
-def test_align_bench_and_leaderboard_on_a_users_own_model_and_pairs(run: Run, world: Path) -> None:
+def test_align_bench_and_leaderboard_on_a_users_own_model_and_pairs(run: Run, world: Path, tmp_path: Path) -> None:
     made = json.loads(align(run, world, "gap", "--json").stdout)
     assert made["step"] == 2 and Path(made["model_dir"], "config.json").exists()
     again = json.loads(align(run, world, "gap", "--json").stdout)
@@ -87,9 +90,13 @@ def test_align_bench_and_leaderboard_on_a_users_own_model_and_pairs(run: Run, wo
     assert {r["name"] for r in json.loads(run("list", "runs", "--json").stdout)} == {"gap-s0", "base"}
     shown = json.loads(run("show", "gap-s0", "--json").stdout)["alignment"]
     assert shown["method"] == "gap" and shown["info"]["software"] == software()
+    for command in {row["command"] for row in provenance(Store(tmp_path / "r.sqlite").evaluations())}:
+        again = json.loads(run(*shlex.split(command)[2:], "--json").stdout)
+        assert again == found, "the command on the page repeats the evaluations"
+
     page = world / "page.html"
     run("leaderboard", "--format", "html", "--out", page)
-    assert page.read_text().count(f"torch {software()['torch']}") == 2, "of the evaluations and of the alignment"
+    assert page.read_text().count(f"torch {software()['torch']}") == 3, "in the table and before both commands"
 
 
 def test_score_counts_what_is_missing_and_exits_with_3(run: Run, world: Path, tmp_path: Path) -> None:
