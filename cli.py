@@ -120,7 +120,9 @@ def demo(db: str, device: str, as_json: bool, recipe: str | None, folder: str) -
 @click.option("--recipe", type=click.Path(exists=True, dir_okay=False), help="Default: recipes/ablation.yaml.")
 @click.option("--out", "folder", default=".", type=click.Path(file_okay=False), help="Where the leaderboard goes.")
 def ablate(db: str, device: str, as_json: bool, recipe: str | None, folder: str) -> None:
-    """Align with every method of a recipe, benchmark base and all, and show them in one table."""
+    """Align with every method of a recipe, benchmark base and all, and show them in one table.
+
+    What is stored already is not done again; a run of the same name with other settings is replaced."""
     from commands.settings import RECIPES
 
     run_ablation(Path(recipe) if recipe else RECIPES / "ablation.yaml", db, device, Path(folder), as_json)
@@ -174,7 +176,7 @@ def models_dir() -> Path:
 @click.option("--model", help="Hub id or directory of an image-text-to-text model.")
 @click.option("--data", help="Preference pairs: JSONL, parquet or hub id.  [default: the embedded world]")
 @click.option("--recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="YAML of settings.")
-@click.option("--name", help="Name of the run.  [default: METHOD-sSEED]")
+@click.option("--name", help="Name of the run.  [default: METHOD-sSEED, with other settings METHOD-sSEED-KEY]")
 @click.option("--seed", type=int, help="Seed of data order and sampling.  [default: 0]")
 def align(
     db: str, assignments: tuple[str, ...], device: str, resume: bool, dry_run: bool, limit: int | None,
@@ -188,14 +190,14 @@ def align(
     """
     from commands.align import align as carry_out
     from commands.align import dry_run as estimated
-    from commands.align import plan
+    from commands.align import plan, settled
     from commands.settings import gather
     from harness.store import Store
 
     settings = gather(recipe, assignments, {**options, "limit": limit, "device": device})
     store = Store(db)
     with bars() as shown:
-        planned = plan(settings, shown)
+        planned = settled(store, plan(settings, shown), named="name" in settings, fresh=not resume)
         record = None if dry_run else carry_out(store, planned, fresh=not resume, progress=shown)
     if record is None:
         facts = estimated(planned)
@@ -420,13 +422,15 @@ def leaderboard(
     db: str, kind: str, place: Path | None, suite: str | None, differences: bool, published: bool, plots: Path | None
 ) -> None:  # fmt: skip
     """Compare all runs of the store: figures, intervals, and the paired differences to DPO and base."""
-    from commands.report import draw, load, render, tables, write_page
+    from commands.report import draw, load, render, tables, warnings, write_page
     from commands.suites import members_of
     from harness.store import Store
 
     if suite:
         members_of(suite, ())  # a wrong name is told before the tables are made
     store = Store(db)
+    for line in warnings(store):
+        err.print(line, highlight=False, soft_wrap=True, style="yellow")
     if plots:
         drawn = draw(store, plots)
         for path in drawn:

@@ -111,6 +111,32 @@ def finished(store: Store, plan: Plan) -> AlignmentRecord | None:
     return done[0] if done and Path(done[0].model_dir).exists() else None
 
 
+def settled(store: Store, plan: Plan, *, named: bool, fresh: bool) -> Plan:
+    """``plan`` under a name that costs the store no other run.
+
+    A default name that a run with other settings has already gets the beginning of the key added ("dpo-s0-3fa9c1"). A
+    name that the user gave (``named``) is taken from such a run only with ``fresh``; without it a UsageError says what
+    differs.
+    """
+    taken = next((a for a in store.alignments() if a.name == plan.name), None)
+    if taken is None or taken.key == plan.key or (named and fresh):
+        return plan
+    if not named:
+        return dataclasses.replace(plan, name=f"{plan.name}-{plan.key[:6]}")
+    before, now = _flat(taken.config), _flat(plan.record)
+    told = [f"{k}={before[k]}, now {now[k]}" for k in now if k in before and str(before[k]) != str(now[k])]
+    what = "; ".join(told[:4]) or "of an older version"
+    raise UsageError(
+        f"--name {plan.name}: {taken.status} before with other settings ({what}). Give another --name, or --fresh to "
+        "replace that run."
+    )
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    inner = [value for value in settings.values() if isinstance(value, Mapping)]
+    return {k: v for part in (settings, *inner) for k, v in part.items() if not isinstance(v, Mapping)}
+
+
 def align(store: Store, plan: Plan, *, fresh: bool = False, progress: Report) -> AlignmentRecord:
     """Carry out ``plan``, or return its record if it was finished before with the same settings.
 

@@ -11,13 +11,14 @@ from rich.console import RenderableType
 from commands.suites import members_of
 from harness.errors import HarnessError, unknown_name
 from harness.software import software
-from harness.store import AlignmentRecord, Store
+from harness.store import AlignmentRecord, EvaluationRecord, Store
 from leaderboards.compare import comparison_records, comparison_table, load_comparison
 from leaderboards.data import to_csv, to_json
 from leaderboards.evidence import thumbnail
 from leaderboards.figures import gap_curves, gap_summary, write_figures
 from leaderboards.html import Extras, write_html
 from leaderboards.latex import latex
+from leaderboards.lineup import lineup, standing, to_repeat
 from leaderboards.markdown import markdown
 from leaderboards.plots import write_plots
 from leaderboards.published import published_latex, published_markdown, published_terminal
@@ -37,6 +38,14 @@ def of_suite(tables: Sequence[Table], suite: str | None) -> list[Table]:
         return list(tables)
     wanted = {member.benchmark for member in members_of(suite, ())}
     return [table for table in tables if table.condition.benchmark in wanted]
+
+
+def warnings(store: Store) -> list[str]:
+    """What the tables leave out and how to mend it."""
+    return [
+        f"{run} was aligned anew since {', '.join(benchmarks)}: those figures are left out. bench --model run:{run}"
+        for run, benchmarks in to_repeat(store).items()
+    ]
 
 
 def tables(loaded: Sequence[Table], *, published: bool = False, differences: bool = False) -> list[RenderableType]:
@@ -149,12 +158,17 @@ def comparison(store: Store, a: str, b: str) -> tuple[list[dict[str, Any]], Rend
 
 def run_page(store: Store, run: str, samples: int) -> list[RenderableType]:
     """`show RUN` for the terminal."""
-    return run_view(run_facts(store, run, samples), store.evaluations(run=run))
+    return run_view(run_facts(store, run, samples), evaluations_of(store, run))
+
+
+def evaluations_of(store: Store, run: str) -> list[EvaluationRecord]:
+    """The evaluations of ``run`` that tables are made of."""
+    return [e for e in standing(store.evaluations(), lineup(store.alignments())) if e.run == run]
 
 
 def run_facts(store: Store, run: str, samples: int) -> dict[str, Any]:
     """What is stored of a run: its alignment, its evaluations, and some answers with their verdicts."""
-    evaluations = store.evaluations(run=run)
+    evaluations = evaluations_of(store, run)
     alignments = {a.name: a for a in store.alignments()}
     if not evaluations and run not in alignments:
         raise unknown_name("run", run, {*alignments, *(e.run for e in store.evaluations())})

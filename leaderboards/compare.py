@@ -19,7 +19,7 @@ from harness.store import EvaluationRecord, Store
 from leaderboards import coverage
 from leaderboards.condition import Condition, newest
 from leaderboards.data import finite
-from leaderboards.lineup import BASE, Lineup, lineup
+from leaderboards.lineup import BASE, Lineup, lineup, standing, to_repeat
 from leaderboards.rows import HEADLINES, Metrics
 from leaderboards.scores import (
     ContrastOf,
@@ -68,7 +68,10 @@ def load_comparison(store: Store, a: str, b: str) -> list[Comparison]:
 
     Unknown names raise a UsageError.
     """
-    evaluations, names = store.evaluations(), lineup(store.alignments())
+    names = lineup(store.alignments())
+    evaluations = standing(store.evaluations(), names)
+    for name in {a, b} & set(to_repeat(store)) - {e.run for e in evaluations}:
+        raise UsageError(f"{name} was aligned anew since it was benchmarked: `bench --model run:{name}` first.")
     runs = [runs_of(name, evaluations, names) for name in (a, b)]
     aligned = [names.alignments[side[0]].panel for side in runs if side[0] in names.alignments]
     panel = aligned[0] if aligned else names.panels[0]

@@ -16,7 +16,7 @@ from harness.store import EvaluationRecord, Store
 from leaderboards import published
 from leaderboards.condition import condition_of
 from leaderboards.evidence import Chunks, data_uri, pictures, sample_chunk, verdict_chunk
-from leaderboards.lineup import BASE, Lineup, lineup
+from leaderboards.lineup import BASE, Lineup, lineup, standing, to_repeat
 from leaderboards.panel import Examples, panel_view
 from leaderboards.provenance import command_of, condition_key, cost_rows, provenance, software_text
 from leaderboards.rows import Table, load_tables
@@ -65,8 +65,8 @@ def write_html(store: Store, out: Path, extras: Extras, tables: Sequence[Table] 
 def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[Table] | None = None) -> str:
     """The page as text; what it shows of samples goes into ``chunks``."""
     tables = load_tables(store, headline=True) if tables is None else tables
-    evaluations = store.evaluations()
     names = lineup(store.alignments())
+    evaluations = standing(store.evaluations(), names)
     evidence = read_evidence(store)
     palette = palette_of(tables, evidence)
     panels = [
@@ -99,6 +99,7 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
         costs=cost_rows(store),
         provenance=provenance(evaluations),
         commands=[(software_text(a.info), command_of(a)) for a in store.alignments()],
+        to_repeat=to_repeat(store),
         failed=[a for a in names.alignments.values() if a.status != "done"],
         commit=extras.commit,
         store_name=store.path.name,

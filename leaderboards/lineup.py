@@ -14,7 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from harness.store import AlignmentRecord, EvaluationRecord
+from harness.store import AlignmentRecord, EvaluationRecord, Store
+from leaderboards.condition import newest
 
 BASE = "base"
 """The row of the model that the alignments of a panel started from, whatever its run is called."""
@@ -44,15 +45,21 @@ class Lineup:
     def label(self, evaluation: EvaluationRecord, panel: str) -> str | None:
         """The row of ``panel`` that an evaluation belongs to, None for none.
 
-        A model that was not aligned here belongs to every panel, unless it is another panel's base.
+        A model that was not aligned here belongs to every panel, unless it is another panel's base. An evaluation of a
+        run that was aligned anew since belongs to none: it is of another model.
         """
         alignment = self.alignments.get(evaluation.alignment or "")
         if alignment is not None:
-            return alignment.method if alignment.panel == panel else None
+            return alignment.method if alignment.panel == panel and not self.outdated(evaluation) else None
         model = _model(evaluation.model)
         if model == self.bases.get(panel):
             return BASE
         return None if model in self.bases.values() else evaluation.run
+
+    def outdated(self, evaluation: EvaluationRecord) -> bool:
+        """Whether its run was aligned anew, with other settings, after it."""
+        alignment = self.alignments.get(evaluation.alignment or "")
+        return alignment is not None and evaluation.created < alignment.created
 
     def unaligned(self, evaluation: EvaluationRecord) -> str:
         """The row of a model that was not aligned here, in whichever panel it stands."""
@@ -61,6 +68,24 @@ class Lineup:
     def key(self, evaluation: EvaluationRecord, panel: str) -> str:
         """What stands for an evaluation's model in ``panel``: its run, or BASE."""
         return BASE if self.label(evaluation, panel) == BASE else evaluation.run
+
+
+def standing(evaluations: Sequence[EvaluationRecord], names: Lineup) -> list[EvaluationRecord]:
+    """The evaluations that tables are made of: of each run under each condition the newest, none outdated."""
+    current = [evaluation for evaluation in evaluations if not names.outdated(evaluation)]
+    kept = {e.id for group in newest(current, lambda e: e.run).values() for e in group.values()}
+    return [evaluation for evaluation in current if evaluation.id in kept]
+
+
+def to_repeat(store: Store) -> dict[str, list[str]]:
+    """By run the benchmarks whose only evaluations are of the model that the run was before it was aligned anew."""
+    names, found = lineup(store.alignments()), store.evaluations()
+    current = {(e.run, e.benchmark) for e in found if not names.outdated(e)}
+    missing: dict[str, list[str]] = defaultdict(list)
+    for run, benchmark in dict.fromkeys((e.run, e.benchmark) for e in found if names.outdated(e)):
+        if (run, benchmark) not in current:
+            missing[run].append(benchmark)
+    return missing
 
 
 def lineup(alignments: Sequence[AlignmentRecord]) -> Lineup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +15,9 @@ from aligners.config import AlignConfig
 from harness.errors import UsageError
 from harness.store import Store
 from leaderboards.compare import load_comparison, runs_of
-from leaderboards.lineup import HOW, lineup
+from leaderboards.evidence import Chunks
+from leaderboards.html import Extras, render_html
+from leaderboards.lineup import HOW, lineup, standing, to_repeat
 from leaderboards.rows import Table, build_tables, references_of
 from tests.leaderboards.fakes import add, answers, metrics
 
@@ -145,6 +148,28 @@ def test_compare_knows_the_base_by_that_name(store: Store) -> None:
     add(store, "q", answers([2] * 6), alignment=None, model="hf:org/qwen")
     with pytest.raises(UsageError, match="write one of llava-7b, q"):
         runs_of("base", store.evaluations(), lineup(store.alignments()))
+
+
+def test_figures_of_a_run_that_was_aligned_anew_are_left_out_until_it_is_benchmarked_again(store: Store) -> None:
+    align(store, "a")
+    align(store, "b", seed=1)
+    add(store, "base", answers([2] * 6), alignment=None)
+    start = {"method": "dpo", "seed": 1, "panel": "", "key": "new", "config": {**TRAINING, "method": "dpo", "seed": 1}}
+    time.sleep(0.002)  # the store's clock has milliseconds
+    store.start_alignment("b", **start)
+    store.finish_alignment("b", status="done", model_dir="m", seconds=1.0)
+    (table,) = tables(store).values()
+    assert [row.runs for row in table.rows] == [("base",), ("a",)]
+    assert to_repeat(store) == {"b": ["amber"]}
+    with pytest.raises(UsageError, match="bench --model run:b"):
+        load_comparison(store, "b", "base")
+    assert "was aligned anew since amber" in render_html(store, Extras(), Chunks(None, 10**7))
+
+    time.sleep(0.002)
+    add(store, "b", answers([1] * 6), model_key="new")
+    (table,) = tables(store).values()
+    assert [row.runs for row in table.rows] == [("base",), ("a", "b")] and not to_repeat(store)
+    assert [e.model_key for e in standing(store.evaluations(), lineup(store.alignments())) if e.run == "b"] == ["new"]
 
 
 def test_what_does_not_tell_runs_apart_are_settings_that_exist() -> None:

@@ -1,0 +1,45 @@
+"""No alignment costs the store another one: names that are taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.align import plan, settled
+from harness.errors import UsageError
+from harness.store import Store
+
+
+def planned(**settings: Any) -> Any:
+    return plan({"method": "dpo", "model": "m", "data": "d.jsonl", **settings}, lambda *_: None)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A finished run "dpo-s0" with the default settings."""
+    store, first = Store(tmp_path / "r.sqlite"), planned()
+    store.start_alignment(first.name, method="dpo", seed=0, panel="", key=first.key, config=first.record)
+    store.finish_alignment(first.name, status="done", model_dir="m", seconds=1.0)
+    return store
+
+
+def test_the_same_settings_keep_the_name(store: Store) -> None:
+    assert settled(store, planned(), named=False, fresh=False).name == "dpo-s0"
+    assert settled(store, planned(seed=1), named=False, fresh=False).name == "dpo-s1"
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_default_name_that_is_taken_gets_the_keys_beginning(store: Store, fresh: bool) -> None:
+    other = planned(lr=1e-5)
+    found = settled(store, other, named=False, fresh=fresh)
+    assert found.name == f"dpo-s0-{other.key[:6]}" and found.key == other.key
+    assert settled(store, other, named=False, fresh=fresh).name == found.name, "the same command finds its run again"
+
+
+def test_a_name_that_was_given_is_taken_from_another_run_only_if_asked(store: Store) -> None:
+    other = planned(name="dpo-s0", lr=1e-5, beta=0.3)
+    with pytest.raises(UsageError, match=r"lr=5e-07, now 1e-05; beta=0.1, now 0.3.*--fresh"):
+        settled(store, other, named=True, fresh=False)
+    assert settled(store, other, named=True, fresh=True) == other
