@@ -55,13 +55,17 @@ def planned(
     ``limit`` (`--limit`) goes before a suite's. ``eos_biases`` adds Object HalBench once more with each bias on the
     end-of-sequence logit: the points of the hallucination-against-coverage curve.
     """
+    if eos_biases and CURVED not in {member.benchmark for member in members}:
+        raise UsageError(f"eos_biases: only {CURVED} is read at equal coverage; name it too, or leave the biases out.")
     words = list(assignments)
     names = [member.benchmark for member in members if not is_lmms(member.benchmark)]
     given, chosen = deal_benchmarks(names, (), defaults), deal_benchmarks(names, words)
     found = []
     for m in members:
         settings = overlay(given.get(m.benchmark, {}), m.set, chosen.get(m.benchmark, {}))
-        biases = [{"decoding": {"eos_bias": bias}} for bias in eos_biases if m.benchmark == CURVED]
+        biases = [
+            {"decoding": {"eos_bias": bias}} for bias in dict.fromkeys(eos_biases) if bias and m.benchmark == CURVED
+        ]
         found += [Planned(m.benchmark, overlay(settings, bias), limit or m.limit) for bias in ({}, *biases)]
     return found
 

@@ -55,6 +55,9 @@ def test_a_bias_adds_the_captions_once_more_under_the_same_settings() -> None:
     assert own == Decoding(max_new_tokens=1024, num_beams=1)
     assert biased == [replace(own, eos_bias=-0.5), replace(own, eos_bias=0.5)]
     assert {item.limit for item in found} == {5}
+    assert len(planned(members_of("hallucination", ()), (), eos_biases=[0.0, 0.5, 0.5])) == 4, "0 is there anyway"
+    with pytest.raises(UsageError, match="only object_halbench"):
+        planned(members_of(None, ["amber"]), (), eos_biases=[0.5])
 
 
 def test_the_models_by_default_are_what_was_aligned_and_what_it_started_from(tmp_path: Path) -> None:
