@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +51,19 @@ class ModelSpec:
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.target}" + (f"+{self.adapter}" if self.adapter else "")
+
+
+def model_id(spec: str) -> str:
+    """What the ways of writing one model have in common: no ``hf:``, and an absolute path where it is a path here."""
+    target = spec.removeprefix("hf:")
+    return str(Path(target).resolve()) if Path(target).exists() else target.rstrip("/")
+
+
+def last_parts(names: Iterable[str]) -> dict[str, str]:
+    """Every path or hub id by its last part, or whole where another one ends alike."""
+    last = {name: Path(name).name for name in names}
+    counts = Counter(last.values())
+    return {name: short if counts[short] == 1 else name for name, short in last.items()}
 
 
 def parse_spec(spec: str) -> ModelSpec:

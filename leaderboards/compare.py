@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from rich import box
@@ -20,12 +21,9 @@ from leaderboards import coverage
 from leaderboards.condition import Condition, newest
 from leaderboards.data import finite
 from leaderboards.lineup import BASE, Lineup, lineup, standing, to_repeat
-from leaderboards.rows import HEADLINES, Metrics
+from leaderboards.rows import HEADLINES, Metrics, Part
 from leaderboards.scores import (
-    ContrastOf,
-    Scores,
     Verdicts,
-    differences,
     intervals,
     mcnemar,
     on_common_samples,
@@ -72,35 +70,42 @@ def load_comparison(store: Store, a: str, b: str) -> list[Comparison]:
     evaluations = standing(store.evaluations(), names)
     for name in {a, b} & set(to_repeat(store)) - {e.run for e in evaluations}:
         raise UsageError(f"{name} was aligned anew since it was benchmarked: `bench --model run:{name}` first.")
-    runs = [runs_of(name, evaluations, names) for name in (a, b)]
-    aligned = [names.alignments[side[0]].panel for side in runs if side[0] in names.alignments]
-    panel = aligned[0] if aligned else names.panels[0]
-    by_run = {e.run: names.key(e, panel) for e in evaluations}
-    members = {name: [by_run[run] for run in side] for name, side in zip((a, b), runs, strict=True)}
+    runs = {name: runs_of(name, evaluations, names) for name in (a, b) if name != BASE}
+    aligned = [names.alignments[side[0]].panel for side in runs.values() if side[0] in names.alignments]
+    panel = panel_of(aligned, names, evaluations) if BASE in (a, b) or aligned else names.panels[0]
+    key = partial(names.key, panel=panel)
+    named = {run for side in runs.values() for run in side}
+    taking_part = [e for e in evaluations if names.label(e, panel) is not None or e.run in named]
+    keys = {e.run: key(e) for e in taking_part}
+    members = {name: [BASE] if name == BASE else [keys[run] for run in runs[name]] for name in (a, b)}
     return compare(
-        evaluations, a, b, lambda e: store.verdicts(e.id), lambda e: metrics_of(store, e),
-        members=members, key=lambda e: names.key(e, panel),
-        matched=len({names.bases.get(name) for name in aligned}) < 2,
+        taking_part, a, b, lambda e: store.verdicts(e.id), lambda e: metrics_of(store, e),
+        members=members, key=key, matched=len({names.bases.get(name) for name in aligned}) < 2,
     )  # fmt: skip
 
 
+def panel_of(aligned: Sequence[str], names: Lineup, evaluations: Sequence[EvaluationRecord]) -> str:
+    """The panel that a comparison is made in: the aligned side's, else the only one that has a base."""
+    if aligned:
+        return aligned[0]
+    based = [panel for panel in names.panels if any(names.label(e, panel) == BASE for e in evaluations)]
+    bases = {e.run: e.model for e in evaluations for panel in based if names.label(e, panel) == BASE}
+    if len({names.bases.get(panel) for panel in based}) > 1:
+        raise UsageError(f"base: several models were aligned; write one of {', '.join(sorted(bases))}.")
+    return based[0] if based else names.panels[0]
+
+
 def runs_of(name: str, evaluations: Sequence[EvaluationRecord], names: Lineup) -> list[str]:
-    """The runs that ``name`` stands for: the run of that name, the base's, or the seeds of a method."""
+    """The runs that ``name`` stands for: the run of that name, or the seeds of a method."""
     runs = {e.run for e in evaluations}
     if name in runs:
         return [name]
-    if name == BASE:
-        bases = {e.run: e.model for e in evaluations for panel in names.panels if names.label(e, panel) == BASE}
-        if len(bases) > 1:
-            raise UsageError(f"base: several models were aligned; write one of {', '.join(sorted(bases))}.")
-        if bases:
-            return list(bases)
     method, _, panel = name.partition("@")
     evaluated = [a for a in names.alignments.values() if a.name in runs]
     found = [a for a in evaluated if a.method == method and panel in ("", a.panel)]
     panels = list(dict.fromkeys(a.panel for a in found))
     if not found:
-        raise unknown_name("run or method", name, {*runs, *(a.method for a in evaluated)})
+        raise unknown_name("run or method", name, {BASE, *runs, *(a.method for a in evaluated)})
     if len(panels) > 1:
         choices = " or ".join(repr(f"{method}@{p}") for p in panels)
         raise UsageError(f"{name} was aligned on {len(panels)} panels of data: write {choices}.")
@@ -142,34 +147,30 @@ def compare(
     for condition in shared:
         left, right = sides[0][condition], sides[1][condition]
         columns = [metric for metric in metrics(left[0]) if not metric.name.startswith("official_")]
-        read = [read_scores([verdicts(e) for e in side]) for side in (left, right)]
-        found += _benchmark(condition, read, columns, resamples)
+        one, other = key(left[0]), key(right[0])
+        read = {one: read_scores([verdicts(e) for e in left]), other: read_scores([verdicts(e) for e in right])}
+        found += _benchmark(condition, one, other, Part(columns, read), resamples)
         curves = coverage.curves_of(condition, grouped)
-        drawn = [coverage.curve_scores([key(e) for e in side], curves, verdicts) for side in (left, right)]
-        both = [scores for scores in drawn if scores is not None]
+        drawn = {name: coverage.curve_scores([key(e) for e in side], curves, verdicts)
+                 for name, side in ((one, left), (other, right))}  # fmt: skip
+        both = {name: scores for name, scores in drawn.items() if scores is not None}
         if matched and len(both) == 2:
-            metric, contrast = coverage.matched_metric(columns), coverage.contrast_between(key(left[0]), key(right[0]))
-            found += _benchmark(condition, both, [metric], resamples, contrast)
+            part = Part([coverage.matched_metric(columns)], coverage.at_shared_points(both), matched=True)
+            found += _benchmark(condition, one, other, part, resamples)
     if not found:
         raise UsageError(f"{a} and {b} have no sample in common that both scored: bench both without --limit.")
     adjusted = iter(holm([c.difference.p for c in found if c.headline]))
     return [Comparison(**{**vars(c), "p_holm": next(adjusted)}) if c.headline else c for c in found]
 
 
-def _benchmark(
-    condition: Condition,
-    sides: Sequence[Scores],
-    metrics: Sequence[Metric],
-    resamples: int,
-    contrast: ContrastOf | None = None,
-) -> list[Comparison]:
-    """Every metric of A and B on the samples that both scored; nothing where there are none."""
-    left, right = on_common_samples(*sides)
+def _benchmark(condition: Condition, a: str, b: str, part: Part, resamples: int) -> list[Comparison]:
+    """Every metric of rows ``a`` and ``b`` on the samples that both scored; nothing where there are none."""
+    left, right = on_common_samples(part.scores[a], part.scores[b])
     if not left.samples:
         return []
-    found = differences(left, right, metrics, resamples, contrast=contrast)
-    values = [intervals(scores, metrics, resamples=1)[0] for scores in (left, right)]
-    main = HEADLINES.get(condition.benchmark, tuple(metric.name for metric in metrics[:6]))
+    found = part.differences(a, b, resamples)
+    values = [intervals(scores, part.metrics, resamples=1)[0] for scores in (left, right)]
+    main = HEADLINES.get(condition.benchmark, tuple(metric.name for metric in part.metrics[:6]))
     return [
         Comparison(
             condition=condition,
@@ -181,7 +182,7 @@ def _benchmark(
             p_mcnemar=mcnemar(left, right, metric),
             headline=metric.name in main and not condition.eos_bias,  # a point of the curve is no test of its own
         )
-        for i, metric in enumerate(metrics)
+        for i, metric in enumerate(part.metrics)
     ]
 
 

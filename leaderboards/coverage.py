@@ -1,6 +1,6 @@
 """CHAIR_i at the base model's coverage: hallucination compared where models mention equally much.
 
-Shorter answers hallucinate less and cover less, so CHAIR_i alone rewards silence. Greedy decoding with a bias on the
+Shorter answers hallucinate less and cover less, so CHAIR_i alone rewards silence. Decoding with a bias on the
 end-of-sequence logit moves a model along its own coverage-hallucination curve; CHAIR_i is read off that curve at the
 coverage (object recall) that the base model has without a bias.
 
@@ -10,8 +10,9 @@ so intervals, differences and p-values are those of every other metric.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -19,11 +20,11 @@ from numpy.typing import NDArray
 
 from harness.benchmark import Metric, Sums
 from harness.metrics import named_sums
-from harness.stats import Contrast, Statistic
+from harness.stats import Contrast, Difference, Statistic
 from harness.store import EvaluationRecord, VerdictRecord
 from leaderboards.condition import Condition
 from leaderboards.lineup import BASE
-from leaderboards.scores import ContrastOf, Scores, Verdicts, read_scores
+from leaderboards.scores import RESAMPLES, ContrastOf, Scores, Verdicts, differences, read_scores
 
 BENCHMARK = "object_halbench"
 NAME = "chair_i_matched"
@@ -47,7 +48,7 @@ def curve_scores(
     models: Sequence[str], curves: Mapping[str, Mapping[float, EvaluationRecord]], verdicts: Verdicts
 ) -> Scores | None:
     """The coverage curves of ``models`` (the seeds of one method); None where one of them or the base has none."""
-    if any(len(curves.get(model, ())) < 2 for model in (*models, BASE)):
+    if any(len(curves.get(model, ())) < 2 for model in (*models, BASE)) or 0.0 not in curves[BASE]:
         return None
     base = verdicts(curves[BASE][0.0])
     points = [{bias: verdicts(e) for bias, e in curves[model].items()} for model in models]
@@ -88,6 +89,38 @@ def matched_metric(metrics: Sequence[Metric]) -> Metric:
         return at_coverage(coverage, np.stack([chair.of(point) for point in points]), recall.of(_at(sums, BASE)))
 
     return Metric(NAME, of, higher_is_better=False)
+
+
+def points_of(scores: Scores) -> set[str]:
+    """The points of a row's curve, as its columns name them."""
+    return {name.split(" ", 1)[0] for name in scores.columns} - {BASE}
+
+
+def at_points(scores: Scores, points: Set[str]) -> Scores:
+    """A row's curve with these ``points`` only."""
+    kept = [i for i, name in enumerate(scores.columns) if name.split(" ", 1)[0] in {*points, BASE}]
+    return replace(scores, columns=tuple(scores.columns[i] for i in kept), values=scores.values[..., kept])
+
+
+def at_shared_points(scores: Mapping[str, Scores]) -> dict[str, Scores]:
+    """All rows at the points that they have in common, or as they are where those are no curve."""
+    shared = set.intersection(*(points_of(row) for row in scores.values()))
+    return {label: at_points(row, shared) if len(shared) > 1 else row for label, row in scores.items()}
+
+
+def matched_differences(
+    label: str, reference: str, a: Scores, b: Scores, metrics: Sequence[Metric], resamples: int = RESAMPLES
+) -> list[Difference]:
+    """The reading of row ``label`` (``a``) minus that of ``reference`` (``b``), both at the points that both have.
+
+    Read from other points than its twin's a curve would differ by that alone; without two in common there is nothing to
+    compare (NaN).
+    """
+    shared = points_of(a) & points_of(b)
+    if len(shared) < 2:
+        return [Difference(math.nan, math.nan, math.nan, math.nan, 0) for _ in metrics]
+    a, b = at_points(a, shared), at_points(b, shared)
+    return differences(a, b, metrics, resamples, contrast=contrast_between(label, reference))
 
 
 def contrast_between(label: str, reference: str) -> ContrastOf | None:

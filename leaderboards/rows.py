@@ -14,10 +14,9 @@ from harness.stats import Difference, holm, mean_and_spread
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from leaderboards import coverage
 from leaderboards.condition import Condition, newest
-from leaderboards.lineup import BASE, lineup
+from leaderboards.lineup import BASE, DPO, Lineup, lineup
 from leaderboards.scores import (
     RESAMPLES,
-    ContrastOf,
     Scores,
     Verdicts,
     by_seed,
@@ -41,10 +40,10 @@ HEADLINES: dict[str, tuple[str, ...]] = {
 CHARTED = ("nonhal_response", "nonhal_mention")
 """Further metrics that charts are drawn from."""
 
-FIRST = (BASE, "dpo", "hardness", "gap", "dama")
+FIRST = (BASE, DPO, "hardness", "gap", "dama")
 """Rows come in this order, then the others by name, each followed by its variants ("gap variant=code")."""
 
-REFERENCES = ("dpo", BASE)
+REFERENCES = (DPO, BASE)
 """Every row is compared with these."""
 
 
@@ -139,7 +138,7 @@ def build_tables(
                 seeds[str(labels[evaluation.id])][key] = evaluation
             columns = metrics(next(iter(grouped[condition].values())))
             parts = _parts(seeds, coverage.curves_of(condition, grouped), columns, verdicts)
-            tables.append(_table(panel, condition, seeds, names.alignments, parts, resamples))
+            tables.append(_table(panel, condition, seeds, names, parts, resamples))
     return tables
 
 
@@ -153,7 +152,14 @@ class Part:
 
     metrics: Sequence[Metric]
     scores: Mapping[str, Scores]
-    contrast: Callable[[str, str], ContrastOf | None] = lambda label, reference: None
+    matched: bool = False
+
+    def differences(self, label: str, reference: str, resamples: int) -> list[Difference]:
+        """Every metric of the one row minus that of the other."""
+        a, b = self.scores[label], self.scores[reference]
+        if self.matched:
+            return coverage.matched_differences(label, reference, a, b, self.metrics, resamples)
+        return differences(a, b, self.metrics, resamples)
 
 
 def _parts(
@@ -168,36 +174,26 @@ def _parts(
     scores = {label: found for label, found in read.items() if found is not None}
     if len(scores) < 2:
         return [own]
-    return [own, Part([coverage.matched_metric(metrics)], scores, coverage.contrast_between)]
+    return [own, Part([coverage.matched_metric(metrics)], coverage.at_shared_points(scores), matched=True)]
 
 
 def _table(
     panel: str,
     condition: Condition,
     seeds: Mapping[str, Mapping[str, EvaluationRecord]],
-    alignments: Mapping[str, AlignmentRecord],
+    names: Lineup,
     parts: Sequence[Part],
     resamples: int,
 ) -> Table:
     labels = sorted(seeds, key=lambda label: (_rank(label.split(" ")[0], FIRST), label))
+    compared = names.references(panel, labels)
     rows = []
     for label in labels:
-        references = references_of(label, labels)
+        references = compared[label]
         cells = {name: cell for part in parts for name, cell in _cells(part, label, references, resamples).items()}
-        rows.append(_row(label, list(seeds[label].values()), alignments, cells, references))
+        rows.append(_row(label, list(seeds[label].values()), names.alignments, cells, references))
     metrics = tuple(metric for part in parts for metric in part.metrics)
     return Table(panel, condition, metrics, tuple(_adjusted(rows, metrics)))
-
-
-def references_of(label: str, labels: Sequence[str]) -> dict[str, str]:
-    """The rows that ``label`` is compared with, by reference: with the same settings added if possible, else plain."""
-    _, _, settings = label.partition(" ")
-    found: dict[str, str] = {}
-    for name in REFERENCES:
-        for row in (f"{name} {settings}", name):
-            if row in labels and row != label:
-                found.setdefault(name, row)
-    return found
 
 
 def _cells(part: Part, label: str, references: Mapping[str, str], resamples: int) -> dict[str, Cell]:
@@ -206,11 +202,7 @@ def _cells(part: Part, label: str, references: Mapping[str, str], resamples: int
         return {metric.name: Cell(math.nan, math.nan, math.nan, math.nan, {}) for metric in part.metrics}
     scores = part.scores[label]
     value, low, high = intervals(scores, part.metrics, resamples)
-    versus = {
-        name: differences(scores, part.scores[row], part.metrics, resamples, contrast=part.contrast(label, row))
-        for name, row in references.items()
-        if row in part.scores
-    }
+    versus = {name: part.differences(label, row, resamples) for name, row in references.items() if row in part.scores}
     cells = {}
     for i, (metric, each) in enumerate(zip(part.metrics, by_seed(scores, part.metrics), strict=True)):
         _, spread = mean_and_spread([float(v) for v in each if math.isfinite(v)])

@@ -64,7 +64,6 @@ def test_a_method_stands_for_all_its_seeds(tmp_path: Path) -> None:
     runs, records = store.evaluations(), lineup(store.alignments())
     assert runs_of("dama", runs, records) == ["dama-s0", "dama-s1"]
     assert runs_of("dpo@clean", runs, records) == ["dpo-s0", "dpo-s1"]
-    assert runs_of("base", runs, records) == ["base"]
     with pytest.raises(UsageError, match="Did you mean 'dama'"):
         runs_of("dam", runs, records)
     members = {name: runs_of(name, runs, records) for name in ("dama", "dpo")}
@@ -77,6 +76,7 @@ def test_a_method_stands_for_all_its_seeds(tmp_path: Path) -> None:
 def test_a_method_of_two_panels_asks_which(tmp_path: Path) -> None:
     store = example(tmp_path)
     store.start_alignment("dpo-noisy", method="dpo", seed=0, panel="noisy", key="k", config={})
+    store.finish_alignment("dpo-noisy", status="done", model_dir="m", seconds=1.0)
     add(store, "dpo-noisy", answers([1] * 6))
     with pytest.raises(UsageError, match="'dpo@clean' or 'dpo@noisy'"):
         runs_of("dpo", store.evaluations(), lineup(store.alignments()))

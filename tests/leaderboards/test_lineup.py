@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from aligners.clip_hardness import HardnessConfig
 from aligners.config import AlignConfig
 from harness.errors import UsageError
 from harness.store import Store
-from leaderboards.compare import load_comparison, runs_of
+from leaderboards.compare import load_comparison
 from leaderboards.evidence import Chunks
 from leaderboards.html import Extras, render_html
 from leaderboards.lineup import HOW, lineup, standing, to_repeat
-from leaderboards.rows import Table, build_tables, references_of
+from leaderboards.rows import Table, build_tables
 from tests.leaderboards.fakes import add, answers, metrics
 
 TRAINING = {"model": "llava-7b", "data": "pairs.jsonl", "lr": 1e-6, "epochs": 1, "micro_batch": 8}
@@ -66,7 +65,10 @@ def test_an_objectives_settings_are_told_against_its_own_first_run(store: Store)
     align(store, "a")
     align(store, "b", "gap", objective={"beta": 0.5, "variant": "paper"})
     align(store, "c", "gap", objective={"beta": 0.5, "variant": "code"}, hardness={"clip": "hub:c/d"})
-    assert [label for _, label in labels(store).values()] == ["dpo", "gap", "gap variant=code clip=d"]
+    align(store, "d", "gap", objective={"beta": 0.5, "variant": "paper"}, hardness={"clip": "hub:c/b"})
+    assert [label for _, label in labels(store).values()] == [
+        "dpo", "gap", "gap variant=code clip=d", "gap clip=hub:c/b",
+    ]  # fmt: skip
 
 
 def test_settings_that_an_older_version_did_not_record_say_nothing(store: Store) -> None:
@@ -129,31 +131,80 @@ def test_of_two_evaluations_of_the_base_the_newest_stands(store: Store) -> None:
     assert (table.rows[0].label, table.rows[0].runs, table.rows[0].cells["chair"].value) == ("base", ("llava-7b",), 0)
 
 
-def test_a_row_is_compared_with_the_dpo_of_its_settings() -> None:
-    rows = ["base", "dpo", "dpo lr=1e-05", "dama", "dama lr=1e-05", "gap variant=code"]
-    found: Mapping[str, Mapping[str, str]] = {row: references_of(row, rows) for row in rows}
-    assert found["dama"] == {"dpo": "dpo", "base": "base"}
-    assert found["dama lr=1e-05"] == {"dpo": "dpo lr=1e-05", "base": "base"}
-    assert found["dpo lr=1e-05"] == {"dpo": "dpo", "base": "base"}
-    assert found["gap variant=code"] == {"dpo": "dpo", "base": "base"}
-    assert (found["dpo"], found["base"]) == ({"base": "base"}, {"dpo": "dpo"})
+def test_a_row_is_compared_with_the_dpo_that_was_trained_as_it_was(store: Store) -> None:
+    align(store, "a")
+    align(store, "b", lr=1e-5)
+    align(store, "c", "dama", objective={"beta": 0.1, "combine": "product"})
+    align(store, "d", "dama", lr=1e-5, objective={"beta": 0.1, "combine": "sum"})
+    align(store, "dd", "dama", lr=1e-5, objective={"beta": 0.1, "combine": "sum"})
+    align(store, "e", "dama", lr=1e-4)
+    align(store, "f", "gap", label="gap at 1e-5", lr=1e-5)
+    add(store, "base", answers([2] * 6), alignment=None, model="hf:llava-7b")
+    (table,) = tables(store).values()
+    assert {row.label: row.references.get("dpo") for row in table.rows} == {
+        "base": "dpo",
+        "dpo": None,
+        "dpo lr=1e-05": "dpo",
+        "dama": "dpo",
+        "dama lr=1e-05 combine=sum": "dpo lr=1e-05",
+        "dama lr=1e-05 combine=sum run=dd": "dpo lr=1e-05",
+        "dama lr=0.0001": None,
+        "gap at 1e-5": "dpo lr=1e-05",
+    }
+    assert all(row.references.get("base") == "base" for row in table.rows if row.label != "base")
 
 
 def test_compare_knows_the_base_by_that_name(store: Store) -> None:
     align(store, "a")
     add(store, "llava-7b", answers([2] * 6), alignment=None, model="hf:llava-7b")
-    found = {c.metric.name: c.difference.value for c in load_comparison(store, "a", "base")}
-    assert found["chair"] == -25.0
+    assert chair(store, "a", "base") == -25.0
     align(store, "b", model="org/qwen")
-    add(store, "q", answers([2] * 6), alignment=None, model="hf:org/qwen")
+    add(store, "q", answers([4] * 6), alignment=None, model="hf:org/qwen")
+    assert (chair(store, "a", "base"), chair(store, "b", "base")) == (-25.0, -75.0)
     with pytest.raises(UsageError, match="write one of llava-7b, q"):
-        runs_of("base", store.evaluations(), lineup(store.alignments()))
+        load_comparison(store, "base", "llava-7b")
+
+
+def test_a_run_that_is_only_called_base_is_none(store: Store) -> None:
+    align(store, "b", model="org/qwen")
+    add(store, "q", answers([4] * 6), alignment=None, model="hf:org/qwen")
+    add(store, "base", answers([0] * 6), alignment=None, model="replay:base.jsonl")
+    (table,) = tables(store).values()
+    assert next((row.label, row.runs) for row in table.rows) == ("base", ("q",))
+    assert "replay:base.jsonl" in [row.label for row in table.rows]
+    assert (chair(store, "b", "base"), chair(store, "b", "q")) == (-75.0, -75.0)
+
+
+def chair(store: Store, a: str, b: str) -> float:
+    return next(c.difference.value for c in load_comparison(store, a, b) if c.metric.name == "chair")
+
+
+def test_a_path_is_the_same_however_it_is_written(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("llava", "pairs.jsonl"):
+        (tmp_path / name).mkdir()
+    align(store, "a", model="llava", data="pairs.jsonl")
+    align(store, "b", model=f"hf:{tmp_path}/llava/", data="./pairs.jsonl", seed=1)
+    add(store, "x", answers([2] * 6), alignment=None, model="hf:./llava")
+    (table,) = tables(store).values()
+    assert [(row.label, row.runs) for row in table.rows] == [("base", ("x",)), ("dpo", ("a", "b"))]
+
+
+def test_a_run_that_failed_names_no_panel(store: Store) -> None:
+    align(store, "a")
+    start = {"method": "dpo", "seed": 0, "panel": "", "key": "k", "config": {**TRAINING, "model": "llava-7", "lr": 9.0}}
+    store.start_alignment("typo", **start)
+    store.finish_alignment("typo", status="failed", model_dir="", seconds=0.0)
+    assert list(tables(store)) == [""]
+    assert labels(store)["a"] == ("", "dpo")
 
 
 def test_figures_of_a_run_that_was_aligned_anew_are_left_out_until_it_is_benchmarked_again(store: Store) -> None:
     align(store, "a")
     align(store, "b", seed=1)
-    add(store, "base", answers([2] * 6), alignment=None)
+    add(store, "base", answers([2] * 6), alignment=None, model="hf:llava-7b")
     start = {"method": "dpo", "seed": 1, "panel": "", "key": "new", "config": {**TRAINING, "method": "dpo", "seed": 1}}
     time.sleep(0.002)  # the store's clock has milliseconds
     store.start_alignment("b", **start)

@@ -57,6 +57,7 @@ def test_points_of_the_coverage_curve_are_left_out_unless_asked_for(tmp_path: Pa
 def test_every_panel_has_the_base_and_its_own_runs(tmp_path: Path) -> None:
     store = example(tmp_path)
     store.start_alignment("dpo-f", method="dpo", seed=0, panel="30 % flipped labels", key="f", config={})
+    store.finish_alignment("dpo-f", status="done", model_dir="m", seconds=1.0)
     add(store, "dpo-f", answers([2, 1] * 3))
     clean, flipped = tables(store)
     assert (clean.panel, flipped.panel) == ("clean", "30 % flipped labels")
