@@ -20,7 +20,7 @@ from harness.errors import HarnessError, UsageError
 from harness.judging import Progress, silent
 from harness.options import build, content_key
 from harness.pool import Pool, report, workers
-from harness.run import data_dir, make_benchmark
+from harness.run import data_dir, data_key, load_samples, make_benchmark
 from harness.store import Store
 
 Told = Callable[[str], None]
@@ -204,7 +204,8 @@ def is_stored(store: Store, job: Job, device: str) -> bool:
 
 
 def is_benched(store: Store, entrant: Entrant, ablation: Ablation, since: str = "") -> bool:
-    """Whether every evaluation of ``entrant`` is there: complete, of the benchmarks' present versions, made ``since``.
+    """Whether every evaluation of ``entrant`` is there, complete and made ``since``: of the same samples under the
+    benchmarks' present versions, by the embedded world's judge.
 
     Never so with a judge of its own: what that would say now, its stored replies alone can tell.
     """
@@ -213,20 +214,19 @@ def is_benched(store: Store, entrant: Entrant, ablation: Ablation, since: str = 
         return False
     root = bench_root(ablation.data_dir, world=ablation.world, split=ablation.split)
     stored = {
-        (e.benchmark, e.version, e.data_dir, content_key(e.decoding))
+        (e.benchmark, e.version, e.judge, e.data_key, content_key(e.decoding))
         for e in store.evaluations(run=entrant.run)
         if e.model == entrant.spec and e.n_scored == e.n and e.created >= since
     }
-    return all(
-        (
-            benchmark.name,
-            benchmark.version,
-            str(data_dir(benchmark.name, root)),
-            content_key(dataclasses.asdict(benchmark.decoding)),
-        )
-        in stored
-        for benchmark in (make_benchmark(item.name, item.settings) for item in wanted)
-    )
+    return all(_expected(item, root) in stored for item in wanted)
+
+
+def _expected(item: Planned, root: Path) -> tuple[str | None, ...]:
+    """What tells a benchmark's evaluation from any other of the same model."""
+    benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
+    judge = Judges(None).named(benchmark, folder) if benchmark.needs_judge else "none"
+    key = data_key(benchmark.name, load_samples(benchmark, folder, item.limit))
+    return benchmark.name, benchmark.version, judge, key, content_key(dataclasses.asdict(benchmark.decoding))
 
 
 def wanted_of(ablation: Ablation) -> list[Planned]:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from commands.settings import RECIPES, route
+from harness.claims import crew
 from harness.errors import HarnessError, UsageError
+from harness.models import model_id
 from harness.options import build, content_key, read_yaml
 from harness.paths import home
 from harness.store import AlignmentRecord, Store
@@ -62,6 +64,7 @@ def plan(settings: Mapping[str, Any], progress: Report) -> Plan:
     method = str(settings.get("method", "dama"))
     objective = ALIGNERS.get(method)
     values = {name: value for name, value in settings.items() if name not in NAMES}
+    values |= {name: model_id(str(values[name])) for name in ("model", "data") if name in values}
     heldout = values.pop("heldout", None)
     kinds: dict[str, type[Any]] = {"train": AlignConfig, "objective": objective, "hardness": HardnessConfig}
     if ("model" in values) != ("data" in values):
@@ -114,12 +117,12 @@ def finished(store: Store, plan: Plan) -> AlignmentRecord | None:
 def settled(store: Store, plan: Plan, *, named: bool, fresh: bool) -> Plan:
     """``plan`` under a name that costs the store no other run.
 
-    A default name that a run with other settings has already gets the beginning of the key added ("dpo-s0-3fa9c1"). A
-    name that the user gave (``named``) is taken from such a run only with ``fresh``; without it a UsageError says what
-    differs.
+    A run that failed gives its name up. A default name that a run with other settings has gets the beginning of the key
+    added ("dpo-s0-3fa9c1"). A name that the user gave (``named``) is taken from such a run only with ``fresh``; without
+    it a UsageError says what differs.
     """
     taken = next((a for a in store.alignments() if a.name == plan.name), None)
-    if taken is None or taken.key == plan.key or (named and fresh):
+    if taken is None or taken.key == plan.key or taken.status == "failed" or (named and fresh):
         return plan
     if not named:
         return dataclasses.replace(plan, name=f"{plan.name}-{plan.key[:6]}")
@@ -151,8 +154,9 @@ def align(store: Store, plan: Plan, *, fresh: bool = False, progress: Report) ->
     out = home() / "aligned" / f"{plan.name}-{plan.key[:8]}"
     heldout = load_pairs(plan.heldout) if plan.heldout else None
     log = store.start_alignment(
-        plan.name, method=plan.label, seed=plan.train.seed, panel=plan.panel, key=plan.key, config=plan.record
-    )
+        plan.name, method=plan.label, seed=plan.train.seed, panel=plan.panel, key=plan.key, config=plan.record,
+        fresh=fresh and crew()[0] == 0,
+    )  # fmt: skip
     started = time.monotonic()
     try:
         result = train(

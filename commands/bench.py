@@ -19,7 +19,7 @@ from harness.errors import DataError, UsageError
 from harness.judge import Judge
 from harness.judging import Progress, silent
 from harness.model import Answer, Model
-from harness.models import load_model
+from harness.models import last_parts, load_model, model_id
 from harness.options import content_key, overlay
 from harness.part import Shard
 from harness.replay_model import read_responses
@@ -79,26 +79,38 @@ class Entrant:
     alignment: str | None = None
 
 
-def entrants(store: Store, models: Sequence[str], base: str | None) -> list[Entrant]:
-    """The models named, or every finished alignment of the store after ``base``, if None after what they started from.
+def entrants(store: Store, models: Sequence[str], embedded: str | None) -> list[Entrant]:
+    """The models named, or every finished alignment of the store after the models that they started from.
 
-    Called "base" is the only model that alignments started from; of several each has its own name.
+    ``embedded`` is the embedded world's base, which belongs to its data. Called "base" is the only model that anything
+    started from; of several each has its own name.
     """
     aligned = [a for a in store.alignments() if a.status == "done"]
-    bases = [base] if base else list(dict.fromkeys(f"hf:{a.config['model']}" for a in aligned if "model" in a.config))
-    if models:
-        names = {spec: _short(spec) for spec in models} | ({bases[0]: "base"} if len(bases) == 1 else {})
-        return [Entrant(names[spec], spec, spec[4:] if spec.startswith("run:") else None) for spec in models]
-    found = [Entrant("base" if len(bases) == 1 else _short(spec), spec) for spec in bases]
-    found += [Entrant(a.name, f"run:{a.name}", a.name) for a in aligned]
-    if not found:
+    known = [embedded] if embedded else []
+    known += [f"hf:{a.config['model']}" for a in aligned if "model" in a.config]
+    bases = list({model_id(spec): spec for spec in reversed(known)}.values())[::-1]
+    specs = list(models) or bases
+    if not specs:
         raise UsageError("Nothing to benchmark: name a model with --model, or align one first.")
-    return found
+    names = _names(store, specs, model_id(bases[0]) if len(bases) == 1 else None)
+    found = [Entrant(names[spec], spec, spec[4:] if spec.startswith("run:") else None) for spec in specs]
+    return found if models else found + [Entrant(a.name, f"run:{a.name}", a.name) for a in aligned]
 
 
-def _short(spec: str) -> str:
-    kind, _, target = spec.partition(":")
-    return target if kind == "run" else Path(target.split("+")[0]).name if kind in ("hf", "replay") else spec
+def _names(store: Store, specs: Sequence[str], base: str | None) -> dict[str, str]:
+    """What the runs of these models are called: "base", or the last part of the path or hub id.
+
+    A name that would be another model's, here or in the store, is the whole path.
+    """
+    targets = {spec: model_id(spec).removeprefix("replay:").split("+")[-1] for spec in specs}
+    short = last_parts(target for spec, target in targets.items() if not spec.startswith(("run:", "openai:")))
+    taken = {e.run: model_id(e.model) for e in store.evaluations() if e.alignment is None}
+    names = {}
+    for spec, target in targets.items():
+        name = short.get(target, spec.removeprefix("run:"))
+        foreign = not spec.startswith("run:") and taken.get(name, model_id(spec)) != model_id(spec)
+        names[spec] = "base" if base == model_id(spec) else target if foreign else name
+    return names
 
 
 def lookup_run(store: Store) -> Any:
@@ -139,10 +151,11 @@ def bench_model(
         if is_lmms(name) and crew()[0] > 0:
             continue
         if is_lmms(name):
+            identity = identity_of(entrant, model, settings, root, loading)
             with turn(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
                 found = list(
                     bench_tasks(
-                        store, model, [name.removeprefix("lmms:")], identity_of(entrant, model, settings, root),
+                        store, model, [name.removeprefix("lmms:")], identity,
                         include=root, limit=item.limit, fresh=fresh, progress=progress,
                     )
                 )  # fmt: skip
@@ -158,7 +171,7 @@ def bench_model(
             answers = generate_shared(store, model, samples, benchmark.decoding, claims, progress=progress)
         if crew()[0] > 0:
             continue
-        identity = identity_of(entrant, model, settings, folder)
+        identity = identity_of(entrant, model, settings, folder, loading)
         identity["info"]["data_notes"] = benchmark.data_notes(folder)
         with turn(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
             record = evaluate(
@@ -223,7 +236,9 @@ def answer_shard(
         yield {"run": entrant.run, "benchmark": item.name, "shard": str(shard), "n": len(samples), "n_failed": failed}
 
 
-def identity_of(entrant: Entrant, model: Model, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def identity_of(
+    entrant: Entrant, model: Model, settings: Mapping[str, Any], folder: Path, loading: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The columns of an evaluation that say what was evaluated."""
     return {
         "run": entrant.run,
@@ -232,7 +247,7 @@ def identity_of(entrant: Entrant, model: Model, settings: Mapping[str, Any], fol
         "alignment": entrant.alignment,
         "settings": dict(settings),
         "data_dir": str(folder),
-        "info": {"route": getattr(model, "route", "file")},
+        "info": {"route": getattr(model, "route", "file"), "loading": dict(loading or {})},
     }
 
 

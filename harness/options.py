@@ -59,7 +59,7 @@ def overlay(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 def _scalar(value: str) -> Any:
     read = yaml.safe_load(value)
-    if isinstance(read, str):
+    if isinstance(read, str) and not value.lstrip().startswith(("'", '"')):
         try:
             return float(read)  # YAML 1.1 reads 5e-7 as a string
         except ValueError:

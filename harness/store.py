@@ -229,10 +229,15 @@ class Store:
 
     # -- alignments ---------------------------------------------------------------------------------------------------
 
-    def start_alignment(self, name: str, *, method: str, seed: int, panel: str, key: str, config: Row) -> AlignmentLog:
-        """Begin (or go on with) the alignment ``name``; returns the recorder that training reports to."""
+    def start_alignment(
+        self, name: str, *, method: str, seed: int, panel: str, key: str, config: Row, fresh: bool = False
+    ) -> AlignmentLog:
+        """Begin the alignment ``name``, or go on with it; returns the recorder that training reports to.
+
+        One with another key, or to be made ``fresh``, begins anew and takes the place of what is stored.
+        """
         before = self._rows("SELECT key FROM alignment WHERE name = ?", [name])
-        if before and before[0]["key"] != key:
+        if before and (fresh or before[0]["key"] != key):
             with self.db.conn:
                 self.db.conn.execute("DELETE FROM alignment WHERE name = ?", [name])
         row = (name, method, seed, panel, key, _dump(config), "{}", "running", "", 0.0, _now())

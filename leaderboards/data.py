@@ -23,6 +23,7 @@ def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
             "judge": table.condition.judge,
             "data": table.condition.data_hash,
             "eos_bias": table.condition.eos_bias,
+            "decoding": " ".join(f"{name}={value}" for name, value in table.condition.decoding),
             "method": row.label,
             "seeds": len(row.runs),
             "n": row.n,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from leaderboards.provenance import condition_key
 from leaderboards.rows import Table
 from leaderboards.text import benchmark_title, metric_title, panel_title
 
@@ -21,7 +22,7 @@ def write_plots(tables: Sequence[Table], folder: Path) -> list[Path]:
     files = []
     for table in tables:
         folder.mkdir(parents=True, exist_ok=True)
-        condition = f"{table.condition.judge} {table.condition.data_hash[:6]}"
+        condition = f"{table.condition.judge} {condition_key(table.condition)[:6]}"  # one file for each condition
         stem = folder / file_name(f"{table.condition.benchmark} {table.panel} {condition}")
         files += save(_draw(table), stem)
     return files

@@ -8,9 +8,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.options import parse_assignments
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from leaderboards.condition import Condition, condition_of
-from leaderboards.lineup import lineup
+from leaderboards.lineup import lineup, standing
 from leaderboards.text import benchmark_title, panel_title
 
 
@@ -58,16 +59,16 @@ def _words(decoding: Sequence[tuple[str, str]]) -> str:
 def command_of(alignment: AlignmentRecord) -> str:
     """The command that repeats an alignment."""
     parts = ["python", "cli.py", "align", "--name", alignment.name]
-    parts += ["--set", f"panel={alignment.panel}"] if alignment.panel else []
-    parts += ["--set", f"label={alignment.method}"] if alignment.method != alignment.config.get("method") else []
+    settings = {"panel": alignment.panel} if alignment.panel else {}
+    settings |= {"label": alignment.method} if alignment.method != alignment.config.get("method") else {}
     for name, value in alignment.config.items():
         if name in ("method", "model", "data", "seed"):
             parts += [f"--{name}", str(value)]
-        elif isinstance(value, dict):
-            parts += [w for k, v in value.items() if v not in (None, "") for w in ("--set", f"{k}={v}")]
+        elif isinstance(value, Mapping):
+            settings |= {k: v for k, v in value.items() if v not in (None, "")}
         elif value is not None and name not in ("device", "name", "panel", "label"):
-            parts += ["--set", f"{name}={value}"]
-    return shlex.join(parts)
+            settings[name] = value
+    return shlex.join([*parts, *_set(settings)])
 
 
 def bench_command(evaluations: Sequence[EvaluationRecord]) -> str:
@@ -78,23 +79,31 @@ def bench_command(evaluations: Sequence[EvaluationRecord]) -> str:
     parts += ["--data-dir", first.data_dir, "--limit", str(first.n)]
     judging = first.info.get("judging")
     if judging:
-        endpoint = f"@{judging['endpoint']}" if judging["asked"].startswith("openai:") and judging["endpoint"] else ""
-        parts += ["--judge", judging["asked"] + endpoint]
-    for name, value in {**first.settings, "decoding": first.decoding}.items():
-        if not first.benchmark.startswith("lmms:"):
-            parts += ["--set", f"{name}={json.dumps(value)}"]
-    return shlex.join(parts)
+        kind, place = judging["asked"].partition(":")[0], judging["endpoint"]
+        whole = {"openai": f"{judging['asked']}@{place}", "replay": f"replay:{place}"} if place else {}
+        parts += ["--judge", whole.get(kind, judging["asked"])]
+    settings = {f"model.{name}": value for name, value in first.info.get("loading", {}).items()}
+    if not first.benchmark.startswith("lmms:"):
+        settings |= {**first.settings, "decoding": first.decoding}
+    return shlex.join([*parts, *_set(settings)])
+
+
+def _set(settings: Mapping[str, Any]) -> list[str]:
+    """``--set`` words that are read back as these very values."""
+    words = []
+    for name, value in settings.items():
+        plain = not isinstance(value, Mapping) and parse_assignments([f"x={value}"]) == {"x": value}
+        words += ["--set", f"{name}={value if plain else json.dumps(value)}"]
+    return words
 
 
 def cost_rows(store: Store) -> list[dict[str, Any]]:
     """Of every run: seconds of training, and answers, tokens and seconds of generation (all its benchmarks)."""
     spent = store.generation_totals()
-    aligned = lineup(store.alignments()).alignments
+    names = lineup(store.alignments())
+    aligned = names.alignments
     rows = []
-    keys: dict[str, str] = {}
-    for e in store.evaluations():
-        keys.setdefault(e.run, e.model_key)
-    for run, key in keys.items():
+    for run, key in {e.run: e.model_key for e in standing(store.evaluations(), names)}.items():
         answers, tokens, generating = spent.get(key, (0, 0, 0.0))
         alignment = aligned.get(run)
         rows.append(

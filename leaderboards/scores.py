@@ -62,6 +62,7 @@ def read_scores(seeds: Sequence[Sequence[VerdictRecord]]) -> Scores:
         run, sample = [v.run for v in verdicts], [position[v.sample_id] for v in verdicts]
         values[seed, run, sample] = matrix(verdicts, columns)
         scored[seed, run, sample] = [v.error is None for v in verdicts]
+        scored[seed, max(run) + 1 :] = True  # a seed that was judged fewer times has no say in the other judge runs
     ids = tuple(position)
     return Scores(ids, tuple(groups[i] for i in ids), tuple(columns), values, np.asarray(scored.all(axis=(0, 1))))
 

@@ -48,7 +48,7 @@ NOTE = (
     "** one whose permutation p-value, Holm-adjusted over the methods, is below .05 as well."
 )
 MATCHED = (
-    "CHAIRi matched is read off each method's coverage curve (greedy decoding with a bias on the end-of-sequence "
+    "CHAIRi matched is read off each method's coverage curve (decoding with a bias on the end-of-sequence "
     "logit) where it names as many of the objects as base does: silence cannot buy it."
 )
 
@@ -68,11 +68,21 @@ def panel_title(panel: str) -> str:
 
 
 def condition_text(condition: Condition) -> str:
-    """The judge, rules, version and decoding of a table on one line."""
+    """The judge, rules, version, decoding and data of a table on one line."""
     parts = [f"judge {condition.judge}", f"rules {condition.mode}", f"version {condition.version}"]
-    if condition.eos_bias:
-        parts.append(f"EOS bias {condition.eos_bias:+g}")
-    return " · ".join([*parts, f"data {condition.data_hash[:8]}"])
+    return " · ".join([*filter(None, [*parts, decoding_text(condition)]), f"data {condition.data_hash[:8]}"])
+
+
+def decoding_text(condition: Condition) -> str:
+    """How the answers were generated, in words for what a benchmark of ours sets and as it stands for anything else."""
+    given = dict(condition.decoding)
+    beams, heat = given.pop("num_beams", ""), float(given.pop("temperature", 0))
+    words = [f"{beams} beams" if beams not in ("", "1") else "greedy" if beams and not heat else ""]
+    words.append(f"temperature {heat:g}" if heat else "")
+    words.append(f"{tokens} tokens" if (tokens := given.pop("max_new_tokens", "")) else "")
+    words.append(f"EOS bias {condition.eos_bias:+g}" if condition.eos_bias else "")
+    given.pop("eos_bias", None)
+    return ", ".join([*filter(None, words), *(f"{name}={value}" for name, value in given.items())])
 
 
 def metric_title(metric: Metric) -> str:

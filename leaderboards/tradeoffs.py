@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from harness.store import EvaluationRecord, Store
+from leaderboards.condition import condition_of
+from leaderboards.lineup import lineup, standing
 from leaderboards.rows import Row, Table
 from leaderboards.svg import Series, bars, chart
 from leaderboards.training import Evidence
@@ -23,7 +25,7 @@ def tradeoff_charts(
     store: Store, panel: str, tables: Sequence[Table], evidence: Evidence | None, palette: Palette
 ) -> list[Markup]:
     """CHAIR_i against coverage (with the curve of the end-of-sequence bias), against ability, against training time."""
-    by_name = {table.condition.benchmark: table for table in tables}
+    by_name = {table.condition.benchmark: table for table in reversed(tables)}
     halbench = by_name.get("object_halbench") or by_name.get("amber")
     if halbench is None:
         return []
@@ -80,11 +82,10 @@ def _against(table: Table, metric: str, other: Mapping[str, float], palette: Pal
 def _curves(store: Store, table: Table, chair: str, cover: str, palette: Palette) -> list[Series]:
     """For each row its figures at every bias of the decoding, the mean over seeds, joined from silent to talkative."""
     stored: dict[str, dict[float, EvaluationRecord]] = defaultdict(dict)
-    for e in store.evaluations(benchmark=table.condition.benchmark):
-        same = (e.version, e.mode, e.judge, e.data_hash)
-        c = table.condition
-        if same == (c.version, c.mode, c.judge, c.data_hash):
-            stored[e.run][float(e.decoding.get("eos_bias", 0.0))] = e
+    for e in standing(store.evaluations(benchmark=table.condition.benchmark), lineup(store.alignments())):
+        condition = condition_of(e)
+        if condition.unbiased == table.condition.unbiased:
+            stored[e.run][condition.eos_bias] = e
     found = []
     for row in table.rows:
         points = _points(row, stored, chair, cover)

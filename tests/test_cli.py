@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import cli
+from commands.ablate import Ablation, is_benched
+from commands.bench import Entrant
 from harness.software import software
 from harness.store import Store
 from leaderboards.provenance import provenance
@@ -58,7 +60,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def invoke(*words: str | Path, code: int = 0) -> Result:
         args = [str(word) for word in words]
-        if words[0] not in ("objective", "doctor"):
+        if words[0] not in ("objective", "doctor") and "--db" not in words:
             args += ["--db", str(tmp_path / "r.sqlite")]
         result = CliRunner().invoke(cli, args)
         assert result.exit_code == code, (result.output, result.exception)
@@ -83,6 +85,15 @@ def test_align_bench_and_leaderboard_on_a_users_own_model_and_pairs(run: Run, wo
     found = json.loads(run("bench", "--benchmark", "amber", *models, "--data-dir", world, "--json").stdout)
     assert [r["run"] for r in found] == ["base", "gap-s0"], "what was aligned is called base"
     assert all(r["n"] == r["n_scored"] == 4 for r in found)
+
+    few = tmp_path / "few.sqlite"
+    base = Entrant("base", f"hf:{world / 'model'}")
+    ablation = Ablation(methods=({"method": "dpo"},), benchmarks=("amber",), data_dir=str(world))
+    assert is_benched(Store(tmp_path / "r.sqlite"), base, ablation)
+    assert not is_benched(Store(tmp_path / "r.sqlite"), Entrant("other", base.spec), ablation)
+    run("bench", "--benchmark", "amber", *models[:2], "--data-dir", world, "--limit", "2", "--db", few)
+    few_runs = Entrant(Store(few).evaluations()[0].run, base.spec)
+    assert not is_benched(Store(few), few_runs, ablation), "two of the four samples are not the benchmark"
 
     text = run("leaderboard", "--format", "markdown").stdout
     assert "| gap |" in text and "AMBER" in text

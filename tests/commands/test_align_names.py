@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,29 @@ def test_a_default_name_that_is_taken_gets_the_keys_beginning(store: Store, fres
     found = settled(store, other, named=False, fresh=fresh)
     assert found.name == f"dpo-s0-{other.key[:6]}" and found.key == other.key
     assert settled(store, other, named=False, fresh=fresh).name == found.name, "the same command finds its run again"
+
+
+def test_a_run_that_failed_gives_its_name_up(store: Store) -> None:
+    store.finish_alignment("dpo-s0", status="failed", model_dir="", seconds=1.0)
+    assert settled(store, planned(lr=1e-5), named=False, fresh=False).name == "dpo-s0"
+    assert settled(store, planned(lr=1e-5, name="dpo-s0"), named=True, fresh=False).name == "dpo-s0"
+
+
+def test_a_fresh_start_takes_the_place_of_what_is_stored(store: Store) -> None:
+    first, before = planned(), store.alignment("dpo-s0").created
+    store.start_alignment("dpo-s0", method="dpo", seed=0, panel="", key=first.key, config=first.record)
+    assert (store.alignment("dpo-s0").status, store.alignment("dpo-s0").created) == ("done", before)
+    time.sleep(0.002)  # the store's clock has milliseconds
+    store.start_alignment("dpo-s0", method="dpo", seed=0, panel="", key=first.key, config=first.record, fresh=True)
+    assert store.alignment("dpo-s0").status == "running" and store.alignment("dpo-s0").created > before
+
+
+def test_a_path_that_is_there_is_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "llava").mkdir()
+    assert planned(model="llava/").train.model == str(tmp_path / "llava")
+    assert planned(model="llava").key == planned(model=str(tmp_path / "llava")).key
+    assert planned(model="org/llava").train.model == "org/llava"
 
 
 def test_a_name_that_was_given_is_taken_from_another_run_only_if_asked(store: Store) -> None:

@@ -14,6 +14,7 @@ from harness.errors import UsageError
 from harness.part import Shard
 from harness.run import make_benchmark
 from harness.store import Store
+from tests.leaderboards.fakes import add, answers
 
 
 def names(members: list[Member]) -> list[str]:
@@ -74,6 +75,19 @@ def test_the_models_by_default_are_what_was_aligned_and_what_it_started_from(tmp
             assert [e.run for e in entrants(store, ["hf:org/llava", "hf:org/other"], None)] == ["base", "other"]
         store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
     assert [e.run for e in entrants(store, (), None)] == ["llava", "qwen", "a", "b", "c"]
+    assert [e.run for e in entrants(store, (), "hf:tiny/world")] == ["world", "llava", "qwen", "a", "b", "c"]
+
+
+def test_models_whose_names_end_alike_have_runs_of_their_own(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    found = entrants(
+        store, ["hf:one/llava", "hf:two/llava", "hf:two/qwen", "openai:m@http://h/v1", "replay:a.jsonl"], None
+    )
+    assert [e.run for e in found] == ["one/llava", "two/llava", "qwen", "openai:m@http://h/v1", "a.jsonl"]
+    assert [e.run for e in entrants(store, ["hf:one/llava+ad/mine"], None)] == ["mine"]
+    add(store, "llava", answers([1]), alignment=None, model="hf:one/llava")
+    assert [e.run for e in entrants(store, ["hf:one/llava"], None)] == ["llava"]
+    assert [e.run for e in entrants(store, ["hf:two/llava"], None)] == ["two/llava"], "the other one's name is taken"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,14 @@ def test_python_and_libraries_are_told() -> None:
     found = software()
     assert found["python"] == platform.python_version()
     assert found["torch"] == version("torch")
-    assert "no-such-library" not in found
+
+
+def test_a_library_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIBRARIES", ("torch", "no-such-library"))
+    software.cache_clear()
+    found = software()
+    software.cache_clear()
+    assert "torch" in found and "no-such-library" not in found
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists() or shutil.which("git") is None, reason="no checkout, or no git")

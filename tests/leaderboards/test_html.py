@@ -175,8 +175,8 @@ def test_the_command_repeats_the_alignment(tmp_path: Path) -> None:
     store.start_alignment("it's", method="dama", seed=3, panel="clean", key="k", config=config)
     words = command_of(store.alignments()[0])
     assert words == (
-        "python cli.py align --name 'it'\"'\"'s' --set panel=clean --method dama --model 'my model' --data p.jsonl "
-        "--seed 3 --set lr=5e-07 --set beta=0.2"
+        "python cli.py align --name 'it'\"'\"'s' --method dama --model 'my model' --data p.jsonl --seed 3 "
+        "--set panel=clean --set lr=5e-07 --set beta=0.2"
     )
 
 
