@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError, unknown_name
+from harness.plain import plain
 from harness.store import Store
 
 STRUCTURED = frozenset({"data", "settings", "decoding", "metrics", "info", "values", "details", "config", "usage"})
-"""Columns that hold JSON: objects in JSONL, JSON text in parquet (their keys differ from row to row)."""
+"""Columns that hold JSON: objects in JSONL, JSON text in parquet (their keys differ from row to row). NaN is null."""
 
 ROWS_PER_WRITE = 5_000
 
@@ -33,8 +34,9 @@ def _write_jsonl(store: Store, table: str, file: Path) -> int:
     count = 0
     with file.open("w", encoding="utf-8") as out:
         for row in store.rows(table):
-            parsed = {k: _parsed(v) if k in STRUCTURED else v for k, v in row.items()}
-            out.write(json.dumps(parsed, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n")
+            parsed = plain({k: _parsed(v) if k in STRUCTURED else v for k, v in row.items()})
+            text = json.dumps(parsed, ensure_ascii=False, allow_nan=False)
+            out.write(text.encode("utf-8", "replace").decode() + "\n")
             count += 1
     return count
 
@@ -48,7 +50,8 @@ def _write_parquet(store: Store, table: str, file: Path) -> int:
     count = 0
     with pq.ParquetWriter(file, schema) as out:
         for rows in _batches(store.rows(table)):
-            out.write_table(pa.Table.from_pylist(rows, schema=schema))
+            valid = [{k: _valid(v) if k in STRUCTURED else v for k, v in row.items()} for row in rows]
+            out.write_table(pa.Table.from_pylist(valid, schema=schema))
             count += len(rows)
     return count
 
@@ -66,3 +69,10 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 def _parsed(text: str | None) -> Any:
     return None if text is None else json.loads(text)
+
+
+def _valid(text: str | None) -> str | None:
+    """Stored JSON without the words NaN and Infinity, which no other reader of JSON knows."""
+    if text is None or not ("NaN" in text or "Infinity" in text):
+        return text
+    return json.dumps(plain(json.loads(text)), allow_nan=False)

@@ -17,6 +17,7 @@ from harness.errors import HarnessError, UsageError, unknown_name
 from harness.judging import Progress, silent
 from harness.model import Model
 from harness.options import content_key
+from harness.plain import plain
 from harness.run import lmms_means
 from harness.software import software
 from harness.store import EvaluationRecord, Store
@@ -182,10 +183,14 @@ def _answer(row: Mapping[str, Any]) -> str:
 
 
 def _verdict(row: Mapping[str, Any], results: Mapping[str, Any]) -> Verdict:
-    """The document's own values of the task's figures, where they are numbers."""
+    """The document's own values of the task's figures, where they are numbers.
+
+    What a task's filter makes of an answer may be anything: it is kept as it can be stored, words for what JSON lacks.
+    """
     figures = {key.split(",")[0] for key in results}
     values = {k: float(v) for k, v in row.items() if k in figures and isinstance(v, bool | int | float)}
-    return Verdict(lmms_means(values), details={"target": row["target"], "filtered": row["filtered_resps"]})
+    kept = {"target": row["target"], "filtered": row["filtered_resps"]}
+    return Verdict(lmms_means(values), details=plain(kept, undefined=False))
 
 
 def _metrics(found: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:

@@ -21,6 +21,7 @@ import numpy as np
 from harness.benchmark import Metric
 from harness.errors import HarnessError
 from harness.metrics import columns_of, matrix, named_sums
+from harness.plain import plain
 from harness.run import load_samples, make_benchmark, metrics_of
 from harness.store import EvaluationRecord, Store, VerdictRecord
 from leaderboards.rows import HEADLINES
@@ -32,8 +33,8 @@ THUMBNAIL = 320
 
 
 def pack(value: Any) -> str:
-    """``value`` as base64 of gzip of JSON; the same value gives the same text."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """``value`` as base64 of gzip of JSON, NaN as null; the same value gives the same text."""
+    text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
 
 

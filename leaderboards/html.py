@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from harness.errors import UsageError
+from harness.plain import plain
 from harness.store import EvaluationRecord, Store
 from leaderboards import published
 from leaderboards.condition import condition_of
@@ -108,8 +109,8 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
 
 
 def script_json(value: Any) -> Markup:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False)
+    """JSON that cannot end the script element it stands in; NaN as null."""
+    text = json.dumps(plain(value), ensure_ascii=True, allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 

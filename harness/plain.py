@@ -1,0 +1,36 @@
+"""Values as JSON can hold them, whatever a judge, a model or another harness made them of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Set
+from typing import Any
+
+DEEPEST = 50
+"""Deeper parts of a value are told as text: something that holds itself has no end."""
+
+
+def plain(value: Any, *, undefined: bool = True, depth: int = 0) -> Any:
+    """``value`` of nothing but mappings, lists, text, finite numbers, booleans and None.
+
+    JSON has no NaN and no infinity: they become None where ``undefined``, else the words "nan" and "inf". Arrays become
+    lists, anything unknown its text.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        number = float(value)
+        return number if math.isfinite(number) else None if undefined else str(number)
+    if depth >= DEEPEST:
+        return str(value)
+    if isinstance(value, Mapping):
+        return {_key(k): plain(v, undefined=undefined, depth=depth + 1) for k, v in value.items()}
+    if isinstance(value, list | tuple | Set):
+        return [plain(v, undefined=undefined, depth=depth + 1) for v in value]
+    if callable(getattr(value, "tolist", None)):  # numpy's and torch's arrays and numbers
+        return plain(value.tolist(), undefined=undefined, depth=depth + 1)
+    return str(value)
+
+
+def _key(name: Any) -> str:
+    return name if isinstance(name, str) else str(name)
