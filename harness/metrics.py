@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.benchmark import Metric, Sums, Verdict
-from harness.stats import bootstrap_sums
+from harness.stats import bootstrap_sums, enough_to_resample
 
 RESAMPLES = 1000
 SEED = 20250201
@@ -65,7 +65,7 @@ def value_over_runs(metric: Metric, columns: Sequence[str], sums: NDArray[np.flo
 
 
 def summarise(metrics: Sequence[Metric], scored: Sequence[Scored]) -> dict[str, dict[str, Any]]:
-    """Value, 95 % bootstrap interval over groups, unit and direction of every metric; null where nothing counts."""
+    """Value, 95 % bootstrap interval over groups, unit and direction of every metric; null where there is none."""
     runs = sorted({run for _, run, _ in scored}) or [0]
     columns = columns_of([verdict for _, _, verdict in scored])
     point, resampled = [], []
@@ -74,7 +74,7 @@ def summarise(metrics: Sequence[Metric], scored: Sequence[Scored]) -> dict[str, 
         values = matrix(verdicts, columns).reshape(len(verdicts), len(columns))
         groups = [group for group, r, _ in scored if r == run]
         point.append(values.sum(axis=0))
-        if verdicts:
+        if enough_to_resample(groups):
             resampled.append(bootstrap_sums(values, groups, resamples=RESAMPLES, seed=SEED))
     table = {}
     for metric in metrics:

@@ -25,7 +25,10 @@ CELLS_PER_CHUNK = 4_000_000
 
 @dataclass(frozen=True)
 class Difference:
-    """``value`` = figure of A minus figure of B on the same samples, 95 % interval, two-sided p (NaN: undefined)."""
+    """``value`` = figure of A minus figure of B on the same samples, 95 % interval, two-sided p (NaN: undefined).
+
+    There is no interval of a single group, and no smallest difference where the interval has no width.
+    """
 
     value: float
     low: float
@@ -67,8 +70,24 @@ def bootstrap_sums(values: Array, groups: Sequence[str], *, resamples: int = 200
         drawn = rng.integers(0, count, size=(rows, count), dtype=np.int32)
         drawn += np.arange(rows, dtype=np.int32)[:, None] * np.int32(count)  # one counter for each (resample, group)
         times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
-        out[start:stop] = times.astype(np.float64) @ sums
+        with np.errstate(invalid="ignore"):  # a sum may be infinite
+            out[start:stop] = times.astype(np.float64) @ sums
     return out
+
+
+def enough_to_resample(groups: Sequence[str]) -> bool:
+    """Whether there are two groups to draw from: every resample of a single one is that one, and says nothing."""
+    return len(groups) > 1 and (len(set(groups)) > 1 or "" in groups)
+
+
+def bootstrap_interval(
+    statistic: Statistic, values: Array, groups: Sequence[str], *, resamples: int = 2000, seed: int = 0
+) -> tuple[Array, Array]:
+    """The 95 % interval of every figure of ``statistic``, resampling groups; NaN where there are fewer than two."""
+    if not enough_to_resample(groups):
+        nothing = np.full(np.shape(statistic(values.sum(axis=0))), np.nan)
+        return nothing, nothing
+    return percentile_interval(statistic(bootstrap_sums(values, groups, resamples=resamples, seed=seed)))
 
 
 def percentile_interval(draws: Array, level: float = 0.95) -> tuple[Array, Array]:
@@ -143,7 +162,7 @@ def _paired(
         return contrast(sums[..., :columns], sums[..., columns:])
 
     value = difference(both.sum(axis=0))
-    low, high = percentile_interval(difference(bootstrap_sums(both, groups, resamples=resamples, seed=seed)))
+    low, high = bootstrap_interval(difference, both, groups, resamples=resamples, seed=seed)
     p = _swap_p(difference, group_sums(both, groups), permutations, seed, mirrored=mirrored)
     figures = zip(value, low, high, p, strict=True)
     return [Difference(float(v), float(lo), float(hi), float(q), len(a)) for v, lo, hi, q in figures]
@@ -187,7 +206,8 @@ def _swap_p(difference: Statistic, sums: Array, permutations: int, seed: int, *,
     tried = 0
     tolerance = 1e-9 * (1 + np.abs(observed))  # swaps that tie must not be lost to rounding
     for swaps in _swaps(len(changing), permutations, seed):
-        swapped = difference(total + swaps @ changing)
+        with np.errstate(invalid="ignore"):
+            swapped = difference(total + swaps @ changing)
         for sign in (1, -1) if mirrored else (1,):
             # A swap that leaves nothing to count says nothing against the null hypothesis: it counts as extreme.
             tails[0] += np.sum((sign * swapped <= observed + tolerance) | np.isnan(swapped), axis=0)
@@ -232,10 +252,14 @@ def smallest_difference(interval: tuple[float, float], *, level: float = 0.95, p
 
     From the half-width of the difference's ``level`` interval, as that of a normal: with standard error
     se = half-width / z(1 - (1 - level) / 2), it is (z(1 - (1 - level) / 2) + z(power)) * se (Cohen 1988, eq. 2.4).
-    Same unit as the interval; NaN where that is undefined.
+    Same unit as the interval. NaN where that is undefined: without an interval, and where all resamples agree, which
+    says nothing of how much they could differ.
     """
+    low, high = interval
+    if not high - low > 1e-9 * (1 + abs(low) + abs(high)):
+        return math.nan
     two_sided, found = NormalDist().inv_cdf((1 + level) / 2), NormalDist().inv_cdf(power)
-    return (interval[1] - interval[0]) / 2 * (two_sided + found) / two_sided
+    return (high - low) / 2 * (two_sided + found) / two_sided
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:

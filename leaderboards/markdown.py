@@ -66,7 +66,9 @@ def _figures(table: Table) -> str:
 def _cell(cell: Cell, metric: Metric, best: bool) -> str:
     value = number(cell.value, metric)
     spread = f" ±{number(cell.spread, metric)}" if math.isfinite(cell.spread) else ""
-    return f"{f'**{value}**' if best else value}{spread} {interval(cell.low, cell.high, metric)}".rstrip()
+    if not math.isfinite(cell.value):
+        return value
+    return f"{f'**{value}**' if best else value}{spread} {interval(cell.low, cell.high, metric)}"
 
 
 def _differences(table: Table, reference: str) -> str:

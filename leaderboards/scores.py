@@ -14,11 +14,10 @@ from harness.stats import (
     Contrast,
     Difference,
     Statistic,
-    bootstrap_sums,
+    bootstrap_interval,
     mcnemar_p,
     paired_contrasts,
     paired_differences,
-    percentile_interval,
 )
 from harness.store import EvaluationRecord, VerdictRecord
 
@@ -89,7 +88,7 @@ def intervals(scores: Scores, metrics: Sequence[Metric], resamples: int = RESAMP
     if not len(values):
         nothing = np.full(len(metrics), np.nan)
         return nothing, nothing, nothing
-    low, high = percentile_interval(of(bootstrap_sums(values, scores.groups, resamples=resamples, seed=SEED)))
+    low, high = bootstrap_interval(of, values, scores.groups, resamples=resamples, seed=SEED)
     return of(values.sum(axis=0)), low, high
 
 

@@ -155,9 +155,10 @@ def forest(
         y = TOP + 24 * i + 12
         parts.append(_text(left - 8, y + 4, label, "end", "label"))
         if math.isfinite(value):
+            ends = f'x1="{across(lower):.1f}" x2="{across(upper):.1f}"'
+            whisker = f'<line class="whisker" {ends} y1="{y}" y2="{y}"/>' if math.isfinite(upper - lower) else ""
             parts.append(
-                f'<g class="c{colour}"><title>{escape(note)}</title>'
-                f'<line class="whisker" x1="{across(lower):.1f}" x2="{across(upper):.1f}" y1="{y}" y2="{y}"/>'
+                f'<g class="c{colour}"><title>{escape(note)}</title>{whisker}'
                 f'<circle class="dot" cx="{across(value):.1f}" cy="{y}" r="4.5"/></g>'
             )
     return _wrap(title, x, parts, (width, height))

@@ -109,7 +109,8 @@ def signed(value: float, metric: Metric) -> str:
 
 
 def interval(low: float, high: float, metric: Metric) -> str:
-    return f"[{number(low, metric)}, {number(high, metric)}]" if math.isfinite(low) else ""
+    """Both ends in brackets; a dash where there is no interval (one sample, or none)."""
+    return f"[{number(low, metric)}, {number(high, metric)}]" if math.isfinite(low) else "–"
 
 
 def compared(table: Table) -> list[str]:

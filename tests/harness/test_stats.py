@@ -5,8 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from harness.benchmark import Metric, Verdict
+from harness.benchmark import ratio as harness_ratio
+from harness.metrics import summarise
 from harness.stats import (
     bootstrap_sums,
+    enough_to_resample,
     group_sums,
     holm,
     mcnemar_p,
@@ -15,6 +19,7 @@ from harness.stats import (
     paired_differences,
     percentile_interval,
     sign_flip_p,
+    smallest_difference,
 )
 
 stats = pytest.importorskip("scipy.stats")
@@ -132,3 +137,22 @@ def test_a_single_seed_has_no_spread() -> None:
     assert mean_and_spread([1.0, 3.0]) == (2.0, pytest.approx(math.sqrt(2)))
     assert mean_and_spread([5.0])[0] == 5.0
     assert math.isnan(mean_and_spread([5.0])[1])
+
+
+def test_one_group_has_no_interval_and_agreement_no_smallest_difference() -> None:
+    a, b = np.array([[1.0, 1.0], [1.0, 1.0]]), np.array([[0.0, 1.0], [0.0, 1.0]])
+    (found,) = paired_differences(ratio, a, b, ["x", "x"])
+    assert (found.value, found.p, found.n) == (100, 1.0, 2)
+    assert np.isnan([found.low, found.high, found.smallest]).all()
+    (agreeing,) = paired_differences(ratio, a, b, ["", "x"])
+    assert (agreeing.low, agreeing.high) == (100, 100) and math.isnan(agreeing.smallest)
+    assert math.isnan(smallest_difference((0.1 + 0.2, 0.3))), "a width of nothing but rounding"
+    assert [enough_to_resample(g) for g in ([], [""], ["x", "x"], ["x", "y"], ["", "x"])] == [False] * 3 + [True] * 2
+
+
+def test_a_stored_figure_of_one_group_has_no_interval() -> None:
+    metric = Metric("share", harness_ratio("a", "b"), True)
+    scored = [("x", 0, Verdict({"a": 1.0, "b": 2.0}))] * 3
+    assert summarise([metric], scored)["share"]["value"] == 50
+    assert summarise([metric], scored)["share"]["low"] is None
+    assert summarise([metric], [*scored, ("y", 0, Verdict({"b": 2.0}))])["share"]["low"] is not None
