@@ -13,11 +13,12 @@ import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from harness.errors import HarnessError, UsageError
 
-out = Console()
-err = Console(stderr=True)
+out = Console(emoji=False)  # a name may hold :a_word: between colons
+err = Console(stderr=True, emoji=False)
 
 INCOMPLETE = 3
 
@@ -45,13 +46,13 @@ class Bars:
 
     def __call__(self, step: str, done: int, total: int) -> None:
         if step not in self._tasks:
-            self._tasks[step] = self._progress.add_task(step, total=total)
+            self._tasks[step] = self._progress.add_task(escape(step), total=total)
         self._progress.update(self._tasks[step], completed=done, total=total)
         if done >= total:  # what is done makes room for what is not
             self._progress.remove_task(self._tasks.pop(step))
 
     def tell(self, line: str) -> None:
-        self._progress.console.print(line, highlight=False)
+        self._progress.console.print(line, highlight=False, markup=False)
 
 
 @contextlib.contextmanager
@@ -89,7 +90,9 @@ def shared(*names: str) -> Callable[[Any], Any]:
 
 
 def emit(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, default=str))
+    from harness.plain import plain
+
+    click.echo(json.dumps(plain(value), indent=2, allow_nan=False))
 
 
 @click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -153,10 +156,11 @@ def run_ablation(recipe: Path, db: str, device: str, folder: Path, as_json: bool
     else:
         for table in tables(loaded):
             out.print(table)
-        out.print(typical_of_scene(store) or "", highlight=False)
-        out.print(f"\nResults  {Path(db).resolve()}\nModels   {models_dir()}", highlight=False, soft_wrap=True)
+        out.print(typical_of_scene(store) or "", highlight=False, markup=False)
+        places = f"\nResults  {Path(db).resolve()}\nModels   {models_dir()}"
+        out.print(places, highlight=False, markup=False, soft_wrap=True)
         for file in files:
-            out.print(f"Report   {file.resolve()}", highlight=False, soft_wrap=True)
+            out.print(f"Report   {file.resolve()}", highlight=False, markup=False, soft_wrap=True)
     if failures:
         raise HarnessError(
             "Some runs failed; the others are stored, and the same command tries these again:\n  "
@@ -207,7 +211,8 @@ def align(
     facts = {"name": record.name, "model_dir": record.model_dir, "seconds": round(record.seconds, 1), **last}
     emit({**facts, "config": record.config, "info": record.info}) if as_json else print_facts(facts)
     if not as_json:
-        out.print(f"\nNext: python cli.py bench --suite hallucination --model run:{record.name}", highlight=False)
+        following = f"\nNext: python cli.py bench --suite hallucination --model run:{record.name}"
+        out.print(following, highlight=False, markup=False)
 
 
 def print_facts(facts: dict[str, Any]) -> None:
@@ -215,7 +220,7 @@ def print_facts(facts: dict[str, Any]) -> None:
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in facts.items():
-        table.add_row(f"[bold]{name}[/]", f"{value:.4g}" if isinstance(value, float) else str(value))
+        table.add_row(Text(name, "bold"), Text(f"{value:.4g}" if isinstance(value, float) else str(value)))
     out.print(table)
 
 
@@ -355,7 +360,7 @@ def show_plan(plan: dict[str, Any], as_json: bool) -> None:
         money = "price unknown" if row["usd"] is None else f"{row['usd']:.2f}"
         counts = [f"{row[name]:,}" for name in names]
         bias = f", EOS bias {row['eos_bias']:+g}" if row.get("eos_bias") else ""
-        table.add_row(row["model"], row["benchmark"] + bias, row["judge"] or "-", *counts, money)
+        table.add_row(*map(Text, (row["model"], row["benchmark"] + bias, row["judge"] or "-")), *counts, money)
     out.print(table)
     err.print("Calls, tokens in and out are the judge's; replies as long as allowed, no re-asks.", style="dim")
 
@@ -391,7 +396,7 @@ def finish_shards(rows: list[dict[str, Any]], as_json: bool) -> None:
         emit(rows)
     else:
         for row in rows:
-            out.print("  ".join(f"{name} {value}" for name, value in row.items()), highlight=False)
+            out.print("  ".join(f"{name} {value}" for name, value in row.items()), highlight=False, markup=False)
         out.print("Answers stored. When all shards are done, the same command without --shard scores them.")
     if any(row["n_failed"] for row in rows):
         sys.exit(INCOMPLETE)
@@ -430,16 +435,16 @@ def leaderboard(
         members_of(suite, ())  # a wrong name is told before the tables are made
     store = Store(db)
     for line in warnings(store):
-        err.print(line, highlight=False, soft_wrap=True, style="yellow")
+        err.print(line, highlight=False, markup=False, soft_wrap=True, style="yellow")
     if plots:
         drawn = draw(store, plots)
         for path in drawn:
-            err.print(f"wrote {path}", highlight=False)
+            err.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
         if not drawn:
             err.print("nothing to plot yet: `align` and `bench` first, or `demo`.", highlight=False)
     if kind == "html":
         for path in write_page(store, place or Path("leaderboard.html"), suite=suite, published=published):
-            err.print(f"wrote {path}", highlight=False)
+            err.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
     elif kind == "table" and place is None:
         for table in tables(load(store, suite), published=published, differences=differences):
             out.print(table)
@@ -459,7 +464,7 @@ def write_text(file: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--out {file}: cannot be written ({error.strerror}).") from error
-    err.print(f"wrote {file}", highlight=False)
+    err.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
 
 
 @cli.command()
@@ -506,7 +511,8 @@ def export(db: str, as_json: bool, kind: str, names: tuple[str, ...], folder: Pa
         emit({"folder": str(folder), "rows": written})
         return
     for name, count in written.items():
-        out.print(f"{folder / name}.{kind}  [dim]{count:,} rows[/]", highlight=False, soft_wrap=True)
+        line = Text.assemble(f"{folder / name}.{kind}  ", (f"{count:,} rows", "dim"))
+        out.print(line, soft_wrap=True)
 
 
 @cli.command()
@@ -523,12 +529,12 @@ def status(db: str, as_json: bool) -> None:
 def print_status(facts: dict[str, Any]) -> None:
     print_facts({name: facts[name] for name in ("db", "alignments", "evaluations")})
     for row in facts["unfinished"]:
-        out.print(f"[yellow]{row['status']}[/]  {escape(row['name'])}", highlight=False)
+        out.print(Text.assemble((row["status"], "yellow"), "  ", row["name"]))
     for row in facts["incomplete"]:
         line = f"{row['run']} on {row['benchmark']}: {row['scored']} of {row['of']} scored, {row['failed']} failed"
-        out.print(f"[yellow]incomplete[/]  {escape(line)}", highlight=False)
+        out.print(Text.assemble(("incomplete", "yellow"), "  ", line))
     for line in facts["next"]:
-        out.print(f"[bold]next[/]  {escape(line)}", highlight=False, soft_wrap=True)
+        out.print(Text.assemble(("next", "bold"), "  ", line), soft_wrap=True)
 
 
 @cli.command("db")
@@ -556,10 +562,10 @@ def list_(what: str, db: str, as_json: bool) -> None:
         emit(rows)
         return
     for row in rows:
-        out.print(f"[bold]{row['name']}[/]", highlight=False)
+        out.print(Text(row["name"], "bold"))
         for name, value in row.items():
             if name != "name" and value not in ("", None):
-                out.print(f"  [dim]{name}[/]  ", end="")
+                out.print(Text(f"  {name}  ", "dim"), end="")
                 out.print(str(value), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -582,9 +588,11 @@ def fetch(benchmark: str, as_json: bool, data_dir: Path | None, any_version: boo
     else:
         colours = {"there": "green", "fetched": "green", "other": "yellow", "by hand": "yellow", "failed": "red"}
         for item in found:
-            out.print(f"[{colours[item.state]}]{item.state:8}[/] [bold]{item.path}[/]  ", end="", highlight=False)
+            what = Text.assemble((f"{item.state:8}", colours[item.state]), " ", (str(item.path), "bold"), "  ")
+            out.print(what, end="")
             out.print(item.detail, highlight=False, markup=False, soft_wrap=True)
-        out.print(f"\nUse it: python cli.py bench --benchmark {benchmark} --data-dir {folder.parent}", soft_wrap=True)
+        use = f"\nUse it: python cli.py bench --benchmark {benchmark} --data-dir {folder.parent}"
+        out.print(use, markup=False, soft_wrap=True)
     if any(item.state == "failed" for item in found):
         sys.exit(HarnessError.exit_code)
     if any(item.state == "by hand" for item in found):

@@ -227,8 +227,9 @@ EXPLAINED = (
 
 def _table(condition: Condition, comparisons: Sequence[Comparison]) -> RichTable:
     bias = f", EOS bias {condition.eos_bias:+g}" if condition.eos_bias else ""
+    samples = f"{bias}, {comparisons[0].difference.n} samples"
     out = RichTable(
-        title=f"[bold cyan]{benchmark_title(condition.benchmark)}[/]{bias}, {comparisons[0].difference.n} samples",
+        title=Text.assemble((benchmark_title(condition.benchmark), "bold cyan"), samples, style="table.title"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         header_style="bold",
@@ -250,7 +251,7 @@ def _table(condition: Condition, comparisons: Sequence[Comparison]) -> RichTable
         d = c.difference
         colour = {True: "green", False: "red", None: ""}[better(d, c.metric, c.p_holm)]
         out.add_row(
-            wrapped_title(c.metric),
+            Text(wrapped_title(c.metric)),
             number(c.a, c.metric),
             number(c.b, c.metric),
             Text(signed(d.value, c.metric) + stars(d, c.p_holm), colour),

@@ -66,7 +66,7 @@ def terminal_table(table: Table, *, differences: bool = True) -> RichTable:
 
 def difference_table(table: Table, reference: str) -> RichTable:
     """The differences of all rows to the ``reference`` row: value, 95 % interval, p adjusted over the methods."""
-    out = _frame(f"{_title(table)}  difference to [bold]{reference}[/]", None)
+    out = _frame(Text.assemble(_title(table), "  difference to ", (reference, "bold")), None)
     _add_columns(out, table)
     for row in table.rows:
         if reference in row.references:
@@ -79,7 +79,7 @@ def difference_table(table: Table, reference: str) -> RichTable:
 
 def evaluation_table(records: Sequence[EvaluationRecord]) -> RenderableType:
     """Fresh evaluations with all their plain headline figures, one line each metric (what `bench` and `score` show)."""
-    out = _frame("", None)
+    out = _frame(None, None)
     for name, justify in (("Run", "left"), ("Benchmark", "left"), ("Scored", "right"), ("Metric", "left")):
         out.add_column(name, justify=justify)  # type: ignore[arg-type]
     out.add_column("Value", justify="right")
@@ -93,8 +93,9 @@ def evaluation_table(records: Sequence[EvaluationRecord]) -> RenderableType:
             metric = _metric(name, record)
             bias = float(record.decoding.get("eos_bias", 0))
             title = benchmark_title(record.benchmark) + (f", EOS bias {bias:+g}" if bias else "")
-            lead = (record.run, title, scored) if i == 0 else ("", "", "")
-            out.add_row(*lead, metric_title(metric), number(value, metric), interval(low, high, metric))
+            lead = (Text(record.run), Text(title), scored) if i == 0 else ("", "", "")
+            figures = (number(value, metric), interval(low, high, metric))
+            out.add_row(*lead, Text(metric_title(metric)), *map(Text, figures))
         out.add_section()
     return out
 
@@ -109,24 +110,31 @@ def _nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _title(table: Table) -> str:
-    return f"[bold]{benchmark_title(table.condition.benchmark)}[/]  [cyan]{panel_title(table.panel)}[/]"
+def _title(table: Table) -> Text:
+    return Text.assemble((benchmark_title(table.condition.benchmark), "bold"), "  ", (panel_title(table.panel), "cyan"))
 
 
 def _add_columns(out: RichTable, table: Table) -> None:
     # The only column that may shrink, down to the methods' names: figures are never cut.
     out.add_column("Method", min_width=min(24, max((len(row.label) for row in table.rows), default=0)))
     for metric in table.headline:
-        out.add_column(wrapped_title(metric), justify="right", no_wrap=True)
+        out.add_column(Text(wrapped_title(metric)), justify="right", no_wrap=True)
 
 
 def _cell(cell: Cell, metric: Metric, best: bool, references: Sequence[str]) -> Group:
     spread = f" ±{number(cell.spread, metric)}" if math.isfinite(cell.spread) else ""
     lines = [
         Text.assemble((number(cell.value, metric), "bold" if best else ""), (spread, "dim")),
-        Text(f"{number(cell.low, metric)}–{number(cell.high, metric)}" if math.isfinite(cell.low) else "", "dim"),
+        Text(_span(cell, metric), "dim"),
     ]
     return Group(*lines, *(_change(cell, metric, name) for name in references))
+
+
+def _span(cell: Cell, metric: Metric) -> str:
+    """The interval below a figure, a dash where the figure has none; nothing below a figure that is missing."""
+    if math.isfinite(cell.low):
+        return f"{number(cell.low, metric)}–{number(cell.high, metric)}"
+    return "–" if math.isfinite(cell.value) else ""
 
 
 def _change(cell: Cell, metric: Metric, reference: str) -> Text:
@@ -143,7 +151,7 @@ def _difference(cell: Cell, metric: Metric, reference: str) -> Group:
     if found is None:
         return Group(Text("–", "dim"))
     p = p_text(cell.holm[reference])
-    span = f"{number(found.low, metric)}, {number(found.high, metric)}" if math.isfinite(found.low) else ""
+    span = f"{number(found.low, metric)}, {number(found.high, metric)}" if math.isfinite(found.low) else "–"
     lines = (Text(span, "dim"), Text(f"p {p}", "dim"))
     return Group(_change(cell, metric, reference), *lines)
 
@@ -161,10 +169,11 @@ def _lines(lines: Sequence[tuple[str, str]]) -> Group:
     return Group(*(Text(text, style, no_wrap=True, overflow="ellipsis") for text, style in lines))
 
 
-def _frame(title: str, caption: str | None) -> RichTable:
+def _frame(title: Text | None, caption: str | None) -> RichTable:
+    """An empty table. Names and captions are Text: a bracket in a user's name is no markup."""
     return RichTable(
-        title=title or None,
-        caption=caption and f"{caption}\n",  # a blank line before the next table
+        title=title and Text.assemble(title, style="table.title"),
+        caption=caption and Text(f"{caption}\n", "table.caption"),  # a blank line before the next table
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,

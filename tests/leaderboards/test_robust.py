@@ -1,0 +1,176 @@
+"""Stores that are odd, tiny or broken: brackets in names, one sample, numbers that are none, pages too large."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from cli import cli
+from harness.benchmark import Verdict
+from harness.store import Store
+from leaderboards.compare import compare, comparison_table
+from leaderboards.data import records
+from leaderboards.evidence import Chunks, pack
+from leaderboards.html import Extras, render_html
+from leaderboards.latex import latex
+from leaderboards.markdown import markdown
+from leaderboards.rows import Table, build_tables
+from leaderboards.svg import forest
+from leaderboards.terminal import evaluation_table, leaderboard
+from tests.leaderboards.fakes import METRICS, add, answers, example, metrics
+
+ODD = "odd [/] name"
+TAG = "data [v2] :smile:"
+
+
+def tables_of(store: Store) -> list[Table]:
+    return build_tables(store.evaluations(), store.alignments(), lambda e: store.verdicts(e.id), metrics, resamples=50)
+
+
+def shown(*renderables: object, width: int = 100) -> str:
+    console = Console(width=width, file=io.StringIO(), record=True, color_system=None, emoji=False)
+    console.print(*renderables, sep="\n")
+    return console.export_text()
+
+
+def run(*words: str | Path, code: int = 0) -> Result:
+    result = CliRunner().invoke(cli, [str(word) for word in words])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def bracketed(path: Path) -> Store:
+    """The example store, and a panel, a run and a method whose names look like rich's markup."""
+    store = example(path)
+    for panel, name in ((ODD, "[/bold] x"), (TAG, "run [v2]")):
+        store.start_alignment(name, method="dama [red]", seed=0, panel=panel, key=name, config={})
+        store.finish_alignment(name, status="done", model_dir="m [/]", seconds=1.0)
+        add(store, name, answers([0, 1] * 3))
+    add(store, "base", answers([1] * 6), benchmark="lmms:task[/]", judge="judge [/]", mode="[v1]")
+    return store
+
+
+def test_brackets_in_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    store = bracketed(tmp_path)
+    for differences in (False, True):
+        text = shown(*leaderboard(tables_of(store), differences=differences))
+        for name in (ODD, TAG, "dama [red]", "lmms:task[/]", "judge [/]", "[v1]"):
+            assert name in text
+    odd = [replace(METRICS[0], name="acc[/]"), *METRICS[1:]]
+    found = compare(
+        [replace(e, benchmark="a[/]b") for e in store.evaluations() if e.judge == "none"],
+        "base", "run [v2]", lambda e: store.verdicts(e.id), lambda e: odd, resamples=20,
+    )  # fmt: skip
+    text = shown(comparison_table(found, "base", "run [v2]"))
+    assert "a[/]b" in text and "acc[/]" in text and "run [v2]" in text
+    assert "[/bold] x" in shown(evaluation_table(store.evaluations(run="[/bold] x")))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("leaderboard",),
+        ("leaderboard", "--differences"),
+        ("compare", "base", "run [v2]"),
+        ("show", "run [v2]"),
+        ("list", "runs"),
+        ("status",),
+    ],
+)
+def test_no_command_reads_a_name_as_markup(tmp_path: Path, words: tuple[str, ...]) -> None:
+    store = bracketed(tmp_path)
+    with store.db.conn:
+        store.db.conn.execute("DELETE FROM evaluation WHERE run = '[/bold] x'")
+    text = run(*words, "--db", store.path).stdout
+    assert ("run:[/bold] x" if words == ("status",) else "[v2]") in text
+
+
+def one_sample(path: Path) -> Store:
+    """base is wrong and dpo right on a single image, asked about twice."""
+    store = Store(path / "one.sqlite")
+    for run_, count in (("base", 4.0), ("dpo", 0.0)):
+        add(store, run_, answers([count]), alignment=None)
+    return store
+
+
+def test_one_sample_has_neither_interval_nor_star_nor_least(tmp_path: Path) -> None:
+    tables = tables_of(one_sample(tmp_path))
+    base = tables[0].rows[0].cells["chair"]
+    assert base.value == 100 and math.isnan(base.low) and math.isnan(base.high)
+    found = base.versus["dpo"]
+    assert (found.value, found.p, found.n) == (100, 1.0, 1)
+    assert math.isnan(found.low) and math.isnan(found.high) and math.isnan(found.smallest)
+    texts = [shown(*leaderboard(tables)), shown(*leaderboard(tables, differences=True)), markdown(tables)]
+    texts.append(latex(tables, differences=True).replace("$^{*}$", "STAR"))
+    for text in texts:
+        figures = text.replace("* marks", "").replace("** one", "").replace("**0.0**", "")
+        assert "+100.0*" not in figures and "[100.0" not in figures and "100.0, 100.0" not in figures
+        assert "STAR" not in figures
+    row = next(r for r in records(tables) if r["method"] == "base" and r["metric"] == "chair")
+    assert (row["low"], row["high"], row["vs_dpo_low"], row["vs_dpo_smallest"]) == (None, None, None, None)
+
+
+def test_a_comparison_of_one_sample_shows_dashes(tmp_path: Path) -> None:
+    store = one_sample(tmp_path)
+    found = compare(store.evaluations(), "base", "dpo", lambda e: store.verdicts(e.id), metrics, resamples=20)
+    line = next(line for line in shown(comparison_table(found, "base", "dpo")).splitlines() if "CHAIR" in line)
+    assert line.split() == ["CHAIR", "↓", "100.0", "0.0", "+100.0", "–", "1.000", "1.000", "–"]
+
+
+def test_a_difference_without_an_interval_is_a_point_in_the_chart(tmp_path: Path) -> None:
+    chart = forest([("dama", -3.0, math.nan, math.nan, 0, "n")], "t", "x")
+    ElementTree.fromstring(chart)
+    assert "nan" not in chart and chart.count('class="dot"') == 1 and "whisker" not in chart
+    page = render_html(one_sample(tmp_path), Extras(), Chunks(None, 10**7))
+    assert 'x1="nan"' not in page
+
+
+def broken(path: Path) -> Store:
+    """The example store with numbers that JSON lacks in a run's values and details."""
+    store = example(path)
+    odd = Verdict(
+        {"hallucinated": math.nan, "mentions": 4.0, "correct": math.inf, "asked": 1.0},
+        details={"score": math.nan, "nested": [{"x": -math.inf}]},
+    )
+    add(store, "odd", {**answers([1] * 5), "5": odd}, alignment=None, info={"x": math.nan})
+    return store
+
+
+def strict(text: str) -> object:
+    """``text`` as a reader of JSON reads it that knows no NaN."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_numbers_that_are_none_take_no_format_down(tmp_path: Path) -> None:
+    store = broken(tmp_path)
+    for kind in ("table", "markdown", "html", "latex", "csv", "json"):
+        run("leaderboard", "--format", kind, "--out", tmp_path / f"made.{kind}", "--db", store.path)
+    assert strict((tmp_path / "made.json").read_text())
+    assert strict(run("show", "odd", "--json", "--samples", "9", "--db", store.path).stdout)
+    assert strict(run("compare", "odd", "base", "--json", "--db", store.path).stdout)
+    run("show", "odd", "--samples", "9", "--db", store.path)
+    assert pack({"a": [math.nan, 1.0]}) == pack({"a": [None, 1.0]})
+
+
+def test_the_export_is_json_and_keeps_the_rest(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    store = broken(tmp_path)
+    run("export", "--out", tmp_path / "out", "--db", store.path)
+    rows = [strict(line) for line in (tmp_path / "out" / "verdict.jsonl").read_text().splitlines()]
+    details = next(row["details"] for row in rows if isinstance(row, dict) and row["details"])
+    assert details == {"score": None, "nested": [{"x": None}]}
+    run("export", "--format", "parquet", "--table", "verdict", "--out", tmp_path / "out", "--db", store.path)
+    texts = [row["details"] for row in pq.read_table(tmp_path / "out" / "verdict.parquet").to_pylist()]
+    assert details in [strict(text) for text in texts]
