@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from harness.store import EvaluationRecord, Store
 from leaderboards import published
 from leaderboards.condition import condition_of
 from leaderboards.evidence import Chunks, data_uri, pictures, sample_chunk, verdict_chunk
-from leaderboards.lineup import BASE, Lineup, lineup, standing, to_repeat
+from leaderboards.lineup import BASE, DPO, Lineup, lineup, standing, to_repeat
 from leaderboards.panel import Examples, panel_view
 from leaderboards.provenance import command_of, condition_key, cost_rows, provenance, software_text
 from leaderboards.rows import Table, load_tables
@@ -25,7 +26,6 @@ from leaderboards.text import (
     benchmark_title,
     condition_text,
     note,
-    panel_title,
 )  # fmt: skip
 from leaderboards.training import (
     Evidence,
@@ -70,6 +70,7 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
     evaluations = standing(store.evaluations(), names)
     evidence = read_evidence(store)
     palette = palette_of(tables, evidence)
+    titles = list(dict.fromkeys([*(t.panel for t in tables), *evidence]))
     panels = [
         panel_view(
             panel,
@@ -79,9 +80,9 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
             examples=extras.examples,
             store=store,
         )
-        for panel in dict.fromkeys([*(t.panel for t in tables), *evidence])
+        for panel in titles
     ]
-    data = drill_data(store, evaluations, names, chunks)
+    data = drill_data(store, evaluations, names, titles, chunks)
     environment = Environment(
         loader=FileSystemLoader(PAGE),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -122,30 +123,65 @@ def palette_of(tables: Sequence[Table], evidence: Mapping[str, Evidence]) -> dic
     return {BASE: 8, **{label: i % COLOURS for i, label in enumerate(others)}}
 
 
-def drill_data(store: Store, evaluations: Sequence[EvaluationRecord], names: Lineup, chunks: Chunks) -> dict[str, Any]:
-    """The index of the drill-down; samples, verdicts and pictures go into ``chunks``."""
-    listed, data_keys = [], set()
+def drill_data(
+    store: Store, evaluations: Sequence[EvaluationRecord], names: Lineup, panels: Sequence[str], chunks: Chunks
+) -> dict[str, Any]:
+    """The index of the drill-down; samples, verdicts and pictures go into ``chunks``.
+
+    An evaluation is listed where its samples and its verdicts both fit; pictures take the room that these leave.
+    """
+    seated = seats(evaluations, names, panels)
+    listed, fits = [], dict[str, bool]()
     for evaluation in evaluations:
-        if not chunks.add(f"v{evaluation.id}", verdict_chunk(store, evaluation)):
-            continue
-        if evaluation.data_key not in data_keys:
-            data_keys.add(evaluation.data_key)
-            chunks.add(f"s{evaluation.data_key}", sample_chunk(store, evaluation.data_key))
-            chunks.add(f"p{evaluation.data_key}", {k: data_uri(v) for k, v in pictures(evaluation).items()})
-        alignment = names.alignments.get(evaluation.alignment or "")
-        condition = condition_of(evaluation)
-        bias = f", EOS bias {condition.eos_bias:+g}" if condition.eos_bias else ""
-        listed.append(
-            {
-                "id": evaluation.id,
-                "run": evaluation.run,
-                "label": alignment.method if alignment else names.unaligned(evaluation),
-                "panel": panel_title(alignment.panel) if alignment else "",
-                "condition": condition_key(condition),
-                "title": benchmark_title(evaluation.benchmark) + bias,
-                "about": condition_text(condition),
-                "data": evaluation.data_key,
-                "scored": f"{evaluation.n_scored}/{evaluation.n}",
-            }
-        )
+        data_key = evaluation.data_key
+        if data_key not in fits:
+            fits[data_key] = chunks.add(f"s{data_key}", sample_chunk(store, data_key))
+        if not fits[data_key]:
+            chunks.left_out.append(f"v{evaluation.id}")
+        elif chunks.add(f"v{evaluation.id}", verdict_chunk(store, evaluation)):
+            listed.append(_indexed(evaluation, names, seated[evaluation.id]))
+    shown = {e["id"] for e in listed}
+    first = {e.data_key: e for e in reversed(evaluations) if e.id in shown}
+    for data_key, evaluation in first.items():
+        chunks.add(f"p{data_key}", {k: data_uri(v) for k, v in pictures(evaluation).items()})
     return {"evaluations": listed, "folder": "samples" if chunks.folder else ""}
+
+
+def _indexed(evaluation: EvaluationRecord, names: Lineup, seated: Mapping[str, Any]) -> dict[str, Any]:
+    """What the drill-down knows of an evaluation before its answers are unpacked."""
+    alignment = names.alignments.get(evaluation.alignment or "")
+    condition = condition_of(evaluation)
+    bias = f", EOS bias {condition.eos_bias:+g}" if condition.eos_bias else ""
+    return {
+        "id": evaluation.id,
+        "run": evaluation.run,
+        "seed": alignment.seed if alignment else None,
+        "seats": seated,
+        "condition": condition_key(condition),
+        "title": benchmark_title(evaluation.benchmark) + bias,
+        "about": condition_text(condition),
+        "data": evaluation.data_key,
+        "scored": f"{evaluation.n_scored}/{evaluation.n}",
+    }
+
+
+def seats(
+    evaluations: Sequence[EvaluationRecord], names: Lineup, panels: Sequence[str]
+) -> dict[int, dict[str, dict[str, str]]]:
+    """Of every evaluation, by id, the panels (by their number on the page) whose tables it stands in.
+
+    Each with its row there, and the row to put beside it: the DPO that it is compared with, or the base.
+    """
+    found: dict[int, dict[str, dict[str, str]]] = {e.id: {} for e in evaluations}
+    tables = defaultdict(list)
+    for evaluation in evaluations:
+        tables[condition_of(evaluation)].append(evaluation.id)
+    for number, panel in enumerate(panels):
+        rows = {e.id: label for e in evaluations if (label := names.label(e, panel)) is not None}
+        for table in tables.values():
+            members = [i for i in table if i in rows]
+            references = names.references(panel, list(dict.fromkeys(rows[i] for i in members)))
+            for i in members:
+                beside = references[rows[i]]
+                found[i][str(number)] = {"row": rows[i], "beside": beside.get(DPO, beside.get(BASE, ""))}
+    return found

@@ -101,7 +101,15 @@ let rows = [], shown = 0, pictures = {}, ticket = 0;
 const conditions = new Map(data.evaluations.map((e) => [e.condition, e]));
 for (const [key, e] of conditions) $("d-condition").append(new Option(e.title, key));
 const option = (e) => new Option(e.run + " (" + e.scored + ")", e.id);
-const panelTitle = () => tabs.find((tab) => tab.getAttribute("aria-selected") === "true")?.textContent ?? "all runs";
+// A panel is known by its number; a page of one panel has no tabs. An evaluation's seats: its row in each panel's table,
+// and the row that stands beside it there (its DPO, or the base).
+const openPanel = () => tabs.find((tab) => tab.getAttribute("aria-selected") === "true")?.dataset.panel ?? "0";
+const rowOf = (e) => e?.seats[openPanel()]?.row;
+const besides = (first, found) => {
+  const here = found.filter((e) => e.run !== first?.run && rowOf(e) !== undefined);
+  const wanted = here.filter((e) => rowOf(e) === first?.seats[openPanel()]?.beside);
+  return wanted.find((e) => e.seed === first.seed) ?? wanted[0] ?? here.find((e) => rowOf(e) !== rowOf(first)) ?? here[0];
+};
 const fillRuns = (a, b) => {
   const found = data.evaluations.filter((e) => e.condition === $("d-condition").value);
   $("d-condition").title = found[0]?.about ?? "";
@@ -111,9 +119,8 @@ const fillRuns = (a, b) => {
     if (chosen) select.value = chosen.id;
   };
   const first = found.find((e) => e.run === a) ??
-    found.find((e) => e.label === "dama" && e.panel === panelTitle()) ?? found.find((e) => e.label === "dama") ?? found[0];
-  const twin = found.find((e) => e.label === "dpo" && e.panel === first?.panel && e.run !== first?.run);
-  const other = found.find((e) => e.run === b) ?? twin ?? found.find((e) => e !== first) ?? first;
+    found.find((e) => rowOf(e) === "dama") ?? found.find((e) => rowOf(e) !== undefined) ?? found[0];
+  const other = found.find((e) => e.run === b) ?? besides(first, found) ?? found.find((e) => e !== first) ?? first;
   pick($("d-a"), first?.run);
   pick($("d-b"), other?.run);
 };
@@ -170,9 +177,18 @@ const wanted = (show, search) => ([id, prompt, , , a, b]) => {
   const fits = { all: true, verdict: sa !== sb, answer: a?.[1] !== b?.[1], a: sa === 0 && sb === 1, b: sa === 1 && sb === 0, bad: sa === 1, failed: sa === 2 || sb === 2 }[show];
   return fits && (!search || [id, prompt, a?.[1], b?.[1]].some((text) => (text ?? "").toLowerCase().includes(search)));
 };
+const KEEP_ALL = "python cli.py leaderboard --format html --out DIR";
+const leftOut = (run) => {
+  ticket += 1; // what was being loaded is no longer wanted
+  rows = [];
+  $("d-list").replaceChildren();
+  $("d-more").hidden = true;
+  $("d-count").textContent = "The answers of " + run + " are not in this page: it would be too large. " + KEEP_ALL +
+    " keeps all of them in files beside the page.";
+};
 const refresh = async () => {
   const [a, b] = [evaluation("d-a"), evaluation("d-b")];
-  if (!a || !b) { $("d-count").textContent = "no answers stored"; return; }
+  if (!a || !b) { ticket += 1; $("d-count").textContent = "no answers stored"; return; }
   const mine = ++ticket;
   $("d-count").textContent = "loading…";
   try {
@@ -195,9 +211,14 @@ $("d-search").addEventListener("input", () => { clearTimeout(typing); typing = s
 document.addEventListener("click", (event) => {
   const figure = event.target.closest(".figure");
   if (!figure) return;
-  $("d-condition").value = figure.dataset.condition;
-  fillRuns(figure.dataset.run);
-  refresh();
+  const { condition, run } = figure.dataset;
+  if (data.evaluations.some((e) => e.condition === condition && e.run === run)) {
+    $("d-condition").value = condition;
+    fillRuns(run);
+    refresh();
+  } else {
+    leftOut(run);
+  }
   $("samples").scrollIntoView();
 });
 fillRuns();

@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_said_and_the_folder_holds_it(tmp_path: Path) -> No
     store = example(tmp_path)
     small = Chunks(None, 10)
     page = render_html(store, Extras(), small)
-    assert len(small.left_out) == 5 and "--out DIR" in page
+    assert len(small.left_out) == 1 + 5 and "--out DIR" in page, "the samples and five evaluations"
     (index,) = write_html(store, tmp_path / "report", Extras())
     scripts = {file.stem: file.read_text() for file in (index.parent / "samples").iterdir()}
     assert {name[0] for name in scripts} == {"v", "s", "p"}

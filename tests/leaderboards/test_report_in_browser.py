@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from harness.benchmark import Sample, Verdict
 from harness.store import Store
 from leaderboards.html import Extras, write_html
 from tests.leaderboards.browser import Browser
-from tests.leaderboards.fakes import add, example
+from tests.leaderboards.fakes import add, answers, example
 
 NASTY = {
     "0": "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">",
@@ -152,4 +153,57 @@ def test_an_empty_store_says_what_to_do(browser: Browser, tmp_path: Path) -> Non
     (file,) = write_html(Store(tmp_path / "new.sqlite"), tmp_path / "empty.html", Extras())
     browser.open(file, 390, 844)
     assert "python cli.py demo" in browser.run("return document.body.innerText")
+    assert browser.console() == []
+
+
+def panels(path: Path) -> Store:
+    """The example store with a second panel of one dpo and two dama seeds, whose samples are stored."""
+    store = example(path)
+    store.save_samples("d", [Sample(str(i), f"Describe image {i}.") for i in range(6)])
+    for name, seed in (("dpo", 0), ("dama", 0), ("dama", 1)):
+        run = f"{name}-flipped-s{seed}"
+        store.start_alignment(run, method=name, seed=seed, panel="30 % flipped labels", key=run, config={})
+        store.finish_alignment(run, status="done", model_dir="m", seconds=1.0)
+        add(store, run, answers([1] * 6))
+    return store
+
+
+PRESS = """
+    [...document.querySelectorAll(`tr[data-method='${arguments[0]}'] .figure`)].find(f => f.offsetParent).click();
+    return ['d-a', 'd-b'].map(id => document.getElementById(id).selectedOptions[0].text.split(' ')[0])"""
+
+
+def test_a_figure_is_paired_with_a_run_of_the_open_panel(browser: Browser, tmp_path: Path) -> None:
+    (file,) = write_html(panels(tmp_path), tmp_path / "two.html", Extras())
+    browser.open(file, 1360, 900)
+    assert browser.run(PRESS, "dama") == ["dama-s0", "dpo-s0"]
+    assert browser.run(PRESS, "base") == ["base", "dpo-s0"]
+    browser.run("document.getElementById('tab-1').click()")
+    assert browser.run(PRESS, "base") == ["base", "dpo-flipped-s0"]
+    assert browser.run(PRESS, "dpo") == ["dpo-flipped-s0", "base"]
+    assert browser.run(PRESS, "dama") == ["dama-flipped-s0", "dpo-flipped-s0"]
+    browser.wait(CARDS)
+    assert browser.console() == []
+
+
+def test_answers_that_were_left_out_are_said_to_be(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = panels(tmp_path)
+    store.save_samples("e", [Sample("0", secrets.token_hex(20_000))])
+    add(store, "base", answers([1] * 6), judge="other", data_key="e")
+    monkeypatch.setattr("leaderboards.html.INLINE_LIMIT", 20_000)
+    (file,) = write_html(store, tmp_path / "large.html", Extras())
+    browser.open(file, 1360, 900)
+    listed = browser.run("""
+        const all = [...document.querySelectorAll("tr[data-method='base'] .figure")].filter(f => f.offsetParent);
+        const known = new Set(data.evaluations.map(e => e.condition));
+        const missing = all.find(f => !known.has(f.dataset.condition));
+        missing.click();
+        return known.size""")
+    assert listed == 1
+    browser.wait("return document.getElementById('d-count').textContent.includes('--out DIR')")
+    assert browser.run(CARDS) == 0
+    assert browser.run(PRESS, "base") == ["base", "dpo-s0"]
+    browser.wait(CARDS)
     assert browser.console() == []

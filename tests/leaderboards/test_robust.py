@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import secrets
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,13 +15,14 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from cli import cli
-from harness.benchmark import Verdict
+from harness.benchmark import Sample, Verdict
 from harness.store import Store
 from leaderboards.compare import compare, comparison_table
 from leaderboards.data import records
 from leaderboards.evidence import Chunks, pack
-from leaderboards.html import Extras, render_html
+from leaderboards.html import Extras, render_html, seats
 from leaderboards.latex import latex
+from leaderboards.lineup import lineup
 from leaderboards.markdown import markdown
 from leaderboards.rows import Table, build_tables
 from leaderboards.svg import forest
@@ -174,3 +176,28 @@ def test_the_export_is_json_and_keeps_the_rest(tmp_path: Path) -> None:
     run("export", "--format", "parquet", "--table", "verdict", "--out", tmp_path / "out", "--db", store.path)
     texts = [row["details"] for row in pq.read_table(tmp_path / "out" / "verdict.parquet").to_pylist()]
     assert details in [strict(text) for text in texts]
+
+
+def test_an_evaluation_is_listed_where_its_samples_fit_too(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    store.save_samples("d", [Sample(str(i), secrets.token_hex(2000)) for i in range(6)])
+    page = render_html(store, Extras(), chunks := Chunks(None, 10_000))
+    assert chunks.inline == {} and "sd" in chunks.left_out
+    assert '"evaluations": []' in page and "--out DIR" in page
+    add(store, "base", answers([1] * 6), benchmark="mmhal", data_key="e")
+    chunks = Chunks(None, 10_000)
+    assert '"evaluations": []' not in render_html(store, Extras(), chunks)
+    assert [name[0] for name in chunks.inline] == ["s", "v", "p"]
+
+
+def test_beside_a_row_stands_its_own_dpo_or_base(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    for name in ("dpo", "dama"):
+        store.start_alignment(f"{name}-f", method=name, seed=0, panel="flipped", key=name, config={})
+        store.finish_alignment(f"{name}-f", status="done", model_dir="m", seconds=1.0)
+        add(store, f"{name}-f", answers([1] * 6))
+    evaluations = {e.run: e.id for e in store.evaluations()}
+    found = seats(store.evaluations(), lineup(store.alignments()), ["clean", "flipped"])
+    assert found[evaluations["base"]] == {n: {"row": "base", "beside": "dpo"} for n in "01"}
+    assert found[evaluations["dama-f"]] == {"1": {"row": "dama", "beside": "dpo"}}
+    assert found[evaluations["dpo-s1"]] == {"0": {"row": "dpo", "beside": "base"}}
