@@ -154,7 +154,7 @@ def run_ablation(recipe: Path, db: str, device: str, folder: Path, as_json: bool
     if as_json:
         emit({"failures": failures, "db": db, "files": [str(file) for file in files]})
     else:
-        for table in tables(loaded):
+        for table in tables(store, loaded):
             out.print(table)
         out.print(typical_of_scene(store) or "", highlight=False, markup=False)
         places = f"\nResults  {Path(db).resolve()}\nModels   {models_dir()}"
@@ -433,28 +433,34 @@ def leaderboard(
 
     if suite:
         members_of(suite, ())  # a wrong name is told before the tables are made
-    store = Store(db)
-    for line in warnings(store):
+    store = Store.existing(db)
+    for line in warnings(store, suite, said=kind in ("table", "markdown", "latex")):
         err.print(line, highlight=False, markup=False, soft_wrap=True, style="yellow")
+    loaded = None if kind in ("csv", "json") and not plots else load(store, suite)
     if plots:
-        drawn = draw(store, plots)
-        for path in drawn:
-            err.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
-        if not drawn:
-            err.print("nothing to plot yet: `align` and `bench` first, or `demo`.", highlight=False)
+        tell_written(draw(store, plots, loaded), "nothing to plot yet: `align` and `bench` first, or `demo`.")
     if kind == "html":
-        for path in write_page(store, place or Path("leaderboard.html"), suite=suite, published=published):
-            err.print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+        page = place or Path("leaderboard.html")
+        tell_written(write_page(store, page, suite=suite, published=published, loaded=loaded), "")
     elif kind == "table" and place is None:
-        for table in tables(load(store, suite), published=published, differences=differences):
+        for table in tables(store, loaded or [], suite=suite, published=published, differences=differences):
             out.print(table)
     else:
-        form = "markdown" if kind == "table" else kind
-        text = render(store, form, suite=suite, published=published, differences=differences)
+        text = render(
+            store, kind, suite=suite, published=published, differences=differences, loaded=loaded, width=out.width
+        )
         if place:
             write_text(place, text)
         else:
             click.echo(text, nl=False)
+
+
+def tell_written(files: list[Path], none: str) -> None:
+    """Name the files that a command wrote; ``none`` where there are none."""
+    for file in files:
+        err.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
+    if not files:
+        err.print(none, highlight=False)
 
 
 def write_text(file: Path, text: str) -> None:
@@ -476,7 +482,7 @@ def compare(a: str, b: str, db: str, as_json: bool) -> None:
     from commands.report import comparison
     from harness.store import Store
 
-    rows, table = comparison(Store(db), a, b)
+    rows, table = comparison(Store.existing(db), a, b)
     emit(rows) if as_json else out.print(table)
 
 
@@ -490,9 +496,9 @@ def show(run: str, db: str, as_json: bool, samples: int) -> None:
     from harness.store import Store
 
     if as_json:
-        emit(run_facts(Store(db), run, samples))
+        emit(run_facts(Store.existing(db), run, samples))
         return
-    for part in run_page(Store(db), run, samples):
+    for part in run_page(Store.existing(db), run, samples):
         out.print(part)
 
 
@@ -506,7 +512,7 @@ def export(db: str, as_json: bool, kind: str, names: tuple[str, ...], folder: Pa
     from commands.export import export as carry_out
     from harness.store import Store
 
-    written = carry_out(Store(db), folder, kind, names)
+    written = carry_out(Store.existing(db), folder, kind, names)
     if as_json:
         emit({"folder": str(folder), "rows": written})
         return
@@ -546,7 +552,7 @@ def db_(action: str, file: Path | None, db: str, as_json: bool) -> None:
     from commands.status import care
     from harness.store import Store
 
-    facts = care(Store(db), action, file)
+    facts = care(Store.existing(db), action, file)
     emit(facts) if as_json else print_facts(facts)
 
 

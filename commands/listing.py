@@ -90,7 +90,7 @@ def _models() -> list[dict[str, Any]]:
 def _runs(db: str) -> list[dict[str, Any]]:
     from harness.store import Store
 
-    store = Store(db)
+    store = Store.existing(db)
     rows: dict[str, dict[str, Any]] = {}
     for alignment in store.alignments():
         rows[alignment.name] = {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 
 from commands.suites import members_of
-from harness.errors import HarnessError, unknown_name
+from harness.errors import HarnessError, UsageError, unknown_name
 from harness.software import software
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from leaderboards.compare import comparison_records, comparison_table, load_comparison
@@ -25,6 +26,7 @@ from leaderboards.published import published_latex, published_markdown, publishe
 from leaderboards.rows import Table, load_tables
 from leaderboards.show import run_view
 from leaderboards.terminal import leaderboard
+from leaderboards.text import NOTHING
 
 
 def load(store: Store, suite: str | None = None) -> list[Table]:
@@ -34,41 +36,90 @@ def load(store: Store, suite: str | None = None) -> list[Table]:
 
 def of_suite(tables: Sequence[Table], suite: str | None) -> list[Table]:
     """The tables of a suite's benchmarks; all of them without a suite."""
-    if suite is None:
-        return list(tables)
-    wanted = {member.benchmark for member in members_of(suite, ())}
-    return [table for table in tables if table.condition.benchmark in wanted]
+    wanted = benchmarks_of(suite)
+    return [table for table in tables if wanted is None or table.condition.benchmark in wanted]
 
 
-def warnings(store: Store) -> list[str]:
-    """What the tables leave out and how to mend it."""
-    return [
+def benchmarks_of(suite: str | None) -> frozenset[str] | None:
+    """The benchmarks of a suite; None, which stands for all, without one."""
+    return None if suite is None else frozenset(member.benchmark for member in members_of(suite, ()))
+
+
+def nothing(store: Store, suite: str | None) -> str:
+    """What to say where there is no table: that nothing is stored, or nothing of the suite."""
+    stored = dict.fromkeys(e.benchmark for e in store.evaluations())
+    if suite is None or not stored:
+        return NOTHING
+    return (
+        f"No evaluations of suite {suite} ({', '.join(sorted(benchmarks_of(suite) or ()))}). Stored are those of "
+        f"{', '.join(stored)}: leave out --suite to see them, or run `bench --suite {suite}`."
+    )
+
+
+def warnings(store: Store, suite: str | None = None, *, said: bool = False) -> list[str]:
+    """What the tables leave out and how to mend it; ``said``: that a suite is missing stands in their place."""
+    wanted = benchmarks_of(suite)
+    found = {run: [b for b in names if wanted is None or b in wanted] for run, names in to_repeat(store).items()}
+    lines = [
         f"{run} was aligned anew since {', '.join(benchmarks)}: those figures are left out. bench --model run:{run}"
-        for run, benchmarks in to_repeat(store).items()
+        for run, benchmarks in found.items()
+        if benchmarks
     ]
+    if wanted is not None and not said and not wanted & {e.benchmark for e in store.evaluations()}:
+        lines.append(nothing(store, suite))
+    return lines
 
 
-def tables(loaded: Sequence[Table], *, published: bool = False, differences: bool = False) -> list[RenderableType]:
+def tables(
+    store: Store,
+    loaded: Sequence[Table],
+    *,
+    suite: str | None = None,
+    published: bool = False,
+    differences: bool = False,
+) -> list[RenderableType]:
     """The leaderboard for the terminal."""
-    return [*leaderboard(loaded, differences=differences), *([published_terminal()] if published else [])]
+    shown = leaderboard(loaded, differences=differences, nothing=nothing(store, suite))
+    return [*shown, *([published_terminal()] if published else [])]
+
+
+def as_text(shown: Sequence[RenderableType], width: int) -> str:
+    """What the terminal shows, as plain text of ``width`` columns."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, emoji=False, record=True)
+    for part in shown:
+        console.print(part)
+    return "".join(f"{line.rstrip()}\n" for line in console.export_text().splitlines())
 
 
 def render(
-    store: Store, kind: str, *, suite: str | None = None, published: bool = False, differences: bool = False
+    store: Store,
+    kind: str,
+    *,
+    suite: str | None = None,
+    published: bool = False,
+    differences: bool = False,
+    loaded: Sequence[Table] | None = None,
+    width: int = 100,
 ) -> str:
-    """The leaderboard as markdown, latex, csv or json; published figures never stand among csv's and json's."""
+    """The leaderboard as text: table (of ``width`` columns), markdown, latex, csv or json.
+
+    Published figures never stand among csv's and json's.
+    """
     if kind in ("csv", "json"):
         everything = of_suite(load_tables(store), suite)
         return to_csv(everything) if kind == "csv" else to_json(everything)
-    loaded = load(store, suite)
+    loaded = load(store, suite) if loaded is None else loaded
+    if kind == "table":
+        return as_text(tables(store, loaded, suite=suite, published=published, differences=differences), width)
     if kind == "latex":
-        return latex(loaded, differences=differences) + (published_latex() if published else "")
-    return as_markdown(store, loaded, published=published)
+        made = latex(loaded, differences=differences, nothing=nothing(store, suite))
+        return made + (published_latex() if published else "")
+    return as_markdown(store, loaded, published=published, missing=nothing(store, suite))
 
 
-def as_markdown(store: Store, loaded: Sequence[Table], *, published: bool = False) -> str:
+def as_markdown(store: Store, loaded: Sequence[Table], *, published: bool = False, missing: str = NOTHING) -> str:
     """Tables, reward gaps, and the published figures if they are wanted."""
-    parts = [markdown(loaded)]
+    parts = [markdown(loaded, nothing=missing)]
     curves = gap_curves(store)
     if curves:
         parts.append(gap_summary(curves))
@@ -82,11 +133,14 @@ def write_page(
 ) -> list[Path]:
     """The HTML report: ``out`` ends in .html (one file), or is a directory (samples in files beside the page)."""
     loaded = load(store, suite) if loaded is None else loaded
+    wanted = benchmarks_of(suite)
+    explained = wanted is None or "object_halbench" in wanted
     extras = Extras(
         examples=pair_examples,
-        why=typical_of_scene(store) or "",
+        why=(typical_of_scene(store) or "") if explained else "",
         commit=software()["commit"],
         with_published=published,
+        benchmarks=wanted,
     )
     return write_html(store, out, extras, loaded)
 
@@ -170,6 +224,8 @@ def run_facts(store: Store, run: str, samples: int) -> dict[str, Any]:
     """What is stored of a run: its alignment, its evaluations, and some answers with their verdicts."""
     evaluations = evaluations_of(store, run)
     alignments = {a.name: a for a in store.alignments()}
+    if not alignments and not store.evaluations():
+        raise UsageError(f"{store.path} holds no runs yet: `python cli.py align`, `bench` or `demo` comes first.")
     if not evaluations and run not in alignments:
         raise unknown_name("run", run, {*alignments, *(e.run for e in store.evaluations())})
     facts: dict[str, Any] = {"run": run}

@@ -19,7 +19,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from harness.benchmark import Sample, Verdict
-from harness.errors import HarnessError, unknown_name
+from harness.errors import HarnessError, UsageError, unknown_name
 from harness.judge import Reply
 from harness.migrations import migrate
 from harness.model import Answer
@@ -105,6 +105,16 @@ class Store:
             self.db.execute("PRAGMA synchronous = NORMAL")
         except sqlite3.DatabaseError as error:
             raise HarnessError(f"{path} cannot be the results file: {error}. Name another with --db.") from error
+
+    @classmethod
+    def existing(cls, path: str | Path) -> Store:
+        """The store at ``path``, for reading: a file that does not exist is the user's to correct, and is not made."""
+        if not Path(path).is_file():
+            raise UsageError(
+                f"{path}: there is no such results file. Name yours with --db, or make one: `python cli.py demo`, or "
+                "`align` and `bench` with your own model."
+            )
+        return cls(path)
 
     @contextlib.contextmanager
     def _migration_lock(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -68,6 +69,8 @@ def load_comparison(store: Store, a: str, b: str) -> list[Comparison]:
     """
     names = lineup(store.alignments())
     evaluations = standing(store.evaluations(), names)
+    if not store.evaluations():
+        raise UsageError(f"{store.path} holds no evaluations yet: `python cli.py bench`, or `demo`, comes first.")
     for name in {a, b} & set(to_repeat(store)) - {e.run for e in evaluations}:
         raise UsageError(f"{name} was aligned anew since it was benchmarked: `bench --model run:{name}` first.")
     runs = {name: runs_of(name, evaluations, names) for name in (a, b) if name != BASE}
@@ -213,20 +216,23 @@ def comparison_records(comparisons: Sequence[Comparison]) -> list[dict[str, Any]
 def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, everything: bool = False) -> Group:
     """The headline metrics (or ``everything``) of a comparison, a table for each benchmark; 80 columns are enough."""
     shown = [c for c in comparisons if c.headline or everything]
+    explained = EXPLAINED + (MCNEMAR if any(c.p_mcnemar is not None for c in shown) else "")
     parts: list[RenderableType] = [Text.assemble(("A ", "dim"), (a, "bold"), ("  against  B ", "dim"), (b, "bold"))]
     for condition in dict.fromkeys(c.condition for c in shown):
         parts.append(_table(condition, [c for c in shown if c.condition == condition]))
-    return Group(*parts, Text(EXPLAINED, "dim"))
+    return Group(*parts, Text(explained, "dim"))
 
 
 EXPLAINED = (
     "Δ = A - B on common samples; the 95 % interval resamples images; p: paired permutation test, Holm-adjusted over "
     "all metrics shown; least: the smallest true difference that so many samples would find four times in five."
 )
+MCNEMAR = " McNemar: p of the exact test on right and wrong answers, which takes questions on one image as independent."
 
 
 def _table(condition: Condition, comparisons: Sequence[Comparison]) -> RichTable:
     bias = f", EOS bias {condition.eos_bias:+g}" if condition.eos_bias else ""
+    mcnemar = any(c.p_mcnemar is not None for c in comparisons)
     samples = f"{bias}, {comparisons[0].difference.n} samples"
     out = RichTable(
         title=Text.assemble((benchmark_title(condition.benchmark), "bold cyan"), samples, style="table.title"),
@@ -234,16 +240,17 @@ def _table(condition: Condition, comparisons: Sequence[Comparison]) -> RichTable
         box=box.SIMPLE_HEAD,
         header_style="bold",
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=(0, 0 if mcnemar else 1, 0, 0),  # nine columns fit 80 too
     )
     out.add_column("Metric", min_width=13, no_wrap=True)
     for name, width in (
-        ("A", 6),
-        ("B", 6),
+        ("A", 5 if mcnemar else 6),
+        ("B", 5 if mcnemar else 6),
         ("Δ", 7),
         ("95 % interval", 15),
         ("p", 5),
         ("p Holm", 6),
+        *([("McNemar", 7)] if mcnemar else []),
         ("least", 5),
     ):
         out.add_column(name, justify="right", no_wrap=True, min_width=width)
@@ -258,6 +265,7 @@ def _table(condition: Condition, comparisons: Sequence[Comparison]) -> RichTable
             interval(d.low, d.high, c.metric),
             p_text(d.p),
             p_text(c.p_holm),
+            *([p_text(math.nan if c.p_mcnemar is None else c.p_mcnemar)] if mcnemar else []),
             number(d.smallest, c.metric),
         )
     return out

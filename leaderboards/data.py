@@ -11,6 +11,14 @@ from typing import Any
 
 from leaderboards.rows import REFERENCES, Cell, Row, Table
 
+VERSUS = ("row", "value", "low", "high", "p", "n", "smallest", "p_holm")
+FIELDS = (
+    *("panel", "benchmark", "version", "mode", "judge", "data", "eos_bias", "method", "seeds"),
+    *("n", "n_scored", "n_failed", "metric", "unit", "higher_is_better", "value", "low", "high", "seed_sd"),
+    *(f"vs_{name}" if field == "value" else f"vs_{name}_{field}" for name in REFERENCES for field in VERSUS),
+)
+"""The fields of every record, in order: CSV has its header without any."""
+
 
 def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """One flat record per panel, benchmark, row and metric, all metrics included; None where nothing counts."""
@@ -51,12 +59,10 @@ def to_json(tables: Sequence[Table]) -> str:
 
 def to_csv(tables: Sequence[Table]) -> str:
     """The records as CSV with a header; an absent number is empty."""
-    rows = records(tables)
     text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records(tables))
     return text.getvalue()
 
 

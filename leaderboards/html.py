@@ -46,6 +46,11 @@ class Extras:
     why: str = ""
     commit: str = ""
     with_published: bool = False
+    benchmarks: frozenset[str] | None = None
+    """The benchmarks that the page is limited to; None: all."""
+
+    def wanted(self, benchmark: str) -> bool:
+        return self.benchmarks is None or benchmark in self.benchmarks
 
 
 def write_html(store: Store, out: Path, extras: Extras, tables: Sequence[Table] | None = None) -> list[Path]:
@@ -67,7 +72,8 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
     """The page as text; what it shows of samples goes into ``chunks``."""
     tables = load_tables(store, headline=True) if tables is None else tables
     names = lineup(store.alignments())
-    evaluations = standing(store.evaluations(), names)
+    evaluations = [e for e in standing(store.evaluations(), names) if extras.wanted(e.benchmark)]
+    runs = {e.run for e in store.evaluations() if extras.wanted(e.benchmark)}
     evidence = read_evidence(store)
     palette = palette_of(tables, evidence)
     titles = list(dict.fromkeys([*(t.panel for t in tables), *evidence]))
@@ -98,10 +104,10 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
         palette=palette,
         note=note(tables),
         why=extras.why,
-        costs=cost_rows(store),
+        costs=[row for row in cost_rows(store) if row["run"] in runs],
         provenance=provenance(evaluations),
         commands=[(software_text(a.info), command_of(a)) for a in store.alignments()],
-        to_repeat=to_repeat(store),
+        to_repeat={run: kept for run, found in to_repeat(store).items() if (kept := [*filter(extras.wanted, found)])},
         failed=[a for a in names.alignments.values() if a.status != "done"],
         commit=extras.commit,
         store_name=store.path.name,

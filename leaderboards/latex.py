@@ -9,6 +9,7 @@ from harness.benchmark import Metric
 from harness.stats import Difference
 from leaderboards.rows import REFERENCES, Cell, Row, Table
 from leaderboards.text import (
+    NOTHING,
     against,
     benchmark_title,
     compared,
@@ -36,14 +37,14 @@ def tex(text: str) -> str:
     return "".join(ESCAPES.get(c, c if c.isprintable() else " ") for c in text)
 
 
-def latex(tables: Sequence[Table], *, differences: bool = False) -> str:
+def latex(tables: Sequence[Table], *, differences: bool = False, nothing: str = NOTHING) -> str:
     """One table a panel: a column group for each benchmark condition. Needs the packages booktabs and graphicx.
 
     With ``differences`` tables of the differences to DPO and base follow, with intervals and p-values.
     """
     head = "% \\usepackage{booktabs,graphicx}\n"
     if not tables:
-        return head + "% No evaluations yet: run `bench` or `ablate` first.\n"
+        return f"{head}% {' '.join(nothing.split())}\n"
     panels = dict.fromkeys(table.panel for table in tables)
     parts = [_panel(panel, [t for t in tables if t.panel == panel]) for panel in panels]
     if differences:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from harness.benchmark import Metric
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
+    NOTHING,
     against,
     benchmark_title,
     best_rows,
@@ -25,9 +26,9 @@ from leaderboards.text import (
 )
 
 
-def markdown(tables: Sequence[Table]) -> str:
+def markdown(tables: Sequence[Table], *, nothing: str = NOTHING) -> str:
     """A heading for each panel, a table for each benchmark, and a note that says how to read them."""
-    parts = ["# Leaderboard", note(tables)]
+    parts = ["# Leaderboard", note(tables) if tables else nothing]
     panel = None
     for table in tables:
         if table.panel != panel:

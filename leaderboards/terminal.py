@@ -15,6 +15,7 @@ from harness.store import EvaluationRecord
 from leaderboards.lineup import BASE
 from leaderboards.rows import HEADLINES, Cell, Row, Table
 from leaderboards.text import (
+    NOTHING,
     benchmark_title,
     best_rows,
     better,
@@ -35,13 +36,13 @@ from leaderboards.text import (
 COLOURS = {True: "green", False: "red", None: "dim"}
 
 
-def leaderboard(tables: Sequence[Table], *, differences: bool = False) -> list[RenderableType]:
-    """One rich table for each table, then a note that says how to read them.
+def leaderboard(tables: Sequence[Table], *, differences: bool = False, nothing: str = NOTHING) -> list[RenderableType]:
+    """One rich table for each table, then a note that says how to read them; ``nothing`` where there are none.
 
     With ``differences`` every table is followed by its differences to base and DPO with intervals and p-values.
     """
     if not tables:
-        return [Text("No evaluations yet: run `bench` or `ablate` first.")]
+        return [Text(nothing)]
     out: list[RenderableType] = []
     for table in tables:
         out.append(terminal_table(table, differences=not differences))

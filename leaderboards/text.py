@@ -52,11 +52,32 @@ MATCHED = (
     "logit) where it names as many of the objects as base does: silence cannot buy it."
 )
 
+NOTHING = "No evaluations yet: run `bench` or `ablate` first, or `demo`."
+
 
 def note(tables: Sequence[Table]) -> str:
     """How to read these tables."""
     matched = any(metric.name == coverage.NAME for table in tables for metric in table.metrics)
-    return f"{NOTE} {MATCHED}" if matched else NOTE
+    return " ".join([NOTE, *([MATCHED] if matched else []), *_apart(tables)])
+
+
+def _apart(tables: Sequence[Table]) -> list[str]:
+    """A sentence on the rows that cannot be compared because no sample was scored for both; none where all can."""
+    found = {
+        f"{row.label} and {row.references[name]}": None
+        for table in tables
+        for row in table.rows
+        for metric, cell in row.cells.items()
+        for name, difference in cell.versus.items()
+        if not difference.n and metric != coverage.NAME
+    }
+    pairs = list({frozenset(pair.split(" and ")): pair for pair in found}.values())
+    if not pairs:
+        return []
+    more = f" and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
+    return [
+        f"No differences (–) of {'; '.join(pairs[:3])}{more}: no sample was scored for both; `bench` both on the same."
+    ]
 
 
 def benchmark_title(name: str) -> str:

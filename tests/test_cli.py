@@ -151,6 +151,7 @@ def test_a_wrong_word_is_one_message_and_exit_code_2(
     run: Run, words: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     more = ("--data-dir", tmp_path) if words[0] == "bench" else ()
+    Store(tmp_path / "r.sqlite").start_alignment("a", method="dpo", seed=0, panel="", key="k", config={})
     assert message in run(*words, *more, code=2).stderr.replace("\n", " ")
 
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from cli import cli
 from commands.export import export
 from harness.errors import UsageError
+from harness.store import Store
 from tests.leaderboards.fakes import example
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -95,6 +96,7 @@ def test_show_marks_the_run_and_cuts_long_answers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["table", "markdown", "html", "latex", "csv", "json"])
 def test_an_empty_store_breaks_no_format(tmp_path: Path, kind: str) -> None:
+    Store(tmp_path / "new.sqlite")
     run("leaderboard", "--format", kind, "--out", str(tmp_path / "made.html"), "--db", str(tmp_path / "new.sqlite"))
     assert (tmp_path / "made.html").exists()
 

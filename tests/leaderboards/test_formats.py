@@ -69,6 +69,7 @@ def test_two_stars_need_the_adjusted_p_value_too() -> None:
 
 def test_an_empty_store_says_what_to_do() -> None:
     assert "bench" in shown(*leaderboard([]))
+    assert "bench" in markdown([]) and "Figures are means" not in markdown([])
 
 
 def test_markdown_is_a_table_with_equal_columns(tables: list[Table]) -> None:
@@ -96,7 +97,7 @@ def test_csv_has_the_same_records(tables: list[Table]) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(tables))))
     assert len(rows) == len(records(tables))
     assert (rows[0]["value"], rows[0]["seed_sd"]) == ("50.0", "")
-    assert to_csv([]) == ""
+    assert to_csv([]) == ",".join(records(tables)[0]) + "\n", "the header stands without rows too"
 
 
 def test_fresh_evaluations_are_listed_with_their_intervals(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_comparison_of_one_sample_shows_dashes(tmp_path: Path) -> None:
     store = one_sample(tmp_path)
     found = compare(store.evaluations(), "base", "dpo", lambda e: store.verdicts(e.id), metrics, resamples=20)
     line = next(line for line in shown(comparison_table(found, "base", "dpo")).splitlines() if "CHAIR" in line)
-    assert line.split() == ["CHAIR", "↓", "100.0", "0.0", "+100.0", "–", "1.000", "1.000", "–"]
+    assert line.split() == ["CHAIR", "↓", "100.0", "0.0", "+100.0", "–", "1.000", "1.000", "1.000", "–"]
 
 
 def test_a_difference_without_an_interval_is_a_point_in_the_chart(tmp_path: Path) -> None:
@@ -201,3 +201,72 @@ def test_beside_a_row_stands_its_own_dpo_or_base(tmp_path: Path) -> None:
     assert found[evaluations["base"]] == {n: {"row": "base", "beside": "dpo"} for n in "01"}
     assert found[evaluations["dama-f"]] == {"1": {"row": "dama", "beside": "dpo"}}
     assert found[evaluations["dpo-s1"]] == {"0": {"row": "dpo", "beside": "base"}}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("leaderboard",), ("compare", "a", "b"), ("show", "a"), ("export",), ("list", "runs"), ("db", "check")],
+)
+def test_a_command_that_reads_makes_no_file(tmp_path: Path, words: tuple[str, ...]) -> None:
+    text = run(*words, "--db", tmp_path / "typo.sqlite", code=2).stderr
+    assert "typo.sqlite: there is no such results file" in text and "python cli.py demo" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_store_says_the_next_step(tmp_path: Path) -> None:
+    where = ("--db", Store(tmp_path / "new.sqlite").path)
+    assert "python cli.py bench" in run("compare", "a", "b", *where, code=2).stderr.replace("\n", " ")
+    assert "python cli.py align" in run("show", "a", *where, code=2).stderr.replace("\n", " ")
+    for kind in ("table", "markdown", "latex"):
+        assert "run `bench`" in run("leaderboard", "--format", kind, *where).stdout
+    assert run("leaderboard", "--format", "csv", *where).stdout.startswith("panel,benchmark,")
+
+
+def test_a_suite_without_results_is_told_apart_from_an_empty_store(tmp_path: Path) -> None:
+    words = ("leaderboard", "--db", example(tmp_path).path, "--suite", "general")
+    for kind in ("table", "markdown", "latex"):
+        text = run(*words, "--format", kind).stdout.replace("\n", " ")
+        assert "No evaluations of suite general" in text and "amber" in text and "No evaluations yet" not in text
+    for kind in ("csv", "json", "html"):
+        assert "No evaluations of suite general" in run(*words, "--format", kind, "--out", tmp_path / "x.html").stderr
+
+
+def test_rows_without_common_samples_say_why_there_is_a_dash(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    assert "no sample was scored for both" not in markdown(tables_of(store))
+    add(store, "left", {"a": answers([1])["0"]}, alignment=None)
+    for text in (shown(*leaderboard(tables_of(store))), markdown(tables_of(store))):
+        assert "No differences (–) of left and dpo; left and base: no sample was scored for both" in " ".join(
+            text.split()
+        )
+
+
+def test_a_table_in_a_file_is_the_table_that_is_shown(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    place = tmp_path / "made.txt"
+    run("leaderboard", "--out", place, "--db", store.path)
+    said = [line.rstrip() for line in run("leaderboard", "--db", store.path).stdout.splitlines()]
+    assert place.read_text().splitlines() == said
+    assert "AMBER  clean" in said[0] and not any("|" in line for line in said)
+
+
+def test_mcnemar_stands_in_the_table_where_it_applies(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    found = compare(store.evaluations(), "dama-s0", "base", lambda e: store.verdicts(e.id), metrics, resamples=200)
+    text = shown(comparison_table(found, "dama-s0", "base", everything=True), width=80)
+    heads = next(line for line in text.splitlines() if "p Holm" in line).split()
+    assert heads[-5:] == ["p", "p", "Holm", "McNemar", "least"] and "exact test" in text
+    assert ".031" in next(line for line in text.splitlines() if "accuracy" in line)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "McNemar" not in shown(comparison_table(found, "dama-s0", "base"))
+
+
+def test_a_page_of_a_suite_is_of_that_suite_only(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    add(store, "general-only", answers([1] * 6), benchmark="lmms:pope", alignment=None, judge="popejudge")
+    run("leaderboard", "--format", "html", "--suite", "hallucination", "--out", tmp_path / "h.html", "--db", store.path)
+    page = (tmp_path / "h.html").read_text()
+    assert "general-only" not in page and "popejudge" not in page and "dama-s0" in page
+    run("leaderboard", "--suite", "hallucination", "--plots", tmp_path / "plots", "--db", store.path)
+    drawn = [file.name for file in (tmp_path / "plots").iterdir()]
+    assert any(name.startswith("amber") for name in drawn) and not any("pope" in name for name in drawn)
