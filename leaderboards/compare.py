@@ -31,8 +31,8 @@ from leaderboards.scores import (
     read_scores,
 )
 from leaderboards.text import (
-    benchmark_title,
     better,
+    condition_titles,
     interval,
     number,
     p_text,
@@ -218,8 +218,9 @@ def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, every
     shown = [c for c in comparisons if c.headline or everything]
     explained = EXPLAINED + (MCNEMAR if any(c.p_mcnemar is not None for c in shown) else "")
     parts: list[RenderableType] = [Text.assemble(("A ", "dim"), (a, "bold"), ("  against  B ", "dim"), (b, "bold"))]
+    titles = condition_titles(c.condition for c in comparisons)
     for condition in dict.fromkeys(c.condition for c in shown):
-        parts.append(_table(condition, [c for c in shown if c.condition == condition]))
+        parts.append(_table(titles[condition], [c for c in shown if c.condition == condition]))
     return Group(*parts, Text(explained, "dim"))
 
 
@@ -230,12 +231,11 @@ EXPLAINED = (
 MCNEMAR = " McNemar: p of the exact test on right and wrong answers, which takes questions on one image as independent."
 
 
-def _table(condition: Condition, comparisons: Sequence[Comparison]) -> RichTable:
-    bias = f", EOS bias {condition.eos_bias:+g}" if condition.eos_bias else ""
+def _table(title: str, comparisons: Sequence[Comparison]) -> RichTable:
     mcnemar = any(c.p_mcnemar is not None for c in comparisons)
-    samples = f"{bias}, {comparisons[0].difference.n} samples"
+    samples = f", {comparisons[0].difference.n} samples"
     out = RichTable(
-        title=Text.assemble((benchmark_title(condition.benchmark), "bold cyan"), samples, style="table.title"),
+        title=Text.assemble((title, "bold cyan"), samples, style="table.title"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         header_style="bold",

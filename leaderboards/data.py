@@ -13,7 +13,7 @@ from leaderboards.rows import REFERENCES, Cell, Row, Table
 
 VERSUS = ("row", "value", "low", "high", "p", "n", "smallest", "p_holm")
 FIELDS = (
-    *("panel", "benchmark", "version", "mode", "judge", "data", "eos_bias", "method", "seeds"),
+    *("panel", "benchmark", "version", "mode", "judge", "data", "eos_bias", "decoding", "method", "seeds"),
     *("n", "n_scored", "n_failed", "metric", "unit", "higher_is_better", "value", "low", "high", "seed_sd"),
     *(f"vs_{name}" if field == "value" else f"vs_{name}_{field}" for name in REFERENCES for field in VERSUS),
 )

@@ -23,8 +23,8 @@ from leaderboards.panel import Examples, panel_view
 from leaderboards.provenance import command_of, condition_key, cost_rows, provenance, software_text
 from leaderboards.rows import Table, load_tables
 from leaderboards.text import (
-    benchmark_title,
     condition_text,
+    condition_titles,
     note,
 )  # fmt: skip
 from leaderboards.training import (
@@ -137,6 +137,7 @@ def drill_data(
     An evaluation is listed where its samples and its verdicts both fit; pictures take the room that these leave.
     """
     seated = seats(evaluations, names, panels)
+    titles = condition_titles(map(condition_of, evaluations))
     listed, fits = [], dict[str, bool]()
     for evaluation in evaluations:
         data_key = evaluation.data_key
@@ -145,7 +146,7 @@ def drill_data(
         if not fits[data_key]:
             chunks.left_out.append(f"v{evaluation.id}")
         elif chunks.add(f"v{evaluation.id}", verdict_chunk(store, evaluation)):
-            listed.append(_indexed(evaluation, names, seated[evaluation.id]))
+            listed.append(_indexed(evaluation, names, seated[evaluation.id], titles[condition_of(evaluation)]))
     shown = {e["id"] for e in listed}
     first = {e.data_key: e for e in reversed(evaluations) if e.id in shown}
     for data_key, evaluation in first.items():
@@ -153,18 +154,17 @@ def drill_data(
     return {"evaluations": listed, "folder": "samples" if chunks.folder else ""}
 
 
-def _indexed(evaluation: EvaluationRecord, names: Lineup, seated: Mapping[str, Any]) -> dict[str, Any]:
+def _indexed(evaluation: EvaluationRecord, names: Lineup, seated: Mapping[str, Any], title: str) -> dict[str, Any]:
     """What the drill-down knows of an evaluation before its answers are unpacked."""
     alignment = names.alignments.get(evaluation.alignment or "")
     condition = condition_of(evaluation)
-    bias = f", EOS bias {condition.eos_bias:+g}" if condition.eos_bias else ""
     return {
         "id": evaluation.id,
         "run": evaluation.run,
         "seed": alignment.seed if alignment else None,
         "seats": seated,
         "condition": condition_key(condition),
-        "title": benchmark_title(evaluation.benchmark) + bias,
+        "title": title,
         "about": condition_text(condition),
         "data": evaluation.data_key,
         "scored": f"{evaluation.n_scored}/{evaluation.n}",

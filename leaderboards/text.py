@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from harness.benchmark import Metric
 from harness.stats import Difference
@@ -92,6 +93,27 @@ def condition_text(condition: Condition) -> str:
     """The judge, rules, version, decoding and data of a table on one line."""
     parts = [f"judge {condition.judge}", f"rules {condition.mode}", f"version {condition.version}"]
     return " · ".join([*filter(None, [*parts, decoding_text(condition)]), f"data {condition.data_hash[:8]}"])
+
+
+def condition_titles(conditions: Iterable[Condition]) -> dict[Condition, str]:
+    """The benchmark of every condition, and where a benchmark has several what tells each from the others."""
+    groups: dict[str, dict[Condition, list[str]]] = defaultdict(dict)
+    for c in conditions:
+        words = [
+            f"judge {c.judge}",
+            c.mode,
+            *c.version.split(),
+            *decoding_text(c).split(", "),
+            f"data {c.data_hash[:8]}",
+        ]
+        groups[c.benchmark][c] = words
+    titles = {}
+    for benchmark, group in groups.items():
+        common = set.intersection(*map(set, group.values()))
+        for condition, words in group.items():
+            own = [word for word in words if word and word not in common]
+            titles[condition] = ", ".join([benchmark_title(benchmark), *own])
+    return titles
 
 
 def decoding_text(condition: Condition) -> str:
