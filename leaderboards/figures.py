@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import math
+import textwrap
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import numpy as np
 from harness.store import AlignmentRecord, Store
 from leaderboards.lineup import lineup
 from leaderboards.markdown import grid
+from leaderboards.plots import file_name, save
 from leaderboards.text import panel_title
 
 TERCILES = ("hard", "middle", "easy")
@@ -55,7 +56,7 @@ def gap_curves(store: Store) -> list[Curve]:
     gathered: dict[tuple[str, str, str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
     for alignment in alignments:
-        gaps = store.gaps(alignment.name)
+        gaps = finite_gaps(store, alignment.name)
         splits = {split: hardness_of(store, alignment, alignments, split) for split in {g[1] for g in gaps}}
         groups = {split: terciles(_probed(deltas, gaps, split)) for split, deltas in splits.items()}
         per_step: dict[tuple[str, str, int], list[float]] = defaultdict(list)
@@ -74,48 +75,44 @@ def gap_curves(store: Store) -> list[Curve]:
     return sorted(curves, key=_order)
 
 
-def draw_gaps(curves: Sequence[Curve], panel: str) -> str:
-    """An SVG of one panel's curves: a column per method, a row per split, axes shared."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
+def finite_gaps(store: Store, name: str) -> list[tuple[int, str, str, float]]:
+    """The gaps of an alignment that are numbers: those of a training that diverged are stored as nothing."""
+    return [gap for gap in store.gaps(name) if gap[3] is not None and math.isfinite(gap[3])]
+
+
+def draw_gaps(curves: Sequence[Curve], panel: str) -> Any:
+    """A matplotlib figure of one panel's curves: a column per method, a row per split, axes shared."""
     from matplotlib.figure import Figure
 
     chosen = [curve for curve in curves if curve.panel == panel]
     methods = list(dict.fromkeys(curve.method for curve in chosen))
     splits = [split for split in SPLITS if any(curve.split == split for curve in chosen)]
-    with rc_context({"svg.hashsalt": "gaps", "svg.fonttype": "none"}):  # the same curves give the same file
-        figure = Figure(figsize=(1 + 2.4 * max(1, len(methods)), 0.9 + 2.1 * max(1, len(splits))), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.subplots(max(1, len(splits)), max(1, len(methods)), sharex=True, sharey=True, squeeze=False)
-        for curve in chosen:
-            axis = axes[splits.index(curve.split)][methods.index(curve.method)]
-            axis.plot(curve.steps, curve.gaps, color=COLOURS[curve.tercile], linewidth=1.6)
-        for row, split in enumerate(splits):
-            axes[row][0].set_ylabel(f"reward gap (nats)\n{SPLITS[split]}")
-        for column, method in enumerate(methods):
-            axes[0][column].set_title(method, fontsize=10)
-            axes[-1][column].set_xlabel("optimiser step")
-        for axis in axes.ravel():
-            axis.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
-            axis.spines[["top", "right"]].set_visible(False)
-        for name in reversed(TERCILES):
-            axes[0][0].plot([], [], color=COLOURS[name], label=f"{name} pairs")
-        figure.legend(loc="outside upper center", ncols=3, frameon=False)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+    figure = Figure(figsize=(1 + 2.4 * max(1, len(methods)), 0.9 + 2.1 * max(1, len(splits))), layout="constrained")
+    axes = figure.subplots(max(1, len(splits)), max(1, len(methods)), sharex=True, sharey=True, squeeze=False)
+    for curve in chosen:
+        axis = axes[splits.index(curve.split)][methods.index(curve.method)]
+        axis.plot(curve.steps, curve.gaps, color=COLOURS[curve.tercile], linewidth=1.6)
+    for row, split in enumerate(splits):
+        axes[row][0].set_ylabel(f"reward gap (nats)\n{SPLITS[split]}")
+    for column, method in enumerate(methods):
+        axes[0][column].set_title(textwrap.fill(method, 26), fontsize=10)
+        axes[-1][column].set_xlabel("optimiser step")
+    for axis in axes.ravel():
+        axis.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+        axis.spines[["top", "right"]].set_visible(False)
+    for name in reversed(TERCILES):
+        axes[0][0].plot([], [], color=COLOURS[name], label=f"{name} pairs")
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    return figure
 
 
 def write_figures(store: Store, folder: Path) -> list[Path]:
-    """Write one SVG for each panel with curves into ``folder`` (made if absent); returns the files."""
+    """For each panel with curves an SVG and a PNG in ``folder`` (made if absent); returns the files."""
     curves = gap_curves(store)
     files = []
     for panel in dict.fromkeys(curve.panel for curve in curves):
         folder.mkdir(parents=True, exist_ok=True)
-        name = "-".join("".join(c if c.isalnum() else " " for c in f"reward gaps {panel}".lower()).split())
-        file = folder / f"{name}.svg"
-        file.write_text(draw_gaps(curves, panel), encoding="utf-8")
-        files.append(file)
+        files += save(draw_gaps(curves, panel), folder / file_name(f"reward gaps {panel}"))
     return files
 
 
@@ -141,7 +138,8 @@ def hardness_of(
     # The control that permutes hardness over the pairs says nothing about which pairs are hard.
     usable = [a for a in others if a.panel == alignment.panel and not _permuted(a.config)]
     for candidate in sorted(usable, key=lambda a: (a.name != alignment.name, a.seed != alignment.seed)):
-        found = store.pair_hardness(candidate.name, split)
+        stored = store.pair_hardness(candidate.name, split)
+        found = {pair: delta for pair, delta in stored.items() if delta is not None and math.isfinite(delta)}
         if found:
             return found
     return {}

@@ -46,7 +46,9 @@ def _draw(table: Table) -> Any:
     from matplotlib.figure import Figure
 
     metrics = table.headline
-    figure = Figure(figsize=(1.2 + 2.1 * max(1, len(metrics)), 0.9 + 0.32 * len(table.rows)), layout="constrained")
+    names = max((len(row.label) for row in table.rows), default=0)
+    width = 0.6 + 0.075 * names + 2.1 * max(1, len(metrics))
+    figure = Figure(figsize=(width, 0.9 + 0.32 * len(table.rows)), layout="constrained")
     axes = figure.subplots(1, max(1, len(metrics)), sharey=True, squeeze=False)[0]
     for axis, metric in zip(axes, metrics, strict=False):
         for y, row in enumerate(table.rows):

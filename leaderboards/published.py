@@ -15,10 +15,12 @@ SOURCE = (
     "their authors' checkpoints. Not measured here, and not comparable with a small world or another judge."
 )
 COLUMNS = (
-    "CHAIRs ↓", "CHAIRi ↓", "MMHal score ↑", "MMHal hal. rate ↓",
-    "AMBER CHAIR ↓", "AMBER Cover ↑", "AMBER Hal ↓", "AMBER Cog ↓",
+    "CHAIRs, % ↓", "CHAIRi, % ↓", "MMHal score, 0–6 ↑", "MMHal hal. rate, 0–1 ↓",
+    "AMBER CHAIR, % ↓", "AMBER Cover, % ↑", "AMBER Hal, % ↓", "AMBER Cog, % ↓",
 )  # fmt: skip
-"""Object HalBench's CHAIRs is what `chair_s_refine` is here."""
+"""Object HalBench's CHAIRs is what `chair_s_refine` is here. MMHal's rate is published as a share; this project's
+own tables have it in percent.
+"""
 
 ROWS: Sequence[tuple[str, tuple[float, ...]]] = (
     ("GPT-4V", (13.6, 7.3, 3.49, 0.28, 4.6, 67.1, 30.7, 2.6)),

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from xml.etree import ElementTree
 
 from harness.store import Store
 from leaderboards.figures import draw_gaps, gap_curves, gap_summary, terciles, write_figures
+from leaderboards.plots import save
 from tests.leaderboards.fakes import example
 
 
@@ -37,12 +39,30 @@ def test_permuted_hardness_does_not_say_which_pairs_are_hard(tmp_path: Path) -> 
 def test_the_svg_is_valid_and_repeatable(tmp_path: Path) -> None:
     store = example(tmp_path)
     curves = gap_curves(store)
-    svg = draw_gaps(curves, "clean")
-    assert svg == draw_gaps(curves, "clean")
+    first, again = (save(draw_gaps(curves, "clean"), tmp_path / name) for name in ("first", "again"))
+    assert [f.read_bytes() for f in first] == [f.read_bytes() for f in again]
+    svg = first[0].read_text(encoding="utf-8")
     assert ElementTree.fromstring(svg).tag.endswith("svg")
     for word in ("easy pairs", "held-out pairs", "training pairs", "dama", "dpo", "optimiser step"):
         assert word in svg
-    assert [file.name for file in write_figures(store, tmp_path / "figures")] == ["reward-gaps-clean.svg"]
+    assert [file.name for file in write_figures(store, tmp_path / "figures")] == [
+        "reward-gaps-clean.svg", "reward-gaps-clean.png",
+    ]  # fmt: skip
+
+
+def test_gaps_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
+    """A training that diverged has none to show; a probe that failed once leaves its step to the other pairs."""
+    store = example(tmp_path)
+    log = store.start_alignment("x", method="diverged", seed=0, panel="clean", key="x", config={})
+    log.log_gaps(10, "train", [(f"p{i}", math.nan) for i in range(6)])
+    store.finish_alignment("x", status="done", model_dir="m", seconds=1.0)
+    log = store.start_alignment("y", method="once", seed=0, panel="clean", key="y", config={})
+    log.log_gaps(10, "train", [(f"p{i}", math.nan if i == 5 else float(i)) for i in range(6)])
+    store.finish_alignment("y", status="done", model_dir="m", seconds=1.0)
+    curves = {(c.method, c.tercile): c.gaps for c in gap_curves(store) if c.split == "train"}
+    assert not [method for method, _ in curves if method == "diverged"]
+    assert curves["once", "easy"] == (4.0,)
+    write_figures(store, tmp_path / "figures")
 
 
 def test_the_summary_holds_the_end_values(tmp_path: Path) -> None:
