@@ -22,6 +22,7 @@ from leaderboards.lineup import BASE, DPO, Lineup, lineup, standing, to_repeat
 from leaderboards.panel import Examples, panel_view
 from leaderboards.provenance import command_of, condition_key, cost_rows, provenance, software_text
 from leaderboards.rows import Table, load_tables
+from leaderboards.svg import GREY, colour, marks
 from leaderboards.text import (
     condition_text,
     condition_titles,
@@ -33,7 +34,6 @@ from leaderboards.training import (
 )  # fmt: skip
 
 PAGE = Path(__file__).parent / "page"
-COLOURS = 8
 INLINE_LIMIT = 24_000_000
 """Characters of samples that a single file may hold; more go beside the page (``--out DIR``)."""
 
@@ -102,6 +102,7 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
         left_out=chunks.left_out,
         panels=panels,
         palette=palette,
+        marks=marks,
         note=note(tables),
         why=extras.why,
         costs=[row for row in cost_rows(store) if row["run"] in runs],
@@ -122,11 +123,11 @@ def script_json(value: Any) -> Markup:
 
 
 def palette_of(tables: Sequence[Table], evidence: Mapping[str, Evidence]) -> dict[str, int]:
-    """A colour for every method, the same in all charts; base is grey."""
+    """A colour and mark for every method, the same in all charts; base is grey."""
     labels = [row.label for table in tables for row in table.rows]
     labels += [method for found in evidence.values() for method in found.methods]
     others = [label for label in dict.fromkeys(labels) if label != BASE]
-    return {BASE: 8, **{label: i % COLOURS for i, label in enumerate(others)}}
+    return {BASE: GREY, **{label: colour(i) for i, label in enumerate(others)}}
 
 
 def drill_data(

@@ -13,8 +13,9 @@ from leaderboards import coverage
 from leaderboards.evidence import data_uri
 from leaderboards.provenance import condition_key
 from leaderboards.rows import REFERENCES, Row, Table
-from leaderboards.svg import extent, forest, mini
+from leaderboards.svg import Estimate, extent, forest, mini
 from leaderboards.text import (
+    against,
     benchmark_title,
     better,
     condition_text,
@@ -58,16 +59,19 @@ def panel_view(
         "groups": [_group(table, palette) for table in tables],
         "labels": list(dict.fromkeys(row.label for table in tables for row in table.rows)),
         "answers": answers(tables),
+        "matched": any(_has_matched(table) for table in tables),
+        "marks": [name for name in REFERENCES if name in {_mark(table) for table in tables}],
         "forests": [chart for table in tables for chart in _forests(table, palette)],
         "tradeoffs": tradeoff_charts(store, panel, tables, evidence, palette),
-        "combinations": combination_chart(tables, evidence, palette),
-        "gaps": [], "logs": [], "weights": [], "hardness": None, "extremes": [],
+        "combinations": combination_chart(tables, evidence),
+        "gaps": [], "logs": [], "weights": None, "kept": None, "hardness": None, "extremes": [],
     }  # fmt: skip
     if evidence is not None:
         view |= {
             "gaps": gap_charts(evidence),
             "logs": log_charts(evidence, palette),
-            "weights": [c for c in (weight_chart(evidence, palette), kept_chart(evidence)) if c is not None],
+            "weights": weight_chart(evidence, palette),
+            "kept": kept_chart(evidence),
             "hardness": hardness_chart(evidence),
             "extremes": _extremes(evidence, examples),
         }
@@ -80,7 +84,8 @@ def _group(table: Table, palette: Mapping[str, int]) -> dict[str, Any]:
     for metric in table.headline:
         cells = {row.label: row.cells[metric.name] for row in table.rows}
         bounds = extent([v for c in cells.values() for v in (c.low, c.high)], 0.02)
-        reference = next((cells[name].value for name in ("dpo", "base") if name in cells), math.nan)
+        mark = _mark(table)
+        reference = cells[mark].value if mark else math.nan
         places = ranks(table, metric)
         columns.append(
             {
@@ -111,6 +116,16 @@ def _group(table: Table, palette: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
+def _mark(table: Table) -> str:
+    """The row that the tick in every cell of a table stands for, empty for none."""
+    return next((name for name in REFERENCES if any(row.label == name for row in table.rows)), "")
+
+
+def _has_matched(table: Table) -> bool:
+    """Whether hallucination is compared at equal coverage."""
+    return any(math.isfinite(row.cells[coverage.NAME].value) for row in table.rows if coverage.NAME in row.cells)
+
+
 def _cell(
     row: Row, metric: Metric, place: int, bounds: tuple[float, float], mark: float, colour: int
 ) -> dict[str, Any]:
@@ -127,6 +142,7 @@ def _cell(
                 "to": name,
                 "text": signed(found.value, metric) + stars(found, cell.holm[name]),
                 "kind": _kind(found, metric, cell.holm[name]),
+                "range": f"{interval(found.low, found.high, metric)} p {p_text(cell.holm[name])}".strip(),
                 "title": f"against {row.references[name]}: {signed(found.value, metric)} "
                 f"{interval(found.low, found.high, metric)}, p {p_text(found.p)}, Holm {p_text(cell.holm[name])}, "
                 f"{found.n} common samples; {number(found.smallest, metric)} or more would have been found four times "
@@ -150,12 +166,14 @@ def _forests(table: Table, palette: Mapping[str, int]) -> list[dict[str, Any]]:
                 if d is not None:
                     span = interval(d.low, d.high, metric)
                     holm = p_text(cell.holm[reference])
+                    text = f"{signed(d.value, metric)} {span}  p {holm}"
                     note = f"{row.label} - {row.references[reference]}: {signed(d.value, metric)} {span}, Holm p {holm}"
-                    rows.append((row.label, d.value, d.low, d.high, palette.get(row.label, 0), note))
+                    shown = palette.get(row.label, 0)
+                    rows.append(Estimate(against(row, reference), d.value, d.low, d.high, shown, text, note))
             if rows:
                 title = f"{benchmark_title(table.condition.benchmark)} {metric_title(metric)}"
                 wide = metric.name == coverage.NAME
-                drawn = forest(rows, title, f"difference to {reference}", width=700 if wide else 340)
+                drawn = forest(rows, title, f"difference to {reference}", width=700 if wide else 380)
                 found.append({"reference": reference, "chart": drawn, "wide": wide})
     return found
 
@@ -164,8 +182,10 @@ WORDS = {"unsure": "not told apart from", "better": "better than", "worse": "wor
 MATCHED_WORDS = WORDS | {"better": "hallucinates less than", "worse": "hallucinates more than"}
 
 
-def answers(tables: Sequence[Table]) -> list[dict[str, str]]:
-    """For every method a verdict in words on the metric that cannot be bought with silence, else on the first one."""
+def answers(tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """For every method a verdict in words against each reference, on the metric that cannot be bought with silence,
+    else on the first one.
+    """
     for preferred in (True, False):
         for table in tables:
             directed = [m for m in table.headline if m.higher_is_better is not None]
@@ -176,24 +196,32 @@ def answers(tables: Sequence[Table]) -> list[dict[str, str]]:
     return []
 
 
-def _answer(table: Table, row: Row, metric: Metric) -> dict[str, str] | None:
-    """None where the row is the one that others are compared with, or has no such figure."""
+def _answer(table: Table, row: Row, metric: Metric) -> dict[str, Any] | None:
+    """None where the row is compared with nothing, or has no such figure."""
     cell = row.cells[metric.name]
-    reference = next((name for name in REFERENCES if name in cell.versus), None)
-    if reference is None:
+    verdicts = [_verdict(row, metric, name) for name in REFERENCES if name in cell.versus]
+    if not verdicts:
         return None
-    found, p = cell.versus[reference], cell.holm[reference]
-    kind = _kind(found, metric, p)
-    matched = metric.name == coverage.NAME
-    words = MATCHED_WORDS if matched else WORDS
     what = f"{benchmark_title(table.condition.benchmark)} {metric_title(metric)}"
     return {
         "label": row.label,
-        "kind": kind,
-        "verdict": f"{words[kind]} {row.references[reference]}",
+        "kind": verdicts[0]["kind"],
+        "verdicts": verdicts,
         "figure": number(cell.value, metric) + (" %" if metric.unit == "%" else ""),
-        "what": "CHAIRi at the base's coverage ↓" if matched else what,
-        "detail": f"{signed(found.value, metric)} {interval(found.low, found.high, metric)}, p {p_text(p)}",
+        "what": "CHAIRi at the base's coverage ↓" if metric.name == coverage.NAME else what,
+    }
+
+
+def _verdict(row: Row, metric: Metric, reference: str) -> dict[str, str]:
+    """How a row compares with one reference, in words and figures."""
+    cell = row.cells[metric.name]
+    found, p = cell.versus[reference], cell.holm[reference]
+    kind = _kind(found, metric, p)
+    words = MATCHED_WORDS if metric.name == coverage.NAME else WORDS
+    return {
+        "kind": kind,
+        "text": f"{words[kind]} {row.references[reference]}",
+        "detail": f"{signed(found.value, metric)} {interval(found.low, found.high, metric)}, Holm p {p_text(p)}",
     }
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from harness.benchmark import Metric
 from harness.store import EvaluationRecord, Store
 from leaderboards.condition import condition_of
-from leaderboards.lineup import lineup, standing
+from leaderboards.lineup import HOW, lineup, standing
 from leaderboards.rows import Row, Table
-from leaderboards.svg import Series, bars, chart
+from leaderboards.svg import Bar, Series, bars, chart
+from leaderboards.text import METRICS, benchmark_title, interval, metric_title, number
 from leaderboards.training import Evidence
 
 ABILITY = (("amber", "f1"), ("mm_vet", "total"), ("llava_bench", "all"), ("pope", "f1"), ("mmhal", "informativeness"))
@@ -33,16 +36,19 @@ def tradeoff_charts(
     names = {metric.name for metric in halbench.metrics}
     if not {chair, cover} <= names:
         return []
+    rate = f"{_full_title(halbench.condition.benchmark, chair)}, %"
     charts = [
         chart(_curves(store, halbench, chair, cover, palette),
               "Hallucination against coverage (down and right is better)", "coverage: objects named, %",
-              "CHAIRi, %", size=(700, 360))
+              rate, size=(700, 360))
     ]  # fmt: skip
     for benchmark, metric in ABILITY:
         other = by_name.get(benchmark)
         if other is not None and metric in {m.name for m in other.metrics}:
             points = _against(halbench, chair, {row.label: row.cells[metric].value for row in other.rows}, palette)
-            charts.append(chart(points, "Hallucination against ability", f"{benchmark} {metric}", "CHAIRi, %"))
+            ability = next(m for m in other.metrics if m.name == metric)
+            across = f"{benchmark_title(benchmark)} {metric_title(ability)}" + (", %" if ability.unit == "%" else "")
+            charts.append(chart(points, "Hallucination against ability", across, rate))
             break
     if evidence is not None:
         seconds: dict[str, list[float]] = defaultdict(list)
@@ -54,10 +60,15 @@ def tradeoff_charts(
                 _against(halbench, chair, cost, palette),
                 "Hallucination against training time",
                 "seconds of one run",
-                "CHAIRi, %",
+                rate,
             )
         )
     return charts
+
+
+def _full_title(benchmark: str, metric: str) -> str:
+    """A metric with its benchmark, as axes name it: CHAIR of AMBER is not CHAIRi of Object HalBench."""
+    return f"{benchmark_title(benchmark)} {METRICS.get(metric, metric)}"
 
 
 def _against(table: Table, metric: str, other: Mapping[str, float], palette: Palette) -> list[Series]:
@@ -109,27 +120,51 @@ def _points(
     return points
 
 
-def combination_chart(tables: Sequence[Table], evidence: Evidence | None, palette: Palette) -> Markup | None:
+RATES = (("nonhal_response", "responses"), ("nonhal_mention", "mentions"))
+"""What figures 4 and 5 of the paper show: the share of responses, and of mentions, without hallucination."""
+
+
+def combination_chart(tables: Sequence[Table], evidence: Evidence | None) -> Markup | None:
     """Figures 4 and 5: DAMA's combination strategies by non-hallucination rate; None for fewer than two strategies."""
-    if evidence is None:
-        return None
-    strategy = {
-        a.method: (a.config.get("objective") or {})["combine"]
-        for a in evidence.alignments
-        if "combine" in (a.config.get("objective") or {})
-    }
     table = next((t for t in tables if t.condition.benchmark == "object_halbench"), None)
-    if table is None or len(set(strategy.values())) < 2:
+    if evidence is None or table is None:
         return None
-    groups = []
-    for row in table.rows:
-        if row.label in strategy:
-            bar = [
-                (row.cells[name].value, colour, f"{row.label}: {what} {row.cells[name].value:.1f} %")
-                for name, what, colour in (("nonhal_response", "responses", 0), ("nonhal_mention", "mentions", 1))
-                if name in row.cells
-            ]
-            groups.append((strategy[row.label], bar))
-    return bars(
-        groups, "Combination strategies: responses and mentions without hallucination", "", "%", size=(700, 280)
-    )
+    names = strategies(evidence)
+    rows = [row for row in table.rows if row.label in names]
+    if len({names[row.label][0] for row in rows}) < 2:
+        return None
+    metrics = {metric.name: metric for metric in table.metrics}
+    groups = [(names[row.label][1], _rates(row, metrics)) for row in rows]
+    title = "Combination strategies: responses and mentions without hallucination"
+    legend = [(f"tone{i}", f"{what} without hallucination") for i, (_, what) in enumerate(RATES)]
+    return bars(groups, title, "% without hallucination", legend=legend, width=700)
+
+
+def strategies(evidence: Evidence) -> dict[str, tuple[str, str]]:
+    """Method -> its combination of aD and aM, and what to call it where strategies are compared.
+
+    That is the strategy where the methods differ in nothing else, and the method's own name where they do.
+    """
+    found: dict[str, str] = {}
+    others = set()
+    for alignment in evidence.alignments:
+        objective = alignment.config.get("objective") or {}
+        if "combine" in objective:
+            found.setdefault(alignment.method, str(objective["combine"]))
+            config = {name: value for name, value in alignment.config.items() if name not in HOW}
+            config["objective"] = {name: value for name, value in objective.items() if name != "combine"}
+            others.add(json.dumps(config, sort_keys=True, default=str))
+    alone = len(others) == 1 and len(set(found.values())) == len(found)
+    return {method: (combine, combine if alone else method) for method, combine in found.items()}
+
+
+def _rates(row: Row, metrics: Mapping[str, Metric]) -> list[Bar]:
+    """The two bars of one strategy with their intervals."""
+    found = []
+    for i, (name, what) in enumerate(RATES):
+        if name in row.cells:
+            cell = row.cells[name]
+            text = f"{number(cell.value, metrics[name])} {interval(cell.low, cell.high, metrics[name])}"
+            note = f"{row.label}: {what} {text} %"
+            found.append(Bar(cell.value, f"tone{i}", text, note, cell.low, cell.high))
+    return found

@@ -7,15 +7,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from markupsafe import Markup
 
 from harness.store import AlignmentRecord, Store
-from leaderboards.figures import TERCILES, Curve, gap_curves, hardness_of, terciles
+from leaderboards.figures import TERCILES, Curve, finite_gaps, gap_curves, hardness_of, terciles
 from leaderboards.lineup import lineup
-from leaderboards.svg import Series, bars, chart, extent
+from leaderboards.svg import Bar, Series, bars, chart, extent, histogram, marks
 
 Palette = Mapping[str, int]
 TERCILE_COLOURS = {"easy": 1, "middle": 8, "hard": 2}
@@ -60,7 +60,7 @@ def read_evidence(store: Store) -> dict[str, Evidence]:
             panel,
             members,
             {a.name: store.train_log(a.name) for a in members},
-            {a.name: store.gaps(a.name) for a in members},
+            {a.name: finite_gaps(store, a.name) for a in members},
             hardness_of(store, members[0], everything, "train"),
             tuple(c for c in curves if c.panel == panel),
         )
@@ -105,15 +105,14 @@ def weight_chart(evidence: Evidence, palette: Palette) -> Markup | None:
     series, rug, gaps_seen = [], [], [-2.0, 2.0]
     last: dict[str, list[float]] = {}
     for method in evidence.methods:
-        rows = [g for a in evidence.runs(method)[:1] for g in evidence.gaps[a.name] if g[1] == "train"]
-        final = max((g[0] for g in rows), default=0)
-        last[method] = [g[3] for g in rows if g[0] == final]
+        probes = [g for a in evidence.runs(method)[:1] for g in evidence.gaps[a.name] if g[1] == "train"]
+        final = max((g[0] for g in probes), default=0)
+        last[method] = [g[3] for g in probes if g[0] == final]
         gaps_seen += last[method]
     grid = np.linspace(min(gaps_seen) - 1, max(gaps_seen) + 1, 80)
     for method in evidence.methods:
-        betas = [
-            row["beta_mean"] for a in evidence.runs(method) for row in evidence.logs[a.name][-20:] if "beta_mean" in row
-        ]
+        rows = [row for a in evidence.runs(method) for row in evidence.logs[a.name][-20:]]
+        betas = [row["beta_mean"] for row in rows if _known(row.get("beta_mean"))]
         if betas:
             beta = float(np.mean(betas))
             weights = beta / (1 + np.exp(beta * grid))
@@ -141,7 +140,7 @@ def kept_shares(evidence: Evidence) -> dict[str, dict[str, float]]:
         kept: dict[str, list[bool]] = defaultdict(list)
         for run in evidence.runs(method):
             keep = (run.config.get("objective") or {}).get("keep")
-            r_bar = {row["step"]: row["r_bar"] for row in evidence.logs[run.name] if "r_bar" in row}
+            r_bar = {row["step"]: row["r_bar"] for row in evidence.logs[run.name] if _known(row.get("r_bar"))}
             rows = [
                 g for g in evidence.gaps[run.name] if g[1] == "train" and g[0] in r_bar and g[2] in evidence.hardness
             ]
@@ -166,14 +165,16 @@ def kept_chart(evidence: Evidence) -> Markup | None:
         (
             method,
             [
-                (100 * found[t], TERCILE_COLOURS[t], f"{method}: {100 * found[t]:.0f} % of the {t} pairs")
+                Bar(100 * found[t], marks(TERCILE_COLOURS[t]), f"{100 * found[t]:.0f} %",
+                    f"{method}: {100 * found[t]:.0f} % of the {t} pairs")
                 for t in ("easy", "middle", "hard")
                 if t in found
             ],
         )
         for method, found in shares.items()
-    ]
-    return bars(groups, "Pairs the filter keeps, by hardness", "", "% of probe pairs")
+    ]  # fmt: skip
+    legend = [(marks(TERCILE_COLOURS[t]), t) for t in ("easy", "middle", "hard")]
+    return bars(groups, "Pairs the filter keeps, by hardness", "% of probe pairs", legend=legend, width=700)
 
 
 def hardness_chart(evidence: Evidence) -> Markup | None:
@@ -183,16 +184,13 @@ def hardness_chart(evidence: Evidence) -> Markup | None:
         return None
     counts, edges = np.histogram(deltas, bins=min(40, max(8, len(deltas) // 12)))
     middle = np.quantile(deltas, [1 / 3, 2 / 3])
-    points = []
+    found = []
     for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
         part = TERCILES[int(np.searchsorted(middle, (low + high) / 2))]
-        points.append(
-            (float(count), TERCILE_COLOURS[part], f"{count} pairs with delta {low:.2f} to {high:.2f} ({part})")
-        )
+        about = f"{count} pairs with delta {low:.2f} to {high:.2f} ({part})"
+        found.append((float(low), float(high), float(count), TERCILE_COLOURS[part], about))
     title = f"Hardness delta of {len(deltas):,} training pairs, from {edges[0]:.2f} to {edges[-1]:.2f}"
-    return bars(
-        [("", points)], title, "hardness delta (left: hard, right: easy)", "pairs", size=(700, 250), labels=False
-    )
+    return histogram(found, title, "hardness delta (left: hard, right: easy)", "pairs")
 
 
 def extremes(evidence: Evidence, count: int = 3) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
@@ -206,9 +204,14 @@ def _mean_over_seeds(logs: Sequence[Sequence[Mapping[str, Any]]], name: str) -> 
     for log in logs:
         for row in log:
             value = row.get(name)
-            if isinstance(value, int | float) and math.isfinite(value):
+            if _known(value):
                 by_step[row["step"]].append(float(value))
     return [(float(step), float(np.mean(values))) for step, values in sorted(by_step.items())]
+
+
+def _known(value: Any) -> TypeGuard[float]:
+    """Whether a logged value is a finite number; a training that diverged logs others."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _smooth(points: Sequence[tuple[float, float]], shown: int = 60) -> list[tuple[float, float]]:

@@ -11,7 +11,6 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -21,7 +20,8 @@ from harness.store import Store
 from leaderboards.evidence import BAD, FAILED, GOOD, THUMBNAIL, Chunks, pack, thumbnail, verdict_chunk
 from leaderboards.html import Extras, render_html, script_json, write_html
 from leaderboards.provenance import command_of
-from leaderboards.svg import Series, bars, chart, extent, forest, ticks
+from leaderboards.rows import load_tables
+from leaderboards.text import p_text
 from leaderboards.training import kept_shares, read_evidence
 from tests.leaderboards.fakes import add, answers, example
 
@@ -180,22 +180,64 @@ def test_the_command_repeats_the_alignment(tmp_path: Path) -> None:
     )
 
 
-def test_ticks_are_round_and_inside() -> None:
-    assert ticks(0, 10) == pytest.approx([0, 5, 10])
-    assert ticks(-0.13, 0.21) == pytest.approx([-0.1, 0, 0.1, 0.2])
-    assert ticks(3, 3) == [3]
+def test_the_page_says_of_its_cells_only_what_they_show(tmp_path: Path) -> None:
+    """Without a coverage curve nothing is said to be compared at equal coverage, without DPO no tick is DPO's."""
+    page = page_of(example(tmp_path))
+    assert "Read hallucination beside coverage" in page and "say equally much" not in page
+    assert "the tick is dpo." in page and "each method is drawn as a curve" not in page
+    other = Store(tmp_path / "other.sqlite")
+    add(other, "base", answers([2] * 6))
+    assert "the tick is base." in page_of(other)
+    (tmp_path / "third").mkdir()
+    assert "the tick is" not in page_of(Store(tmp_path / "third" / "r.sqlite"))
 
 
-def test_charts_are_xml_and_leave_out_what_is_not_finite() -> None:
-    series = [Series("<a> & b", [(0.0, 1.0), (1.0, math.nan), (2.0, 3.0)], dots=True)]
-    made = [
-        chart(series, "t <", "x", "y", zero=True, rug=[(1.0, 2)]),
-        chart([], "nothing", "x", "y"),
-        bars([("g", [(math.nan, 0, ""), (2.0, 1, "two")])], "t", "x", "y"),
-        forest([("dama", math.nan, math.nan, math.nan, 0, ""), ("gap", 1.0, 0.5, 2.0, 1, "n")], "t", "x"),
-    ]
-    for text in made:
-        ElementTree.fromstring(text)
-        assert "nan" not in text
-    assert made[0].count("<circle") == 2
-    assert extent([math.nan]) == (0.0, 1.0)
+def test_differences_can_be_read_without_a_pointer(tmp_path: Path) -> None:
+    """Interval and p-value of every difference are text of the page, in the ranking, the cards and the forests."""
+    page = page_of(example(tmp_path))
+    tables = {t.panel: t for t in load_tables(example(tmp_path / "again"))}
+    row = next(r for r in tables["clean"].rows if r.label == "dama")
+    cell = row.cells["chair"]
+    found, p = cell.versus["dpo"], p_text(cell.holm["dpo"]).replace("<", "&lt;")
+    span = f"[{found.low:.1f}, {found.high:.1f}]"
+    visible = re.sub(r'<title>.*?</title>|\s(title|aria-label)="[^"]*"', "", page)
+    assert f'<span class="range">{span} p {p}</span>' in visible
+    assert 'class="figures"' in visible and f"{found.value:.1f} {span}  p {p}</text>" in visible
+
+
+def test_a_card_has_a_verdict_against_dpo_and_against_base(tmp_path: Path) -> None:
+    page = page_of(example(tmp_path))
+    cards = dict(re.findall(r'<article class="card.*?</i>(.*?)</h3>(.*?)</article>', page, re.S))
+    verdicts = {name: re.findall(r'class="verdict \w+">. [\w ]* (\w+)</p>', card) for name, card in cards.items()}
+    assert verdicts == {"base": ["dpo"], "dpo": ["base"], "dama": ["dpo", "base"]}
+
+
+def test_methods_beyond_the_colours_have_another_mark(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    for i in range(18):
+        add(store, f"m{i:02}", answers([1] * 6), alignment=None)
+    page = page_of(store)
+    legend = re.findall(r'<span><i class="swatch (.*?)"></i>(.*?)</span>', page)
+    named = dict.fromkeys((name, kind) for kind, name in legend)
+    kinds = [kind for name, kind in named if name not in ("easy", "middle", "hard")]
+    assert len(kinds) == 21 and len(set(kinds)) == 21
+    assert ("base", "c8") in named and ("dpo", "c0") in named
+    style = page.split("</style>")[0]
+    assert ".swatch.r1" in style and ".swatch.r2" in style and ".r1 .line" in style and ".r2 .line" in style
+
+
+def test_a_training_that_diverged_breaks_no_page(tmp_path: Path) -> None:
+    """Its gaps are stored as NULL, its logged values as what JSON makes of them."""
+    store = Store(tmp_path / "r.sqlite")
+    config = {"objective": {"keep": 0.5}}
+    for name, bad in (("good", False), ("bad", True)):
+        log = store.start_alignment(name, method=name, seed=0, panel="", key=name, config=config)
+        log.log_hardness("train", {f"p{i}": math.nan if bad else float(i) for i in range(6)})
+        for step in (0, 10):
+            log.log_gaps(step, "train", [(f"p{i}", math.nan if bad else float(i)) for i in range(6)])
+        log.log_step(10, {"r_bar": math.nan if bad else 5.0, "beta_mean": math.nan if bad else 0.1})
+        store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
+    page = page_of(store)
+    read(page)
+    assert not re.search(r"\b(nan|inf|None)\b", re.sub(r"<script.*?</script>", "", page, flags=re.S))
+    assert set(kept_shares(read_evidence(store)[""])) == {"good"}
