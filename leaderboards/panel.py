@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
+
+from markupsafe import Markup
 
 from harness.benchmark import Metric
 from harness.stats import Difference
@@ -13,7 +16,7 @@ from leaderboards import coverage
 from leaderboards.evidence import data_uri
 from leaderboards.provenance import condition_key
 from leaderboards.rows import REFERENCES, Row, Table
-from leaderboards.svg import Estimate, extent, forest, mini
+from leaderboards.svg import Estimate, extent, fitting, forest, mini
 from leaderboards.text import (
     against,
     benchmark_title,
@@ -173,9 +176,14 @@ def _forests(table: Table, palette: Mapping[str, int]) -> list[dict[str, Any]]:
             if rows:
                 title = f"{benchmark_title(table.condition.benchmark)} {metric_title(metric)}"
                 wide = metric.name == coverage.NAME
-                drawn = forest(rows, title, f"difference to {reference}", width=700 if wide else 380)
+                draw = partial(_drawn, rows, title, f"difference to {reference}")
+                drawn = fitting(draw) if wide else draw(380)
                 found.append({"reference": reference, "chart": drawn, "wide": wide})
     return found
+
+
+def _drawn(rows: Sequence[Estimate], title: str, x: str, width: int) -> Markup:
+    return forest(rows, title, x, width=width)
 
 
 WORDS = {"unsure": "not told apart from", "better": "better than", "worse": "worse than"}

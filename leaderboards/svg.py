@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
@@ -199,7 +199,7 @@ def bars(
     y = float(top)
     for label, group in shown:
         if column.stacked:
-            parts.append(_text(column.left, y + 12, label, "start", "label", width - column.left))
+            parts.append(_text(8, y + 12, label, "start", "label", width - 8))
             y += 17
         else:
             parts.append(_text(column.left - 8, y + 6 * len(group) + 3, label, "end", "label", column.left - 8))
@@ -241,7 +241,7 @@ def forest(rows: Sequence[Estimate], title: str, x: str, *, width: int = 340) ->
     for i, row in enumerate(rows):
         y = top + step * i + (26 if column.stacked else 12)
         if column.stacked:
-            parts.append(_text(column.left, y - 11, row.label, "start", "label", width - column.left))
+            parts.append(_text(8, y - 11, row.label, "start", "label", width - 8))
         else:
             parts.append(_text(column.left - 8, y + 4, row.label, "end", "label", column.left - 8))
         if math.isfinite(row.value):
@@ -280,7 +280,7 @@ def _columns(labels: Sequence[str], texts: Sequence[str], width: int) -> Columns
     figures = max((text_width(text, SMALL) for text in texts), default=0)
     right = width - (figures + 8 if figures else RIGHT)
     stacked = right - names < 0.3 * width
-    return Columns(8 if stacked else names, right, stacked)
+    return Columns(14 if stacked else names, right, stacked)
 
 
 def _estimate(row: Estimate, across: Scale, y: float, width: int) -> str:
@@ -320,6 +320,11 @@ def _legend(kinds: Sequence[tuple[str, str]]) -> list[str]:
 def _read(x: str, rows: Sequence[str]) -> str:
     """A chart's rows in words, for those who cannot see it."""
     return f"{x}: {'; '.join(row.strip() for row in rows)}" if x else "; ".join(row.strip() for row in rows)
+
+
+def fitting(draw: Callable[[int], Markup]) -> Markup:
+    """A chart for a wide and for a narrow window, drawn twice: the style sheet shows the one whose text can be read."""
+    return Markup(f'<div class="roomy">{draw(700)}</div><div class="slim">{draw(340)}</div>')
 
 
 def mini(value: float, low: float, high: float, bounds: tuple[float, float], mark: float, colour: int) -> Markup:

@@ -14,7 +14,7 @@ from harness.store import EvaluationRecord, Store
 from leaderboards.condition import condition_of
 from leaderboards.lineup import HOW, lineup, standing
 from leaderboards.rows import Row, Table
-from leaderboards.svg import Bar, Series, bars, chart
+from leaderboards.svg import Bar, Series, bars, chart, fitting
 from leaderboards.text import METRICS, benchmark_title, interval, metric_title, number
 from leaderboards.training import Evidence
 
@@ -137,7 +137,7 @@ def combination_chart(tables: Sequence[Table], evidence: Evidence | None) -> Mar
     groups = [(names[row.label][1], _rates(row, metrics)) for row in rows]
     title = "Combination strategies: responses and mentions without hallucination"
     legend = [(f"tone{i}", f"{what} without hallucination") for i, (_, what) in enumerate(RATES)]
-    return bars(groups, title, "% without hallucination", legend=legend, width=700)
+    return fitting(lambda width: bars(groups, title, "% without hallucination", legend=legend, width=width))
 
 
 def strategies(evidence: Evidence) -> dict[str, tuple[str, str]]:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from harness.store import AlignmentRecord, Store
 from leaderboards.figures import TERCILES, Curve, finite_gaps, gap_curves, hardness_of, terciles
 from leaderboards.lineup import lineup
-from leaderboards.svg import Bar, Series, bars, chart, extent, histogram, marks
+from leaderboards.svg import Bar, Series, bars, chart, extent, fitting, histogram, marks
 
 Palette = Mapping[str, int]
 TERCILE_COLOURS = {"easy": 1, "middle": 8, "hard": 2}
@@ -174,7 +174,8 @@ def kept_chart(evidence: Evidence) -> Markup | None:
         for method, found in shares.items()
     ]  # fmt: skip
     legend = [(marks(TERCILE_COLOURS[t]), t) for t in ("easy", "middle", "hard")]
-    return bars(groups, "Pairs the filter keeps, by hardness", "% of probe pairs", legend=legend, width=700)
+    title = "Pairs the filter keeps, by hardness"
+    return fitting(lambda width: bars(groups, title, "% of probe pairs", legend=legend, width=width))
 
 
 def hardness_chart(evidence: Evidence) -> Markup | None:

@@ -207,3 +207,28 @@ def test_answers_that_were_left_out_are_said_to_be(
     assert browser.run(PRESS, "base") == ["base", "dpo-s0"]
     browser.wait(CARDS)
     assert browser.console() == []
+
+
+def test_long_names_leave_room_for_the_figures(browser: Browser, tmp_path: Path) -> None:
+    """On a phone the column of names scrolls along and nothing but tables is wider than the window."""
+    store = Store(tmp_path / "r.sqlite")
+    for run in ("base", "dpo", "dama combine combine=data-then-model", "hardness aggregation=softmax"):
+        add(store, run, answers([1, 2, 1, 0, 1, 2]), alignment=None)
+    (file,) = write_html(store, tmp_path / "report.html", Extras())
+    browser.open(file, 390, 844)
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.run("return document.querySelector('.ranking tbody .name').offsetWidth") <= 130
+    outside = """
+        return [...document.querySelectorAll('.forest:not([hidden]) svg')].flatMap(svg => {
+            const box = svg.getBoundingClientRect();
+            return [...svg.querySelectorAll('text')].map(t => t.getBoundingClientRect())
+                .filter(t => t.left < box.left - 1 || t.right > box.right + 1);
+        }).length"""
+    assert browser.run("return document.querySelectorAll('.forest:not([hidden]) svg text').length") > 10
+    assert browser.run(outside) == 0
+    browser.open(file, 1360, 900)
+    assert browser.run(outside) == 0
+    height = "return document.querySelector('.delta:not([hidden]) .range').offsetHeight"
+    assert browser.run(height) > 0
+    browser.run("document.getElementById('details').click()")
+    assert browser.run(height) == 0
