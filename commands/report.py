@@ -14,6 +14,7 @@ from harness.errors import HarnessError, UsageError, unknown_name
 from harness.software import software
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from leaderboards.compare import comparison_records, comparison_table, load_comparison
+from leaderboards.curve_plots import write_curves
 from leaderboards.data import to_csv, to_json
 from leaderboards.evidence import thumbnail
 from leaderboards.figures import gap_curves, gap_summary, write_figures
@@ -170,7 +171,8 @@ def pair_examples(alignment: AlignmentRecord, ids: Sequence[str]) -> dict[str, d
 
 def draw(store: Store, folder: Path, loaded: Sequence[Table] | None = None) -> list[Path]:
     """The figures of the store in ``folder``, as SVG and PNG."""
-    return [*write_figures(store, folder), *write_plots(load(store) if loaded is None else loaded, folder)]
+    tables = load(store) if loaded is None else loaded
+    return [*write_figures(store, folder), *write_plots(tables, folder), *write_curves(store, tables, folder)]
 
 
 def write_report(store: Store, folder: Path, loaded: Sequence[Table]) -> list[Path]:

@@ -21,6 +21,9 @@ from leaderboards.text import panel_title
 TERCILES = ("hard", "middle", "easy")
 SPLITS = {"train": "training pairs", "heldout": "held-out pairs"}
 COLOURS = {"easy": "#0072b2", "middle": "#7f7f7f", "hard": "#d55e00"}
+ACROSS = 6
+"""Methods side by side in a figure of files."""
+
 FIRST = ("dpo", "hardness", "gap", "dama")
 
 
@@ -81,25 +84,34 @@ def finite_gaps(store: Store, name: str) -> list[tuple[int, str, str, float]]:
 
 
 def draw_gaps(curves: Sequence[Curve], panel: str) -> Any:
-    """A matplotlib figure of one panel's curves: a column per method, a row per split, axes shared."""
+    """A matplotlib figure of one panel's curves: a column per method, a row per split, axes shared; more than ACROSS
+    methods go on below.
+    """
     from matplotlib.figure import Figure
 
     chosen = [curve for curve in curves if curve.panel == panel]
     methods = list(dict.fromkeys(curve.method for curve in chosen))
     splits = [split for split in SPLITS if any(curve.split == split for curve in chosen)]
-    figure = Figure(figsize=(1 + 2.4 * max(1, len(methods)), 0.9 + 2.1 * max(1, len(splits))), layout="constrained")
-    axes = figure.subplots(max(1, len(splits)), max(1, len(methods)), sharex=True, sharey=True, squeeze=False)
-    for curve in chosen:
-        axis = axes[splits.index(curve.split)][methods.index(curve.method)]
-        axis.plot(curve.steps, curve.gaps, color=COLOURS[curve.tercile], linewidth=1.6)
-    for row, split in enumerate(splits):
-        axes[row][0].set_ylabel(f"reward gap (nats)\n{SPLITS[split]}")
-    for column, method in enumerate(methods):
-        axes[0][column].set_title(textwrap.fill(method, 26), fontsize=10)
-        axes[-1][column].set_xlabel("optimiser step")
-    for axis in axes.ravel():
+    across, down = min(len(methods), ACROSS), len(splits) * math.ceil(len(methods) / ACROSS)
+    figure = Figure(figsize=(1 + 2.4 * across, 0.9 + 2.1 * down), layout="constrained")
+    axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    for i, method in enumerate(methods):
+        for k, split in enumerate(splits):
+            axis = axes[i // ACROSS * len(splits) + k][i % ACROSS]
+            for curve in chosen:
+                if (curve.method, curve.split) == (method, split):
+                    axis.plot(curve.steps, curve.gaps, color=COLOURS[curve.tercile], linewidth=1.6)
+            if not k:
+                axis.set_title(textwrap.fill(method, 26), fontsize=10)
+            if not i % ACROSS:
+                axis.set_ylabel(f"reward gap (nats)\n{SPLITS[split]}")
+    for i, axis in enumerate(axes.ravel()):
         axis.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
         axis.spines[["top", "right"]].set_visible(False)
+        if i >= (down - 1) * across:
+            axis.set_xlabel("optimiser step")
+        if i // across // len(splits) * ACROSS + i % across >= len(methods):
+            axis.remove()
     for name in reversed(TERCILES):
         axes[0][0].plot([], [], color=COLOURS[name], label=f"{name} pairs")
     figure.legend(loc="outside upper center", ncols=3, frameon=False)

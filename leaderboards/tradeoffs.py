@@ -21,6 +21,9 @@ from leaderboards.training import Evidence
 ABILITY = (("amber", "f1"), ("mm_vet", "total"), ("llava_bench", "all"), ("pope", "f1"), ("mmhal", "informativeness"))
 """Figures that stand for general ability, the first that a store has."""
 
+HALLUCINATION = {"object_halbench": ("chair_i", "recall"), "amber": ("chair", "cover")}
+"""By benchmark the metric of hallucination and that of coverage."""
+
 Palette = Mapping[str, int]
 
 
@@ -32,11 +35,10 @@ def tradeoff_charts(
     halbench = by_name.get("object_halbench") or by_name.get("amber")
     if halbench is None:
         return []
-    chair, cover = ("chair_i", "recall") if halbench.condition.benchmark == "object_halbench" else ("chair", "cover")
-    names = {metric.name for metric in halbench.metrics}
-    if not {chair, cover} <= names:
+    if not _has_coverage(halbench):
         return []
-    rate = f"{_full_title(halbench.condition.benchmark, chair)}, %"
+    chair, cover = HALLUCINATION[halbench.condition.benchmark]
+    rate = rate_title(halbench)
     charts = [
         chart(_curves(store, halbench, chair, cover, palette),
               "Hallucination against coverage (down and right is better)", "coverage: objects named, %",
@@ -66,9 +68,21 @@ def tradeoff_charts(
     return charts
 
 
-def _full_title(benchmark: str, metric: str) -> str:
-    """A metric with its benchmark, as axes name it: CHAIR of AMBER is not CHAIRi of Object HalBench."""
-    return f"{benchmark_title(benchmark)} {METRICS.get(metric, metric)}"
+def rate_title(table: Table) -> str:
+    """The rate of hallucination with its benchmark, as axes name it: AMBER's CHAIR is not Object HalBench's CHAIRi."""
+    metric = HALLUCINATION[table.condition.benchmark][0]
+    return f"{benchmark_title(table.condition.benchmark)} {METRICS[metric]}, %"
+
+
+def coverage_curves(store: Store, table: Table, palette: Palette) -> list[Series]:
+    """Hallucination against coverage of every row, at every bias of the decoding; none where that is not measured."""
+    return _curves(store, table, *HALLUCINATION[table.condition.benchmark], palette) if _has_coverage(table) else []
+
+
+def _has_coverage(table: Table) -> bool:
+    """Whether a table has both hallucination and coverage."""
+    needed = HALLUCINATION.get(table.condition.benchmark, ("", ""))
+    return set(needed) <= {metric.name for metric in table.metrics}
 
 
 def _against(table: Table, metric: str, other: Mapping[str, float], palette: Palette) -> list[Series]:

@@ -13,6 +13,7 @@ from harness.benchmark import Metric, Verdict, ratio
 from harness.store import Store, VerdictRecord
 from leaderboards.compare import compare
 from leaderboards.coverage import NAME, at_coverage, curve_verdicts, matched_differences, matched_metric
+from leaderboards.curve_plots import write_curves
 from leaderboards.rows import Table, build_tables
 from leaderboards.scores import Scores, read_scores
 from tests.leaderboards.fakes import add
@@ -62,7 +63,11 @@ def point(store: Store, run: str, bias: float, captions: Sequence[tuple[int, int
         else Verdict({"hallucinated": c[0], "mentions": c[1], "named": c[2], "there": 10.0})
         for i, c in enumerate(captions)
     }
-    add(store, run, verdicts, benchmark="object_halbench", decoding={"eos_bias": bias})
+    known = [c for c in captions if c is not None]
+    hallucinated, mentions, named = (sum(c[i] for c in known) for i in range(3))
+    shares = {"chair_i": 100 * hallucinated / mentions, "recall": 10 * named / len(known)}
+    stored = {name: {"value": value} for name, value in shares.items()}
+    add(store, run, verdicts, benchmark="object_halbench", decoding={"eos_bias": bias}, metrics=stored)
 
 
 def tables(store: Store) -> list[Table]:
@@ -94,6 +99,18 @@ def test_it_stands_in_the_table_with_its_differences(store: Store) -> None:
     assert dpo.holm["base"] == dpo.versus["base"].p, "gap has no curve, so there is one comparison"
     assert math.isnan(gap.value) and not gap.versus
     assert NAME in [metric.name for metric in table.headline]
+
+
+def test_the_curve_is_drawn_as_svg_and_png_where_there_is_one(store: Store, tmp_path: Path) -> None:
+    files = write_curves(store, tables(store), tmp_path / "plots")
+    assert [file.suffix for file in files] == [".svg", ".png"]
+    svg = files[0].read_text(encoding="utf-8")
+    assert "Object HalBench CHAIRi, %" in svg and all(f">{name}<" in svg for name in ("base", "dpo", "gap"))
+    (tmp_path / "other").mkdir()
+    other = Store(tmp_path / "other" / "r.sqlite")
+    point(other, "base", 0.0, [(5, 10, 5)] * 8)
+    assert write_curves(other, tables(other), tmp_path / "none") == []
+    assert not (tmp_path / "none").exists()
 
 
 def test_without_a_curve_of_base_there_is_no_such_column(store: Store) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from harness.store import Store
-from leaderboards.figures import draw_gaps, gap_curves, gap_summary, terciles, write_figures
+from leaderboards.figures import Curve, draw_gaps, gap_curves, gap_summary, terciles, write_figures
 from leaderboards.plots import save
 from tests.leaderboards.fakes import example
 
@@ -75,3 +75,13 @@ def test_a_store_without_curves_has_no_figures(tmp_path: Path) -> None:
     assert gap_curves(store) == []
     assert gap_summary([]) == ""
     assert write_figures(store, tmp_path / "figures") == []
+
+
+def test_many_methods_go_on_below(tmp_path: Path) -> None:
+    """Eight methods make two bands of two splits; the places of the second band that are not needed stay empty."""
+    steps, gaps = (0, 10), (0.0, 1.0)
+    curves = [Curve("", f"m{i}", split, "easy", 1, steps, gaps) for i in range(8) for split in ("train", "heldout")]
+    figure = draw_gaps(curves, "")
+    assert len(figure.axes) == 16
+    assert [axis.get_title() for axis in figure.axes if axis.get_title()] == [f"m{i}" for i in range(8)]
+    assert figure.get_size_inches()[0] < 16
