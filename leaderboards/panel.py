@@ -145,7 +145,8 @@ def _cell(
                 "to": name,
                 "text": signed(found.value, metric) + stars(found, cell.holm[name]),
                 "kind": _kind(found, metric, cell.holm[name]),
-                "range": f"{interval(found.low, found.high, metric)} p {p_text(cell.holm[name])}".strip(),
+                "range": interval(found.low, found.high, metric),
+                "p": f"p {p_text(cell.holm[name])}",
                 "title": f"against {row.references[name]}: {signed(found.value, metric)} "
                 f"{interval(found.low, found.high, metric)}, p {p_text(found.p)}, Holm {p_text(cell.holm[name])}, "
                 f"{found.n} common samples; {number(found.smallest, metric)} or more would have been found four times "

@@ -201,7 +201,7 @@ def test_differences_can_be_read_without_a_pointer(tmp_path: Path) -> None:
     found, p = cell.versus["dpo"], p_text(cell.holm["dpo"]).replace("<", "&lt;")
     span = f"[{found.low:.1f}, {found.high:.1f}]"
     visible = re.sub(r'<title>.*?</title>|\s(title|aria-label)="[^"]*"', "", page)
-    assert f'<span class="range">{span} p {p}</span>' in visible
+    assert f'<span class="range">{span} <span class="p">p {p}</span></span>' in visible
     assert 'class="figures"' in visible and f"{found.value:.1f} {span}  p {p}</text>" in visible
 
 
