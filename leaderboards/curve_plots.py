@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.store import Store
 from leaderboards.lineup import BASE
-from leaderboards.plots import file_name, save
+from leaderboards.plots import save, stem
 from leaderboards.rows import Table
 from leaderboards.svg import GREY, HUES, Series, colour
 from leaderboards.text import benchmark_title, panel_title
@@ -28,9 +28,7 @@ def write_curves(store: Store, tables: Sequence[Table], folder: Path) -> list[Pa
         curves = coverage_curves(store, table, palette_of_rows(table))
         if any(len(curve.points) > 1 for curve in curves):
             folder.mkdir(parents=True, exist_ok=True)
-            condition = f"{table.condition.judge} {table.condition.data_hash[:6]}"
-            name = file_name(f"coverage {table.condition.benchmark} {table.panel} {condition}")
-            files += save(_draw(table, curves), folder / name)
+            files += save(_draw(table, curves), folder / stem(table, "coverage"))
     return files
 
 

@@ -22,6 +22,7 @@ from leaderboards.text import (
     benchmark_title,
     better,
     condition_text,
+    condition_titles,
     counts,
     interval,
     metric_title,
@@ -57,14 +58,15 @@ def panel_view(
     store: Store,
 ) -> dict[str, Any]:
     """Everything the page shows of one panel."""
+    titles = condition_titles(table.condition for table in tables)
     view: dict[str, Any] = {
         "title": panel_title(panel),
-        "groups": [_group(table, palette) for table in tables],
+        "groups": [_group(table, titles[table.condition], palette) for table in tables],
         "labels": list(dict.fromkeys(row.label for table in tables for row in table.rows)),
         "answers": answers(tables),
         "matched": any(_has_matched(table) for table in tables),
         "marks": [name for name in REFERENCES if name in {_mark(table) for table in tables}],
-        "forests": [chart for table in tables for chart in _forests(table, palette)],
+        "forests": [chart for table in tables for chart in _forests(table, titles[table.condition], palette)],
         "tradeoffs": tradeoff_charts(store, panel, tables, evidence, palette),
         "combinations": combination_chart(tables, evidence),
         "gaps": [], "logs": [], "weights": None, "kept": None, "hardness": None, "extremes": [],
@@ -81,7 +83,7 @@ def panel_view(
     return view
 
 
-def _group(table: Table, palette: Mapping[str, int]) -> dict[str, Any]:
+def _group(table: Table, title: str, palette: Mapping[str, int]) -> dict[str, Any]:
     """The columns of one benchmark condition, cell by cell."""
     columns = []
     for metric in table.headline:
@@ -103,7 +105,7 @@ def _group(table: Table, palette: Mapping[str, int]) -> dict[str, Any]:
             }
         )
     return {
-        "title": benchmark_title(table.condition.benchmark),
+        "title": title,
         "condition": condition_text(table.condition),
         "columns": columns,
         "rows": {
@@ -158,7 +160,7 @@ def _cell(
     }
 
 
-def _forests(table: Table, palette: Mapping[str, int]) -> list[dict[str, Any]]:
+def _forests(table: Table, name: str, palette: Mapping[str, int]) -> list[dict[str, Any]]:
     """For each headline metric and reference, the differences of all methods with their intervals; matched first."""
     found = []
     for reference in REFERENCES:
@@ -175,7 +177,7 @@ def _forests(table: Table, palette: Mapping[str, int]) -> list[dict[str, Any]]:
                     shown = palette.get(row.label, 0)
                     rows.append(Estimate(against(row, reference), d.value, d.low, d.high, shown, text, note))
             if rows:
-                title = f"{benchmark_title(table.condition.benchmark)} {metric_title(metric)}"
+                title = f"{name} {metric_title(metric)}"
                 wide = metric.name == coverage.NAME
                 draw = partial(_drawn, rows, title, f"difference to {reference}")
                 drawn = fitting(draw) if wide else draw(380)

@@ -17,14 +17,18 @@ def file_name(text: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
 
 
+def stem(table: Table, what: str = "") -> str:
+    """The name of a table's plot, without its ending: no two conditions share one."""
+    c = table.condition
+    return file_name(f"{what} {c.benchmark} {table.panel} {c.judge} {condition_key(c)[:6]}")
+
+
 def write_plots(tables: Sequence[Table], folder: Path) -> list[Path]:
     """One figure a table, as SVG and PNG, in ``folder`` (made if absent); returns the files."""
     files = []
     for table in tables:
         folder.mkdir(parents=True, exist_ok=True)
-        condition = f"{table.condition.judge} {condition_key(table.condition)[:6]}"  # one file for each condition
-        stem = folder / file_name(f"{table.condition.benchmark} {table.panel} {condition}")
-        files += save(_draw(table), stem)
+        files += save(_draw(table), folder / stem(table))
     return files
 
 

@@ -25,7 +25,7 @@ from leaderboards.latex import latex
 from leaderboards.lineup import lineup
 from leaderboards.markdown import markdown
 from leaderboards.rows import Table, build_tables
-from leaderboards.svg import forest
+from leaderboards.svg import Estimate, forest
 from leaderboards.terminal import evaluation_table, leaderboard
 from tests.leaderboards.fakes import METRICS, add, answers, example, metrics
 
@@ -128,9 +128,9 @@ def test_a_comparison_of_one_sample_shows_dashes(tmp_path: Path) -> None:
 
 
 def test_a_difference_without_an_interval_is_a_point_in_the_chart(tmp_path: Path) -> None:
-    chart = forest([("dama", -3.0, math.nan, math.nan, 0, "n")], "t", "x")
+    chart = forest([Estimate("dama", -3.0, math.nan, math.nan)], "t", "x")
     ElementTree.fromstring(chart)
-    assert "nan" not in chart and chart.count('class="dot"') == 1 and "whisker" not in chart
+    assert "nan" not in chart and chart.count("dot") == 1 and "whisker" not in chart
     page = render_html(one_sample(tmp_path), Extras(), Chunks(None, 10**7))
     assert 'x1="nan"' not in page
 
