@@ -93,8 +93,13 @@ def entrants(store: Store, models: Sequence[str], embedded: str | None) -> list[
     if not specs:
         raise UsageError("Nothing to benchmark: name a model with --model, or align one first.")
     names = _names(store, specs, model_id(bases[0]) if len(bases) == 1 else None)
-    found = [Entrant(names[spec], spec, spec[4:] if spec.startswith("run:") else None) for spec in specs]
+    found = [Entrant(names[spec], _placed(spec), spec[4:] if spec.startswith("run:") else None) for spec in specs]
     return found if models else found + [Entrant(a.name, f"run:{a.name}", a.name) for a in aligned]
+
+
+def _placed(spec: str) -> str:
+    """A model's name as it can be read from any directory."""
+    return f"hf:{model_id(spec)}" if Path(model_id(spec)).is_dir() else spec
 
 
 def _names(store: Store, specs: Sequence[str], base: str | None) -> dict[str, str]:
@@ -246,7 +251,7 @@ def identity_of(
         "model_key": model.key,
         "alignment": entrant.alignment,
         "settings": dict(settings),
-        "data_dir": str(folder),
+        "data_dir": str(folder.resolve()),
         "info": {"route": getattr(model, "route", "file"), "loading": dict(loading or {})},
     }
 
@@ -310,7 +315,7 @@ def score(
         "model": f"replay:{responses}",
         "model_key": content_key("replay", given.answers),
         "alignment": None,
-        "data_dir": str(root),
+        "data_dir": str(root.resolve()),
         "settings": dict(settings),
         "info": {"route": "file", "data_notes": notes},
     }

@@ -151,13 +151,18 @@ def _cell(
                 "p": f"p {p_text(cell.holm[name])}",
                 "title": f"against {row.references[name]}: {signed(found.value, metric)} "
                 f"{interval(found.low, found.high, metric)}, p {p_text(found.p)}, Holm {p_text(cell.holm[name])}, "
-                f"{found.n} common samples; {number(found.smallest, metric)} or more would have been found four times "
-                "in five",
+                f"{found.n} common samples{_least(found, metric)}",
             }
             for name, found in cell.versus.items()
             if math.isfinite(found.value)
         ],
     }
+
+
+def _least(found: Difference, metric: Metric) -> str:
+    if not math.isfinite(found.smallest):
+        return ""
+    return f"; {number(found.smallest, metric)} or more would have been found four times in five"
 
 
 def _forests(table: Table, name: str, palette: Mapping[str, int]) -> list[dict[str, Any]]:
