@@ -26,12 +26,11 @@ from harness.replay_model import read_responses
 from harness.run import data_dir, evaluate, generate, load_samples, make_benchmark
 from harness.share import generate_shared, turn
 from harness.store import EvaluationRecord, Store
+from leaderboards.coverage import BENCHMARK as CURVED
 
 EMBEDDED: dict[str, Any] = {"decoding": {"max_new_tokens": 64, "num_beams": 1}, "short": False}
 """Benchmark settings on the embedded world's data: greedy, its answers are short (Object HalBench's own is beam 3).
 Its model does not know the words of POPE's request for a short answer."""
-CURVED = "object_halbench"
-"""The benchmark whose figures are also read at equal coverage: its answers are captions."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +51,22 @@ def planned(
 ) -> list[Planned]:
     """The benchmarks of a suite with their settings: ``defaults``, then the suite's own, then `--set`.
 
-    ``limit`` (`--limit`) goes before a suite's. ``eos_biases`` adds Object HalBench once more with each bias on the
-    end-of-sequence logit: the points of the hallucination-against-coverage curve.
+    A setting that is none raises a UsageError. ``limit`` (`--limit`) goes before a suite's. ``eos_biases`` adds Object
+    HalBench once more with each bias on the end-of-sequence logit: the points of the hallucination-against-coverage
+    curve.
     """
     if eos_biases and CURVED not in {member.benchmark for member in members}:
-        raise UsageError(f"eos_biases: only {CURVED} is read at equal coverage; name it too, or leave the biases out.")
+        raise UsageError(
+            f"--eos-bias (a recipe's eos_biases): only {CURVED} has a coverage curve; name it or leave it out."
+        )
     words = list(assignments)
     names = [member.benchmark for member in members if not is_lmms(member.benchmark)]
     given, chosen = deal_benchmarks(names, (), defaults), deal_benchmarks(names, words)
     found = []
     for m in members:
         settings = overlay(given.get(m.benchmark, {}), m.set, chosen.get(m.benchmark, {}))
+        if not is_lmms(m.benchmark):
+            make_benchmark(m.benchmark, settings)  # told before a model is loaded
         biases = [
             {"decoding": {"eos_bias": bias}} for bias in dict.fromkeys(eos_biases) if bias and m.benchmark == CURVED
         ]

@@ -104,25 +104,14 @@ def percentile_interval(draws: Array, level: float = 0.95) -> tuple[Array, Array
 
 
 def paired_differences(
-    statistic: Statistic,
-    a: Array,
-    b: Array,
-    groups: Sequence[str],
-    *,
-    resamples: int = 2000,
-    permutations: int = 2000,
-    seed: int = 0,
+    statistic: Statistic, a: Array, b: Array, groups: Sequence[str], **options: int
 ) -> list[Difference]:
-    """A minus B of every figure of ``statistic``, for values [samples, columns] of both on the same samples.
-
-    The interval resamples groups, the same ones for A and B. The p-value swaps A and B within randomly chosen groups:
-    valid for ratios too, and for a mean the sign-flip test.
-    """
+    """A minus B of every figure of ``statistic``; ``options`` are those of ``paired_contrasts``."""
 
     def contrast(x: Array, y: Array) -> Array:
         return np.asarray(statistic(x) - statistic(y))
 
-    return _paired(contrast, a, b, groups, resamples, permutations, seed, mirrored=True)
+    return paired_contrasts(contrast, a, b, groups, mirrored=True, **options)
 
 
 def paired_contrasts(
@@ -131,28 +120,17 @@ def paired_contrasts(
     b: Array,
     groups: Sequence[str],
     *,
+    mirrored: bool = False,
     resamples: int = 2000,
     permutations: int = 2000,
     seed: int = 0,
 ) -> list[Difference]:
-    """As ``paired_differences``, for a ``contrast`` that reads one side by means of the other.
+    """``contrast`` of A and B, for values [samples, columns] of both on the same samples.
 
-    Such a contrast need not change its sign where A and B change places, so its p-value is twice the smaller tail's.
+    The interval resamples groups, the same ones for A and B. The p-value swaps A and B within randomly chosen groups:
+    valid for ratios too, and for a mean the sign-flip test. It is twice the smaller tail's, because a contrast that
+    reads one side by means of the other need not change its sign where they change places; ``mirrored``: this one does.
     """
-    return _paired(contrast, a, b, groups, resamples, permutations, seed, mirrored=False)
-
-
-def _paired(
-    contrast: Contrast,
-    a: Array,
-    b: Array,
-    groups: Sequence[str],
-    resamples: int,
-    permutations: int,
-    seed: int,
-    *,
-    mirrored: bool,
-) -> list[Difference]:
     if a.shape != b.shape:
         raise ValueError(f"A and B must be values of the same samples and columns: {a.shape}, {b.shape}")
     columns = a.shape[1]

@@ -68,10 +68,6 @@ class Lineup:
         alignment = self.alignments.get(evaluation.alignment or "")
         return alignment is not None and evaluation.created < alignment.created
 
-    def unaligned(self, evaluation: EvaluationRecord) -> str:
-        """The row of a model that was not aligned here, in whichever panel it stands."""
-        return BASE if model_id(evaluation.model) in self.bases.values() else evaluation.run
-
     def references(self, panel: str, labels: Sequence[str]) -> dict[str, dict[str, str]]:
         """Of every row the rows it is compared with, by reference (DPO, BASE).
 

@@ -118,10 +118,10 @@ def differences(
     if not a.samples:
         return [Difference(np.nan, np.nan, np.nan, np.nan, 0) for _ in metrics]
     of = statistic(a, metrics)
-    options = {"resamples": resamples, "permutations": resamples, "seed": SEED}
+    sides = flat(a), flat(b), a.groups
     if contrast is None:
-        return paired_differences(of, flat(a), flat(b), a.groups, **options)
-    return paired_contrasts(contrast(a, of), flat(a), flat(b), a.groups, **options)
+        return paired_differences(of, *sides, resamples=resamples, permutations=resamples, seed=SEED)
+    return paired_contrasts(contrast(a, of), *sides, resamples=resamples, permutations=resamples, seed=SEED)
 
 
 def on_common_samples(a: Scores, b: Scores) -> tuple[Scores, Scores]:

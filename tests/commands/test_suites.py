@@ -42,10 +42,10 @@ def test_a_suite_in_yaml_with_settings_and_limits(tmp_path: Path) -> None:
         "limit: 100\nbenchmarks:\n  - pope\n"
         "  - {benchmark: amber, limit: 7, set: {similarity: exact, tagger: lexicon}}\n"
     )
-    first, second = planned(members_of(str(file), ()), ["tagger=pattern"], {"decoding": {"max_new_tokens": 9}})
+    first, second = planned(members_of(str(file), ()), ["tagger=auto"], {"decoding": {"max_new_tokens": 9}})
     assert (first.name, first.limit, first.settings) == ("pope", 100, {"decoding": {"max_new_tokens": 9}})
     assert (second.name, second.limit) == ("amber", 7)
-    assert second.settings["similarity"] == "exact" and second.settings["tagger"] == "pattern"
+    assert second.settings["similarity"] == "exact" and second.settings["tagger"] == "auto"
     assert [p.limit for p in planned(members_of(str(file), ()), (), None, 3)] == [3, 3]
 
 
@@ -57,6 +57,8 @@ def test_a_bias_adds_the_captions_once_more_under_the_same_settings() -> None:
     assert biased == [replace(own, eos_bias=-0.5), replace(own, eos_bias=0.5)]
     assert {item.limit for item in found} == {5}
     assert len(planned(members_of("hallucination", ()), (), eos_biases=[0.0, 0.5, 0.5])) == 4, "0 is there anyway"
+    with pytest.raises(UsageError, match="Did you mean 'num_beams'"):
+        planned(members_of(None, ["amber"]), ["decoding.num_beam=1"])
     with pytest.raises(UsageError, match="only object_halbench"):
         planned(members_of(None, ["amber"]), (), eos_biases=[0.5])
 
