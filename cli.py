@@ -90,7 +90,7 @@ def shared(*names: str) -> Callable[[Any], Any]:
 
 
 def emit(value: Any) -> None:
-    from harness.plain import plain
+    from harness.util.json_safe import plain
 
     click.echo(json.dumps(plain(value), indent=2, allow_nan=False))
 
@@ -113,7 +113,7 @@ def cli() -> None:
 @click.option("--out", "folder", default=".", type=click.Path(file_okay=False), help="Where the leaderboard goes.")
 def demo(db: str, device: str, as_json: bool, recipe: str | None, folder: str) -> None:
     """Run the whole chain on the embedded world: pairs, hardness, four methods, three benchmarks, leaderboard."""
-    from commands.settings import RECIPES
+    from workflows.settings import RECIPES
 
     run_ablation(Path(recipe) if recipe else RECIPES / "demo.yaml", db, device, Path(folder), as_json)
 
@@ -126,17 +126,17 @@ def ablate(db: str, device: str, as_json: bool, recipe: str | None, folder: str)
     """Align with every method of a recipe, benchmark base and all, and show them in one table.
 
     What is stored already is not done again; a run of the same name with other settings is replaced."""
-    from commands.settings import RECIPES
+    from workflows.settings import RECIPES
 
     run_ablation(Path(recipe) if recipe else RECIPES / "ablation.yaml", db, device, Path(folder), as_json)
 
 
 def run_ablation(recipe: Path, db: str, device: str, folder: Path, as_json: bool) -> None:
-    from commands.ablate import ablate as carry_out
-    from commands.ablate import read_ablation
-    from commands.report import load, tables, typical_of_scene, write_report
-    from harness.options import read_yaml
     from harness.store import Store
+    from harness.util.options import read_yaml
+    from workflows.ablate import ablate as carry_out
+    from workflows.ablate import read_ablation
+    from workflows.report import load, tables, typical_of_scene, write_report
 
     store = Store(db)
     with bars() as shown:
@@ -169,7 +169,7 @@ def run_ablation(recipe: Path, db: str, device: str, folder: Path, as_json: bool
 
 
 def models_dir() -> Path:
-    from harness.paths import home
+    from harness.util.paths import home
 
     return (home() / "aligned").resolve()
 
@@ -192,11 +192,11 @@ def align(
     python cli.py align --method dama
     python cli.py align --method dpo --model DIR --data pairs.jsonl --set lr=5e-7 --set lora_rank=64
     """
-    from commands.align import align as carry_out
-    from commands.align import dry_run as estimated
-    from commands.align import plan, settled
-    from commands.settings import gather
     from harness.store import Store
+    from workflows.align import align as carry_out
+    from workflows.align import dry_run as estimated
+    from workflows.align import plan, settled
+    from workflows.settings import gather
 
     settings = gather(recipe, assignments, {**options, "limit": limit, "device": device})
     store = Store(db)
@@ -254,15 +254,15 @@ def bench(
     python cli.py bench --suite hallucination
     python cli.py bench --benchmark amber --model hf:llava-hf/llava-1.5-7b-hf --data-dir data/amber
     """
-    from commands import bench as work
-    from commands.ablate import bench_root
-    from commands.estimate import plan
-    from commands.judging import Judges, split_assignments
-    from commands.suites import members_of
-    from harness.claims import crew
-    from harness.part import Shard
-    from harness.run import result_object
+    from harness.evaluation.claims import crew
+    from harness.evaluation.score import result_object
+    from harness.evaluation.shard import Shard
     from harness.store import Store
+    from workflows import bench as work
+    from workflows.ablate import bench_root
+    from workflows.estimate import plan
+    from workflows.judging import Judges, split_assignments
+    from workflows.suites import members_of
 
     part = Shard.parse(shard) if shard else None
     words, judge_settings = split_assignments(assignments)
@@ -313,12 +313,12 @@ def score(
     as_json: bool, name: str, responses: Path, data_dir: Path, replies: Path | None,
 ) -> None:  # fmt: skip
     """Score answers made elsewhere, with a live or a recorded judge. Settings of the judge: --set judge.KEY=VALUE."""
-    from commands import bench as work
-    from commands.estimate import estimate_benchmark, plan
-    from commands.judging import Judges, split_assignments
-    from harness.options import parse_assignments
-    from harness.run import result_object
+    from harness.evaluation.score import result_object
     from harness.store import Store
+    from harness.util.options import parse_assignments
+    from workflows import bench as work
+    from workflows.estimate import estimate_benchmark, plan
+    from workflows.judging import Judges, split_assignments
 
     if judge and replies:
         raise UsageError("--judge and --replies: give one of them.")
@@ -373,7 +373,7 @@ def tell_spent(judges: Any) -> None:
 
 def finish(records: list[Any], printed: Any, as_json: bool) -> None:
     """Show evaluations; exit 3 where a sample failed or has no answer."""
-    from leaderboards.terminal import evaluation_table
+    from leaderboards.formats.terminal import evaluation_table
 
     for record in records:
         # Data with a known truth is the embedded world's: that it is not the official file is no news. It is stored.
@@ -427,9 +427,9 @@ def leaderboard(
     db: str, kind: str, place: Path | None, suite: str | None, differences: bool, published: bool, plots: Path | None
 ) -> None:  # fmt: skip
     """Compare all runs of the store: figures, intervals, and the paired differences to DPO and base."""
-    from commands.report import draw, load, render, tables, warnings, write_page
-    from commands.suites import members_of
     from harness.store import Store
+    from workflows.report import draw, load, render, tables, warnings, write_page
+    from workflows.suites import members_of
 
     if suite:
         members_of(suite, ())  # a wrong name is told before the tables are made
@@ -479,8 +479,8 @@ def write_text(file: Path, text: str) -> None:
 @shared("db", "json")
 def compare(a: str, b: str, db: str, as_json: bool) -> None:
     """Paired differences between A and B (runs; or METHOD, METHOD@PANEL: all seeds) on the samples both answered."""
-    from commands.report import comparison
     from harness.store import Store
+    from workflows.report import comparison
 
     rows, table = comparison(Store.existing(db), a, b)
     emit(rows) if as_json else out.print(table)
@@ -492,8 +492,8 @@ def compare(a: str, b: str, db: str, as_json: bool) -> None:
 @click.option("--samples", default=5, show_default=True, help="How many answers to show of every benchmark.")
 def show(run: str, db: str, as_json: bool, samples: int) -> None:
     """Everything stored of RUN: settings, figures, and some of its answers."""
-    from commands.report import run_facts, run_page
     from harness.store import Store
+    from workflows.report import run_facts, run_page
 
     if as_json:
         emit(run_facts(Store.existing(db), run, samples))
@@ -509,8 +509,8 @@ def show(run: str, db: str, as_json: bool, samples: int) -> None:
 @click.option("--out", "folder", type=click.Path(path_type=Path), default="export", show_default=True)
 def export(db: str, as_json: bool, kind: str, names: tuple[str, ...], folder: Path) -> None:
     """Every table of the store as JSONL or parquet, for your own analysis."""
-    from commands.export import export as carry_out
     from harness.store import Store
+    from workflows.export import export as carry_out
 
     written = carry_out(Store.existing(db), folder, kind, names)
     if as_json:
@@ -525,8 +525,8 @@ def export(db: str, as_json: bool, kind: str, names: tuple[str, ...], folder: Pa
 @shared("db", "json")
 def status(db: str, as_json: bool) -> None:
     """What the store holds, what is unfinished or failed, and what to do next."""
-    from commands.status import status as facts_of
     from harness.store import Store
+    from workflows.status import status as facts_of
 
     facts = facts_of(Store(db))
     emit(facts) if as_json else print_status(facts)
@@ -549,8 +549,8 @@ def print_status(facts: dict[str, Any]) -> None:
 @shared("db", "json")
 def db_(action: str, file: Path | None, db: str, as_json: bool) -> None:
     """Look after the results file: rows by table, check it, shrink it, copy it (backup FILE)."""
-    from commands.status import care
     from harness.store import Store
+    from workflows.status import care
 
     facts = care(Store.existing(db), action, file)
     emit(facts) if as_json else print_facts(facts)
@@ -561,7 +561,7 @@ def db_(action: str, file: Path | None, db: str, as_json: bool) -> None:
 @shared("db", "json")
 def list_(what: str, db: str, as_json: bool) -> None:
     """What there is: aligners, benchmarks, suites, judges, models, runs."""
-    from commands.listing import listing
+    from workflows.listing import listing
 
     rows = listing(what, db)
     if as_json:
@@ -585,7 +585,7 @@ def fetch(benchmark: str, as_json: bool, data_dir: Path | None, any_version: boo
 
     Files already there are checked, not fetched. What must be fetched by hand is named, with its place.
     """
-    from commands.fetch import fetch_benchmark, row
+    from workflows.fetch import fetch_benchmark, row
 
     with bars() as shown:
         folder, found = fetch_benchmark(benchmark, data_dir, any_version=any_version, progress=shown)
@@ -609,7 +609,7 @@ def fetch(benchmark: str, as_json: bool, data_dir: Path | None, any_version: boo
 @shared("json")
 def doctor(as_json: bool) -> None:
     """What is installed, which device is used, which optional parts are missing and how to add them."""
-    from commands.doctor import checks
+    from workflows.doctor import checks
 
     rows = checks()
     if as_json:
@@ -628,7 +628,7 @@ def doctor(as_json: bool) -> None:
 @click.option("--input", "file", required=True, type=click.Path(dir_okay=False, path_type=Path), help="JSON file.")
 def objective(assignments: tuple[str, ...], as_json: bool, method: str, file: Path) -> None:
     """Probe an objective: betas, losses, the kept pairs and the next state for given log-probabilities (float64)."""
-    from commands.probe import probe_file
+    from workflows.probe import probe_file
 
     emit(probe_file(method, assignments, file))
 

@@ -14,11 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks import files
-from benchmarks.amber_figures import caption_metrics, length_metrics, score_metrics, yes_no_metrics, yes_no_verdict
-from benchmarks.amber_words import Words, count_caption, find_similarity, load_similarity
-from benchmarks.nouns import Tagger, TaggerName, find_tagger, resolve
-from harness.benchmark import (
+from benchmarks.common import files
+from benchmarks.common.amber_figures import (
+    caption_metrics,
+    length_metrics,
+    score_metrics,
+    yes_no_metrics,
+    yes_no_verdict,
+)
+from benchmarks.common.amber_words import Words, count_caption, find_similarity, load_similarity
+from benchmarks.common.taggers import Tagger, TaggerName, find_tagger, resolve
+from harness.errors import DataError
+from harness.protocols.benchmark import (
     BENCHMARKS,
     Decoding,
     Image,
@@ -27,7 +34,6 @@ from harness.benchmark import (
     Sample,
     Verdict,
 )
-from harness.errors import DataError
 
 KINDS = {
     "discriminative-hallucination": "existence",

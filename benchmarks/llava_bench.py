@@ -18,11 +18,22 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import files
-from benchmarks.general_prompts import PAIR_RULE
-from benchmarks.official import Prompt
-from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Sums, Unreadable, Verdict, ratio
+from benchmarks.common import files
+from benchmarks.common.general_prompts import PAIR_RULE
+from benchmarks.common.official import Prompt
 from harness.errors import DataError
+from harness.protocols.benchmark import (
+    BENCHMARKS,
+    Decoding,
+    Image,
+    Metric,
+    Question,
+    Sample,
+    Sums,
+    Unreadable,
+    Verdict,
+    ratio,
+)
 
 OFFICIAL_ROWS = {"questions.jsonl": 60, "context.jsonl": 24, "answers_gpt4.jsonl": 60}
 RULES_SHA256 = "dd7345a44ce9f7a24e51a30ee030cdab32346f9d08e3359c80545ff1312b1e07"

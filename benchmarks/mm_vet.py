@@ -14,11 +14,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks import files
-from benchmarks.general_prompts import GRADE, GRADE_AGAIN
-from benchmarks.official import OfficialPrompt, Prompt, PromptChoice
-from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Unreadable, Verdict, ratio
+from benchmarks.common import files
+from benchmarks.common.general_prompts import GRADE, GRADE_AGAIN
+from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from harness.errors import DataError
+from harness.protocols.benchmark import (
+    BENCHMARKS,
+    Decoding,
+    Image,
+    Metric,
+    Question,
+    Sample,
+    Unreadable,
+    Verdict,
+    ratio,
+)
 
 DATA = "mm-vet.json"
 SCRIPT = "mm-vet_evaluator.py"

@@ -15,11 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks import files
-from benchmarks.official import OfficialPrompt, Prompt, PromptChoice
-from benchmarks.prompts import RATING, fill
-from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Unreadable, Verdict, ratio
+from benchmarks.common import files
+from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
+from benchmarks.common.prompts import RATING, fill
 from harness.errors import DataError
+from harness.protocols.benchmark import (
+    BENCHMARKS,
+    Decoding,
+    Image,
+    Metric,
+    Question,
+    Sample,
+    Unreadable,
+    Verdict,
+    ratio,
+)
 
 TEMPLATES = ("mmhal-bench_answer_template.json", "response_template.json", "mmhal-bench_with_image.jsonl")
 OFFICIAL_SHA256 = "28ed24e19ffef292597c35f1dad37760b2e0a088b3b40ca3b50f105fc1b951bb"

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from benchmarks import files
-from benchmarks.chair import (
+from benchmarks.common import files
+from benchmarks.common.chair import (
     Synonyms,
     built_in_synonyms,
     caption_words,
@@ -28,12 +28,22 @@ from benchmarks.chair import (
     read_synonyms,
     refine,
 )
-from benchmarks.coco import image_key, read_facts
-from benchmarks.nouns import Tagger, TaggerName, find_name_tagger, resolve_name_tagger
-from benchmarks.official import OfficialPrompt, Prompt, PromptChoice
-from benchmarks.prompts import OBJECTS, fill
-from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Unreadable, Verdict, ratio
+from benchmarks.common.coco import image_key, read_facts
+from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
+from benchmarks.common.prompts import OBJECTS, fill
+from benchmarks.common.taggers import Tagger, TaggerName, find_name_tagger, resolve_name_tagger
 from harness.errors import DataError
+from harness.protocols.benchmark import (
+    BENCHMARKS,
+    Decoding,
+    Image,
+    Metric,
+    Question,
+    Sample,
+    Unreadable,
+    Verdict,
+    ratio,
+)
 
 QUESTIONS = "obj_halbench_300_with_image.jsonl"
 OFFICIAL_BLOB = "cb8e15a"  # its git blob id in RLHF-V and RLAIF-V

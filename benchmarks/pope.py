@@ -16,9 +16,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import files
-from harness.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Sums, Verdict
+from benchmarks.common import files
 from harness.errors import DataError
+from harness.protocols.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Sums, Verdict
 
 SPLITS = ("random", "popular", "adversarial")
 # The files LLaVA's published numbers use (commit e3e3926); the repository's later ones have 3,000 rows each.

@@ -1,1 +1,1 @@
-"""What each sub-command does, without the screen: the only rooms above it are cli.py and the user."""
+"""The click commands: options in, one call, tables and progress out. The only room that prints."""

@@ -1,5 +1,5 @@
 """The engine of the DAMA harness: protocols, the store, judges, models, statistics."""
 
-from harness.torchvision_shim import install as _install_torchvision_shim
+from harness.util.torchvision_shim import install as _install_torchvision_shim
 
 _install_torchvision_shim()

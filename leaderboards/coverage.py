@@ -18,12 +18,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.benchmark import Metric, Sums
-from harness.metrics import named_sums
+from harness.evaluation.metrics import named_sums
+from harness.protocols.benchmark import Metric, Sums
 from harness.stats import Contrast, Difference, Statistic
 from harness.store import EvaluationRecord, VerdictRecord
 from leaderboards.condition import Condition
-from leaderboards.lineup import BASE
+from leaderboards.run_groups import BASE
 from leaderboards.scores import RESAMPLES, ContrastOf, Scores, Verdicts, differences, read_scores
 
 BENCHMARK = "object_halbench"

@@ -8,10 +8,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.options import parse_assignments
 from harness.store import AlignmentRecord, EvaluationRecord, Store
+from harness.util.options import parse_assignments
 from leaderboards.condition import Condition, condition_of
-from leaderboards.lineup import lineup, standing
+from leaderboards.run_groups import lineup, standing
 from leaderboards.text import benchmark_title, panel_title
 
 

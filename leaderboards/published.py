@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table as RichTable
 
-from leaderboards.latex import tabular, tex
-from leaderboards.markdown import grid
+from leaderboards.formats.latex import tabular, tex
+from leaderboards.formats.markdown import grid
 
 SOURCE = (
     "PEA-DPO (ACM MM 2026), table 1: one evaluator for all rows; mDPO re-run there, RLAIF-V, OPA-DPO and DAMA from "

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from harness.benchmark import Metric
-from harness.run import metrics_of
+from harness.evaluation.score import metrics_of
+from harness.protocols.benchmark import Metric
 from harness.stats import Difference, holm, mean_and_spread
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from leaderboards import coverage
 from leaderboards.condition import Condition, newest
-from leaderboards.lineup import BASE, DPO, Lineup, lineup
+from leaderboards.run_groups import BASE, DPO, Lineup, lineup
 from leaderboards.scores import (
     RESAMPLES,
     Scores,

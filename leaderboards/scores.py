@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.benchmark import Metric
-from harness.metrics import columns_of, matrix, value_over_runs
+from harness.evaluation.metrics import columns_of, matrix, value_over_runs
+from harness.protocols.benchmark import Metric
 from harness.stats import (
     Contrast,
     Difference,

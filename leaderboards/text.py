@@ -7,7 +7,7 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from harness.benchmark import Metric
+from harness.protocols.benchmark import Metric
 from harness.stats import Difference
 from leaderboards import coverage
 from leaderboards.condition import Condition

@@ -15,13 +15,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlavaForConditionalGeneration
 
-from aligners.collate import Encoded
-from aligners.config import AlignConfig
 from aligners.dpo import Dpo
-from aligners.forward import response_logprobs
-from aligners.lora import make_trainable
 from aligners.objective import Batch
-from aligners.shapes import KNOWN
+from aligners.pairs.encoding import Encoded
+from aligners.pairs.forward import response_logprobs
+from aligners.training.config import AlignConfig
+from aligners.training.lora import make_trainable
+from aligners.training.model_configs import KNOWN
 
 IMAGE, PROMPT = 576, 40
 KEPT = 12 / 16

@@ -290,7 +290,7 @@ def train_trl(_: str, lora: bool, folder: Path, steps: int, checkpointing: bool)
 def lora_settings(model: Any) -> Any:
     from peft import LoraConfig
 
-    from aligners.lora import lora_targets
+    from aligners.training.lora import lora_targets
 
     return LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=lora_targets(model))
 
@@ -323,9 +323,9 @@ class Steps:
 
 def train_ours(engine: str, lora: bool, folder: Path, steps: int, checkpointing: bool) -> dict[str, float]:
     """This harness with ``dpo`` (one pass) or ``gap`` in two passes (two micro-batches a step)."""
-    from aligners.config import AlignConfig
     from aligners.objective import ALIGNERS
-    from aligners.train import align
+    from aligners.training.config import AlignConfig
+    from aligners.training.pipeline import align
 
     config = AlignConfig(
         model=str(folder / "model"),

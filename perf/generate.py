@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from harness.benchmark import Decoding, Image, Sample
+from harness.protocols.benchmark import Decoding, Image, Sample
 
 QUESTIONS_PER_IMAGE = 14
 YES_NO, CAPTION = Decoding(max_new_tokens=8), Decoding(max_new_tokens=64)
@@ -65,7 +65,7 @@ def one_by_one(folder: str) -> Answering:
     from PIL import Image as PilImage
     from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-    from harness.hf_layout import conversation
+    from harness.models.batching import conversation
 
     model: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     processor: Any = LlavaProcessor.from_pretrained(folder)
@@ -115,7 +115,7 @@ def lmms_eval(folder: str) -> Answering:
 
 def ours(folder: str) -> Answering:
     """This project's transformers backend as `bench` uses it."""
-    from harness.models import load_model
+    from harness.models.spec import load_model
 
     model = load_model(f"hf:{folder}", device="cpu")
 

@@ -28,11 +28,11 @@ from typing import Any, ClassVar
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from harness.benchmark import Decoding, Metric, Question, Sample, Unreadable, Verdict, ratio
-from harness.judge import JudgeRequest
-from harness.judging import judge_answers
-from harness.model import Answer
-from harness.openai_judge import OpenAIJudge
+from harness.chat.client import OpenAIJudge
+from harness.evaluation.judge import judge_answers
+from harness.protocols.benchmark import Decoding, Metric, Question, Sample, Unreadable, Verdict, ratio
+from harness.protocols.judge import JudgeRequest
+from harness.protocols.model import Answer
 from harness.store import Store
 
 IN_FLIGHT = 64

@@ -26,7 +26,7 @@ from score import answer_of, command_seconds
 from benchmarks.amber import Amber
 from harness.stats import bootstrap_sums
 from tests.leaderboards.browser import Browser
-from tests.leaderboards.test_report_in_browser import CARDS
+from tests.leaderboards.page.test_report_in_browser import CARDS
 
 RUNS, RESAMPLES = 5, 10_000
 PRESS = "[...document.querySelectorAll('tr[data-method] .figure')].find(f => f.offsetParent).click()"

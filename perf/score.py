@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.amber import Amber
-from harness.benchmark import Sample
+from harness.protocols.benchmark import Sample
 
 FILLER = "The scene is calm and the light is soft, and in the background one can make out several further details. "
 

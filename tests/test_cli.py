@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import cli
-from commands.ablate import Ablation, is_benched
-from commands.bench import Entrant
-from harness.software import software
 from harness.store import Store
+from harness.util.environment import software
 from leaderboards.provenance import provenance
 from tests.tiny import tiny_llava, tiny_pairs
+from workflows.ablate import Ablation, is_benched
+from workflows.bench import Entrant
 
 Run = Callable[..., Result]
 CAPTIONS = {"1": "A dog on the grass.", "2": "A cat and a car."}

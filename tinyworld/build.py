@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.options import content_key
-from harness.paths import home
-from harness.pool import report, workers
+from harness.util.options import content_key
+from harness.util.paths import home
+from harness.util.pool import report, workers
 
 BENCH_PARTS = ("halbench", "amber", "mmhal", "pope", "mmvet", "llavabench", "tuning")
 VERSION = 4  # of what the code makes of the settings: raise it when scenes, pictures, language or training change

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, UsageError
-from harness.judge import JudgeRequest, Reply
+from harness.protocols.judge import JudgeRequest, Reply
 from tinyworld.language import mentions, words
 
 Truth = Mapping[str, Any]

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from aligners.clip_hardness import HardnessConfig
-from aligners.config import AlignConfig
 from aligners.objective import ALIGNERS
-from aligners.train import AlignResult, align
-from tests.aligners.test_train import ROOT, Notes, distance
+from aligners.pair_hardness.hardness import HardnessConfig
+from aligners.training.config import AlignConfig
+from aligners.training.pipeline import AlignResult, align
+from tests.aligners.training.test_pipeline import ROOT, Notes, distance
 from tests.test_align_recipe import tiny_clip
 from tests.tiny_families import FAMILIES, tiny_family
 

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from aligners.collate import Encoded, Encoder
-from aligners.data import Pair
-from aligners.forward import choose_route, response_logprobs
+from aligners.pairs.data import Pair
+from aligners.pairs.encoding import Encoded, Encoder
+from aligners.pairs.forward import choose_route, response_logprobs
 from tests.tiny_families import FAMILIES, tiny_family
 
 SIZES = [(16, 16), (32, 16), (28, 40)]

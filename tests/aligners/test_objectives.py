@@ -14,7 +14,7 @@ from torch import Tensor
 from aligners.model_aware import keep_sampled, kept_count, kept_weight, model_scale
 from aligners.objective import ALIGNERS, Batch, Objective, Step, uniform
 from harness.errors import UsageError
-from harness.options import build, parse_assignments
+from harness.util.options import build, parse_assignments
 
 
 def sig(x: float) -> float:

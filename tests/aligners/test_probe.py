@@ -10,7 +10,7 @@ import pytest
 from aligners.objective import ALIGNERS
 from aligners.probe import probe
 from harness.errors import UsageError
-from harness.options import build
+from harness.util.options import build
 
 
 def run(method: str, payload: dict[str, Any], **settings: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.benchmark import Benchmark, Sample, Unreadable, Verdict
+from harness.protocols.benchmark import Benchmark, Sample, Unreadable, Verdict
 from tests.shared import shared
 
 

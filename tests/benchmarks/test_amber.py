@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import amber_words
 from benchmarks.amber import Amber
-from benchmarks.amber_figures import normalise, round1
-from benchmarks.amber_words import Words, count_caption, exact_similarity, table_similarity
-from harness.benchmark import Sample
+from benchmarks.common import amber_words
+from benchmarks.common.amber_figures import normalise, round1
+from benchmarks.common.amber_words import Words, count_caption, exact_similarity, table_similarity
 from harness.errors import DataError, UsageError
+from harness.protocols.benchmark import Sample
 from tests.benchmarks.conftest import figures, judged, write_json
 from tests.shared import shared
 

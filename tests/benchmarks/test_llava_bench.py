@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from benchmarks.llava_bench import LlavaBench, read_scores, read_scores_officially
 from cli import cli
-from harness.benchmark import Sample
 from harness.errors import DataError
+from harness.protocols.benchmark import Sample
 from tests.benchmarks.conftest import figures, judged, write_json, write_jsonl
 from tests.shared import shared
 

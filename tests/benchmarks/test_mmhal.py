@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from benchmarks.mmhal import TYPES, MMHal, read_rating, read_rating_officially
-from harness.benchmark import Unreadable
 from harness.errors import DataError
+from harness.protocols.benchmark import Unreadable
 from tests.benchmarks.conftest import figures, judged, write_json
 from tests.shared import shared
 

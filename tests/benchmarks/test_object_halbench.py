@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from benchmarks import object_halbench
-from benchmarks.chair import built_in_synonyms, caption_words, join_compounds, read_synonyms, refine
-from benchmarks.nouns import LexiconTagger, NltkTagger, Token
+from benchmarks.common.chair import built_in_synonyms, caption_words, join_compounds, read_synonyms, refine
+from benchmarks.common.taggers import LexiconTagger, NltkTagger, Token
 from benchmarks.object_halbench import ObjectHalBench, read_objects, read_objects_officially
-from harness.benchmark import Sample, Unreadable, Verdict
 from harness.errors import DataError
+from harness.protocols.benchmark import Sample, Unreadable, Verdict
 from tests.benchmarks.conftest import figures, judged, write_json, write_jsonl
 from tests.shared import shared
 

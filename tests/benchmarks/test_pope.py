@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.pope import Pope, read_officially, read_yes_no
-from harness.benchmark import Sample
 from harness.errors import DataError
+from harness.protocols.benchmark import Sample
 from tests.benchmarks.conftest import figures, judged, write_jsonl
 from tests.shared import shared
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks.mmhal import read_rating, read_rating_officially
 from benchmarks.object_halbench import ObjectHalBench, read_objects, read_objects_officially, read_objects_tolerantly
-from harness.judging import judge_answers
-from harness.model import Answer
-from harness.replay_judge import ReplayJudge
+from harness.evaluation.judge import judge_answers
+from harness.judges.replay import ReplayJudge
+from harness.protocols.model import Answer
 from harness.store import Store
 from tests.benchmarks.conftest import write_jsonl
 

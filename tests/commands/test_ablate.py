@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from commands.ablate import Job, jobs, matched_beta, read_ablation, sweep
-from commands.settings import RECIPES, route
 from harness.errors import HarnessError, UsageError
-from harness.options import read_yaml
 from harness.store import Store
+from harness.util.options import read_yaml
+from workflows.ablate import Job, jobs, matched_beta, read_ablation, sweep
+from workflows.settings import RECIPES, route
 
 
 def test_every_row_is_crossed_with_panels_seeds_and_swept_settings() -> None:
@@ -36,9 +36,9 @@ def test_a_single_value_is_not_part_of_the_label() -> None:
 
 @pytest.mark.parametrize("name", ["demo.yaml", "ablation.yaml", "tuning.yaml"])
 def test_the_recipes_that_are_shipped_name_things_that_exist(name: str) -> None:
-    from aligners.clip_hardness import HardnessConfig
-    from aligners.config import AlignConfig
     from aligners.objective import ALIGNERS
+    from aligners.pair_hardness.hardness import HardnessConfig
+    from aligners.training.config import AlignConfig
     from tinyworld.build import WorldConfig
 
     for job in jobs(read_ablation(read_yaml(RECIPES / name)), "r.sqlite"):

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from commands.align import plan, settled
 from harness.errors import UsageError
 from harness.store import Store
+from workflows.align import plan, settled
 
 
 def planned(**settings: Any) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import cli
-from harness.prices import PRICES, Price
+from harness.chat.prices import PRICES, Price
 from tests.harness.fault_server import FaultServer
 from tests.shared import shared
 from tests.tiny import picture

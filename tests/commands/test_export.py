@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import cli
-from commands.export import export
 from harness.errors import UsageError
 from harness.store import Store
 from tests.leaderboards.fakes import example
+from workflows.export import export
 
 pq = pytest.importorskip("pyarrow.parquet")
 

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from PIL import Image as PilImage
 
 from cli import cli
-from commands import lmms
 from harness.errors import UsageError
 from harness.store import Store
 from tests.tiny_llava import save_tiny_llava
+from workflows import lmms
 
 pytest.importorskip("lmms_eval", reason="the extra 'general' is not installed (make test installs it)")
 
@@ -91,8 +91,8 @@ def test_a_task_runs_on_our_backend_and_is_stored_like_ours(
 def test_a_document_without_an_answer_is_left_out_and_counted(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness.hf_model import HfModel
-    from harness.model import Answer
+    from harness.models.hf import HfModel
+    from harness.protocols.model import Answer
 
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     root = write_task(tmp_path / "task", [{"image": picture(i), "question": f"{i}?", "answer": "a"} for i in range(3)])

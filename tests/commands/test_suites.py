@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from commands.bench import entrants, planned
-from commands.suites import Member, members_of, split_names
-from harness.benchmark import Decoding, Sample
 from harness.errors import UsageError
-from harness.part import Shard
-from harness.run import make_benchmark
+from harness.evaluation.score import make_benchmark
+from harness.evaluation.shard import Shard
+from harness.protocols.benchmark import Decoding, Sample
 from harness.store import Store
 from tests.leaderboards.fakes import add, answers
+from workflows.bench import entrants, planned
+from workflows.suites import Member, members_of, split_names
 
 
 def names(members: list[Member]) -> list[str]:

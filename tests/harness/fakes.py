@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.benchmark import Decoding, Sample
-from harness.model import Answer
+from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.model import Answer
 
 
 class Recorded:

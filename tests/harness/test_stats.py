@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from harness.benchmark import Metric, Verdict
-from harness.benchmark import ratio as harness_ratio
-from harness.metrics import summarise
+from harness.evaluation.metrics import summarise
+from harness.protocols.benchmark import Metric, Verdict
+from harness.protocols.benchmark import ratio as harness_ratio
 from harness.stats import (
     bootstrap_sums,
     enough_to_resample,

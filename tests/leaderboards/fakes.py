@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.benchmark import Metric, Verdict, ratio
+from harness.protocols.benchmark import Metric, Verdict, ratio
 from harness.store import EvaluationRecord, Store
 
 METRICS = [

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.benchmark import Metric, Verdict, ratio
+from harness.protocols.benchmark import Metric, Verdict, ratio
 from harness.store import Store, VerdictRecord
-from leaderboards.compare import compare
+from leaderboards.charts.curves import write_curves
+from leaderboards.comparison import compare
 from leaderboards.coverage import NAME, at_coverage, curve_verdicts, matched_differences, matched_metric
-from leaderboards.curve_plots import write_curves
 from leaderboards.rows import Table, build_tables
 from leaderboards.scores import Scores, read_scores
 from tests.leaderboards.fakes import add

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.benchmark import Verdict
-from harness.model import Answer
-from harness.options import parse_assignments
+from harness.protocols.benchmark import Verdict
+from harness.protocols.model import Answer
 from harness.store import Store
+from harness.util.options import parse_assignments
+from leaderboards.charts.plots import write_plots
+from leaderboards.charts.tradeoffs import _curves
 from leaderboards.condition import Condition, condition_of
-from leaderboards.plots import write_plots
 from leaderboards.provenance import bench_command, command_of, cost_rows
 from leaderboards.rows import Row, Table, build_tables
 from leaderboards.scores import differences, read_scores
 from leaderboards.text import condition_text
-from leaderboards.tradeoffs import _curves
 from tests.leaderboards.fakes import METRICS, add, answers, example, metrics
 
 

@@ -15,18 +15,18 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from cli import cli
-from harness.benchmark import Sample, Verdict
+from harness.protocols.benchmark import Sample, Verdict
 from harness.store import Store
-from leaderboards.compare import compare, comparison_table
-from leaderboards.data import records
-from leaderboards.evidence import Chunks, pack
-from leaderboards.html import Extras, render_html, seats
-from leaderboards.latex import latex
-from leaderboards.lineup import lineup
-from leaderboards.markdown import markdown
+from leaderboards.charts.svg import Estimate, forest
+from leaderboards.comparison import compare, comparison_table
+from leaderboards.formats.data import records
+from leaderboards.formats.latex import latex
+from leaderboards.formats.markdown import markdown
+from leaderboards.formats.terminal import evaluation_table, leaderboard
+from leaderboards.page.html import Extras, render_html, seats
+from leaderboards.page.samples import Chunks, pack
 from leaderboards.rows import Table, build_tables
-from leaderboards.svg import Estimate, forest
-from leaderboards.terminal import evaluation_table, leaderboard
+from leaderboards.run_groups import lineup
 from tests.leaderboards.fakes import METRICS, add, answers, example, metrics
 
 ODD = "odd [/] name"

@@ -60,7 +60,7 @@ def test_pair_images_open_relative_to_their_file(world: World) -> None:
 
 
 def test_clip_loads_back_through_open_clip(world: World) -> None:
-    from aligners.clip_model import ClipModel
+    from aligners.pair_hardness.clip import ClipModel
 
     clip = ClipModel(f"local-dir:{world.clip_dir}")
     assert clip.truncated(["A street. A car. A dog. A bus."]) == 0
@@ -127,8 +127,8 @@ def test_settings_outside_their_range_are_refused() -> None:
 def test_settings_do_not_collide_with_those_of_training() -> None:
     import dataclasses
 
-    from aligners.clip_hardness import HardnessConfig
-    from aligners.config import AlignConfig
+    from aligners.pair_hardness.hardness import HardnessConfig
+    from aligners.training.config import AlignConfig
 
     names = {field.name for field in dataclasses.fields(WorldConfig)}
     assert not names & {f.name for kind in (AlignConfig, HardnessConfig) for f in dataclasses.fields(kind)}

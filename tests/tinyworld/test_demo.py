@@ -10,11 +10,11 @@ import yaml
 from click.testing import CliRunner
 
 from cli import cli
-from commands.ablate import bench_root, read_ablation
 from harness.errors import UsageError
 from harness.store import Store
 from tests.tinyworld.conftest import SMALL
 from tinyworld.build import World
+from workflows.ablate import bench_root, read_ablation
 
 RECIPE = {
     "world": SMALL,
@@ -71,7 +71,7 @@ def test_the_main_job_end_to_end_and_again_from_the_store(
     def nobody(*_: object) -> None:
         raise AssertionError("everything is stored: no worker has anything to do")
 
-    monkeypatch.setattr("harness.pool.Pool.submit", nobody)
+    monkeypatch.setattr("harness.util.pool.Pool.submit", nobody)
     again = CliRunner().invoke(cli, command)
     assert again.exit_code == 0
     assert {a.name: a.seconds for a in Store(db).alignments()} == {name: run.seconds for name, run in runs.items()}

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from harness.benchmark import BENCHMARKS
-from harness.judge import JudgeRequest
+from harness.protocols.benchmark import BENCHMARKS
+from harness.protocols.judge import JudgeRequest
 from tinyworld.build import World
 from tinyworld.judge import RuleJudge
 from tinyworld.language import MMHAL_TYPES

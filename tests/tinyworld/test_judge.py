@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.benchmark import Question
 from harness.errors import UsageError
-from harness.judge import JudgeRequest
+from harness.protocols.benchmark import Question
+from harness.protocols.judge import JudgeRequest
 from tinyworld.judge import RuleJudge, rate, reply_to
 
 

@@ -1,0 +1,1 @@
+"""Hardness of preference pairs by CLIP, and the splitting of responses that it needs."""

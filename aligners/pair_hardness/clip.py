@@ -1,0 +1,180 @@
+"""An open_clip model that embeds images and texts, with its weights' identity and a cache of embeddings on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from harness.errors import DataError, UsageError
+from harness.util.options import content_key
+from harness.util.paths import cache_dir
+
+T = TypeVar("T", str, bytes)
+Progress = Callable[[int], None]
+
+
+class ClipModel:
+    """A CLIP for scoring text against images.
+
+    Args:
+        name: ``NAME/PRETRAINED`` (an open_clip architecture and its weights' tag or a checkpoint file, for example
+            ``ViT-L-14-336/openai``), ``local-dir:PATH`` (a folder with open_clip_config.json and weights, as
+            ``open_clip.push_to_hub`` writes it), or ``hf-hub:ORG/REPO``.
+        device: where it runs.
+        batch_size: images or texts a forward pass.
+
+    Raises:
+        UsageError: the name is none of these forms, or the model cannot be loaded.
+    """
+
+    def __init__(self, name: str, device: str | torch.device = "cpu", batch_size: int = 64) -> None:
+        import open_clip
+
+        self.name, self.device, self.batch_size = name, torch.device(device), batch_size
+        architecture, tag = parse_name(name)
+        # OpenAI's weights were trained with QuickGELU; open_clip only warns when the architecture says otherwise.
+        quick = bool(tag and (open_clip.get_pretrained_cfg(architecture, tag) or {}).get("quick_gelu"))
+        try:
+            # from_pretrained: weights that are not found are an error, never a random model.
+            model, preprocess = open_clip.create_model_from_pretrained(
+                architecture, pretrained=tag, device=self.device, force_quick_gelu=quick
+            )
+            self._tokenizer: Any = open_clip.get_tokenizer(architecture)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"CLIP {name!r} cannot be loaded: {error}. Expected NAME/PRETRAINED (such as ViT-L-14-336/openai), "
+                "local-dir:PATH or hf-hub:ORG/REPO; see --set clip."
+            ) from error
+        self._model = model.eval().requires_grad_(False)
+        self._preprocess: Any = preprocess
+        self.context_length = int(self._tokenizer.context_length)
+        self.logit_scale = float(model.logit_scale.exp())
+        self.identity = content_key(_digest(model), str(preprocess), self.context_length)
+
+    def encode_images(
+        self, images: Iterable[bytes], progress: Progress | None = None
+    ) -> tuple[list[str], dict[str, Tensor]]:
+        """The key (sha256) of each encoded image (PNG, JPEG, ...), and unit embeddings, float32 [d], by key.
+
+        Each distinct image is embedded once, and only if no earlier run has done so; a batch is in memory at a time.
+        ``progress`` is called with the number of images read.
+        """
+        return self._encode("image", images, self._embed_images, progress)
+
+    def encode_texts(
+        self, texts: Iterable[str], progress: Progress | None = None
+    ) -> tuple[list[str], dict[str, Tensor]]:
+        """The key of each text and unit embeddings, float32 [d], by key; as ``encode_images``."""
+        return self._encode("text", texts, self._embed_texts, progress)
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """How many of ``texts`` do not fit into the context (77 tokens in OpenAI's models)."""
+        longer = 8 * self.context_length
+        padding = self._tokenizer([""], context_length=longer)[0, -1]
+        count = 0
+        for start in range(0, len(texts), self.batch_size):
+            tokens = self._tokenizer(list(texts[start : start + self.batch_size]), context_length=longer)
+            count += int((tokens[:, self.context_length] != padding).sum())
+        return count
+
+    @torch.no_grad()
+    def embed_images(self, images: list[bytes]) -> Tensor:
+        """Unit embeddings of encoded images, float32 [n, d], past the cache (for images made on the way)."""
+        return self._embed_images(images)
+
+    def _embed_images(self, images: list[bytes]) -> Tensor:
+        pixels = torch.stack([self._preprocess(_open(image)) for image in images])
+        return self._unit(self._model.encode_image(pixels.to(self.device)))
+
+    def _embed_texts(self, texts: list[str]) -> Tensor:
+        return self._unit(self._model.encode_text(self._tokenizer(texts).to(self.device)))
+
+    @staticmethod
+    def _unit(features: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(features.float(), dim=-1).cpu()
+
+    @torch.no_grad()
+    def _encode(
+        self, kind: str, items: Iterable[T], embed: Callable[[list[T]], Tensor], progress: Progress | None
+    ) -> tuple[list[str], dict[str, Tensor]]:
+        folder = cache_dir("clip") / self.identity / kind
+        found = _read(folder)
+        keys: list[str] = []
+        batch: dict[str, T] = {}
+
+        def flush() -> None:
+            features = embed(list(batch.values()))
+            _write(folder, list(batch), features)  # at once, so that an interrupted run goes on from here
+            found.update(zip(batch, features, strict=True))
+            batch.clear()
+
+        for item in items:
+            keys.append(content_hash(item))
+            if keys[-1] not in found:
+                batch[keys[-1]] = item
+            if len(batch) == self.batch_size:
+                flush()
+            if progress:
+                progress(len(keys))
+        if batch:
+            flush()
+        return keys, {key: found[key] for key in keys}
+
+
+def content_hash(item: str | bytes) -> str:
+    """sha256 of a text or of an encoded image."""
+    return hashlib.sha256(item.encode() if isinstance(item, str) else item).hexdigest()
+
+
+def parse_name(name: str) -> tuple[str, str | None]:
+    """open_clip's (model name, pretrained tag) of a CLIP name; UsageError for a name of another form."""
+    if name.startswith(("local-dir:", "hf-hub:")):
+        return name, None
+    architecture, slash, tag = name.partition("/")
+    if not (architecture and slash and tag):
+        raise UsageError(
+            f"CLIP {name!r}: expected NAME/PRETRAINED (such as ViT-L-14-336/openai), local-dir:PATH or hf-hub:ORG/REPO."
+        )
+    return architecture, tag
+
+
+def _open(image: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(image)).convert("RGB")
+    except OSError as error:
+        raise DataError(f"An image of the preference data cannot be decoded: {error}") from error
+
+
+def _digest(model: torch.nn.Module) -> str:
+    """sha256 of all weights: two CLIPs of one name and other weights never share a cache."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _read(folder: Path) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as part:
+            found.update(zip(part["keys"].tolist(), torch.from_numpy(part["features"]), strict=True))
+    return found
+
+
+def _write(folder: Path, keys: list[str], features: Tensor) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{content_key(keys)}.npz"
+    part = path.with_suffix(f".{os.getpid()}")
+    with open(part, "wb") as file:
+        np.savez(file, keys=np.array(keys), features=features.numpy())
+    part.replace(path)

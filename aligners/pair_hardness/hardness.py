@@ -1,0 +1,233 @@
+"""Hardness of preference pairs: how much better CLIP finds the chosen response than the rejected one.
+
+Source: DAMA (arXiv 2502.01943), data-aware half. The CLIP, the splitter and the aggregation are our readings where the
+paper's text leaves them open; all stand in the record, so that a run can be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aligners.pair_hardness.clip import ClipModel, content_hash
+from aligners.pair_hardness.splitter import (
+    LlmSplitter,
+    RuleSplitter,
+    SplitError,
+    Splitter,
+    openai_client,
+    write_atomically,
+)
+from harness.errors import DataError, HarnessError, UsageError
+from harness.util.options import content_key
+from harness.util.paths import cache_dir
+
+Aggregation = Literal["softmax", "sum", "mean", "whole"]
+Progress = Callable[[str, int, int], None]
+
+
+class Pair(Protocol):
+    """What hardness needs to know of a preference pair."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def question(self) -> str: ...
+    @property
+    def chosen(self) -> str: ...
+    @property
+    def rejected(self) -> str: ...
+
+    def image_bytes(self) -> bytes:
+        """The encoded image (PNG, JPEG, ...)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardnessConfig:
+    """Everything that determines the hardness of a set of pairs, with the CLIP's weights.
+
+    Args:
+        clip: an open_clip model, see ``ClipModel``.
+        splitter: "rule" works offline, "llm" asks ``splitter_model`` at ``splitter_base_url``.
+        aggregation: how piece scores become one delta, see ``aggregate``.
+        permute_seed: a control: the deltas are dealt to other pairs at random.
+        clip_batch: images or texts a forward pass.
+    """
+
+    clip: str = "ViT-L-14-336/openai"
+    splitter: Literal["rule", "llm"] = "rule"
+    aggregation: Aggregation = "softmax"
+    splitter_model: str = ""
+    splitter_base_url: str | None = None
+    permute_seed: int | None = None
+    clip_batch: int = 64
+
+    def __post_init__(self) -> None:
+        if self.splitter == "llm" and not self.splitter_model:
+            raise UsageError("splitter=llm needs the name of a model: --set splitter_model=NAME.")
+        if self.clip_batch < 1:
+            raise UsageError(f"hardness: clip_batch={self.clip_batch}: expected at least 1.")
+
+
+@dataclass(frozen=True)
+class Hardness:
+    """delta of each pair in the order given, their mean, and the record of how they were made."""
+
+    delta: list[float]
+    delta_mean: float
+    record: dict[str, Any]
+
+
+def aggregate(cos_w: Tensor, cos_l: Tensor, logit_scale: float, how: Aggregation) -> float:
+    """delta of one pair from the cosines of its pieces, chosen [n_w] and rejected [n_l], with the image.
+
+    ``softmax``: share of the chosen pieces minus share of the rejected ones in one softmax over
+    logit_scale * cosine, in [-1, 1]. ``sum`` and ``mean``: difference of the sums or means of cosines. ``whole``:
+    difference of the cosines of the unsplit responses (one piece each).
+    """
+    cos_w, cos_l = cos_w.double(), cos_l.double()
+    if how == "softmax":
+        share = (logit_scale * torch.cat([cos_w, cos_l])).softmax(0)
+        return float(share[: len(cos_w)].sum() - share[len(cos_w) :].sum())
+    if how == "sum":
+        return float(cos_w.sum() - cos_l.sum())
+    return float(cos_w.mean() - cos_l.mean())
+
+
+def make_splitter(config: HardnessConfig) -> Splitter:
+    """The splitter that ``config`` names."""
+    if config.splitter == "rule":
+        return RuleSplitter()
+    return LlmSplitter(openai_client(config.splitter_base_url), config.splitter_model, config.splitter_base_url)
+
+
+def compute_hardness(
+    pairs: Sequence[Pair],
+    config: HardnessConfig,
+    device: str | torch.device = "cpu",
+    progress: Progress | None = None,
+) -> Hardness:
+    """Hardness of ``pairs``, from the cache where the same CLIP has scored the same pairs in the same way before.
+
+    Args:
+        progress: called with (what, done, total) while embedding.
+
+    Raises:
+        DataError: there is no pair, or a response is empty. HarnessError: a response cannot be split (names the pair).
+    """
+    if not pairs:
+        raise DataError("Hardness of no pairs: expected at least one preference pair.")
+    clip = ClipModel(config.clip, device, config.clip_batch)
+    splitter = make_splitter(config)
+    path = cache_dir("hardness") / f"{_key(pairs, config, clip, splitter)}.json"
+    if path.exists():
+        return Hardness(**json.loads(path.read_text()))
+    hardness = _permuted(_score(pairs, config, clip, splitter, progress), config.permute_seed)
+    write_atomically(path, json.dumps(asdict(hardness)))
+    return hardness
+
+
+def _key(pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter) -> str:
+    data = [(pair.chosen, pair.rejected, content_hash(pair.image_bytes())) for pair in pairs]
+    return content_key("hardness-1", clip.identity, splitter.name, config.aggregation, config.permute_seed, data)
+
+
+def _score(
+    pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter, progress: Progress | None
+) -> Hardness:
+    chosen, rejected = _pieces(pairs, config, splitter)
+    texts = sorted({piece for pieces in (*chosen, *rejected) for piece in pieces})
+    _, text_of = clip.encode_texts(texts, _counted(progress, "texts", len(texts)))
+    image_keys, image_of = clip.encode_images(
+        (pair.image_bytes() for pair in pairs), _counted(progress, "images", len(pairs))
+    )
+
+    def cosines(pieces: list[str], image: str) -> Tensor:
+        return torch.stack([text_of[content_hash(piece)] for piece in pieces]) @ image_of[image]
+
+    delta = [
+        aggregate(cosines(pieces_w, image), cosines(pieces_l, image), clip.logit_scale, config.aggregation)
+        for pieces_w, pieces_l, image in zip(chosen, rejected, image_keys, strict=True)
+    ]
+    mean = math.fsum(delta) / len(delta)
+    counts_w, counts_l = np.array([len(p) for p in chosen]), np.array([len(p) for p in rejected])
+    record = {
+        "clip": config.clip,
+        "clip_identity": clip.identity,
+        "logit_scale": clip.logit_scale,
+        "splitter": splitter.name if config.aggregation != "whole" else "none",
+        "aggregation": config.aggregation,
+        "permute_seed": config.permute_seed,
+        "pairs": len(pairs),
+        "images": len(image_of),
+        "delta_mean": mean,
+        "pieces_chosen_mean": float(counts_w.mean()),
+        "pieces_rejected_mean": float(counts_l.mean()),
+        "delta_count_correlation": correlation(np.array(delta), counts_w - counts_l),
+        "truncated_texts": clip.truncated(texts),
+        "context_length": clip.context_length,
+        "summary": _summary(delta),
+    }
+    return Hardness(delta, mean, record)
+
+
+def _pieces(
+    pairs: Sequence[Pair], config: HardnessConfig, splitter: Splitter
+) -> tuple[list[list[str]], list[list[str]]]:
+    texts = [text for pair in pairs for text in (pair.chosen, pair.rejected)]
+    for place, text in enumerate(texts):
+        if not text.strip():
+            raise DataError(f"Pair {pairs[place // 2].id}: the {_side(place)} response is empty; CLIP cannot score it.")
+    if config.aggregation == "whole":
+        return [[pair.chosen] for pair in pairs], [[pair.rejected] for pair in pairs]
+    try:
+        pieces = splitter.split(texts)
+    except SplitError as error:
+        pair = pairs[error.index // 2]
+        raise HarnessError(f"Pair {pair.id}, {_side(error.index)} response: {error}") from error
+    return pieces[0::2], pieces[1::2]
+
+
+def _side(place: int) -> str:
+    return "rejected" if place % 2 else "chosen"
+
+
+def _counted(progress: Progress | None, what: str, total: int) -> Callable[[int], None] | None:
+    return (lambda done: progress(what, done, total)) if progress else None
+
+
+def _permuted(hardness: Hardness, seed: int | None) -> Hardness:
+    if seed is None:
+        return hardness
+    order = np.random.default_rng(seed).permutation(len(hardness.delta))
+    return Hardness([hardness.delta[place] for place in order], hardness.delta_mean, hardness.record)
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Pearson's r, or None where one of them does not vary."""
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def _summary(delta: list[float]) -> dict[str, Any]:
+    """Quantiles and a histogram of 20 bins between the extremes."""
+    counts, edges = np.histogram(delta, bins=20)
+    quantiles = {f"q{q:02d}": float(np.percentile(delta, q)) for q in (5, 25, 50, 75, 95)}
+    spread = float(np.std(delta))
+    return {
+        "min": min(delta),
+        "max": max(delta),
+        "std": spread,
+        **quantiles,
+        "counts": counts.tolist(),
+        "edges": edges.tolist(),
+    }

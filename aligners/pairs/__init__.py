@@ -1,0 +1,1 @@
+"""Preference pairs: reading, encoding, the forward over both responses, the reference."""

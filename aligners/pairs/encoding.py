@@ -1,0 +1,139 @@
+"""From a pair to tokens: the prompt through the processor, both responses after one common prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from aligners.pairs.corruption import Corruption
+from aligners.pairs.data import Pair
+from harness.errors import DataError
+
+FALLBACK = "USER: <image>\n{question} ASSISTANT:"
+"""LLaVA-1.5's prompt, for processors that bring no chat template."""
+
+
+Vision = dict[str, Tensor]
+"""What the processor made of an image besides tokens (pixel_values, grids)."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A pair as token ids: ``prefix`` [P] (with its image tokens), ``chosen`` [C] and ``rejected`` [R] (with EOS).
+
+    ``vision`` is of the image, ``corrupted`` of its corrupted copy (empty where no objective asks for one), ``marks``
+    holds further per-token inputs of the prefix, [P] each (0 for response tokens).
+    """
+
+    index: int
+    id: str
+    prefix: Tensor
+    chosen: Tensor
+    rejected: Tensor
+    vision: Vision
+    marks: dict[str, Tensor]
+    corrupted: Vision = field(default_factory=dict)
+
+
+def prompt_text(processor: Any, question: str) -> str:
+    """The prompt for a question about one image, up to where the response begins."""
+    if getattr(processor, "chat_template", None) is None:
+        return FALLBACK.format(question=question)
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    text = processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
+    return str(text)
+
+
+@dataclass
+class Encoder:
+    """Encodes pairs for one processor. ``max_length`` counts prompt, image and one response.
+
+    ``corruption`` makes the image that objectives with a corrupted branch need.
+    """
+
+    processor: Any
+    max_length: int
+    corruption: Corruption | None = None
+
+    def __call__(self, index: int, pair: Pair) -> Encoded:
+        """Tokens of ``pair``. Raises DataError naming it if the prompt and one token more exceed ``max_length``."""
+        text = prompt_text(self.processor, pair.question)
+        prompt, vision, marks = self._prompt(text, pair.open_image())
+        responses, cut = self._responses(text, pair)
+        prefix = prompt[: len(prompt) - cut]
+        room = self.max_length - len(prefix)
+        if room < 1:
+            raise DataError(
+                f"pair {pair.id}: its prompt and image take {len(prefix)} of max_length={self.max_length} tokens, "
+                "which would cut image tokens or leave no room for a response. Raise max_length."
+            )
+        chosen, rejected = (response[:room] for response in responses)
+        if torch.equal(chosen, rejected):
+            raise DataError(
+                f"pair {pair.id}: chosen and rejected are the same tokens after the cut at max_length={self.max_length}"
+                ". Raise max_length or remove the pair."
+            )
+        marks = {name: mark[: len(prefix)] for name, mark in marks.items()}
+        return Encoded(index, pair.id, prefix, chosen, rejected, vision, marks, self._corrupted(text, pair, prompt))
+
+    def _corrupted(self, text: str, pair: Pair, prompt: Tensor) -> Vision:
+        """The corrupted image at the original's size, so that it takes the place of the same image tokens."""
+        if self.corruption is None:
+            return {}
+        ids, vision, _ = self._prompt(text, self.corruption(pair).resize(pair.open_image().size))
+        if not torch.equal(ids, prompt):
+            raise DataError(f"pair {pair.id}: its corrupted image takes {len(ids)} prompt tokens, not {len(prompt)}.")
+        return vision
+
+    def _prompt(self, text: str, image: Image.Image) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        made = dict(self.processor(text=[text], images=[image], return_tensors="pt"))
+        ids = made.pop("input_ids")
+        made.pop("attention_mask", None)
+        marks = {name: value[0] for name, value in made.items() if value.shape == ids.shape}
+        return ids[0], {name: value for name, value in made.items() if name not in marks}, marks
+
+    def _responses(self, text: str, pair: Pair) -> tuple[list[Tensor], int]:
+        """Both responses with EOS, and how many tokens at the prompt's end belong to them.
+
+        Each is tokenised after the prompt, since a tokeniser may merge across the seam; what the three token
+        sequences have in common is the prefix, so it is truly shared.
+        """
+        tokenizer = self.processor.tokenizer
+        seam = "" if text[-1:].isspace() else " "
+        prompt, chosen, rejected = (
+            tokenizer(text + tail)["input_ids"] for tail in ("", seam + pair.chosen, seam + pair.rejected)
+        )
+        if tokenizer.eos_token_id in prompt[-1:]:  # a tokeniser that closes every sequence
+            prompt, chosen, rejected = prompt[:-1], chosen[:-1], rejected[:-1]
+        common = len(prompt)
+        while common and not prompt[:common] == chosen[:common] == rejected[:common]:
+            common -= 1
+        image_token = getattr(self.processor, "image_token_id", None)
+        if image_token in prompt[common:]:
+            raise DataError(f"pair {pair.id}: the prompt's tokens change when a response follows, up to the image's.")
+        end = [tokenizer.eos_token_id]
+        return [torch.tensor(ids[common:] + end) for ids in (chosen, rejected)], len(prompt) - common
+
+
+def stack_vision(images: Sequence[Vision]) -> Vision:
+    """The inputs of several images along dimension 0; other dimensions (crops an image) are padded with zeros."""
+    return {name: _concatenate([image[name] for image in images]) for name in images[0]}
+
+
+def _concatenate(parts: Sequence[Tensor]) -> Tensor:
+    shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+    if all(list(part.shape[1:]) == shape for part in parts):
+        return torch.cat(list(parts))
+    padded = parts[0].new_zeros(sum(map(len, parts)), *shape)
+    start = 0
+    for part in parts:
+        padded[(slice(start, start + len(part)), *(slice(size) for size in part.shape[1:]))] = part
+        start += len(part)
+    return padded

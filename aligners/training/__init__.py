@@ -1,0 +1,1 @@
+"""Alignment runs: settings, pipeline, trainer, cost, and the model that comes out."""

@@ -1,0 +1,214 @@
+"""What an alignment will cost, before anything is loaded: pairs, tokens, steps, FLOPs, memory of a GPU."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from aligners.model_aware import kept_count
+from aligners.objective import Objective
+from aligners.pairs.data import load_pairs
+from aligners.pairs.encoding import Encoded, Encoder
+from aligners.training.config import AlignConfig
+from aligners.training.lora import VISION, lora_targets
+from aligners.training.model_configs import model_config
+from harness.errors import DataError, UsageError
+
+SAMPLE = 64
+RLAIF_V = {"openbmb/RLAIF-V-Dataset": 83132}
+NOMINAL_IMAGE, NOMINAL_PROMPT, NOMINAL_RESPONSE = 576, 40, 150
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Mean tokens of a pair: prefix (``image`` of them the image's), both responses together, rows in the tower."""
+
+    prefix: float
+    image: float
+    responses: float
+    patches: float
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Numbers of parameters; ``language`` counts the decoder's linear layers, ``head`` the output projection."""
+
+    total: int
+    trainable: int
+    language: int
+    vision: int
+    head: int
+    layers: int
+    hidden: int
+    intermediate: int
+    vocabulary: int
+
+
+def processes_of(config: AlignConfig) -> tuple[int, str]:
+    """How many processes a run is planned for: torchrun's WORLD_SIZE; else 1, or 8 where the run is sharded."""
+    if "WORLD_SIZE" in os.environ:
+        return int(os.environ["WORLD_SIZE"]), "WORLD_SIZE"
+    return (1, "one process") if config.sharding == "none" else (8, "WORLD_SIZE is not set: a node of eight is assumed")
+
+
+def estimate(config: AlignConfig, objective: Objective) -> dict[str, Any]:
+    """The facts of a dry run. FLOPs are of the shared route; memory is a model of what is held, not a measurement."""
+    shapes, source = model_config(config.model)
+    processes, why = processes_of(config)
+    notes = [f"model: {source}", f"processes: {why}"]
+    pairs, lengths = _lengths(config, shapes, notes)
+    sizes = parameters(shapes, config)
+    steps = max(1, config.epochs * pairs // config.batch_size)
+    accumulates = config.batch_size > config.micro_batch or processes > 1
+    two_passes = objective.uses_gaps and accumulates
+    # A pass without graph over all pairs, then one over those that are kept (every objective with gaps filters).
+    kept = kept_count(getattr(objective, "keep", 1.0), config.batch_size) / config.batch_size if two_passes else None
+    flops = pair_flops(sizes, lengths, config, kept)
+    reference = _forward(sizes, lengths) if "reference" in objective.needs else 0.0
+    tokens = lengths.prefix + lengths.responses
+    return {
+        "pairs": pairs,
+        "tokens a pair": round(tokens, 1),
+        "image tokens a pair": round(lengths.image, 1),
+        "steps": steps,
+        "passes a step": 2 if two_passes else 1,
+        "parameters": sizes.total,
+        "trainable parameters": sizes.trainable,
+        "TFLOP a pair": round(flops / 1e12, 6),
+        "TFLOP of training": round(steps * config.batch_size * flops / 1e12, 6),
+        "TFLOP of the reference cache (once)": round(pairs * reference / 1e12, 6),
+        "GB a GPU: weights, gradients, optimiser": round(_states(sizes, config, processes) / 1e9, 3),
+        "GB a GPU: activations": round(_activations(sizes, lengths, config) / 1e9, 3),
+        "processes": processes,
+        "notes": "; ".join(notes),
+    }
+
+
+def parameters(shapes: Any, config: AlignConfig) -> Parameters:
+    """Counted on a model without weights."""
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(shapes)  # type: ignore[no-untyped-call]
+    counts = {name: weight.numel() for name, weight in model.named_parameters()}
+    text = shapes.get_text_config()
+    targets = lora_targets(model)
+    language = sum(counts[f"{name}.weight"] for name in targets)
+    vision = sum(count for name, count in counts.items() if VISION.search(name))
+    trainable = sum(counts.values()) - (0 if config.train_vision else vision)
+    if config.lora_rank:
+        linears = dict(model.named_modules())
+        trainable = sum(config.lora_rank * sum(_sides(linears[name])) for name in targets)
+    return Parameters(
+        total=sum(counts.values()),
+        trainable=trainable,
+        language=language,
+        vision=vision,
+        head=text.vocab_size * text.hidden_size,
+        layers=text.num_hidden_layers,
+        hidden=text.hidden_size,
+        intermediate=text.intermediate_size,
+        vocabulary=text.vocab_size,
+    )
+
+
+def _sides(linear: Any) -> tuple[int, int]:
+    assert isinstance(linear, nn.Linear)
+    return linear.in_features, linear.out_features
+
+
+def _forward(sizes: Parameters, lengths: Lengths) -> float:
+    """FLOPs of one forward of a shared row: two a weight and token, and attention over the whole row."""
+    tokens = lengths.prefix + lengths.responses
+    return (
+        2 * sizes.language * tokens
+        + 4 * sizes.layers * sizes.hidden * tokens**2
+        + 2 * sizes.head * lengths.responses
+        + 2 * sizes.vision * lengths.patches
+    )
+
+
+def pair_flops(sizes: Parameters, lengths: Lengths, config: AlignConfig, kept: float | None = None) -> float:
+    """FLOPs of a pair in training; ``kept``: the share of pairs in the second of two passes, None for one pass.
+
+    The backward costs two forwards, one where only adapters are trained; checkpointing adds one. The frozen tower has
+    no backward.
+    """
+    tower = 2 * sizes.vision * lengths.patches
+    decoder = _forward(sizes, lengths) - tower
+    adapters = 2 * sizes.trainable * (lengths.prefix + lengths.responses) if config.lora_rank else 0.0
+    backward = (decoder + 2 * adapters) if config.lora_rank else 2 * decoder
+    again = decoder + adapters if config.gradient_checkpointing else 0.0
+    one = decoder + adapters + tower + backward + again
+    if config.train_vision:
+        one += 2 * tower
+    return one if kept is None else decoder + adapters + tower + kept * one
+
+
+def _states(sizes: Parameters, config: AlignConfig, processes: int) -> float:
+    """Bytes of weights, gradients and AdamW's moments: float32 for what is trained, bfloat16 (or 4 bits) for a frozen
+    base under LoRA."""
+    if config.lora_rank:
+        weight = {"none": 2.0, "4bit": 0.55}[config.quantize] if config.dtype != "float32" else 4.0
+        held, states = sizes.total * weight + 4 * sizes.trainable, 12 * sizes.trainable
+    else:
+        held, states = 4 * sizes.total, 12 * sizes.trainable
+    if config.sharding in {"fsdp", "zero3"}:
+        return (held + states) / processes
+    if config.sharding == "zero2":
+        return held + states / processes
+    return held + states
+
+
+def _activations(sizes: Parameters, lengths: Lengths, config: AlignConfig) -> float:
+    """Bytes kept for the backward of one micro-batch: about 16 hidden and 6 intermediate vectors a token and layer."""
+    width = 4 if config.dtype == "float32" else 2
+    tokens = config.micro_batch * (lengths.prefix + lengths.responses)
+    layer = tokens * (16 * sizes.hidden + 6 * sizes.intermediate) * width
+    logits = config.micro_batch * lengths.responses * sizes.vocabulary * (width + 8)
+    if config.gradient_checkpointing:
+        return layer + sizes.layers * tokens * sizes.hidden * width + logits
+    return sizes.layers * layer + logits
+
+
+def _lengths(config: AlignConfig, shapes: Any, notes: list[str]) -> tuple[int, Lengths]:
+    """How many pairs, and their lengths: of a sample of the user's pairs where data and processor can be read."""
+    merge = getattr(shapes.vision_config, "spatial_merge_size", 0) ** 2
+    nominal = getattr(shapes, "image_seq_length", None) or NOMINAL_IMAGE
+    patches = nominal * merge if merge else nominal + 1
+    guess = Lengths(nominal + NOMINAL_PROMPT, nominal, 2 * NOMINAL_RESPONSE, patches)
+    try:
+        pairs = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows).pairs
+    except DataError as error:
+        if config.data not in RLAIF_V:
+            raise
+        notes.append(
+            f"data not reached ({type(error.__cause__ or error).__name__}): counts and lengths are nominal, "
+            f"{nominal} image, {NOMINAL_PROMPT} prompt and 2 x {NOMINAL_RESPONSE} response tokens"
+        )
+        return min(config.limit or math.inf, RLAIF_V[config.data]), guess  # type: ignore[return-value]
+    try:
+        processor = AutoProcessor.from_pretrained(config.model)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        notes.append(f"processor not reached ({type(error).__name__}): lengths are nominal")
+        return len(pairs), guess
+    every = max(1, len(pairs) // SAMPLE)
+    encode = Encoder(processor, config.max_length)
+    sample = [encode(i, pair) for i, pair in enumerate(pairs[::every][:SAMPLE])]
+    notes.append(f"lengths: mean of {len(sample)} of the pairs")
+    return len(pairs), _measured(sample, shapes, patches / max(nominal, 1))
+
+
+def _measured(sample: Sequence[Encoded], shapes: Any, patches_a_token: float) -> Lengths:
+    token = getattr(shapes, "image_token_id", None)
+    if token is None:
+        raise UsageError(f"model type {shapes.model_type}: its configuration names no image_token_id.")
+    image = sum(int((pair.prefix == token).sum()) for pair in sample) / len(sample)
+    prefix = sum(len(pair.prefix) for pair in sample) / len(sample)
+    responses = sum(len(pair.chosen) + len(pair.rejected) for pair in sample) / len(sample)
+    return Lengths(prefix, image, responses, image * patches_a_token)

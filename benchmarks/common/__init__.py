@@ -1,0 +1,1 @@
+"""Scoring rules, readers and prompts that benchmarks share."""

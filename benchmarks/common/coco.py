@@ -1,0 +1,106 @@
+"""COCO 2014 ground truth: instance categories and captions of given images."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common.files import field_of, find, iter_jsonl, read_text, strings_of
+from harness.errors import DataError
+
+SPLITS = ("train2014", "val2014")
+
+
+@dataclass
+class ImageFacts:
+    """What COCO knows of an image; ``instances`` are category names."""
+
+    instances: set[str] = field(default_factory=set)
+    captions: list[str] = field(default_factory=list)
+
+
+def image_key(value: Any) -> str:
+    """An image id as a string: 42, "42", "000000000042" and ".../COCO_val2014_000000000042.jpg" are the same image."""
+    text = str(value)
+    if text.isdigit():
+        return str(int(text))
+    name = re.search(r"(\d+)\.(?:jpg|jpeg|png)$", text, re.IGNORECASE)
+    return str(int(name[1])) if name else text
+
+
+def read_facts(root: Path, wanted: Collection[str]) -> dict[str, ImageFacts]:
+    """Facts of the ``wanted`` images, from ground_truth.jsonl or COCO's files in ``root`` or ``root/annotations``."""
+    single = find(root, "ground_truth.jsonl")
+    if single is not None:
+        return _from_single(single, wanted)
+    facts = {key: ImageFacts() for key in wanted}
+    found = [_add_split(path, facts) for kind in ("instances", "captions") for path in _coco_files(root, kind)]
+    if not found:
+        raise DataError(
+            f"{root}: no ground truth found; expected COCO 2014's captions_{{train,val}}2014.json and "
+            "instances_{train,val}2014.json here or in annotations/, or one ground_truth.jsonl of "
+            '{"image_id", "instances", "captions"}.'
+        )
+    return {key: fact for key, fact in facts.items() if fact.captions or fact.instances}
+
+
+def _coco_files(root: Path, kind: str) -> list[Path]:
+    names = [f"{kind}_{split}.json" for split in SPLITS]
+    paths = [path for name in names if (path := find(root, name, f"annotations/{name}"))]
+    other = "captions" if kind == "instances" else "instances"
+    if not paths and any(find(root, f"{other}_{split}.json", f"annotations/{other}_{split}.json") for split in SPLITS):
+        raise DataError(f"{root}: {names[0]} and {names[1]} are missing; CHAIR needs both instances and captions.")
+    return paths
+
+
+def _from_single(path: Path, wanted: Collection[str]) -> dict[str, ImageFacts]:
+    facts = {}
+    for number, row in iter_jsonl(path):
+        where = f"{path} line {number}"
+        key = image_key(field_of(row, "image_id", (int, str), where))
+        if key in wanted:
+            facts[key] = ImageFacts(set(strings_of(row, "instances", where)), strings_of(row, "captions", where))
+    return facts
+
+
+def _add_split(path: Path, facts: dict[str, ImageFacts]) -> Path:
+    """Add one COCO file to ``facts``: instances_*.json has categories, captions_*.json captions."""
+    text = read_text(path)
+    try:
+        names = {category["id"]: category["name"] for category in _array(text, "categories")}
+        for row in _array(text, "annotations"):
+            fact = facts.get(str(row["image_id"]))
+            if fact is None:
+                continue
+            if "caption" in row:
+                fact.captions.append(row["caption"])
+            else:
+                fact.instances.add(names[row["category_id"]])
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a COCO annotation file ({error!r} while reading its rows).") from error
+    return path
+
+
+def _array(text: str, name: str) -> Iterator[Any]:
+    """The elements of the array called ``name`` in a JSON object, one at a time; none where it is absent.
+
+    instances_train2014.json is 450 MB, and several GB as Python objects: so only one row is ever held.
+    """
+    start = re.search(rf'"{name}"\s*:\s*\[\s*', text)
+    if start is None:
+        return
+    at, decoder = start.end(), json.JSONDecoder()
+    while text[at] != "]":
+        row, at = decoder.raw_decode(text, at)
+        yield row
+        between = _BETWEEN.match(text, at)
+        if between is None:
+            raise ValueError(f"the array {name!r} breaks off at character {at}")
+        at = between.end()
+
+
+_BETWEEN = re.compile(r"\s*,\s*|\s*(?=\])")

@@ -1,0 +1,1 @@
+"""The OpenAI-compatible chat client: calls, retries, throttle, prices, and the reading of completions."""

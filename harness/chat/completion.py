@@ -1,0 +1,107 @@
+"""The wire format of a judge call: a question as chat messages, a response body as a completion. No I/O."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.chat.prices import DATED
+from harness.protocols.benchmark import Image, Question
+
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+SIGNATURES = {b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
+
+
+class Malformed(Exception):
+    """The endpoint's body is not a chat completion with a text in it.
+
+    ``usage`` and ``model`` are what could still be read: an empty completion may have been paid for.
+    """
+
+    def __init__(self, reason: str, model: str = "", usage: dict[str, int] | None = None) -> None:
+        super().__init__(reason)
+        self.model, self.usage = model, usage or {}
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What is used of a chat completion. ``refusal`` is the model's own word for giving no text."""
+
+    text: str | None
+    model: str
+    usage: dict[str, int] = field(default_factory=dict)
+    finish_reason: str = ""
+    refusal: str = ""
+
+
+def valid(text: str) -> str:
+    """``text`` with half surrogate pairs replaced: JSON can spell them, UTF-8 and SQLite cannot."""
+    return text.encode(errors="replace").decode()
+
+
+def body(question: Question, model: str) -> dict[str, Any]:
+    """The arguments of a chat completion call for ``question``; limits that it leaves open are not sent."""
+    content: str | list[dict[str, Any]] = valid(question.prompt)
+    if question.image is not None:
+        picture = {"type": "image_url", "image_url": {"url": data_url(question.image)}}
+        content = [{"type": "text", "text": content}, picture]
+    if question.system is None:
+        messages = [{"role": question.role, "content": content}]
+    else:
+        messages = [{"role": "system", "content": valid(question.system)}, {"role": "user", "content": content}]
+    call: dict[str, Any] = {"model": model, "messages": messages, "temperature": question.temperature}
+    limits = {"max_tokens": question.max_tokens, "top_p": question.top_p}
+    return call | {name: value for name, value in limits.items() if value is not None}
+
+
+def data_url(image: Image) -> str:
+    """The image as a base64 data URL, its type told from its first bytes (JPEG if they tell nothing)."""
+    data = image.read()
+    kind = SIGNATURES.get(data[:4], "jpeg")
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def read(content: bytes) -> Completion:
+    """The completion in a response body; anything else raises Malformed and says what came instead."""
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError):
+        raise Malformed(f"the body is not JSON: {_shown(content)}") from None
+    if not isinstance(data, dict):
+        raise Malformed(f"the body is not a JSON object: {_shown(content)}")
+    usage, model = _usage(data.get("usage")), data.get("model")
+    model = valid(model) if isinstance(model, str) else ""
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not choices:
+        reason = "the list of choices is empty" if choices == [] else f"there are no choices: {_shown(content)}"
+        raise Malformed(reason, model, usage)
+    choice = choices[0] if isinstance(choices[0], dict) else {}
+    message = choice.get("message")
+    message = message if isinstance(message, dict) else {}
+    text, refusal = message.get("content"), message.get("refusal")
+    finish = choice.get("finish_reason")
+    finish = finish if isinstance(finish, str) else ""
+    if isinstance(text, str):
+        return Completion(valid(text), model, usage, finish)
+    if (isinstance(refusal, str) and refusal) or finish == "content_filter":
+        return Completion(None, model, usage, finish, valid(str(refusal or "content filter")))
+    raise Malformed(f"the message holds no text (finish reason {finish or 'not given'})", model, usage)
+
+
+def same_model(asked: str, returned: str) -> bool:
+    """Whether ``returned`` is the model asked for: the same name, or a dated release of it."""
+    return returned == asked or (DATED.search(asked) is None and DATED.sub("", returned) == asked)
+
+
+def _usage(value: Any) -> dict[str, int]:
+    if not isinstance(value, dict):
+        return {}
+    counts = {name: value.get(name) for name in COUNTS}
+    return {n: c for n, c in counts.items() if isinstance(c, int) and not isinstance(c, bool) and c >= 0}
+
+
+def _shown(content: bytes) -> str:
+    text = content[:80].decode(errors="replace")
+    return repr(text) if content else "it is empty"

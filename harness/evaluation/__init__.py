@@ -1,0 +1,1 @@
+"""From samples to figures: generate, judge, score, sum up."""

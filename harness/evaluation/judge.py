@@ -1,0 +1,241 @@
+"""From answers to verdicts: what the store holds is not asked again, and every reply is stored as it comes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, overload
+
+from harness.errors import UsageError
+from harness.protocols.benchmark import Benchmark, Question, Sample, Unreadable, Verdict
+from harness.protocols.judge import Judge, JudgeRequest, Reply
+from harness.protocols.model import Answer
+from harness.store import Store
+from harness.util.options import content_key
+
+
+class Progress(Protocol):
+    """Told how far a long step is: ``progress("answers", 12, 300)``."""
+
+    def __call__(self, step: str, done: int, total: int) -> None: ...
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """A Progress that shows nothing."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict with what it is about; ``verdict`` per judge run."""
+
+    sample: Sample
+    run: int
+    answer: str | None
+    verdict: Verdict
+
+
+@dataclass
+class Tally:
+    """What the replies behind a set of verdicts were, stored ones included: models as returned, tokens they took."""
+
+    replies: int = 0
+    failed: int = 0
+    models: Counter[str] = field(default_factory=Counter)
+    tokens: Counter[str] = field(default_factory=Counter)
+
+    def add(self, reply: Reply) -> None:
+        self.replies += reply.text is not None
+        self.failed += reply.text is None
+        if reply.text is not None and reply.model:
+            self.models[reply.model] += 1
+        self.tokens.update({k: v for k, v in reply.usage.items() if k in ("prompt_tokens", "completion_tokens")})
+
+
+@dataclass
+class _Open:
+    """An answer without a verdict yet, and the replies about it so far."""
+
+    sample: Sample
+    answer: str
+    replies: list[str] = field(default_factory=list)
+    failure: str | None = None
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """What one judge run works with."""
+
+    store: Store
+    benchmark: Benchmark
+    judge: Judge | None
+    run: int
+    tally: Tally
+    progress: Progress
+
+
+def judge_answers(
+    store: Store,
+    benchmark: Benchmark,
+    samples: Sequence[Sample],
+    answers: Mapping[str, Answer],
+    judge: Judge | None,
+    *,
+    runs: int | None = None,
+    progress: Progress = silent,
+    tally: Tally | None = None,
+) -> list[Judged]:
+    """A verdict for every answered sample and judge run. A sample that cannot be scored has an error verdict.
+
+    ``runs`` is how many judge runs to make: by default what the judge has recorded, else what the protocol wants.
+    ``tally``, if given, counts the replies.
+    """
+    if benchmark.needs_judge and judge is None:
+        raise UsageError(f"{benchmark.name} is scored by a judge: name one with --judge (openai:NAME, replay:FILE).")
+    judged: list[Judged] = []
+    total = 1 if judge is None or not benchmark.needs_judge else (runs or _recorded(judge) or benchmark.judge_runs)
+    for run in range(total):
+        desk = _Desk(store, benchmark, judge, run, Tally() if tally is None else tally, progress)
+        judged += _judge_run(desk, samples, answers)
+    return judged
+
+
+def _recorded(judge: Judge) -> int | None:
+    """How many runs a judge has to give, if that is settled: those in a file, one of a judge that cannot vary."""
+    recorded: int | None = getattr(judge, "runs", None)
+    return recorded
+
+
+def _judge_run(desk: _Desk, samples: Sequence[Sample], answers: Mapping[str, Answer]) -> list[Judged]:
+    done: dict[str, Judged] = {}
+    open_: list[_Open] = []
+    for sample in samples:
+        answer = answers.get(sample.id)
+        if answer is None:
+            continue
+        if answer.text is None:
+            done[sample.id] = Judged(sample, desk.run, None, Verdict({}, error=f"no answer: {answer.error}"))
+        else:
+            open_.append(_Open(sample, answer.text))
+    for attempt in range(_attempts(desk)):
+        _ask(desk, open_, attempt)
+        open_ = list(_settle(desk, open_, done))
+        desk.progress("verdicts", len(done), len(samples))
+        if not open_:
+            break
+    for item in open_:
+        verdict = desk.benchmark.unreadable(item.sample, item.answer, item.replies)
+        done[item.sample.id] = Judged(item.sample, desk.run, item.answer, verdict)
+    return [done[sample.id] for sample in samples if sample.id in done]
+
+
+def recall(judge: Judge, known: Reply | None) -> Reply | None:
+    """A stored reply as ``judge`` takes it now; None if there is none, or none that counts."""
+    if known is None:
+        return None
+    recalled = getattr(judge, "recall", None)
+    if recalled is not None:
+        found: Reply | None = recalled(known)
+        return found
+    return known if known.text is not None else None
+
+
+def _by_sample(judge: Judge) -> bool:
+    return bool(getattr(judge, "keyed_by_sample", False))
+
+
+def request_key(judge: Judge, question: Question, sample: Sample, answer: str) -> str:
+    """The key of a question to ``judge``; one that answers by sample has sample and answer in it."""
+    return question_key(question, sample.id, answer) if _by_sample(judge) else question_key(question, "", "")
+
+
+def question_key(question: Question, *more: str) -> str:
+    """The key of what was asked: the whole question, the image by content."""
+    try:
+        image = hashlib.sha256(question.image.read()).hexdigest() if question.image else ""
+    except OSError:  # the judge will say so
+        image = "unreadable"
+    fields = {f.name: getattr(question, f.name) for f in dataclasses.fields(question) if f.name != "image"}
+    return content_key(fields, image, *more)
+
+
+def _attempts(desk: _Desk) -> int:
+    """How often an unreadable judge is asked; recorded replies cost nothing and are read as far as officially."""
+    recorded = getattr(desk.judge, "recorded", False)
+    return max(1, desk.benchmark.attempts, getattr(desk.benchmark, "official_attempts", 1) if recorded else 1)
+
+
+class _Requests(Sequence[JudgeRequest]):
+    """The questions about ``items``, made when they are looked at: 100,000 prompts are never in memory at once."""
+
+    def __init__(self, desk: _Desk, items: Sequence[_Open], attempt: int) -> None:
+        self._desk, self._items, self._attempt = desk, items, attempt
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> JudgeRequest: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[JudgeRequest]: ...
+    def __getitem__(self, index: int | slice) -> JudgeRequest | list[JudgeRequest]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        item = self._items[index]
+        question = self._desk.benchmark.question(item.sample, item.answer, self._attempt)
+        assert question is not None  # only those that have one are asked
+        return JudgeRequest(item.sample.id, question, item.answer, self._desk.run, self._attempt)
+
+
+def _ask(desk: _Desk, open_: Sequence[_Open], attempt: int) -> None:
+    """Give each open answer its reply, or the reason why there is none. The same question is asked once for all."""
+    judge, store, run = desk.judge, desk.store, desk.run
+    if judge is None:
+        return
+    owners: dict[str, list[_Open]] = {}
+    for item in open_:
+        question = desk.benchmark.question(item.sample, item.answer, attempt)
+        if question is None:
+            continue
+        key = request_key(judge, question, item.sample, item.answer)
+        # A judge of recorded replies or of known truth costs nothing, and its file may have changed.
+        known = None if _by_sample(judge) else store.reply(judge.name, judge.endpoint, key, run, attempt)
+        if (recalled := recall(judge, known)) is not None:
+            _take(desk, recalled, [item])
+        else:
+            owners.setdefault(key, []).append(item)
+    keys = list(owners)
+    requests = _Requests(desk, [items[0] for items in owners.values()], attempt)
+    for count, (position, reply) in enumerate(judge.ask(requests), start=1):
+        store.save_reply(judge.name, judge.endpoint, keys[position], run, attempt, reply)
+        _take(desk, reply, owners[keys[position]])
+        desk.progress("judge", count, len(keys))
+
+
+def _take(desk: _Desk, reply: Reply, items: Sequence[_Open]) -> None:
+    desk.tally.add(reply)
+    for item in items:
+        if reply.text is None:
+            item.failure = reply.error or "no reply"
+        else:
+            item.replies.append(reply.text)
+
+
+def _settle(desk: _Desk, open_: Sequence[_Open], done: dict[str, Judged]) -> Iterator[_Open]:
+    """Move what has a verdict (or a failed call) to ``done``; yield what must be asked again."""
+    for item in open_:
+        sample, text, replies = item.sample, item.answer, item.replies
+        if item.failure is not None:
+            # What earlier replies amount to, by the official rules at least, stands.
+            verdict = desk.benchmark.unreadable(sample, text, replies) if replies else Verdict({}, error="no reply")
+            if verdict.error is not None:
+                verdict = dataclasses.replace(verdict, error=f"judge: {item.failure}")
+        else:
+            try:
+                verdict = desk.benchmark.verdict(sample, text, replies)
+            except Unreadable:
+                yield item
+                continue
+        done[sample.id] = Judged(sample, desk.run, text, verdict)

@@ -1,0 +1,1 @@
+"""Judges by name, and the judges of this project."""

@@ -1,0 +1,87 @@
+"""The judge of recorded replies: ``replay:FILE.jsonl`` with lines {"id", "reply", "run" (optional, 0)}."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.errors import DataError, UsageError
+from harness.judges.registry import JUDGES
+from harness.protocols.judge import JudgeRequest, Reply
+
+
+class ReplayJudge:
+    """Answers from a file: the replies of one id and run, in file order, are its attempts. Ids compare as strings.
+
+    Args:
+        argument: the JSONL file.
+        root: not used; the path is relative to the current directory, as the user typed it.
+
+    Raises UsageError without a file, DataError for a malformed line, naming file and line.
+    """
+
+    keyed_by_sample = True
+    """Replies belong to sample ids, not to prompts."""
+    recorded = True
+    """Asking again costs nothing."""
+    concurrency = 1
+
+    def __init__(self, argument: str, root: Path | None = None) -> None:
+        if not argument:
+            raise UsageError("--judge replay: expected a file, as in replay:replies.jsonl.")
+        self.name = f"replay:{Path(argument).name}"
+        self.endpoint = str(Path(argument).resolve())
+        self._file = argument
+        self._replies = read_replies(Path(argument))
+        self.runs = 1 + max((run for _, run in self._replies), default=0)
+
+    @property
+    def ids(self) -> set[str]:
+        """The samples that the file has replies for."""
+        return {sample_id for sample_id, _ in self._replies}
+
+    def ask(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Reply]]:
+        """Yield the recorded reply of each request, or an error reply naming the file and the id."""
+        for position, request in enumerate(requests):
+            recorded = self._replies.get((request.sample_id, request.run), [])
+            if request.attempt < len(recorded):
+                yield position, Reply(recorded[request.attempt], self.name)
+            else:
+                which = f"id {request.sample_id}, run {request.run}, attempt {request.attempt}"
+                yield position, Reply(None, self.name, error=f"no reply in {self._file} for {which}")
+
+
+def read_replies(path: Path) -> dict[tuple[str, int], list[str]]:
+    """Recorded replies by (sample id, run), each list in order of attempts; blank lines are skipped."""
+    replies: dict[tuple[str, int], list[str]] = {}
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    sample_id, run, reply = _row(line, f"{path}, line {number}")
+                    replies.setdefault((sample_id, run), []).append(reply)
+    except OSError as error:
+        raise UsageError(f"--judge replay:{path}: cannot be read ({error.strerror}).") from error
+    return replies
+
+
+def _row(line: bytes, where: str) -> tuple[str, int, str]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not JSON ({error}); expected one object a line.") from error
+    if not isinstance(row, dict) or "id" not in row or "reply" not in row:
+        raise DataError(f'{where}: expected {{"id": ..., "reply": text}}.')
+    sample_id, reply, run = row["id"], row["reply"], row.get("run", 0)
+    if isinstance(sample_id, bool) or not isinstance(sample_id, (str, int)):
+        raise DataError(f"{where}: id {sample_id!r} is neither a string nor an integer.")
+    if not isinstance(reply, str):
+        raise DataError(f"{where}: reply {reply!r} is not a string.")
+    if isinstance(run, bool) or not isinstance(run, int) or run < 0:
+        raise DataError(f"{where}: run {run!r} is not an integer from 0.")
+    # JSON can spell half a surrogate pair, which no database takes.
+    return str(sample_id), run, reply.encode(errors="replace").decode()
+
+
+JUDGES.register("replay", ReplayJudge)

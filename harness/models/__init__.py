@@ -1,0 +1,1 @@
+"""Models by name, loading, prompts, and the backends that answer."""

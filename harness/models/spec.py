@@ -1,0 +1,158 @@
+"""Models by name: ``hf:DIR``, ``run:NAME``, ``replay:FILE`` on the command line become a Model. Imports no torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import UsageError, unknown_name
+from harness.protocols.model import Model
+from harness.util.options import build
+
+KINDS = ("hf", "openai", "replay", "run")
+BATCH_SIZE = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class HfSettings:
+    """How a transformers model is loaded (`--set model.KEY=VALUE`). All but ``batch_size`` are part of its key.
+
+    Args:
+        dtype: "auto" (float32 on CPU, the checkpoint's own on a GPU), "float32", "bfloat16", "float16".
+        quantization: "4bit" (NF4) and "8bit" need bitsandbytes.
+        device_map: "" for one device; "auto" spreads the layers over all GPUs of this process.
+        batch_size: rows generated together at most; halved by itself when memory runs out.
+    """
+
+    dtype: str = "auto"
+    quantization: Literal["none", "4bit", "8bit"] = "none"
+    device_map: str = ""
+    batch_size: int = BATCH_SIZE
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UsageError(f"--set model.batch_size={self.batch_size}: expected at least 1.")
+
+
+RunLookup = Callable[[str], tuple[str, str | None]]
+"""The name of an alignment run -> (its base model or merged model, its adapter directory or None)."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A parsed model name: ``hf:TARGET+ADAPTER``, ``openai:NAME@URL``, ``replay:FILE``, ``run:NAME``."""
+
+    kind: str
+    target: str
+    adapter: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.target}" + (f"+{self.adapter}" if self.adapter else "")
+
+
+def model_id(spec: str) -> str:
+    """What the ways of writing one model have in common: no ``hf:``, and an absolute path where it is a path here."""
+    target = spec.removeprefix("hf:")
+    return str(Path(target).resolve()) if Path(target).exists() else target.rstrip("/")
+
+
+def last_parts(names: Iterable[str]) -> dict[str, str]:
+    """Every path or hub id by its last part, or whole where another one ends alike."""
+    last = {name: Path(name).name for name in names}
+    counts = Counter(last.values())
+    return {name: short if counts[short] == 1 else name for name, short in last.items()}
+
+
+def parse_spec(spec: str) -> ModelSpec:
+    """Read a model's name; a path that exists and has no prefix counts as ``hf:``.
+
+    Raises UsageError for an unknown kind, an empty target, or a directory that holds no model.
+    """
+    kind, colon, target = spec.partition(":")
+    if Path(spec.partition("+")[0]).is_dir():
+        kind, target = "hf", spec
+    elif not colon:
+        raise UsageError(
+            f"--model {spec}: no such directory. Expected hf:ID_OR_DIR[+ADAPTER_DIR], run:NAME or replay:FILE.jsonl."
+        )
+    elif kind not in KINDS:
+        raise unknown_name("kind of model", kind, KINDS)
+    if not target:
+        raise UsageError(f"--model {spec}: expected something after {kind}:.")
+    if kind == "hf":
+        return _parse_hf(target)
+    if kind == "openai" and "@http" not in target:
+        raise UsageError(
+            f"--model {spec}: expected openai:NAME@BASE_URL, for example openai:llava@http://localhost:8000/v1."
+        )
+    return ModelSpec(kind, target)
+
+
+def _parse_hf(target: str) -> ModelSpec:
+    base, plus, adapter = (target, "", "") if Path(target).is_dir() else target.partition("+")
+    if plus and not (Path(adapter) / "adapter_config.json").is_file():
+        raise UsageError(f"hf:{target}: {adapter or 'the adapter'} is no adapter directory (no adapter_config.json).")
+    if Path(base).is_dir():
+        _check_model_dir(Path(base))
+    elif base.startswith((".", "/", "~")) or base.count("/") > 1:  # a hub id is NAME or OWNER/NAME
+        raise UsageError(f"hf:{base}: no such directory.")
+    return ModelSpec("hf", base, adapter or None)
+
+
+def _check_model_dir(path: Path) -> None:
+    if (path / "config.json").is_file():
+        return
+    if (path / "adapter_config.json").is_file():
+        raise UsageError(f"hf:{path} holds an adapter only; name its base model too: hf:BASE+{path}.")
+    near = next((child.parent for child in sorted(path.glob("*/config.json"))), None)
+    hint = f" Did you mean hf:{near}?" if near else ""
+    raise UsageError(f"hf:{path} is no model directory (no config.json).{hint}")
+
+
+def load_model(
+    spec: str | ModelSpec,
+    *,
+    device: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    runs: RunLookup | None = None,
+) -> Model:
+    """The model named ``spec``, loaded.
+
+    Args:
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1"...
+        settings: of HfSettings for ``hf:`` and ``run:``, of the calls (``JudgeSettings``) for ``openai:``.
+        runs: finds the files of ``run:NAME``.
+
+    Raises UsageError if the name is wrong or the model cannot be loaded.
+    """
+    parsed = parse_spec(spec) if isinstance(spec, str) else spec
+    if parsed.kind == "replay":
+        if settings:
+            raise UsageError(f"{parsed}: answers from a file have no settings, got {', '.join(sorted(settings))}.")
+        from harness.models.replay import ReplayModel
+
+        return ReplayModel(Path(parsed.target))
+    if parsed.kind == "openai":
+        from harness.models.chat import OpenAIModel
+
+        return OpenAIModel(parsed.target, settings)
+    from harness.models.hf import HfModel
+
+    name, files = _display_name(parsed), parsed
+    if parsed.kind == "run":
+        if runs is None:
+            raise UsageError(f"{parsed}: there is no results file to look the run up in.")
+        base, adapter = runs(parsed.target)
+        resolved = parse_spec(base if base.startswith("hf:") else f"hf:{base}")
+        files = ModelSpec("hf", resolved.target, adapter or resolved.adapter)
+    chosen = build(HfSettings, settings or {}, f"model {parsed}")
+    return HfModel.load(files, name=name, spec=str(parsed), device=device, settings=chosen)
+
+
+def _display_name(spec: ModelSpec) -> str:
+    if spec.kind == "run":
+        return spec.target
+    return Path(spec.adapter or spec.target).name

@@ -1,0 +1,1 @@
+"""Charts of the store, inline for the page and as files for papers."""

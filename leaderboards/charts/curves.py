@@ -1,0 +1,59 @@
+"""The curve of hallucination against coverage as files for papers, where a store has one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.store import Store
+from leaderboards.charts.plots import save, stem
+from leaderboards.charts.svg import GREY, HUES, Series, colour
+from leaderboards.charts.tradeoffs import coverage_curves, rate_title
+from leaderboards.rows import Table
+from leaderboards.run_groups import BASE
+from leaderboards.text import benchmark_title, panel_title
+
+COLOURS = ("#2b5fd9", "#0a8f6a", "#d4562a", "#8a4fc9", "#b58900", "#0e8aa8", "#c2347a", "#5b6b2e", "#8b8f98")
+"""The page's colours, in its order."""
+
+TURNS = (("o", "-"), ("D", "--"), ("^", "-."))
+"""Point and line where a colour is used for the first, the second and the third time, as on the page."""
+
+
+def write_curves(store: Store, tables: Sequence[Table], folder: Path) -> list[Path]:
+    """For each table with a curve an SVG and a PNG in ``folder`` (made if absent); returns the files."""
+    files = []
+    for table in tables:
+        curves = coverage_curves(store, table, palette_of_rows(table))
+        if any(len(curve.points) > 1 for curve in curves):
+            folder.mkdir(parents=True, exist_ok=True)
+            files += save(_draw(table, curves), folder / stem(table, "coverage"))
+    return files
+
+
+def palette_of_rows(table: Table) -> Mapping[str, int]:
+    """A colour and mark for every row; base is grey."""
+    others = [row.label for row in table.rows if row.label != BASE]
+    return {BASE: GREY, **{label: colour(i) for i, label in enumerate(others)}}
+
+
+def _draw(table: Table, curves: Sequence[Series]) -> Any:
+    """One line a method, from silent to talkative; down and to the right is better."""
+    from matplotlib.figure import Figure
+
+    names = max((len(curve.label) for curve in curves), default=0)
+    figure = Figure(figsize=(5.3 + 0.075 * names, max(3.6, 0.7 + 0.19 * len(curves))), layout="constrained")
+    axis = figure.subplots()
+    for curve in curves:
+        turn, hue = divmod(curve.colour, HUES + 1)
+        marker, line = TURNS[turn]
+        x, y = zip(*curve.points, strict=True) if curve.points else ((), ())
+        axis.plot(x, y, line, marker=marker, color=COLOURS[hue], label=curve.label, linewidth=1.5, markersize=4.5)
+    axis.set_xlabel("coverage: objects named, %", fontsize=9)
+    axis.set_ylabel(rate_title(table), fontsize=9)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(labelsize=8)
+    figure.legend(loc="outside right center", frameon=False, fontsize=8)
+    figure.suptitle(f"{benchmark_title(table.condition.benchmark)}, {panel_title(table.panel)}", fontsize=10)
+    return figure

@@ -1,0 +1,178 @@
+"""The paper's figure 1 from stored training curves: the reward gap of easy, middle and hard pairs over the steps."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.store import AlignmentRecord, Store
+from leaderboards.charts.plots import file_name, save
+from leaderboards.formats.markdown import grid
+from leaderboards.run_groups import lineup
+from leaderboards.text import panel_title
+
+TERCILES = ("hard", "middle", "easy")
+SPLITS = {"train": "training pairs", "heldout": "held-out pairs"}
+COLOURS = {"easy": "#0072b2", "middle": "#7f7f7f", "hard": "#d55e00"}
+ACROSS = 6
+"""Methods side by side in a figure of files."""
+
+FIRST = ("dpo", "hardness", "gap", "dama")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean reward gap (nats) of one tercile of hardness, over the steps, mean over seeds."""
+
+    panel: str
+    method: str
+    split: str
+    tercile: str
+    seeds: int
+    steps: tuple[int, ...]
+    gaps: tuple[float, ...]
+
+
+def terciles(deltas: Mapping[str, float]) -> dict[str, str]:
+    """Pair id -> "hard", "middle" or "easy", by hardness delta (larger: CLIP tells the pair apart more easily).
+
+    Three sets as equal as can be; ties are split by pair id, so that every run splits alike.
+    """
+    order = sorted(deltas, key=lambda pair: (deltas[pair], pair))
+    return {pair: TERCILES[3 * i // len(order)] for i, pair in enumerate(order)}
+
+
+def gap_curves(store: Store) -> list[Curve]:
+    """The curves of all finished alignments that logged gaps, over seeds.
+
+    A run without hardness of its own (DPO) takes it from another run of its panel and seed, else of its panel: the
+    terciles must be those of the same pairs.
+    """
+    alignments = [a for a in lineup(store.alignments()).alignments.values() if a.status == "done"]
+    gathered: dict[tuple[str, str, str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for alignment in alignments:
+        gaps = finite_gaps(store, alignment.name)
+        splits = {split: hardness_of(store, alignment, alignments, split) for split in {g[1] for g in gaps}}
+        groups = {split: terciles(_probed(deltas, gaps, split)) for split, deltas in splits.items()}
+        per_step: dict[tuple[str, str, int], list[float]] = defaultdict(list)
+        for step, split, pair, gap in gaps:
+            if pair in groups[split]:
+                per_step[split, groups[split][pair], step].append(gap)
+        for (split, tercile, step), values in per_step.items():
+            gathered[alignment.panel, alignment.method, split, tercile][step].append(float(np.mean(values)))
+            seeds[alignment.panel, alignment.method].add(alignment.seed)
+    curves = []
+    for (panel, method, split, tercile), steps in gathered.items():
+        most = max(map(len, steps.values()))  # a step that some seed lacks would put a kink into the mean
+        kept = sorted(step for step, values in steps.items() if len(values) == most)
+        means = tuple(float(np.mean(steps[step])) for step in kept)
+        curves.append(Curve(panel, method, split, tercile, len(seeds[panel, method]), tuple(kept), means))
+    return sorted(curves, key=_order)
+
+
+def finite_gaps(store: Store, name: str) -> list[tuple[int, str, str, float]]:
+    """The gaps of an alignment that are numbers: those of a training that diverged are stored as nothing."""
+    return [gap for gap in store.gaps(name) if gap[3] is not None and math.isfinite(gap[3])]
+
+
+def draw_gaps(curves: Sequence[Curve], panel: str) -> Any:
+    """A matplotlib figure of one panel's curves: a column per method, a row per split, axes shared; more than ACROSS
+    methods go on below.
+    """
+    from matplotlib.figure import Figure
+
+    chosen = [curve for curve in curves if curve.panel == panel]
+    methods = list(dict.fromkeys(curve.method for curve in chosen))
+    splits = [split for split in SPLITS if any(curve.split == split for curve in chosen)]
+    across, down = min(len(methods), ACROSS), len(splits) * math.ceil(len(methods) / ACROSS)
+    figure = Figure(figsize=(1 + 2.4 * across, 0.9 + 2.1 * down), layout="constrained")
+    axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    for i, method in enumerate(methods):
+        for k, split in enumerate(splits):
+            axis = axes[i // ACROSS * len(splits) + k][i % ACROSS]
+            for curve in chosen:
+                if (curve.method, curve.split) == (method, split):
+                    axis.plot(curve.steps, curve.gaps, color=COLOURS[curve.tercile], linewidth=1.6)
+            if not k:
+                axis.set_title(textwrap.fill(method, 26), fontsize=10)
+            if not i % ACROSS:
+                axis.set_ylabel(f"reward gap (nats)\n{SPLITS[split]}")
+    for i, axis in enumerate(axes.ravel()):
+        axis.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+        axis.spines[["top", "right"]].set_visible(False)
+        if i >= (down - 1) * across:
+            axis.set_xlabel("optimiser step")
+        if i // across // len(splits) * ACROSS + i % across >= len(methods):
+            axis.remove()
+    for name in reversed(TERCILES):
+        axes[0][0].plot([], [], color=COLOURS[name], label=f"{name} pairs")
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+def write_figures(store: Store, folder: Path) -> list[Path]:
+    """For each panel with curves an SVG and a PNG in ``folder`` (made if absent); returns the files."""
+    curves = gap_curves(store)
+    files = []
+    for panel in dict.fromkeys(curve.panel for curve in curves):
+        folder.mkdir(parents=True, exist_ok=True)
+        files += save(draw_gaps(curves, panel), folder / file_name(f"reward gaps {panel}"))
+    return files
+
+
+def gap_summary(curves: Sequence[Curve]) -> str:
+    """A Markdown table of the curves' last values."""
+    if not curves:
+        return ""
+    ends = {(c.panel, c.method, c.split, c.tercile): c.gaps[-1] for c in curves if c.gaps}
+    columns = [(split, tercile) for split in SPLITS for tercile in reversed(TERCILES)]
+    rows = [
+        [panel_title(panel), method, str(seeds)]
+        + [_two(ends.get((panel, method, split, tercile), math.nan)) for split, tercile in columns]
+        for panel, method, seeds in dict.fromkeys((c.panel, c.method, c.seeds) for c in curves)
+    ]
+    header = ["Panel", "Method", "Seeds", *(f"{split} {tercile}" for split, tercile in columns)]
+    return "Reward gap (nats) after the last step, by tercile of hardness\n\n" + grid(header, rows, left=2) + "\n"
+
+
+def hardness_of(
+    store: Store, alignment: AlignmentRecord, others: Sequence[AlignmentRecord], split: str
+) -> dict[str, float]:
+    """Hardness of the pairs of ``alignment``, its own or that of another run of its panel (of its seed first)."""
+    # The control that permutes hardness over the pairs says nothing about which pairs are hard.
+    usable = [a for a in others if a.panel == alignment.panel and not _permuted(a.config)]
+    for candidate in sorted(usable, key=lambda a: (a.name != alignment.name, a.seed != alignment.seed)):
+        stored = store.pair_hardness(candidate.name, split)
+        found = {pair: delta for pair, delta in stored.items() if delta is not None and math.isfinite(delta)}
+        if found:
+            return found
+    return {}
+
+
+def _permuted(config: Mapping[str, Any]) -> bool:
+    """Whether ``permute_seed`` is set, at the top of the settings or in a part of them."""
+    parts = [config, *(part for part in config.values() if isinstance(part, Mapping))]
+    return any(part.get("permute_seed") is not None for part in parts)
+
+
+def _probed(deltas: Mapping[str, float], gaps: Sequence[tuple[int, str, str, float]], split: str) -> dict[str, float]:
+    """The hardness of the pairs whose gaps were logged: the terciles are of these."""
+    probed = {pair for _, found, pair, _ in gaps if found == split}
+    return {pair: delta for pair, delta in deltas.items() if pair in probed}
+
+
+def _order(curve: Curve) -> tuple[str, int, str, str]:
+    rank = FIRST.index(curve.method) if curve.method in FIRST else len(FIRST)
+    return curve.panel, rank, curve.method, curve.split
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "–"

@@ -1,0 +1,1 @@
+"""Leaderboards as terminal tables, Markdown, LaTeX, CSV and JSON."""

@@ -1,0 +1,139 @@
+"""Leaderboards as LaTeX: booktabs, the paper's layout of methods by benchmarks, best bold, second underlined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from harness.protocols.benchmark import Metric
+from harness.stats import Difference
+from leaderboards.rows import REFERENCES, Cell, Row, Table
+from leaderboards.text import (
+    NOTHING,
+    against,
+    benchmark_title,
+    compared,
+    condition_text,
+    interval,
+    metric_title,
+    number,
+    p_text,
+    panel_title,
+    ranks,
+    signed,
+    stars,
+)
+
+ESCAPES = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$",
+    "Δ": r"$\Delta$", "–": "--", "·": r"$\cdot$",
+    "…": r"\ldots{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+}  # fmt: skip
+
+
+def tex(text: str) -> str:
+    """``text`` as LaTeX shows it; control characters become spaces."""
+    return "".join(ESCAPES.get(c, c if c.isprintable() else " ") for c in text)
+
+
+def latex(tables: Sequence[Table], *, differences: bool = False, nothing: str = NOTHING) -> str:
+    """One table a panel: a column group for each benchmark condition. Needs the packages booktabs and graphicx.
+
+    With ``differences`` tables of the differences to DPO and base follow, with intervals and p-values.
+    """
+    head = "% \\usepackage{booktabs,graphicx}\n"
+    if not tables:
+        return f"{head}% {' '.join(nothing.split())}\n"
+    panels = dict.fromkeys(table.panel for table in tables)
+    parts = [_panel(panel, [t for t in tables if t.panel == panel]) for panel in panels]
+    if differences:
+        parts += [_differences(table, name) for table in tables for name in compared(table)]
+    return head + "\n".join(parts)
+
+
+def tabular(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, groups: Sequence[tuple[str, int]] = ()
+) -> str:
+    """A booktabs table of cells that are LaTeX already; ``groups``: (title, width) over the columns after the first."""
+    lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption}}}", r"\resizebox{\linewidth}{!}{%"]
+    lines += [rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"\toprule"]
+    if groups:
+        lines.append(
+            " & ".join(["", *(rf"\multicolumn{{{width}}}{{c}}{{{title}}}" for title, width in groups)]) + r" \\"
+        )
+        start, rules = 2, []
+        for _, width in groups:
+            rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
+            start += width
+        lines.append(" ".join(rules))
+    lines += [" & ".join(header) + r" \\", r"\midrule", *(" & ".join(row) + r" \\" for row in rows)]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""])
+
+
+def _panel(panel: str, tables: Sequence[Table]) -> str:
+    labels = list(dict.fromkeys(row.label for table in tables for row in table.rows))
+    found = {name for table in tables for name in compared(table)}
+    reference = next((name for name in REFERENCES if name in found), REFERENCES[0])
+    rows = []
+    for label in labels:
+        cells = [tex(label)]
+        for table in tables:
+            row = next((r for r in table.rows if r.label == label), None)
+            cells += [_cell(table, row, i, reference) for i in range(len(table.headline))]
+        rows.append(cells)
+    header = ["Method", *(tex(metric_title(m)) for table in tables for m in table.headline)]
+    groups = [(tex(benchmark_title(t.condition.benchmark)), len(t.headline)) for t in tables]
+    about = "; ".join(f"{benchmark_title(t.condition.benchmark)}: {condition_text(t.condition)}" for t in tables)
+    missing = [f"{r.label} {r.n_scored}/{r.n}" for t in tables for r in t.rows if r.n_scored < r.n]
+    notes = [
+        f"{panel_title(panel).capitalize()}. Mean over seeds, ± the standard deviation over seeds; * marks a 95 % "
+        f"interval of the paired difference to {reference} without 0, ** one whose Holm-adjusted permutation p-value "
+        f"is below .05 as well; best bold, second underlined. {about}."
+    ]
+    notes += [f"Incomplete: {', '.join(missing)} samples scored."] if missing else []
+    return tabular(header, rows, caption=tex(" ".join(notes)), groups=groups)
+
+
+def _cell(table: Table, row: Row | None, column: int, reference: str) -> str:
+    if row is None:
+        return "--"
+    metric = table.headline[column]
+    cell = row.cells[metric.name]
+    text = tex(number(cell.value, metric))
+    place = ranks(table, metric).get(row.label, 0)
+    text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(place, text)
+    if math.isfinite(cell.spread):
+        text += rf"{{\scriptsize$\pm${number(cell.spread, metric)}}}"
+    found = cell.versus.get(reference)
+    return text + (_stars(found, cell.holm[reference]) if found is not None else "")
+
+
+def _stars(difference: Difference, p_holm: float) -> str:
+    marks = stars(difference, p_holm)
+    return f"$^{{{marks}}}$" if marks else ""
+
+
+def _differences(table: Table, reference: str) -> str:
+    """The differences of a benchmark's rows to the ``reference`` row."""
+    metrics = table.headline
+    header = ["Method", *(tex(metric_title(metric)) for metric in metrics)]
+    rows = [
+        [tex(against(row, reference)), *(_difference(row.cells[metric.name], metric, reference) for metric in metrics)]
+        for row in table.rows
+        if reference in row.references
+    ]
+    caption = (
+        f"{benchmark_title(table.condition.benchmark)}, {panel_title(table.panel)}: paired difference to {reference} "
+        f"on common samples, 95 % interval, Holm-adjusted permutation p-value. {condition_text(table.condition)}."
+    )
+    return tabular(header, rows, caption=tex(caption))
+
+
+def _difference(cell: Cell, metric: Metric, reference: str) -> str:
+    found = cell.versus.get(reference)
+    if found is None or not math.isfinite(found.value):
+        return "--"
+    p = cell.holm[reference]
+    about = tex(f"{interval(found.low, found.high, metric)}, p {p_text(p)}")
+    return rf"{tex(signed(found.value, metric))}{_stars(found, p)} {{\scriptsize {about}}}"

@@ -1,0 +1,185 @@
+"""Leaderboards as rich tables, readable at 100 columns. Nothing is printed here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from harness.protocols.benchmark import Metric
+from harness.store import EvaluationRecord
+from leaderboards.rows import HEADLINES, Cell, Row, Table
+from leaderboards.run_groups import BASE
+from leaderboards.text import (
+    NOTHING,
+    benchmark_title,
+    best_rows,
+    better,
+    compared,
+    condition_text,
+    counts,
+    interval,
+    metric_title,
+    note,
+    number,
+    p_text,
+    panel_title,
+    signed,
+    stars,
+    wrapped_title,
+)
+
+COLOURS = {True: "green", False: "red", None: "dim"}
+
+
+def leaderboard(tables: Sequence[Table], *, differences: bool = False, nothing: str = NOTHING) -> list[RenderableType]:
+    """One rich table for each table, then a note that says how to read them; ``nothing`` where there are none.
+
+    With ``differences`` every table is followed by its differences to base and DPO with intervals and p-values.
+    """
+    if not tables:
+        return [Text(nothing)]
+    out: list[RenderableType] = []
+    for table in tables:
+        out.append(terminal_table(table, differences=not differences))
+        out += [difference_table(table, reference) for reference in compared(table) if differences]
+    return [*out, Text(note(tables), style="dim")]
+
+
+def terminal_table(table: Table, *, differences: bool = True) -> RichTable:
+    """The headline columns of a table: value and interval, below them the ``differences`` to DPO and base."""
+    out = _frame(_title(table), condition_text(table.condition))
+    _add_columns(out, table)
+    best = {metric.name: best_rows(table, metric) for metric in table.headline}
+    for row in table.rows:
+        references = [name for name in row.references if differences and row.label != BASE]
+        cells = [
+            _cell(row.cells[metric.name], metric, row.label in best[metric.name], references)
+            for metric in table.headline
+        ]
+        out.add_row(_label(row, references), *cells)
+    return out
+
+
+def difference_table(table: Table, reference: str) -> RichTable:
+    """The differences of all rows to the ``reference`` row: value, 95 % interval, p adjusted over the methods."""
+    out = _frame(Text.assemble(_title(table), "  difference to ", (reference, "bold")), None)
+    _add_columns(out, table)
+    for row in table.rows:
+        if reference in row.references:
+            cells = [_difference(row.cells[metric.name], metric, reference) for metric in table.headline]
+            other = row.references[reference]
+            lines = [(row.label, "bold"), *([] if other == reference else [(f"to {other}", "dim")])]
+            out.add_row(_lines(lines), *cells)
+    return out
+
+
+def evaluation_table(records: Sequence[EvaluationRecord]) -> RenderableType:
+    """Fresh evaluations with all their plain headline figures, one line each metric (what `bench` and `score` show)."""
+    out = _frame(None, None)
+    for name, justify in (("Run", "left"), ("Benchmark", "left"), ("Scored", "right"), ("Metric", "left")):
+        out.add_column(name, justify=justify)  # type: ignore[arg-type]
+    out.add_column("Value", justify="right")
+    out.add_column("95 % interval", justify="right", style="dim")
+    for record in records:
+        wanted = HEADLINES.get(record.benchmark, tuple(record.metrics)[:6])
+        names = [name for name in wanted if name in record.metrics]
+        scored = Text(f"{record.n_scored}/{record.n}", "yellow" if record.n_scored < record.n else "")
+        for i, name in enumerate(names):
+            value, low, high = (_nan(record.metrics[name][key]) for key in ("value", "low", "high"))
+            metric = _metric(name, record)
+            bias = float(record.decoding.get("eos_bias", 0))
+            title = benchmark_title(record.benchmark) + (f", EOS bias {bias:+g}" if bias else "")
+            lead = (Text(record.run), Text(title), scored) if i == 0 else ("", "", "")
+            figures = (number(value, metric), interval(low, high, metric))
+            out.add_row(*lead, Text(metric_title(metric)), *map(Text, figures))
+        out.add_section()
+    return out
+
+
+def _metric(name: str, record: EvaluationRecord) -> Metric:
+    """Name, unit and direction of a stored figure; it cannot be computed again from these."""
+    stored = record.metrics[name]
+    return Metric(name, lambda sums: next(iter(sums.values())), stored["higher_is_better"], stored["unit"])
+
+
+def _nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _title(table: Table) -> Text:
+    return Text.assemble((benchmark_title(table.condition.benchmark), "bold"), "  ", (panel_title(table.panel), "cyan"))
+
+
+def _add_columns(out: RichTable, table: Table) -> None:
+    # The only column that may shrink, down to the methods' names: figures are never cut.
+    out.add_column("Method", min_width=min(24, max((len(row.label) for row in table.rows), default=0)))
+    for metric in table.headline:
+        out.add_column(Text(wrapped_title(metric)), justify="right", no_wrap=True)
+
+
+def _cell(cell: Cell, metric: Metric, best: bool, references: Sequence[str]) -> Group:
+    spread = f" ±{number(cell.spread, metric)}" if math.isfinite(cell.spread) else ""
+    lines = [
+        Text.assemble((number(cell.value, metric), "bold" if best else ""), (spread, "dim")),
+        Text(_span(cell, metric), "dim"),
+    ]
+    return Group(*lines, *(_change(cell, metric, name) for name in references))
+
+
+def _span(cell: Cell, metric: Metric) -> str:
+    """The interval below a figure, a dash where the figure has none; nothing below a figure that is missing."""
+    if math.isfinite(cell.low):
+        return f"{number(cell.low, metric)}–{number(cell.high, metric)}"
+    return "–" if math.isfinite(cell.value) else ""
+
+
+def _change(cell: Cell, metric: Metric, reference: str) -> Text:
+    """The difference to a reference with its stars, coloured where it is beyond doubt."""
+    found = cell.versus.get(reference)
+    if found is None or not math.isfinite(found.value):
+        return Text("–", "dim")
+    p = cell.holm[reference]
+    return Text(f"{signed(found.value, metric)}{stars(found, p)}", COLOURS[better(found, metric, p)])
+
+
+def _difference(cell: Cell, metric: Metric, reference: str) -> Group:
+    found = cell.versus.get(reference)
+    if found is None:
+        return Group(Text("–", "dim"))
+    p = p_text(cell.holm[reference])
+    span = f"{number(found.low, metric)}, {number(found.high, metric)}" if math.isfinite(found.low) else "–"
+    lines = (Text(span, "dim"), Text(f"p {p}", "dim"))
+    return Group(_change(cell, metric, reference), *lines)
+
+
+def _label(row: Row, references: Sequence[str]) -> Group:
+    """The method, how much of it was scored, and what its last lines are the differences to."""
+    seeds = f" · {len(row.runs)} seeds" if len(row.runs) > 1 else ""
+    lines = [(row.label, "bold"), (counts(row) + seeds, "yellow" if row.n_scored < row.n else "dim")]
+    lines += [(f"Δ to {row.references[name]}", "dim") for name in references]
+    return _lines(lines)
+
+
+def _lines(lines: Sequence[tuple[str, str]]) -> Group:
+    """Texts with their styles, cut rather than wrapped, so that each stays beside its figures."""
+    return Group(*(Text(text, style, no_wrap=True, overflow="ellipsis") for text, style in lines))
+
+
+def _frame(title: Text | None, caption: str | None) -> RichTable:
+    """An empty table. Names and captions are Text: a bracket in a user's name is no markup."""
+    return RichTable(
+        title=title and Text.assemble(title, style="table.title"),
+        caption=caption and Text(f"{caption}\n", "table.caption"),  # a blank line before the next table
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),  # six figures and a method fit 80 columns
+        show_lines=False,
+    )

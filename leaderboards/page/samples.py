@@ -1,0 +1,157 @@
+"""Samples for the report's drill-down: packed so that a page opens at once and unpacks only what is looked at.
+
+A page opened from disk may not fetch files, but it may load scripts; so a chunk is gzip in base64, either inside the
+page or in a ``.js`` file beside it that hands itself over. Base64 holds no markup: nothing an answer says can end a
+script. Text is put into the page as text by the script, never as HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.errors import HarnessError
+from harness.evaluation.metrics import columns_of, matrix, named_sums
+from harness.evaluation.score import load_samples, make_benchmark, metrics_of
+from harness.protocols.benchmark import Metric
+from harness.store import EvaluationRecord, Store, VerdictRecord
+from harness.util.json_safe import plain
+from leaderboards.rows import HEADLINES
+from leaderboards.text import metric_title
+
+GOOD, BAD, FAILED, NONE = range(4)
+THUMBNAIL = 320
+"""Longest side of a picture in the report, in pixels."""
+
+
+def pack(value: Any) -> str:
+    """``value`` as base64 of gzip of JSON, NaN as null; the same value gives the same text."""
+    text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
+
+
+def sample_chunk(store: Store, data_key: str) -> list[list[Any]]:
+    """The samples of a data set in its order: [id, question, picture's key, truth]."""
+    return [
+        [row["sample_id"], row["prompt"], row["grp"] or row["sample_id"], row["data"]]
+        for row in store.samples(data_key)
+    ]
+
+
+def verdict_chunk(store: Store, evaluation: EvaluationRecord) -> dict[str, list[Any]]:
+    """The first judge run's verdicts by sample id: [state, answer, hallucinated words, figures, error, details]."""
+    rows = [v for v in store.verdicts(evaluation.id) if v.run == 0]
+    metrics = metrics_of(store, evaluation)
+    figures = _figures(rows, metrics, evaluation.benchmark)
+    found = {}
+    for row, (state, shown) in zip(rows, figures, strict=True):
+        details = dict(row.details)
+        words = details.get("hallucinated") or []
+        verdict = FAILED if row.error is not None else state
+        found[row.sample_id] = [
+            verdict,
+            row.answer,
+            words if isinstance(words, list) else [],
+            shown,
+            row.error,
+            details,
+        ]
+    return found
+
+
+def _figures(
+    rows: Sequence[VerdictRecord], metrics: Sequence[Metric], benchmark: str
+) -> list[tuple[int, list[tuple[str, float]]]]:
+    """Of every verdict: good or bad by the first metric that speaks of it, and the figures of that sample alone."""
+    if not rows:
+        return []
+    columns = columns_of(rows)
+    sums = named_sums(columns, matrix(rows, columns).reshape(len(rows), len(columns)))
+    by_name = {m.name: m for m in metrics}
+    names = [n for n in (*HEADLINES.get(benchmark, tuple(by_name)[:6]), "accuracy", "correct") if n in by_name]
+    chosen = [by_name[n] for n in dict.fromkeys(names)]
+    with np.errstate(all="ignore"):
+        values = [np.broadcast_to(m.of(sums), (len(rows),)) for m in chosen]
+    judged = [i for i, m in enumerate(chosen) if m.unit == "%" and m.higher_is_better is not None]
+    judged.sort(key=lambda i: (chosen[i].higher_is_better, chosen[i].name != "accuracy"))
+    out = []
+    for k in range(len(rows)):
+        state = NONE
+        for i in judged:
+            if math.isfinite(values[i][k]):
+                perfect = 100.0 if chosen[i].higher_is_better else 0.0
+                state = GOOD if values[i][k] == perfect else BAD
+                break
+        shown = [
+            (metric_title(m), round(float(v[k]), 2)) for m, v in zip(chosen, values, strict=True) if math.isfinite(v[k])
+        ]
+        out.append((state, shown))
+    return out
+
+
+def pictures(evaluation: EvaluationRecord) -> dict[str, bytes]:
+    """Small WebP pictures by group (or sample id) of an evaluation's data; empty where the data is gone."""
+    try:
+        samples = load_samples(make_benchmark(evaluation.benchmark, _settings(evaluation)), Path(evaluation.data_dir))
+    except (HarnessError, OSError, TypeError):
+        return {}
+    found: dict[str, bytes] = {}
+    for sample in samples:
+        key = sample.group or sample.id
+        if key not in found and sample.image is not None:
+            small = thumbnail(sample.image.read)
+            if small:
+                found[key] = small
+    return found
+
+
+def _settings(evaluation: EvaluationRecord) -> dict[str, Any]:
+    return {k: v for k, v in evaluation.settings.items() if not isinstance(v, Mapping)}
+
+
+def thumbnail(read: Callable[[], bytes]) -> bytes:
+    """The image that ``read`` gives as WebP of at most ``THUMBNAIL`` pixels; b"" where it cannot be read."""
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(io.BytesIO(read())) as opened:
+            picture = opened.convert("RGB")
+            picture.thumbnail((THUMBNAIL, THUMBNAIL))
+            out = io.BytesIO()
+            picture.save(out, "WEBP", quality=72)
+            return out.getvalue()
+    except (OSError, ValueError, Pillow.DecompressionBombError):
+        return b""
+
+
+def data_uri(picture: bytes) -> str:
+    return "data:image/webp;base64," + base64.b64encode(picture).decode()
+
+
+class Chunks:
+    """Where packed chunks go: into the page up to ``limit`` characters, or as ``.js`` files into ``folder``."""
+
+    def __init__(self, folder: Path | None, limit: int) -> None:
+        self.folder, self.limit = folder, limit
+        self.inline: dict[str, str] = {}
+        self.left_out: list[str] = []
+
+    def add(self, name: str, value: Any) -> bool:
+        """Store ``value`` under ``name``; False where the page is full."""
+        packed = pack(value)
+        if self.folder is not None:
+            (self.folder / f"{name}.js").write_text(f'dama.take("{name}","{packed}")\n', encoding="ascii")
+            return True
+        if sum(map(len, self.inline.values())) + len(packed) > self.limit:
+            self.left_out.append(name)
+            return False
+        self.inline[name] = packed
+        return True

@@ -1,0 +1,189 @@
+"""Hardness: aggregation by hand, and a tiny random CLIP end to end."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aligners.pair_hardness import hardness as clip_hardness
+from aligners.pair_hardness.clip import ClipModel, parse_name
+from aligners.pair_hardness.hardness import HardnessConfig, aggregate, compute_hardness, correlation
+from aligners.pair_hardness.splitter import SplitError
+from harness.errors import DataError, HarnessError, UsageError
+
+
+@dataclass(frozen=True)
+class Pair:
+    id: str
+    chosen: str
+    rejected: str
+    image: bytes
+    question: str = "What is there?"
+
+    def image_bytes(self) -> bytes:
+        return self.image
+
+
+def png(shade: int) -> bytes:
+    pixels = np.random.default_rng(shade).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def clip_name(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A random CLIP with one layer a tower, written as open_clip's local-dir form."""
+    import open_clip
+
+    folder: Path = tmp_path_factory.mktemp("clip")
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+        "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+    }
+    torch.manual_seed(0)
+    model = open_clip.CLIP(embed_dim=16, vision_cfg=config["vision_cfg"], text_cfg=config["text_cfg"])
+    preprocess = {"mean": [0.5] * 3, "std": [0.25] * 3}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
+    torch.save(model.state_dict(), folder / "open_clip_pytorch_model.bin")
+    return f"local-dir:{folder}"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path))
+
+
+@pytest.fixture
+def pairs() -> list[Pair]:
+    return [
+        Pair("a", "A dog sits, a cat runs and a bird flies.", "A dog sits.", png(0)),
+        Pair("b", "A red bus.", "A blue bus. A man waves.", png(0)),
+        Pair("c", "Two cups on a table.", "One cup on a table.", png(1)),
+        Pair("d", "A " + "very " * 20 + "long text.", "A short text.", png(2)),
+    ]
+
+
+def test_softmax_rewards_more_pieces() -> None:
+    assert aggregate(torch.full((4,), 0.3), torch.full((2,), 0.3), 100.0, "softmax") == pytest.approx(1 / 3)
+
+
+def test_aggregations_by_hand() -> None:
+    cos_w, cos_l = torch.tensor([0.5, 0.25]), torch.tensor([0.125])
+    e = [math.exp(2 * x) for x in (0.5, 0.25, 0.125)]
+    assert aggregate(cos_w, cos_l, 2.0, "softmax") == pytest.approx((e[0] + e[1] - e[2]) / sum(e))
+    assert aggregate(cos_w, cos_l, 2.0, "sum") == pytest.approx(0.625)
+    assert aggregate(cos_w, cos_l, 2.0, "mean") == pytest.approx(0.25)
+    assert aggregate(cos_w[:1], cos_l, 2.0, "whole") == pytest.approx(0.375)
+
+
+def test_record_tells_how_the_deltas_were_made(clip_name: str, pairs: list[Pair]) -> None:
+    hardness = compute_hardness(pairs, HardnessConfig(clip=clip_name))
+    assert len(hardness.delta) == 4 and all(-1 <= delta <= 1 for delta in hardness.delta)
+    assert hardness.delta_mean == pytest.approx(sum(hardness.delta) / 4)
+    record = hardness.record
+    assert record["images"] == 3 and record["splitter"] == "rule-1" and record["truncated_texts"] == 1
+    assert record["pieces_chosen_mean"] == (3 + 1 + 1 + 1) / 4
+    assert record["pieces_rejected_mean"] == (1 + 2 + 1 + 1) / 4
+    assert record["logit_scale"] == pytest.approx(1 / 0.07, rel=1e-4)
+    assert record["delta_count_correlation"] == pytest.approx(np.corrcoef(hardness.delta, [2, -1, 0, 0])[0, 1])
+    assert sum(record["summary"]["counts"]) == 4
+
+
+def test_deltas_follow_from_the_embeddings(clip_name: str, pairs: list[Pair]) -> None:
+    clip = ClipModel(clip_name)
+    keys, image = clip.encode_images([pairs[2].image])
+    text_keys, text = clip.encode_texts([pairs[2].chosen, pairs[2].rejected])
+    expected = (text[text_keys[0]] - text[text_keys[1]]) @ image[keys[0]]
+    for how in ("sum", "mean", "whole"):
+        delta = compute_hardness([pairs[2]], HardnessConfig(clip=clip_name, aggregation=how)).delta
+        assert delta == [pytest.approx(expected.item(), abs=1e-6)]
+
+
+def test_batch_size_does_not_matter_and_embeddings_are_computed_once(
+    clip_name: str, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[int] = []
+    embed = ClipModel._embed_images
+    monkeypatch.setattr(
+        ClipModel, "_embed_images", lambda self, images: seen.append(len(images)) or embed(self, images)
+    )
+    first = compute_hardness(pairs, HardnessConfig(clip=clip_name))
+    assert seen == [3]
+    compute_hardness(pairs, HardnessConfig(clip=clip_name, aggregation="mean"))
+    assert seen == [3]
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "other"))
+    second = compute_hardness(pairs, HardnessConfig(clip=clip_name, clip_batch=1))
+    assert seen == [3, 1, 1, 1] and second.delta == pytest.approx(first.delta, abs=1e-5)
+
+
+def test_a_known_result_is_not_computed_again(
+    clip_name: str, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = compute_hardness(pairs, HardnessConfig(clip=clip_name))
+    monkeypatch.setattr(clip_hardness, "_score", lambda *_: pytest.fail("computed again"))
+    assert compute_hardness(pairs, HardnessConfig(clip=clip_name)) == first
+
+
+def test_permutation_keeps_the_deltas_and_their_mean(clip_name: str, pairs: list[Pair]) -> None:
+    plain = compute_hardness(pairs, HardnessConfig(clip=clip_name))
+    dealt = [compute_hardness(pairs, HardnessConfig(clip=clip_name, permute_seed=seed)) for seed in range(4)]
+    assert all(sorted(one.delta) == sorted(plain.delta) and one.delta_mean == plain.delta_mean for one in dealt)
+    assert any(one.delta != plain.delta for one in dealt)
+    assert dealt[0].record["permute_seed"] == 0
+
+
+def test_other_weights_have_another_identity(clip_name: str, tmp_path: Path) -> None:
+    folder = Path(clip_name.removeprefix("local-dir:"))
+    weights = torch.load(folder / "open_clip_pytorch_model.bin")
+    weights["visual.proj"] = weights["visual.proj"] + 1
+    (tmp_path / "open_clip_config.json").write_text((folder / "open_clip_config.json").read_text())
+    torch.save(weights, tmp_path / "open_clip_pytorch_model.bin")
+    assert ClipModel(f"local-dir:{tmp_path}").identity != ClipModel(clip_name).identity
+
+
+def test_a_clip_without_weights_is_refused(clip_name: str, tmp_path: Path) -> None:
+    folder = Path(clip_name.removeprefix("local-dir:"))
+    (tmp_path / "open_clip_config.json").write_text((folder / "open_clip_config.json").read_text())
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        ClipModel(f"local-dir:{tmp_path}")
+
+
+def test_errors_name_the_pair(clip_name: str, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match=r"Pair e: the rejected response is empty"):
+        compute_hardness([*pairs, Pair("e", "A dog.", " ", png(0))], HardnessConfig(clip=clip_name))
+
+    class Failing:
+        name = "failing"
+
+        def split(self, texts: list[str]) -> list[list[str]]:
+            raise SplitError(3, "no list")
+
+    monkeypatch.setattr(clip_hardness, "make_splitter", lambda config: Failing())
+    with pytest.raises(HarnessError, match="Pair b, rejected response: no list"):
+        compute_hardness(pairs, HardnessConfig(clip=clip_name))
+
+
+def test_settings_and_names_are_checked() -> None:
+    assert parse_name("ViT-L-14-336/openai") == ("ViT-L-14-336", "openai")
+    assert parse_name("ViT-B-32//models/x.pt") == ("ViT-B-32", "/models/x.pt")
+    assert parse_name("hf-hub:a/b") == ("hf-hub:a/b", None)
+    for name in ("ViT-L-14", "/openai", "local-dir:/nowhere"):
+        with pytest.raises(UsageError, match=r"[Ee]xpected"):
+            ClipModel(name)
+    with pytest.raises(UsageError, match="splitter_model"):
+        HardnessConfig(splitter="llm")
+
+
+def test_correlation_of_a_constant_is_none() -> None:
+    assert correlation(np.array([1.0, 2.0]), np.array([3, 3])) is None
+    assert correlation(np.array([1.0, 2.0, 3.0]), np.array([2, 4, 6])) == pytest.approx(1.0)

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from aligners.pairs.data import load_pairs
+from harness.errors import DataError
+from tests.tiny import picture
+
+PICTURE = picture(1)
+ROW = {"idx": 7, "question": "what ?", "chosen": "a dog", "rejected": "a cat"}
+
+
+def jsonl(folder: Path, *rows: dict[str, Any] | str) -> Path:
+    file = folder / "train.jsonl"
+    file.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a.png").write_bytes(PICTURE)
+    return tmp_path
+
+
+@pytest.mark.parametrize("image", ["a.png", base64.b64encode(PICTURE).decode(), {"bytes": None, "path": "a.png"}])
+def test_an_image_may_be_a_path_or_base64(folder: Path, image: object) -> None:
+    (pair,) = load_pairs(jsonl(folder, {**ROW, "image": image, "score": 3})).pairs
+    assert (pair.id, pair.question, pair.chosen, pair.rejected) == ("7", "what ?", "a dog", "a cat")
+    assert pair.image_bytes() == PICTURE
+    assert pair.columns == {"score": 3}
+
+
+def test_rlaif_v_parquet_holds_image_bytes(folder: Path) -> None:
+    image = {"bytes": PICTURE, "path": "x.jpg"}
+    rows = [{**ROW, "idx": i, "chosen": f"{i} dog", "image": image, "origin_dataset": "vg"} for i in range(3)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "part-0.parquet")
+    loaded = load_pairs(folder, limit=2)
+    assert [pair.id for pair in loaded.pairs] == ["0", "1"]
+    assert loaded.pairs[0].image_bytes() == PICTURE
+    assert loaded.report["pairs"] == 2
+
+
+def test_rlhf_v_packs_its_texts_in_one_column(folder: Path) -> None:
+    text = json.dumps({"question": "what ?", "chosen": "a dog", "rejected": "a cat"})
+    pq.write_table(pa.Table.from_pylist([{"idx": 1, "image": {"bytes": PICTURE}, "text": text}]), folder / "p.parquet")
+    (pair,) = load_pairs(folder / "p.parquet").pairs
+    assert (pair.question, pair.chosen, pair.rejected) == ("what ?", "a dog", "a cat")
+
+
+def test_the_hash_changes_with_the_image_and_the_text(folder: Path) -> None:
+    row = {**ROW, "image": "a.png"}
+    first = load_pairs(jsonl(folder, row)).content_hash
+    assert load_pairs(jsonl(folder, row)).content_hash == first
+    assert load_pairs(jsonl(folder, {**row, "chosen": "a car"})).content_hash != first
+    (folder / "a.png").write_bytes(picture(2))
+    assert load_pairs(jsonl(folder, row)).content_hash != first
+
+
+def test_repeated_ids_are_told_apart_and_counted(folder: Path) -> None:
+    loaded = load_pairs(jsonl(folder, {**ROW, "image": "a.png"}, {**ROW, "image": "a.png", "chosen": "a car"}))
+    assert [pair.id for pair in loaded.pairs] == ["0:7", "1:7"]
+    assert loaded.report["duplicate_ids"] == 1
+
+
+IMAGE_PART = {"type": "image"}
+USER = [{"role": "user", "content": [IMAGE_PART, {"type": "text", "text": "what ?"}]}]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "what ?", "chosen": "a dog", "rejected": "a cat"},
+        {
+            "prompt": USER,
+            "chosen": [{"role": "assistant", "content": "a dog"}],
+            "rejected": [{"role": "assistant", "content": [{"type": "text", "text": "a cat"}]}],
+        },
+        {
+            "chosen": [*USER, {"role": "assistant", "content": [{"type": "text", "text": "a dog"}]}],
+            "rejected": [*USER, {"role": "assistant", "content": [{"type": "text", "text": "a cat"}]}],
+        },
+    ],
+    ids=["text", "conversation", "implicit prompt"],
+)
+def test_trls_formats_are_read(folder: Path, row: dict[str, Any]) -> None:
+    (pair,) = load_pairs(jsonl(folder, {**row, "images": ["a.png"]})).pairs
+    assert (pair.question, pair.chosen, pair.rejected) == ("what ?", "a dog", "a cat")
+    table = pa.Table.from_pylist([{**row, "images": [{"bytes": PICTURE, "path": None}]}])
+    pq.write_table(table, folder / "trl.parquet")
+    assert load_pairs(folder / "trl.parquet").pairs[0].content == pair.content
+
+
+def test_a_repeated_pair_is_dropped_and_reported(folder: Path) -> None:
+    rows = [{**ROW, "idx": i, "image": "a.png"} for i in range(3)] + [{**ROW, "image": "a.png", "chosen": "a car"}]
+    loaded = load_pairs(jsonl(folder, *rows))
+    assert [pair.chosen for pair in loaded.pairs] == ["a dog", "a car"]
+    dropped = loaded.report["dropped"]["equal to an earlier pair"]
+    assert dropped["rows"] == 2 and dropped["first"][0].endswith("line 2")
+
+
+def test_bad_rows_may_be_skipped_and_are_reported_by_reason(folder: Path) -> None:
+    good = {**ROW, "image": "a.png"}
+    bad = [{**ROW, "images": []}, {**ROW, "images": ["a.png", "a.png"]}, {**good, "rejected": "a dog"}]
+    file = jsonl(folder, *bad, good, {**good, "chosen": "a car"})
+    loaded = load_pairs(file, 1, skip_bad=True)
+    assert [pair.chosen for pair in loaded.pairs] == ["a dog"], "the limit counts pairs that are kept"
+    reasons = " ".join(loaded.report["dropped"])
+    assert "no image. Text-only" in reasons and "2 images" in reasons and "equal: there is no preference" in reasons
+    with pytest.raises(DataError, match=r"line 1: no image\. Text-only pairs"):
+        load_pairs(file)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("{not json", "line 1: not valid JSON"),
+        ("[1]", "line 1: expected a JSON object"),
+        ({"image": "a.png", "question": "q", "chosen": "a"}, "line 1: no rejected. Expected columns image, question"),
+        ({**ROW, "image": "a.png", "rejected": "a dog "}, "line 1: chosen and rejected are equal"),
+        ({**ROW, "image": "missing.png"}, "line 1: image 'missing.png': no such file"),
+        ({**ROW, "image": base64.b64encode(PICTURE[:500]).decode()}, "line 1: the image cannot be read"),
+        ({**ROW, "image": 3}, "line 1: image: expected a path"),
+        ({**ROW, "images": ["a.png", "a.png"]}, "line 1: 2 images. Pairs with several images"),
+        (
+            {"image": "a.png", "prompt": [*USER, *USER], "chosen": "a", "rejected": "b"},
+            "line 1: prompt: expected one message of role user, found ['user', 'user']",
+        ),
+    ],
+)
+def test_a_bad_row_is_named_with_its_file(folder: Path, row: dict[str, Any] | str, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        load_pairs(jsonl(folder, row))
+    assert message in str(caught.value)
+    assert "train.jsonl" in str(caught.value)
+
+
+def test_empty_or_absent_data_are_errors(folder: Path) -> None:
+    with pytest.raises(DataError, match="no pairs"):
+        load_pairs(jsonl(folder))
+    with pytest.raises(DataError, match="no such file"):
+        load_pairs(folder / "none.jsonl")
+    (folder / "empty").mkdir()
+    with pytest.raises(DataError, match=r"expected train\.jsonl or \*\.parquet"):
+        load_pairs(folder / "empty")
+    (folder / "broken.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="not a readable parquet"):
+        load_pairs(folder / "broken.parquet")

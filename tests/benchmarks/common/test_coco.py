@@ -1,0 +1,51 @@
+"""Reading COCO's ground truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.common.coco import image_key, read_facts
+from harness.errors import DataError
+from tests.benchmarks.conftest import write_json
+
+
+@pytest.mark.parametrize("value", [42, "42", "000000000042", "http://x/COCO_val2014_000000000042.jpg"])
+def test_an_image_has_one_key(value: object) -> None:
+    assert image_key(value) == "42"
+
+
+def coco(root: Path) -> Path:
+    instances = {
+        "images": [{"id": 1}],
+        "annotations": [{"image_id": 1, "category_id": 3, "segmentation": [[1, 2]]}, {"image_id": 2, "category_id": 3}],
+        "categories": [{"id": 3, "name": "dog"}],
+    }
+    write_json(root / "instances_train2014.json", instances)
+    write_json(root / "captions_train2014.json", {"annotations": [{"image_id": 1, "caption": 'A "dog", [really].'}]})
+    return root
+
+
+def test_only_wanted_images_with_facts_are_returned(tmp_path: Path) -> None:
+    facts = read_facts(coco(tmp_path), {"1", "5"})
+    assert list(facts) == ["1"]
+    assert (facts["1"].instances, facts["1"].captions) == ({"dog"}, ['A "dog", [really].'])
+
+
+def test_an_empty_array_is_no_rows(tmp_path: Path) -> None:
+    write_json(coco(tmp_path) / "captions_train2014.json", {"annotations": []})
+    assert read_facts(tmp_path, {"1"})["1"].captions == []
+
+
+def test_a_file_that_breaks_off_is_named(tmp_path: Path) -> None:
+    path = coco(tmp_path) / "captions_train2014.json"
+    path.write_text(path.read_text()[:-2] + "x")
+    with pytest.raises(DataError, match=r"captions_train2014\.json"):
+        read_facts(tmp_path, {"1"})
+
+
+def test_instances_without_captions_are_not_enough(tmp_path: Path) -> None:
+    (coco(tmp_path) / "captions_train2014.json").unlink()
+    with pytest.raises(DataError, match=r"captions_train2014\.json and captions_val2014\.json are missing"):
+        read_facts(tmp_path, {"1"})

@@ -1,0 +1,131 @@
+"""Official prompts out of official scripts: here made-up scripts, since the real ones are not part of this project."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import mmhal, object_halbench
+from benchmarks.common.official import OfficialPrompt, string_literal
+from benchmarks.mmhal import MMHal
+from benchmarks.object_halbench import ObjectHalBench
+from harness.errors import DataError
+from tests.benchmarks.conftest import write_json, write_jsonl
+from tests.benchmarks.test_mmhal import row
+from tests.shared import shared
+
+OBJECTS = "Objects?\nQ {question}\nA {answer}\n"
+RATING = "Contents {}\nQ {}\nHuman {}\nAnswer {}\n"
+
+
+def script(variable: str, text: str) -> str:
+    return f"import spacy\nraise SystemExit('run')\n{variable} = '''{text}'''\n"
+
+
+@pytest.fixture
+def halbench(tmp_path: Path) -> Path:
+    write_jsonl(tmp_path / "q.jsonl", [{"question": "What {answer} is it?", "image_id": 1}])
+    write_jsonl(tmp_path / "ground_truth.jsonl", [{"image_id": 1, "instances": ["dog"], "captions": []}])
+    return tmp_path
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The made-up prompts count as the official ones."""
+    for module, text in ((object_halbench, OBJECTS), (mmhal, RATING)):
+        found: OfficialPrompt = module.OFFICIAL_PROMPT  # type: ignore[attr-defined]
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        monkeypatch.setattr(module, "OFFICIAL_PROMPT", OfficialPrompt(found.scripts, found.variable, digest))
+
+
+def test_the_known_digests_are_those_of_the_official_scripts() -> None:
+    for folder, key, module in (
+        ("object_halbench", "prompt_template_sha256", object_halbench),
+        ("mmhal_bench", "template_sha256", mmhal),
+    ):
+        expected: dict[str, Any] = json.loads((shared("golden") / folder / "expected.json").read_text())
+        assert module.OFFICIAL_PROMPT.sha256 == expected[key]  # type: ignore[attr-defined]
+
+
+def test_object_halbench_asks_as_the_script_does_and_its_version_says_so(halbench: Path, known: None) -> None:
+    (halbench / "eval").mkdir()
+    (halbench / "eval" / "eval_gpt_obj_halbench.py").write_text(script("prompt_template", OBJECTS))
+    official, own = ObjectHalBench(tagger="lexicon"), ObjectHalBench(tagger="lexicon", prompt="own")
+    (sample,) = official.samples(halbench)
+    question = official.question(sample, "Assistant: a {question} of dogs ", 0)
+    assert question is not None
+    # As by str.replace: first the question, whose braces the answer then fills.
+    assert question.prompt == "Objects?\nQ What a {question} of dogs is it?\nA a {question} of dogs\n"
+    assert "prompt=official-" in official.version and official.info["prompt"]["source"] == "eval_gpt_obj_halbench.py"
+    own.samples(halbench)
+    assert "prompt=own-objects-1" in own.version and "own wording" in own.info["prompt"]["source"]
+
+
+def test_mmhal_fills_the_four_places_in_order(tmp_path: Path, known: None) -> None:
+    write_json(tmp_path / "response_template.json", [row("other", question="What {}?")])
+    (tmp_path / "eval_gpt4.py").write_text(script("template", RATING))
+    benchmark = MMHal(prompt="official")
+    (sample,) = benchmark.samples(tmp_path)
+    question = benchmark.question(sample, "Assistant: {0} ", 0)
+    assert question is not None
+    assert question.prompt == "Contents Dog, Tree\nQ What {}?\nHuman A dog.\nAnswer {0}\n"
+    assert benchmark.version.startswith("mmhal-1 prompt=official-")
+
+
+def test_a_script_with_another_prompt_is_reported_and_not_used(tmp_path: Path) -> None:
+    write_json(tmp_path / "response_template.json", [row("other")])
+    (tmp_path / "eval_gpt_mmhal.py").write_text(script("template", "Changed {}{}{}{}"))
+    benchmark = MMHal()
+    benchmark.samples(tmp_path)
+    assert "prompt=own-rating-1" in benchmark.version
+    assert any("eval_gpt_mmhal.py: not the official prompt" in note for note in benchmark.data_notes(tmp_path))
+    with pytest.raises(DataError, match="is not the official prompt"):
+        MMHal(prompt="official").samples(tmp_path)
+
+
+def test_an_official_prompt_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    write_json(tmp_path / "response_template.json", [row("other")])
+    with pytest.raises(DataError, match=r"prompt=official needs eval_gpt_mmhal\.py or eval_gpt4\.py"):
+        MMHal(prompt="official").samples(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("template = (", "not a Python file"), ("def f():\n    template = 'x'\n", "no string")]
+)
+def test_scripts_that_hold_no_such_string(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "s.py").write_text(text)
+    with pytest.raises(DataError, match=message):
+        string_literal(tmp_path / "s.py", "template")
+
+
+@pytest.mark.parametrize(
+    ("reply", "strict", "tolerant"),
+    [
+        ("()", None, []),
+        ('```json\n["a", "b"]\n```', None, ["a", "b"]),
+        ('["a"]\n\n["b"]', ["b"], ["b"]),
+        ('Here you are: ["a"] and that is all.', None, ["a"]),
+        ('["a", ["b"]]', None, None),
+        ("I see (a) nothing", None, None),
+        ("['a']", None, None),
+        ("[1, 2]", None, None),
+        ("[" * 100_000, None, None),
+    ],
+)
+def test_the_tolerant_parser_reads_lists_in_fences_and_prose(
+    reply: str, strict: list[str] | None, tolerant: list[str] | None
+) -> None:
+    assert ObjectHalBench()._read_reply(reply) == strict
+    assert ObjectHalBench(parser="tolerant")._read_reply(reply) == tolerant
+
+
+def test_the_parser_is_part_of_the_version_and_an_error_tells_of_the_other_one(halbench: Path) -> None:
+    benchmark = ObjectHalBench(tagger="lexicon")
+    assert benchmark.version != ObjectHalBench(tagger="lexicon", parser="tolerant").version
+    (sample,) = benchmark.samples(halbench)
+    verdict = benchmark.unreadable(sample, "A long enough answer here.", ['```["dog"]```'])
+    assert "parser=tolerant would read one" in (verdict.error or "") and not verdict.values

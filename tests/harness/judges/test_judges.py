@@ -1,0 +1,106 @@
+"""Judges by name, and the judge of recorded replies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import DataError, UsageError
+from harness.judges.registry import JUDGES, make_judge
+from harness.judges.replay import ReplayJudge
+from harness.protocols.benchmark import Question
+from harness.protocols.judge import JudgeRequest
+
+
+def request(sample_id: str, run: int = 0, attempt: int = 0) -> JudgeRequest:
+    return JudgeRequest(sample_id, Question("q"), "answer", run, attempt)
+
+
+def replies_file(tmp_path: Path, *lines: str) -> str:
+    path = tmp_path / "replies.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def test_a_spec_names_the_judge_and_its_argument(tmp_path: Path) -> None:
+    judge = make_judge("openai:org/m@http://127.0.0.1:8000/v1/", tmp_path)
+    assert (judge.name, judge.endpoint, judge.concurrency) == ("openai:org/m", "http://127.0.0.1:8000/v1", 64)
+    replay = make_judge("replay:" + replies_file(tmp_path, '{"id": 1, "reply": "x"}'), tmp_path)
+    assert replay.name == "replay:replies.jsonl"
+    assert {"openai", "replay"} <= set(JUDGES.names())
+
+
+def test_settings_reach_the_judge_that_has_them(tmp_path: Path) -> None:
+    spec = "openai:m@http://localhost:1/v1"
+    assert make_judge(spec, tmp_path, {"concurrency": 3}).concurrency == 3
+    with pytest.raises(UsageError, match=r"concurency.*Did you mean 'concurrency'"):
+        make_judge(spec, tmp_path, {"concurency": 3})
+    with pytest.raises(UsageError, match="no settings, got budget"):
+        make_judge("replay:" + replies_file(tmp_path), tmp_path, {"budget": 1})
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("", "expected rule, openai:NAME"),
+        ("opnai:gpt-4o", "Unknown judge 'opnai'. Did you mean 'openai'"),
+        ("openai:", "expected openai:NAME"),
+        ("openai:@http://127.0.0.1:80", "expected openai:NAME"),
+        ("openai:m@localhost:8000", "expected openai:NAME"),
+        ("openai:m@ftp://host/v1", "expected openai:NAME"),
+        ("openai:m@http://", "expected openai:NAME"),
+        ("openai:m@http://127.0.0.1:port/v1", "expected openai:NAME"),
+        ("replay:", "expected a file"),
+        ("replay:absent.jsonl", "absent.jsonl: cannot be read"),
+    ],
+)
+def test_a_bad_spec_says_what_was_expected(spec: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_judge(spec, tmp_path)
+
+
+def test_recorded_replies_of_an_id_and_run_are_its_attempts_in_file_order(tmp_path: Path) -> None:
+    rows = [
+        '{"id": 7, "reply": "first"}',
+        "",
+        '{"id": "7", "run": 1, "reply": "other run"}',
+        '{"id": "7", "reply": "second"}',
+    ]
+    judge = ReplayJudge(replies_file(tmp_path, *rows))
+    asked = [request("7", attempt=1), request("7"), request("7", run=1)]
+    assert [(i, reply.text) for i, reply in judge.ask(asked)] == [(0, "second"), (1, "first"), (2, "other run")]
+
+
+def test_a_request_without_a_recorded_reply_is_an_error_reply_naming_file_and_id(tmp_path: Path) -> None:
+    judge = ReplayJudge(replies_file(tmp_path, '{"id": "a", "reply": "x"}'))
+    (_, absent), (_, used_up) = judge.ask([request("b"), request("a", attempt=1)])
+    assert absent.text is None
+    assert "replies.jsonl for id b, run 0, attempt 0" in (absent.error or "")
+    assert used_up.text is None
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": 1, "reply": "x"', "line 2: not JSON"),
+        ("[1]", "line 2: expected"),
+        ('{"id": 1}', "line 2: expected"),
+        ('{"id": 1, "reply": null}', "line 2: reply None is not a string"),
+        ('{"id": 1.5, "reply": "x"}', "line 2: id 1.5"),
+        ('{"id": true, "reply": "x"}', "line 2: id True"),
+        ('{"id": 1, "reply": "x", "run": "0"}', "line 2: run '0'"),
+        ('{"id": 1, "reply": "x", "run": -1}', "line 2: run -1"),
+    ],
+)
+def test_a_malformed_line_is_named_by_file_and_line(line: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        ReplayJudge(replies_file(tmp_path, '{"id": 0, "reply": "x"}', line))
+    assert "replies.jsonl" in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_a_malformed_line(tmp_path: Path) -> None:
+    path = tmp_path / "replies.jsonl"
+    path.write_bytes(b'\xff\xfe{"id"\n')
+    with pytest.raises(DataError, match="line 1: not JSON"):
+        ReplayJudge(str(path))

@@ -1,0 +1,79 @@
+"""A model behind an OpenAI-compatible endpoint, served here by a few lines of http.server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from harness.errors import UsageError
+from harness.models.spec import load_model
+from harness.protocols.benchmark import Decoding, Image, Sample
+
+PNG = b"\x89PNG not decoded by anyone here"
+
+
+@pytest.fixture
+def endpoint() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    seen: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            seen.append(call)
+            content = call["messages"][0]["content"]
+            text = content if isinstance(content, str) else content[0]["text"]
+            message = {"role": "assistant", "content": f"You asked: {text}"}
+            reply = {
+                "model": call["model"],
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8},
+            }
+            data = json.dumps(reply).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1", seen
+    server.shutdown()
+    server.server_close()
+
+
+def test_samples_are_asked_with_image_and_decoding(endpoint: tuple[str, list[dict[str, Any]]]) -> None:
+    url, seen = endpoint
+    model = load_model(f"openai:llava@{url}")
+    samples = [Sample("a", "One?", Image(data=PNG)), Sample("b", "Two?")]
+    found = dict(model.generate(samples, Decoding(max_new_tokens=7)))
+    assert [(found[i].text, found[i].tokens) for i in (0, 1)] == [("You asked: One?", 3), ("You asked: Two?", 3)]
+    assert {(call["model"], call["max_tokens"], call["temperature"]) for call in seen} == {("llava", 7, 0.0)}
+    pictured = next(call for call in seen if not isinstance(call["messages"][0]["content"], str))
+    assert pictured["messages"][0]["content"][1]["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+def test_an_unreadable_image_is_an_error_and_the_rest_go_on(
+    endpoint: tuple[str, list[dict[str, Any]]], tmp_path: Any
+) -> None:
+    model = load_model(f"openai:llava@{endpoint[0]}")
+    samples = [Sample("a", "One?", Image(path=tmp_path / "none.png")), Sample("b", "Two?")]
+    found = dict(model.generate(samples, Decoding()))
+    assert found[0].text is None and "none.png" in (found[0].error or "")
+    assert found[1].text == "You asked: Two?"
+
+
+def test_a_decoding_the_endpoint_cannot_do_is_refused_before_any_call(
+    endpoint: tuple[str, list[dict[str, Any]]],
+) -> None:
+    model = load_model(f"openai:llava@{endpoint[0]}")
+    with pytest.raises(UsageError, match="num_beams=3"):
+        list(model.generate([Sample("a", "One?")], Decoding(num_beams=3)))
+    assert endpoint[1] == []

@@ -1,0 +1,248 @@
+"""The transformers backend: both layouts answer as the plain model does one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image as PilImage
+from transformers import LlavaForConditionalGeneration, LlavaProcessor
+
+from harness.errors import HarnessError, UsageError
+from harness.models.batching import ImagePrefix, Padded, Row, conversation
+from harness.models.hf import HfModel, batches
+from harness.models.spec import load_model
+from harness.protocols.benchmark import Decoding, Image, Sample
+from harness.protocols.model import Answer
+from tests.tiny_llava import save_tiny_llava
+
+QUESTIONS = ("Is there a dog?", "Describe.", "What stands on the left of the table, and which colour has it?")
+DECODING = Decoding(max_new_tokens=12)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return save_tiny_llava(tmp_path_factory.mktemp("tiny-llava"))
+
+
+@pytest.fixture
+def model(folder: Path) -> HfModel:
+    loaded = load_model(f"hf:{folder}", device="cpu")
+    assert isinstance(loaded, HfModel)
+    return loaded
+
+
+def picture(seed: int) -> Image:
+    noise = random.Random(seed)
+    image = PilImage.new("RGB", (4, 4))
+    image.putdata([tuple(noise.randrange(256) for _ in range(3)) for _ in range(16)])
+    out = io.BytesIO()
+    image.resize((20, 16), PilImage.Resampling.NEAREST).save(out, "PNG")
+    return Image(data=out.getvalue())
+
+
+def questions() -> list[Sample]:
+    """Three questions on each of four images, in mixed order, one on a fifth, and one without an image."""
+    asked = [Sample(f"{i}-{q}", text, picture(i)) for q, text in enumerate(QUESTIONS) for i in range(4)]
+    return [*asked, Sample("single", QUESTIONS[0], picture(9)), Sample("blind", QUESTIONS[2])]
+
+
+def answers(model: HfModel, samples: list[Sample], decoding: Decoding = DECODING) -> list[Answer]:
+    found = dict(model.generate(samples, decoding))
+    assert sorted(found) == list(range(len(samples)))
+    return [found[i] for i in range(len(samples))]
+
+
+def one_by_one(folder: Path, samples: list[Sample], **options: object) -> list[str]:
+    """The reference: transformers' documented use, a sample at a time."""
+    plain: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    processor: Any = LlavaProcessor.from_pretrained(folder)
+    texts = []
+    for sample in samples:
+        image = PilImage.open(io.BytesIO(sample.image.read())).convert("RGB") if sample.image else None
+        prompt = processor.apply_chat_template(
+            conversation(sample.prompt, True if image else None), add_generation_prompt=True
+        )
+        inputs = processor(images=image, text=prompt, return_tensors="pt")
+        out = plain.generate(**inputs, **({"max_new_tokens": 12, "do_sample": False} | options))
+        texts.append(processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())
+    return texts
+
+
+@pytest.mark.parametrize("layout", [ImagePrefix, Padded])
+@pytest.mark.parametrize("beams", [1, 3])
+def test_answers_are_those_of_the_plain_model_one_by_one(
+    folder: Path, model: HfModel, layout: type[ImagePrefix] | type[Padded], beams: int
+) -> None:
+    model._layout = layout(model._model, model._processor)
+    samples = questions()
+    expected = one_by_one(folder, samples, num_beams=beams)
+    assert len(set(expected)) > len(samples) // 2, "the random model must tell the images apart"
+    found = answers(model, samples, dataclasses.replace(DECODING, num_beams=beams))
+    assert [answer.text for answer in found] == expected
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_batch_size_does_not_change_answers(model: HfModel, size: int) -> None:
+    expected = [a.text for a in answers(model, questions())]
+    model.batch_size = size
+    assert [a.text for a in answers(model, questions())] == expected
+
+
+def test_llava_takes_the_image_prefix_layout_and_says_so(model: HfModel) -> None:
+    assert model.route.endswith("cpu, float32, image-prefix")
+
+
+def test_each_image_is_encoded_once(model: HfModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+    tower = model._model.model.vision_tower
+    forward = tower.forward
+
+    def counted(pixels: torch.Tensor, *args: Any, **options: Any) -> Any:
+        encoded.append(len(pixels))
+        return forward(pixels, *args, **options)
+
+    monkeypatch.setattr(tower, "forward", counted)
+    model.batch_size = 6
+    answers(model, questions())
+    assert sum(encoded) == 5
+
+
+def test_a_missing_or_broken_image_is_an_error_and_the_rest_go_on(model: HfModel, tmp_path: Path) -> None:
+    good = Sample("good", QUESTIONS[0], picture(0))
+    missing = Sample("missing", QUESTIONS[0], Image(path=tmp_path / "none.png"))
+    broken = Sample("broken", QUESTIONS[1], Image(data=b"not an image"))
+    first, second, third = answers(model, [missing, good, broken])
+    assert first.text is None and first.error is not None and "none.png" in first.error
+    assert second.error is None and second.text == answers(model, [good])[0].text
+    assert third.text is None and third.error is not None and "cannot open image" in third.error
+
+
+def test_eos_bias_shortens_or_prolongs_answers(model: HfModel) -> None:
+    def tokens(bias: float) -> list[int]:
+        return [a.tokens for a in answers(model, questions(), dataclasses.replace(DECODING, eos_bias=bias))]
+
+    assert set(tokens(1e4)) == {1}
+    assert set(tokens(-1e4)) == {DECODING.max_new_tokens}
+
+
+def test_sampling_is_the_same_twice_and_leaves_the_global_generator_alone(model: HfModel) -> None:
+    hot = dataclasses.replace(DECODING, temperature=1.0)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    once = [a.text for a in answers(model, questions(), hot)]
+    assert torch.equal(before, torch.get_rng_state())
+    assert once == [a.text for a in answers(model, questions(), hot)]
+    assert once != [a.text for a in answers(model, questions())]
+
+
+def test_running_out_of_gpu_memory_halves_the_batch(model: HfModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = answers(model, questions())
+    generate = model._layout.generate
+
+    def limited(rows: list[Row], *rest: object) -> torch.Tensor:
+        if len(rows) > 4:
+            raise torch.cuda.OutOfMemoryError("too many")
+        return generate(rows, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model._layout, "generate", limited)
+    assert [a.text for a in answers(model, questions())] == [a.text for a in expected]
+    assert model.batch_size <= 4
+
+
+def test_an_image_the_processor_refuses_is_an_error_and_the_rest_go_on(
+    model: HfModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some processors refuse extreme aspect ratios; such an image must not take its batch with it."""
+    expected = [a.text for a in answers(model, questions())]
+    out = io.BytesIO()
+    PilImage.new("RGB", (900, 4)).save(out, "PNG")
+    image_processor = model._processor.image_processor
+    refused = type(image_processor).__call__
+
+    def picky(self: Any, images: list[PilImage.Image], **options: Any) -> Any:
+        if any(image.width > 200 * image.height for image in images):
+            raise ValueError("absolute aspect ratio must be smaller than 200, got 225")
+        return refused(self, images, **options)
+
+    monkeypatch.setattr(type(image_processor), "__call__", picky)
+    found = answers(model, [*questions(), Sample("long", QUESTIONS[0], Image(data=out.getvalue()))])
+    assert [a.text for a in found[:-1]] == expected and all(a.error is None for a in found[:-1])
+    assert found[-1].text is None and "aspect ratio" in (found[-1].error or "")
+    assert model.batch_size > 1, "nothing ran out of memory"
+
+
+def test_a_model_that_can_answer_nothing_is_given_up(model: HfModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(rows: list[Row], *rest: object) -> torch.Tensor:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(model._layout, "generate", broken)
+    samples = [Sample(str(i), "?", picture(i)) for i in range(100)]
+    given: list[int] = []
+    with pytest.raises(HarnessError, match=r"64 samples in a row cannot be answered.*shapes do not match"):
+        given.extend(position for position, _ in model.generate(samples, DECODING))
+    assert len(given) == 64
+
+
+def test_a_model_that_says_nothing_answers_with_nothing_and_one_that_never_stops_is_cut(model: HfModel) -> None:
+    silent = answers(model, questions(), dataclasses.replace(DECODING, eos_bias=1e4))
+    assert {(a.text, a.error) for a in silent} == {("", None)}
+    endless = answers(model, questions(), dataclasses.replace(DECODING, eos_bias=-1e4, max_new_tokens=30))
+    assert {a.tokens for a in endless} == {30} and all(a.text for a in endless)
+
+
+def test_a_model_without_a_chat_template_is_refused_before_it_answers(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "bare"
+    shutil.copytree(folder, copy)
+    (copy / "chat_template.jinja").unlink()
+    with pytest.raises(UsageError, match="no chat template"):
+        load_model(f"hf:{copy}", device="cpu")
+
+
+def test_settings_are_checked_and_named(folder: Path, model: HfModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped = load_model(f"hf:{folder}", device="cpu", settings={"device_map": "cpu", "batch_size": 3})
+    assert isinstance(mapped, HfModel) and (mapped.key, mapped.batch_size) == (model.key, 3)
+    with pytest.raises(UsageError, match="dtype"):
+        load_model(f"hf:{folder}", settings={"dtyp": "bfloat16"})
+    with pytest.raises(UsageError, match="4bit"):
+        load_model(f"hf:{folder}", settings={"quantization": "3bit"})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install bitsandbytes"):
+        load_model(f"hf:{folder}", device="cpu", settings={"quantization": "4bit"})
+
+
+def test_key_is_of_the_content_not_of_the_place(folder: Path, model: HfModel, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert load_model(str(copy), device="cpu").key == model.key
+    assert load_model(str(copy), device="cpu", settings={"dtype": "bfloat16"}).key != model.key
+    other = save_tiny_llava(tmp_path / "other", seed=1)
+    assert load_model(f"hf:{other}", device="cpu").key != model.key
+
+
+def test_an_adapter_changes_answers_and_key(folder: Path, model: HfModel, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    plain: Any = LlavaForConditionalGeneration.from_pretrained(folder)
+    config = LoraConfig(r=2, target_modules=r".*language_model.*\.(q|v)_proj", init_lora_weights=False)
+    get_peft_model(plain, config).save_pretrained(str(tmp_path / "adapter"))
+    adapted = load_model(f"hf:{folder}+{tmp_path / 'adapter'}", device="cpu")
+    by_run = load_model("run:mine", device="cpu", runs=lambda name: (str(folder), str(tmp_path / "adapter")))
+    assert isinstance(adapted, HfModel) and isinstance(by_run, HfModel)
+    assert adapted.key == by_run.key != model.key
+    assert (by_run.name, by_run.spec) == ("mine", "run:mine")
+    found = [a.text for a in answers(adapted, questions())]
+    assert found == [a.text for a in answers(by_run, questions())] != [a.text for a in answers(model, questions())]
+
+
+def test_batches_keep_images_whole_and_cut_only_what_is_too_large() -> None:
+    rows = [Row(i, "x", image) for i, image in enumerate("aabbbccccccc")]
+    found = ["".join(row.image for row in batch) for batch in batches(rows, 5)]
+    assert found == ["aabbb", "ccccc", "cc"]

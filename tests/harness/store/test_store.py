@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HarnessError, UsageError
+from harness.protocols.benchmark import Verdict
+from harness.protocols.judge import Reply
+from harness.protocols.model import Answer
+from harness.store import Store
+from harness.store.migrations import MIGRATIONS
+
+
+def record(run: str = "base", key: str = "k") -> dict[str, object]:
+    return {
+        "key": key, "run": run, "model": "hf:x", "model_key": "m", "alignment": None, "benchmark": "amber",
+        "settings": {}, "version": "1", "mode": "plain", "judge": "none", "data_key": "d", "data_dir": ".",
+        "decoding": {}, "n": 1, "n_scored": 1, "n_failed": 0, "metrics": {"chair": {"value": 5.0}}, "info": {},
+    }  # fmt: skip
+
+
+def test_answers_and_replies_come_back_as_stored(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    store.save_answers("model", [("q1", Answer("a cat", tokens=2)), ("q2", Answer(None, error="no image"))])
+    assert store.answers("model", ["q1", "q2", "q3"]) == {
+        "q1": Answer("a cat", tokens=2),
+        "q2": Answer(None, error="no image"),
+    }
+    reply = Reply("Rating: 3", "gpt-4", usage={"total_tokens": 7})
+    store.save_reply("openai:gpt-4", "http://x", "q1", 0, 1, reply)
+    assert store.replies("openai:gpt-4", "http://x") == {("q1", 0, 1): reply}
+    assert store.replies("openai:gpt-4", "http://y") == {}
+
+
+def test_an_evaluation_of_the_same_key_replaces_the_earlier_one(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    for value in (1.0, 2.0):
+        store.save_evaluation(record(), [("1", 0, "g", "yes", Verdict({"correct": value}))])
+    (evaluation,) = store.evaluations()
+    (verdict,) = store.verdicts(evaluation.id)
+    assert verdict.values == {"correct": 2.0}
+    assert store.db["verdict"].count == 1
+
+
+def test_an_alignment_with_other_settings_starts_a_new_log(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    store.start_alignment("dpo-s0", method="dpo", seed=0, panel="", key="a", config={}).log_step(1, {"loss": 0.7})
+    store.start_alignment("dpo-s0", method="dpo", seed=0, panel="", key="a", config={})
+    assert store.train_log("dpo-s0") == [{"step": 1, "loss": 0.7}]
+    store.start_alignment("dpo-s0", method="dpo", seed=0, panel="", key="b", config={})
+    assert store.train_log("dpo-s0") == []
+
+
+def test_an_unknown_run_is_an_error_with_a_suggestion(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    store.start_alignment("dama-s0", method="dama", seed=0, panel="", key="a", config={})
+    with pytest.raises(UsageError, match="Did you mean 'dama-s0'"):
+        store.alignment("dama-s1")
+
+
+def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+    Store(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    with pytest.raises(HarnessError, match="newer version"):
+        Store(path)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+    path.write_text("not a database, and long enough not to be taken for an empty one" * 20)
+    with pytest.raises(HarnessError, match="Name another with --db"):
+        Store(path)
+    assert path.read_text().startswith("not a database")
+
+
+def _write(path: Path, worker: int) -> None:
+    store = Store(path)
+    for i in range(30):
+        store.save_answers(f"m{worker}", [(f"q{i}", Answer("x"))])
+
+
+def test_several_processes_open_and_write_one_new_file(tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_write, args=(path, i)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert Store(path).db["generation"].count == 120

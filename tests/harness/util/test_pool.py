@@ -1,0 +1,78 @@
+"""Worker processes: their reports arrive, and they do not outlive the process that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.util.pool import report, workers
+
+
+def _square(number: int) -> int:
+    report(f"square {number}", 1, 1)
+    return number * number
+
+
+def test_results_and_reports_come_back() -> None:
+    heard: list[tuple[str, int, int]] = []
+    with workers(2) as pool:
+        futures = [pool.submit(_square, n) for n in (2, 3)]
+        found = {f.result() for f in pool.finished(futures, lambda *news: heard.append(news))}
+        deadline = time.monotonic() + 10
+        while len(heard) < 2 and time.monotonic() < deadline:  # a report may arrive after its result
+            list(pool.finished([pool.submit(abs, 1)], lambda *news: heard.append(news)))
+    assert found == {4, 9}
+    assert sorted(heard) == [("square 2", 1, 1), ("square 3", 1, 1)]
+
+
+def test_outside_a_worker_a_report_goes_nowhere() -> None:
+    report("step", 1, 2)
+
+
+PARENT = """
+import os, sys, time
+from harness.util.pool import workers
+
+def work(path):
+    open(path, "w").write(str(os.getpid()))
+    time.sleep(60)
+
+if __name__ == "__main__":
+    with workers(1) as pool:
+        pool.submit(work, sys.argv[1]).result()
+"""
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script, told = tmp_path / "parent.py", tmp_path / "pid"
+    script.write_text(PARENT)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    parent = subprocess.Popen([sys.executable, str(script), str(told)], env=env)
+    try:
+        wait_for(lambda: told.exists() and told.read_text() != "")
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    worker = int(told.read_text())
+    wait_for(lambda: not running(worker))
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(true: object, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():  # type: ignore[operator]
+        if time.monotonic() > deadline:
+            pytest.fail("waited in vain")
+        time.sleep(0.05)

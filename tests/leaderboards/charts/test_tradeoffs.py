@@ -1,0 +1,108 @@
+"""The charts of combination strategies and of what a lower hallucination rate costs: what their words claim."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from harness.protocols.benchmark import Metric, Verdict, ratio
+from harness.store import Store
+from leaderboards.charts.tradeoffs import combination_chart, rate_title, strategies
+from leaderboards.charts.training import read_evidence
+from leaderboards.published import COLUMNS, ROWS
+from leaderboards.rows import Table, build_tables
+from tests.leaderboards.fakes import add, answers
+
+METRICS = [
+    Metric("nonhal_response", ratio("good", "asked"), True),
+    Metric("nonhal_mention", ratio("right", "mentions"), True),
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results.sqlite")
+
+
+def align(store: Store, name: str, combine: str, **objective: Any) -> None:
+    """A finished DAMA run called ``name`` and its figures: half of six responses without hallucination."""
+    config = {"method": "dama", "lr": 1e-6, "seed": 0, "objective": {"beta": 0.1, "combine": combine, **objective}}
+    store.start_alignment(name, method=name, seed=0, panel="", key=name, config=config)
+    store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
+    values = [{"good": float(i % 2), "asked": 1.0, "right": 3.0, "mentions": 4.0} for i in range(6)]
+    verdicts = {str(i): Verdict({**v, "hallucinated": 1.0}) for i, v in enumerate(values)}
+    add(store, name, verdicts, benchmark="object_halbench")
+
+
+def tables(store: Store) -> list[Table]:
+    found = store.evaluations(), store.alignments()
+    return build_tables(*found, lambda e: store.verdicts(e.id), lambda _: METRICS, resamples=50)
+
+
+def drawn(store: Store) -> ElementTree.Element:
+    chart = combination_chart(tables(store), read_evidence(store)[""])
+    assert chart is not None
+    return ElementTree.fromstring(f"<div>{chart}</div>")
+
+
+def words(chart: ElementTree.Element, kind: str) -> list[str]:
+    """The texts of a kind in the drawing for wide windows."""
+    return [t.text or "" for t in chart[0].iter("text") if t.get("class") == kind]
+
+
+def test_strategies_that_differ_in_nothing_else_are_named_by_themselves(store: Store) -> None:
+    align(store, "dama", "product")
+    align(store, "dama combine=mean", "mean")
+    assert words(drawn(store), "label") == ["product", "mean"]
+
+
+def test_two_methods_with_one_strategy_keep_their_own_names(store: Store) -> None:
+    """A plain dama stores "product" like the variant that is drawn beside it."""
+    align(store, "dama", "product")
+    align(store, "dama variant=code", "product", variant="code")
+    align(store, "dama combine=mean", "mean")
+    assert sorted(words(drawn(store), "label")) == ["dama", "dama combine=mean", "dama variant=code"]
+
+
+def test_a_strategy_with_another_setting_keeps_its_own_name(store: Store) -> None:
+    align(store, "dama", "product")
+    align(store, "strong", "mean", beta=0.5)
+    found = strategies(read_evidence(store)[""])
+    assert found == {"dama": ("product", "dama"), "strong": ("mean", "strong")}
+
+
+def test_bars_say_what_they_are_and_how_sure(store: Store) -> None:
+    align(store, "a", "product")
+    align(store, "b", "mean")
+    chart = drawn(store)
+    assert {"responses without hallucination", "mentions without hallucination"} <= set(words(chart, "tick"))
+    figures = words(chart, "figures")
+    assert len(figures) == 4 and figures[0].startswith("50.0 [") and figures[1].startswith("75.0 [")
+    assert len([e for e in chart[0].iter("line") if e.get("class") == "error"]) == 4
+    kinds = {e.get("class") for e in chart[0].iter("rect")}
+    assert kinds == {"bar tone0", "bar tone1"}, "no method's colours"
+
+
+def test_one_strategy_is_no_comparison(store: Store) -> None:
+    align(store, "dama", "product")
+    align(store, "dama variant=code", "product", variant="code")
+    assert combination_chart(tables(store), read_evidence(store)[""]) is None
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "title"), [("amber", "AMBER CHAIR, %"), ("object_halbench", "Object HalBench CHAIRi, %")]
+)
+def test_axes_name_the_benchmark_whose_rate_they_show(store: Store, benchmark: str, title: str) -> None:
+    add(store, "base", answers([1] * 6), benchmark=benchmark)
+    (table,) = tables(store)
+    assert rate_title(table) == title
+
+
+def test_published_figures_say_their_unit() -> None:
+    """MMHal's rate is published as a share, while the column of that name in one's own tables holds percentages."""
+    shares = [name for i, name in enumerate(COLUMNS) if all(values[i] <= 1 for _, values in ROWS)]
+    assert shares == ["MMHal hal. rate, 0–1 ↓"]
+    assert [name for name in COLUMNS if "%" not in name] == ["MMHal score, 0–6 ↑", *shares]

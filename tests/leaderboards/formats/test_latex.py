@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.store import Store
+from leaderboards.formats.latex import latex, tex
+from leaderboards.published import ROWS, published_latex, published_markdown
+from leaderboards.rows import Table, build_tables
+from tests.leaderboards.fakes import add, answers, example, metrics
+
+
+def tables_of(store: Store) -> list[Table]:
+    return build_tables(store.evaluations(), store.alignments(), lambda e: store.verdicts(e.id), metrics, resamples=100)
+
+
+def body(text: str) -> list[list[str]]:
+    """The cells of the first table's rows, read as a LaTeX reader would: rows end in \\, cells at an unescaped &."""
+    rows = text.split(r"\midrule", 1)[1].split(r"\bottomrule", 1)[0].split(r"\\")
+    return [[cell.strip() for cell in re.split(r"(?<!\\)&", row)] for row in rows if row.strip()]
+
+
+def test_methods_stand_by_benchmarks_with_the_best_bold_and_the_second_underlined(tmp_path: Path) -> None:
+    text = latex(tables_of(example(tmp_path)))
+    rows = {row[0]: row[1:] for row in body(text)}
+    assert list(rows) == ["base", "dpo", "dama"]
+    assert rows["base"][0] == "50.0$^{*}$"
+    assert rows["dpo"][0] == r"\underline{37.5}{\scriptsize$\pm$17.7}"
+    assert rows["dama"][0].startswith(r"\textbf{") and rows["dama"][0].endswith("$^{*}$")
+    assert r"\multicolumn{" in text and r"\cmidrule(lr){2-" in text
+    assert "dama 11/12" in text, "incomplete rows are named"
+
+
+def test_differences_come_with_interval_and_p_where_asked(tmp_path: Path) -> None:
+    tables = tables_of(example(tmp_path))
+    text = latex(tables, differences=True)
+    assert text.startswith(latex(tables))
+    rows = [row for part in text.split(r"\begin{table}")[2:] for row in body(part)]
+    assert [row[0] for row in rows] == ["base", "dama", "dpo", "dama"]
+    assert rows[3][1] == r"-37.5$^{*}$ {\scriptsize [-37.5, -37.5], p .062}"
+
+
+def test_every_row_has_as_many_cells_as_the_header_and_groups_close(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    add(store, "base", answers([0, 1]), benchmark="mmhal", judge="j_1 & co")
+    text = latex(tables_of(store))
+    assert len({len(row) for row in body(text)}) == 1
+    for opening, closing in (("{", "}"), (r"\begin{tabular}", r"\end{tabular}"), (r"\begin{table}", r"\end{table}")):
+        assert text.count(opening) == text.count(closing)
+    assert r"j\_1 \& co" in text
+
+
+def test_what_latex_reads_as_commands_is_escaped() -> None:
+    assert tex(r"50 % of a_b & c\d ↑") == r"50 \% of a\_b \& c\textbackslash{}d $\uparrow$"
+
+
+def test_no_evaluations_say_what_to_do() -> None:
+    assert "run `bench`" in latex([])
+
+
+def test_published_figures_stand_apart_and_are_marked() -> None:
+    assert "not measured here" in published_latex() and "not measured here" in published_markdown()
+    assert len(body(published_latex())) == len(ROWS) == 8
+    assert "| DAMA-7B | 10.3 | 5.9 | 2.76 | 0.41 | 3.0 | 48.3 | 14.8 | 1.2 |" in published_markdown()
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here")
+def test_it_compiles(tmp_path: Path) -> None:
+    tables = [replace(t, panel="100 % #1_a") for t in tables_of(example(tmp_path))]
+    document = [
+        r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}",
+        latex(tables, differences=True),
+        published_latex(),
+    ]
+    (tmp_path / "a.tex").write_text("\n".join([*document, r"\end{document}"]))
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"], cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0

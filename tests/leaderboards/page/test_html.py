@@ -1,0 +1,243 @@
+"""The report without a browser: what it holds, from stores that are small, mixed or hostile."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from harness.errors import UsageError
+from harness.store import Store
+from leaderboards.charts.training import kept_shares, read_evidence
+from leaderboards.page.html import Extras, render_html, script_json, write_html
+from leaderboards.page.samples import BAD, FAILED, GOOD, THUMBNAIL, Chunks, pack, thumbnail, verdict_chunk
+from leaderboards.provenance import command_of
+from leaderboards.rows import load_tables
+from leaderboards.text import p_text
+from tests.leaderboards.fakes import add, answers, example
+
+
+class Reader(HTMLParser):
+    """Counts elements and collects attributes; a tag that is closed but not open fails."""
+
+    VOID = frozenset({"meta", "link", "input", "br", "img", "wbr"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    assert reader.open == []
+    return reader
+
+
+def page_of(store: Store, **extras: Any) -> str:
+    return render_html(store, Extras(**extras), Chunks(None, 10**7))
+
+
+def unpack(packed: str) -> Any:
+    return json.loads(gzip.decompress(base64.b64decode(packed)))
+
+
+def test_the_page_is_well_formed_and_asks_for_nothing(tmp_path: Path) -> None:
+    page = page_of(example(tmp_path), with_published=True)
+    for tag, attributes in read(page).seen:
+        for name in ("src", "href", "srcset", "action", "poster"):
+            value = attributes.get(name) or ""
+            assert value.startswith(("#", "data:")) or not value, f"<{tag} {name}={value}>"
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|WebSocket|http://|https://", page)
+    assert "default-src 'none'" in page
+
+
+def test_every_section_of_the_report_is_there(tmp_path: Path) -> None:
+    page = page_of(example(tmp_path), why="Why <it> errs.", commit="abc123")
+    for words in ("Ranking", "By how much?", "At what price?", "Why?", "The answers", "Where this comes from"):
+        assert words in page
+    assert "Why &lt;it&gt; errs." in page and "abc123" in page
+    assert "11/12 (1 failed)" in page
+    assert "Published figures" not in page, "others' figures are shown on request only"
+
+
+def test_two_judges_are_two_groups_of_columns(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    add(store, "base", answers([0, 0]), judge="another")
+    groups = [a for tag, a in read(page_of(store)).seen if tag == "th" and a.get("class") == "group"]
+    assert ["judge another" in (g["title"] or "") for g in groups].count(True) == 1 and len(groups) == 2
+
+
+def test_one_sample_zero_variance_and_no_common_samples_break_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    add(store, "base", {"0": answers([2])["0"]})
+    add(store, "dpo", {"1": answers([2])["0"]}, alignment=None)
+    page = page_of(store)
+    read(page)
+    assert not re.search(r"\b(nan|inf|None)\b", re.sub(r"<script.*?</script>", "", page, flags=re.S))
+
+
+def test_names_are_escaped_and_data_cannot_end_its_script(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    evil = "</script><img src=x onerror=alert(1)>"
+    add(store, evil, answers([1] * 6), alignment=None)
+    reader = read(page_of(store))
+    assert not [a for tag, a in reader.seen if tag == "img"]
+    assert json.loads(str(script_json({"a": evil}))) == {"a": evil}
+    assert "<" not in script_json({"a": evil})
+
+
+def test_a_chunk_survives_its_packing() -> None:
+    value = {"1": [0, "<b>\u202e \ud800 ü</b>" + "x" * 100_000, [], [], None, {}]}
+    assert unpack(pack(value))["1"][1].startswith("<b>\u202e ? ü</b>x")
+    assert pack(value) == pack(value)
+    assert len(pack(value)) < 2000
+
+
+def test_what_does_not_fit_is_said_and_the_folder_holds_it(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    small = Chunks(None, 10)
+    page = render_html(store, Extras(), small)
+    assert len(small.left_out) == 1 + 5 and "--out DIR" in page, "the samples and five evaluations"
+    (index,) = write_html(store, tmp_path / "report", Extras())
+    scripts = {file.stem: file.read_text() for file in (index.parent / "samples").iterdir()}
+    assert {name[0] for name in scripts} == {"v", "s", "p"}
+    assert all(re.fullmatch(r'dama\.take\("\w+","[A-Za-z0-9+/=]+"\)\n', text) for text in scripts.values())
+    assert "chunk-v" not in index.read_text().replace('"chunk-"', "")
+
+
+def test_a_file_or_a_folder_in_the_way_is_an_error(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    (tmp_path / "x.html").mkdir()
+    (tmp_path / "plain").write_text("")
+    for place in ("x.html", "plain"):
+        with pytest.raises(UsageError, match=r"name a file that ends in \.html"):
+            write_html(store, tmp_path / place, Extras())
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_html(example(tmp_path), tmp_path / "plain" / "report.html", Extras())
+
+
+def test_samples_are_good_bad_or_failed_by_their_own_figures(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    (record,) = store.evaluations(run="dama-s1")
+    states = {sample: verdict[0] for sample, verdict in verdict_chunk(store, record).items()}
+    assert states == {"0": BAD, "1": GOOD, "2": BAD, "3": GOOD, "4": BAD, "5": FAILED}
+    assert verdict_chunk(store, record)["5"][4] == "no reply"
+
+
+def test_pictures_are_small_and_broken_ones_are_left_out() -> None:
+    big = io.BytesIO()
+    Image.new("RGB", (2000, 1000), "red").save(big, "PNG")
+    assert Image.open(io.BytesIO(thumbnail(big.getvalue))).size == (THUMBNAIL, THUMBNAIL // 2)
+    assert thumbnail(lambda: b"not an image") == b""
+
+
+def test_the_filters_share_is_counted_on_the_probe_pairs(tmp_path: Path) -> None:
+    """Six pairs with gaps 0, 1, .. 5 at step 10, R_bar 5, keep 0.5: pairs 5, 4, 3 stay; hard is {0, 1}, easy {4, 5}."""
+    store = Store(tmp_path / "r.sqlite")
+    log = store.start_alignment("g", method="gap", seed=0, panel="", key="g", config={"objective": {"keep": 0.5}})
+    log.log_hardness("train", {f"p{i}": float(i) for i in range(6)})
+    log.log_gaps(10, "train", [(f"p{i}", float(i)) for i in range(6)])
+    log.log_step(10, {"r_bar": 5.0, "beta_mean": 0.1})
+    store.finish_alignment("g", status="done", model_dir="m", seconds=1.0)
+    assert kept_shares(read_evidence(store)[""]) == {"gap": {"hard": 0.0, "middle": 0.5, "easy": 1.0}}
+
+
+def test_the_command_repeats_the_alignment(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    config = {"method": "dama", "model": "my model", "data": "p.jsonl", "seed": 3, "lr": 5e-7, "limit": None,
+              "objective": {"beta": 0.2}, "device": "cpu"}  # fmt: skip
+    store.start_alignment("it's", method="dama", seed=3, panel="clean", key="k", config=config)
+    words = command_of(store.alignments()[0])
+    assert words == (
+        "python cli.py align --name 'it'\"'\"'s' --method dama --model 'my model' --data p.jsonl --seed 3 "
+        "--set panel=clean --set lr=5e-07 --set beta=0.2"
+    )
+
+
+def test_the_page_says_of_its_cells_only_what_they_show(tmp_path: Path) -> None:
+    """Without a coverage curve nothing is said to be compared at equal coverage, without DPO no tick is DPO's."""
+    page = page_of(example(tmp_path))
+    assert "Read hallucination beside coverage" in page and "say equally much" not in page
+    assert "the tick is dpo." in page and "each method is drawn as a curve" not in page
+    other = Store(tmp_path / "other.sqlite")
+    add(other, "base", answers([2] * 6))
+    assert "the tick is base." in page_of(other)
+    (tmp_path / "third").mkdir()
+    assert "the tick is" not in page_of(Store(tmp_path / "third" / "r.sqlite"))
+
+
+def test_differences_can_be_read_without_a_pointer(tmp_path: Path) -> None:
+    """Interval and p-value of every difference are text of the page, in the ranking, the cards and the forests."""
+    page = page_of(example(tmp_path))
+    tables = {t.panel: t for t in load_tables(example(tmp_path / "again"))}
+    row = next(r for r in tables["clean"].rows if r.label == "dama")
+    cell = row.cells["chair"]
+    found, p = cell.versus["dpo"], p_text(cell.holm["dpo"]).replace("<", "&lt;")
+    span = f"[{found.low:.1f}, {found.high:.1f}]"
+    visible = re.sub(r'<title>.*?</title>|\s(title|aria-label)="[^"]*"', "", page)
+    assert f'<span class="range">{span} <span class="p">p {p}</span></span>' in visible
+    assert 'class="figures"' in visible and f"{found.value:.1f} {span}  p {p}</text>" in visible
+
+
+def test_a_card_has_a_verdict_against_dpo_and_against_base(tmp_path: Path) -> None:
+    page = page_of(example(tmp_path))
+    cards = dict(re.findall(r'<article class="card.*?</i>(.*?)</h3>(.*?)</article>', page, re.S))
+    verdicts = {name: re.findall(r'class="verdict \w+">. [\w ]* (\w+)</p>', card) for name, card in cards.items()}
+    assert verdicts == {"base": ["dpo"], "dpo": ["base"], "dama": ["dpo", "base"]}
+
+
+def test_methods_beyond_the_colours_have_another_mark(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    for i in range(18):
+        add(store, f"m{i:02}", answers([1] * 6), alignment=None)
+    page = page_of(store)
+    legend = re.findall(r'<span><i class="swatch (.*?)"></i>(.*?)</span>', page)
+    named = dict.fromkeys((name, kind) for kind, name in legend)
+    kinds = [kind for name, kind in named if name not in ("easy", "middle", "hard")]
+    assert len(kinds) == 21 and len(set(kinds)) == 21
+    assert ("base", "c8") in named and ("dpo", "c0") in named
+    style = page.split("</style>")[0]
+    assert ".swatch.r1" in style and ".swatch.r2" in style and ".r1 .line" in style and ".r2 .line" in style
+
+
+def test_a_training_that_diverged_breaks_no_page(tmp_path: Path) -> None:
+    """Its gaps are stored as NULL, its logged values as what JSON makes of them."""
+    store = Store(tmp_path / "r.sqlite")
+    config = {"objective": {"keep": 0.5}}
+    for name, bad in (("good", False), ("bad", True)):
+        log = store.start_alignment(name, method=name, seed=0, panel="", key=name, config=config)
+        log.log_hardness("train", {f"p{i}": math.nan if bad else float(i) for i in range(6)})
+        for step in (0, 10):
+            log.log_gaps(step, "train", [(f"p{i}", math.nan if bad else float(i)) for i in range(6)])
+        log.log_step(10, {"r_bar": math.nan if bad else 5.0, "beta_mean": math.nan if bad else 0.1})
+        store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
+    page = page_of(store)
+    read(page)
+    assert not re.search(r"\b(nan|inf|None)\b", re.sub(r"<script.*?</script>", "", page, flags=re.S))
+    assert set(kept_shares(read_evidence(store)[""])) == {"good"}

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness.errors import UsageError
+from harness.store import Store
+from leaderboards.comparison import Comparison, compare, comparison_records, comparison_table, runs_of
+from leaderboards.run_groups import lineup
+from tests.leaderboards.fakes import add, answers, example, metrics, verdict
+
+
+def run(store: Store, a: str, b: str) -> dict[str, Comparison]:
+    found = compare(store.evaluations(), a, b, lambda e: store.verdicts(e.id), metrics, resamples=500)
+    return {comparison.metric.name: comparison for comparison in found}
+
+
+def test_differences_are_paired_over_common_samples(tmp_path: Path) -> None:
+    found = run(example(tmp_path), "dama-s1", "base")
+    chair = found["chair"]
+    assert (chair.a, chair.b, chair.difference.value, chair.difference.n) == (15, 50, -35, 5)
+    assert chair.difference.p == pytest.approx(2 / 32)  # all five samples favour A: two of 2**5 swaps are as extreme
+    assert "official_chair" not in found
+
+
+def test_mcnemar_is_given_for_shares_of_right_answers_only(tmp_path: Path) -> None:
+    found = run(example(tmp_path), "dama-s0", "base")
+    assert found["accuracy"].p_mcnemar == pytest.approx(2 / 2**6)  # six right against none
+    assert found["chair"].p_mcnemar is None
+
+
+def test_the_other_way_round_changes_the_sign_only(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    there, back = run(store, "dama-s0", "dpo-s0")["chair"], run(store, "dpo-s0", "dama-s0")["chair"]
+    assert there.difference.value == -back.difference.value
+    assert there.difference.p == back.difference.p
+
+
+def test_unknown_runs_and_runs_without_a_common_benchmark_are_errors(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    with pytest.raises(UsageError, match="Did you mean 'dpo-s1'"):
+        run(store, "dpo-s9", "base")
+    add(store, "other", answers([1] * 6), judge="rule")
+    with pytest.raises(UsageError, match="share no benchmark"):
+        run(store, "other", "base")
+
+
+def test_records_are_json_and_the_table_fits(tmp_path: Path) -> None:
+    found = list(run(example(tmp_path), "dama-s1", "base").values())
+    parsed = json.loads(json.dumps(comparison_records(found), allow_nan=False))
+    assert (parsed[0]["benchmark"], parsed[0]["difference"], parsed[0]["n_common"]) == ("amber", -35.0, 5)
+    console = Console(width=100, file=io.StringIO(), record=True, color_system=None)
+    console.print(comparison_table(found, "dama-s1", "base"))
+    text = console.export_text()
+    assert "AMBER" in text and "-35.0*" in text
+
+
+def test_a_method_stands_for_all_its_seeds(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    runs, records = store.evaluations(), lineup(store.alignments())
+    assert runs_of("dama", runs, records) == ["dama-s0", "dama-s1"]
+    assert runs_of("dpo@clean", runs, records) == ["dpo-s0", "dpo-s1"]
+    with pytest.raises(UsageError, match="Did you mean 'dama'"):
+        runs_of("dam", runs, records)
+    members = {name: runs_of(name, runs, records) for name in ("dama", "dpo")}
+    found = compare(runs, "dama", "dpo", lambda e: store.verdicts(e.id), metrics, members=members, resamples=200)
+    chair = next(c for c in found if c.metric.name == "chair")
+    # On the five samples that every seed scored: dama (2/20 + 3/20) / 2 = 12.5 %, dpo (5/20 + 10/20) / 2 = 37.5 %.
+    assert (chair.a, chair.b, chair.difference.value, chair.difference.n) == (12.5, 37.5, -25.0, 5)
+
+
+def test_a_method_of_two_panels_asks_which(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    store.start_alignment("dpo-noisy", method="dpo", seed=0, panel="noisy", key="k", config={})
+    store.finish_alignment("dpo-noisy", status="done", model_dir="m", seconds=1.0)
+    add(store, "dpo-noisy", answers([1] * 6))
+    with pytest.raises(UsageError, match="'dpo@clean' or 'dpo@noisy'"):
+        runs_of("dpo", store.evaluations(), lineup(store.alignments()))
+
+
+def test_runs_without_a_common_sample_say_so(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    add(store, "left", {"0": verdict(1)})
+    add(store, "right", {"1": verdict(1)})
+    with pytest.raises(UsageError, match="no sample in common"):
+        run(store, "left", "right")

@@ -1,0 +1,227 @@
+"""Which runs are averaged, which is their base: nothing but the seed may differ between the seeds of a row."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aligners.pair_hardness.hardness import HardnessConfig
+from aligners.training.config import AlignConfig
+from harness.errors import UsageError
+from harness.store import Store
+from leaderboards.comparison import load_comparison
+from leaderboards.page.html import Extras, render_html
+from leaderboards.page.samples import Chunks
+from leaderboards.rows import Table, build_tables
+from leaderboards.run_groups import HOW, lineup, standing, to_repeat
+from tests.leaderboards.fakes import add, answers, metrics
+
+TRAINING = {"model": "llava-7b", "data": "pairs.jsonl", "lr": 1e-6, "epochs": 1, "micro_batch": 8}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results.sqlite")
+
+
+def align(store: Store, name: str, method: str = "dpo", *, label: str = "", panel: str = "", **settings: Any) -> None:
+    """A finished alignment and its evaluation; ``objective`` and ``hardness`` among the settings are mappings."""
+    config = {**TRAINING, "method": method, "objective": {"beta": 0.1}, "hardness": {"clip": "hub:a/b"}, **settings}
+    seed = settings.get("seed", 0)
+    store.start_alignment(name, method=label or method, seed=seed, panel=panel, key=name, config=config)
+    store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
+    add(store, name, answers([1] * 6))
+
+
+def labels(store: Store) -> dict[str, tuple[str, str]]:
+    return {name: (a.panel, a.method) for name, a in lineup(store.alignments()).alignments.items()}
+
+
+def tables(store: Store) -> dict[str, Table]:
+    found = store.evaluations(), store.alignments()
+    built = build_tables(*found, lambda e: store.verdicts(e.id), metrics, resamples=50)
+    return {table.panel: table for table in built}
+
+
+def test_runs_that_differ_in_the_seed_and_in_how_they_were_carried_out_are_seeds(store: Store) -> None:
+    align(store, "a")
+    align(store, "b", seed=1, micro_batch=1, device="cuda", workers=4)
+    (table,) = tables(store).values()
+    assert [(row.label, row.runs) for row in table.rows] == [("dpo", ("a", "b"))]
+
+
+def test_another_learning_rate_is_no_seed_for_any_method(store: Store) -> None:
+    align(store, "a")
+    align(store, "b", lr=1e-5)
+    align(store, "c", "dama", lr=1e-5)
+    assert [label for _, label in labels(store).values()] == ["dpo", "dpo lr=1e-05", "dama lr=1e-05"]
+
+
+def test_an_objectives_settings_are_told_against_its_own_first_run(store: Store) -> None:
+    align(store, "a")
+    align(store, "b", "gap", objective={"beta": 0.5, "variant": "paper"})
+    align(store, "c", "gap", objective={"beta": 0.5, "variant": "code"}, hardness={"clip": "hub:c/d"})
+    align(store, "d", "gap", objective={"beta": 0.5, "variant": "paper"}, hardness={"clip": "hub:c/b"})
+    assert [label for _, label in labels(store).values()] == [
+        "dpo", "gap", "gap variant=code clip=d", "gap clip=hub:c/b",
+    ]  # fmt: skip
+
+
+def test_settings_that_an_older_version_did_not_record_say_nothing(store: Store) -> None:
+    align(store, "a")
+    align(store, "b", seed=1, quantize="none")
+    assert {label for _, label in labels(store).values()} == {"dpo"}
+
+
+def test_the_same_seed_once_more_is_not_averaged(store: Store) -> None:
+    align(store, "a")
+    align(store, "again")
+    assert [label for _, label in labels(store).values()] == ["dpo", "dpo run=again"]
+
+
+def test_a_label_that_was_given_is_kept(store: Store) -> None:
+    align(store, "a", label="dpo at gap's beta", objective={"beta": 0.07})
+    align(store, "b", label="dpo at gap's beta", objective={"beta": 0.09}, seed=1)
+    (table,) = tables(store).values()
+    assert [(row.label, len(row.runs)) for row in table.rows] == [("dpo at gap's beta", 2)]
+
+
+def test_other_models_and_unnamed_data_have_panels_of_their_own(store: Store) -> None:
+    align(store, "a")
+    align(store, "b", model="org/qwen")
+    align(store, "c", data="other/more.jsonl")
+    align(store, "n0", panel="noisy", data="noisy-0.jsonl")
+    align(store, "n1", panel="noisy", data="noisy-1.jsonl", seed=1)
+    assert {name: panel for name, (panel, _) in labels(store).items()} == {
+        "a": "model llava-7b · data pairs.jsonl",
+        "b": "model qwen · data pairs.jsonl",
+        "c": "model llava-7b · data more.jsonl",
+        "n0": "noisy",
+        "n1": "noisy",
+    }
+
+
+def test_models_whose_names_end_alike_are_told_apart(store: Store) -> None:
+    align(store, "a", model="one/base")
+    align(store, "b", model="two/base")
+    assert [panel for panel, _ in labels(store).values()] == ["model one/base", "model two/base"]
+
+
+def test_the_model_that_a_panel_started_from_is_its_base_whatever_its_run_is_called(store: Store) -> None:
+    align(store, "a")
+    align(store, "b", model="org/qwen")
+    for run, model in (("llava-7b", "hf:llava-7b/"), ("q", "hf:org/qwen"), ("gpt", "openai:gpt")):
+        add(store, run, answers([2] * 6), alignment=None, model=model)
+    found = {panel: {row.label: row.runs for row in table.rows} for panel, table in tables(store).items()}
+    assert found == {
+        "model llava-7b": {"base": ("llava-7b",), "dpo": ("a",), "gpt": ("gpt",)},
+        "model qwen": {"base": ("q",), "dpo": ("b",), "gpt": ("gpt",)},
+    }
+
+
+def test_of_two_evaluations_of_the_base_the_newest_stands(store: Store) -> None:
+    align(store, "a")
+    add(store, "base", answers([2] * 6), alignment=None, model="hf:llava-7b")
+    add(store, "llava-7b", answers([0] * 6), alignment=None, model="hf:llava-7b")
+    (table,) = tables(store).values()
+    assert (table.rows[0].label, table.rows[0].runs, table.rows[0].cells["chair"].value) == ("base", ("llava-7b",), 0)
+
+
+def test_a_row_is_compared_with_the_dpo_that_was_trained_as_it_was(store: Store) -> None:
+    align(store, "a")
+    align(store, "b", lr=1e-5)
+    align(store, "c", "dama", objective={"beta": 0.1, "combine": "product"})
+    align(store, "d", "dama", lr=1e-5, objective={"beta": 0.1, "combine": "sum"})
+    align(store, "dd", "dama", lr=1e-5, objective={"beta": 0.1, "combine": "sum"})
+    align(store, "e", "dama", lr=1e-4)
+    align(store, "f", "gap", label="gap at 1e-5", lr=1e-5)
+    add(store, "base", answers([2] * 6), alignment=None, model="hf:llava-7b")
+    (table,) = tables(store).values()
+    assert {row.label: row.references.get("dpo") for row in table.rows} == {
+        "base": "dpo",
+        "dpo": None,
+        "dpo lr=1e-05": "dpo",
+        "dama": "dpo",
+        "dama lr=1e-05 combine=sum": "dpo lr=1e-05",
+        "dama lr=1e-05 combine=sum run=dd": "dpo lr=1e-05",
+        "dama lr=0.0001": None,
+        "gap at 1e-5": "dpo lr=1e-05",
+    }
+    assert all(row.references.get("base") == "base" for row in table.rows if row.label != "base")
+
+
+def test_compare_knows_the_base_by_that_name(store: Store) -> None:
+    align(store, "a")
+    add(store, "llava-7b", answers([2] * 6), alignment=None, model="hf:llava-7b")
+    assert chair(store, "a", "base") == -25.0
+    align(store, "b", model="org/qwen")
+    add(store, "q", answers([4] * 6), alignment=None, model="hf:org/qwen")
+    assert (chair(store, "a", "base"), chair(store, "b", "base")) == (-25.0, -75.0)
+    with pytest.raises(UsageError, match="write one of llava-7b, q"):
+        load_comparison(store, "base", "llava-7b")
+
+
+def test_a_run_that_is_only_called_base_is_none(store: Store) -> None:
+    align(store, "b", model="org/qwen")
+    add(store, "q", answers([4] * 6), alignment=None, model="hf:org/qwen")
+    add(store, "base", answers([0] * 6), alignment=None, model="replay:base.jsonl")
+    (table,) = tables(store).values()
+    assert next((row.label, row.runs) for row in table.rows) == ("base", ("q",))
+    assert "replay:base.jsonl" in [row.label for row in table.rows]
+    assert (chair(store, "b", "base"), chair(store, "b", "q")) == (-75.0, -75.0)
+
+
+def chair(store: Store, a: str, b: str) -> float:
+    return next(c.difference.value for c in load_comparison(store, a, b) if c.metric.name == "chair")
+
+
+def test_a_path_is_the_same_however_it_is_written(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("llava", "pairs.jsonl"):
+        (tmp_path / name).mkdir()
+    align(store, "a", model="llava", data="pairs.jsonl")
+    align(store, "b", model=f"hf:{tmp_path}/llava/", data="./pairs.jsonl", seed=1)
+    add(store, "x", answers([2] * 6), alignment=None, model="hf:./llava")
+    (table,) = tables(store).values()
+    assert [(row.label, row.runs) for row in table.rows] == [("base", ("x",)), ("dpo", ("a", "b"))]
+
+
+def test_a_run_that_failed_names_no_panel(store: Store) -> None:
+    align(store, "a")
+    start = {"method": "dpo", "seed": 0, "panel": "", "key": "k", "config": {**TRAINING, "model": "llava-7", "lr": 9.0}}
+    store.start_alignment("typo", **start)
+    store.finish_alignment("typo", status="failed", model_dir="", seconds=0.0)
+    assert list(tables(store)) == [""]
+    assert labels(store)["a"] == ("", "dpo")
+
+
+def test_figures_of_a_run_that_was_aligned_anew_are_left_out_until_it_is_benchmarked_again(store: Store) -> None:
+    align(store, "a")
+    align(store, "b", seed=1)
+    add(store, "base", answers([2] * 6), alignment=None, model="hf:llava-7b")
+    start = {"method": "dpo", "seed": 1, "panel": "", "key": "new", "config": {**TRAINING, "method": "dpo", "seed": 1}}
+    time.sleep(0.002)  # the store's clock has milliseconds
+    store.start_alignment("b", **start)
+    store.finish_alignment("b", status="done", model_dir="m", seconds=1.0)
+    (table,) = tables(store).values()
+    assert [row.runs for row in table.rows] == [("base",), ("a",)]
+    assert to_repeat(store) == {"b": ["amber"]}
+    with pytest.raises(UsageError, match="bench --model run:b"):
+        load_comparison(store, "b", "base")
+    assert "was aligned anew since amber" in render_html(store, Extras(), Chunks(None, 10**7))
+
+    time.sleep(0.002)
+    add(store, "b", answers([1] * 6), model_key="new")
+    (table,) = tables(store).values()
+    assert [row.runs for row in table.rows] == [("base",), ("a", "b")] and not to_repeat(store)
+    assert [e.model_key for e in standing(store.evaluations(), lineup(store.alignments())) if e.run == "b"] == ["new"]
+
+
+def test_what_does_not_tell_runs_apart_are_settings_that_exist() -> None:
+    assert HOW - {"heldout"} <= {f.name for kind in (AlignConfig, HardnessConfig) for f in fields(kind)}

@@ -1,0 +1,276 @@
+"""`ablate` and `demo`: every method under every condition, each aligned, benchmarked and stored."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import HarnessError, UsageError
+from harness.evaluation.judge import Progress, silent
+from harness.evaluation.score import data_dir, data_key, load_samples, make_benchmark
+from harness.store import Store
+from harness.util.options import build, content_key
+from harness.util.pool import Pool, report, workers
+from workflows.bench import EMBEDDED, Entrant, Planned, bench_model, planned
+from workflows.judging import Judges
+from workflows.lmms import is_lmms
+from workflows.suites import members_of
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """An ablation recipe. Every row of ``methods`` is ``{method, label?, set?, match?}``; a list in ``set`` is swept.
+
+    Args:
+        common: settings of every run (model, data, epochs...).
+        world: settings of the embedded world, where no model and data are given.
+        panels: conditions of the data, each ``{name, set}``; a panel of the leaderboard each.
+        methods: what is compared. ``match: LABEL`` sets beta to the mean effective beta of that label's run (control).
+        seeds: alignment seeds.
+        suite: the benchmark suite of every model.
+        benchmarks: single benchmarks in place of the suite.
+        split: of the embedded world; settings are chosen on "tuning", results are of "report".
+        eos_biases: points of the hallucination-against-coverage curve beside 0.
+        data_dir: benchmark data; None for the embedded world.
+        judge: judge of the suite; None for the embedded world's own.
+        workers: processes at a time; 0 for one per accelerator, or one per core up to two on a CPU.
+    """
+
+    methods: tuple[dict, ...]  # type: ignore[type-arg]
+    panels: tuple[dict, ...] = ({"name": "", "set": {}},)  # type: ignore[type-arg]
+    seeds: tuple[int, ...] = (0, 1)
+    common: dict = field(default_factory=dict)  # type: ignore[type-arg]
+    world: dict = field(default_factory=dict)  # type: ignore[type-arg]
+    suite: str = "hallucination"
+    benchmarks: tuple[str, ...] = ()
+    split: Literal["report", "tuning"] = "report"
+    eos_biases: tuple[float, ...] = ()
+    data_dir: str | None = None
+    judge: str | None = None
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One alignment with its evaluation, small enough to send to another process."""
+
+    db: str
+    name: str
+    label: str
+    panel: str
+    settings: dict[str, Any]
+    match: str | None
+    ablation: Ablation
+
+
+def read_ablation(values: Mapping[str, Any]) -> Ablation:
+    """An Ablation from a recipe's dictionary; unknown keys and rows without a method raise a UsageError."""
+    ablation = build(Ablation, values, "ablation recipe")
+    for row in ablation.methods:
+        if "method" not in row or set(row) - {"method", "label", "set", "match"}:
+            raise UsageError(f"ablation recipe: {row}: expected {{method, label, set, match}}.")
+    return ablation
+
+
+def jobs(ablation: Ablation, db: str) -> list[Job]:
+    """Panels x methods x settings x seeds."""
+    found = []
+    for panel, seed, row in itertools.product(ablation.panels, ablation.seeds, ablation.methods):
+        for label, swept in sweep(row):
+            name = "-".join(filter(None, [slug(label), slug(panel.get("name", "")), f"s{seed}"]))
+            settings = {
+                **ablation.world,
+                **ablation.common,
+                **panel.get("set", {}),
+                **swept,
+                "method": row["method"],
+                "seed": seed,
+            }
+            found.append(Job(db, name, label, panel.get("name", ""), settings, row.get("match"), ablation))
+    return found
+
+
+def sweep(row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every combination of the values listed in ``row["set"]``, labelled by the swept values."""
+    given = {k: v if isinstance(v, list) else [v] for k, v in (row.get("set") or {}).items()}
+    for values in itertools.product(*given.values()):
+        chosen = dict(zip(given, values, strict=True))
+        swept = [f"{k}={v}" for k, v in chosen.items() if len(given[k]) > 1]
+        yield " ".join([row.get("label", row["method"]), *swept]), chosen
+
+
+def slug(text: str) -> str:
+    """``text`` as part of a run's name."""
+    return re.sub(r"[^\w=.]+", "-", text.lower()).strip("-")
+
+
+def ablate(
+    ablation: Ablation,
+    db: str,
+    *,
+    device: str,
+    told: Told,
+    progress: Callable[[int, int], None],
+    steps: Progress = silent,
+) -> list[str]:
+    """Align and benchmark base and every job; returns the failures. What is stored already is not done again."""
+    base = prepare(ablation, steps)
+    everything = jobs(ablation, db)
+    store, failures = Store(db), list[str]()
+    with pool(ablation.workers, device) as processes:
+        done, pending = 0, {}
+        if is_benched(store, base, ablation):
+            done += 1
+        else:
+            pending[processes.submit(run_base, db, base, ablation, device)] = "base"
+        for stage in (False, True):  # controls that match another run's beta come after it
+            batch = [job for job in everything if (job.match is not None) == stage]
+            open_ = [job for job in batch if not is_stored(store, job, device)]
+            done += len(batch) - len(open_)
+            progress(done, len(everything) + 1)
+            pending.update({processes.submit(run_job, job, device): job.name for job in open_})
+            for future in processes.finished(pending, steps):
+                done += 1
+                progress(done, len(everything) + 1)
+                error = future.exception()
+                if error is not None:
+                    failures.append(f"{pending[future]}: {error}")
+                told(f"{pending[future]}: {'failed' if error else 'done'}")
+            pending = {}
+    return failures
+
+
+def pool(count: int, device: str) -> contextlib.AbstractContextManager[Pool]:
+    """Worker processes, each with one torch thread on a CPU: two such processes beat one with two threads."""
+    import torch
+
+    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    return workers(count or gpus or max(1, min(2, os.cpu_count() or 1)), threads=None if gpus else 1)
+
+
+def prepare(ablation: Ablation, progress: Progress) -> Entrant:
+    """Build what all jobs share (the embedded world, once a panel) and name the base model."""
+    if "model" in ablation.common:
+        return Entrant("base", f"hf:{ablation.common['model']}")
+    from workflows.align import plan
+
+    spec = ""
+    for panel in ablation.panels:
+        settings = {**ablation.world, **ablation.common, **panel.get("set", {}), "method": "dpo"}
+        planned = plan(settings, progress)
+        spec = f"hf:{planned.train.model}"
+    return Entrant("base", spec)
+
+
+def run_base(db: str, base: Entrant, ablation: Ablation, device: str) -> str:
+    """Benchmark the base model."""
+    return _bench(Store(db), base, ablation, device)
+
+
+def run_job(job: Job, device: str) -> str:
+    """Align and benchmark one job; runs in a worker process."""
+    from workflows.align import align, plan
+
+    store = Store(job.db)
+    record = align(store, plan(settings_of(store, job, device), silent), progress=report)
+    return _bench(store, Entrant(record.name, f"run:{record.name}", record.name), job.ablation, device)
+
+
+def settings_of(store: Store, job: Job, device: str) -> dict[str, Any]:
+    """What `align` is given for a job."""
+    settings = {**job.settings, "name": job.name, "panel": job.panel, "device": device, "label": job.label}
+    return settings if job.match is None else {**settings, "beta": matched_beta(store, job)}
+
+
+def is_stored(store: Store, job: Job, device: str) -> bool:
+    """Whether a job's alignment and all its evaluations are there, so that no worker need look."""
+    from workflows.align import finished, plan
+
+    try:
+        record = finished(store, plan(settings_of(store, job, device), silent))
+    except HarnessError:  # the worker will tell
+        return False
+    entrant = Entrant(job.name, f"run:{job.name}", job.name)
+    return record is not None and is_benched(store, entrant, job.ablation, since=record.created)
+
+
+def is_benched(store: Store, entrant: Entrant, ablation: Ablation, since: str = "") -> bool:
+    """Whether every evaluation of ``entrant`` is there, complete and made ``since``: of the same samples under the
+    benchmarks' present versions, by the embedded world's judge.
+
+    Never so with a judge of its own: what that would say now, its stored replies alone can tell.
+    """
+    wanted = wanted_of(ablation)
+    if ablation.judge is not None or any(is_lmms(item.name) for item in wanted):
+        return False
+    root = bench_root(ablation.data_dir, world=ablation.world, split=ablation.split)
+    stored = {
+        (e.benchmark, e.version, e.judge, e.data_key, content_key(e.decoding))
+        for e in store.evaluations(run=entrant.run)
+        if e.model == entrant.spec and e.n_scored == e.n and e.created >= since
+    }
+    return all(_expected(item, root) in stored for item in wanted)
+
+
+def _expected(item: Planned, root: Path) -> tuple[str | None, ...]:
+    """What tells a benchmark's evaluation from any other of the same model."""
+    benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
+    judge = Judges(None).named(benchmark, folder) if benchmark.needs_judge else "none"
+    key = data_key(benchmark.name, load_samples(benchmark, folder, item.limit))
+    return benchmark.name, benchmark.version, judge, key, content_key(dataclasses.asdict(benchmark.decoding))
+
+
+def wanted_of(ablation: Ablation) -> list[Planned]:
+    """The benchmarks of an ablation with their settings."""
+    members = members_of(ablation.suite, ablation.benchmarks)
+    return planned(members, (), None if ablation.data_dir else EMBEDDED, eos_biases=ablation.eos_biases)
+
+
+def matched_beta(store: Store, job: Job) -> float:
+    """The mean effective beta of the run that ``job`` is a control for: same panel, same seed."""
+    twins = [
+        a
+        for a in store.alignments()
+        if a.method == job.match and a.panel == job.panel and a.seed == job.settings["seed"] and a.status == "done"
+    ]
+    if not twins:
+        raise HarnessError(f"{job.name}: no finished run labelled {job.match!r} of its panel and seed to match.")
+    betas = [row["beta_mean"] for row in store.train_log(twins[-1].name)]
+    return float(sum(betas) / len(betas))
+
+
+def _bench(store: Store, entrant: Entrant, ablation: Ablation, device: str) -> str:
+    root = bench_root(ablation.data_dir, world=ablation.world, split=ablation.split)
+    judges = Judges(ablation.judge)
+
+    def told(step: str, done: int, total: int) -> None:
+        report(f"{entrant.run}: {step}", done, total)
+
+    for _ in bench_model(store, entrant, wanted_of(ablation), root, judges, device=device, progress=told):
+        pass
+    return entrant.run
+
+
+def bench_root(
+    data_dir: str | None,
+    progress: Progress = silent,
+    world: Mapping[str, Any] | None = None,
+    split: str = "report",
+) -> Path:
+    """The data directory given, or that of the embedded world's ``split``, built if absent."""
+    if data_dir is not None:
+        return Path(data_dir)
+    from tinyworld.build import WorldConfig
+    from tinyworld.build import build as build_world
+
+    made = build_world(build(WorldConfig, world or {}, "the embedded world"), progress=progress)
+    return made.tuning_dir if split == "tuning" else made.bench_dir

@@ -1,0 +1,177 @@
+"""`align`: settings in, a trained model and its record out."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError, UsageError
+from harness.evaluation.claims import crew
+from harness.models.spec import model_id
+from harness.store import AlignmentRecord, Store
+from harness.util.options import build, content_key, read_yaml
+from harness.util.paths import home
+from workflows.settings import RECIPES, route
+
+Report = Callable[[str, int, int], None]
+NAMES = ("method", "name", "panel", "label")
+"""Settings that belong to the run itself and not to one of its parts."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An alignment, fully decided: what `--dry-run` shows, the store keeps and the key is made of."""
+
+    name: str
+    method: str
+    label: str
+    panel: str
+    train: Any
+    objective: Any
+    hardness: Any
+    heldout: str | None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Everything that determines the result, flat enough to read."""
+        return {
+            **dataclasses.asdict(self.train),
+            "method": self.method,
+            "objective": dataclasses.asdict(self.objective),
+            "hardness": dataclasses.asdict(self.hardness),
+            "heldout": self.heldout,
+        }
+
+    @property
+    def key(self) -> str:
+        return content_key(self.record)
+
+
+def plan(settings: Mapping[str, Any], progress: Report) -> Plan:
+    """Decide an alignment from one flat dictionary of settings.
+
+    Without ``model`` and ``data`` the embedded world is built (or found) and its recipe is the default.
+    An unknown method or setting raises a UsageError with the nearest known name.
+    """
+    from aligners.objective import ALIGNERS
+    from aligners.pair_hardness.hardness import HardnessConfig
+    from aligners.training.config import AlignConfig
+
+    method = str(settings.get("method", "dama"))
+    objective = ALIGNERS.get(method)
+    values = {name: value for name, value in settings.items() if name not in NAMES}
+    values |= {name: model_id(str(values[name])) for name in ("model", "data") if name in values}
+    heldout = values.pop("heldout", None)
+    kinds: dict[str, type[Any]] = {"train": AlignConfig, "objective": objective, "hardness": HardnessConfig}
+    if ("model" in values) != ("data" in values):
+        raise UsageError("Give both --model and --data, or neither (the embedded world).")
+    if "model" not in values:
+        values, heldout = embedded(values, kinds, progress)
+    dealt = route(values, kinds, f"align --method {method}")
+    train = build(AlignConfig, {**dealt["train"], "method": method}, "align")
+    name = str(settings.get("name") or f"{method}-s{train.seed}")
+    return Plan(
+        name=name,
+        method=method,
+        label=str(settings.get("label") or method),
+        panel=str(settings.get("panel", "")),
+        train=train,
+        objective=build(objective, dealt["objective"], f"aligner {method}"),
+        hardness=build(HardnessConfig, dealt["hardness"], "hardness"),
+        heldout=heldout,
+    )
+
+
+def dry_run(plan: Plan) -> dict[str, Any]:
+    """What ``plan`` will do and cost; reads configuration, processor and pairs where they can be had, no weights."""
+    from aligners.training.cost import estimate
+
+    return {"name": plan.name, **plan.record, "estimate": estimate(plan.train, plan.objective)}
+
+
+def embedded(
+    values: Mapping[str, Any], kinds: Mapping[str, type[Any]], progress: Report
+) -> tuple[dict[str, Any], str | None]:
+    """The settings of the embedded world: its recipe, its model, pairs and CLIP; ``values`` win over the recipe."""
+    from tinyworld.build import WorldConfig
+    from tinyworld.build import build as build_world
+
+    dealt = route({k: v for k, v in values.items() if k != "seed"}, {**kinds, "world": WorldConfig}, "align")
+    world = build_world(build(WorldConfig, dealt["world"], "the embedded world"), progress=progress)
+    rest = {k: v for k, v in values.items() if k not in dealt["world"]}
+    recipe = read_yaml(RECIPES / "tinyworld.yaml")
+    found = {"model": str(world.model_dir), "data": str(world.pairs), "clip": f"local-dir:{world.clip_dir}"}
+    return {**recipe, **found, **rest}, str(world.heldout_pairs)
+
+
+def finished(store: Store, plan: Plan) -> AlignmentRecord | None:
+    """The record of an alignment that was carried out with these very settings, if its model is still there."""
+    done = [a for a in store.alignments() if a.name == plan.name and a.key == plan.key and a.status == "done"]
+    return done[0] if done and Path(done[0].model_dir).exists() else None
+
+
+def settled(store: Store, plan: Plan, *, named: bool, fresh: bool) -> Plan:
+    """``plan`` under a name that costs the store no other run.
+
+    A run that failed gives its name up. A default name that a run with other settings has gets the beginning of the key
+    added ("dpo-s0-3fa9c1"). A name that the user gave (``named``) is taken from such a run only with ``fresh``; without
+    it a UsageError says what differs.
+    """
+    taken = next((a for a in store.alignments() if a.name == plan.name), None)
+    if taken is None or taken.key == plan.key or taken.status == "failed" or (named and fresh):
+        return plan
+    if not named:
+        return dataclasses.replace(plan, name=f"{plan.name}-{plan.key[:6]}")
+    before, now = _flat(taken.config), _flat(plan.record)
+    told = [f"{k}={before[k]}, now {now[k]}" for k in now if k in before and str(before[k]) != str(now[k])]
+    what = "; ".join(told[:4]) or "of an older version"
+    raise UsageError(
+        f"--name {plan.name}: {taken.status} before with other settings ({what}). Give another --name, or --fresh to "
+        "replace that run."
+    )
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    inner = [value for value in settings.values() if isinstance(value, Mapping)]
+    return {k: v for part in (settings, *inner) for k, v in part.items() if not isinstance(v, Mapping)}
+
+
+def align(store: Store, plan: Plan, *, fresh: bool = False, progress: Report) -> AlignmentRecord:
+    """Carry out ``plan``, or return its record if it was finished before with the same settings.
+
+    An interrupted run goes on from its last checkpoint unless ``fresh``.
+    """
+    from aligners.pairs.data import load_pairs
+    from aligners.training.pipeline import align as train
+
+    done = finished(store, plan)
+    if done is not None and not fresh:
+        return done
+    out = home() / "aligned" / f"{plan.name}-{plan.key[:8]}"
+    heldout = load_pairs(plan.heldout) if plan.heldout else None
+    log = store.start_alignment(
+        plan.name, method=plan.label, seed=plan.train.seed, panel=plan.panel, key=plan.key, config=plan.record,
+        fresh=fresh and crew()[0] == 0,
+    )  # fmt: skip
+    started = time.monotonic()
+    try:
+        result = train(
+            plan.train,
+            plan.objective,
+            log,
+            out,
+            hardness=plan.hardness,
+            heldout=heldout,
+            resume=not fresh,
+            progress=lambda done, total: progress(f"align {plan.name}", done, total),
+        )
+    except HarnessError:
+        store.finish_alignment(plan.name, status="failed", model_dir="", seconds=time.monotonic() - started)
+        raise
+    seconds = time.monotonic() - started
+    store.finish_alignment(plan.name, status="done", model_dir=str(result.model_dir), seconds=seconds)
+    return store.alignment(plan.name)

@@ -1,0 +1,141 @@
+"""`--dry-run` of `bench` and `score`: generations, judge calls, tokens and money, before any is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.chat.client import is_loopback, parse_argument
+from harness.chat.prices import CHARACTERS_PER_TOKEN, IMAGE_TOKENS, Price, cost, estimate, load_prices, price_of
+from harness.evaluation.judge import question_key
+from harness.protocols.benchmark import Benchmark, Question, Sample
+from harness.store import Store
+from workflows.judging import Judges
+
+ANSWER_TOKENS = 200
+"""Assumed length of an answer that is not known yet, where the protocol allows as many; a caption has some 150."""
+WORD = "answer "
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One benchmark for one model. Re-asks of unreadable replies are not in it; the longest reply allowed is assumed.
+
+    ``usd`` is the judge's and the model's money together, None where a price is unknown.
+    """
+
+    benchmark: str
+    model: str
+    judge: str | None
+    generations: int
+    generation_tokens: int
+    judge_calls: int
+    judge_prompt_tokens: int
+    judge_completion_tokens: int
+    stored_replies: int
+    usd: float | None
+    eos_bias: float = 0.0
+
+
+def estimate_benchmark(
+    store: Store,
+    benchmark: Benchmark,
+    samples: Sequence[Sample],
+    model: str,
+    judges: Judges,
+    folder: Path,
+    *,
+    answers: Mapping[str, str] | None = None,
+) -> Estimate:
+    """What ``benchmark`` asks of ``model`` and of the judge.
+
+    Args:
+        answers: the answers where they exist already: nothing is generated, the judge's prompts are counted as they
+            are, and replies in the store cost nothing. Otherwise an answer of ``ANSWER_TOKENS`` is assumed.
+    """
+    judge = judges.named(benchmark, folder) if benchmark.needs_judge else None
+    prices = load_prices(Path(str(judges.settings["prices"])) if judges.settings.get("prices") else None)
+    asked = list(questions(benchmark, samples, answers))
+    tokens = {"prompt_tokens": 0, "completion_tokens": 0}
+    known = _stored(store, judge)
+    keyed = [((question_key(question, "", ""), run, 0), question) for run, question in asked]
+    if answers is not None:  # equal questions share a reply
+        keyed = list(dict(keyed).items())
+    missing = [question for key, question in keyed if key not in known]
+    for question in missing:
+        for name, count in estimate(question).items():
+            tokens[name] += count
+    making = _generation(benchmark, samples) if answers is None else {"prompt_tokens": 0, "completion_tokens": 0}
+    parts = [_money(judge, tokens, prices) if missing else 0.0, _money(model, making, prices)]
+    return Estimate(
+        benchmark.name,
+        model,
+        judge,
+        len(samples) if answers is None else 0,
+        sum(making.values()),
+        len(missing),
+        tokens["prompt_tokens"],
+        tokens["completion_tokens"],
+        len(keyed) - len(missing),
+        None if None in parts else sum(part for part in parts if part is not None),
+        benchmark.decoding.eos_bias,
+    )
+
+
+def questions(
+    benchmark: Benchmark, samples: Sequence[Sample], answers: Mapping[str, str] | None
+) -> Iterator[tuple[int, Question]]:
+    """(judge run, its first question about an answer) for every answer; a stand-in where there is no answer."""
+    if not benchmark.needs_judge:
+        return
+    stand_in = WORD * round(_answer_tokens(benchmark) * CHARACTERS_PER_TOKEN / len(WORD))
+    for run in range(benchmark.judge_runs):
+        for sample in samples:
+            answer = stand_in if answers is None else answers.get(sample.id)
+            question = benchmark.question(sample, answer, 0) if answer is not None else None
+            if question is not None:
+                yield run, question
+
+
+def _stored(store: Store, judge: str | None) -> set[tuple[str, int, int]]:
+    """The (question key, run, attempt) of the replies that a judge over HTTP gave already."""
+    kind, _, argument = (judge or "").partition(":")
+    if kind != "openai":
+        return set()
+    name, url = parse_argument(argument)
+    return {key for key, reply in store.replies(f"openai:{name}", url).items() if reply.text is not None}
+
+
+def _answer_tokens(benchmark: Benchmark) -> int:
+    return max(8, min(ANSWER_TOKENS, benchmark.decoding.max_new_tokens))
+
+
+def _generation(benchmark: Benchmark, samples: Sequence[Sample]) -> dict[str, int]:
+    """Tokens a model reads and writes; an image counts as gpt-4o counts it."""
+    prompt = sum(16 + round(len(s.prompt) / CHARACTERS_PER_TOKEN) + (IMAGE_TOKENS if s.image else 0) for s in samples)
+    return {"prompt_tokens": prompt, "completion_tokens": len(samples) * _answer_tokens(benchmark)}
+
+
+def _money(spec: str | None, tokens: Mapping[str, int], prices: Mapping[str, Price]) -> float | None:
+    """USD of ``tokens`` at the judge or model ``spec``; what runs on this machine is free."""
+    if spec is None:
+        return None
+    kind, _, argument = spec.partition(":")
+    if kind != "openai":
+        return 0.0
+    name, url = parse_argument(argument)
+    if price_of(name, prices) is None:
+        return 0.0 if is_loopback(url) else None
+    return cost(tokens, name, prices)
+
+
+def plan(estimates: Sequence[Estimate]) -> dict[str, Any]:
+    """What `--dry-run --json` prints: a row for each model and benchmark, and their sums."""
+    rows = [asdict(row) for row in estimates]
+    counted = [name for name, value in rows[0].items() if isinstance(value, int)] if rows else []
+    total: dict[str, Any] = {name: sum(row[name] for row in rows) for name in counted}
+    money = [row.usd for row in estimates]
+    total["usd"] = None if None in money else sum(usd for usd in money if usd is not None)
+    return {"models": list(dict.fromkeys(row.model for row in estimates)), "benchmarks": rows, "total": total}

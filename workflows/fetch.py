@@ -1,0 +1,37 @@
+"""`fetch`: a benchmark's data from its official home, into the cache or a directory of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common.sources import SOURCES
+from harness.errors import UsageError
+from harness.protocols.benchmark import BENCHMARKS
+from harness.util.download import Fetched, Manual, Progress, Source, fetch
+from harness.util.paths import cache_dir
+
+
+def sources_of(name: str) -> Sequence[Source | Manual]:
+    """The files of the benchmark ``name``: its class attribute ``sources``, or those of this project's table."""
+    found: Sequence[Source | Manual] | None = SOURCES.get(name) or getattr(BENCHMARKS.get(name), "sources", None)
+    if not found:
+        raise UsageError(f"fetch {name}: this benchmark names no files of its own; see its documentation.")
+    return found
+
+
+def fetch_benchmark(
+    name: str, data_dir: Path | None, *, any_version: bool = False, progress: Progress | None = None
+) -> tuple[Path, list[Fetched]]:
+    """Bring the files of a benchmark to ``data_dir``/NAME (default: the cache); files already there are checked.
+
+    Returns the folder and what became of every file.
+    """
+    sources = sources_of(name)
+    folder = (data_dir or cache_dir("data")) / name
+    return folder, fetch(sources, folder, any_version=any_version, progress=progress)
+
+
+def row(found: Fetched) -> dict[str, Any]:
+    return {"file": found.path, "state": found.state, "detail": found.detail}

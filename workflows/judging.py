@@ -1,0 +1,75 @@
+"""Which judge a command uses: its name and settings from the options, opened once for all benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.judges.registry import make_judge
+from harness.protocols.benchmark import Benchmark
+from harness.protocols.judge import Judge
+from harness.util.options import parse_assignments
+
+PREFIX = "judge."
+"""`--set judge.KEY=VALUE` is a setting of the judge, any other KEY one of the benchmark."""
+
+
+def split_assignments(assignments: Iterable[str], prefix: str = PREFIX) -> tuple[list[str], dict[str, Any]]:
+    """`--set` words apart: those of the benchmarks as they came, and by name the settings behind ``prefix``."""
+    words = list(assignments)
+    ours = [word[len(prefix) :] for word in words if word.startswith(prefix)]
+    return [word for word in words if not word.startswith(prefix)], parse_assignments(ours)
+
+
+@dataclass
+class Judges:
+    """The judge named by ``--judge``, opened on first use.
+
+    A judge over HTTP serves all benchmarks and models of a command, so that one budget holds for all; others belong to
+    one data directory.
+    """
+
+    spec: str | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    _opened: dict[tuple[str, str], Judge] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, spec: str | None, settings: Mapping[str, Any], budget: float | None = None, prices: str | None = None
+    ) -> Judges:
+        """From `--judge`, `--set judge.*`, `--budget` and `--prices`; a judge without prices reads no price file."""
+        given = {"budget": budget, "prices": prices}
+        priced = spec is not None and spec.startswith("openai:")
+        if budget is not None and not priced:
+            raise UsageError("--budget: only a judge that costs money has one: --judge openai:NAME[@BASE_URL].")
+        extra = {name: value for name, value in given.items() if value is not None} if priced else {}
+        return cls(spec, {**settings, **extra})
+
+    def named(self, benchmark: Benchmark, folder: Path) -> str | None:
+        """The judge's spec: as given, or the rule judge where the data are the embedded world's."""
+        return self.spec or ("rule" if (folder / "truth.jsonl").exists() else None)
+
+    def open(self, benchmark: Benchmark, folder: Path) -> Judge | None:
+        """The judge a benchmark needs, None if it needs none; real data without --judge raise a UsageError."""
+        if not benchmark.needs_judge:
+            return None
+        spec = self.named(benchmark, folder)
+        if spec is None:
+            raise UsageError(
+                f"{benchmark.name} is scored by a judge: name one with --judge, for example "
+                "--judge openai:gpt-4o-mini or --judge openai:NAME@http://HOST:PORT/v1."
+            )
+        key = (spec, "" if spec.startswith("openai:") else str(folder))
+        if key not in self._opened:
+            self._opened[key] = make_judge(spec, folder, self.settings)
+        return self._opened[key]
+
+    @property
+    def spent(self) -> float | None:
+        """USD spent by the judges opened here; None where nothing has a price."""
+        accounts = [judge.account for judge in self._opened.values() if hasattr(judge, "account")]
+        known = [account.spent for account in accounts if account.spent is not None]
+        return sum(known) if known else None

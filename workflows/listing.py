@@ -1,0 +1,108 @@
+"""`list`: what is registered and what is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from harness.util.options import describe
+
+
+def listing(what: str, db: str) -> list[dict[str, Any]]:
+    """Rows with ``name`` and what a user wants to know of it."""
+    listings: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "aligners": _aligners,
+        "benchmarks": _benchmarks,
+        "suites": _suites,
+        "judges": _judges,
+        "models": _models,
+        "runs": lambda: _runs(db),
+    }
+    return listings[what]()
+
+
+def _aligners() -> list[dict[str, Any]]:
+    from aligners.objective import ALIGNERS
+
+    return [
+        {
+            "name": name,
+            "formula": kind.formula,
+            "needs": ", ".join(sorted(kind.needs)),
+            "settings": describe(kind),
+            "paper": kind.paper,
+        }
+        for name, kind in ALIGNERS.items()
+    ]
+
+
+def _benchmarks() -> list[dict[str, Any]]:
+    from harness.protocols.benchmark import BENCHMARKS
+
+    rows = []
+    for name, kind in BENCHMARKS.items():
+        benchmark = kind()
+        rows.append(
+            {
+                "name": name,
+                "judge": "needed" if benchmark.needs_judge else "none",
+                "version": benchmark.version,
+                "settings": {name: value for name, value in describe(kind).items() if name != "decoding"},
+                "decoding": dataclasses.asdict(benchmark.decoding),
+                "paper": kind.paper,
+            }
+        )
+    return [*rows, _lmms()]
+
+
+def _lmms() -> dict[str, Any]:
+    """lmms-eval's tasks in one row, or how to add them."""
+    from workflows import lmms
+
+    if not lmms.installed():
+        return {"name": "lmms:TASK", "is": "tasks of lmms-eval; add them with: pip install -e '.[general]'"}
+    names = lmms.task_names()
+    return {"name": "lmms:TASK[,TASK]", "is": f"{len(names)} tasks and groups of lmms-eval", "tasks": ", ".join(names)}
+
+
+def _suites() -> list[dict[str, Any]]:
+    from workflows.suites import SUITES
+
+    return [{"name": name, "benchmarks": ", ".join(members)} for name, members in SUITES.items()]
+
+
+def _judges() -> list[dict[str, Any]]:
+    from harness.judges.registry import JUDGES
+
+    return [{"name": name, "is": (item.__doc__ or "").strip().splitlines()[0]} for name, item in JUDGES.items()]
+
+
+def _models() -> list[dict[str, Any]]:
+    return [
+        {"name": "hf:ID_OR_DIR[+ADAPTER_DIR]", "is": "a transformers image-text-to-text model, with a peft adapter"},
+        {"name": "openai:NAME@BASE_URL", "is": "a model behind an OpenAI-compatible endpoint (vLLM, SGLang, OpenAI)"},
+        {"name": "run:NAME", "is": "a model aligned here"},
+        {"name": "replay:FILE.jsonl", "is": 'answers made elsewhere, {"id", "response"} a line'},
+    ]
+
+
+def _runs(db: str) -> list[dict[str, Any]]:
+    from harness.store import Store
+
+    store = Store.existing(db)
+    rows: dict[str, dict[str, Any]] = {}
+    for alignment in store.alignments():
+        rows[alignment.name] = {
+            "name": alignment.name,
+            "method": alignment.method,
+            "panel": alignment.panel,
+            "seed": alignment.seed,
+            "status": alignment.status,
+            "model": alignment.model_dir,
+        }
+    for evaluation in store.evaluations():
+        row = rows.setdefault(evaluation.run, {"name": evaluation.run, "model": evaluation.model})
+        benchmarks = {*filter(None, row.get("evaluations", "").split(", ")), evaluation.benchmark}
+        row["evaluations"] = ", ".join(sorted(benchmarks))
+    return list(rows.values())

@@ -1,0 +1,90 @@
+"""Suites: which benchmarks are run together, with which settings and limits; built in, or a user's own in YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import UsageError, unknown_name
+from harness.protocols.benchmark import BENCHMARKS
+from harness.util.options import build, read_yaml
+from workflows.lmms import is_lmms, require
+
+HALLUCINATION = ("object_halbench", "amber", "mmhal")
+GENERAL = ("mm_vet", "llava_bench", "pope")
+SUITES: dict[str, tuple[str, ...]] = {
+    "hallucination": HALLUCINATION,
+    "general": GENERAL,
+    "all": (*HALLUCINATION, *GENERAL),
+}
+DEFAULT = "hallucination"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One benchmark of a suite: its settings (as `--set`), and how many of its samples are asked (None: all)."""
+
+    benchmark: str
+    set: dict = field(default_factory=dict)  # type: ignore[type-arg]
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteFile:
+    """A suite in YAML. ``benchmarks`` holds names, or mappings with the fields of a Member."""
+
+    benchmarks: tuple[object, ...] = ()
+    name: str = ""
+    limit: int | None = None
+
+
+def members_of(suite: str | None, names: Sequence[str]) -> list[Member]:
+    """The benchmarks named (``a,b`` counts as two), or those of the suite: built in, or a YAML file.
+
+    Raises UsageError for an unknown suite or benchmark, or a file that is no suite.
+    """
+    if names:
+        members = [Member(benchmark=name) for name in dict.fromkeys(split_names(names))]
+    elif (suite or DEFAULT) in SUITES:
+        members = [Member(benchmark=name) for name in SUITES[suite or DEFAULT]]
+    elif suite and (Path(suite).suffix in (".yaml", ".yml") or Path(suite).is_file()):
+        members = _read(Path(suite))
+    else:
+        raise unknown_name("suite (or YAML file)", str(suite), SUITES)
+    for member in members:
+        if is_lmms(member.benchmark):
+            require()
+        else:
+            BENCHMARKS.get(member.benchmark)
+    return members
+
+
+def split_names(names: Sequence[str]) -> list[str]:
+    """``a,b`` is two benchmarks; ``lmms:x,y`` is two tasks of lmms-eval."""
+    found = []
+    for word in names:
+        kind, colon, rest = word.partition(":")
+        parts = [part.strip() for part in (rest if colon else word).split(",") if part.strip()]
+        found += [f"{kind}:{part}" if colon and ":" not in part else part for part in parts]
+    return found
+
+
+def _read(path: Path) -> list[Member]:
+    suite = build(SuiteFile, read_yaml(path), f"suite {path}")
+    members: list[Member] = []
+    for row in suite.benchmarks:
+        if isinstance(row, str):
+            members.append(Member(benchmark=row, limit=suite.limit))
+        elif isinstance(row, Mapping) and "benchmark" in row:
+            members.append(build(Member, {"limit": suite.limit, **row}, f"suite {path}"))
+        else:
+            raise UsageError(
+                f"suite {path}: {row!r}: expected a benchmark's name or {{benchmark: NAME, set: {{...}}}}."
+            )
+    if not members:
+        raise UsageError(f"suite {path}: no benchmarks in it.")
+    twice = [m.benchmark for i, m in enumerate(members) if m.benchmark in {n.benchmark for n in members[:i]}]
+    if twice:
+        raise UsageError(f"suite {path}: {twice[0]} stands there twice; one row a benchmark.")
+    return members
