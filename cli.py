@@ -51,7 +51,7 @@ class Bars:
         if done >= total:  # what is done makes room for what is not
             self._progress.remove_task(self._tasks.pop(step))
 
-    def tell(self, line: str) -> None:
+    def log(self, line: str) -> None:
         self._progress.console.print(line, highlight=False, markup=False)
 
 
@@ -90,9 +90,9 @@ def shared(*names: str) -> Callable[[Any], Any]:
 
 
 def emit(value: Any) -> None:
-    from harness.util.json_safe import plain
+    from harness.util.json_safe import json_safe
 
-    click.echo(json.dumps(plain(value), indent=2, allow_nan=False))
+    click.echo(json.dumps(json_safe(value), indent=2, allow_nan=False))
 
 
 @click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -134,17 +134,17 @@ def ablate(db: str, device: str, as_json: bool, recipe: str | None, folder: str)
 def run_ablation(recipe: Path, db: str, device: str, folder: Path, as_json: bool) -> None:
     from harness.store import Store
     from harness.util.options import read_yaml
-    from workflows.ablate import ablate as carry_out
+    from workflows.ablate import ablate as run_align
     from workflows.ablate import read_ablation
     from workflows.report import load, tables, typical_of_scene, write_report
 
     store = Store(db)
     with bars() as shown:
-        failures = carry_out(
+        failures = run_align(
             read_ablation(read_yaml(recipe)),
             db,
             device=device,
-            told=shown.tell,
+            log=shown.log,
             progress=lambda done, total: shown("runs", done, total),
             steps=shown,
         )
@@ -193,18 +193,18 @@ def align(
     python cli.py align --method dpo --model DIR --data pairs.jsonl --set lr=5e-7 --set lora_rank=64
     """
     from harness.store import Store
-    from workflows.align import align as carry_out
+    from workflows.align import align as run_align
     from workflows.align import dry_run as estimated
-    from workflows.align import plan, settled
+    from workflows.align import plan, with_unique_name
     from workflows.settings import gather
 
     settings = gather(recipe, assignments, {**options, "limit": limit, "device": device})
     store = Store(db)
     with bars() as shown:
-        planned = settled(store, plan(settings, shown), named="name" in settings, fresh=not resume)
-        record = None if dry_run else carry_out(store, planned, fresh=not resume, progress=shown)
+        resolved = with_unique_name(store, plan(settings, shown), named="name" in settings, fresh=not resume)
+        record = None if dry_run else run_align(store, resolved, fresh=not resume, progress=shown)
     if record is None:
-        facts = estimated(planned)
+        facts = estimated(resolved)
         emit(facts) if as_json else print_facts({**facts, "estimate": "", **facts["estimate"]})
         return
     last = (store.train_log(record.name) or [{}])[-1]
@@ -254,7 +254,7 @@ def bench(
     python cli.py bench --suite hallucination
     python cli.py bench --benchmark amber --model hf:llava-hf/llava-1.5-7b-hf --data-dir data/amber
     """
-    from harness.evaluation.claims import crew
+    from harness.evaluation.claims import rank_and_world_size
     from harness.evaluation.score import result_object
     from harness.evaluation.shard import Shard
     from harness.store import Store
@@ -269,25 +269,37 @@ def bench(
     words, loading = split_assignments(words, "model.")
     judges = Judges.of(judge, judge_settings, budget, prices)
     # Names and settings are checked before the embedded world is built, which takes minutes.
-    wanted = work.planned(members_of(suite, names), words, None if data_dir else work.EMBEDDED, limit, eos_biases)
+    wanted = work.resolve_benchmarks(
+        members_of(suite, names), words, None if data_dir else work.EMBEDDED_SETTINGS, limit, eos_biases
+    )
     store = Store(db)
     with bars() as shown:
         root = data_dir or bench_root(None, shown)
         base = None if data_dir else work.embedded_base(shown)
-        entrants = work.entrants(store, models, base)
+        eval_models = work.resolve_models(store, models, base)
         if dry_run:
-            estimates = [work.estimate(store, item, root, entrant, judges) for entrant in entrants for item in wanted]
+            estimates = [
+                work.estimate(store, item, root, eval_model, judges) for eval_model in eval_models for item in wanted
+            ]
         elif part:
             shards = [
                 row
-                for entrant in entrants
+                for eval_model in eval_models
                 for row in work.answer_shard(
-                    store, entrant, wanted, root, part, device=device, loading=loading, fresh=not resume, progress=shown
+                    store,
+                    eval_model,
+                    wanted,
+                    root,
+                    part,
+                    device=device,
+                    loading=loading,
+                    fresh=not resume,
+                    progress=shown,
                 )
             ]
         else:
             records = work.bench_all(
-                store, entrants, wanted, root, judges,
+                store, eval_models, wanted, root, judges,
                 share=share, device=device, loading=loading, fresh=not resume, progress=shown,
             )  # fmt: skip
     if dry_run:
@@ -296,9 +308,9 @@ def bench(
     if part:
         finish_shards(shards, as_json)
         return
-    if crew()[0] > 0:
+    if rank_and_world_size()[0] > 0:
         return  # the first of torchrun's processes shows the figures of all
-    tell_spent(judges)
+    print_cost(judges)
     finish(records, [result_object(record) for record in records], as_json)
 
 
@@ -336,11 +348,11 @@ def score(
     if given.missing:
         shown_ids = given.missing if as_json else given.missing[:100]
         more = f" and {len(given.missing) - 100} more (--json lists all)" if len(shown_ids) < len(given.missing) else ""
-        told = f"{len(given.missing)} of {record.n} samples have no answer: {', '.join(shown_ids)}{more}"
+        message = f"{len(given.missing)} of {record.n} samples have no answer: {', '.join(shown_ids)}{more}"
         if not given.answers:
-            told = f"{responses}: there are no answers in it; all {record.n} samples are missing."
-        err.print(told, highlight=False, markup=False, soft_wrap=True)
-    tell_spent(judges)
+            message = f"{responses}: there are no answers in it; all {record.n} samples are missing."
+        err.print(message, highlight=False, markup=False, soft_wrap=True)
+    print_cost(judges)
     finish([record], result_object(record), as_json)
 
 
@@ -365,7 +377,7 @@ def show_plan(plan: dict[str, Any], as_json: bool) -> None:
     err.print("Calls, tokens in and out are the judge's; replies as long as allowed, no re-asks.", style="dim")
 
 
-def tell_spent(judges: Any) -> None:
+def print_cost(judges: Any) -> None:
     """What the judge cost, where it has a price."""
     if judges.spent:
         err.print(f"The judge cost ${judges.spent:.4f}.", highlight=False)
@@ -432,16 +444,16 @@ def leaderboard(
     from workflows.suites import members_of
 
     if suite:
-        members_of(suite, ())  # a wrong name is told before the tables are made
+        members_of(suite, ())  # a wrong name is reported before the tables are made
     store = Store.existing(db)
     for line in warnings(store, suite, said=kind in ("table", "markdown", "latex")):
         err.print(line, highlight=False, markup=False, soft_wrap=True, style="yellow")
     loaded = None if kind in ("csv", "json") and not plots else load(store, suite)
     if plots:
-        tell_written(draw(store, plots, loaded), "nothing to plot yet: `align` and `bench` first, or `demo`.")
+        print_written(draw(store, plots, loaded), "nothing to plot yet: `align` and `bench` first, or `demo`.")
     if kind == "html":
         page = place or Path("leaderboard.html")
-        tell_written(write_page(store, page, suite=suite, published=published, loaded=loaded), "")
+        print_written(write_page(store, page, suite=suite, published=published, loaded=loaded), "")
     elif kind == "table" and place is None:
         for table in tables(store, loaded or [], suite=suite, published=published, differences=differences):
             out.print(table)
@@ -455,7 +467,7 @@ def leaderboard(
             click.echo(text, nl=False)
 
 
-def tell_written(files: list[Path], none: str) -> None:
+def print_written(files: list[Path], none: str) -> None:
     """Name the files that a command wrote; ``none`` where there are none."""
     for file in files:
         err.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
@@ -510,9 +522,9 @@ def show(run: str, db: str, as_json: bool, samples: int) -> None:
 def export(db: str, as_json: bool, kind: str, names: tuple[str, ...], folder: Path) -> None:
     """Every table of the store as JSONL or parquet, for your own analysis."""
     from harness.store import Store
-    from workflows.export import export as carry_out
+    from workflows.export import export as run_align
 
-    written = carry_out(Store.existing(db), folder, kind, names)
+    written = run_align(Store.existing(db), folder, kind, names)
     if as_json:
         emit({"folder": str(folder), "rows": written})
         return

@@ -41,13 +41,13 @@ class BetaDpo(Objective):
             raise UsageError(f"aligner {self.name}: momentum={self.momentum}: expected a number in [0, 1).")
 
     @property
-    def uses_gaps(self) -> bool:
+    def needs_reward_gaps(self) -> bool:
         return True
 
     def initial_state(self) -> State:
         return {"r_bar": 0.0, "r_std": 0.0}
 
-    def weigh(self, step: Step, state: State) -> tuple[Weights, State]:
+    def compute_weights(self, step: Step, state: State) -> tuple[Weights, State]:
         gap = gaps_of(step)
         spread = gap.std().item() if len(gap) > 1 else 0.0
         r_bar = moving_average(state["r_bar"], gap.mean().item(), self.momentum)

@@ -31,7 +31,7 @@ class Dama(ModelAware):
     formula: ClassVar[str] = "-log sigmoid(beta combine(aD, aM) h) over the kept"
     needs: ClassVar[frozenset[str]] = frozenset({"reference", "hardness"})
 
-    def weigh(self, step: Step, state: State) -> tuple[Weights, State]:
+    def compute_weights(self, step: Step, state: State) -> tuple[Weights, State]:
         half, a_d = self.model_half(step, state), data_scale(step)
         a_m = torch.full_like(a_d, half.scale)
         if self.combine == "data-then-model" and step.progress < 0.5:

@@ -20,6 +20,6 @@ class Dpo(Objective):
     paper: ClassVar[str] = "Rafailov et al., Direct Preference Optimization, arXiv 2305.18290"
     formula: ClassVar[str] = "-log sigmoid(beta h)"
 
-    def weigh(self, step: Step, state: State) -> tuple[Weights, State]:
+    def compute_weights(self, step: Step, state: State) -> tuple[Weights, State]:
         beta, metrics = beta_metrics(torch.full((step.size,), self.beta, dtype=torch.float64))
         return Weights(beta, uniform(step.size), metrics), state

@@ -20,7 +20,7 @@ class Gap(ModelAware):
     paper: ClassVar[str] = "Lu et al., DAMA (model-aware half), arXiv 2502.01943"
     formula: ClassVar[str] = "-log sigmoid(beta aM h) over the kept, aM = sigmoid(mean h of the kept) / sigmoid(R_bar)"
 
-    def weigh(self, step: Step, state: State) -> tuple[Weights, State]:
+    def compute_weights(self, step: Step, state: State) -> tuple[Weights, State]:
         half = self.model_half(step, state)
         beta = torch.full((step.size,), self.beta * half.scale, dtype=torch.float64)
         return self.weights(step, beta, half), {"r_bar": half.next_r_bar}

@@ -35,7 +35,7 @@ class Hardness(Objective):
     formula: ClassVar[str] = "-log sigmoid(beta aD h), aD = sigmoid(delta) / sigmoid(delta_mean)"
     needs: ClassVar[frozenset[str]] = frozenset({"reference", "hardness"})
 
-    def weigh(self, step: Step, state: State) -> tuple[Weights, State]:
+    def compute_weights(self, step: Step, state: State) -> tuple[Weights, State]:
         scale = data_scale(step)
         beta, metrics = beta_metrics(self.beta * scale)
         return Weights(beta, uniform(step.size), {**metrics, **data_metrics(scale)}), state

@@ -118,7 +118,7 @@ class ModelAware(Objective):
             raise UsageError(f"aligner {self.name}: momentum={self.momentum}: expected a number in [0, 1).")
 
     @property
-    def uses_gaps(self) -> bool:
+    def needs_reward_gaps(self) -> bool:
         return True
 
     def initial_state(self) -> State:
@@ -151,5 +151,5 @@ class ModelAware(Objective):
 
 def gaps_of(step: Step) -> Tensor:
     """The reward gaps of the step, float64 [N], on the CPU where the generator lives."""
-    assert step.gap is not None, "the objective declares uses_gaps"
+    assert step.gap is not None, "the objective declares needs_reward_gaps"
     return step.gap.detach().to("cpu", torch.float64)

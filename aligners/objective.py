@@ -1,9 +1,9 @@
 """The interface of an aligner: how much every pair of a step counts, with which beta, and the loss of a pair.
 
-One optimiser step has two halves. ``weigh`` sees the whole global batch as plain numbers (no graph, no ranks, no
-micro-batches) and gives every pair its beta and its weight; ``losses`` is the differentiable half and is called on
-whatever micro-batch a rank holds. The trainer gathers and slices, so that 1x16, 4x4 and 4 accumulation steps of 4
-give the same step by construction.
+One optimiser step has two halves. ``compute_weights`` sees the whole global batch as plain numbers (no graph, no
+ranks, no micro-batches) and gives every pair its beta and its weight; ``losses`` is the differentiable half and is
+called on whatever micro-batch a rank holds. The trainer gathers and slices, so that 1x16, 4x4 and 4 accumulation steps
+of 4 give the same step by construction.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Step:
     """One optimiser step over the global batch of N pairs, in an order that does not depend on how it was split.
 
     Args:
-        gap: reward gaps h, detached, float64, shape [N]; None unless the objective's ``uses_gaps``.
+        gap: reward gaps h, detached, float64, shape [N]; None unless the objective's ``needs_reward_gaps``.
         delta: hardness of each pair, shape [N]; None unless the objective needs "hardness".
         delta_mean: mean hardness over the training set.
         rank: which rank computes each pair, shape [N] (the paper's code averages per rank).
@@ -85,7 +85,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Weights:
-    """What ``weigh`` decided: beta [N], weight [N] (sums to 1 over the pairs that count, 0: dropped), metrics."""
+    """What ``compute_weights`` decided: beta [N], weight [N] (sums to 1 over the kept pairs, 0: dropped), metrics."""
 
     beta: Tensor
     weight: Tensor
@@ -102,7 +102,7 @@ class Objective:
     """Base of all aligners: a frozen dataclass of hyper-parameters and two pure methods.
 
     Subclasses set ``name``, ``paper``, ``formula`` and ``needs`` (of "reference", "hardness",
-    "corrupted:KIND", "column:NAME"), and override ``weigh`` and ``losses`` where they differ from DPO.
+    "corrupted:KIND", "column:NAME"), and override ``compute_weights`` and ``losses`` where they differ from DPO.
     """
 
     beta: float = 0.1
@@ -117,8 +117,8 @@ class Objective:
             raise UsageError(f"aligner {self.name}: beta={self.beta}: expected a number above 0.")
 
     @property
-    def uses_gaps(self) -> bool:
-        """Whether ``weigh`` reads the reward gaps of the whole step, so that they must come before the loss."""
+    def needs_reward_gaps(self) -> bool:
+        """Whether ``compute_weights`` reads the reward gaps of the whole step, which then come before the loss."""
         return False
 
     def initial_state(self) -> State:
@@ -129,7 +129,7 @@ class Objective:
         """Implicit reward gap h without beta, in nats, shape [n] (METHOD: DPO's h)."""
         return batch.chosen_ratio - batch.rejected_ratio
 
-    def weigh(self, step: Step, state: State) -> tuple[Weights, State]:
+    def compute_weights(self, step: Step, state: State) -> tuple[Weights, State]:
         """Beta and weight of every pair of the step, and the next state. Never sees a graph; equal on every rank."""
         beta = torch.full((step.size,), self.beta, dtype=torch.float64)
         return Weights(beta, uniform(step.size)), state

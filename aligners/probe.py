@@ -33,7 +33,7 @@ def probe(objective: Objective, payload: Mapping[str, Any]) -> dict[str, Any]:
     batch = _batch(fields, objective.needs)
     state = _state(fields, objective)
     with torch.no_grad():
-        weights, next_state = objective.weigh(_step(fields, objective, batch), state)
+        weights, next_state = objective.compute_weights(_step(fields, objective, batch), state)
         losses = objective.losses(batch, weights.beta)
     return {
         "beta": weights.beta.tolist(),
@@ -67,7 +67,7 @@ def _step(fields: _Fields, objective: Objective, batch: Batch) -> Step:
         raise UsageError(f"objective input: progress={progress}: expected the share of steps done, in [0, 1).")
     return Step(
         size=fields.size,
-        gap=objective.gaps(batch) if objective.uses_gaps else None,
+        gap=objective.gaps(batch) if objective.needs_reward_gaps else None,
         delta=fields.vector("delta") if hardness else None,
         delta_mean=fields.number("delta_mean") if hardness else 0.0,
         rank=torch.zeros(fields.size, dtype=torch.long),

@@ -29,8 +29,8 @@ from harness.protocols.benchmark import (
     BENCHMARKS,
     Decoding,
     Image,
+    JudgePrompt,
     Metric,
-    Question,
     Sample,
     Verdict,
 )
@@ -137,7 +137,7 @@ class Amber:
             raise DataError(f'{where}: truth should be "yes" or "no", found {truth!r}.')
         return {"kind": KINDS[kind], "truth": truth}
 
-    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
+    def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         return None
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:

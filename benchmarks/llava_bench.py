@@ -26,11 +26,11 @@ from harness.protocols.benchmark import (
     BENCHMARKS,
     Decoding,
     Image,
+    JudgeParseError,
+    JudgePrompt,
     Metric,
-    Question,
     Sample,
     Sums,
-    Unreadable,
     Verdict,
     ratio,
 )
@@ -120,7 +120,7 @@ class LlavaBench:
         self._rules[name] = Prompt(text, name, True, "rule.json")
         return name
 
-    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
+    def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         data = sample.data
         prompt = (
             f"[Context]\n{data['context']}\n\n[Question]\n{sample.prompt}\n\n"
@@ -128,12 +128,12 @@ class LlavaBench:
             f"[Assistant 2]\n{answer}\n\n[End of Assistant 2]\n\n"
             f"[System]\n{self._rules[data['rule']].text}\n\n"
         )
-        return Question(prompt, system=SYSTEM, temperature=0.2, max_tokens=1024)
+        return JudgePrompt(prompt, system=SYSTEM, temperature=0.2, max_tokens=1024)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         pair = read_scores(replies[-1]) if replies else None
         if pair is None:
-            raise Unreadable(f"no two scores from 1 to {BEST:g} on the reply's first line")
+            raise JudgeParseError(f"no two scores from 1 to {BEST:g} on the reply's first line")
         values = {**_counts(sample, pair, ""), **_official(sample, replies)}
         return Verdict(values, details={"reference_score": pair[0], "score": pair[1], "reply": replies[-1]})
 
@@ -240,7 +240,7 @@ def _metrics(prefix: str, names: Sequence[str]) -> list[Metric]:
         for who, better in (("reference", None), ("answer", True)):
             of = ratio(f"{prefix}{who}_{name}", f"{prefix}reviewed_{name}", scale=10.0)
             means.append(Metric(f"{prefix}{name}_{who}", of, better))
-    spread = [Metric(f"{prefix}all_std", relative[0].of, False, over_runs="std")]
+    spread = [Metric(f"{prefix}all_std", relative[0].compute, False, over_runs="std")]
     return relative + spread + means
 
 

@@ -22,10 +22,10 @@ from harness.protocols.benchmark import (
     BENCHMARKS,
     Decoding,
     Image,
+    JudgeParseError,
+    JudgePrompt,
     Metric,
-    Question,
     Sample,
-    Unreadable,
     Verdict,
     ratio,
 )
@@ -109,7 +109,7 @@ class MMVet:
             samples.append(Sample(id_, prompt, Image(path=folder / image), data, group=image))
         return samples
 
-    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
+    def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         reference = sample.data["reference"].replace("<AND>", " <AND> ").replace("<OR>", " <OR> ")
         if self._prompt.official:
             prompt = self._prompt.text + "\n" + " | ".join([sample.prompt, reference, answer, ""])
@@ -117,13 +117,13 @@ class MMVet:
         else:
             prompt = self._prompt.text.format(question=sample.prompt, reference=reference, answer=answer)
             again, tokens = GRADE_AGAIN, 8
-        return Question(prompt + (again if attempt else ""), temperature=TEMPERATURES[attempt], max_tokens=tokens)
+        return JudgePrompt(prompt + (again if attempt else ""), temperature=TEMPERATURES[attempt], max_tokens=tokens)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         """From the first reply with a grade. It is asked again as officially, where only its wording is off, too."""
         grade, official = first_grades(replies)
         if grade is None or (official is None and len(replies) < OFFICIAL_READ):
-            raise Unreadable("no grade from 0 to 1 in the reply")
+            raise JudgeParseError("no grade from 0 to 1 in the reply")
         return self.unreadable(sample, answer, replies)
 
     def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:

@@ -23,10 +23,10 @@ from harness.protocols.benchmark import (
     BENCHMARKS,
     Decoding,
     Image,
+    JudgeParseError,
+    JudgePrompt,
     Metric,
-    Question,
     Sample,
-    Unreadable,
     Verdict,
     ratio,
 )
@@ -103,7 +103,7 @@ class MMHal:
             samples.append(Sample(str(index), files.field_of(row, "question", str, where), image, data, group))
         return samples
 
-    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
+    def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         contents, reference = ", ".join(sample.data["contents"]), sample.data["reference"]
         answer = answer.replace("Assistant:", "").strip()
         if self._prompt.official:
@@ -111,13 +111,13 @@ class MMHal:
         else:
             values = {"contents": contents, "question": sample.prompt, "reference": reference, "answer": answer}
             prompt = fill(self._prompt.text, **values)
-        return Question(prompt, temperature=0.0, max_tokens=512)
+        return JudgePrompt(prompt, temperature=0.0, max_tokens=512)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         """From the last reply: only the judge's words are read, never the answer's."""
         rating = read_rating(replies[-1]) if replies else None
         if rating is None:
-            raise Unreadable(f"no rating from 0 to {BEST} in the reply")
+            raise JudgeParseError(f"no rating from 0 to {BEST} in the reply")
         values = {**_counts(rating, sample.data["type"], ""), **_official(sample, replies)}
         return Verdict(values, details={"rating": rating, "reply": replies[-1]})
 

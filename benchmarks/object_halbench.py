@@ -37,10 +37,10 @@ from harness.protocols.benchmark import (
     BENCHMARKS,
     Decoding,
     Image,
+    JudgeParseError,
+    JudgePrompt,
     Metric,
-    Question,
     Sample,
-    Unreadable,
     Verdict,
     ratio,
 )
@@ -142,7 +142,7 @@ class ObjectHalBench:
             samples.append(Sample(str(index), question, _image(row, root, where), data, group=key))
         return samples
 
-    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
+    def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         """The judge is asked in role "system", as officially; not about short answers."""
         if not self.needs_judge or _is_short(answer):
             return None
@@ -150,7 +150,7 @@ class ObjectHalBench:
             prompt = self._prompt.text.replace("{question}", sample.prompt).replace("{answer}", _clean(answer))
         else:
             prompt = fill(self._prompt.text, question=sample.prompt, answer=_clean(answer))
-        return Question(prompt, role="system", temperature=0.2, top_p=1.0, max_tokens=512)
+        return JudgePrompt(prompt, role="system", temperature=0.2, top_p=1.0, max_tokens=512)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         if not self.needs_judge:
@@ -158,9 +158,9 @@ class ObjectHalBench:
             return _verdict(caption_words(_clean(answer), synonyms, tagger), sample, answer, synonyms)
         names: list[str] | None = [] if _is_short(answer) else first_readable(replies, self._read_reply)
         if names is None:
-            raise Unreadable(f"no JSON list of strings in {len(replies)} replies")
+            raise JudgeParseError(f"no JSON list of strings in {len(replies)} replies")
         ours = self._judged(names, sample, answer)
-        return Verdict({**ours.values, **self._official(sample, answer, replies)}, details=ours.details)
+        return Verdict({**ours.counts, **self._official(sample, answer, replies)}, details=ours.details)
 
     def _read_reply(self, reply: str) -> list[str] | None:
         return read_objects(reply) if self.parser == "strict" else read_objects_tolerantly(reply)
@@ -180,7 +180,7 @@ class ObjectHalBench:
         names = [] if _is_short(answer) else first_readable(replies, read_objects_officially)
         if names is None:
             return {}
-        return {f"official_{key}": value for key, value in self._judged(names, sample, answer).values.items()}
+        return {f"official_{key}": value for key, value in self._judged(names, sample, answer).counts.items()}
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         metrics = _metrics("") + _lengths()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import files
 from harness.errors import DataError
-from harness.protocols.benchmark import BENCHMARKS, Decoding, Image, Metric, Question, Sample, Sums, Verdict
+from harness.protocols.benchmark import BENCHMARKS, Decoding, Image, JudgePrompt, Metric, Sample, Sums, Verdict
 
 SPLITS = ("random", "popular", "adversarial")
 # The files LLaVA's published numbers use (commit e3e3926); the repository's later ones have 3,000 rows each.
@@ -80,7 +80,7 @@ class Pope:
             samples.append(Sample(id_, prompt, Image(path=folder / image), data, group=image))
         return samples
 
-    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
+    def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         return None
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:

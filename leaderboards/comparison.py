@@ -22,7 +22,7 @@ from leaderboards import coverage
 from leaderboards.condition import Condition, newest
 from leaderboards.formats.data import finite
 from leaderboards.rows import HEADLINES, Metrics, Part
-from leaderboards.run_groups import BASE, Lineup, lineup, standing, to_repeat
+from leaderboards.run_groups import BASE, RunGroups, current_evaluations, run_groups, stale_evaluations
 from leaderboards.scores import (
     Verdicts,
     intervals,
@@ -67,11 +67,11 @@ def load_comparison(store: Store, a: str, b: str) -> list[Comparison]:
 
     Unknown names raise a UsageError.
     """
-    names = lineup(store.alignments())
-    evaluations = standing(store.evaluations(), names)
+    names = run_groups(store.alignments())
+    evaluations = current_evaluations(store.evaluations(), names)
     if not store.evaluations():
         raise UsageError(f"{store.path} holds no evaluations yet: `python cli.py bench`, or `demo`, comes first.")
-    for name in {a, b} & set(to_repeat(store)) - {e.run for e in evaluations}:
+    for name in {a, b} & set(stale_evaluations(store)) - {e.run for e in evaluations}:
         raise UsageError(f"{name} was aligned anew since it was benchmarked: `bench --model run:{name}` first.")
     runs = {name: runs_of(name, evaluations, names) for name in (a, b) if name != BASE}
     aligned = [names.alignments[side[0]].panel for side in runs.values() if side[0] in names.alignments]
@@ -87,7 +87,7 @@ def load_comparison(store: Store, a: str, b: str) -> list[Comparison]:
     )  # fmt: skip
 
 
-def panel_of(aligned: Sequence[str], names: Lineup, evaluations: Sequence[EvaluationRecord]) -> str:
+def panel_of(aligned: Sequence[str], names: RunGroups, evaluations: Sequence[EvaluationRecord]) -> str:
     """The panel that a comparison is made in: the aligned side's, else the only one that has a base."""
     if aligned:
         return aligned[0]
@@ -98,7 +98,7 @@ def panel_of(aligned: Sequence[str], names: Lineup, evaluations: Sequence[Evalua
     return based[0] if based else names.panels[0]
 
 
-def runs_of(name: str, evaluations: Sequence[EvaluationRecord], names: Lineup) -> list[str]:
+def runs_of(name: str, evaluations: Sequence[EvaluationRecord], names: RunGroups) -> list[str]:
     """The runs that ``name`` stands for: the run of that name, or the seeds of a method."""
     runs = {e.run for e in evaluations}
     if name in runs:

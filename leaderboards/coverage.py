@@ -72,8 +72,8 @@ def curve_verdicts(
         error = next((v.error for v in at.values() if v.error is not None), None)
         if len(at) < len(named):
             error = error or "not answered at every point of the curve"
-        values = {f"{point} {name}": value for point, v in at.items() for name, value in v.values.items()}
-        merged.append(replace(next(iter(at.values())), values={} if error else values, error=error))
+        values = {f"{point} {name}": value for point, v in at.items() for name, value in v.counts.items()}
+        merged.append(replace(next(iter(at.values())), counts={} if error else values, error=error))
     return merged
 
 
@@ -85,8 +85,10 @@ def matched_metric(metrics: Sequence[Metric]) -> Metric:
     def of(sums: Sums) -> Points:
         biases = sorted({point for point in (name.split(" ", 1)[0] for name in sums) if point != BASE}, key=float)
         points = [_at(sums, bias) for bias in biases]
-        coverage = np.stack([recall.of(point) for point in points])
-        return at_coverage(coverage, np.stack([chair.of(point) for point in points]), recall.of(_at(sums, BASE)))
+        coverage = np.stack([recall.compute(point) for point in points])
+        return at_coverage(
+            coverage, np.stack([chair.compute(point) for point in points]), recall.compute(_at(sums, BASE))
+        )
 
     return Metric(NAME, of, higher_is_better=False)
 

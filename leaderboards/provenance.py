@@ -11,7 +11,7 @@ from typing import Any
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from harness.util.options import parse_assignments
 from leaderboards.condition import Condition, condition_of
-from leaderboards.run_groups import lineup, standing
+from leaderboards.run_groups import current_evaluations, run_groups
 from leaderboards.text import benchmark_title, panel_title
 
 
@@ -100,10 +100,10 @@ def _set(settings: Mapping[str, Any]) -> list[str]:
 def cost_rows(store: Store) -> list[dict[str, Any]]:
     """Of every run: seconds of training, and answers, tokens and seconds of generation (all its benchmarks)."""
     spent = store.generation_totals()
-    names = lineup(store.alignments())
+    names = run_groups(store.alignments())
     aligned = names.alignments
     rows = []
-    for run, key in {e.run: e.model_key for e in standing(store.evaluations(), names)}.items():
+    for run, key in {e.run: e.model_key for e in current_evaluations(store.evaluations(), names)}.items():
         answers, tokens, generating = spent.get(key, (0, 0, 0.0))
         alignment = aligned.get(run)
         rows.append(

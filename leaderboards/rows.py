@@ -14,7 +14,7 @@ from harness.stats import Difference, holm, mean_and_spread
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from leaderboards import coverage
 from leaderboards.condition import Condition, newest
-from leaderboards.run_groups import BASE, DPO, Lineup, lineup
+from leaderboards.run_groups import BASE, DPO, RunGroups, run_groups
 from leaderboards.scores import (
     RESAMPLES,
     Scores,
@@ -124,7 +124,7 @@ def build_tables(
     resamples: int = RESAMPLES,
 ) -> list[Table]:
     """One table per panel and condition, panels in the order of their first run, each ordered by benchmark."""
-    names = lineup(alignments)
+    names = run_groups(alignments)
     tables = []
     for panel in names.panels:
         labels = {e.id: names.label(e, panel) for e in evaluations}
@@ -181,7 +181,7 @@ def _table(
     panel: str,
     condition: Condition,
     seeds: Mapping[str, Mapping[str, EvaluationRecord]],
-    names: Lineup,
+    names: RunGroups,
     parts: Sequence[Part],
     resamples: int,
 ) -> Table:

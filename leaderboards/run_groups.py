@@ -19,7 +19,7 @@ DPO = "dpo"
 BASE = "base"
 """The row of the model that the alignments of a panel started from, whatever its run is called."""
 
-HOW = frozenset(
+EXECUTION_SETTINGS = frozenset(
     {
         *("method", "seed", "model", "data", "heldout"),
         *("device", "micro_batch", "gradient_checkpointing", "route", "attention", "sharding", "workers", "clip_batch"),
@@ -30,7 +30,7 @@ HOW = frozenset(
 
 
 @dataclass(frozen=True)
-class Lineup:
+class RunGroups:
     """The alignments of a store under the panel and method that tables name them by, and each panel's base model."""
 
     alignments: Mapping[str, AlignmentRecord]
@@ -98,16 +98,16 @@ class Lineup:
         return next((row for row in wanted if row in alike), None)
 
 
-def standing(evaluations: Sequence[EvaluationRecord], names: Lineup) -> list[EvaluationRecord]:
+def current_evaluations(evaluations: Sequence[EvaluationRecord], names: RunGroups) -> list[EvaluationRecord]:
     """The evaluations that tables are made of: of each run under each condition the newest, none outdated."""
     current = [evaluation for evaluation in evaluations if not names.outdated(evaluation)]
     kept = {e.id for group in newest(current, lambda e: e.run).values() for e in group.values()}
     return [evaluation for evaluation in current if evaluation.id in kept]
 
 
-def to_repeat(store: Store) -> dict[str, list[str]]:
+def stale_evaluations(store: Store) -> dict[str, list[str]]:
     """By run the benchmarks some of whose evaluations are of the model that the run was before it was aligned anew."""
-    names, found = lineup(store.alignments()), store.evaluations()
+    names, found = run_groups(store.alignments()), store.evaluations()
     current = {(e.run, condition_of(e)) for e in found if not names.outdated(e)}
     missing: dict[str, dict[str, None]] = defaultdict(dict)
     for e in found:
@@ -116,7 +116,7 @@ def to_repeat(store: Store) -> dict[str, list[str]]:
     return {run: list(benchmarks) for run, benchmarks in missing.items()}
 
 
-def lineup(alignments: Sequence[AlignmentRecord]) -> Lineup:
+def run_groups(alignments: Sequence[AlignmentRecord]) -> RunGroups:
     """The alignments, oldest first, under the names that tables give them.
 
     Runs with other settings than the first add to the name what differs ("dpo lr=1e-05"); a label that a recipe or the
@@ -134,7 +134,7 @@ def lineup(alignments: Sequence[AlignmentRecord]) -> Lineup:
     labelled = {a.name: replace(a, method=label) for group in members.values() for label, a in _methods(group)}
     found = {alignment.name: labelled.get(alignment.name, alignment) for alignment in alignments}
     bases = {a.panel: model_id(str(a.config["model"])) for a in labelled.values() if a.config.get("model")}
-    return Lineup(found, bases)
+    return RunGroups(found, bases)
 
 
 def _panels(group: Sequence[AlignmentRecord]) -> list[tuple[str, AlignmentRecord]]:
@@ -163,9 +163,9 @@ def _methods(group: Sequence[AlignmentRecord]) -> list[tuple[str, AlignmentRecor
         label = alignment.method
         if label == alignment.config.get("method"):  # else it was given: what it stands for is the giver's business
             training, own = _settings(alignment.config)
-            told = _differing(training, first.setdefault("", training))
-            told |= _differing(own, first.setdefault(label, own))
-            label = " ".join([label, *(f"{name}={short.get(str(value), value)}" for name, value in told.items())])
+            differing = _differing(training, first.setdefault("", training))
+            differing |= _differing(own, first.setdefault(label, own))
+            label = " ".join([label, *(f"{name}={short.get(str(value), value)}" for name, value in differing.items())])
             if (label, alignment.seed) in taken:
                 label += f" run={alignment.name}"  # the same once more: no seed of its own
             taken.add((label, alignment.seed))
@@ -175,7 +175,7 @@ def _methods(group: Sequence[AlignmentRecord]) -> list[tuple[str, AlignmentRecor
 
 def _settings(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What all methods are trained with, and the objective's and hardness's own."""
-    known = {k: v for k, v in _flat(config) if k not in HOW}
+    known = {k: v for k, v in _flat(config) if k not in EXECUTION_SETTINGS}
     return {k: v for k, v in known.items() if k in config}, {k: v for k, v in known.items() if k not in config}
 
 

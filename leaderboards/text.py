@@ -53,7 +53,7 @@ MATCHED = (
     "logit) where it names as many of the objects as base does: silence cannot buy it."
 )
 
-NOTHING = "No evaluations yet: run `bench` or `ablate` first, or `demo`."
+NO_EVALUATIONS = "No evaluations yet: run `bench` or `ablate` first, or `demo`."
 
 
 def note(tables: Sequence[Table]) -> str:

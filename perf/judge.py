@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness.chat.client import OpenAIJudge
 from harness.evaluation.judge import judge_answers
-from harness.protocols.benchmark import Decoding, Metric, Question, Sample, Unreadable, Verdict, ratio
+from harness.protocols.benchmark import Decoding, JudgeParseError, JudgePrompt, Metric, Sample, Verdict, ratio
 from harness.protocols.judge import JudgeRequest
 from harness.protocols.model import Answer
 from harness.store import Store
@@ -59,7 +59,7 @@ class Requests(Sequence[JudgeRequest]):
     def __getitem__(self, i: Any) -> Any:
         if not 0 <= i < self._n:
             raise IndexError(i)
-        return JudgeRequest(str(i), Question(f"Judge answer {i}. " + "words " * 400), "answer")
+        return JudgeRequest(str(i), JudgePrompt(f"Judge answer {i}. " + "words " * 400), "answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +79,12 @@ class Graded:
     def samples(self, root: Path) -> list[Sample]:
         return [Sample(str(i), "What is it?") for i in range(self.n)]
 
-    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
-        return Question(f"Judge answer {sample.id}. " + "words " * 400)
+    def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
+        return JudgePrompt(f"Judge answer {sample.id}. " + "words " * 400)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         if not replies:
-            raise Unreadable
+            raise JudgeParseError
         return Verdict({"n": 1.0, "rating": float(replies[-1][-1])})
 
     def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:

@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 
 from cli import cli
 from harness.store import Store
-from harness.util.environment import software
+from harness.util.environment import environment
 from leaderboards.provenance import provenance
 from tests.tiny import tiny_llava, tiny_pairs
 from workflows.ablate import Ablation, is_benched
-from workflows.bench import Entrant
+from workflows.bench import EvalModel
 
 Run = Callable[..., Result]
 CAPTIONS = {"1": "A dog on the grass.", "2": "A cat and a car."}
@@ -87,12 +87,12 @@ def test_align_bench_and_leaderboard_on_a_users_own_model_and_pairs(run: Run, wo
     assert all(r["n"] == r["n_scored"] == 4 for r in found)
 
     few = tmp_path / "few.sqlite"
-    base = Entrant("base", f"hf:{world / 'model'}")
+    base = EvalModel("base", f"hf:{world / 'model'}")
     ablation = Ablation(methods=({"method": "dpo"},), benchmarks=("amber",), data_dir=str(world))
     assert is_benched(Store(tmp_path / "r.sqlite"), base, ablation)
-    assert not is_benched(Store(tmp_path / "r.sqlite"), Entrant("other", base.spec), ablation)
+    assert not is_benched(Store(tmp_path / "r.sqlite"), EvalModel("other", base.spec), ablation)
     run("bench", "--benchmark", "amber", *models[:2], "--data-dir", world, "--limit", "2", "--db", few)
-    few_runs = Entrant(Store(few).evaluations()[0].run, base.spec)
+    few_runs = EvalModel(Store(few).evaluations()[0].run, base.spec)
     assert not is_benched(Store(few), few_runs, ablation), "two of the four samples are not the benchmark"
 
     text = run("leaderboard", "--format", "markdown").stdout
@@ -100,14 +100,14 @@ def test_align_bench_and_leaderboard_on_a_users_own_model_and_pairs(run: Run, wo
     assert json.loads(run("compare", "base", "gap-s0", "--json").stdout)
     assert {r["name"] for r in json.loads(run("list", "runs", "--json").stdout)} == {"gap-s0", "base"}
     shown = json.loads(run("show", "gap-s0", "--json").stdout)["alignment"]
-    assert shown["method"] == "gap" and shown["info"]["software"] == software()
+    assert shown["method"] == "gap" and shown["info"]["software"] == environment()
     for command in {row["command"] for row in provenance(Store(tmp_path / "r.sqlite").evaluations())}:
         again = json.loads(run(*shlex.split(command)[2:], "--json").stdout)
         assert again == found, "the command on the page repeats the evaluations"
 
     page = world / "page.html"
     run("leaderboard", "--format", "html", "--out", page)
-    assert page.read_text().count(f"torch {software()['torch']}") == 3, "in the table and before both commands"
+    assert page.read_text().count(f"torch {environment()['torch']}") == 3, "in the table and before both commands"
 
 
 def test_score_counts_what_is_missing_and_exits_with_3(run: Run, world: Path, tmp_path: Path) -> None:

@@ -18,12 +18,12 @@ from harness.evaluation.score import data_dir, data_key, load_samples, make_benc
 from harness.store import Store
 from harness.util.options import build, content_key
 from harness.util.pool import Pool, report, workers
-from workflows.bench import EMBEDDED, Entrant, Planned, bench_model, planned
+from workflows.bench import EMBEDDED_SETTINGS, BenchmarkSpec, EvalModel, bench_model, resolve_benchmarks
 from workflows.judging import Judges
 from workflows.lmms import is_lmms
 from workflows.suites import members_of
 
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def ablate(
     db: str,
     *,
     device: str,
-    told: Told,
+    log: Log,
     progress: Callable[[int, int], None],
     steps: Progress = silent,
 ) -> list[str]:
@@ -134,17 +134,17 @@ def ablate(
             pending[processes.submit(run_base, db, base, ablation, device)] = "base"
         for stage in (False, True):  # controls that match another run's beta come after it
             batch = [job for job in everything if (job.match is not None) == stage]
-            open_ = [job for job in batch if not is_stored(store, job, device)]
-            done += len(batch) - len(open_)
+            missing = [job for job in batch if not is_stored(store, job, device)]
+            done += len(batch) - len(missing)
             progress(done, len(everything) + 1)
-            pending.update({processes.submit(run_job, job, device): job.name for job in open_})
+            pending.update({processes.submit(run_job, job, device): job.name for job in missing})
             for future in processes.finished(pending, steps):
                 done += 1
                 progress(done, len(everything) + 1)
                 error = future.exception()
                 if error is not None:
                     failures.append(f"{pending[future]}: {error}")
-                told(f"{pending[future]}: {'failed' if error else 'done'}")
+                log(f"{pending[future]}: {'failed' if error else 'done'}")
             pending = {}
     return failures
 
@@ -157,21 +157,21 @@ def pool(count: int, device: str) -> contextlib.AbstractContextManager[Pool]:
     return workers(count or gpus or max(1, min(2, os.cpu_count() or 1)), threads=None if gpus else 1)
 
 
-def prepare(ablation: Ablation, progress: Progress) -> Entrant:
+def prepare(ablation: Ablation, progress: Progress) -> EvalModel:
     """Build what all jobs share (the embedded world, once a panel) and name the base model."""
     if "model" in ablation.common:
-        return Entrant("base", f"hf:{ablation.common['model']}")
+        return EvalModel("base", f"hf:{ablation.common['model']}")
     from workflows.align import plan
 
     spec = ""
     for panel in ablation.panels:
         settings = {**ablation.world, **ablation.common, **panel.get("set", {}), "method": "dpo"}
-        planned = plan(settings, progress)
-        spec = f"hf:{planned.train.model}"
-    return Entrant("base", spec)
+        resolved = plan(settings, progress)
+        spec = f"hf:{resolved.train.model}"
+    return EvalModel("base", spec)
 
 
-def run_base(db: str, base: Entrant, ablation: Ablation, device: str) -> str:
+def run_base(db: str, base: EvalModel, ablation: Ablation, device: str) -> str:
     """Benchmark the base model."""
     return _bench(Store(db), base, ablation, device)
 
@@ -182,7 +182,7 @@ def run_job(job: Job, device: str) -> str:
 
     store = Store(job.db)
     record = align(store, plan(settings_of(store, job, device), silent), progress=report)
-    return _bench(store, Entrant(record.name, f"run:{record.name}", record.name), job.ablation, device)
+    return _bench(store, EvalModel(record.name, f"run:{record.name}", record.name), job.ablation, device)
 
 
 def settings_of(store: Store, job: Job, device: str) -> dict[str, Any]:
@@ -197,14 +197,14 @@ def is_stored(store: Store, job: Job, device: str) -> bool:
 
     try:
         record = finished(store, plan(settings_of(store, job, device), silent))
-    except HarnessError:  # the worker will tell
+    except HarnessError:  # the worker will say why
         return False
-    entrant = Entrant(job.name, f"run:{job.name}", job.name)
-    return record is not None and is_benched(store, entrant, job.ablation, since=record.created)
+    eval_model = EvalModel(job.name, f"run:{job.name}", job.name)
+    return record is not None and is_benched(store, eval_model, job.ablation, since=record.created)
 
 
-def is_benched(store: Store, entrant: Entrant, ablation: Ablation, since: str = "") -> bool:
-    """Whether every evaluation of ``entrant`` is there, complete and made ``since``: of the same samples under the
+def is_benched(store: Store, eval_model: EvalModel, ablation: Ablation, since: str = "") -> bool:
+    """Whether every evaluation of ``eval_model`` is there, complete and made ``since``: of the same samples under the
     benchmarks' present versions, by the embedded world's judge.
 
     Never so with a judge of its own: what that would say now, its stored replies alone can tell.
@@ -215,13 +215,13 @@ def is_benched(store: Store, entrant: Entrant, ablation: Ablation, since: str = 
     root = bench_root(ablation.data_dir, world=ablation.world, split=ablation.split)
     stored = {
         (e.benchmark, e.version, e.judge, e.data_key, content_key(e.decoding))
-        for e in store.evaluations(run=entrant.run)
-        if e.model == entrant.spec and e.n_scored == e.n and e.created >= since
+        for e in store.evaluations(run=eval_model.run)
+        if e.model == eval_model.spec and e.n_scored == e.n and e.created >= since
     }
     return all(_expected(item, root) in stored for item in wanted)
 
 
-def _expected(item: Planned, root: Path) -> tuple[str | None, ...]:
+def _expected(item: BenchmarkSpec, root: Path) -> tuple[str | None, ...]:
     """What tells a benchmark's evaluation from any other of the same model."""
     benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
     judge = Judges(None).named(benchmark, folder) if benchmark.needs_judge else "none"
@@ -229,10 +229,12 @@ def _expected(item: Planned, root: Path) -> tuple[str | None, ...]:
     return benchmark.name, benchmark.version, judge, key, content_key(dataclasses.asdict(benchmark.decoding))
 
 
-def wanted_of(ablation: Ablation) -> list[Planned]:
+def wanted_of(ablation: Ablation) -> list[BenchmarkSpec]:
     """The benchmarks of an ablation with their settings."""
     members = members_of(ablation.suite, ablation.benchmarks)
-    return planned(members, (), None if ablation.data_dir else EMBEDDED, eos_biases=ablation.eos_biases)
+    return resolve_benchmarks(
+        members, (), None if ablation.data_dir else EMBEDDED_SETTINGS, eos_biases=ablation.eos_biases
+    )
 
 
 def matched_beta(store: Store, job: Job) -> float:
@@ -248,16 +250,16 @@ def matched_beta(store: Store, job: Job) -> float:
     return float(sum(betas) / len(betas))
 
 
-def _bench(store: Store, entrant: Entrant, ablation: Ablation, device: str) -> str:
+def _bench(store: Store, eval_model: EvalModel, ablation: Ablation, device: str) -> str:
     root = bench_root(ablation.data_dir, world=ablation.world, split=ablation.split)
     judges = Judges(ablation.judge)
 
-    def told(step: str, done: int, total: int) -> None:
-        report(f"{entrant.run}: {step}", done, total)
+    def progress(step: str, done: int, total: int) -> None:
+        report(f"{eval_model.run}: {step}", done, total)
 
-    for _ in bench_model(store, entrant, wanted_of(ablation), root, judges, device=device, progress=told):
+    for _ in bench_model(store, eval_model, wanted_of(ablation), root, judges, device=device, progress=progress):
         pass
-    return entrant.run
+    return eval_model.run
 
 
 def bench_root(

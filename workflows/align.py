@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UsageError
-from harness.evaluation.claims import crew
+from harness.evaluation.claims import rank_and_world_size
 from harness.models.spec import model_id
 from harness.store import AlignmentRecord, Store
 from harness.util.options import build, content_key, read_yaml
@@ -114,7 +114,7 @@ def finished(store: Store, plan: Plan) -> AlignmentRecord | None:
     return done[0] if done and Path(done[0].model_dir).exists() else None
 
 
-def settled(store: Store, plan: Plan, *, named: bool, fresh: bool) -> Plan:
+def with_unique_name(store: Store, plan: Plan, *, named: bool, fresh: bool) -> Plan:
     """``plan`` under a name that costs the store no other run.
 
     A run that failed gives its name up. A default name that a run with other settings has gets the beginning of the key
@@ -127,8 +127,8 @@ def settled(store: Store, plan: Plan, *, named: bool, fresh: bool) -> Plan:
     if not named:
         return dataclasses.replace(plan, name=f"{plan.name}-{plan.key[:6]}")
     before, now = _flat(taken.config), _flat(plan.record)
-    told = [f"{k}={before[k]}, now {now[k]}" for k in now if k in before and str(before[k]) != str(now[k])]
-    what = "; ".join(told[:4]) or "of an older version"
+    changed = [f"{k}={before[k]}, now {now[k]}" for k in now if k in before and str(before[k]) != str(now[k])]
+    what = "; ".join(changed[:4]) or "of an older version"
     raise UsageError(
         f"--name {plan.name}: {taken.status} before with other settings ({what}). Give another --name, or --fresh to "
         "replace that run."
@@ -155,7 +155,7 @@ def align(store: Store, plan: Plan, *, fresh: bool = False, progress: Report) ->
     heldout = load_pairs(plan.heldout) if plan.heldout else None
     log = store.start_alignment(
         plan.name, method=plan.label, seed=plan.train.seed, panel=plan.panel, key=plan.key, config=plan.record,
-        fresh=fresh and crew()[0] == 0,
+        fresh=fresh and rank_and_world_size()[0] == 0,
     )  # fmt: skip
     started = time.monotonic()
     try:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, UsageError
-from harness.evaluation.claims import Claims, crew
+from harness.evaluation.claims import Claims, rank_and_world_size
 from harness.evaluation.judge import Progress, silent
 from harness.evaluation.score import data_dir, evaluate, generate, load_samples, make_benchmark
 from harness.evaluation.shard import Shard
-from harness.evaluation.sharing import generate_shared, turn
+from harness.evaluation.sharing import exclusive, generate_shared
 from harness.models.replay import read_responses
 from harness.models.spec import last_parts, load_model, model_id
 from harness.protocols.benchmark import Benchmark, Sample
@@ -28,13 +28,13 @@ from workflows.lmms import bench_tasks, is_lmms
 from workflows.settings import deal_benchmarks
 from workflows.suites import Member
 
-EMBEDDED: dict[str, Any] = {"decoding": {"max_new_tokens": 64, "num_beams": 1}, "short": False}
+EMBEDDED_SETTINGS: dict[str, Any] = {"decoding": {"max_new_tokens": 64, "num_beams": 1}, "short": False}
 """Benchmark settings on the embedded world's data: greedy, its answers are short (Object HalBench's own is beam 3).
 Its model does not know the words of POPE's request for a short answer."""
 
 
 @dataclass(frozen=True)
-class Planned:
+class BenchmarkSpec:
     """A benchmark to run: its settings, and how many of its samples (None: all)."""
 
     name: str
@@ -42,13 +42,13 @@ class Planned:
     limit: int | None = None
 
 
-def planned(
+def resolve_benchmarks(
     members: Sequence[Member],
     assignments: Iterable[str],
     defaults: Mapping[str, Any] | None = None,
     limit: int | None = None,
     eos_biases: Sequence[float] = (),
-) -> list[Planned]:
+) -> list[BenchmarkSpec]:
     """The benchmarks of a suite with their settings: ``defaults``, then the suite's own, then `--set`.
 
     A setting that is none raises a UsageError. ``limit`` (`--limit`) goes before a suite's. ``eos_biases`` adds Object
@@ -70,12 +70,12 @@ def planned(
         biases = [
             {"decoding": {"eos_bias": bias}} for bias in dict.fromkeys(eos_biases) if bias and m.benchmark == CURVED
         ]
-        found += [Planned(m.benchmark, overlay(settings, bias), limit or m.limit) for bias in ({}, *biases)]
+        found += [BenchmarkSpec(m.benchmark, overlay(settings, bias), limit or m.limit) for bias in ({}, *biases)]
     return found
 
 
 @dataclass(frozen=True)
-class Entrant:
+class EvalModel:
     """A model to benchmark: its name in tables, how to load it, and the alignment it came from."""
 
     run: str
@@ -83,7 +83,7 @@ class Entrant:
     alignment: str | None = None
 
 
-def entrants(store: Store, models: Sequence[str], embedded: str | None) -> list[Entrant]:
+def resolve_models(store: Store, models: Sequence[str], embedded: str | None) -> list[EvalModel]:
     """The models named, or every finished alignment of the store after the models that they started from.
 
     ``embedded`` is the embedded world's base, which belongs to its data. Called "base" is the only model that anything
@@ -97,8 +97,8 @@ def entrants(store: Store, models: Sequence[str], embedded: str | None) -> list[
     if not specs:
         raise UsageError("Nothing to benchmark: name a model with --model, or align one first.")
     names = _names(store, specs, model_id(bases[0]) if len(bases) == 1 else None)
-    found = [Entrant(names[spec], _placed(spec), spec[4:] if spec.startswith("run:") else None) for spec in specs]
-    return found if models else found + [Entrant(a.name, f"run:{a.name}", a.name) for a in aligned]
+    found = [EvalModel(names[spec], _placed(spec), spec[4:] if spec.startswith("run:") else None) for spec in specs]
+    return found if models else found + [EvalModel(a.name, f"run:{a.name}", a.name) for a in aligned]
 
 
 def _placed(spec: str) -> str:
@@ -138,8 +138,8 @@ def lookup_run(store: Store) -> Any:
 
 def bench_model(
     store: Store,
-    entrant: Entrant,
-    benchmarks: Sequence[Planned],
+    eval_model: EvalModel,
+    benchmarks: Sequence[BenchmarkSpec],
     root: Path,
     judges: Judges,
     *,
@@ -154,14 +154,14 @@ def bench_model(
     ``loading`` holds settings of ``load_model``. With ``claims`` the work is shared with other processes on the results
     file; of those that torchrun started, the first alone judges and yields.
     """
-    model = load_model(entrant.spec, device=device, settings=loading, runs=lookup_run(store))
+    model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store))
     for item in benchmarks:
         name, settings = item.name, item.settings
-        if is_lmms(name) and crew()[0] > 0:
+        if is_lmms(name) and rank_and_world_size()[0] > 0:
             continue
         if is_lmms(name):
-            identity = identity_of(entrant, model, settings, root, loading)
-            with turn(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
+            identity = identity_of(eval_model, model, settings, root, loading)
+            with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
                 found = list(
                     bench_tasks(
                         store, model, [name.removeprefix("lmms:")], identity,
@@ -173,18 +173,18 @@ def bench_model(
         benchmark = make_benchmark(name, settings)
         folder = data_dir(name, root)
         samples = load_samples(benchmark, folder, item.limit)
-        asker = judges.open(benchmark, folder)
+        asked_judge = judges.open(benchmark, folder)
         if claims is None:
             answers = generate(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
         else:
             answers = generate_shared(store, model, samples, benchmark.decoding, claims, progress=progress)
-        if crew()[0] > 0:
+        if rank_and_world_size()[0] > 0:
             continue
-        identity = identity_of(entrant, model, settings, folder, loading)
+        identity = identity_of(eval_model, model, settings, folder, loading)
         identity["info"]["data_notes"] = benchmark.data_notes(folder)
-        with turn(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
+        with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
             record = evaluate(
-                store, benchmark, samples, answers, asker, identity=identity, runs=settings.get("judge_runs"),
+                store, benchmark, samples, answers, asked_judge, identity=identity, runs=settings.get("judge_runs"),
                 progress=progress,
             )  # fmt: skip
         yield record
@@ -192,8 +192,8 @@ def bench_model(
 
 def bench_all(
     store: Store,
-    entrants: Sequence[Entrant],
-    benchmarks: Sequence[Planned],
+    eval_models: Sequence[EvalModel],
+    benchmarks: Sequence[BenchmarkSpec],
     root: Path,
     judges: Judges,
     *,
@@ -204,15 +204,15 @@ def bench_all(
     progress: Progress = silent,
 ) -> list[EvaluationRecord]:
     """Run all models over all benchmarks; under torchrun, or with ``share``, together with other processes."""
-    shared = share or crew()[1] > 1
+    shared = share or rank_and_world_size()[1] > 1
     if shared and fresh:
         raise UsageError("--fresh: processes that share the work cannot tell old answers from new; use another --db.")
     with Claims(store.path) if shared else contextlib.nullcontext() as claims:
         return [
             record
-            for entrant in entrants
+            for eval_model in eval_models
             for record in bench_model(
-                store, entrant, benchmarks, root, judges,
+                store, eval_model, benchmarks, root, judges,
                 device=device, loading=loading, fresh=fresh, claims=claims, progress=progress,
             )
         ]  # fmt: skip
@@ -220,8 +220,8 @@ def bench_all(
 
 def answer_shard(
     store: Store,
-    entrant: Entrant,
-    benchmarks: Sequence[Planned],
+    eval_model: EvalModel,
+    benchmarks: Sequence[BenchmarkSpec],
     root: Path,
     shard: Shard,
     *,
@@ -234,7 +234,7 @@ def answer_shard(
 
     The same command without a shard finds the answers of all shards and scores them.
     """
-    model = load_model(entrant.spec, device=device, settings=loading, runs=lookup_run(store))
+    model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store))
     for item in benchmarks:
         if is_lmms(item.name):
             raise UsageError(f"--shard: {item.name} cannot be cut; name our own benchmarks.")
@@ -242,18 +242,28 @@ def answer_shard(
         samples = shard.of(load_samples(benchmark, data_dir(item.name, root), item.limit))
         answers = generate(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
         failed = sum(answer.text is None for answer in answers.values())
-        yield {"run": entrant.run, "benchmark": item.name, "shard": str(shard), "n": len(samples), "n_failed": failed}
+        yield {
+            "run": eval_model.run,
+            "benchmark": item.name,
+            "shard": str(shard),
+            "n": len(samples),
+            "n_failed": failed,
+        }
 
 
 def identity_of(
-    entrant: Entrant, model: Model, settings: Mapping[str, Any], folder: Path, loading: Mapping[str, Any] | None = None
+    eval_model: EvalModel,
+    model: Model,
+    settings: Mapping[str, Any],
+    folder: Path,
+    loading: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The columns of an evaluation that say what was evaluated."""
     return {
-        "run": entrant.run,
+        "run": eval_model.run,
         "model": model.spec,
         "model_key": model.key,
-        "alignment": entrant.alignment,
+        "alignment": eval_model.alignment,
         "settings": dict(settings),
         "data_dir": str(folder.resolve()),
         "info": {"route": getattr(model, "route", "file"), "loading": dict(loading or {})},
@@ -312,8 +322,8 @@ def score(
     progress: Progress,
 ) -> EvaluationRecord:
     """Score answers from a file and store the evaluation."""
-    asker = judges.open(given.benchmark, root)
-    notes = given.benchmark.data_notes(root) + _foreign_replies(asker, given)
+    asked_judge = judges.open(given.benchmark, root)
+    notes = given.benchmark.data_notes(root) + _foreign_replies(asked_judge, given)
     identity = {
         "run": responses.stem,
         "model": f"replay:{responses}",
@@ -325,7 +335,7 @@ def score(
     }
     answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
     return evaluate(
-        store, given.benchmark, given.samples, answers, asker, identity=identity, runs=settings.get("judge_runs"),
+        store, given.benchmark, given.samples, answers, asked_judge, identity=identity, runs=settings.get("judge_runs"),
         progress=progress,
     )  # fmt: skip
 
@@ -340,9 +350,9 @@ def _foreign_replies(judge: Judge | None, given: Answered) -> list[str]:
 
 def estimate(
     store: Store,
-    item: Planned,
+    item: BenchmarkSpec,
     root: Path,
-    entrant: Entrant,
+    eval_model: EvalModel,
     judges: Judges,
 ) -> Estimate:
     """What a benchmark will ask of one model and of the judge, counted from its data; loads no model."""
@@ -350,6 +360,6 @@ def estimate(
         raise UsageError(f"--dry-run: what {item.name} asks is known to lmms-eval only; leave it out.")
     benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
     samples = load_samples(benchmark, folder, item.limit)
-    replayed = entrant.spec.startswith("replay:")
-    answers = read_responses(Path(entrant.spec.partition(":")[2])) if replayed else None
-    return estimate_benchmark(store, benchmark, samples, entrant.spec, judges, folder, answers=answers)
+    replayed = eval_model.spec.startswith("replay:")
+    answers = read_responses(Path(eval_model.spec.partition(":")[2])) if replayed else None
+    return estimate_benchmark(store, benchmark, samples, eval_model.spec, judges, folder, answers=answers)

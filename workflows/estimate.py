@@ -10,7 +10,7 @@ from typing import Any
 from harness.chat.client import is_loopback, parse_argument
 from harness.chat.prices import CHARACTERS_PER_TOKEN, IMAGE_TOKENS, Price, cost, estimate, load_prices, price_of
 from harness.evaluation.judge import question_key
-from harness.protocols.benchmark import Benchmark, Question, Sample
+from harness.protocols.benchmark import Benchmark, JudgePrompt, Sample
 from harness.store import Store
 from workflows.judging import Judges
 
@@ -86,7 +86,7 @@ def estimate_benchmark(
 
 def questions(
     benchmark: Benchmark, samples: Sequence[Sample], answers: Mapping[str, str] | None
-) -> Iterator[tuple[int, Question]]:
+) -> Iterator[tuple[int, JudgePrompt]]:
     """(judge run, its first question about an answer) for every answer; a stand-in where there is no answer."""
     if not benchmark.needs_judge:
         return
@@ -94,7 +94,7 @@ def questions(
     for run in range(benchmark.judge_runs):
         for sample in samples:
             answer = stand_in if answers is None else answers.get(sample.id)
-            question = benchmark.question(sample, answer, 0) if answer is not None else None
+            question = benchmark.judge_prompt(sample, answer, 0) if answer is not None else None
             if question is not None:
                 yield run, question
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.errors import UsageError, unknown_name
 from harness.store import Store
-from harness.util.json_safe import plain
+from harness.util.json_safe import json_safe
 
 STRUCTURED = frozenset({"data", "settings", "decoding", "metrics", "info", "values", "details", "config", "usage"})
 """Columns that hold JSON: objects in JSONL, JSON text in parquet (their keys differ from row to row). NaN is null."""
@@ -34,7 +34,7 @@ def _write_jsonl(store: Store, table: str, file: Path) -> int:
     count = 0
     with file.open("w", encoding="utf-8") as out:
         for row in store.rows(table):
-            parsed = plain({k: _parsed(v) if k in STRUCTURED else v for k, v in row.items()})
+            parsed = json_safe({k: _parsed(v) if k in STRUCTURED else v for k, v in row.items()})
             text = json.dumps(parsed, ensure_ascii=False, allow_nan=False)
             out.write(text.encode("utf-8", "replace").decode() + "\n")
             count += 1
@@ -75,4 +75,4 @@ def _valid(text: str | None) -> str | None:
     """Stored JSON without the words NaN and Infinity, which no other reader of JSON knows."""
     if text is None or not ("NaN" in text or "Infinity" in text):
         return text
-    return json.dumps(plain(json.loads(text)), allow_nan=False)
+    return json.dumps(json_safe(json.loads(text)), allow_nan=False)

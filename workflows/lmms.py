@@ -18,8 +18,8 @@ from harness.evaluation.score import lmms_means
 from harness.protocols.benchmark import Sample, Verdict
 from harness.protocols.model import Model
 from harness.store import EvaluationRecord, Store
-from harness.util.environment import software
-from harness.util.json_safe import plain
+from harness.util.environment import environment
+from harness.util.json_safe import json_safe
 from harness.util.options import content_key
 
 PREFIX = "lmms:"
@@ -152,7 +152,7 @@ def _save(
     settings = dict(task.config.generation_kwargs or {}) if task.config else {}
     record = {
         **identity,
-        "info": {**identity["info"], "software": software()},
+        "info": {**identity["info"], "software": environment()},
         "benchmark": f"{PREFIX}{name}",
         "version": version,
         "mode": "lmms-eval's rules",
@@ -190,7 +190,7 @@ def _verdict(row: Mapping[str, Any], results: Mapping[str, Any]) -> Verdict:
     figures = {key.split(",")[0] for key in results}
     values = {k: float(v) for k, v in row.items() if k in figures and isinstance(v, bool | int | float)}
     kept = {"target": row["target"], "filtered": row["filtered_resps"]}
-    return Verdict(lmms_means(values), details=plain(kept, undefined=False))
+    return Verdict(lmms_means(values), details=json_safe(kept, undefined=False))
 
 
 def _metrics(found: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:

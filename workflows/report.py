@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from harness.errors import HarnessError, UsageError, unknown_name
 from harness.store import AlignmentRecord, EvaluationRecord, Store
-from harness.util.environment import software
+from harness.util.environment import environment
 from leaderboards.charts.curves import write_curves
 from leaderboards.charts.gap_curves import gap_curves, gap_summary, write_figures
 from leaderboards.charts.plots import write_plots
@@ -25,8 +25,8 @@ from leaderboards.page.html import Extras, write_html
 from leaderboards.page.samples import thumbnail
 from leaderboards.published import published_latex, published_markdown, published_terminal
 from leaderboards.rows import Table, load_tables
-from leaderboards.run_groups import lineup, standing, to_repeat
-from leaderboards.text import NOTHING
+from leaderboards.run_groups import current_evaluations, run_groups, stale_evaluations
+from leaderboards.text import NO_EVALUATIONS
 from workflows.suites import members_of
 
 
@@ -50,7 +50,7 @@ def nothing(store: Store, suite: str | None) -> str:
     """What to say where there is no table: that nothing is stored, or nothing of the suite."""
     stored = dict.fromkeys(e.benchmark for e in store.evaluations())
     if suite is None or not stored:
-        return NOTHING
+        return NO_EVALUATIONS
     return (
         f"No evaluations of suite {suite} ({', '.join(sorted(benchmarks_of(suite) or ()))}). Stored are those of "
         f"{', '.join(stored)}: leave out --suite to see them, or run `bench --suite {suite}`."
@@ -60,7 +60,9 @@ def nothing(store: Store, suite: str | None) -> str:
 def warnings(store: Store, suite: str | None = None, *, said: bool = False) -> list[str]:
     """What the tables leave out and how to mend it; ``said``: that a suite is missing stands in their place."""
     wanted = benchmarks_of(suite)
-    found = {run: [b for b in names if wanted is None or b in wanted] for run, names in to_repeat(store).items()}
+    found = {
+        run: [b for b in names if wanted is None or b in wanted] for run, names in stale_evaluations(store).items()
+    }
     lines = [
         f"{run} was aligned anew since {', '.join(benchmarks)}: those figures are left out. bench --model run:{run}"
         for run, benchmarks in found.items()
@@ -118,7 +120,9 @@ def render(
     return as_markdown(store, loaded, published=published, missing=nothing(store, suite))
 
 
-def as_markdown(store: Store, loaded: Sequence[Table], *, published: bool = False, missing: str = NOTHING) -> str:
+def as_markdown(
+    store: Store, loaded: Sequence[Table], *, published: bool = False, missing: str = NO_EVALUATIONS
+) -> str:
     """Tables, reward gaps, and the published figures if they are wanted."""
     parts = [markdown(loaded, nothing=missing)]
     curves = gap_curves(store)
@@ -139,7 +143,7 @@ def write_page(
     extras = Extras(
         examples=pair_examples,
         why=(typical_of_scene(store) or "") if explained else "",
-        commit=software()["commit"],
+        commit=environment()["commit"],
         with_published=published,
         benchmarks=wanted,
     )
@@ -219,7 +223,7 @@ def run_page(store: Store, run: str, samples: int) -> list[RenderableType]:
 
 def evaluations_of(store: Store, run: str) -> list[EvaluationRecord]:
     """The evaluations of ``run`` that tables are made of."""
-    return [e for e in standing(store.evaluations(), lineup(store.alignments())) if e.run == run]
+    return [e for e in current_evaluations(store.evaluations(), run_groups(store.alignments())) if e.run == run]
 
 
 def run_facts(store: Store, run: str, samples: int) -> dict[str, Any]:
@@ -253,7 +257,7 @@ def run_facts(store: Store, run: str, samples: int) -> dict[str, Any]:
             "failed": e.n_failed,
             "metrics": {name: m["value"] for name, m in e.metrics.items()},
             "samples": [
-                {"id": v.sample_id, "answer": v.answer, "values": v.values, "error": v.error, **v.details}
+                {"id": v.sample_id, "answer": v.answer, "values": v.counts, "error": v.error, **v.details}
                 for v in store.verdicts(e.id)[:samples]
             ],
         }

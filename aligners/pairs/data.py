@@ -69,7 +69,7 @@ def load_pairs(source: str | Path, limit: int | None = None, *, skip_bad: bool =
 
     ``source`` is a .jsonl or .parquet file, a directory that holds train.jsonl or *.parquet, or a data set's hub id.
     Columns: image (path relative to the file, base64, bytes, or {"bytes", "path"}), question, chosen, rejected, idx;
-    RLAIF-V's, RLHF-V's and TRL's layouts are read as they come (aligners.pairs.formats). ``limit`` keeps the first ones.
+    RLAIF-V's, RLHF-V's and TRL's layouts are read as they come (see pairs.formats). ``limit`` keeps the first so many.
     Every image is opened once. A pair equal to an earlier one is dropped; ``report["dropped"]`` says what and why.
     Raises DataError naming the file and row: missing columns, no image or several, unreadable image, equal responses,
     nothing in it. With ``skip_bad`` such rows are dropped and reported too.

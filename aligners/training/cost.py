@@ -67,7 +67,7 @@ def estimate(config: AlignConfig, objective: Objective) -> dict[str, Any]:
     sizes = parameters(shapes, config)
     steps = max(1, config.epochs * pairs // config.batch_size)
     accumulates = config.batch_size > config.micro_batch or processes > 1
-    two_passes = objective.uses_gaps and accumulates
+    two_passes = objective.needs_reward_gaps and accumulates
     # A pass without graph over all pairs, then one over those that are kept (every objective with gaps filters).
     kept = kept_count(getattr(objective, "keep", 1.0), config.batch_size) / config.batch_size if two_passes else None
     flops = pair_flops(sizes, lengths, config, kept)

@@ -32,7 +32,7 @@ from aligners.training.model_card import write_card
 from aligners.training.trainer import PreferenceData, PreferenceTrainer, last_checkpoint, training_order
 from harness.errors import HarnessError, UsageError
 from harness.protocols.recorder import Recorder
-from harness.util.environment import software
+from harness.util.environment import environment
 
 if TYPE_CHECKING:
     from aligners.pair_hardness.hardness import HardnessConfig
@@ -87,7 +87,7 @@ def align(
         "device": str(args.device),
         "processes": args.world_size,
         "reference_cached": cached,
-        "software": software(),
+        "software": environment(),
         **facts,
     }
     if args.process_index == 0:

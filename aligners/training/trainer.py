@@ -130,7 +130,7 @@ class PreferenceTrainer(Trainer):
             self.probe()
         self._weights, self._step_loss, self._rewards = None, 0.0, []
         pairs = [pair for batch in batches for pair in batch["pairs"]]
-        if not self.objective.uses_gaps:
+        if not self.objective.needs_reward_gaps:
             rows = iter(self._weigh(pairs, None))
             batches = [{**batch, "rows": [next(rows) for _ in batch["pairs"]]} for batch in batches]
         elif self.two_passes:
@@ -172,7 +172,8 @@ class PreferenceTrainer(Trainer):
     @property
     def two_passes(self) -> bool:
         """Whether a pass without graph must give the gaps of a step before its losses are known."""
-        return self.objective.uses_gaps and (self.args.gradient_accumulation_steps > 1 or self.args.world_size > 1)
+        split = self.args.gradient_accumulation_steps > 1 or self.args.world_size > 1
+        return self.objective.needs_reward_gaps and split
 
     def _weigh(self, pairs: Sequence[Encoded], gaps: Tensor | None) -> list[int]:
         """Weigh the global step; returns the row of each local pair in the tables of weights.
@@ -187,7 +188,7 @@ class PreferenceTrainer(Trainer):
         table = sorted(gather_object(table))
         index = torch.tensor([row[0] for row in table])
         step = self.state.global_step
-        self._weights, self.objective_state = self.objective.weigh(
+        self._weights, self.objective_state = self.objective.compute_weights(
             Step(
                 size=len(table),
                 gap=None if gaps is None else torch.tensor([row[3] for row in table], dtype=torch.float64),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.chat.prices import DATED
-from harness.protocols.benchmark import Image, Question
+from harness.protocols.benchmark import Image, JudgePrompt
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 SIGNATURES = {b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
@@ -41,7 +41,7 @@ def valid(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def body(question: Question, model: str) -> dict[str, Any]:
+def body(question: JudgePrompt, model: str) -> dict[str, Any]:
     """The arguments of a chat completion call for ``question``; limits that it leaves open are not sent."""
     content: str | list[dict[str, Any]] = valid(question.prompt)
     if question.image is not None:

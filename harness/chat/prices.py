@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.protocols.benchmark import Question
+from harness.protocols.benchmark import JudgePrompt
 from harness.util.options import read_yaml
 
 DATED = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4})$")
@@ -81,7 +81,7 @@ def cost(usage: Mapping[str, Any], model: str, prices: Mapping[str, Price] = PRI
     return (price.input * prompt + price.output * reply) / 1e6
 
 
-def estimate(question: Question) -> dict[str, int]:
+def estimate(question: JudgePrompt) -> dict[str, int]:
     """Tokens that ``question`` will take, on the safe side, before it is asked: for `--dry-run` and budgets."""
     characters = len(question.prompt) + len(question.system or "")
     prompt = 16 + round(characters / CHARACTERS_PER_TOKEN) + (IMAGE_TOKENS if question.image else 0)

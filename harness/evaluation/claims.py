@@ -107,6 +107,6 @@ class _Closing:
         self._db.close()
 
 
-def crew() -> tuple[int, int]:
+def rank_and_world_size() -> tuple[int, int]:
     """(rank, number of processes) as torchrun set them; (0, 1) without it."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, overload
 
 from harness.errors import UsageError
-from harness.protocols.benchmark import Benchmark, Question, Sample, Unreadable, Verdict
+from harness.protocols.benchmark import Benchmark, JudgeParseError, JudgePrompt, Sample, Verdict
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Answer
 from harness.store import Store
@@ -18,7 +18,7 @@ from harness.util.options import content_key
 
 
 class Progress(Protocol):
-    """Told how far a long step is: ``progress("answers", 12, 300)``."""
+    """Log how far a long step is: ``progress("answers", 12, 300)``."""
 
     def __call__(self, step: str, done: int, total: int) -> None: ...
 
@@ -38,7 +38,7 @@ class Judged:
 
 
 @dataclass
-class Tally:
+class JudgeUsage:
     """What the replies behind a set of verdicts were, stored ones included: models as returned, tokens they took."""
 
     replies: int = 0
@@ -55,7 +55,7 @@ class Tally:
 
 
 @dataclass
-class _Open:
+class _Pending:
     """An answer without a verdict yet, and the replies about it so far."""
 
     sample: Sample
@@ -65,14 +65,14 @@ class _Open:
 
 
 @dataclass(frozen=True)
-class _Desk:
+class _JudgeRun:
     """What one judge run works with."""
 
     store: Store
     benchmark: Benchmark
     judge: Judge | None
     run: int
-    tally: Tally
+    usage_total: JudgeUsage
     progress: Progress
 
 
@@ -85,20 +85,20 @@ def judge_answers(
     *,
     runs: int | None = None,
     progress: Progress = silent,
-    tally: Tally | None = None,
+    usage_total: JudgeUsage | None = None,
 ) -> list[Judged]:
     """A verdict for every answered sample and judge run. A sample that cannot be scored has an error verdict.
 
     ``runs`` is how many judge runs to make: by default what the judge has recorded, else what the protocol wants.
-    ``tally``, if given, counts the replies.
+    ``usage_total``, if given, counts the replies.
     """
     if benchmark.needs_judge and judge is None:
         raise UsageError(f"{benchmark.name} is scored by a judge: name one with --judge (openai:NAME, replay:FILE).")
     judged: list[Judged] = []
     total = 1 if judge is None or not benchmark.needs_judge else (runs or _recorded(judge) or benchmark.judge_runs)
     for run in range(total):
-        desk = _Desk(store, benchmark, judge, run, Tally() if tally is None else tally, progress)
-        judged += _judge_run(desk, samples, answers)
+        usage = JudgeUsage() if usage_total is None else usage_total
+        judged += _judge_once(_JudgeRun(store, benchmark, judge, run, usage, progress), samples, answers)
     return judged
 
 
@@ -108,26 +108,26 @@ def _recorded(judge: Judge) -> int | None:
     return recorded
 
 
-def _judge_run(desk: _Desk, samples: Sequence[Sample], answers: Mapping[str, Answer]) -> list[Judged]:
+def _judge_once(judge_run: _JudgeRun, samples: Sequence[Sample], answers: Mapping[str, Answer]) -> list[Judged]:
     done: dict[str, Judged] = {}
-    open_: list[_Open] = []
+    pending: list[_Pending] = []
     for sample in samples:
         answer = answers.get(sample.id)
         if answer is None:
             continue
         if answer.text is None:
-            done[sample.id] = Judged(sample, desk.run, None, Verdict({}, error=f"no answer: {answer.error}"))
+            done[sample.id] = Judged(sample, judge_run.run, None, Verdict({}, error=f"no answer: {answer.error}"))
         else:
-            open_.append(_Open(sample, answer.text))
-    for attempt in range(_attempts(desk)):
-        _ask(desk, open_, attempt)
-        open_ = list(_settle(desk, open_, done))
-        desk.progress("verdicts", len(done), len(samples))
-        if not open_:
+            pending.append(_Pending(sample, answer.text))
+    for attempt in range(_attempts(judge_run)):
+        _ask(judge_run, pending, attempt)
+        pending = list(_settle(judge_run, pending, done))
+        judge_run.progress("verdicts", len(done), len(samples))
+        if not pending:
             break
-    for item in open_:
-        verdict = desk.benchmark.unreadable(item.sample, item.answer, item.replies)
-        done[item.sample.id] = Judged(item.sample, desk.run, item.answer, verdict)
+    for item in pending:
+        verdict = judge_run.benchmark.unreadable(item.sample, item.answer, item.replies)
+        done[item.sample.id] = Judged(item.sample, judge_run.run, item.answer, verdict)
     return [done[sample.id] for sample in samples if sample.id in done]
 
 
@@ -146,12 +146,12 @@ def _by_sample(judge: Judge) -> bool:
     return bool(getattr(judge, "keyed_by_sample", False))
 
 
-def request_key(judge: Judge, question: Question, sample: Sample, answer: str) -> str:
+def request_key(judge: Judge, question: JudgePrompt, sample: Sample, answer: str) -> str:
     """The key of a question to ``judge``; one that answers by sample has sample and answer in it."""
     return question_key(question, sample.id, answer) if _by_sample(judge) else question_key(question, "", "")
 
 
-def question_key(question: Question, *more: str) -> str:
+def question_key(question: JudgePrompt, *more: str) -> str:
     """The key of what was asked: the whole question, the image by content."""
     try:
         image = hashlib.sha256(question.image.read()).hexdigest() if question.image else ""
@@ -161,17 +161,17 @@ def question_key(question: Question, *more: str) -> str:
     return content_key(fields, image, *more)
 
 
-def _attempts(desk: _Desk) -> int:
+def _attempts(judge_run: _JudgeRun) -> int:
     """How often an unreadable judge is asked; recorded replies cost nothing and are read as far as officially."""
-    recorded = getattr(desk.judge, "recorded", False)
-    return max(1, desk.benchmark.attempts, getattr(desk.benchmark, "official_attempts", 1) if recorded else 1)
+    recorded = getattr(judge_run.judge, "recorded", False)
+    return max(1, judge_run.benchmark.attempts, getattr(judge_run.benchmark, "official_attempts", 1) if recorded else 1)
 
 
 class _Requests(Sequence[JudgeRequest]):
     """The questions about ``items``, made when they are looked at: 100,000 prompts are never in memory at once."""
 
-    def __init__(self, desk: _Desk, items: Sequence[_Open], attempt: int) -> None:
-        self._desk, self._items, self._attempt = desk, items, attempt
+    def __init__(self, judge_run: _JudgeRun, items: Sequence[_Pending], attempt: int) -> None:
+        self._desk, self._items, self._attempt = judge_run, items, attempt
 
     def __len__(self) -> int:
         return len(self._items)
@@ -184,38 +184,38 @@ class _Requests(Sequence[JudgeRequest]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         item = self._items[index]
-        question = self._desk.benchmark.question(item.sample, item.answer, self._attempt)
+        question = self._desk.benchmark.judge_prompt(item.sample, item.answer, self._attempt)
         assert question is not None  # only those that have one are asked
         return JudgeRequest(item.sample.id, question, item.answer, self._desk.run, self._attempt)
 
 
-def _ask(desk: _Desk, open_: Sequence[_Open], attempt: int) -> None:
+def _ask(judge_run: _JudgeRun, pending: Sequence[_Pending], attempt: int) -> None:
     """Give each open answer its reply, or the reason why there is none. The same question is asked once for all."""
-    judge, store, run = desk.judge, desk.store, desk.run
+    judge, store, run = judge_run.judge, judge_run.store, judge_run.run
     if judge is None:
         return
-    owners: dict[str, list[_Open]] = {}
-    for item in open_:
-        question = desk.benchmark.question(item.sample, item.answer, attempt)
+    owners: dict[str, list[_Pending]] = {}
+    for item in pending:
+        question = judge_run.benchmark.judge_prompt(item.sample, item.answer, attempt)
         if question is None:
             continue
         key = request_key(judge, question, item.sample, item.answer)
         # A judge of recorded replies or of known truth costs nothing, and its file may have changed.
         known = None if _by_sample(judge) else store.reply(judge.name, judge.endpoint, key, run, attempt)
         if (recalled := recall(judge, known)) is not None:
-            _take(desk, recalled, [item])
+            _take(judge_run, recalled, [item])
         else:
             owners.setdefault(key, []).append(item)
     keys = list(owners)
-    requests = _Requests(desk, [items[0] for items in owners.values()], attempt)
+    requests = _Requests(judge_run, [items[0] for items in owners.values()], attempt)
     for count, (position, reply) in enumerate(judge.ask(requests), start=1):
         store.save_reply(judge.name, judge.endpoint, keys[position], run, attempt, reply)
-        _take(desk, reply, owners[keys[position]])
-        desk.progress("judge", count, len(keys))
+        _take(judge_run, reply, owners[keys[position]])
+        judge_run.progress("judge", count, len(keys))
 
 
-def _take(desk: _Desk, reply: Reply, items: Sequence[_Open]) -> None:
-    desk.tally.add(reply)
+def _take(judge_run: _JudgeRun, reply: Reply, items: Sequence[_Pending]) -> None:
+    judge_run.usage_total.add(reply)
     for item in items:
         if reply.text is None:
             item.failure = reply.error or "no reply"
@@ -223,19 +223,21 @@ def _take(desk: _Desk, reply: Reply, items: Sequence[_Open]) -> None:
             item.replies.append(reply.text)
 
 
-def _settle(desk: _Desk, open_: Sequence[_Open], done: dict[str, Judged]) -> Iterator[_Open]:
+def _settle(judge_run: _JudgeRun, pending: Sequence[_Pending], done: dict[str, Judged]) -> Iterator[_Pending]:
     """Move what has a verdict (or a failed call) to ``done``; yield what must be asked again."""
-    for item in open_:
+    for item in pending:
         sample, text, replies = item.sample, item.answer, item.replies
         if item.failure is not None:
             # What earlier replies amount to, by the official rules at least, stands.
-            verdict = desk.benchmark.unreadable(sample, text, replies) if replies else Verdict({}, error="no reply")
+            verdict = (
+                judge_run.benchmark.unreadable(sample, text, replies) if replies else Verdict({}, error="no reply")
+            )
             if verdict.error is not None:
                 verdict = dataclasses.replace(verdict, error=f"judge: {item.failure}")
         else:
             try:
-                verdict = desk.benchmark.verdict(sample, text, replies)
-            except Unreadable:
+                verdict = judge_run.benchmark.verdict(sample, text, replies)
+            except JudgeParseError:
                 yield item
                 continue
-        done[sample.id] = Judged(sample, desk.run, text, verdict)
+        done[sample.id] = Judged(sample, judge_run.run, text, verdict)

@@ -16,25 +16,25 @@ RESAMPLES = 1000
 SEED = 20250201
 
 
-class HasValues(Protocol):
+class HasCounts(Protocol):
     """A verdict, fresh or stored."""
 
     @property
-    def values(self) -> Mapping[str, float]: ...
+    def counts(self) -> Mapping[str, float]: ...
 
 
 Scored = tuple[str, int, Verdict]
 """(group, judge run, verdict)"""
 
 
-def columns_of(verdicts: Sequence[HasValues]) -> list[str]:
+def columns_of(verdicts: Sequence[HasCounts]) -> list[str]:
     """The names of all numbers the verdicts hold, sorted."""
-    return sorted({name for verdict in verdicts for name in verdict.values})
+    return sorted({name for verdict in verdicts for name in verdict.counts})
 
 
-def matrix(verdicts: Sequence[HasValues], columns: Sequence[str]) -> NDArray[np.float64]:
+def matrix(verdicts: Sequence[HasCounts], columns: Sequence[str]) -> NDArray[np.float64]:
     """The verdicts' numbers, shape [len(verdicts), len(columns)]; a number a verdict does not hold is 0."""
-    return np.array([[v.values.get(name, 0.0) for name in columns] for v in verdicts], dtype=np.float64)
+    return np.array([[v.counts.get(name, 0.0) for name in columns] for v in verdicts], dtype=np.float64)
 
 
 class _Lenient(dict[str, NDArray[np.float64]]):
@@ -55,7 +55,7 @@ def named_sums(columns: Sequence[str], sums: NDArray[np.float64]) -> Sums:
 
 def value_over_runs(metric: Metric, columns: Sequence[str], sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """A metric of sums of shape [runs, ..., columns]: the mean (or spread) over runs of the per-run value, [...]."""
-    values = metric.of(named_sums(columns, sums))
+    values = metric.compute(named_sums(columns, sums))
     counted = np.isfinite(values)  # a run in which nothing could be read says nothing of the others
     with np.errstate(invalid="ignore"):
         mean = np.where(counted, values, 0.0).sum(axis=0) / counted.sum(axis=0)

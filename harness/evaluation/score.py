@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, UsageError
-from harness.evaluation.judge import Progress, Tally, judge_answers, silent
+from harness.evaluation.judge import JudgeUsage, Progress, judge_answers, silent
 from harness.evaluation.metrics import summarise
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, Decoding, Image, Metric, Sample, ratio
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer, Model
 from harness.store import EvaluationRecord, Store
-from harness.util.environment import software
+from harness.util.environment import environment
 from harness.util.options import build, content_key
 
 ANSWERS_PER_WRITE = 64
@@ -130,15 +130,15 @@ def evaluate(
     ``identity`` holds the columns that say what was evaluated: run, model, model_key, alignment, data_dir, settings,
     info. Rerunning with the same identity, data, version, judge and decoding replaces the evaluation.
     """
-    tally = Tally()
-    judged = judge_answers(store, benchmark, samples, answers, judge, runs=runs, progress=progress, tally=tally)
+    usage = JudgeUsage()
+    judged = judge_answers(store, benchmark, samples, answers, judge, runs=runs, progress=progress, usage_total=usage)
     key = data_key(benchmark.name, samples)
     store.save_samples(key, samples)
     errors = {j.sample.id for j in judged if j.verdict.error is not None}
     asked = judge.name if judge is not None and benchmark.needs_judge else "none"
-    info = {**identity["info"], **benchmark_info(benchmark), "software": software()}
+    info = {**identity["info"], **benchmark_info(benchmark), "software": environment()}
     if asked != "none":
-        info["judging"] = judging_info(judge, tally) | {"runs": 1 + max((j.run for j in judged), default=0)}
+        info["judging"] = judging_info(judge, usage) | {"runs": 1 + max((j.run for j in judged), default=0)}
     reasons = Counter(j.verdict.error for j in judged if j.verdict.error is not None)
     if reasons:
         info["failures"] = dict(reasons.most_common(REASONS))
@@ -148,7 +148,7 @@ def evaluate(
         "benchmark": benchmark.name,
         "version": benchmark.version,
         "mode": benchmark.mode,
-        "judge": judge_column(asked, judge, tally),
+        "judge": judge_column(asked, judge, usage),
         "data_key": key,
         "decoding": dataclasses.asdict(decoding or benchmark.decoding),
         "n": len(samples),
@@ -163,25 +163,25 @@ def evaluate(
     return store.evaluations(key=record["key"])[0]
 
 
-def judge_column(asked: str, judge: Judge | None, tally: Tally) -> str:
+def judge_column(asked: str, judge: Judge | None, usage: JudgeUsage) -> str:
     """The judge as it called itself: its returned name decides which figures may be compared."""
     model = getattr(judge, "model", None)
-    if asked == "none" or model is None or not tally.models or set(tally.models) == {model}:
+    if asked == "none" or model is None or not usage.models or set(usage.models) == {model}:
         return asked
-    return f"{asked.partition(':')[0]}:{'+'.join(sorted(tally.models))}"
+    return f"{asked.partition(':')[0]}:{'+'.join(sorted(usage.models))}"
 
 
-def judging_info(judge: Judge | None, tally: Tally) -> dict[str, Any]:
+def judging_info(judge: Judge | None, usage: JudgeUsage) -> dict[str, Any]:
     """What is recorded of the judging: judge and endpoint as asked, models as returned, replies, tokens, money."""
     price = getattr(judge, "cost", None)
     return {
         "asked": getattr(judge, "name", ""),
         "endpoint": getattr(judge, "endpoint", ""),
-        "models": dict(tally.models),
-        "replies": tally.replies,
-        "failed_calls": tally.failed,
-        "tokens": dict(tally.tokens),
-        "usd": price(tally.tokens) if price else 0.0,
+        "models": dict(usage.models),
+        "replies": usage.replies,
+        "failed_calls": usage.failed,
+        "tokens": dict(usage.tokens),
+        "usd": price(usage.tokens) if price else 0.0,
     }
 
 

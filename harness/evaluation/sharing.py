@@ -65,7 +65,7 @@ def _how_many(groups: dict[str, list[Sample]], size: int) -> int:
 
 
 @contextmanager
-def turn(claims: Claims, what: str, poll: float = POLL) -> Iterator[None]:
+def exclusive(claims: Claims, what: str, poll: float = POLL) -> Iterator[None]:
     """One process at a time: the others wait for their turn, or for the end of one that died."""
     while not claims.take("turn", [what], 1):
         time.sleep(poll)

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.chat.client import OpenAIJudge
 from harness.errors import UsageError
-from harness.protocols.benchmark import Decoding, Question, Sample
+from harness.protocols.benchmark import Decoding, JudgePrompt, Sample
 from harness.protocols.judge import JudgeRequest
 from harness.protocols.model import Answer
 from harness.util.options import content_key
@@ -40,7 +40,7 @@ class OpenAIModel:
         requests = [
             JudgeRequest(
                 sample.id,
-                Question(
+                JudgePrompt(
                     sample.prompt,
                     temperature=decoding.temperature,
                     max_tokens=decoding.max_new_tokens,

@@ -64,7 +64,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Question:
+class JudgePrompt:
     """One prompt to the judge. Everything here is part of the key under which its reply is stored.
 
     ``role`` is the role of the only message where ``system`` is None (Object HalBench asks in role "system").
@@ -83,17 +83,17 @@ class Question:
 class Verdict:
     """A few numbers about one answer, to be summed over samples, and what `show` prints of it.
 
-    ``error`` says why the answer could not be scored: plain metrics then must not see it, so ``values`` holds only
+    ``error`` says why the answer could not be scored: plain metrics then must not see it, so ``counts`` holds only
     what official rules make of it (``official_*``), and the sample counts as failed.
     ``details`` is for people (mentions, hallucinated words); nothing is computed from it.
     """
 
-    values: Mapping[str, float]
+    counts: Mapping[str, float]
     error: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Unreadable(Exception):
+class JudgeParseError(Exception):
     """The judge's reply cannot be read; the engine asks again while attempts are left."""
 
 
@@ -101,13 +101,13 @@ class Unreadable(Exception):
 class Metric:
     """A figure that is a function of the verdicts' sums over samples.
 
-    ``of`` maps the sums (each an array of any one shape, for example one entry per bootstrap resample) to values of
-    that shape; NaN where there is nothing to count. So one bootstrap over samples serves every metric.
+    ``compute`` maps the sums (each an array of any one shape, for example one entry per bootstrap resample) to values
+    of that shape; NaN where there is nothing to count. So one bootstrap over samples serves every metric.
     ``over_runs`` says how several judge runs become one figure.
     """
 
     name: str
-    of: Callable[[Sums], NDArray[np.float64]]
+    compute: Callable[[Sums], NDArray[np.float64]]
     higher_is_better: bool | None
     unit: str = "%"
     over_runs: Literal["mean", "std"] = "mean"
@@ -166,14 +166,14 @@ class Benchmark(Protocol):
         """All samples of the data directory ``root``; raises DataError naming the file and row at fault."""
         ...
 
-    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
+    def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         """What the judge is asked about ``answer`` at this attempt (0 first); None if it is not needed."""
         ...
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         """The verdict on ``answer`` from the judge's replies so far, in order of attempts (empty without a judge).
 
-        Raises Unreadable if no reply so far can be read. When attempts are used up the engine calls ``unreadable``.
+        Raises JudgeParseError if no reply so far can be read. After the last attempt the engine calls ``unreadable``.
         """
         ...
 

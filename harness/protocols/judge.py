@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from harness.protocols.benchmark import Question
+from harness.protocols.benchmark import JudgePrompt
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class JudgeRequest:
     """
 
     sample_id: str
-    question: Question
+    question: JudgePrompt
     answer: str
     run: int = 0
     attempt: int = 0

@@ -65,7 +65,7 @@ class VerdictRecord:
     run: int
     group: str
     answer: str | None
-    values: dict[str, float]
+    counts: dict[str, float]
     error: str | None
     details: dict[str, Any]
 
@@ -209,7 +209,7 @@ class Store:
             self.db.conn.executemany(
                 "INSERT INTO verdict VALUES (?,?,?,?,?,?,?,?)",
                 (
-                    (number, sample_id, run, group, answer, _dump(v.values), v.error, _dump(v.details))
+                    (number, sample_id, run, group, answer, _dump(v.counts), v.error, _dump(v.details))
                     for sample_id, run, group, answer, v in verdicts
                 ),
             )

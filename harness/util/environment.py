@@ -12,7 +12,7 @@ LIBRARIES = ("dama-harness", "torch", "transformers", "peft", "open_clip_torch",
 
 
 @lru_cache
-def software() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """``commit`` (ending in "-dirty" where files differ from it, "" outside a checkout), Python and library versions.
 
     A library that is not installed is left out.

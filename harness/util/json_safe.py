@@ -10,7 +10,7 @@ DEEPEST = 50
 """Deeper parts of a value are told as text: something that holds itself has no end."""
 
 
-def plain(value: Any, *, undefined: bool = True, depth: int = 0) -> Any:
+def json_safe(value: Any, *, undefined: bool = True, depth: int = 0) -> Any:
     """``value`` of nothing but mappings, lists, text, finite numbers, booleans and None.
 
     JSON has no NaN and no infinity: they become None where ``undefined``, else the words "nan" and "inf". Arrays become
@@ -24,11 +24,11 @@ def plain(value: Any, *, undefined: bool = True, depth: int = 0) -> Any:
     if depth >= DEEPEST:
         return str(value)
     if isinstance(value, Mapping):
-        return {_key(k): plain(v, undefined=undefined, depth=depth + 1) for k, v in value.items()}
+        return {_key(k): json_safe(v, undefined=undefined, depth=depth + 1) for k, v in value.items()}
     if isinstance(value, list | tuple | Set):
-        return [plain(v, undefined=undefined, depth=depth + 1) for v in value]
+        return [json_safe(v, undefined=undefined, depth=depth + 1) for v in value]
     if callable(getattr(value, "tolist", None)):  # numpy's and torch's arrays and numbers
-        return plain(value.tolist(), undefined=undefined, depth=depth + 1)
+        return json_safe(value.tolist(), undefined=undefined, depth=depth + 1)
     return str(value)
 
 

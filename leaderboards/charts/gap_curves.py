@@ -15,7 +15,7 @@ import numpy as np
 from harness.store import AlignmentRecord, Store
 from leaderboards.charts.plots import file_name, save
 from leaderboards.formats.markdown import grid
-from leaderboards.run_groups import lineup
+from leaderboards.run_groups import run_groups
 from leaderboards.text import panel_title
 
 TERCILES = ("hard", "middle", "easy")
@@ -55,7 +55,7 @@ def gap_curves(store: Store) -> list[Curve]:
     A run without hardness of its own (DPO) takes it from another run of its panel and seed, else of its panel: the
     terciles must be those of the same pairs.
     """
-    alignments = [a for a in lineup(store.alignments()).alignments.values() if a.status == "done"]
+    alignments = [a for a in run_groups(store.alignments()).alignments.values() if a.status == "done"]
     gathered: dict[tuple[str, str, str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
     for alignment in alignments:

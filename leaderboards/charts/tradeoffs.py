@@ -15,7 +15,7 @@ from leaderboards.charts.svg import Bar, Series, bars, chart, fitting
 from leaderboards.charts.training import Evidence
 from leaderboards.condition import condition_of
 from leaderboards.rows import Row, Table
-from leaderboards.run_groups import HOW, lineup, standing
+from leaderboards.run_groups import EXECUTION_SETTINGS, current_evaluations, run_groups
 from leaderboards.text import METRICS, benchmark_title, interval, metric_title, number
 
 ABILITY = (("amber", "f1"), ("mm_vet", "total"), ("llava_bench", "all"), ("pope", "f1"), ("mmhal", "informativeness"))
@@ -107,7 +107,9 @@ def _against(table: Table, metric: str, other: Mapping[str, float], palette: Pal
 def _curves(store: Store, table: Table, chair: str, cover: str, palette: Palette) -> list[Series]:
     """For each row its figures at every bias of the decoding, the mean over seeds, joined from silent to talkative."""
     stored: dict[str, dict[float, EvaluationRecord]] = defaultdict(dict)
-    for e in standing(store.evaluations(benchmark=table.condition.benchmark), lineup(store.alignments())):
+    for e in current_evaluations(
+        store.evaluations(benchmark=table.condition.benchmark), run_groups(store.alignments())
+    ):
         condition = condition_of(e)
         if condition.unbiased == table.condition.unbiased:
             stored[e.run][condition.eos_bias] = e
@@ -165,7 +167,7 @@ def strategies(evidence: Evidence) -> dict[str, tuple[str, str]]:
         objective = alignment.config.get("objective") or {}
         if "combine" in objective:
             found.setdefault(alignment.method, str(objective["combine"]))
-            config = {name: value for name, value in alignment.config.items() if name not in HOW}
+            config = {name: value for name, value in alignment.config.items() if name not in EXECUTION_SETTINGS}
             config["objective"] = {name: value for name, value in objective.items() if name != "combine"}
             others.add(json.dumps(config, sort_keys=True, default=str))
     alone = len(others) == 1 and len(set(found.values())) == len(found)

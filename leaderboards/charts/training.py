@@ -15,7 +15,7 @@ from markupsafe import Markup
 from harness.store import AlignmentRecord, Store
 from leaderboards.charts.gap_curves import TERCILES, Curve, finite_gaps, gap_curves, hardness_of, terciles
 from leaderboards.charts.svg import Bar, Series, bars, chart, extent, fitting, histogram, marks
-from leaderboards.run_groups import lineup
+from leaderboards.run_groups import run_groups
 
 Palette = Mapping[str, int]
 TERCILE_COLOURS = {"easy": 1, "middle": 8, "hard": 2}
@@ -51,7 +51,7 @@ class Evidence:
 
 def read_evidence(store: Store) -> dict[str, Evidence]:
     """By panel; empty where nothing was aligned."""
-    everything = [a for a in lineup(store.alignments()).alignments.values() if a.status == "done"]
+    everything = [a for a in run_groups(store.alignments()).alignments.values() if a.status == "done"]
     curves = gap_curves(store)
     found = {}
     for panel in dict.fromkeys(a.panel for a in everything):

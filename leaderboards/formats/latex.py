@@ -9,7 +9,7 @@ from harness.protocols.benchmark import Metric
 from harness.stats import Difference
 from leaderboards.rows import REFERENCES, Cell, Row, Table
 from leaderboards.text import (
-    NOTHING,
+    NO_EVALUATIONS,
     against,
     benchmark_title,
     compared,
@@ -37,7 +37,7 @@ def tex(text: str) -> str:
     return "".join(ESCAPES.get(c, c if c.isprintable() else " ") for c in text)
 
 
-def latex(tables: Sequence[Table], *, differences: bool = False, nothing: str = NOTHING) -> str:
+def latex(tables: Sequence[Table], *, differences: bool = False, nothing: str = NO_EVALUATIONS) -> str:
     """One table a panel: a column group for each benchmark condition. Needs the packages booktabs and graphicx.
 
     With ``differences`` tables of the differences to DPO and base follow, with intervals and p-values.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from harness.protocols.benchmark import Metric
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
-    NOTHING,
+    NO_EVALUATIONS,
     against,
     benchmark_title,
     best_rows,
@@ -26,7 +26,7 @@ from leaderboards.text import (
 )
 
 
-def markdown(tables: Sequence[Table], *, nothing: str = NOTHING) -> str:
+def markdown(tables: Sequence[Table], *, nothing: str = NO_EVALUATIONS) -> str:
     """A heading for each panel, a table for each benchmark, and a note that says how to read them."""
     parts = ["# Leaderboard", note(tables) if tables else nothing]
     panel = None

@@ -15,7 +15,7 @@ from harness.store import EvaluationRecord
 from leaderboards.rows import HEADLINES, Cell, Row, Table
 from leaderboards.run_groups import BASE
 from leaderboards.text import (
-    NOTHING,
+    NO_EVALUATIONS,
     benchmark_title,
     best_rows,
     better,
@@ -36,7 +36,9 @@ from leaderboards.text import (
 COLOURS = {True: "green", False: "red", None: "dim"}
 
 
-def leaderboard(tables: Sequence[Table], *, differences: bool = False, nothing: str = NOTHING) -> list[RenderableType]:
+def leaderboard(
+    tables: Sequence[Table], *, differences: bool = False, nothing: str = NO_EVALUATIONS
+) -> list[RenderableType]:
     """One rich table for each table, then a note that says how to read them; ``nothing`` where there are none.
 
     With ``differences`` every table is followed by its differences to base and DPO with intervals and p-values.

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from harness.errors import UsageError
 from harness.store import EvaluationRecord, Store
-from harness.util.json_safe import plain
+from harness.util.json_safe import json_safe
 from leaderboards import published
 from leaderboards.charts.svg import GREY, colour, marks
 from leaderboards.charts.training import (
@@ -26,7 +26,7 @@ from leaderboards.page.panel import Examples, panel_view
 from leaderboards.page.samples import Chunks, data_uri, pictures, sample_chunk, verdict_chunk
 from leaderboards.provenance import command_of, condition_key, cost_rows, provenance, software_text
 from leaderboards.rows import Table, load_tables
-from leaderboards.run_groups import BASE, DPO, Lineup, lineup, standing, to_repeat
+from leaderboards.run_groups import BASE, DPO, RunGroups, current_evaluations, run_groups, stale_evaluations
 from leaderboards.text import (
     condition_text,
     condition_titles,
@@ -71,8 +71,8 @@ def write_html(store: Store, out: Path, extras: Extras, tables: Sequence[Table] 
 def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[Table] | None = None) -> str:
     """The page as text; what it shows of samples goes into ``chunks``."""
     tables = load_tables(store, headline=True) if tables is None else tables
-    names = lineup(store.alignments())
-    evaluations = [e for e in standing(store.evaluations(), names) if extras.wanted(e.benchmark)]
+    names = run_groups(store.alignments())
+    evaluations = [e for e in current_evaluations(store.evaluations(), names) if extras.wanted(e.benchmark)]
     runs = {e.run for e in store.evaluations() if extras.wanted(e.benchmark)}
     evidence = read_evidence(store)
     palette = palette_of(tables, evidence)
@@ -108,7 +108,9 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
         costs=[row for row in cost_rows(store) if row["run"] in runs],
         provenance=provenance(evaluations),
         commands=[(software_text(a.info), command_of(a)) for a in store.alignments()],
-        to_repeat={run: kept for run, found in to_repeat(store).items() if (kept := [*filter(extras.wanted, found)])},
+        stale_evaluations={
+            run: kept for run, found in stale_evaluations(store).items() if (kept := [*filter(extras.wanted, found)])
+        },
         failed=[a for a in names.alignments.values() if a.status != "done"],
         commit=extras.commit,
         store_name=store.path.name,
@@ -118,7 +120,7 @@ def render_html(store: Store, extras: Extras, chunks: Chunks, tables: Sequence[T
 
 def script_json(value: Any) -> Markup:
     """JSON that cannot end the script element it stands in; NaN as null."""
-    text = json.dumps(plain(value), ensure_ascii=True, allow_nan=False)
+    text = json.dumps(json_safe(value), ensure_ascii=True, allow_nan=False)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
@@ -131,7 +133,7 @@ def palette_of(tables: Sequence[Table], evidence: Mapping[str, Evidence]) -> dic
 
 
 def drill_data(
-    store: Store, evaluations: Sequence[EvaluationRecord], names: Lineup, panels: Sequence[str], chunks: Chunks
+    store: Store, evaluations: Sequence[EvaluationRecord], names: RunGroups, panels: Sequence[str], chunks: Chunks
 ) -> dict[str, Any]:
     """The index of the drill-down; samples, verdicts and pictures go into ``chunks``.
 
@@ -155,7 +157,7 @@ def drill_data(
     return {"evaluations": listed, "folder": "samples" if chunks.folder else ""}
 
 
-def _indexed(evaluation: EvaluationRecord, names: Lineup, seated: Mapping[str, Any], title: str) -> dict[str, Any]:
+def _indexed(evaluation: EvaluationRecord, names: RunGroups, seated: Mapping[str, Any], title: str) -> dict[str, Any]:
     """What the drill-down knows of an evaluation before its answers are unpacked."""
     alignment = names.alignments.get(evaluation.alignment or "")
     condition = condition_of(evaluation)
@@ -173,7 +175,7 @@ def _indexed(evaluation: EvaluationRecord, names: Lineup, seated: Mapping[str, A
 
 
 def seats(
-    evaluations: Sequence[EvaluationRecord], names: Lineup, panels: Sequence[str]
+    evaluations: Sequence[EvaluationRecord], names: RunGroups, panels: Sequence[str]
 ) -> dict[int, dict[str, dict[str, str]]]:
     """Of every evaluation, by id, the panels (by their number on the page) whose tables it stands in.
 

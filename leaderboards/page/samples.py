@@ -23,7 +23,7 @@ from harness.evaluation.metrics import columns_of, matrix, named_sums
 from harness.evaluation.score import load_samples, make_benchmark, metrics_of
 from harness.protocols.benchmark import Metric
 from harness.store import EvaluationRecord, Store, VerdictRecord
-from harness.util.json_safe import plain
+from harness.util.json_safe import json_safe
 from leaderboards.rows import HEADLINES
 from leaderboards.text import metric_title
 
@@ -34,7 +34,7 @@ THUMBNAIL = 320
 
 def pack(value: Any) -> str:
     """``value`` as base64 of gzip of JSON, NaN as null; the same value gives the same text."""
-    text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(json_safe(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
 
 
@@ -79,7 +79,7 @@ def _figures(
     names = [n for n in (*HEADLINES.get(benchmark, tuple(by_name)[:6]), "accuracy", "correct") if n in by_name]
     chosen = [by_name[n] for n in dict.fromkeys(names)]
     with np.errstate(all="ignore"):
-        values = [np.broadcast_to(m.of(sums), (len(rows),)) for m in chosen]
+        values = [np.broadcast_to(m.compute(sums), (len(rows),)) for m in chosen]
     judged = [i for i, m in enumerate(chosen) if m.unit == "%" and m.higher_is_better is not None]
     judged.sort(key=lambda i: (chosen[i].higher_is_better, chosen[i].name != "accuracy"))
     out = []

@@ -50,14 +50,14 @@ FIVE = [1.0, 2.0, 3.0, 4.0, -100.0]
 
 def test_dpo_loss_is_minus_log_sigmoid_of_beta_times_gap() -> None:
     dpo = make("dpo", beta=0.5)
-    weights, state = dpo.weigh(step([2.0, -4.0]), {})
+    weights, state = dpo.compute_weights(step([2.0, -4.0]), {})
     losses = dpo.losses(batch(torch.tensor([2.0, -4.0], dtype=torch.float64)), weights.beta)
     assert losses.tolist() == pytest.approx([-math.log(sig(1.0)), -math.log(sig(-2.0))])
     assert weights.weight.tolist() == [0.5, 0.5] and state == {}
 
 
 def test_hardness_scales_beta_by_sigmoid_of_delta_and_drops_none() -> None:
-    weights, _ = make("hardness").weigh(step([0.0, 0.0], [1.0, -1.0]), {})
+    weights, _ = make("hardness").compute_weights(step([0.0, 0.0], [1.0, -1.0]), {})
     mean = sig(0.0482)
     assert weights.beta.tolist() == pytest.approx([0.1 * sig(1) / mean, 0.1 * sig(-1) / mean])
     assert weights.kept.all()
@@ -65,7 +65,7 @@ def test_hardness_scales_beta_by_sigmoid_of_delta_and_drops_none() -> None:
 
 
 def test_paper_filter_drops_the_gap_farthest_from_the_running_mean() -> None:
-    weights, state = make("gap").weigh(step(FIVE), {"r_bar": 0.5})
+    weights, state = make("gap").compute_weights(step(FIVE), {"r_bar": 0.5})
     assert weights.kept.tolist() == [True, True, True, True, False]
     assert weights.beta.tolist() == pytest.approx([0.1 * sig(2.5) / sig(0.5)] * 5)
     assert weights.weight.tolist() == [0.25] * 4 + [0]
@@ -74,13 +74,13 @@ def test_paper_filter_drops_the_gap_farthest_from_the_running_mean() -> None:
 
 @pytest.mark.parametrize("outlier", [-30.0, 30.0])
 def test_both_tails_are_filtered(outlier: float) -> None:
-    weights, _ = make("gap").weigh(step([0.1, outlier, 0.2, 0.3, 0.4]), {"r_bar": 0.0})
+    weights, _ = make("gap").compute_weights(step([0.1, outlier, 0.2, 0.3, 0.4]), {"r_bar": 0.0})
     assert weights.kept.tolist() == [True, False, True, True, True]
 
 
 def test_code_variant_averages_sigmoids_and_moves_by_the_mean_of_all() -> None:
     # -100 lies 5,000 nats of log weight below the others, so the draw is certain.
-    weights, state = make("gap", variant="code").weigh(step(FIVE), {"r_bar": 0.5})
+    weights, state = make("gap", variant="code").compute_weights(step(FIVE), {"r_bar": 0.5})
     assert weights.kept.tolist() == [True, True, True, True, False]
     level = (sig(1) + sig(2) + sig(3) + sig(4)) / 4
     assert weights.metrics["aM"] == pytest.approx(level / sig(0.5))
@@ -93,7 +93,7 @@ def test_far_gaps_neither_underflow_nor_overflow(variant: str, size: float) -> N
     for gaps in ([size] * 4 + [-size], [-size] * 5, [size] * 5):
         for r_bar in (0.0, size, -size):
             objective = make("dama", variant=variant)
-            weights, state = objective.weigh(step(gaps), {"r_bar": r_bar})
+            weights, state = objective.compute_weights(step(gaps), {"r_bar": r_bar})
             gap = torch.tensor(gaps, dtype=torch.float32)
             assert weights.kept.sum() == 4
             assert weights.beta.isfinite().all()
@@ -143,7 +143,7 @@ def test_a_rank_without_kept_pairs_counts_with_a_loss_of_zero() -> None:
     ],
 )
 def test_dama_combines_both_scales(combine: str, expected: Any) -> None:
-    weights, _ = make("dama", combine=combine).weigh(step(FIVE, [0.5, -0.5, 0, 0, 0]), {"r_bar": 0.5})
+    weights, _ = make("dama", combine=combine).compute_weights(step(FIVE, [0.5, -0.5, 0, 0, 0]), {"r_bar": 0.5})
     a_d, a_m = [sig(x) / sig(0.0482) for x in (0.5, -0.5, 0, 0, 0)], sig(2.5) / sig(0.5)
     assert weights.beta.tolist() == pytest.approx([0.1 * expected(d, a_m) for d in a_d])
     assert weights.kept.tolist() == [True] * 4 + [False]
@@ -151,25 +151,27 @@ def test_dama_combines_both_scales(combine: str, expected: Any) -> None:
 
 def test_data_then_model_uses_one_half_at_a_time_and_always_moves_the_average() -> None:
     dama = make("dama", combine="data-then-model")
-    early, state = dama.weigh(step(FIVE, [0.5] * 5, progress=0.49), {"r_bar": 0.5})
-    late, late_state = dama.weigh(step(FIVE, [0.5] * 5, progress=0.5), {"r_bar": 0.5})
+    early, state = dama.compute_weights(step(FIVE, [0.5] * 5, progress=0.49), {"r_bar": 0.5})
+    late, late_state = dama.compute_weights(step(FIVE, [0.5] * 5, progress=0.5), {"r_bar": 0.5})
     assert early.kept.all() and early.beta.tolist() == pytest.approx([0.1 * sig(0.5) / sig(0.0482)] * 5)
     assert late.kept.sum() == 4 and late.beta.tolist() == pytest.approx([0.1 * sig(2.5) / sig(0.5)] * 5)
     assert state == late_state == {"r_bar": pytest.approx(0.7)}
 
 
 def test_beta_is_clamped_and_the_share_is_counted() -> None:
-    weights, _ = make("hardness").weigh(step([0.0, 0.0], [0.0, -9.0]), {})
+    weights, _ = make("hardness").compute_weights(step([0.0, 0.0], [0.0, -9.0]), {})
     assert weights.beta[1] == 1e-3 and weights.metrics["clamped"] == 0.5
 
 
 def test_controls_leave_out_one_mechanism_each() -> None:
-    one, _ = make("gap", scale="one").weigh(step(FIVE), {"r_bar": 0.5})
+    one, _ = make("gap", scale="one").compute_weights(step(FIVE), {"r_bar": 0.5})
     assert one.beta.tolist() == [0.1] * 5 and one.kept.tolist() == [True] * 4 + [False]
-    none, _ = make("gap", filter="none").weigh(step(FIVE), {"r_bar": 0.5})
+    none, _ = make("gap", filter="none").compute_weights(step(FIVE), {"r_bar": 0.5})
     assert none.kept.all() and none.metrics["aM"] == pytest.approx(sig(-18) / sig(0.5))
     masks = [
-        make("gap", filter="random").weigh(step(FIVE, rng=torch.Generator().manual_seed(s)), {"r_bar": 0.0})[0].kept
+        make("gap", filter="random")
+        .compute_weights(step(FIVE, rng=torch.Generator().manual_seed(s)), {"r_bar": 0.0})[0]
+        .kept
         for s in range(20)
     ]
     assert {int(mask.sum()) for mask in masks} == {4}
@@ -178,13 +180,13 @@ def test_controls_leave_out_one_mechanism_each() -> None:
 
 def test_beta_dpo_updates_its_average_before_the_loss() -> None:
     gaps = [1.0, 2.0, 3.0, 4.0, 1000.0]
-    weights, state = make("beta-dpo").weigh(step(gaps), {"r_bar": 2.0, "r_std": 1.0})
+    weights, state = make("beta-dpo").compute_weights(step(gaps), {"r_bar": 2.0, "r_std": 1.0})
     mean, std = 202.0, torch.tensor(gaps).std().item()
     assert state == {"r_bar": pytest.approx(0.9 * 2 + 0.1 * mean), "r_std": pytest.approx(0.9 + 0.1 * std)}
     assert weights.kept.tolist() == [True] * 4 + [False]
     # 1 + 0.6 (2.5 - 22) is below zero: the clamp holds
     assert weights.beta.tolist() == [1e-3] * 5
-    centred, _ = make("beta-dpo", keep=1.0).weigh(step([0.0, 2.0]), {"r_bar": 0.0, "r_std": 1.0})
+    centred, _ = make("beta-dpo", keep=1.0).compute_weights(step([0.0, 2.0]), {"r_bar": 0.0, "r_std": 1.0})
     assert centred.beta.tolist() == pytest.approx([0.1 * (1 + 0.6 * 0.9)] * 2)
 
 
@@ -249,7 +251,7 @@ def test_losses_and_gradients_are_finite_and_a_likelier_chosen_response_lowers_t
     lengths = torch.full((4,), 10.0)
     pairs = Batch(chosen, other, other * 0 - 40, other * 0 - 40, lengths, lengths, other - 3, other - 3, columns)
     gap = objective.gaps(pairs).detach().double()
-    weights, _ = objective.weigh(step(gap.tolist(), [0.1, 0.2, -0.3, 0.0]), objective.initial_state())
+    weights, _ = objective.compute_weights(step(gap.tolist(), [0.1, 0.2, -0.3, 0.0]), objective.initial_state())
     losses = objective.losses(pairs, weights.beta)
     (gradient,) = torch.autograd.grad(losses.sum(), chosen)
     assert losses.isfinite().all() and gradient.isfinite().all()
@@ -263,17 +265,17 @@ def test_losses_and_gradients_are_finite_and_a_likelier_chosen_response_lowers_t
 @pytest.mark.parametrize("name", names())
 def test_state_survives_json(name: str) -> None:
     objective = make(name)
-    _, state = objective.weigh(step([0.3, -1.7, 2.9, 0.1, 5.0]), objective.initial_state())
+    _, state = objective.compute_weights(step([0.3, -1.7, 2.9, 0.1, 5.0]), objective.initial_state())
     again = json.loads(json.dumps(dict(state)))
     assert again == dict(state) and set(again) == set(objective.initial_state())
-    one, two = (objective.weigh(step([0.5, 1.5, 9.0, 0.0]), s) for s in (state, again))
+    one, two = (objective.compute_weights(step([0.5, 1.5, 9.0, 0.0]), s) for s in (state, again))
     assert torch.equal(one[0].beta, two[0].beta) and one[1] == two[1]
 
 
 @pytest.mark.parametrize("name", names())
 def test_weights_of_a_step_sum_to_one(name: str) -> None:
     objective = make(name)
-    weights, _ = objective.weigh(step([0.3, -1.7, 2.9, 0.1, 5.0]), objective.initial_state())
+    weights, _ = objective.compute_weights(step([0.3, -1.7, 2.9, 0.1, 5.0]), objective.initial_state())
     assert weights.weight.sum().item() == pytest.approx(1.0)
     assert weights.beta.dtype == weights.weight.dtype == uniform(1).dtype
 
@@ -283,8 +285,8 @@ def test_weights_do_not_depend_on_the_order_of_pairs_or_on_the_ranks(name: str) 
     objective = make(name)
     gaps, deltas = [0.3, -1.7, 2.9, 0.1, 5.0], [0.1, -0.2, 0.3, 0.9, -0.8]
     order = [3, 0, 4, 2, 1]
-    here, state = objective.weigh(step(gaps, deltas), objective.initial_state())
-    there, other = objective.weigh(
+    here, state = objective.compute_weights(step(gaps, deltas), objective.initial_state())
+    there, other = objective.compute_weights(
         step([gaps[i] for i in order], [deltas[i] for i in order], rank=torch.tensor([0, 1, 1, 2, 3])),
         objective.initial_state(),
     )

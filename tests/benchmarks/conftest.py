@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.protocols.benchmark import Benchmark, Sample, Unreadable, Verdict
+from harness.protocols.benchmark import Benchmark, JudgeParseError, Sample, Verdict
 from tests.shared import shared
 
 
@@ -20,7 +20,7 @@ def judged(benchmark: Benchmark, sample: Sample, answer: str, replies: Sequence[
     for attempt in range(benchmark.attempts):
         try:
             return benchmark.verdict(sample, answer, replies[: attempt + 1])
-        except Unreadable:
+        except JudgeParseError:
             if attempt + 1 >= len(replies):
                 break
     return benchmark.unreadable(sample, answer, replies)
@@ -30,11 +30,11 @@ def figures(benchmark: Benchmark, samples: Sequence[Sample], verdicts: Sequence[
     """Every metric's value over ``verdicts``."""
     totals: defaultdict[str, float] = defaultdict(float)
     for verdict in verdicts:
-        for name, value in verdict.values.items():
+        for name, value in verdict.counts.items():
             totals[name] += value
     sums: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros(()))
     sums.update({name: np.asarray(value) for name, value in totals.items()})
-    return {metric.name: float(metric.of(sums)) for metric in benchmark.metrics(samples)}
+    return {metric.name: float(metric.compute(sums)) for metric in benchmark.metrics(samples)}
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -77,7 +77,7 @@ def test_caption_counters_are_the_official_ones(
     samples = {sample.id: sample for sample in benchmark.samples(shared("data/amber"))}
     counters = {str(row["id"]): row[variant] for row in expected["generative"]["per_sample_counters_without_0.001"]}
     for row in inputs["generative"]:
-        values = judged(benchmark, samples[str(row["id"])], row["response"]).values
+        values = judged(benchmark, samples[str(row["id"])], row["response"]).counts
         wanted = counters[str(row["id"])]
         assert {name: values[ours] for name, ours in COUNTERS.items()} == {name: wanted[name] for name in COUNTERS}
         assert 1 - values["hallucinating"] == wanted["non_hallu_score"]

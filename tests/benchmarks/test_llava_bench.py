@@ -133,7 +133,7 @@ def test_the_question_to_the_judge_is_the_official_one(
     benchmark = LlavaBench()
     root = write_data(tmp_path, [question(0, "detail")], rules["llava_bench_detail"]["prompt"])
     (sample,) = benchmark.samples(root)
-    asked = benchmark.question(sample, check["answer2"], 0)
+    asked = benchmark.judge_prompt(sample, check["answer2"], 0)
     assert asked is not None
     assert hashlib.sha256(asked.prompt.encode()).hexdigest() == check["user_content_sha256"]
     assert (asked.system, asked.temperature, asked.max_tokens) == (check["system_message"], 0.2, 1024)

@@ -112,7 +112,7 @@ def test_questions_follow_the_official_retries(tmp_path: Path) -> None:
     write_json(tmp_path / "mm-vet.json", {"v1_0": row("ocr")})
     benchmark = MMVet()
     (sample,) = benchmark.samples(tmp_path)
-    asked = [benchmark.question(sample, "an {answer}", attempt) for attempt in range(benchmark.attempts)]
+    asked = [benchmark.judge_prompt(sample, "an {answer}", attempt) for attempt in range(benchmark.attempts)]
     assert [q.temperature for q in asked if q] == never
     assert asked[0] is not None and "x <AND> y" in asked[0].prompt and "an {answer}" in asked[0].prompt
 
@@ -130,7 +130,7 @@ def test_the_official_script_gives_the_prompt_and_what_is_added_when_asking_agai
     monkeypatch.setattr(mm_vet, "OFFICIAL_PROMPT", dataclasses.replace(mm_vet.OFFICIAL_PROMPT, sha256=digest))
     benchmark = MMVet()
     (sample,) = benchmark.samples(tmp_path)
-    first, again = (benchmark.question(sample, "an answer", attempt) for attempt in (0, 1))
+    first, again = (benchmark.judge_prompt(sample, "an answer", attempt) for attempt in (0, 1))
     assert first is not None and again is not None
     assert first.prompt == "A table to go on with:\nWhat? | x <AND> y | an answer | "
     assert again.prompt == first.prompt + "\nSay a digit: " and first.max_tokens == 3

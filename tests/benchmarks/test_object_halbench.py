@@ -15,7 +15,7 @@ from benchmarks.common.chair import built_in_synonyms, caption_words, join_compo
 from benchmarks.common.taggers import LexiconTagger, NltkTagger, Token
 from benchmarks.object_halbench import ObjectHalBench, read_objects, read_objects_officially
 from harness.errors import DataError
-from harness.protocols.benchmark import Sample, Unreadable, Verdict
+from harness.protocols.benchmark import JudgeParseError, Sample, Verdict
 from tests.benchmarks.conftest import figures, judged, write_json, write_jsonl
 from tests.shared import shared
 
@@ -178,10 +178,10 @@ def test_short_answers_are_not_judged_and_name_nothing(tmp_path: Path) -> None:
     benchmark = ObjectHalBench(tagger="lexicon")
     world(tmp_path)
     sample = benchmark.samples(tmp_path)[0]
-    assert benchmark.question(sample, "Assistant: a big cat", 0) is None
+    assert benchmark.judge_prompt(sample, "Assistant: a big cat", 0) is None
     verdict = benchmark.verdict(sample, "a big cat", ())
-    assert (verdict.values["naming"], verdict.values["responses"]) == (0, 1)
-    question = benchmark.question(sample, "A cat {answer} sits there", 0)
+    assert (verdict.counts["naming"], verdict.counts["responses"]) == (0, 1)
+    question = benchmark.judge_prompt(sample, "A cat {answer} sits there", 0)
     assert question is not None and "A cat {answer} sits there" in question.prompt
     assert (question.role, question.temperature, question.top_p, question.max_tokens) == ("system", 0.2, 1.0, 512)
 
@@ -190,14 +190,14 @@ def test_an_unreadable_judge_is_an_error_and_a_later_reply_counts(tmp_path: Path
     benchmark = ObjectHalBench(tagger="lexicon")
     world(tmp_path)
     sample = benchmark.samples(tmp_path)[0]
-    with pytest.raises(Unreadable):
+    with pytest.raises(JudgeParseError):
         benchmark.verdict(sample, "There is a cat here", ["null"])
     failed = judged(benchmark, sample, "There is a cat here", ["()", "null"])
-    assert failed.error is not None and not failed.values
+    assert failed.error is not None and not failed.counts
     read = judged(benchmark, sample, "There is a cat here", ["()", '["cat"]'])
-    assert read.error is None and read.values["hallucinated"] == 1
+    assert read.error is None and read.counts["hallucinated"] == 1
     letters = judged(benchmark, sample, "There is a cat here", ['{"dog": 1}', '["cat"]'])
-    assert (letters.values["hallucinated"], letters.values["official_hallucinated"]) == (1, 0)
+    assert (letters.counts["hallucinated"], letters.counts["official_hallucinated"]) == (1, 0)
 
 
 def test_compounds_and_compound_nouns() -> None:

@@ -67,4 +67,4 @@ def test_recorded_replies_are_read_as_far_as_the_official_code_would_ask(tmp_pat
     samples, judge = benchmark.samples(tmp_path), ReplayJudge(str(tmp_path / "replies.jsonl"))
     store = Store(tmp_path / "r.sqlite")
     (judged,) = judge_answers(store, benchmark, samples, {"0": Answer("A dog and a cat.")}, judge)
-    assert judged.verdict.error is None and judged.verdict.values["official_hallucinated"] == 1
+    assert judged.verdict.error is None and judged.verdict.counts["official_hallucinated"] == 1

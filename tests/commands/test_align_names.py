@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.store import Store
-from workflows.align import plan, settled
+from workflows.align import plan, with_unique_name
 
 
 def planned(**settings: Any) -> Any:
@@ -27,22 +27,24 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_the_same_settings_keep_the_name(store: Store) -> None:
-    assert settled(store, planned(), named=False, fresh=False).name == "dpo-s0"
-    assert settled(store, planned(seed=1), named=False, fresh=False).name == "dpo-s1"
+    assert with_unique_name(store, planned(), named=False, fresh=False).name == "dpo-s0"
+    assert with_unique_name(store, planned(seed=1), named=False, fresh=False).name == "dpo-s1"
 
 
 @pytest.mark.parametrize("fresh", [False, True])
 def test_a_default_name_that_is_taken_gets_the_keys_beginning(store: Store, fresh: bool) -> None:
     other = planned(lr=1e-5)
-    found = settled(store, other, named=False, fresh=fresh)
+    found = with_unique_name(store, other, named=False, fresh=fresh)
     assert found.name == f"dpo-s0-{other.key[:6]}" and found.key == other.key
-    assert settled(store, other, named=False, fresh=fresh).name == found.name, "the same command finds its run again"
+    assert with_unique_name(store, other, named=False, fresh=fresh).name == found.name, (
+        "the same command finds its run again"
+    )
 
 
 def test_a_run_that_failed_gives_its_name_up(store: Store) -> None:
     store.finish_alignment("dpo-s0", status="failed", model_dir="", seconds=1.0)
-    assert settled(store, planned(lr=1e-5), named=False, fresh=False).name == "dpo-s0"
-    assert settled(store, planned(lr=1e-5, name="dpo-s0"), named=True, fresh=False).name == "dpo-s0"
+    assert with_unique_name(store, planned(lr=1e-5), named=False, fresh=False).name == "dpo-s0"
+    assert with_unique_name(store, planned(lr=1e-5, name="dpo-s0"), named=True, fresh=False).name == "dpo-s0"
 
 
 def test_a_fresh_start_takes_the_place_of_what_is_stored(store: Store) -> None:
@@ -65,5 +67,5 @@ def test_a_path_that_is_there_is_kept_whole(tmp_path: Path, monkeypatch: pytest.
 def test_a_name_that_was_given_is_taken_from_another_run_only_if_asked(store: Store) -> None:
     other = planned(name="dpo-s0", lr=1e-5, beta=0.3)
     with pytest.raises(UsageError, match=r"lr=5e-07, now 1e-05; beta=0.1, now 0.3.*--fresh"):
-        settled(store, other, named=True, fresh=False)
-    assert settled(store, other, named=True, fresh=True) == other
+        with_unique_name(store, other, named=True, fresh=False)
+    assert with_unique_name(store, other, named=True, fresh=True) == other

@@ -84,7 +84,7 @@ def test_a_task_runs_on_our_backend_and_is_stored_like_ours(
     root = write_task(tmp_path / "again", rows)
     code, (second,) = bench(root, model, tmp_path / "a.sqlite")
     assert code == 0 and second["metrics"]["exact_match"]["value"] == 0.75
-    values = [v.values["exact_match"] for v in store.verdicts(store.evaluations()[-1].id)]
+    values = [v.counts["exact_match"] for v in store.verdicts(store.evaluations()[-1].id)]
     assert values == [1, 1, 1, 0]
 
 

@@ -80,7 +80,7 @@ def test_of_torchruns_processes_the_first_alone_scores(
 ) -> None:
     more_images(data, 4)
     db = tmp_path / "r.sqlite"
-    crew = [start(endpoint, data, db, RANK=str(rank), WORLD_SIZE="2") for rank in range(2)]
-    first, second = (result(process) for process in crew)
+    rank_and_world_size = [start(endpoint, data, db, RANK=str(rank), WORLD_SIZE="2") for rank in range(2)]
+    first, second = (result(process) for process in rank_and_world_size)
     assert first["n_scored"] == 24 and second is None
     assert len(endpoint.calls) == 24

@@ -13,7 +13,7 @@ from harness.evaluation.shard import Shard
 from harness.protocols.benchmark import Decoding, Sample
 from harness.store import Store
 from tests.leaderboards.fakes import add, answers
-from workflows.bench import entrants, planned
+from workflows.bench import resolve_benchmarks, resolve_models
 from workflows.suites import Member, members_of, split_names
 
 
@@ -42,54 +42,60 @@ def test_a_suite_in_yaml_with_settings_and_limits(tmp_path: Path) -> None:
         "limit: 100\nbenchmarks:\n  - pope\n"
         "  - {benchmark: amber, limit: 7, set: {similarity: exact, tagger: lexicon}}\n"
     )
-    first, second = planned(members_of(str(file), ()), ["tagger=auto"], {"decoding": {"max_new_tokens": 9}})
+    first, second = resolve_benchmarks(members_of(str(file), ()), ["tagger=auto"], {"decoding": {"max_new_tokens": 9}})
     assert (first.name, first.limit, first.settings) == ("pope", 100, {"decoding": {"max_new_tokens": 9}})
     assert (second.name, second.limit) == ("amber", 7)
     assert second.settings["similarity"] == "exact" and second.settings["tagger"] == "auto"
-    assert [p.limit for p in planned(members_of(str(file), ()), (), None, 3)] == [3, 3]
+    assert [p.limit for p in resolve_benchmarks(members_of(str(file), ()), (), None, 3)] == [3, 3]
 
 
 def test_a_bias_adds_the_captions_once_more_under_the_same_settings() -> None:
-    found = planned(members_of("hallucination", ()), ["decoding.num_beams=1"], {"short": False}, 5, [-0.5, 0.5])
+    found = resolve_benchmarks(
+        members_of("hallucination", ()), ["decoding.num_beams=1"], {"short": False}, 5, [-0.5, 0.5]
+    )
     assert [item.name for item in found] == ["object_halbench"] * 3 + ["amber", "mmhal"]
     own, *biased = (make_benchmark(item.name, item.settings).decoding for item in found[:3])
     assert own == Decoding(max_new_tokens=1024, num_beams=1)
     assert biased == [replace(own, eos_bias=-0.5), replace(own, eos_bias=0.5)]
     assert {item.limit for item in found} == {5}
-    assert len(planned(members_of("hallucination", ()), (), eos_biases=[0.0, 0.5, 0.5])) == 4, "0 is there anyway"
+    assert len(resolve_benchmarks(members_of("hallucination", ()), (), eos_biases=[0.0, 0.5, 0.5])) == 4, (
+        "0 is there anyway"
+    )
     with pytest.raises(UsageError, match="Did you mean 'num_beams'"):
-        planned(members_of(None, ["amber"]), ["decoding.num_beam=1"])
+        resolve_benchmarks(members_of(None, ["amber"]), ["decoding.num_beam=1"])
     with pytest.raises(UsageError, match="only object_halbench"):
-        planned(members_of(None, ["amber"]), (), eos_biases=[0.5])
+        resolve_benchmarks(members_of(None, ["amber"]), (), eos_biases=[0.5])
 
 
 def test_the_models_by_default_are_what_was_aligned_and_what_it_started_from(tmp_path: Path) -> None:
     store = Store(tmp_path / "r.sqlite")
-    assert [e.run for e in entrants(store, ["hf:org/llava"], None)] == ["llava"]
+    assert [e.run for e in resolve_models(store, ["hf:org/llava"], None)] == ["llava"]
     with pytest.raises(UsageError, match="Nothing to benchmark"):
-        entrants(store, (), None)
+        resolve_models(store, (), None)
     for name, model in (("a", "org/llava"), ("b", "org/llava"), ("c", "org/qwen")):
         store.start_alignment(name, method="dpo", seed=0, panel="", key=name, config={"model": model})
         if name == "c":
-            assert [(e.run, e.spec) for e in entrants(store, (), None)] == [
+            assert [(e.run, e.spec) for e in resolve_models(store, (), None)] == [
                 ("base", "hf:org/llava"), ("a", "run:a"), ("b", "run:b"),
             ]  # fmt: skip
-            assert [e.run for e in entrants(store, ["hf:org/llava", "hf:org/other"], None)] == ["base", "other"]
+            assert [e.run for e in resolve_models(store, ["hf:org/llava", "hf:org/other"], None)] == ["base", "other"]
         store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
-    assert [e.run for e in entrants(store, (), None)] == ["llava", "qwen", "a", "b", "c"]
-    assert [e.run for e in entrants(store, (), "hf:tiny/world")] == ["world", "llava", "qwen", "a", "b", "c"]
+    assert [e.run for e in resolve_models(store, (), None)] == ["llava", "qwen", "a", "b", "c"]
+    assert [e.run for e in resolve_models(store, (), "hf:tiny/world")] == ["world", "llava", "qwen", "a", "b", "c"]
 
 
 def test_models_whose_names_end_alike_have_runs_of_their_own(tmp_path: Path) -> None:
     store = Store(tmp_path / "r.sqlite")
-    found = entrants(
+    found = resolve_models(
         store, ["hf:one/llava", "hf:two/llava", "hf:two/qwen", "openai:m@http://h/v1", "replay:a.jsonl"], None
     )
     assert [e.run for e in found] == ["one/llava", "two/llava", "qwen", "openai:m@http://h/v1", "a.jsonl"]
-    assert [e.run for e in entrants(store, ["hf:one/llava+ad/mine"], None)] == ["mine"]
+    assert [e.run for e in resolve_models(store, ["hf:one/llava+ad/mine"], None)] == ["mine"]
     add(store, "llava", answers([1]), alignment=None, model="hf:one/llava")
-    assert [e.run for e in entrants(store, ["hf:one/llava"], None)] == ["llava"]
-    assert [e.run for e in entrants(store, ["hf:two/llava"], None)] == ["two/llava"], "the other one's name is taken"
+    assert [e.run for e in resolve_models(store, ["hf:one/llava"], None)] == ["llava"]
+    assert [e.run for e in resolve_models(store, ["hf:two/llava"], None)] == ["two/llava"], (
+        "the other one's name is taken"
+    )
 
 
 @pytest.mark.parametrize(

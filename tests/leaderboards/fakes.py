@@ -29,7 +29,7 @@ def verdict(hallucinated: float, mentions: float = 4.0) -> Verdict:
 
 def add(store: Store, run: str, verdicts: Mapping[str, Verdict], **changes: Any) -> None:
     """Store an evaluation of ``run``; its stored chair is the sum's ratio."""
-    good = [v.values for v in verdicts.values() if v.error is None]
+    good = [v.counts for v in verdicts.values() if v.error is None]
     chair = 100 * sum(v["hallucinated"] for v in good) / sum(v["mentions"] for v in good)
     record = {
         "key": run + str(changes), "run": run, "model": f"run:{run}", "model_key": run, "benchmark": "amber",

@@ -10,7 +10,7 @@ from rich.console import Console
 from harness.errors import UsageError
 from harness.store import Store
 from leaderboards.comparison import Comparison, compare, comparison_records, comparison_table, runs_of
-from leaderboards.run_groups import lineup
+from leaderboards.run_groups import run_groups
 from tests.leaderboards.fakes import add, answers, example, metrics, verdict
 
 
@@ -61,7 +61,7 @@ def test_records_are_json_and_the_table_fits(tmp_path: Path) -> None:
 
 def test_a_method_stands_for_all_its_seeds(tmp_path: Path) -> None:
     store = example(tmp_path)
-    runs, records = store.evaluations(), lineup(store.alignments())
+    runs, records = store.evaluations(), run_groups(store.alignments())
     assert runs_of("dama", runs, records) == ["dama-s0", "dama-s1"]
     assert runs_of("dpo@clean", runs, records) == ["dpo-s0", "dpo-s1"]
     with pytest.raises(UsageError, match="Did you mean 'dama'"):
@@ -79,7 +79,7 @@ def test_a_method_of_two_panels_asks_which(tmp_path: Path) -> None:
     store.finish_alignment("dpo-noisy", status="done", model_dir="m", seconds=1.0)
     add(store, "dpo-noisy", answers([1] * 6))
     with pytest.raises(UsageError, match="'dpo@clean' or 'dpo@noisy'"):
-        runs_of("dpo", store.evaluations(), lineup(store.alignments()))
+        runs_of("dpo", store.evaluations(), run_groups(store.alignments()))
 
 
 def test_runs_without_a_common_sample_say_so(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def curves(rng: np.random.Generator, images: int, names: Sequence[str]) -> dict[
 
 def merged(points: Mapping[float, list[Verdict]], base: Mapping[float, list[Verdict]]) -> Scores:
     def records(verdicts: list[Verdict]) -> list[VerdictRecord]:
-        return [VerdictRecord(str(i), 0, str(i), "", dict(v.values), None, {}) for i, v in enumerate(verdicts)]
+        return [VerdictRecord(str(i), 0, str(i), "", dict(v.counts), None, {}) for i, v in enumerate(verdicts)]
 
     return read_scores([curve_verdicts({bias: records(v) for bias, v in points.items()}, records(base[0.0]))])
 

@@ -26,7 +26,7 @@ from leaderboards.formats.terminal import evaluation_table, leaderboard
 from leaderboards.page.html import Extras, render_html, seats
 from leaderboards.page.samples import Chunks, pack
 from leaderboards.rows import Table, build_tables
-from leaderboards.run_groups import lineup
+from leaderboards.run_groups import run_groups
 from tests.leaderboards.fakes import METRICS, add, answers, example, metrics
 
 ODD = "odd [/] name"
@@ -197,7 +197,7 @@ def test_beside_a_row_stands_its_own_dpo_or_base(tmp_path: Path) -> None:
         store.finish_alignment(f"{name}-f", status="done", model_dir="m", seconds=1.0)
         add(store, f"{name}-f", answers([1] * 6))
     evaluations = {e.run: e.id for e in store.evaluations()}
-    found = seats(store.evaluations(), lineup(store.alignments()), ["clean", "flipped"])
+    found = seats(store.evaluations(), run_groups(store.alignments()), ["clean", "flipped"])
     assert found[evaluations["base"]] == {n: {"row": "base", "beside": "dpo"} for n in "01"}
     assert found[evaluations["dama-f"]] == {"1": {"row": "dama", "beside": "dpo"}}
     assert found[evaluations["dpo-s1"]] == {"0": {"row": "dpo", "beside": "base"}}

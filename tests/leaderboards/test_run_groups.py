@@ -17,7 +17,7 @@ from leaderboards.comparison import load_comparison
 from leaderboards.page.html import Extras, render_html
 from leaderboards.page.samples import Chunks
 from leaderboards.rows import Table, build_tables
-from leaderboards.run_groups import HOW, lineup, standing, to_repeat
+from leaderboards.run_groups import EXECUTION_SETTINGS, current_evaluations, run_groups, stale_evaluations
 from tests.leaderboards.fakes import add, answers, metrics
 
 TRAINING = {"model": "llava-7b", "data": "pairs.jsonl", "lr": 1e-6, "epochs": 1, "micro_batch": 8}
@@ -38,7 +38,7 @@ def align(store: Store, name: str, method: str = "dpo", *, label: str = "", pane
 
 
 def labels(store: Store) -> dict[str, tuple[str, str]]:
-    return {name: (a.panel, a.method) for name, a in lineup(store.alignments()).alignments.items()}
+    return {name: (a.panel, a.method) for name, a in run_groups(store.alignments()).alignments.items()}
 
 
 def tables(store: Store) -> dict[str, Table]:
@@ -211,7 +211,7 @@ def test_figures_of_a_run_that_was_aligned_anew_are_left_out_until_it_is_benchma
     store.finish_alignment("b", status="done", model_dir="m", seconds=1.0)
     (table,) = tables(store).values()
     assert [row.runs for row in table.rows] == [("base",), ("a",)]
-    assert to_repeat(store) == {"b": ["amber"]}
+    assert stale_evaluations(store) == {"b": ["amber"]}
     with pytest.raises(UsageError, match="bench --model run:b"):
         load_comparison(store, "b", "base")
     assert "was aligned anew since amber" in render_html(store, Extras(), Chunks(None, 10**7))
@@ -219,9 +219,11 @@ def test_figures_of_a_run_that_was_aligned_anew_are_left_out_until_it_is_benchma
     time.sleep(0.002)
     add(store, "b", answers([1] * 6), model_key="new")
     (table,) = tables(store).values()
-    assert [row.runs for row in table.rows] == [("base",), ("a", "b")] and not to_repeat(store)
-    assert [e.model_key for e in standing(store.evaluations(), lineup(store.alignments())) if e.run == "b"] == ["new"]
+    assert [row.runs for row in table.rows] == [("base",), ("a", "b")] and not stale_evaluations(store)
+    assert [
+        e.model_key for e in current_evaluations(store.evaluations(), run_groups(store.alignments())) if e.run == "b"
+    ] == ["new"]
 
 
 def test_what_does_not_tell_runs_apart_are_settings_that_exist() -> None:
-    assert HOW - {"heldout"} <= {f.name for kind in (AlignConfig, HardnessConfig) for f in fields(kind)}
+    assert EXECUTION_SETTINGS - {"heldout"} <= {f.name for kind in (AlignConfig, HardnessConfig) for f in fields(kind)}

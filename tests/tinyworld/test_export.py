@@ -53,6 +53,6 @@ def test_true_answers_score_perfectly(world: World) -> None:
     judge = RuleJudge("", folder)
     for sample in mmhal.samples(folder):
         answer = sample.data["reference"]
-        question = mmhal.question(sample, answer, 0)
+        question = mmhal.judge_prompt(sample, answer, 0)
         ((_, reply),) = judge.ask([JudgeRequest(sample.id, question, answer)])
-        assert mmhal.verdict(sample, answer, [reply.text]).values["rating"] >= 5, (sample.prompt, answer, reply.text)
+        assert mmhal.verdict(sample, answer, [reply.text]).counts["rating"] >= 5, (sample.prompt, answer, reply.text)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError
-from harness.protocols.benchmark import Question
+from harness.protocols.benchmark import JudgePrompt
 from harness.protocols.judge import JudgeRequest
 from tinyworld.judge import RuleJudge, rate, reply_to
 
@@ -68,7 +68,7 @@ def test_answers_by_sample_id(tmp_path: Path) -> None:
     rows = [{"id": i, "benchmark": "object_halbench"} for i in ("0", "1")]
     (tmp_path / "truth.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     judge = RuleJudge("", tmp_path)
-    asked = [JudgeRequest("1", Question(""), "a car"), JudgeRequest("0", Question(""), "a dog")]
+    asked = [JudgeRequest("1", JudgePrompt(""), "a car"), JudgeRequest("0", JudgePrompt(""), "a dog")]
     assert [(i, reply.text) for i, reply in judge.ask(asked)] == [(0, '["car"]'), (1, '["dog"]')]
 
 

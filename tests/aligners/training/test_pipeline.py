@@ -94,9 +94,9 @@ class DamaOfScores(Dama):
 
     needs: ClassVar[frozenset[str]] = frozenset({"reference"})
 
-    def weigh(self, step: Any, state: Any) -> Any:
+    def compute_weights(self, step: Any, state: Any) -> Any:
         delta = torch.linspace(-1, 1, step.size, dtype=torch.float64)
-        return super().weigh(dataclasses.replace(step, delta=delta), state)
+        return super().compute_weights(dataclasses.replace(step, delta=delta), state)
 
 
 @pytest.mark.parametrize("objective", [Dpo(), DamaOfScores(), Gap(variant="code")], ids=["dpo", "dama", "gap-code"])

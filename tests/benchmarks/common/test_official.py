@@ -56,7 +56,7 @@ def test_object_halbench_asks_as_the_script_does_and_its_version_says_so(halbenc
     (halbench / "eval" / "eval_gpt_obj_halbench.py").write_text(script("prompt_template", OBJECTS))
     official, own = ObjectHalBench(tagger="lexicon"), ObjectHalBench(tagger="lexicon", prompt="own")
     (sample,) = official.samples(halbench)
-    question = official.question(sample, "Assistant: a {question} of dogs ", 0)
+    question = official.judge_prompt(sample, "Assistant: a {question} of dogs ", 0)
     assert question is not None
     # As by str.replace: first the question, whose braces the answer then fills.
     assert question.prompt == "Objects?\nQ What a {question} of dogs is it?\nA a {question} of dogs\n"
@@ -70,7 +70,7 @@ def test_mmhal_fills_the_four_places_in_order(tmp_path: Path, known: None) -> No
     (tmp_path / "eval_gpt4.py").write_text(script("template", RATING))
     benchmark = MMHal(prompt="official")
     (sample,) = benchmark.samples(tmp_path)
-    question = benchmark.question(sample, "Assistant: {0} ", 0)
+    question = benchmark.judge_prompt(sample, "Assistant: {0} ", 0)
     assert question is not None
     assert question.prompt == "Contents Dog, Tree\nQ What {}?\nHuman A dog.\nAnswer {0}\n"
     assert benchmark.version.startswith("mmhal-1 prompt=official-")
@@ -128,4 +128,4 @@ def test_the_parser_is_part_of_the_version_and_an_error_tells_of_the_other_one(h
     assert benchmark.version != ObjectHalBench(tagger="lexicon", parser="tolerant").version
     (sample,) = benchmark.samples(halbench)
     verdict = benchmark.unreadable(sample, "A long enough answer here.", ['```["dog"]```'])
-    assert "parser=tolerant would read one" in (verdict.error or "") and not verdict.values
+    assert "parser=tolerant would read one" in (verdict.error or "") and not verdict.counts

@@ -17,7 +17,7 @@ from harness.chat.completion import Malformed, read, same_model
 from harness.chat.prices import Price, cost, load_prices
 from harness.chat.throttle import Throttle, retry_after
 from harness.errors import UsageError
-from harness.protocols.benchmark import Image, Question
+from harness.protocols.benchmark import Image, JudgePrompt
 from harness.protocols.judge import JudgeRequest, Reply
 from tests.harness.fault_server import Fault, FaultServer, completion, http
 
@@ -26,7 +26,7 @@ QUICK: dict[str, Any] = {"first_wait": 0.002, "longest_wait": 0.01, "tries": 3, 
 
 
 def requests(*prompts: str, **fields: Any) -> list[JudgeRequest]:
-    return [JudgeRequest(str(i), Question(prompt, **fields), "answer") for i, prompt in enumerate(prompts)]
+    return [JudgeRequest(str(i), JudgePrompt(prompt, **fields), "answer") for i, prompt in enumerate(prompts)]
 
 
 def judge_at(server: FaultServer, name: str = "judge", **settings: Any) -> OpenAIJudge:

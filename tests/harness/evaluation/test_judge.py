@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.chat.client import OpenAIJudge
-from harness.evaluation.judge import Tally, judge_answers
+from harness.evaluation.judge import JudgeUsage, judge_answers
 from harness.evaluation.score import evaluate
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer
@@ -80,8 +80,8 @@ def test_an_empty_reply_is_a_reply(store: Store) -> None:
 def test_a_tally_counts_replies_and_failures(store: Store) -> None:
     from tests.harness.fault_server import http
 
-    benchmark, tally = Grades(), Tally()
+    benchmark, usage_total = Grades(), JudgeUsage()
     with FaultServer(lambda prompt, nth: http(400) if "'x'" in prompt else "3") as server:
         given = {"a": Answer("x"), "b": Answer("y")}
-        judge_answers(store, benchmark, benchmark.samples(Path()), given, judge_at(server), tally=tally)
-    assert (tally.replies, tally.failed) == (1, 1)
+        judge_answers(store, benchmark, benchmark.samples(Path()), given, judge_at(server), usage_total=usage_total)
+    assert (usage_total.replies, usage_total.failed) == (1, 1)

@@ -12,7 +12,7 @@ import pytest
 from harness.errors import DataError, UsageError
 from harness.evaluation.judge import judge_answers
 from harness.evaluation.score import evaluate, generate, load_samples
-from harness.protocols.benchmark import Decoding, Metric, Question, Sample, Unreadable, Verdict, ratio
+from harness.protocols.benchmark import Decoding, JudgeParseError, JudgePrompt, Metric, Sample, Verdict, ratio
 from harness.protocols.judge import JudgeRequest, Reply
 from harness.protocols.model import Answer
 from harness.store import Store
@@ -35,12 +35,12 @@ class Grades:
     def samples(self, root: Path) -> list[Sample]:
         return [Sample(i, f"What is {i}?", group=i) for i in self.ids]
 
-    def question(self, sample: Sample, answer: str, attempt: int) -> Question | None:
-        return Question(f"Grade {answer!r}" + (" again" if attempt else ""))
+    def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
+        return JudgePrompt(f"Grade {answer!r}" + (" again" if attempt else ""))
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         if not replies or not replies[-1].isdigit():
-            raise Unreadable
+            raise JudgeParseError
         grade = float(replies[-1])
         return Verdict({"n": 1, "grade": grade, "official_n": 1, "official_grade": grade})
 
@@ -165,7 +165,7 @@ def test_a_failed_call_is_an_error_row_and_is_asked_again_next_time(store: Store
     record = evaluate(store, benchmark, samples, answers, Scripted(script), identity=IDENTITY)
     assert record.n_failed == 1 and record.metrics["grade"]["value"] == 4.0
     failed = next(v for v in store.verdicts(record.id) if v.error)
-    assert failed.error == "judge: HTTP 500" and failed.values == {}
+    assert failed.error == "judge: HTTP 500" and failed.counts == {}
     mended = Scripted({("b", 0): "1"})
     record = evaluate(store, benchmark, samples, answers, mended, identity=IDENTITY)
     assert record.n_failed == 0 and record.metrics["grade"]["value"] == 3.0

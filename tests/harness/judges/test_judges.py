@@ -9,12 +9,12 @@ import pytest
 from harness.errors import DataError, UsageError
 from harness.judges.registry import JUDGES, make_judge
 from harness.judges.replay import ReplayJudge
-from harness.protocols.benchmark import Question
+from harness.protocols.benchmark import JudgePrompt
 from harness.protocols.judge import JudgeRequest
 
 
 def request(sample_id: str, run: int = 0, attempt: int = 0) -> JudgeRequest:
-    return JudgeRequest(sample_id, Question("q"), "answer", run, attempt)
+    return JudgeRequest(sample_id, JudgePrompt("q"), "answer", run, attempt)
 
 
 def replies_file(tmp_path: Path, *lines: str) -> str:

@@ -41,7 +41,7 @@ def test_an_evaluation_of_the_same_key_replaces_the_earlier_one(tmp_path: Path) 
         store.save_evaluation(record(), [("1", 0, "g", "yes", Verdict({"correct": value}))])
     (evaluation,) = store.evaluations()
     (verdict,) = store.verdicts(evaluation.id)
-    assert verdict.values == {"correct": 2.0}
+    assert verdict.counts == {"correct": 2.0}
     assert store.db["verdict"].count == 1
 
 

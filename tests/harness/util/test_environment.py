@@ -9,22 +9,22 @@ from pathlib import Path
 import pytest
 
 from harness.util import environment as module
-from harness.util.environment import software
+from harness.util.environment import environment
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_python_and_libraries_are_told() -> None:
-    found = software()
+    found = environment()
     assert found["python"] == platform.python_version()
     assert found["torch"] == version("torch")
 
 
 def test_a_library_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIBRARIES", ("torch", "no-such-library"))
-    software.cache_clear()
-    found = software()
-    software.cache_clear()
+    environment.cache_clear()
+    found = environment()
+    environment.cache_clear()
     assert "torch" in found and "no-such-library" not in found
 
 
@@ -32,7 +32,7 @@ def test_a_library_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyP
 def test_the_commit_is_that_of_this_checkout() -> None:
     command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     head = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    assert head.startswith(software()["commit"].removesuffix("-dirty"))
+    assert head.startswith(environment()["commit"].removesuffix("-dirty"))
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")

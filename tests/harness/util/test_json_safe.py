@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from harness.util.json_safe import plain
+from harness.util.json_safe import json_safe
 from workflows.lmms import _verdict
 
 
 def test_anything_becomes_json() -> None:
     value = {1: {math.nan, 2.0}, "a": (np.float32(0.5), np.arange(2)), "b": Path("x"), ("c", 1): b"y", "d": True}
-    found = plain(value)
+    found = json_safe(value)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert sorted(found.pop("1"), key=str) == [2.0, None]
     assert found == {"a": [0.5, [0, 1]], "b": "x", "('c', 1)": "b'y'", "d": True}
-    assert plain([math.inf, math.nan], undefined=False) == ["inf", "nan"]
+    assert json_safe([math.inf, math.nan], undefined=False) == ["inf", "nan"]
 
 
 def test_a_value_that_holds_itself_has_an_end() -> None:
     endless: list[Any] = []
     endless.append(endless)
-    assert json.dumps(plain(endless))
+    assert json.dumps(json_safe(endless))
 
 
 def test_what_a_filter_of_lmms_eval_gives_is_kept_as_words() -> None:
     row = {"target": np.array([1]), "filtered_resps": [(math.nan, {2: np.bool_(True)})], "acc": 1.0}
     verdict = _verdict(row, {"acc,none": 1.0})
     assert verdict.details == {"target": [1], "filtered": [["nan", {"2": True}]]}
-    assert verdict.values == {"acc": 1.0, "scored_acc": 1.0}
+    assert verdict.counts == {"acc": 1.0, "scored_acc": 1.0}
