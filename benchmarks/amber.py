@@ -27,6 +27,7 @@ from benchmarks.common.taggers import Tagger, TaggerName, find_tagger, resolve
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
+    Benchmark,
     Decoding,
     Image,
     JudgePrompt,
@@ -55,7 +56,7 @@ DECODING = Decoding(max_new_tokens=1024)  # greedy; the official repository name
 
 
 @dataclass(frozen=True, kw_only=True)
-class Amber:
+class Amber(Benchmark):
     """AMBER.
 
     Settings:
@@ -66,6 +67,14 @@ class Amber:
 
     name: ClassVar[str] = "amber"
     paper: ClassVar[str] = "https://arxiv.org/abs/2311.07397"
+    title: ClassVar[str] = "AMBER"
+    headline: ClassVar[tuple[str, ...]] = ("chair", "cover", "hal", "cog", "f1", "mentions")
+    primary: ClassVar[str] = "chair"
+    suites: ClassVar[tuple[str, ...]] = ("hallucination",)
+    ability: ClassVar[str] = "f1"
+    tradeoff: ClassVar[tuple[str, str]] = ("chair", "cover")
+    metric_titles: ClassVar[Mapping[str, str]] = {"chair": "CHAIR", "f1": "F1"}
+    trivial_answers: ClassVar[Mapping[str, str]] = {"always No": "No", "always Yes": "Yes"}
     needs_judge: ClassVar[bool] = False
     attempts: ClassVar[int] = 1
     judge_runs: ClassVar[int] = 1

@@ -24,6 +24,7 @@ from benchmarks.common.official import Prompt
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
+    Benchmark,
     Decoding,
     Image,
     JudgeParseError,
@@ -46,7 +47,7 @@ Pair = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LlavaBench:
+class LlavaBench(Benchmark):
     """LLaVA-Bench (in the wild).
 
     Settings:
@@ -56,6 +57,10 @@ class LlavaBench:
 
     name: ClassVar[str] = "llava_bench"
     paper: ClassVar[str] = "https://arxiv.org/abs/2304.08485"
+    title: ClassVar[str] = "LLaVA-Bench"
+    headline: ClassVar[tuple[str, ...]] = ("all", "conv", "detail", "complex")
+    suites: ClassVar[tuple[str, ...]] = ("general",)
+    ability: ClassVar[str] = "all"
     needs_judge: ClassVar[bool] = True
 
     attempts: int = 2

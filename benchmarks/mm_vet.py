@@ -20,6 +20,7 @@ from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
+    Benchmark,
     Decoding,
     Image,
     JudgeParseError,
@@ -45,7 +46,7 @@ OFFICIAL_READ = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class MMVet:
+class MMVet(Benchmark):
     """MM-Vet.
 
     Settings:
@@ -56,6 +57,10 @@ class MMVet:
 
     name: ClassVar[str] = "mm_vet"
     paper: ClassVar[str] = "https://arxiv.org/abs/2308.02490"
+    title: ClassVar[str] = "MM-Vet"
+    headline: ClassVar[tuple[str, ...]] = ("total", "ocr", "know", "gen", "spat", "math")
+    suites: ClassVar[tuple[str, ...]] = ("general",)
+    ability: ClassVar[str] = "total"
     needs_judge: ClassVar[bool] = True
     attempts: ClassVar[int] = len(TEMPERATURES)
 

@@ -21,6 +21,7 @@ from benchmarks.common.prompts import RATING, fill
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
+    Benchmark,
     Decoding,
     Image,
     JudgeParseError,
@@ -46,7 +47,7 @@ HALLUCINATED_BELOW = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class MMHal:
+class MMHal(Benchmark):
     """MMHal-Bench.
 
     Settings:
@@ -57,6 +58,15 @@ class MMHal:
 
     name: ClassVar[str] = "mmhal"
     paper: ClassVar[str] = "https://arxiv.org/abs/2309.14525"
+    title: ClassVar[str] = "MMHal-Bench"
+    headline: ClassVar[tuple[str, ...]] = ("score", "hallucination_rate", "informativeness")
+    primary: ClassVar[str] = "hallucination_rate"
+    suites: ClassVar[tuple[str, ...]] = ("hallucination",)
+    ability: ClassVar[str] = "informativeness"
+    metric_titles: ClassVar[Mapping[str, str]] = {
+        "hallucination_rate": "Hal. rate",
+        "informativeness": "Informative",
+    }
     needs_judge: ClassVar[bool] = True
     judge_runs: ClassVar[int] = 1
 

@@ -35,6 +35,7 @@ from benchmarks.common.taggers import Tagger, TaggerName, find_name_tagger, reso
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
+    Benchmark,
     Decoding,
     Image,
     JudgeParseError,
@@ -60,7 +61,7 @@ SHORT_ANSWER = 3  # words; REPRODUCE: so short an answer is taken to name no obj
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectHalBench:
+class ObjectHalBench(Benchmark):
     """Object HalBench.
 
     Settings:
@@ -77,6 +78,13 @@ class ObjectHalBench:
 
     name: ClassVar[str] = "object_halbench"
     paper: ClassVar[str] = "https://arxiv.org/abs/2405.17220"
+    title: ClassVar[str] = "Object HalBench"
+    headline: ClassVar[tuple[str, ...]] = ("chair_s_refine", "chair_i", "recall", "mentions")
+    primary: ClassVar[str] = "chair_i"
+    suites: ClassVar[tuple[str, ...]] = ("hallucination",)
+    tradeoff: ClassVar[tuple[str, str]] = ("chair_i", "recall")
+    rates: ClassVar[tuple[tuple[str, str], ...]] = (("nonhal_response", "responses"), ("nonhal_mention", "mentions"))
+    metric_titles: ClassVar[Mapping[str, str]] = {"chair_s_refine": "CHAIRs", "chair_i": "CHAIRi"}
     judge_runs: ClassVar[int] = 1
     official_attempts: ClassVar[int] = (
         100  # of a recorded judge as many are read; a live one is asked ``attempts`` times

@@ -8,7 +8,7 @@ metrics leave out an answer that says neither yes nor no; officially whatever is
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 
 from benchmarks.common import files
 from harness.errors import DataError
-from harness.protocols.benchmark import BENCHMARKS, Decoding, Image, JudgePrompt, Metric, Sample, Sums, Verdict
+from harness.protocols.benchmark import (
+    BENCHMARKS,
+    Benchmark,
+    Decoding,
+    Image,
+    JudgePrompt,
+    Metric,
+    Sample,
+    Sums,
+    Verdict,
+)
 
 SPLITS = ("random", "popular", "adversarial")
 # The files LLaVA's published numbers use (commit e3e3926); the repository's later ones have 3,000 rows each.
@@ -34,7 +44,7 @@ DECODING = Decoding(max_new_tokens=128)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pope:
+class Pope(Benchmark):
     """POPE.
 
     Settings:
@@ -43,6 +53,18 @@ class Pope:
 
     name: ClassVar[str] = "pope"
     paper: ClassVar[str] = "https://arxiv.org/abs/2305.10355"
+    title: ClassVar[str] = "POPE"
+    headline: ClassVar[tuple[str, ...]] = ("f1", "random_f1", "popular_f1", "adversarial_f1", "random_yes_ratio")
+    suites: ClassVar[tuple[str, ...]] = ("general",)
+    ability: ClassVar[str] = "f1"
+    metric_titles: ClassVar[Mapping[str, str]] = {
+        "f1": "F1",
+        "random_f1": "F1 random",
+        "popular_f1": "popular",
+        "adversarial_f1": "adversarial",
+        "random_yes_ratio": "Yes, random",
+    }
+    trivial_answers: ClassVar[Mapping[str, str]] = {"always Yes": "Yes", "always No": "No"}
     needs_judge: ClassVar[bool] = False
     attempts: ClassVar[int] = 1
     judge_runs: ClassVar[int] = 1

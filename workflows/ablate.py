@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import HarnessError, UsageError
-from harness.evaluation.judge import Progress, silent
 from harness.evaluation.score import data_dir, data_key, load_samples, make_benchmark
+from harness.protocols.progress import Progress, silent
 from harness.store import Store
 from harness.util.options import build, content_key
 from harness.util.pool import Pool, report, workers

@@ -10,7 +10,6 @@ from typing import Any
 
 from harness.errors import DataError, UsageError
 from harness.evaluation.claims import Claims, rank_and_world_size
-from harness.evaluation.judge import Progress, silent
 from harness.evaluation.score import data_dir, evaluate, generate, load_samples, make_benchmark
 from harness.evaluation.shard import Shard
 from harness.evaluation.sharing import exclusive, generate_shared
@@ -19,6 +18,7 @@ from harness.models.spec import last_parts, load_model, model_id
 from harness.protocols.benchmark import Benchmark, Sample
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer, Model
+from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, Store
 from harness.util.options import content_key, overlay
 from leaderboards.coverage import BENCHMARK as CURVED

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UsageError, unknown_name
-from harness.evaluation.judge import Progress, silent
 from harness.evaluation.score import lmms_means
 from harness.protocols.benchmark import Sample, Verdict
 from harness.protocols.model import Model
+from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, Store
 from harness.util.environment import environment
 from harness.util.json_safe import json_safe

@@ -7,24 +7,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, overload
+from typing import overload
 
 from harness.errors import UsageError
 from harness.protocols.benchmark import Benchmark, JudgeParseError, JudgePrompt, Sample, Verdict
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Answer
+from harness.protocols.progress import Progress, silent
 from harness.store import Store
 from harness.util.options import content_key
-
-
-class Progress(Protocol):
-    """Log how far a long step is: ``progress("answers", 12, 300)``."""
-
-    def __call__(self, step: str, done: int, total: int) -> None: ...
-
-
-def silent(step: str, done: int, total: int) -> None:
-    """A Progress that shows nothing."""
 
 
 @dataclass(frozen=True)

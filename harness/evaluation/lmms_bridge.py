@@ -15,10 +15,10 @@ from lmms_eval.api.model import lmms
 from PIL import Image as PilImage
 
 from harness.errors import UsageError
-from harness.evaluation.judge import Progress, silent
 from harness.evaluation.score import generate
 from harness.protocols.benchmark import Decoding, Image, Sample
 from harness.protocols.model import Answer, Model
+from harness.protocols.progress import Progress, silent
 from harness.store import Store
 
 DEFAULT_NEW_TOKENS = 1024

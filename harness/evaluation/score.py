@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, UsageError
-from harness.evaluation.judge import JudgeUsage, Progress, judge_answers, silent
+from harness.evaluation.judge import JudgeUsage, judge_answers
 from harness.evaluation.metrics import summarise
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, Decoding, Image, Metric, Sample, ratio
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer, Model
+from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, Store
 from harness.util.environment import environment
 from harness.util.options import build, content_key

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from harness.evaluation.claims import Claims
-from harness.evaluation.judge import Progress, silent
 from harness.evaluation.score import AnswerKeys, generate
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.model import Answer, Model
+from harness.protocols.progress import Progress, silent
 from harness.store import Store
 from harness.util.options import content_key
 
