@@ -195,16 +195,17 @@ def align(
     from harness.store import Store
     from workflows.align import align as run_align
     from workflows.align import dry_run as estimated
-    from workflows.align import plan, with_unique_name
+    from workflows.align import resolve_alignment, with_unique_name
     from workflows.settings import gather
 
     settings = gather(recipe, assignments, {**options, "limit": limit, "device": device})
     store = Store(db)
     with bars() as shown:
-        resolved = with_unique_name(store, plan(settings, shown), named="name" in settings, fresh=not resume)
-        record = None if dry_run else run_align(store, resolved, fresh=not resume, progress=shown)
+        spec = resolve_alignment(settings, shown)
+        spec = with_unique_name(store, spec, named="name" in settings, fresh=not resume)
+        record = None if dry_run else run_align(store, spec, fresh=not resume, progress=shown)
     if record is None:
-        facts = estimated(resolved)
+        facts = estimated(spec)
         emit(facts) if as_json else print_facts({**facts, "estimate": "", **facts["estimate"]})
         return
     last = (store.train_log(record.name) or [{}])[-1]

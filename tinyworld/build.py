@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key
 from harness.util.paths import home
 from harness.util.pool import report, workers
 
 BENCH_PARTS = ("halbench", "amber", "mmhal", "pope", "mmvet", "llavabench", "tuning")
 VERSION = 4  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +83,6 @@ class World:
     heldout_pairs: Path
     bench_dir: Path
     tuning_dir: Path
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """No progress."""
 
 
 def build(config: WorldConfig, root: Path | None = None, progress: Progress = silent) -> World:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,11 @@ import numpy as np
 import torch
 
 import harness  # noqa: F401  (torchvision must be patched before open_clip imports it)
+from harness.protocols.progress import Progress
 from tinyworld.language import caption, make_tokenizer, save_tokenizer, vocabulary
 from tinyworld.render import SIZE, pixels
 from tinyworld.scenes import Scene, draw_scene, place_things
 
-Progress = Callable[[str, int, int], None]
 CONTEXT = 32
 BATCH = 128
 LEARNING_RATE = 1.5e-3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from transformers import (
     LlavaProcessor,
 )
 
+from harness.protocols.progress import Progress
 from tinyworld.language import (
     CHAT_TEMPLATE,
     INVENTORY,
@@ -30,7 +31,6 @@ from tinyworld.language import (
 from tinyworld.render import SIZE, pixels
 from tinyworld.scenes import Scene, draw_scenes
 
-Progress = Callable[[str, int, int], None]
 PATCH = 32
 IMAGE_TOKENS = (SIZE // PATCH) ** 2
 BATCH = 32

@@ -161,12 +161,12 @@ def prepare(ablation: Ablation, progress: Progress) -> EvalModel:
     """Build what all jobs share (the embedded world, once a panel) and name the base model."""
     if "model" in ablation.common:
         return EvalModel("base", f"hf:{ablation.common['model']}")
-    from workflows.align import plan
+    from workflows.align import resolve_alignment
 
     spec = ""
     for panel in ablation.panels:
         settings = {**ablation.world, **ablation.common, **panel.get("set", {}), "method": "dpo"}
-        resolved = plan(settings, progress)
+        resolved = resolve_alignment(settings, progress)
         spec = f"hf:{resolved.train.model}"
     return EvalModel("base", spec)
 
@@ -178,10 +178,10 @@ def run_base(db: str, base: EvalModel, ablation: Ablation, device: str) -> str:
 
 def run_job(job: Job, device: str) -> str:
     """Align and benchmark one job; runs in a worker process."""
-    from workflows.align import align, plan
+    from workflows.align import align, resolve_alignment
 
     store = Store(job.db)
-    record = align(store, plan(settings_of(store, job, device), silent), progress=report)
+    record = align(store, resolve_alignment(settings_of(store, job, device), silent), progress=report)
     return _bench(store, EvalModel(record.name, f"run:{record.name}", record.name), job.ablation, device)
 
 
@@ -193,10 +193,10 @@ def settings_of(store: Store, job: Job, device: str) -> dict[str, Any]:
 
 def is_stored(store: Store, job: Job, device: str) -> bool:
     """Whether a job's alignment and all its evaluations are there, so that no worker need look."""
-    from workflows.align import finished, plan
+    from workflows.align import finished, resolve_alignment
 
     try:
-        record = finished(store, plan(settings_of(store, job, device), silent))
+        record = finished(store, resolve_alignment(settings_of(store, job, device), silent))
     except HarnessError:  # the worker will say why
         return False
     eval_model = EvalModel(job.name, f"run:{job.name}", job.name)

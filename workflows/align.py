@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,19 @@ from typing import Any
 from harness.errors import HarnessError, UsageError
 from harness.evaluation.claims import rank_and_world_size
 from harness.models.spec import model_id
+from harness.protocols.progress import Progress
 from harness.store import AlignmentRecord, Store
 from harness.util.options import build, content_key, read_yaml
 from harness.util.paths import home
 from workflows.settings import RECIPES, route
 
-Report = Callable[[str, int, int], None]
 NAMES = ("method", "name", "panel", "label")
 """Settings that belong to the run itself and not to one of its parts."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """An alignment, fully decided: what `--dry-run` shows, the store keeps and the key is made of."""
+class AlignSpec:
+    """An alignment with every setting resolved: what `--dry-run` shows, the store keeps and the key is made of."""
 
     name: str
     method: str
@@ -51,8 +51,8 @@ class Plan:
         return content_key(self.record)
 
 
-def plan(settings: Mapping[str, Any], progress: Report) -> Plan:
-    """Decide an alignment from one flat dictionary of settings.
+def resolve_alignment(settings: Mapping[str, Any], progress: Progress) -> AlignSpec:
+    """The alignment that one flat dictionary of settings describes.
 
     Without ``model`` and ``data`` the embedded world is built (or found) and its recipe is the default.
     An unknown method or setting raises a UsageError with the nearest known name.
@@ -74,7 +74,7 @@ def plan(settings: Mapping[str, Any], progress: Report) -> Plan:
     dealt = route(values, kinds, f"align --method {method}")
     train = build(AlignConfig, {**dealt["train"], "method": method}, "align")
     name = str(settings.get("name") or f"{method}-s{train.seed}")
-    return Plan(
+    return AlignSpec(
         name=name,
         method=method,
         label=str(settings.get("label") or method),
@@ -86,15 +86,15 @@ def plan(settings: Mapping[str, Any], progress: Report) -> Plan:
     )
 
 
-def dry_run(plan: Plan) -> dict[str, Any]:
-    """What ``plan`` will do and cost; reads configuration, processor and pairs where they can be had, no weights."""
+def dry_run(spec: AlignSpec) -> dict[str, Any]:
+    """What ``spec`` will do and cost; reads configuration, processor and pairs where they can be had, no weights."""
     from aligners.training.cost import estimate
 
-    return {"name": plan.name, **plan.record, "estimate": estimate(plan.train, plan.objective)}
+    return {"name": spec.name, **spec.record, "estimate": estimate(spec.train, spec.objective)}
 
 
 def embedded(
-    values: Mapping[str, Any], kinds: Mapping[str, type[Any]], progress: Report
+    values: Mapping[str, Any], kinds: Mapping[str, type[Any]], progress: Progress
 ) -> tuple[dict[str, Any], str | None]:
     """The settings of the embedded world: its recipe, its model, pairs and CLIP; ``values`` win over the recipe."""
     from tinyworld.build import WorldConfig
@@ -104,74 +104,74 @@ def embedded(
     world = build_world(build(WorldConfig, dealt["world"], "the embedded world"), progress=progress)
     rest = {k: v for k, v in values.items() if k not in dealt["world"]}
     recipe = read_yaml(RECIPES / "tinyworld.yaml")
-    found = {"model": str(world.model_dir), "data": str(world.pairs), "clip": f"local-dir:{world.clip_dir}"}
-    return {**recipe, **found, **rest}, str(world.heldout_pairs)
+    files = {"model": str(world.model_dir), "data": str(world.pairs), "clip": f"local-dir:{world.clip_dir}"}
+    return {**recipe, **files, **rest}, str(world.heldout_pairs)
 
 
-def finished(store: Store, plan: Plan) -> AlignmentRecord | None:
-    """The record of an alignment that was carried out with these very settings, if its model is still there."""
-    done = [a for a in store.alignments() if a.name == plan.name and a.key == plan.key and a.status == "done"]
+def finished(store: Store, spec: AlignSpec) -> AlignmentRecord | None:
+    """The record of an alignment that finished with these very settings, if its model is still there."""
+    done = [a for a in store.alignments() if a.name == spec.name and a.key == spec.key and a.status == "done"]
     return done[0] if done and Path(done[0].model_dir).exists() else None
 
 
-def with_unique_name(store: Store, plan: Plan, *, named: bool, fresh: bool) -> Plan:
-    """``plan`` under a name that costs the store no other run.
+def with_unique_name(store: Store, spec: AlignSpec, *, named: bool, fresh: bool) -> AlignSpec:
+    """``spec`` under a name that costs the store no other run.
 
     A run that failed gives its name up. A default name that a run with other settings has gets the beginning of the key
     added ("dpo-s0-3fa9c1"). A name that the user gave (``named``) is taken from such a run only with ``fresh``; without
     it a UsageError says what differs.
     """
-    taken = next((a for a in store.alignments() if a.name == plan.name), None)
-    if taken is None or taken.key == plan.key or taken.status == "failed" or (named and fresh):
-        return plan
+    taken = next((a for a in store.alignments() if a.name == spec.name), None)
+    if taken is None or taken.key == spec.key or taken.status == "failed" or (named and fresh):
+        return spec
     if not named:
-        return dataclasses.replace(plan, name=f"{plan.name}-{plan.key[:6]}")
-    before, now = _flat(taken.config), _flat(plan.record)
+        return dataclasses.replace(spec, name=f"{spec.name}-{spec.key[:6]}")
+    before, now = _flat(taken.config), _flat(spec.record)
     changed = [f"{k}={before[k]}, now {now[k]}" for k in now if k in before and str(before[k]) != str(now[k])]
     what = "; ".join(changed[:4]) or "of an older version"
     raise UsageError(
-        f"--name {plan.name}: {taken.status} before with other settings ({what}). Give another --name, or --fresh to "
+        f"--name {spec.name}: {taken.status} before with other settings ({what}). Give another --name, or --fresh to "
         "replace that run."
     )
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     inner = [value for value in settings.values() if isinstance(value, Mapping)]
-    return {k: v for part in (settings, *inner) for k, v in part.items() if not isinstance(v, Mapping)}
+    return {k: v for group in (settings, *inner) for k, v in group.items() if not isinstance(v, Mapping)}
 
 
-def align(store: Store, plan: Plan, *, fresh: bool = False, progress: Report) -> AlignmentRecord:
-    """Carry out ``plan``, or return its record if it was finished before with the same settings.
+def align(store: Store, spec: AlignSpec, *, fresh: bool = False, progress: Progress) -> AlignmentRecord:
+    """Train as ``spec`` says, or return the record of a run that finished with the same settings.
 
-    An interrupted run goes on from its last checkpoint unless ``fresh``.
+    An interrupted run resumes from its last checkpoint unless ``fresh``.
     """
     from aligners.pairs.data import load_pairs
     from aligners.training.pipeline import align as train
 
-    done = finished(store, plan)
+    done = finished(store, spec)
     if done is not None and not fresh:
         return done
-    out = home() / "aligned" / f"{plan.name}-{plan.key[:8]}"
-    heldout = load_pairs(plan.heldout) if plan.heldout else None
+    out = home() / "aligned" / f"{spec.name}-{spec.key[:8]}"
+    heldout = load_pairs(spec.heldout) if spec.heldout else None
     log = store.start_alignment(
-        plan.name, method=plan.label, seed=plan.train.seed, panel=plan.panel, key=plan.key, config=plan.record,
+        spec.name, method=spec.label, seed=spec.train.seed, panel=spec.panel, key=spec.key, config=spec.record,
         fresh=fresh and rank_and_world_size()[0] == 0,
     )  # fmt: skip
     started = time.monotonic()
     try:
         result = train(
-            plan.train,
-            plan.objective,
+            spec.train,
+            spec.objective,
             log,
             out,
-            hardness=plan.hardness,
+            hardness=spec.hardness,
             heldout=heldout,
             resume=not fresh,
-            progress=lambda done, total: progress(f"align {plan.name}", done, total),
+            progress=lambda done, total: progress(f"align {spec.name}", done, total),
         )
     except HarnessError:
-        store.finish_alignment(plan.name, status="failed", model_dir="", seconds=time.monotonic() - started)
+        store.finish_alignment(spec.name, status="failed", model_dir="", seconds=time.monotonic() - started)
         raise
     seconds = time.monotonic() - started
-    store.finish_alignment(plan.name, status="done", model_dir=str(result.model_dir), seconds=seconds)
-    return store.alignment(plan.name)
+    store.finish_alignment(spec.name, status="done", model_dir=str(result.model_dir), seconds=seconds)
+    return store.alignment(spec.name)

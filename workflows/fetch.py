@@ -9,7 +9,8 @@ from typing import Any
 from benchmarks.common.sources import SOURCES
 from harness.errors import UsageError
 from harness.protocols.benchmark import BENCHMARKS
-from harness.util.download import Fetched, Manual, Progress, Source, fetch
+from harness.protocols.progress import Progress, silent
+from harness.util.download import Fetched, Manual, Source, fetch
 from harness.util.paths import cache_dir
 
 
@@ -22,7 +23,7 @@ def sources_of(name: str) -> Sequence[Source | Manual]:
 
 
 def fetch_benchmark(
-    name: str, data_dir: Path | None, *, any_version: bool = False, progress: Progress | None = None
+    name: str, data_dir: Path | None, *, any_version: bool = False, progress: Progress = silent
 ) -> tuple[Path, list[Fetched]]:
     """Bring the files of a benchmark to ``data_dir``/NAME (default: the cache); files already there are checked.
 

@@ -14,7 +14,7 @@ from harness.util.options import build, parse_assignments
 def probe_file(method: str, assignments: Iterable[str], file: Path) -> dict[str, Any]:
     """Betas, losses, kept pairs and next state for the log-probabilities in ``file`` (DESIGN: contract)."""
     from aligners.objective import ALIGNERS
-    from aligners.probe import probe
+    from aligners.objective_step import objective_step
 
     kind = ALIGNERS.get(method)
     objective = build(kind, parse_assignments(assignments), f"aligner {method}")
@@ -24,4 +24,4 @@ def probe_file(method: str, assignments: Iterable[str], file: Path) -> dict[str,
         raise DataError(f"--input {file}: cannot be read as JSON: {error}") from error
     if not isinstance(payload, dict):
         raise DataError(f"--input {file}: expected a JSON object, found {type(payload).__name__}.")
-    return probe(objective, payload)
+    return objective_step(objective, payload)

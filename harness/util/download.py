@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from fnmatch import fnmatch
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import HarnessError
+from harness.protocols.progress import Progress, silent
 
 CHUNK = 1 << 20
 TRIES = 4
@@ -25,8 +26,6 @@ TIMEOUT = 60.0
 RECORD = "fetched.json"
 LFS = b"version https://git-lfs.github.com/spec"
 PASSING = {408, 425, 429, 500, 502, 503, 504}
-
-Progress = Callable[[str, int, int], None]
 
 
 class DownloadError(HarnessError):
@@ -74,7 +73,7 @@ class Fetched:
 
 
 def fetch(
-    sources: Sequence[Source | Manual], folder: Path, *, any_version: bool = False, progress: Progress | None = None
+    sources: Sequence[Source | Manual], folder: Path, *, any_version: bool = False, progress: Progress = silent
 ) -> list[Fetched]:
     """Bring ``sources`` into ``folder``; what is there already is checked and not fetched again.
 
@@ -84,7 +83,7 @@ def fetch(
     return [_one(source, folder, any_version, progress) for source in sources]
 
 
-def _one(source: Source | Manual, folder: Path, any_version: bool, progress: Progress | None) -> Fetched:
+def _one(source: Source | Manual, folder: Path, any_version: bool, progress: Progress) -> Fetched:
     if isinstance(source, Manual):
         place = folder / source.path
         if _is_there(place):
@@ -120,7 +119,7 @@ def _is_there(path: Path) -> bool:
 
 
 def download(
-    url: str, target: Path, digest: str = "", *, any_version: bool = False, progress: Progress | None = None
+    url: str, target: Path, digest: str = "", *, any_version: bool = False, progress: Progress = silent
 ) -> str:
     """Fetch ``url`` to ``target`` and return its sha256. An interrupted download goes on where it stopped.
 
@@ -149,7 +148,7 @@ def download(
     return _sha256(target)
 
 
-def _complete(url: str, part: Path, name: str, progress: Progress | None) -> None:
+def _complete(url: str, part: Path, name: str, progress: Progress) -> None:
     reason = ""
     for attempt in range(TRIES):
         if attempt:
@@ -167,7 +166,7 @@ def _complete(url: str, part: Path, name: str, progress: Progress | None) -> Non
     raise DownloadError(f"{url}: {reason}. Run the same command again to go on, or put the file in place by hand.")
 
 
-def _continue(url: str, part: Path, name: str, progress: Progress | None) -> bool:
+def _continue(url: str, part: Path, name: str, progress: Progress) -> bool:
     """Add what is missing to ``part``; whether it is complete now."""
     have: int = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "dama-harness", "Accept-Encoding": "identity"}
@@ -190,8 +189,7 @@ def _continue(url: str, part: Path, name: str, progress: Progress | None) -> boo
             while chunk := response.read(CHUNK):
                 out.write(chunk)
                 have += len(chunk)
-                if progress:
-                    progress(name, have, max(total, have))
+                progress(name, have, max(total, have))
     return not total or have == total
 
 

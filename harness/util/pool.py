@@ -12,7 +12,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
-Progress = Callable[[str, int, int], None]
+from harness.protocols.progress import Progress
+
 Result = TypeVar("Result")
 
 EVERY = 0.2  # seconds between two reports of a step

@@ -13,7 +13,7 @@ from aligners.objective import Batch, Objective, State, Step
 from harness.errors import UsageError
 
 
-def probe(objective: Objective, payload: Mapping[str, Any]) -> dict[str, Any]:
+def objective_step(objective: Objective, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Betas, losses, kept pairs, the step's loss and the next state for the numbers in ``payload``.
 
     Args:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from aligners.objective import ALIGNERS
-from aligners.probe import probe
+from aligners.objective_step import objective_step
 from harness.errors import UsageError
 from harness.util.options import build
 
 
 def run(method: str, payload: dict[str, Any], **settings: Any) -> dict[str, Any]:
-    return probe(build(ALIGNERS.get(method), settings, f"aligner {method}"), payload)
+    return objective_step(build(ALIGNERS.get(method), settings, f"aligner {method}"), payload)
 
 
 def payload(gaps: list[float], **more: Any) -> dict[str, Any]:
