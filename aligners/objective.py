@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from harness.errors import UsageError
-from harness.registry import Registry
+from harness.registry import Registry, extends
 
 MIN_BETA = 1e-3
 State = Mapping[str, float]
@@ -164,6 +164,7 @@ ALIGNERS: Registry[type[Objective]] = Registry(
         "aligners.pea_dpo",
     ),
     group="dama_harness.aligners",
+    check=extends(Objective, "name", "paper", "formula"),
 )
 
 

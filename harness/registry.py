@@ -1,14 +1,17 @@
-"""Named plug-ins: what the project ships, and what other packages add by entry point."""
+"""Named plug-ins of one kind: what the project ships, and what other packages add by entry point."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import inspect
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
-from harness.errors import HarnessError, UsageError, unknown_name
+from harness.errors import UsageError, unknown_name
 
 T = TypeVar("T")
 
@@ -17,9 +20,19 @@ Check = Callable[[object], Sequence[str]]
 """What is wrong with the shape of an item, one line a fault; an item without a fault gives none."""
 
 
-def missing_members(*names: str) -> Check:
-    """A shape check: one line for each of ``names`` that an item does not have."""
-    return lambda item: [f"it has no {name!r}" for name in names if not hasattr(item, name)]
+def extends(base: type, *names: str) -> Check:
+    """A shape check: a class that extends ``base``, implements all that is abstract there and has ``names``."""
+
+    def faults(item: object) -> list[str]:
+        if not inspect.isclass(item):
+            return [f"expected a class that extends {base.__module__}.{base.__name__}, got {item!r}"]
+        if not issubclass(item, base):
+            return [f"the class {item.__name__} does not extend {base.__module__}.{base.__name__}"]
+        missing = sorted(getattr(item, "__abstractmethods__", ()))
+        missing += [name for name in names if name not in missing and not hasattr(item, name)]
+        return [f"it has no {name!r}" for name in missing]
+
+    return faults
 
 
 class Registry(Generic[T]):
@@ -32,43 +45,31 @@ class Registry(Generic[T]):
         check: the shape that every item must have.
 
     Built-in modules and entry points are imported on first use, so that `--help` stays fast. A plug-in of another
-    package that cannot be imported or has the wrong shape is left out with a warning; asking for it raises a
-    UsageError that says what is wrong with it.
+    package that cannot be imported, has the wrong shape or a name that is taken is left out with a warning; asking for
+    it raises a UsageError that says what is wrong with it. What a package prints while it is imported goes to stderr.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        modules: tuple[str, ...],
-        group: str,
-        check: Check | None = None,
-    ) -> None:
+    def __init__(self, kind: str, modules: tuple[str, ...], group: str, check: Check | None = None) -> None:
         self.kind, self.group, self._modules, self._check = kind, group, modules, check
         self._items: dict[str, T] = {}
         self._faults: dict[str, str] = {}
         self._loaded = False
 
     def register(self, name: str, item: T) -> T:
-        """Add ``item`` under ``name``.
-
-        Raises HarnessError where the name is another item's, and UsageError where the item has the wrong shape.
-        """
-        if self._items.get(name, item) is not item:
-            raise HarnessError(f"Two {self.kind}s are named {name!r}; rename or uninstall one.")
-        faults = self._check(item) if self._check else ()
-        if faults:
-            raise UsageError(f"{self.kind} {name!r} has the wrong shape: {'; '.join(faults)}.")
+        """Add ``item`` under ``name``; raises UsageError where the name is another item's or the shape is wrong."""
+        if reason := self._refusal(name, item):
+            raise UsageError(f"{self.kind} {name!r} cannot be registered: {reason}.")
         self._items[name] = item
         return item
 
     def get(self, name: str) -> T:
         """The plug-in called ``name``; an unknown or faulty one raises a UsageError with a suggestion or the fault."""
         self._load()
+        if name in self._items:
+            return self._items[name]
         if name in self._faults:
-            raise UsageError(self._faults[name])
-        if name not in self._items:
-            raise unknown_name(self.kind, name, self._items)
-        return self._items[name]
+            raise UsageError(f"{self._faults[name]}. Mend or uninstall that package, or choose another {self.kind}.")
+        raise unknown_name(self.kind, name, self._items)
 
     def names(self) -> list[str]:
         self._load()
@@ -84,9 +85,25 @@ class Registry(Generic[T]):
         for module in self._modules:
             importlib.import_module(module)
         for entry in entry_points(group=self.group):
-            try:
-                self.register(entry.name, entry.load())
-            except (Exception, SystemExit) as error:  # another package's fault must not stop ours
-                reason = str(error) or type(error).__name__
-                self._faults[entry.name] = f"{self.kind} {entry.name!r} of {entry.value} cannot be used: {reason}"
-                warnings.warn(f"left out: {self._faults[entry.name]}", stacklevel=2)
+            self._add(entry)
+
+    def _add(self, entry: EntryPoint) -> None:
+        """Register what ``entry`` names, or remember and report what is wrong with it."""
+        which = f"{self.kind} {entry.name!r} of {entry.value}"
+        try:
+            with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the command's own output
+                item = entry.load()
+                reason = self._refusal(entry.name, item)
+        except (Exception, SystemExit) as error:  # another package's fault must not stop ours
+            reason = f"importing it raised {type(error).__name__}: {error}"
+        if reason:
+            self._faults[entry.name] = f"{which} cannot be used: {reason}"
+            warnings.warn(f"{which} is left out: {reason}", stacklevel=2)
+        else:
+            self._items[entry.name] = item
+
+    def _refusal(self, name: str, item: T) -> str:
+        """Why ``item`` cannot be registered under ``name``; "" if it can."""
+        if self._items.get(name, item) is not item:
+            return f"another {self.kind} has that name; rename or uninstall one"
+        return "; ".join(self._check(item) if self._check else ())

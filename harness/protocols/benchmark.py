@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.registry import Registry, missing_members
+from harness.registry import Registry, extends
 from harness.util.download import Manual, Source
 
 Sums = Mapping[str, NDArray[np.float64]]
@@ -234,5 +234,5 @@ BENCHMARKS: Registry[type[Benchmark]] = Registry(
         "benchmarks.pope",
     ),
     group="dama_harness.benchmarks",
-    check=missing_members("name", "samples", "verdict", "metrics", "version", "decoding"),
+    check=extends(Benchmark, "name"),
 )

@@ -42,7 +42,7 @@ def test_an_aligner_of_another_package_is_listed_and_computes(tmp_path: Path) ->
         return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
 
     listed = run("list", "aligners")
-    assert "'broken' of other_package:Absent left out" in listed.stderr
+    assert "'broken' of other_package:Absent is left out" in listed.stderr
     rows = {row["name"]: row for row in json.loads(listed.stdout)}
     assert rows["hinge"]["formula"] == "max(0, margin - beta h)" and "broken" not in rows
     assert rows["mdpo"]["needs"] == "corrupted:crop, reference"

@@ -115,6 +115,6 @@ def test_fetch_brings_the_files_that_it_names(installed: Path, run: Run, monkeyp
 
 def test_a_package_that_does_not_import_is_left_out_with_a_warning(installed: Path, run: Run) -> None:
     (installed / "site" / "colours.py").write_text("import nothing_of_this_name")
-    with pytest.warns(UserWarning, match="benchmark 'colours' of colours:Colours left out"):
+    with pytest.warns(UserWarning, match="benchmark 'colours' of colours:Colours is left out"):
         names = {row["name"] for row in json.loads(run("list", "benchmarks", "--json").stdout)}
     assert "amber" in names and "colours" not in names
