@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.store import Store
 from leaderboards.rows import Table, build_tables
 from tests.leaderboards.fakes import add, answers, example, metrics
 
 
-def tables(store, **options) -> list[Table]:  # type: ignore[no-untyped-def]
+def tables(store: Store, **options: Any) -> list[Table]:
     return build_tables(
         store.evaluations(), store.alignments(), lambda e: store.verdicts(e.id), metrics, resamples=200, **options
     )

@@ -1,0 +1,99 @@
+"""The rooms of the project, what each may import, and its modules; docs/architecture.md is drawn from this."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+GROUND = {"harness", "harness.errors", "harness.util", "harness.registry"}
+ENGINE = GROUND | {"harness.protocols"}
+SCREENLESS = ENGINE | {"harness.chat", "harness.judges", "harness.models", "harness.store", "harness.stats"}
+HARNESS = SCREENLESS | {"harness.evaluation"}
+ALIGNERS = {"aligners", "aligners.pair_hardness", "aligners.pairs", "aligners.training"}
+BENCHMARKS = {"benchmarks", "benchmarks.common"}
+LEADERBOARDS = {"leaderboards", "leaderboards.charts", "leaderboards.page", "leaderboards.formats"}
+
+# A room is a package, or a module beside the packages of its parent. Within a room everything may import everything
+# that makes no cycle; between rooms only what stands here. From the ground floor upwards.
+MAY_IMPORT: dict[str, set[str]] = {
+    "harness.errors": set(),
+    "harness.stats": set(),
+    "harness.util": {"harness.errors"},
+    "harness": {"harness.util"},
+    "harness.registry": {"harness.errors", "harness.util"},
+    "harness.protocols": GROUND,
+    "harness.chat": ENGINE,
+    "harness.judges": ENGINE | {"harness.chat"},
+    "harness.models": ENGINE | {"harness.chat"},
+    "harness.store": ENGINE,
+    "harness.evaluation": SCREENLESS,
+    "harness.testing": HARNESS,
+    "aligners": ENGINE,
+    "aligners.pair_hardness": ENGINE | {"harness.chat"},
+    "aligners.pairs": ENGINE | {"harness.models", "aligners.pair_hardness"},
+    "aligners.training": ENGINE | {"harness.models", *ALIGNERS},
+    "benchmarks": ENGINE | {"benchmarks.common"},
+    "benchmarks.common": ENGINE,
+    "leaderboards": HARNESS,
+    "leaderboards.charts": HARNESS | {"leaderboards"},
+    "leaderboards.page": HARNESS | {"leaderboards", "leaderboards.charts"},
+    "leaderboards.formats": HARNESS | LEADERBOARDS,
+    "tinyworld": ENGINE | ALIGNERS,
+    "recipes": set(),
+    "workflows": HARNESS | ALIGNERS | BENCHMARKS | LEADERBOARDS | {"tinyworld", "recipes"},
+    "dama": HARNESS | LEADERBOARDS | {"workflows"},
+    "commands": HARNESS | LEADERBOARDS | {"workflows", "dama", "recipes"},
+    "cli": {"commands", "harness", "harness.errors", "harness.util"},
+}
+TOP = {room.partition(".")[0] for room in MAY_IMPORT}
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every production module by its dotted name; a package's own name is its __init__."""
+    files = (file for top in TOP for file in [ROOT / f"{top}.py", *(ROOT / top).rglob("*.py")] if file.exists())
+    dotted = {file: file.relative_to(ROOT).with_suffix("").parts for file in files}
+    return {".".join(names[:-1] if names[-1] == "__init__" else names): file for file, names in sorted(dotted.items())}
+
+
+def path_of(module: str) -> str:
+    """The module's file as people write it: ``harness/store/store.py``."""
+    return modules()[module].relative_to(ROOT).as_posix()
+
+
+@cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+def room_of(module: str) -> str:
+    """The longest beginning of ``module`` that is a room: harness.store.store -> harness.store."""
+    while module not in MAY_IMPORT:
+        module = module.rpartition(".")[0]
+    return module
+
+
+def imported(module: str, *, inside_functions: bool) -> set[str]:
+    """The production modules that ``module`` imports, those under ``if TYPE_CHECKING`` as well."""
+    names = {name for node in _imports(tree_of(modules()[module]), inside_functions) for name in _names(node)}
+    return (names & modules().keys()) - {module}
+
+
+def _imports(node: ast.AST, inside_functions: bool) -> Iterator[ast.Import | ast.ImportFrom]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
+        elif inside_functions or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from _imports(child, inside_functions)
+
+
+def _names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    else:
+        yield node.module or ""
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
