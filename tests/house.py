@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-GROUND = {"harness", "harness.errors", "harness.util", "harness.registry"}
+GROUND = {"harness", "harness.errors", "harness.protocols.progress", "harness.util", "harness.registry"}
 ENGINE = GROUND | {"harness.protocols"}
 SCREENLESS = ENGINE | {"harness.chat", "harness.judges", "harness.models", "harness.store", "harness.stats"}
 HARNESS = SCREENLESS | {"harness.evaluation"}
@@ -22,7 +22,8 @@ LEADERBOARDS = {"leaderboards", "leaderboards.charts", "leaderboards.page", "lea
 MAY_IMPORT: dict[str, set[str]] = {
     "harness.errors": set(),
     "harness.stats": set(),
-    "harness.util": {"harness.errors"},
+    "harness.protocols.progress": set(),  # a signature, which downloads and pools report to as well
+    "harness.util": {"harness.errors", "harness.protocols.progress"},
     "harness": {"harness.util"},
     "harness.registry": {"harness.errors", "harness.util"},
     "harness.protocols": GROUND,

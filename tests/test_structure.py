@@ -76,12 +76,6 @@ KNOWN: dict[str, set[str]] = {
         "report progress: aligners/pair_hardness/hardness.py",
         "report progress: aligners/pairs/reference.py",
         "report progress: aligners/training/pipeline.py",
-        "report progress: harness/util/download.py",
-        "report progress: harness/util/pool.py",
-        "report progress: tinyworld/build.py",
-        "report progress: tinyworld/clip.py",
-        "report progress: tinyworld/llava.py",
-        "report progress: workflows/align.py",
     },
     "screen": {
         "workflows/report.py",
