@@ -29,6 +29,7 @@ from leaderboards.scores import (
     mcnemar,
     on_common_samples,
     read_scores,
+    same_groups,
 )
 from leaderboards.text import (
     better,
@@ -151,8 +152,10 @@ def compare(
         left, right = sides[0][condition], sides[1][condition]
         columns = [metric for metric in metrics(left[0]) if not metric.name.startswith("official_")]
         one, other = key(left[0]), key(right[0])
-        read = {one: read_scores([verdicts(e) for e in left]), other: read_scores([verdicts(e) for e in right])}
-        found += _benchmark(condition, one, other, Part(columns, read), resamples)
+        for same in same_groups(columns):
+            read = {name: read_scores([verdicts(e) for e in side], same[0].groups)
+                    for name, side in ((one, left), (other, right))}  # fmt: skip
+            found += _benchmark(condition, one, other, Part(same, read), resamples)
         curves = coverage.curves_of(condition, grouped)
         drawn = {name: coverage.curve_scores([key(e) for e in side], curves, verdicts)
                  for name, side in ((one, left), (other, right))}  # fmt: skip

@@ -23,6 +23,7 @@ from leaderboards.scores import (
     differences,
     intervals,
     read_scores,
+    same_groups,
 )
 
 Metrics = Callable[[EvaluationRecord], Sequence[Metric]]
@@ -169,12 +170,16 @@ def _parts(
     verdicts: Verdicts,
 ) -> list[Part]:
     """The benchmark's own metrics, and CHAIR_i at the base's coverage where at least two rows have a curve."""
-    own = Part(metrics, {label: read_scores([verdicts(e) for e in group.values()]) for label, group in seeds.items()})
+    own = [
+        Part(same, {label: read_scores([verdicts(e) for e in group.values()], same[0].groups)
+                    for label, group in seeds.items()})
+        for same in same_groups(metrics)
+    ]  # fmt: skip
     read = {label: coverage.curve_scores(list(group), curves, verdicts) for label, group in seeds.items()}
     scores = {label: found for label, found in read.items() if found is not None}
     if len(scores) < 2:
-        return [own]
-    return [own, Part([coverage.matched_metric(metrics)], coverage.at_shared_points(scores), matched=True)]
+        return own
+    return [*own, Part([coverage.matched_metric(metrics)], coverage.at_shared_points(scores), matched=True)]
 
 
 def _table(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.evaluation.metrics import columns_of, matrix, value_over_runs
+from harness.evaluation.metrics import HasVerdict, columns_of, group_verdicts, matrix, value_over_runs
 from harness.protocols.benchmark import Metric
 from harness.stats import (
     Contrast,
@@ -47,10 +47,27 @@ class Scores:
     scored: NDArray[np.bool_]
 
 
-def read_scores(seeds: Sequence[Sequence[VerdictRecord]]) -> Scores:
-    """The verdicts of the evaluations of one method, one sequence per seed."""
-    groups = {v.sample_id: v.group for verdicts in seeds for v in verdicts}
-    position = {sample: i for i, sample in enumerate(sorted(groups))}
+def same_groups(metrics: Sequence[Metric]) -> list[list[Metric]]:
+    """The metrics apart by what they count: samples, or groups of samples; in order of first appearance."""
+    apart: list[list[Metric]] = []
+    for metric in metrics:
+        home = next((part for part in apart if part[0].groups == metric.groups), None)
+        if home is None:
+            apart.append([metric])
+        else:
+            home.append(metric)
+    return apart
+
+
+def read_scores(seeds: Sequence[Sequence[HasVerdict]], groups: Mapping[str, str] | None = None) -> Scores:
+    """The verdicts of the evaluations of one method, one sequence per seed.
+
+    With ``groups`` (``Metric.groups``) its samples are those groups.
+    """
+    if groups is not None:
+        seeds = [group_verdicts(verdicts, groups) for verdicts in seeds]
+    images = {v.sample_id: v.group for verdicts in seeds for v in verdicts}
+    position = {sample: i for i, sample in enumerate(sorted(images))}
     runs = max((v.run for verdicts in seeds for v in verdicts), default=0) + 1
     columns = columns_of([v for verdicts in seeds for v in verdicts])
     values = np.zeros((len(seeds), runs, len(position), len(columns)))
@@ -63,7 +80,7 @@ def read_scores(seeds: Sequence[Sequence[VerdictRecord]]) -> Scores:
         scored[seed, run, sample] = [v.error is None for v in verdicts]
         scored[seed, max(run) + 1 :] = True  # a seed that was judged fewer times has no say in the other judge runs
     ids = tuple(position)
-    return Scores(ids, tuple(groups[i] for i in ids), tuple(columns), values, np.asarray(scored.all(axis=(0, 1))))
+    return Scores(ids, tuple(images[i] for i in ids), tuple(columns), values, np.asarray(scored.all(axis=(0, 1))))
 
 
 def flat(scores: Scores) -> Array:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.protocols.benchmark import Metric, Sums, Verdict
+from harness.protocols.benchmark import Metric, Sums
 from harness.stats import bootstrap_sums, enough_to_resample
 
 RESAMPLES = 1000
@@ -23,8 +25,28 @@ class HasCounts(Protocol):
     def counts(self) -> Mapping[str, float]: ...
 
 
-Scored = tuple[str, int, Verdict]
-"""(group, judge run, verdict)"""
+class HasVerdict(HasCounts, Protocol):
+    """A verdict with the sample and judge run that it is about; ``group``: what is resampled together ("": alone)."""
+
+    @property
+    def sample_id(self) -> str: ...
+    @property
+    def run(self) -> int: ...
+    @property
+    def group(self) -> str: ...
+    @property
+    def error(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A verdict as figures are made of it: of a sample, or of a group of samples (``sample_id``: the group)."""
+
+    sample_id: str
+    run: int
+    group: str
+    counts: Mapping[str, float]
+    error: str | None = None
 
 
 def columns_of(verdicts: Sequence[HasCounts]) -> list[str]:
@@ -64,27 +86,77 @@ def value_over_runs(metric: Metric, columns: Sequence[str], sums: NDArray[np.flo
         return np.asarray(np.sqrt(np.where(counted, (values - mean) ** 2, 0.0).sum(axis=0) / counted.sum(axis=0)))
 
 
-def summarise(metrics: Sequence[Metric], scored: Sequence[Scored]) -> dict[str, dict[str, Any]]:
-    """Value, 95 % bootstrap interval over groups, unit and direction of every metric; null where there is none."""
-    runs = sorted({run for _, run, _ in scored}) or [0]
-    columns = columns_of([verdict for _, _, verdict in scored])
-    point, resampled = [], []
-    for run in runs:
-        verdicts = [verdict for _, r, verdict in scored if r == run]
-        values = matrix(verdicts, columns).reshape(len(verdicts), len(columns))
-        groups = [group for group, r, _ in scored if r == run]
-        point.append(values.sum(axis=0))
-        if enough_to_resample(groups):
-            resampled.append(bootstrap_sums(values, groups, resamples=RESAMPLES, seed=SEED))
+def group_verdicts(verdicts: Sequence[HasVerdict], groups: Mapping[str, str]) -> list[Scored]:
+    """A verdict for every group of ``groups`` (sample id -> group) and judge run: ``Metric.groups`` says by which rule.
+
+    A group with a failed or missing sample has an error, and no counts but the ``official_*`` ones that failed samples
+    have. Where all samples of each group are of one image, groups of one image are resampled together, else each stands
+    for itself.
+    """
+    members: dict[str, list[str]] = defaultdict(list)
+    for sample_id, group in groups.items():
+        members[group].append(sample_id)
+    of_sample = {verdict.sample_id: verdict.group for verdict in verdicts}
+    images = {group: {of_sample[i] for i in ids if i in of_sample} for group, ids in members.items()}
+    nested = all(len(of_group) < 2 and "" not in of_group for of_group in images.values())
+    by_run: dict[int, dict[str, HasVerdict]] = defaultdict(dict)
+    for verdict in verdicts:
+        by_run[verdict.run][verdict.sample_id] = verdict
+    scored = []
+    for run in sorted(by_run):
+        for group, ids in members.items():
+            present = [by_run[run][i] for i in ids if i in by_run[run]]
+            counts = _smallest(present) if len(present) == len(ids) else {}
+            lost = len(ids) - sum(verdict.error is None for verdict in present)
+            if lost:
+                counts = {name: count for name, count in counts.items() if name.startswith("official_")}
+            error = f"{lost} of {len(ids)} samples of the group failed or are missing" if lost else None
+            together = next(iter(images[group]), group) if nested else group
+            scored.append(Scored(group, run, together, counts, error))
+    return scored
+
+
+def _smallest(verdicts: Sequence[HasCounts]) -> dict[str, float]:
+    """Every count's smallest value; a count that one verdict does not hold is 0."""
+    return {name: min(v.counts.get(name, 0.0) for v in verdicts) for name in columns_of(verdicts)}
+
+
+class _Resampled:
+    """The sums of a set of verdicts, run by run, and of their bootstrap resamples."""
+
+    def __init__(self, scored: Sequence[HasVerdict]) -> None:
+        runs = sorted({verdict.run for verdict in scored}) or [0]
+        self.columns = columns_of(scored)
+        self.point: list[NDArray[np.float64]] = []
+        self.draws: list[NDArray[np.float64]] = []
+        for run in runs:
+            verdicts = [verdict for verdict in scored if verdict.run == run]
+            values = matrix(verdicts, self.columns).reshape(len(verdicts), len(self.columns))
+            groups = [verdict.group for verdict in verdicts]
+            self.point.append(values.sum(axis=0))
+            if enough_to_resample(groups):
+                self.draws.append(bootstrap_sums(values, groups, resamples=RESAMPLES, seed=SEED))
+
+    def figure(self, metric: Metric) -> tuple[float, float, float]:
+        """Value and 95 % interval; NaN where there is none."""
+        value = float(value_over_runs(metric, self.columns, np.array(self.point)))
+        draws = value_over_runs(metric, self.columns, np.array(self.draws)) if self.draws else np.array([])
+        draws = draws[np.isfinite(draws)]
+        low, high = np.percentile(draws, [2.5, 97.5]) if len(draws) else (math.nan, math.nan)
+        return value, float(low), float(high)
+
+
+def summarise(metrics: Sequence[Metric], scored: Sequence[HasVerdict]) -> dict[str, dict[str, Any]]:
+    """Value, 95 % bootstrap interval, unit and direction of every metric; null where there is none.
+
+    Of a metric over groups also how many groups are counted, and how many are not since a sample of theirs has no
+    verdict: ``groups`` and ``groups_left_out``.
+    """
+    plain = _Resampled(scored)
     table = {}
     for metric in metrics:
-        value = float(value_over_runs(metric, columns, np.array(point)))
-        low, high = math.nan, math.nan
-        if resampled:
-            draws = value_over_runs(metric, columns, np.array(resampled))
-            draws = draws[np.isfinite(draws)]
-            if len(draws):
-                low, high = np.percentile(draws, [2.5, 97.5])
+        grouped = None if metric.groups is None else group_verdicts(scored, metric.groups)
+        value, low, high = (plain if grouped is None else _Resampled(grouped)).figure(metric)
         table[metric.name] = {
             "value": _finite(value),
             "low": _finite(low),
@@ -92,6 +164,10 @@ def summarise(metrics: Sequence[Metric], scored: Sequence[Scored]) -> dict[str, 
             "unit": metric.unit,
             "higher_is_better": metric.higher_is_better,
         }
+        if grouped is not None:
+            everything = set((metric.groups or {}).values())
+            counted = {verdict.sample_id for verdict in grouped} - {v.sample_id for v in grouped if v.error is not None}
+            table[metric.name] |= {"groups": len(counted), "groups_left_out": len(everything - counted)}
     return table
 
 

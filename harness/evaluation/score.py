@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.errors import DataError, UsageError
 from harness.evaluation.judge import JudgeUsage, judge_answers
-from harness.evaluation.metrics import summarise
+from harness.evaluation.metrics import Scored, summarise
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, Decoding, Image, Metric, Sample, ratio
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer, Model
@@ -155,7 +155,10 @@ def evaluate(
         "n": len(samples),
         "n_scored": len({j.sample.id for j in judged} - errors),
         "n_failed": len(errors),
-        "metrics": summarise(benchmark.metrics(samples), [(j.sample.group, j.run, j.verdict) for j in judged]),
+        "metrics": summarise(
+            benchmark.metrics(samples),
+            [Scored(j.sample.id, j.run, j.sample.group, j.verdict.counts, j.verdict.error) for j in judged],
+        ),
     }
     # By the judge as asked for: a rerun that gets the replies an earlier one lacked replaces it.
     identifying = ("run", "model_key", "benchmark", "version", "data_key", "decoding")

@@ -105,7 +105,12 @@ class Metric:
 
     ``compute`` maps the sums (each an array of any one shape, for example one entry per bootstrap resample) to values
     of that shape; NaN where there is nothing to count. So one bootstrap over samples serves every metric.
+
     ``over_runs`` says how several judge runs become one figure.
+    ``groups``, where the metric counts groups of samples and not samples (MME's acc+, HallusionBench's qAcc and fAcc,
+    circular evaluation): the group of every sample id (``groups_by``). Each count of a group is the smallest of its
+    samples' counts, so that a group is right only where all of its samples are; a group of which one sample failed or
+    is missing is not counted. The bootstrap resamples groups.
     """
 
     name: str
@@ -113,6 +118,13 @@ class Metric:
     higher_is_better: bool | None
     unit: str = "%"
     over_runs: Literal["mean", "std"] = "mean"
+    groups: Mapping[str, str] | None = None
+
+
+def groups_by(samples: Sequence[Sample], key: Callable[[Sample], str | None]) -> dict[str, str]:
+    """``Metric.groups``: the group of every sample as ``key`` names it; samples of None belong to no group."""
+    named = {sample.id: key(sample) for sample in samples}
+    return {sample_id: group for sample_id, group in named.items() if group is not None}
 
 
 def ratio(numerator: str, denominator: str, scale: float = 100.0) -> Callable[[Sums], NDArray[np.float64]]:

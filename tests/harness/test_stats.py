@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from harness.evaluation.metrics import summarise
-from harness.protocols.benchmark import Metric, Verdict
+from harness.evaluation.metrics import Scored, summarise
+from harness.protocols.benchmark import Metric
 from harness.protocols.benchmark import ratio as harness_ratio
 from harness.stats import (
     bootstrap_sums,
@@ -152,7 +152,7 @@ def test_one_group_has_no_interval_and_agreement_no_smallest_difference() -> Non
 
 def test_a_stored_figure_of_one_group_has_no_interval() -> None:
     metric = Metric("share", harness_ratio("a", "b"), True)
-    scored = [("x", 0, Verdict({"a": 1.0, "b": 2.0}))] * 3
+    scored = [Scored(str(i), 0, "x", {"a": 1.0, "b": 2.0}) for i in range(3)]
     assert summarise([metric], scored)["share"]["value"] == 50
     assert summarise([metric], scored)["share"]["low"] is None
-    assert summarise([metric], [*scored, ("y", 0, Verdict({"b": 2.0}))])["share"]["low"] is not None
+    assert summarise([metric], [*scored, Scored("3", 0, "y", {"b": 2.0})])["share"]["low"] is not None
