@@ -255,10 +255,10 @@ def bench(
     python cli.py bench --suite hallucination
     python cli.py bench --benchmark amber --model hf:llava-hf/llava-1.5-7b-hf --data-dir data/amber
     """
-    from harness.evaluation.claims import rank_and_world_size
     from harness.evaluation.score import result_object
     from harness.evaluation.shard import Shard
     from harness.store import Store
+    from harness.util.distributed import rank_and_world_size
     from workflows import bench as work
     from workflows.ablate import bench_root
     from workflows.estimate import plan

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UsageError
-from harness.evaluation.claims import rank_and_world_size
 from harness.models.spec import model_id
 from harness.protocols.progress import Progress
 from harness.store import AlignmentRecord, Store
+from harness.util.distributed import rank_and_world_size
 from harness.util.options import build, content_key, read_yaml
 from harness.util.paths import home
 from workflows.settings import RECIPES, route

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, UsageError
-from harness.evaluation.claims import Claims, rank_and_world_size
+from harness.evaluation.claims import Claims
 from harness.evaluation.score import data_dir, evaluate, generate, load_samples, make_benchmark
 from harness.evaluation.shard import Shard
 from harness.evaluation.sharing import exclusive, generate_shared
@@ -20,6 +20,7 @@ from harness.protocols.judge import Judge
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, Store
+from harness.util.distributed import rank_and_world_size
 from harness.util.options import content_key, overlay
 from leaderboards.coverage import BENCHMARK as CURVED
 from workflows.estimate import Estimate, estimate_benchmark

@@ -6,7 +6,6 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import math
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from harness.protocols.benchmark import Sample, Verdict
 from harness.protocols.model import Model
 from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, Store
+from harness.util.distributed import alone
 from harness.util.environment import environment
 from harness.util.json_safe import json_safe
 from harness.util.options import content_key
@@ -106,7 +106,7 @@ def bench_tasks(
     ``identity`` as of ``evaluate``; ``include`` is a directory with task files of the user's own.
     """
     require()
-    with _quiet(), _alone():
+    with _quiet(), alone():
         from lmms_eval.evaluator import simple_evaluate
 
         from harness.evaluation.lmms_bridge import Bridge
@@ -118,17 +118,6 @@ def bench_tasks(
         )
         records = [_save(store, name, task, found, bridge.failures[name], identity) for name, task in tasks.items()]
     yield from records
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Hide torchrun's variables: lmms-eval would share its samples out by collective operations, and hang on one."""
-    names = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
-    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(kept)
 
 
 def _save(

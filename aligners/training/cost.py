@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from aligners.training.config import AlignConfig
 from aligners.training.lora import VISION, lora_targets
 from aligners.training.model_configs import model_config
 from harness.errors import DataError, UsageError
+from harness.util.distributed import launched, rank_and_world_size
 
 SAMPLE = 64
 RLAIF_V = {"openbmb/RLAIF-V-Dataset": 83132}
@@ -53,8 +53,8 @@ class Parameters:
 
 def processes_of(config: AlignConfig) -> tuple[int, str]:
     """How many processes a run is planned for: torchrun's WORLD_SIZE; else 1, or 8 where the run is sharded."""
-    if "WORLD_SIZE" in os.environ:
-        return int(os.environ["WORLD_SIZE"]), "WORLD_SIZE"
+    if launched():
+        return rank_and_world_size()[1], "WORLD_SIZE"
     return (1, "one process") if config.sharding == "none" else (8, "WORLD_SIZE is not set: a node of eight is assumed")
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import importlib.util
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +31,7 @@ from aligners.training.model_card import write_card
 from aligners.training.trainer import PreferenceData, PreferenceTrainer, last_checkpoint, training_order
 from harness.errors import HarnessError, UsageError
 from harness.protocols.recorder import Recorder
+from harness.util.distributed import rank_and_world_size
 from harness.util.environment import environment
 
 if TYPE_CHECKING:
@@ -312,7 +312,7 @@ def _allow_fsdp_on_cpu(args: TrainingArguments) -> None:
 
 
 def _training_arguments(config: AlignConfig, out_dir: Path, steps: int) -> TrainingArguments:
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    _, world = rank_and_world_size()
     micro = min(config.micro_batch, config.batch_size // world)
     if micro < 1 or config.batch_size % (micro * world):
         raise UsageError(

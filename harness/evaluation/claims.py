@@ -105,8 +105,3 @@ class _Closing:
         if self._db.in_transaction:
             self._db.execute("COMMIT" if kind is None else "ROLLBACK")
         self._db.close()
-
-
-def rank_and_world_size() -> tuple[int, int]:
-    """(rank, number of processes) as torchrun set them; (0, 1) without it."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from harness.models.batching import GenerateOptions, Layout, Row, choose_layout
 from harness.models.spec import BATCH_SIZE, HfSettings, ModelSpec
 from harness.protocols.benchmark import Decoding, Image, Sample
 from harness.protocols.model import Answer
+from harness.util.distributed import local_rank
 from harness.util.options import content_key
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
@@ -277,18 +277,14 @@ def _with_adapter(model: Any, adapter: str) -> Any:
 
 def _device(name: str) -> torch.device:
     if name == "auto":
-        return torch.device(f"cuda:{_local_rank()}" if torch.cuda.is_available() else "cpu")
+        # Where a launcher started several processes on this machine each has a GPU of its own.
+        return torch.device(f"cuda:{local_rank() % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError(f"--device {name}: torch {torch.__version__} sees no GPU here; use --device cpu.")
     try:
         return torch.device(name)
     except RuntimeError as error:
         raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N.") from error
-
-
-def _local_rank() -> int:
-    """The GPU of this process where torchrun started several."""
-    return int(os.environ.get("LOCAL_RANK", "0")) % max(1, torch.cuda.device_count())
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype | str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluation.claims import Claims, rank_and_world_size
+from harness.evaluation.claims import Claims
 from harness.evaluation.sharing import generate_shared
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.model import Answer
@@ -65,15 +65,6 @@ def test_a_lease_is_renewed_while_its_holder_lives(path: Path) -> None:
         a.take("x", ITEMS, 99)
         time.sleep(0.7)
         assert b.take("x", ITEMS, 99) == []
-
-
-def test_torchruns_variables_say_who_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RANK", raising=False)
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert rank_and_world_size() == (0, 1)
-    monkeypatch.setenv("RANK", "2")
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    assert rank_and_world_size() == (2, 4)
 
 
 def test_a_sample_that_fails_is_an_error_and_does_not_keep_the_work_from_ending(path: Path) -> None:
