@@ -54,7 +54,7 @@ class Parameters:
 def processes_of(config: AlignConfig) -> tuple[int, str]:
     """How many processes a run is planned for: torchrun's WORLD_SIZE; else 1, or 8 where the run is sharded."""
     if launched():
-        return rank_and_world_size()[1], "WORLD_SIZE"
+        return rank_and_world_size()[1], "as WORLD_SIZE says"
     return (1, "one process") if config.sharding == "none" else (8, "WORLD_SIZE is not set: a node of eight is assumed")
 
 
