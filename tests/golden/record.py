@@ -1,0 +1,309 @@
+"""Record what the official scorers say about the invented inputs beside this file: ``expected.json`` of each folder.
+
+    python tests/golden/record.py --amber DIR --rlaifv DIR --pope DIR --mmvet DIR --llava DIR
+
+Each DIR is a checkout of an official repository at the commit that README.md names. Its script runs unchanged; only
+what it would reach over the network (a judge's endpoint) or load as a large model (spaCy) is replaced: the judge by
+the recorded replies, spaCy's vectors by table.json, spaCy's parse by NLTK's. NLTK's tagger and WordNet are needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import re
+import runpy
+import sys
+import tempfile
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import nltk
+from nltk.tag.perceptron import PerceptronTagger
+from nltk.tokenize import NLTKWordTokenizer
+from nltk.tokenize.punkt import PunktSentenceTokenizer
+
+HERE = Path(__file__).parent
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def tokens(text: str) -> list[str]:
+    """NLTK's words of untrained Punkt's sentences: the trained model is not needed for texts without abbreviations."""
+    words = NLTKWordTokenizer()
+    return [word for sentence in PunktSentenceTokenizer().tokenize(text) for word in words.tokenize(sentence)]
+
+
+def module(name: str, **members: Any) -> ModuleType:
+    made = ModuleType(name)
+    for key, value in members.items():
+        setattr(made, key, value)
+    return made
+
+
+@contextlib.contextmanager
+def replaced(arguments: Sequence[str], *modules: ModuleType) -> Iterator[io.StringIO]:
+    """An official script's surroundings: its arguments, an empty working directory, stand-ins; yields its output."""
+    output, before = io.StringIO(), Path.cwd()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.dict(sys.modules, {made.__name__: made for made in modules}),
+        mock.patch.object(sys, "argv", ["script", *arguments]),
+        mock.patch.object(nltk, "word_tokenize", tokens),
+        mock.patch("time.sleep"),
+        contextlib.redirect_stdout(output),
+    ):
+        os.chdir(folder)
+        try:
+            yield output
+        finally:
+            os.chdir(before)
+
+
+class Replies:
+    """A judge that gives each question's recorded replies in order, and the last one again and again."""
+
+    def __init__(self, replies: Mapping[str, Sequence[str]], key: Callable[[str], str]) -> None:
+        self.left = {name: deque(texts) for name, texts in replies.items()}
+        self.key = key
+
+    def __call__(self, prompt: str) -> str:
+        left = self.left[self.key(prompt)]
+        return left.popleft() if len(left) > 1 else left[0]
+
+
+def replies_by(folder: Path, *keys: str) -> dict[Any, list[str]]:
+    replies: defaultdict[Any, list[str]] = defaultdict(list)
+    for row in rows_of(folder / "replies.jsonl"):
+        replies[tuple(row[key] for key in keys)].append(row["reply"])
+    return replies
+
+
+def amber(checkout: Path) -> dict[str, Any]:
+    """inference.py over all rows, with word vectors that find only equal words alike, and with those of table.json."""
+    folder = HERE / "amber"
+    table = {frozenset(row[:2]): row[2] for row in json.loads((folder / "table.json").read_text())}
+    recorded: dict[str, Any] = {}
+    for variant, pairs in (("exact", {}), ("table", table)):
+
+        class Word(str):
+            def similarity(self, other: str, pairs: Mapping[frozenset[str], float] = pairs) -> float:
+                return 1.0 if self == other else float(pairs.get(frozenset((self, other)), 0.0))
+
+        spacy = module("spacy", load=lambda name, word=Word: word)
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as answers:
+            json.dump(rows_of(folder / "answers.jsonl"), answers)
+            answers.flush()
+            data = folder / "data"
+            files = {
+                "--word_association": data / "relation.json",
+                "--safe_words": data / "safe_words.txt",
+                "--annotation": data / "annotations.json",
+                "--metrics": checkout / "data/metrics.txt",
+                "--inference_data": answers.name,
+            }
+            arguments = [str(part) for pair in files.items() for part in pair]
+            with replaced([*arguments, "--evaluation_type", "a"], spacy) as output:
+                runpy.run_path(str(checkout / "inference.py"), run_name="__main__")
+        recorded[variant] = printed_blocks(output.getvalue())
+    return recorded
+
+
+def printed_blocks(text: str) -> dict[str, dict[str, float]]:
+    """ "Block:" lines and the "Figure: 1.2" lines under each."""
+    blocks: dict[str, dict[str, float]] = {}
+    for line in text.splitlines():
+        if heading := re.fullmatch(r"(\w[\w ]*):", line.strip()):
+            blocks[heading[1]] = {}
+        elif figure := re.fullmatch(r"(\w+):\s*([\d.]+)", line.strip()):
+            blocks[list(blocks)[-1]][figure[1]] = float(figure[2])
+    return blocks
+
+
+def object_halbench(checkout: Path) -> dict[str, Any]:
+    """Class CHAIR of eval_gpt_obj_halbench.py with and without a judge (the check for 300 images is in main)."""
+    folder = HERE / "object_halbench"
+    questions, answers = rows_of(folder / "data/questions.jsonl"), rows_of(folder / "answers.jsonl")
+    captions = [
+        {"image_id": question["image_id"], "prompt": question["question"], "text": answer["response"]}
+        for question, answer in zip(questions, answers, strict=True)
+    ]
+    texts = {i: row["text"].replace("Assistant:", "").strip() for i, row in enumerate(captions)}
+    replies = {texts[i]: given for (i,), given in replies_by(folder, "id").items()}
+    judge = Replies(replies, lambda prompt: next(t for t in replies if f"Answer]\n\n{t}\n" in prompt))
+    lemmatizer, tagger = nltk.WordNetLemmatizer(), PerceptronTagger()
+
+    def parse(text: str) -> list[SimpleNamespace]:
+        tagged = tagger.tag(tokens(text))
+        return [SimpleNamespace(text=word, lemma_=lemmatizer.lemmatize(word.lower()), tag_=tag) for word, tag in tagged]
+
+    class Chat:
+        def __init__(self, **settings: Any) -> None: ...
+
+        def chat_completion(self, messages: list[dict[str, str]]) -> dict[str, Any]:
+            usage = dict.fromkeys(("total_tokens", "prompt_tokens", "completion_tokens"), 1)
+            reply = judge(messages[0]["content"])
+            return {"model": "recorded", "usage": usage, "choices": [{"message": {"content": reply}}]}
+
+    recorded: dict[str, Any] = {}
+    stand_ins = (module("spacy", load=lambda name: parse), module("gpt4_grpc", Chat=Chat))
+    for mode in ("judge", "text"):
+        with replaced([], *stand_ins):
+            Path("eval/data").mkdir(parents=True)
+            Path("eval/data/synonyms_refine.txt").write_text((folder / "data/synonyms_refine.txt").read_text())
+            Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in captions))
+            names = runpy.run_path(str(checkout / "eval/eval_gpt_obj_halbench.py"))
+            chair = names["CHAIR"]({row["image_id"] for row in captions}, str(folder / "data"), "no key")
+            chair.get_annotations()
+            figures = chair.compute_chair("answers.jsonl", -1, gpt_process=mode == "judge")["overall_metrics"]
+        recorded[mode] = {name: value for name, value in figures.items() if not name.startswith("all_gpt")}
+    return recorded
+
+
+def mmhal(checkout: Path) -> dict[str, Any]:
+    """cal_informative and cal_mmhalscore of summarize_gpt_mmhal_review.py, and what eval_gpt_mmhal.py ends with."""
+    folder = HERE / "mmhal"
+    reviews = [row["reply"] for row in rows_of(folder / "replies.jsonl")]
+    left = deque(reviews)
+
+    class Chat:
+        model = "recorded"
+
+        def __init__(self, **settings: Any) -> None: ...
+
+        def chat_completion(self, **settings: Any) -> dict[str, Any]:
+            return {"model": self.model, "choices": [{"message": {"content": left.popleft()}}]}
+
+    arguments = ["--is_jsonl", "--api-key", "none", "--gpt-model", "recorded", "--evaluation", "./out/review.json"]
+    template = ["--response-template", str(folder / "data/response_template.json"), "--response", "./in/a.jsonl"]
+    with replaced([*arguments, *template], module("gpt4_grpc", Chat=Chat)):
+        Path("in").mkdir()
+        answers = [{"text": row["response"]} for row in rows_of(folder / "answers.jsonl")]
+        Path("in/a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+        after = runpy.run_path(str(checkout / "eval/eval_gpt_mmhal.py"), run_name="__main__")
+        summary = runpy.run_path(str(checkout / "eval/summarize_gpt_mmhal_review.py"))
+        informativeness = float(summary["cal_informative"]("out/review.json"))
+    scores, hallucination = after["scores"], after["hallucination"]
+    return {
+        "score": sum(scores) / len(scores),
+        "hallucination_rate": sum(hallucination) / len(hallucination),
+        "informativeness": informativeness,
+        "score_each": [sum(each) / len(each) for each in after["scores_each"]],
+    }
+
+
+def mm_vet(checkout: Path) -> dict[str, Any]:
+    """mm-vet_evaluator.py with three runs, printed to ten decimals; sets of capabilities are sorted and joined by +."""
+    import pandas as pd
+
+    folder, runs, name = HERE / "mm_vet", 3, "mm-vet_evaluator.py"
+    replies = replies_by(folder, "id", "run")
+    answers = {row["id"]: row["response"] for row in rows_of(folder / "answers.jsonl")}
+    data = json.loads((folder / "data/mm-vet.json").read_text())
+    asked = {row["question"]: id_ for id_, row in data.items()}
+    at = dict.fromkeys(data, -1)
+    left: dict[str, deque[str]] = {}
+
+    def create(messages: list[dict[str, str]], **settings: Any) -> Any:
+        prompt = messages[0]["content"]
+        id_ = next(id_ for question, id_ in asked.items() if f"\n{question} | " in prompt)
+        if not prompt.endswith("(digit): "):  # a fresh run of this question
+            at[id_] += 1
+            left[id_] = deque(replies[id_, at[id_]])
+        texts = left[id_]
+        content = texts.popleft() if len(texts) > 1 else texts[0]
+        message = SimpleNamespace(message=SimpleNamespace(content=content))
+        return SimpleNamespace(model="recorded", choices=[message])
+
+    client = SimpleNamespace(chat=SimpleNamespace(completions=SimpleNamespace(create=create)))
+    openai = module("openai", OpenAI=lambda **settings: client)
+    errors = module("openai._exceptions", RateLimitError=type("RateLimitError", (Exception,), {}))
+    arguments = ["--mmvet_path", str(folder / "data"), "--result_file", "answers.json", "--result_path", "."]
+    with replaced([*arguments, "--num_run", str(runs), "--decimal_places", "10"], openai, errors):
+        Path("answers.json").write_text(json.dumps(answers))
+        after = runpy.run_path(str(checkout / name), run_name="__main__")
+        scores, sets = (pd.read_csv(after[f"cap_{kind}score_file"], index_col=0).iloc[0] for kind in ("", "int_"))
+    joined = {
+        f"set_{'+'.join(sorted(key.split('_')))}": value for key, value in sets.items() if key in after["cap_set_names"]
+    }
+    joined.pop("set_total", None)
+    recorded = {"total_std" if key == "std" else key: value for key, value in scores.items() if key != "runs"}
+    return {key: float(value) for key, value in {**recorded, **joined}.items() if key not in ("set_std", "set_runs")}
+
+
+def llava_bench(checkout: Path) -> dict[str, Any]:
+    """eval_gpt_review_bench.py, then summarize_gpt_review.py over the reviews that it wrote."""
+    folder = HERE / "llava_bench"
+    left = deque(row["reply"] for row in rows_of(folder / "replies.jsonl"))
+
+    def create(**settings: Any) -> dict[str, Any]:
+        return {"choices": [{"message": {"content": left.popleft()}}]}
+
+    openai = module("openai", ChatCompletion=SimpleNamespace(create=create))
+    data = folder / "data"
+    answers = [
+        {"question_id": row["id"], "answer_id": str(row["id"]), "text": row["response"]}
+        for row in rows_of(folder / "answers.jsonl")
+    ]
+    names = ["-q", data / "questions.jsonl", "-c", data / "context.jsonl", "-r", data / "rule.json"]
+    arguments = [*map(str, names), "-a", str(data / "answers_gpt4.jsonl"), "answers.jsonl", "-o", "review.jsonl"]
+    with replaced(arguments, openai):
+        Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+        runpy.run_path(str(checkout / "llava/eval/eval_gpt_review_bench.py"), run_name="__main__")
+        with mock.patch.object(sys, "argv", ["script", "-f", "review.jsonl"]):
+            summary = io.StringIO()
+            with contextlib.redirect_stdout(summary):
+                runpy.run_path(str(checkout / "llava/eval/summarize_gpt_review.py"), run_name="__main__")
+    lines = [re.fullmatch(r"(\w+) ([\d.]+) ([\d.]+) ([\d.]+)", line) for line in summary.getvalue().splitlines()]
+    return {line[1].removeprefix("llava_bench_"): [float(line[i]) for i in (2, 3, 4)] for line in lines if line}
+
+
+def pope(checkout: Path) -> dict[str, Any]:
+    """evaluate.py on each split; its two empty paths are set."""
+    folder = HERE / "pope"
+    answers = {row["id"]: row["response"] for row in rows_of(folder / "answers.jsonl")}
+    recorded: dict[str, Any] = {}
+    for split in ("random", "popular", "adversarial"):
+        labels = folder / f"data/coco_pope_{split}.json"
+        source = (checkout / "evaluate.py").read_text()
+        source = source.replace("ans_file = ''", "ans_file = 'answers.jsonl'")
+        source = source.replace("label_file = ''", f"label_file = {str(labels)!r}")
+        with replaced([]) as output:
+            said = [{"answer": answers[f"{split}:{row['question_id']}"]} for row in rows_of(labels)]
+            Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in said))
+            exec(compile(source, "evaluate.py", "exec"), {})
+        figures = re.findall(r"^([\w ]+): ([\d.]+)$", output.getvalue(), re.MULTILINE)
+        recorded[split] = {name: float(value) for name, value in figures}
+    return recorded
+
+
+RECORDERS = {"amber": amber, "object_halbench": object_halbench, "mmhal": mmhal, "mm_vet": mm_vet}
+RECORDERS |= {"llava_bench": llava_bench, "pope": pope}
+CHECKOUTS = {"object_halbench": "rlaifv", "mmhal": "rlaifv", "mm_vet": "mmvet", "llava_bench": "llava"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for option in ("amber", "rlaifv", "pope", "mmvet", "llava"):
+        parser.add_argument(f"--{option}", type=Path)
+    options = vars(parser.parse_args())
+    for benchmark, record in RECORDERS.items():
+        checkout = options[CHECKOUTS.get(benchmark, benchmark)]
+        if checkout is None:
+            continue
+        recorded = record(checkout.resolve())
+        (HERE / benchmark / "expected.json").write_text(json.dumps(recorded, indent=1) + "\n")
+        print(f"{benchmark}: recorded")
+
+
+if __name__ == "__main__":
+    main()
