@@ -106,4 +106,4 @@ def trl(model: Any, length: int, lora: bool) -> int:
             reference = model(**inputs).log_probs.sum(1)
         ratio = policy - reference
         torch.nn.functional.logsigmoid(ratio[:1] - ratio[1:]).sum().backward()
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())

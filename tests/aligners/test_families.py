@@ -44,7 +44,7 @@ def alone(model: Any, pair: Encoded, response: Tensor) -> Tensor:
     """The definition: one response, unpadded, through the stock model."""
     ids = torch.cat([pair.prefix, response])[None]
     marks = {name: torch.nn.functional.pad(mark, (0, len(response)))[None] for name, mark in pair.marks.items()}
-    logits = model(input_ids=ids, **pair.vision, **marks).logits[0]
+    logits: Tensor = model(input_ids=ids, **pair.vision, **marks).logits[0]
     return logits[len(pair.prefix) - 1 : -1].log_softmax(-1).gather(1, response[:, None]).sum()
 
 

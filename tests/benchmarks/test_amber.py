@@ -225,7 +225,7 @@ def test_spacy_similarity_is_strictly_above_the_threshold_and_asked_once_a_pair(
 
 def test_auto_is_spacy_where_its_vectors_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {"spacy", "en_core_web_lg"}
-    monkeypatch.setattr(amber_words.importlib.util, "find_spec", lambda name: name if name in installed else None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name if name in installed else None)
     assert amber_words.find_similarity("auto") == "spacy" == amber_words.find_similarity("spacy")
     installed.clear()
     assert amber_words.find_similarity("auto") == "exact"

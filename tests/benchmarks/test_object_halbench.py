@@ -211,8 +211,8 @@ def test_compounds_and_compound_nouns() -> None:
 
 def test_images_come_in_base64_by_path_or_not_at_all(tmp_path: Path) -> None:
     encoded = base64.b64encode(b"jpeg bytes").decode()
-    rows = [{"image": encoded}, {"image_path": "images/7.png"}, {"image": "images/7.png"}, {}]
-    rows = [{"question": "?", "image_id": 7, **row} for row in rows]
+    given = [{"image": encoded}, {"image_path": "images/7.png"}, {"image": "images/7.png"}, {}]
+    rows = [{"question": "?", "image_id": 7, **row} for row in given]
     write_jsonl(tmp_path / "obj_halbench_300_with_image.jsonl", rows)
     write_jsonl(tmp_path / "ground_truth.jsonl", [{"image_id": "7", "instances": [], "captions": []}])
     images = [sample.image for sample in ObjectHalBench(tagger="lexicon").samples(tmp_path)]

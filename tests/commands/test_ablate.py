@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,12 @@ def test_the_recipes_that_are_shipped_name_things_that_exist(name: str) -> None:
 
     for job in jobs(read_ablation(read_yaml(RECIPES / name)), "r.sqlite"):
         method = ALIGNERS.get(str(job.settings["method"]))
-        kinds = {"train": AlignConfig, "objective": method, "hardness": HardnessConfig, "world": WorldConfig}
+        kinds: dict[str, type[Any]] = {
+            "train": AlignConfig,
+            "objective": method,
+            "hardness": HardnessConfig,
+            "world": WorldConfig,
+        }
         route({k: v for k, v in job.settings.items() if k != "method"}, kinds, "align")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.fault_server import Fault, FaultServer, http
-from tests.test_structure import ROOT
+from tests.house import ROOT
 
 N = 60
 FIELDS = {"question_topic": "x", "image_src": "", "image_content": ["Dog"], "gt_answer": "A dog.", "model_answer": ""}

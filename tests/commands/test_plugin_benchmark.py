@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from cli import cli
 from harness.protocols.benchmark import BENCHMARKS
 from tests.harness.fault_server import FaultServer
-from tests.test_structure import ROOT
+from tests.house import ROOT
 
 Run = Callable[..., Result]
 ROWS = '{"id": "a", "object": "sky", "colour": "blue"}\n{"id": "b", "object": "grass", "colour": "green"}\n'

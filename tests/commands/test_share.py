@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.commands.test_bench_openai import Endpoint, bench, data, endpoint  # noqa: F401  (fixtures)
-from tests.test_structure import ROOT
+from tests.house import ROOT
 
 
 def start(endpoint: Endpoint, data: Path, db: Path, **variables: str) -> subprocess.Popen[str]:  # noqa: F811

@@ -9,6 +9,7 @@ from harness.evaluation.metrics import Scored, summarise
 from harness.protocols.benchmark import Metric
 from harness.protocols.benchmark import ratio as harness_ratio
 from harness.stats import (
+    Array,
     bootstrap_sums,
     enough_to_resample,
     group_sums,
@@ -25,9 +26,10 @@ from harness.stats import (
 stats = pytest.importorskip("scipy.stats")
 
 
-def ratio(sums: np.ndarray) -> np.ndarray:
+def ratio(sums: Array) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return 100 * sums[..., :1] / sums[..., 1:2]
+        shares: Array = 100 * sums[..., :1] / sums[..., 1:2]
+    return shares
 
 
 def test_samples_of_a_group_are_added_up_and_ungrouped_ones_stand_alone() -> None:
@@ -134,7 +136,7 @@ def test_holm_by_hand() -> None:
 
 
 def test_a_single_seed_has_no_spread() -> None:
-    assert mean_and_spread([1.0, 3.0]) == (2.0, pytest.approx(math.sqrt(2)))
+    assert mean_and_spread([1.0, 3.0]) == pytest.approx((2.0, math.sqrt(2)))
     assert mean_and_spread([5.0])[0] == 5.0
     assert math.isnan(mean_and_spread([5.0])[1])
 

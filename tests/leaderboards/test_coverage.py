@@ -134,7 +134,7 @@ def test_the_spread_over_seeds_is_that_of_the_readings(store: Store) -> None:
     point(store, "dpo-s1", -1.0, [(6, 10, 6)] * 8)
     (table,) = tables(store)
     dpo = table.rows[1].cells[NAME]
-    assert (dpo.value, dpo.spread) == (40.0, pytest.approx(math.sqrt(200)))  # 30 and 50
+    assert (dpo.value, dpo.spread) == pytest.approx((40.0, math.sqrt(200)))  # 30 and 50
 
 
 def test_points_that_one_row_has_alone_do_not_bend_its_curve(store: Store) -> None:
@@ -167,7 +167,7 @@ def test_compare_reads_the_curves_too(store: Store) -> None:
 def curves(rng: np.random.Generator, images: int, names: Sequence[str]) -> dict[str, Mapping[float, list[Verdict]]]:
     """Models that do not differ: at a higher bias an image's caption names and hallucinates less."""
     rate, there = rng.uniform(0.1, 0.5, size=images), rng.integers(3, 8, size=images)
-    found = {}
+    found: dict[str, Mapping[float, list[Verdict]]] = {}
     for name in names:
         points = {}
         for bias, share in ((-0.75, 0.8), (0.0, 0.65), (0.5, 0.5)):

@@ -47,10 +47,11 @@ def test_charts_and_costs_are_of_the_models_that_the_tables_show(tmp_path: Path)
     verdicts = {"0": Verdict({"hallucinated_mentions": 1.0})}
 
     def point(run: str, bias: float, key: str, alignment: str | None = None) -> None:
+        value = 10.0 if key == "new" else 90.0
         metrics = {
-            n: {"value": 10.0 if key == "new" else 90.0, "low": 0.0, "high": 99.0} for n in ("recall", "chair_i")
+            n: {"value": value, "low": 0.0, "high": 99.0, "unit": "%", "higher_is_better": n == "recall"}
+            for n in ("recall", "chair_i")
         }
-        metrics = {n: {**m, "unit": "%", "higher_is_better": n == "recall"} for n, m in metrics.items()}
         store.save_evaluation(
             {
                 "key": f"{run}{bias}{key}", "run": run, "model": run, "model_key": key, "alignment": alignment,
@@ -62,8 +63,7 @@ def test_charts_and_costs_are_of_the_models_that_the_tables_show(tmp_path: Path)
         )  # fmt: skip
 
     for key in ("old", "new"):
-        start = {"method": "dpo", "seed": 0, "panel": "", "key": key, "config": {}}
-        store.start_alignment("dpo", **start)
+        store.start_alignment("dpo", method="dpo", seed=0, panel="", key=key, config={})
         store.finish_alignment("dpo", status="done", model_dir="m", seconds=1.0)
         for bias in (0.0, 1.0) if key == "old" else (0.0,):
             point("dpo", bias, key, "dpo")

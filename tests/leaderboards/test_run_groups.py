@@ -194,8 +194,8 @@ def test_a_path_is_the_same_however_it_is_written(
 
 def test_a_run_that_failed_names_no_panel(store: Store) -> None:
     align(store, "a")
-    start = {"method": "dpo", "seed": 0, "panel": "", "key": "k", "config": {**TRAINING, "model": "llava-7", "lr": 9.0}}
-    store.start_alignment("typo", **start)
+    config = {**TRAINING, "model": "llava-7", "lr": 9.0}
+    store.start_alignment("typo", method="dpo", seed=0, panel="", key="k", config=config)
     store.finish_alignment("typo", status="failed", model_dir="", seconds=0.0)
     assert list(tables(store)) == [""]
     assert labels(store)["a"] == ("", "dpo")
@@ -205,9 +205,9 @@ def test_figures_of_a_run_that_was_aligned_anew_are_left_out_until_it_is_benchma
     align(store, "a")
     align(store, "b", seed=1)
     add(store, "base", answers([2] * 6), alignment=None, model="hf:llava-7b")
-    start = {"method": "dpo", "seed": 1, "panel": "", "key": "new", "config": {**TRAINING, "method": "dpo", "seed": 1}}
+    config = {**TRAINING, "method": "dpo", "seed": 1}
     time.sleep(0.002)  # the store's clock has milliseconds
-    store.start_alignment("b", **start)
+    store.start_alignment("b", method="dpo", seed=1, panel="", key="new", config=config)
     store.finish_alignment("b", status="done", model_dir="m", seconds=1.0)
     (table,) = tables(store).values()
     assert [row.runs for row in table.rows] == [("base",), ("a",)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -74,7 +75,7 @@ def test_clip_loads_back_through_open_clip(world: World) -> None:
 def test_base_model_answers_through_the_auto_classes(world: World) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    model = AutoModelForImageTextToText.from_pretrained(world.model_dir)
+    model: Any = AutoModelForImageTextToText.from_pretrained(world.model_dir)
     processor = AutoProcessor.from_pretrained(world.model_dir)
     image = Image.open(world.bench_dir / "amber/image/AMBER_1.png")
     content = [{"type": "image", "image": image}, {"type": "text", "text": "Describe this image."}]

@@ -54,5 +54,7 @@ def test_true_answers_score_perfectly(world: World) -> None:
     for sample in mmhal.samples(folder):
         answer = sample.data["reference"]
         question = mmhal.judge_prompt(sample, answer, 0)
+        assert question is not None
         ((_, reply),) = judge.ask([JudgeRequest(sample.id, question, answer)])
+        assert reply.text is not None
         assert mmhal.verdict(sample, answer, [reply.text]).counts["rating"] >= 5, (sample.prompt, answer, reply.text)

@@ -105,7 +105,7 @@ def test_typical_share_by_hand() -> None:
     ]
     answers = {"0": "a car, a bus and an oven", "1": "a couch and a book"}
     share = typical_share(answers, truth)
-    assert (share.value, share.hallucinated) == (pytest.approx(100 * 2 / 3), 3)  # bus and book, not the oven
+    assert (share.value, share.hallucinated) == pytest.approx((100 * 2 / 3, 3))  # bus and book, not the oven
     assert share.low <= share.value <= share.high
 
 

@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,9 +115,12 @@ def test_batch_size_does_not_matter_and_embeddings_are_computed_once(
 ) -> None:
     seen: list[int] = []
     embed = ClipModel._embed_images
-    monkeypatch.setattr(
-        ClipModel, "_embed_images", lambda self, images: seen.append(len(images)) or embed(self, images)
-    )
+
+    def counted(self: ClipModel, images: Any) -> Any:
+        seen.append(len(images))
+        return embed(self, images)
+
+    monkeypatch.setattr(ClipModel, "_embed_images", counted)
     first = compute_hardness(pairs, HardnessConfig(clip=clip_name))
     assert seen == [3]
     compute_hardness(pairs, HardnessConfig(clip=clip_name, aggregation="mean"))

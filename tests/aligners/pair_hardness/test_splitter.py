@@ -40,7 +40,8 @@ class Client:
     """Answers chat requests with the given replies, in order."""
 
     def __init__(self, *replies: str) -> None:
-        self.replies, self.asked = list(replies), []
+        self.replies = list(replies)
+        self.asked: list[list[dict[str, str]]] = []
         self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
 
     def _create(self, **request: Any) -> Any:

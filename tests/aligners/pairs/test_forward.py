@@ -26,7 +26,7 @@ def model_and_pairs(llava: Path, pairs_file: Path) -> tuple[Any, list[Encoded]]:
 def alone(model: Any, pair: Encoded, response: Tensor) -> Tensor:
     """The definition: one response, unpadded, through the stock model."""
     ids = torch.cat([pair.prefix, response])[None]
-    logits = model(input_ids=ids, pixel_values=pair.vision["pixel_values"].double()).logits[0]
+    logits: Tensor = model(input_ids=ids, pixel_values=pair.vision["pixel_values"].double()).logits[0]
     first = len(pair.prefix)
     return logits[first - 1 : -1].log_softmax(-1).gather(1, response[:, None]).sum()
 

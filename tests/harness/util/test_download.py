@@ -61,7 +61,7 @@ class Home(BaseHTTPRequestHandler):
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     Home.files, Home.asked, Home.cut, Home.ranges, Home.status = {"data.bin": DATA}, [], 0, True, 200
     server = ThreadingHTTPServer(("127.0.0.1", 0), Home)
     threading.Thread(target=server.serve_forever, daemon=True).start()
