@@ -1,0 +1,23 @@
+"""`demo`: the whole chain on the embedded world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from commands import options
+from commands.ablate import run_recipe
+
+
+@click.command("demo")
+@options.db
+@options.device
+@options.as_json
+@click.option("--recipe", type=options.FILE, help="Default: recipes/demo.yaml.")
+@options.recipe_folder
+def command(db: str, device: str, as_json: bool, recipe: Path | None, folder: Path) -> None:
+    """Run the whole chain on the embedded world: pairs, hardness, four methods, three benchmarks, leaderboard."""
+    from workflows.settings import RECIPES
+
+    run_recipe(recipe or RECIPES / "demo.yaml", db, device, folder, as_json)

@@ -1,0 +1,30 @@
+"""`list`: what is registered and what is stored."""
+
+from __future__ import annotations
+
+import click
+
+from commands import options
+from commands.screen import line, out, print_json
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice(["aligners", "benchmarks", "suites", "judges", "models", "runs"]))
+@options.db
+@options.as_json
+def command(what: str, db: str, as_json: bool) -> None:
+    """What there is: aligners, benchmarks, suites, judges, models, runs."""
+    from rich.text import Text
+
+    from workflows.listing import listing
+
+    rows = listing(what, db)
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        out.print(Text(row["name"], "bold"))
+        for name, value in row.items():
+            if name != "name" and value not in ("", None):
+                out.print(Text(f"  {name}  ", "dim"), end="")
+                line(str(value))

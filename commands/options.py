@@ -1,0 +1,24 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+db = click.option(
+    "--db", default="results.sqlite", show_default=True, type=click.Path(dir_okay=False), help="Results file."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and nothing else.")
+assignments = click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
+device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+resume = click.option("--resume/--fresh", default=True, show_default=True, help="Resume, or start over.")
+dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+limit = click.option("--limit", type=click.IntRange(min=1), help="Only the first N.")
+judge = click.option("--judge", help="openai:NAME[@BASE_URL], replay:FILE.jsonl, or rule (embedded world).")
+budget = click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Limit of the judge's cost.")
+prices = click.option("--prices", type=click.Path(exists=True, dir_okay=False), help="YAML of your prices.")
+recipe_folder = click.option("--out", "folder", default=".", type=FOLDER, help="Where the leaderboard goes.")

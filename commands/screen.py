@@ -1,0 +1,104 @@
+"""What every command shows things with: two consoles, JSON, facts by name, progress bars."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from harness.errors import HarnessError, UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+out = Console(emoji=False)  # a name may hold :a_word: between colons
+err = Console(stderr=True, emoji=False)
+
+INCOMPLETE = 3
+"""Exit code of a command that finished while some samples failed or have no answer."""
+
+
+def line(text: str, *, console: Console = out, style: str | None = None) -> None:
+    """One line as it is: brackets are no markup, numbers get no colour, nothing is wrapped."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True, style=style)
+
+
+def note(text: str, *, style: str | None = None) -> None:
+    """One line on stderr: what a script that reads stdout need not see."""
+    line(text, console=err, style=style)
+
+
+def print_error(error: HarnessError) -> None:
+    err.print("Error", style="bold red", end=" ")
+    note(str(error))
+
+
+def print_json(value: Any) -> None:
+    """``value`` on stdout; NaN and infinity, which JSON does not have, as null."""
+    from harness.util.json_safe import json_safe
+
+    click.echo(json.dumps(json_safe(value), indent=2, allow_nan=False))
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Names and values in two columns."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in facts.items():
+        table.add_row(Text(name, "bold"), Text(f"{value:.4g}" if isinstance(value, float) else str(value)))
+    out.print(table)
+
+
+def print_written(files: Sequence[Path], otherwise: str = "") -> None:
+    """Name the files that a command wrote; ``otherwise`` where there are none."""
+    for file in files:
+        note(f"wrote {file}")
+    if not files:
+        err.print(otherwise, highlight=False)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write what a command made; a path that cannot be written is the user's to correct."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--out {file}: cannot be written ({error.strerror}).") from error
+    print_written([file])
+
+
+class Bars:
+    """Progress bars by step name, on stderr: a ``harness.protocols.progress.Progress`` that draws."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        from rich.markup import escape
+
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(escape(step), total=total)
+        self._progress.update(self._tasks[step], completed=done, total=total)
+        if done >= total:  # what is done makes room for what is not
+            self._progress.remove_task(self._tasks.pop(step))
+
+    def log(self, text: str) -> None:
+        """A line above the bars."""
+        line(text, console=self._progress.console)
+
+
+@contextlib.contextmanager
+def bars() -> Iterator[Bars]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
+        yield Bars(progress)

@@ -1,0 +1,25 @@
+"""`show`: everything stored of a run."""
+
+from __future__ import annotations
+
+import click
+
+from commands import options
+from commands.screen import out, print_json
+
+
+@click.command("show")
+@click.argument("run")
+@options.db
+@options.as_json
+@click.option("--samples", default=5, show_default=True, help="How many answers to show of every benchmark.")
+def command(run: str, db: str, as_json: bool, samples: int) -> None:
+    """Everything stored of RUN: settings, figures, and some of its answers."""
+    from harness.store import Store
+    from workflows.report import run_facts, run_page
+
+    if as_json:
+        print_json(run_facts(Store.existing(db), run, samples))
+        return
+    for block in run_page(Store.existing(db), run, samples):
+        out.print(block)
