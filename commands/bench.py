@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from commands import options
-from commands.evaluations import finish, print_cost, show_plan
+from commands.evaluations import finish, print_cost, show_estimates
 from commands.screen import INCOMPLETE, bars, line, out, print_json
+
+if TYPE_CHECKING:
+    from harness.store import EvaluationRecord
 
 
 @click.command("bench")
@@ -52,13 +56,10 @@ def command(
     python cli.py bench --suite hallucination
     python cli.py bench --benchmark amber --model hf:llava-hf/llava-1.5-7b-hf --data-dir data/amber
     """
-    from harness.util.distributed import rank_and_world_size
-    from harness.evaluation.score import result_object
     from harness.evaluation.shard import Shard
     from harness.store import Store
     from workflows import bench as work
     from workflows.ablate import bench_root
-    from workflows.estimate import plan
     from workflows.judging import Judges, split_assignments
     from workflows.suites import members_of
 
@@ -67,41 +68,35 @@ def command(
     words, loading = split_assignments(words, "model.")
     judges = Judges.of(judge, judge_settings, budget, prices)
     # Names and settings are checked before the embedded world is built, which takes minutes.
-    wanted = work.resolve_benchmarks(
-        members_of(suite, names), words, None if data_dir else work.EMBEDDED_SETTINGS, limit, eos_biases
-    )
+    defaults = None if data_dir else work.EMBEDDED_SETTINGS
+    wanted = work.resolve_benchmarks(members_of(suite, names), words, defaults, limit, eos_biases)
     store = Store(db)
+    how: dict[str, Any] = {"device": device, "loading": loading, "fresh": not resume}
     with bars() as shown:
         root = data_dir or bench_root(None, shown)
-        base = None if data_dir else work.embedded_base(shown)
-        eval_models = work.resolve_models(store, models, base)
+        eval_models = work.resolve_models(store, models, None if data_dir else work.embedded_base(shown))
         if dry_run:
-            estimates = [
-                work.estimate(store, item, root, eval_model, judges) for eval_model in eval_models for item in wanted
-            ]
+            rows = [work.estimate(store, item, root, model, judges) for model in eval_models for item in wanted]
         elif part:
-            shards = [
-                row
-                for eval_model in eval_models
-                for row in work.answer_shard(
-                    store, eval_model, wanted, root, part,
-                    device=device, loading=loading, fresh=not resume, progress=shown,
-                )
-            ]  # fmt: skip
+            how["progress"] = shown
+            shards = [r for model in eval_models for r in work.answer_shard(store, model, wanted, root, part, **how)]
         else:
-            records = work.bench_all(
-                store, eval_models, wanted, root, judges,
-                share=share, device=device, loading=loading, fresh=not resume, progress=shown,
-            )  # fmt: skip
+            records = work.bench_all(store, eval_models, wanted, root, judges, share=share, progress=shown, **how)
     if dry_run:
-        show_plan(plan(estimates), as_json)
-        return
-    if part:
+        show_estimates(rows, as_json)
+    elif part:
         _finish_shards(shards, as_json)
-        return
+    else:
+        _finish(records, judges.spent, as_json)
+
+
+def _finish(records: Sequence[EvaluationRecord], spent: float | None, as_json: bool) -> None:
+    from harness.evaluation.score import result_object
+    from harness.util.distributed import rank_and_world_size
+
     if rank_and_world_size()[0] > 0:
         return  # the first of torchrun's processes shows the figures of all
-    print_cost(judges.spent)
+    print_cost(spent)
     finish(records, [result_object(record) for record in records], as_json)
 
 

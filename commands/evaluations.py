@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from commands.screen import INCOMPLETE, err, note, out, print_json
 
 if TYPE_CHECKING:
     from harness.store import EvaluationRecord
+    from workflows.estimate import Estimate
 
 COUNTS = {
     "generations": "Answers",
@@ -22,8 +23,11 @@ COUNTS = {
 """Columns of an estimate by the names they are shown under."""
 
 
-def show_plan(plan: Mapping[str, Any], as_json: bool) -> None:
-    """The estimate of a dry run: a row for each model and benchmark."""
+def show_estimates(estimates: Sequence[Estimate], as_json: bool) -> None:
+    """What a dry run found: a row for each model and benchmark, and their sums."""
+    from workflows.estimate import plan as sums
+
+    plan = sums(estimates)
     if as_json:
         print_json(plan)
         return

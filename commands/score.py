@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from commands import options
-from commands.evaluations import finish, print_cost, show_plan
+from commands.evaluations import finish, print_cost, show_estimates
 from commands.screen import bars, note
 from harness.errors import UsageError
 
@@ -35,7 +35,7 @@ def command(
     from harness.store import Store
     from harness.util.options import parse_assignments
     from workflows import bench as work
-    from workflows.estimate import estimate_benchmark, plan
+    from workflows.estimate import estimate_benchmark
     from workflows.judging import Judges, split_assignments
 
     if judge and replies:
@@ -47,7 +47,7 @@ def command(
     if dry_run:
         model = f"replay:{responses}"
         row = estimate_benchmark(store, given.benchmark, given.samples, model, judges, data_dir, answers=given.answers)
-        show_plan(plan([row]), as_json)
+        show_estimates([row], as_json)
         return
     with bars() as shown:
         record = work.score(store, given, settings, responses, data_dir, judges, shown)

@@ -26,10 +26,6 @@ KNOWN: dict[str, set[str]] = {
     "arrows": {
         "aligners.pairs.reference -> aligners.training",
         "benchmarks.common.sources -> benchmarks",
-        "cli -> harness.evaluation",
-        "cli -> harness.store",
-        "cli -> leaderboards.formats",
-        "cli -> workflows",
         "harness.chat.client -> harness.judges",
         "leaderboards.charts.gap_curves -> leaderboards.formats",
         "leaderboards.comparison -> leaderboards.formats",
@@ -37,13 +33,11 @@ KNOWN: dict[str, set[str]] = {
     },
     "functions": {
         "aligners/training/pipeline.py::align",
-        "cli.py::bench",
     },
     "modules": {
         "aligners/training/pipeline.py",
         "aligners/training/trainer.py",
         "benchmarks/object_halbench.py",
-        "cli.py",
         "harness/models/hf.py",
         "harness/store/store.py",
         "leaderboards/charts/svg.py",
