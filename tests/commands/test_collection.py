@@ -10,7 +10,7 @@ import time
 import click
 
 from cli import COMMANDS
-from tests.test_structure import ROOT
+from tests.house import ROOT
 
 SHARED = {"evaluations", "options", "screen"}
 
