@@ -36,13 +36,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "aligners": ENGINE,
     "aligners.pair_hardness": ENGINE | {"harness.chat"},
     "aligners.pairs": ENGINE | {"harness.models", "aligners.pair_hardness"},
-    "aligners.training": ENGINE | {"harness.models", *ALIGNERS},
+    "aligners.training": ENGINE | {"harness.models", "aligners", "aligners.pair_hardness", "aligners.pairs"},
     "benchmarks": ENGINE | {"benchmarks.common"},
     "benchmarks.common": ENGINE,
     "leaderboards": HARNESS,
     "leaderboards.charts": HARNESS | {"leaderboards"},
     "leaderboards.page": HARNESS | {"leaderboards", "leaderboards.charts"},
-    "leaderboards.formats": HARNESS | LEADERBOARDS,
+    "leaderboards.formats": HARNESS | {"leaderboards", "leaderboards.charts", "leaderboards.page"},
     "tinyworld": ENGINE | ALIGNERS,
     "recipes": set(),
     "workflows": HARNESS | ALIGNERS | BENCHMARKS | LEADERBOARDS | {"tinyworld", "recipes"},
@@ -98,3 +98,29 @@ def _names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
     else:
         yield node.module or ""
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def diagram() -> str:
+    """The arrows as a mermaid flowchart, without those that follow from others; a room imports what it points to."""
+    arrows = {room: room_arrows(room) for room in MAY_IMPORT}
+    node = {room: f'{room.replace(".", "_")}["{room}"]' for room in MAY_IMPORT}
+    lines = [
+        f"    {node[room]} --> {' & '.join(node[to] for to in sorted(below))}"
+        for room, below in arrows.items()
+        if below
+    ]
+    return "\n".join(["flowchart TD", *reversed(lines)])
+
+
+def room_arrows(room: str) -> set[str]:
+    """What ``room`` may import and cannot reach by way of another room."""
+    return MAY_IMPORT[room] - {far for near in MAY_IMPORT[room] for far in reach(near)}
+
+
+def reach(room: str) -> set[str]:
+    """All rooms that ``room`` may come by, through others too."""
+    return MAY_IMPORT[room].union(*(reach(near) for near in MAY_IMPORT[room]))
+
+
+if __name__ == "__main__":
+    print(diagram())
