@@ -47,13 +47,16 @@ class BetaDpo(Objective):
     def initial_state(self) -> State:
         return {"r_bar": 0.0, "r_std": 0.0}
 
+    def kept_pairs(self, size: int) -> int:
+        return kept_count(self.keep, size)
+
     def compute_weights(self, step: Step, state: State) -> tuple[Weights, State]:
         gap = gaps_of(step)
         spread = gap.std().item() if len(gap) > 1 else 0.0
         r_bar = moving_average(state["r_bar"], gap.mean().item(), self.momentum)
         r_std = moving_average(state["r_std"], spread, self.momentum)
         log_weight = -0.5 * ((gap - r_bar) / max(r_std, MIN_STD)) ** 2
-        kept = keep_sampled(log_weight, kept_count(self.keep, step.size), step.rng)
+        kept = keep_sampled(log_weight, self.kept_pairs(step.size), step.rng)
         factor = 1 + self.sensitivity * (gap[kept].mean().item() - r_bar)
         beta, metrics = beta_metrics(torch.full((step.size,), self.beta * factor, dtype=torch.float64))
         metrics |= {"r_bar": r_bar, "r_std": r_std, "filtered": 1 - kept.double().mean().item()}

@@ -132,8 +132,11 @@ class ModelAware(Objective):
         mean = gap[kept].mean() if self.variant == "paper" else gap.mean()
         return ModelHalf(kept, scale, moving_average(r_bar, float(mean), self.momentum))
 
+    def kept_pairs(self, size: int) -> int:
+        return size if self.filter == "none" else kept_count(self.keep, size)
+
     def _kept(self, gap: Tensor, r_bar: float, rng: torch.Generator) -> Tensor:
-        count = kept_count(self.keep, len(gap))
+        count = self.kept_pairs(len(gap))
         if self.filter == "none":
             return torch.ones(len(gap), dtype=torch.bool)
         if self.filter == "random":

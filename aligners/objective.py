@@ -121,6 +121,10 @@ class Objective:
         """Whether ``compute_weights`` reads the reward gaps of the whole step, which then come before the loss."""
         return False
 
+    def kept_pairs(self, size: int) -> int:
+        """How many of a step's ``size`` pairs count in its loss: what a dry run reckons with."""
+        return size
+
     def initial_state(self) -> State:
         """The state before the first step: a flat dictionary of floats, saved in every checkpoint."""
         return {}

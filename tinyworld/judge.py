@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, UsageError
-from harness.protocols.judge import JudgeRequest, Reply
+from harness.protocols.judge import Judge, JudgeRequest, Reply
 from tinyworld.language import mentions, words
 
 Truth = Mapping[str, Any]
 
 
-class RuleJudge:
+class RuleJudge(Judge):
     """A judge that knows the truth.
 
     Args:
@@ -27,7 +27,6 @@ class RuleJudge:
 
     name = "rule"
     endpoint = "tinyworld"
-    concurrency = 1
     model = "rule-1"
     runs = 1  # it never varies
     keyed_by_sample = True  # the same words can be true of one scene and false of another

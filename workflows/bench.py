@@ -267,7 +267,7 @@ def identity_of(
         "alignment": eval_model.alignment,
         "settings": dict(settings),
         "data_dir": str(folder.resolve()),
-        "info": {"route": getattr(model, "route", "file"), "loading": dict(loading or {})},
+        "info": {"route": model.route, "loading": dict(loading or {})},
     }
 
 
@@ -343,7 +343,7 @@ def score(
 
 def _foreign_replies(judge: Judge | None, given: Answered) -> list[str]:
     """A note where recorded replies are about samples that the data do not have."""
-    foreign = sorted(getattr(judge, "ids", set()) - {sample.id for sample in given.samples})
+    foreign = sorted(judge.ids - {sample.id for sample in given.samples}) if judge is not None else []
     if judge is None or not foreign:
         return []
     return [f"{judge.name}: replies for {len(foreign)} ids that the data do not have, for example {foreign[0]!r}"]

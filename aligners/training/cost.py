@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from aligners.model_aware import kept_count
 from aligners.objective import Objective
 from aligners.pairs.data import load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
@@ -69,7 +68,7 @@ def estimate(config: AlignConfig, objective: Objective) -> dict[str, Any]:
     accumulates = config.batch_size > config.micro_batch or processes > 1
     two_passes = objective.needs_reward_gaps and accumulates
     # A pass without graph over all pairs, then one over those that are kept (every objective with gaps filters).
-    kept = kept_count(getattr(objective, "keep", 1.0), config.batch_size) / config.batch_size if two_passes else None
+    kept = objective.kept_pairs(config.batch_size) / config.batch_size if two_passes else None
     flops = pair_flops(sizes, lengths, config, kept)
     reference = _forward(sizes, lengths) if "reference" in objective.needs else 0.0
     tokens = lengths.prefix + lengths.responses

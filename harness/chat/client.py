@@ -21,7 +21,7 @@ from harness.chat.prices import Price, cost, estimate, load_prices, price_of
 from harness.chat.throttle import Throttle, backoff
 from harness.errors import UsageError
 from harness.judges.registry import JUDGES
-from harness.protocols.judge import JudgeRequest, Reply
+from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.util.options import build
 
 if TYPE_CHECKING:  # importing openai takes a second
@@ -34,7 +34,7 @@ Arrived = SimpleQueue[tuple[int, Reply] | None]
 """Replies on their way from the calls' thread to the caller; None is the last."""
 
 
-class OpenAIJudge:
+class OpenAIJudge(Judge):
     """A judge over HTTP through the `openai` client, with our own retries, throttle and accounts.
 
     Args:
@@ -82,6 +82,11 @@ class OpenAIJudge:
     def cost(self, usage: Mapping[str, Any]) -> float | None:
         """USD for the tokens of ``usage``; None where the model has no price."""
         return cost(usage, self.model, self.prices)
+
+    @property
+    def spent(self) -> float | None:
+        """USD spent so far; None where the model has no price."""
+        return self.account.spent
 
     def ask(self, requests: Sequence[JudgeRequest]) -> Generator[tuple[int, Reply], None, None]:
         """Yield (position, reply) in order of arrival. Leaving the iteration cancels what is in flight.

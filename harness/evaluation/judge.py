@@ -86,17 +86,11 @@ def judge_answers(
     if benchmark.needs_judge and judge is None:
         raise UsageError(f"{benchmark.name} is scored by a judge: name one with --judge (openai:NAME, replay:FILE).")
     judged: list[Judged] = []
-    total = 1 if judge is None or not benchmark.needs_judge else (runs or _recorded(judge) or benchmark.judge_runs)
+    total = 1 if judge is None or not benchmark.needs_judge else (runs or judge.runs or benchmark.judge_runs)
     for run in range(total):
         usage = JudgeUsage() if usage_total is None else usage_total
         judged += _judge_once(_JudgeRun(store, benchmark, judge, run, usage, progress), samples, answers)
     return judged
-
-
-def _recorded(judge: Judge) -> int | None:
-    """How many runs a judge has to give, if that is settled: those in a file, one of a judge that cannot vary."""
-    recorded: int | None = getattr(judge, "runs", None)
-    return recorded
 
 
 def _judge_once(judge_run: _JudgeRun, samples: Sequence[Sample], answers: Mapping[str, Answer]) -> list[Judged]:
@@ -122,24 +116,9 @@ def _judge_once(judge_run: _JudgeRun, samples: Sequence[Sample], answers: Mappin
     return [done[sample.id] for sample in samples if sample.id in done]
 
 
-def recall(judge: Judge, known: Reply | None) -> Reply | None:
-    """A stored reply as ``judge`` takes it now; None if there is none, or none that counts."""
-    if known is None:
-        return None
-    recalled = getattr(judge, "recall", None)
-    if recalled is not None:
-        found: Reply | None = recalled(known)
-        return found
-    return known if known.text is not None else None
-
-
-def _by_sample(judge: Judge) -> bool:
-    return bool(getattr(judge, "keyed_by_sample", False))
-
-
 def request_key(judge: Judge, question: JudgePrompt, sample: Sample, answer: str) -> str:
     """The key of a question to ``judge``; one that answers by sample has sample and answer in it."""
-    return question_key(question, sample.id, answer) if _by_sample(judge) else question_key(question, "", "")
+    return question_key(question, sample.id, answer) if judge.keyed_by_sample else question_key(question, "", "")
 
 
 def question_key(question: JudgePrompt, *more: str) -> str:
@@ -154,8 +133,9 @@ def question_key(question: JudgePrompt, *more: str) -> str:
 
 def _attempts(judge_run: _JudgeRun) -> int:
     """How often an unreadable judge is asked; recorded replies cost nothing and are read as far as officially."""
-    recorded = getattr(judge_run.judge, "recorded", False)
-    return max(1, judge_run.benchmark.attempts, getattr(judge_run.benchmark, "official_attempts", 1) if recorded else 1)
+    benchmark, judge = judge_run.benchmark, judge_run.judge
+    official = benchmark.official_attempts if judge is not None and judge.recorded else 1
+    return max(1, benchmark.attempts, official)
 
 
 class _Requests(Sequence[JudgeRequest]):
@@ -192,8 +172,9 @@ def _ask(judge_run: _JudgeRun, pending: Sequence[_Pending], attempt: int) -> Non
             continue
         key = request_key(judge, question, item.sample, item.answer)
         # A judge of recorded replies or of known truth costs nothing, and its file may have changed.
-        known = None if _by_sample(judge) else store.reply(judge.name, judge.endpoint, key, run, attempt)
-        if (recalled := recall(judge, known)) is not None:
+        known = None if judge.keyed_by_sample else store.reply(judge.name, judge.endpoint, key, run, attempt)
+        recalled = judge.recall(known) if known is not None else None
+        if recalled is not None:
             _take(judge_run, recalled, [item])
         else:
             owners.setdefault(key, []).append(item)

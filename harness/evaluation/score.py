@@ -137,8 +137,8 @@ def evaluate(
     store.save_samples(key, samples)
     errors = {j.sample.id for j in judged if j.verdict.error is not None}
     asked = judge.name if judge is not None and benchmark.needs_judge else "none"
-    info = {**identity["info"], **benchmark_info(benchmark), "software": environment()}
-    if asked != "none":
+    info = {**identity["info"], **benchmark.info, "software": environment()}
+    if judge is not None and asked != "none":
         info["judging"] = judging_info(judge, usage) | {"runs": 1 + max((j.run for j in judged), default=0)}
     reasons = Counter(j.verdict.error for j in judged if j.verdict.error is not None)
     if reasons:
@@ -169,30 +169,22 @@ def evaluate(
 
 def judge_column(asked: str, judge: Judge | None, usage: JudgeUsage) -> str:
     """The judge as it called itself: its returned name decides which figures may be compared."""
-    model = getattr(judge, "model", None)
-    if asked == "none" or model is None or not usage.models or set(usage.models) == {model}:
+    if asked == "none" or judge is None or not judge.model or not usage.models or set(usage.models) == {judge.model}:
         return asked
     return f"{asked.partition(':')[0]}:{'+'.join(sorted(usage.models))}"
 
 
-def judging_info(judge: Judge | None, usage: JudgeUsage) -> dict[str, Any]:
+def judging_info(judge: Judge, usage: JudgeUsage) -> dict[str, Any]:
     """What is recorded of the judging: judge and endpoint as asked, models as returned, replies, tokens, money."""
-    price = getattr(judge, "cost", None)
     return {
-        "asked": getattr(judge, "name", ""),
-        "endpoint": getattr(judge, "endpoint", ""),
+        "asked": judge.name,
+        "endpoint": judge.endpoint,
         "models": dict(usage.models),
         "replies": usage.replies,
         "failed_calls": usage.failed,
         "tokens": dict(usage.tokens),
-        "usd": price(usage.tokens) if price else 0.0,
+        "usd": judge.cost(usage.tokens),
     }
-
-
-def benchmark_info(benchmark: Benchmark) -> dict[str, Any]:
-    """What a benchmark wants recorded beside its version (``info``): which prompt it asked, which files it read."""
-    found = getattr(benchmark, "info", None)
-    return dict(found) if isinstance(found, Mapping) else {}
 
 
 def metrics_of(store: Store, evaluation: EvaluationRecord) -> list[Metric]:

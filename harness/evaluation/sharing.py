@@ -14,8 +14,6 @@ from harness.protocols.progress import Progress, silent
 from harness.store import Store
 from harness.util.options import content_key
 
-PART = 256
-"""Samples claimed together, where the model does not say how many it answers at a time."""
 POLL = 0.5
 """Seconds between looks at the store while others hold all that is left."""
 
@@ -46,7 +44,7 @@ def generate_shared(
         groups: dict[str, list[Sample]] = {}
         for sample in missing:
             groups.setdefault(sample.group or sample.id, []).append(sample)
-        taken = claims.take(scope, list(groups), _how_many(groups, getattr(model, "batch_size", PART)))
+        taken = claims.take(scope, list(groups), _how_many(groups, model.batch_size))
         if not taken:
             time.sleep(poll)
             continue

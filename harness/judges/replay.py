@@ -8,10 +8,10 @@ from pathlib import Path
 
 from harness.errors import DataError, UsageError
 from harness.judges.registry import JUDGES
-from harness.protocols.judge import JudgeRequest, Reply
+from harness.protocols.judge import Judge, JudgeRequest, Reply
 
 
-class ReplayJudge:
+class ReplayJudge(Judge):
     """Answers from a file: the replies of one id and run, in file order, are its attempts. Ids compare as strings.
 
     Args:
@@ -25,7 +25,6 @@ class ReplayJudge:
     """Replies belong to sample ids, not to prompts."""
     recorded = True
     """Asking again costs nothing."""
-    concurrency = 1
 
     def __init__(self, argument: str, root: Path | None = None) -> None:
         if not argument:
@@ -35,11 +34,7 @@ class ReplayJudge:
         self._file = argument
         self._replies = read_replies(Path(argument))
         self.runs = 1 + max((run for _, run in self._replies), default=0)
-
-    @property
-    def ids(self) -> set[str]:
-        """The samples that the file has replies for."""
-        return {sample_id for sample_id, _ in self._replies}
+        self.ids = frozenset(sample_id for sample_id, _ in self._replies)
 
     def ask(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Reply]]:
         """Yield the recorded reply of each request, or an error reply naming the file and the id."""

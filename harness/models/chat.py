@@ -10,11 +10,11 @@ from harness.chat.client import OpenAIJudge
 from harness.errors import UsageError
 from harness.protocols.benchmark import Decoding, JudgePrompt, Sample
 from harness.protocols.judge import JudgeRequest
-from harness.protocols.model import Answer
+from harness.protocols.model import Answer, Model
 from harness.util.options import content_key
 
 
-class OpenAIModel:
+class OpenAIModel(Model):
     """A Model over HTTP: a sample is asked as a judge is, so retries, throttle and accounts are the judge's.
 
     ``key`` is the model's name and endpoint: what stands behind them cannot be seen from here. ``argument`` is

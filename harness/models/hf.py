@@ -26,7 +26,7 @@ from harness.errors import HarnessError, UsageError
 from harness.models.batching import GenerateOptions, Layout, Row, choose_layout
 from harness.models.spec import BATCH_SIZE, HfSettings, ModelSpec
 from harness.protocols.benchmark import Decoding, Image, Sample
-from harness.protocols.model import Answer
+from harness.protocols.model import Answer, Model
 from harness.util.distributed import local_rank
 from harness.util.options import content_key
 
@@ -59,7 +59,7 @@ class EosBias(LogitsProcessor):
         return scores
 
 
-class HfModel:
+class HfModel(Model):
     """A Model run by transformers on this machine.
 
     ``key`` is made of the content of the weights and settings, the dtype and the layout, not of paths; ``route`` says

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.errors import DataError, UsageError
 from harness.protocols.benchmark import Decoding, Sample
-from harness.protocols.model import Answer
+from harness.protocols.model import Answer, Model
 from harness.util.options import content_key
 
 BOM = b"\xef\xbb\xbf"
@@ -52,7 +52,7 @@ def _read_line(line: bytes, where: str) -> tuple[str, str]:
     return str(sample_id), text.encode(errors="replace").decode()
 
 
-class ReplayModel:
+class ReplayModel(Model):
     """A Model whose answers stand in a file; a sample that is not in it gets an error for an answer."""
 
     route = "file"

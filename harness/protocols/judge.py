@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from harness.protocols.benchmark import JudgePrompt
 
@@ -33,13 +34,52 @@ class Reply:
     usage: dict[str, Any] = field(default_factory=dict)
 
 
-class Judge(Protocol):
-    """A judge. ``name`` is the judge as asked for, ``endpoint`` where it answers: both are in the replies' key."""
+class Judge(ABC):
+    """Base of every judge: made from what stands after its name (``--judge NAME:ARGUMENT``).
+
+    A judge is constructed as ``kind(argument, root)``, with the benchmark's data directory ``root``; one that declares
+    ``Settings`` as ``kind(argument, root, settings)``, with an instance of them. A wrong argument raises UsageError.
+
+    Every judge sets:
+        name: the judge as asked for. With ``endpoint`` it is in the key under which its replies are stored.
+
+    The rest has a default:
+        Settings: the dataclass of its settings (`--set judge.KEY=VALUE`); None if it has none. One with a field
+            ``budget`` (USD) takes `--budget` and serves all benchmarks of a command, so that one budget holds for all;
+            one with a field ``prices`` (a file's name) takes `--prices`.
+        endpoint: where it answers.
+        model: the name it expects in replies; another one that is returned names the judge's column in tables.
+        concurrency: how many questions it answers at once.
+        runs: how many judge runs it has to give, where that is not the protocol's choice.
+        recorded: its replies are in a file: asking again costs nothing, and as many attempts are read as officially.
+        keyed_by_sample: its replies belong to samples, not to prompts, and are never taken from the store.
+        ids: the samples that it has replies for, where it has them for some only.
+    """
+
+    Settings: ClassVar[type[Any] | None] = None
 
     name: str
-    endpoint: str
-    concurrency: int
+    endpoint: str = ""
+    model: str = ""
+    concurrency: int = 1
+    runs: int | None = None
+    recorded: bool = False
+    keyed_by_sample: bool = False
+    ids: frozenset[str] = frozenset()
 
+    @abstractmethod
     def ask(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Reply]]:
         """Yield (position in ``requests``, reply) in order of arrival, one for every request."""
-        ...
+
+    def recall(self, stored: Reply) -> Reply | None:
+        """A stored reply as this judge takes it now; None if it does not count and must be asked for again."""
+        return stored if stored.text is not None else None
+
+    def cost(self, usage: Mapping[str, Any]) -> float | None:
+        """USD for the tokens of ``usage``; None where the price is unknown. Without an own rule a judge is free."""
+        return 0.0
+
+    @property
+    def spent(self) -> float | None:
+        """USD that this object spent so far; None where nothing has a price."""
+        return None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from harness.protocols.benchmark import Decoding, Sample
 
@@ -19,17 +19,25 @@ class Answer:
     seconds: float = 0.0
 
 
-class Model(Protocol):
-    """A model under test.
+class Model(ABC):
+    """Base of every model under test.
 
-    ``name`` is what tables show, ``spec`` how to name it again, ``key`` the identity of its weights and of the route
-    by which it answers: answers are stored under it.
+    Every model sets:
+        name: what tables show.
+        spec: how to name it again on the command line.
+        key: the identity of its weights and of the route by which it answers: answers are stored under it.
+
+    The rest has a default:
+        route: how answers are computed (library, device, dtype, endpoint), recorded with every evaluation.
+        batch_size: samples that it answers together; as many are claimed at a time where work is shared.
     """
 
     name: str
     spec: str
     key: str
+    route: str = ""
+    batch_size: int = 256
 
+    @abstractmethod
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """Yield (position in ``samples``, answer) as they come, one for every sample."""
-        ...

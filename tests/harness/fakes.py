@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.protocols.benchmark import Decoding, Sample
-from harness.protocols.model import Answer
+from harness.protocols.model import Answer, Model
 
 
-class Recorded:
+class Recorded(Model):
     """Answers by sample id; ``asked`` holds the ids in the order they came."""
 
     name, spec, key, batch_size = "recorded", "recorded", "recorded", 4

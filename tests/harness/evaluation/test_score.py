@@ -12,14 +12,23 @@ import pytest
 from harness.errors import DataError, UsageError
 from harness.evaluation.judge import judge_answers
 from harness.evaluation.score import evaluate, generate, load_samples
-from harness.protocols.benchmark import Decoding, JudgeParseError, JudgePrompt, Metric, Sample, Verdict, ratio
-from harness.protocols.judge import JudgeRequest, Reply
-from harness.protocols.model import Answer
+from harness.protocols.benchmark import (
+    Benchmark,
+    Decoding,
+    JudgeParseError,
+    JudgePrompt,
+    Metric,
+    Sample,
+    Verdict,
+    ratio,
+)
+from harness.protocols.judge import Judge, JudgeRequest, Reply
+from harness.protocols.model import Answer, Model
 from harness.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grades:
+class Grades(Benchmark):
     """A judge grades answers from 0 to 6; an unreadable reply counts 0 in the official figure alone."""
 
     name: ClassVar[str] = "grades"
@@ -58,7 +67,7 @@ class Grades:
 
 
 @dataclass
-class Scripted:
+class Scripted(Judge):
     """A judge that replies by (answer, attempt) from a script, and counts what it is asked."""
 
     script: dict[tuple[str, int], str | None]
@@ -75,7 +84,7 @@ class Scripted:
 
 
 @dataclass
-class Echo:
+class Echo(Model):
     """A model that answers with the sample's id, and counts what it is asked; ``broken`` ids fail."""
 
     name: str = "echo"
