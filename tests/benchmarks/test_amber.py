@@ -66,6 +66,7 @@ def official(nltk_data: None) -> tuple[Amber, dict[str, Sample]]:
     return benchmark, {sample.id: sample for sample in benchmark.samples(shared("data/amber"))}
 
 
+@pytest.mark.needs("reference")
 @pytest.mark.parametrize("variant", ["exact", "table"])
 def test_caption_counters_are_the_official_ones(
     variant: str, golden: tuple[dict[str, Any], dict[str, Any]], nltk_data: None, tmp_path: Path
@@ -83,6 +84,7 @@ def test_caption_counters_are_the_official_ones(
         assert 1 - values["hallucinating"] == wanted["non_hallu_score"]
 
 
+@pytest.mark.needs("reference")
 def test_yes_no_figures_are_what_the_official_scorer_prints(
     golden: tuple[dict[str, Any], dict[str, Any]], official: tuple[Amber, dict[str, Sample]]
 ) -> None:
@@ -102,6 +104,7 @@ def test_yes_no_figures_are_what_the_official_scorer_prints(
                 assert values[stem] == pytest.approx(value, abs=0.1), (name, stem)  # the 0.001 can tip a rounding
 
 
+@pytest.mark.needs("reference")
 def test_a_single_sample_shows_the_official_counter_bias(
     golden: tuple[dict[str, Any], dict[str, Any]], official: tuple[Amber, dict[str, Sample]]
 ) -> None:
@@ -114,6 +117,7 @@ def test_a_single_sample_shows_the_official_counter_bias(
             assert {f: values[f"official_{stem}{f.lower()}"] for f in printed} == printed
 
 
+@pytest.mark.needs("reference")
 def test_the_official_files_are_known_as_such(official: tuple[Amber, dict[str, Sample]]) -> None:
     benchmark, samples = official
     assert len(samples) == 15220

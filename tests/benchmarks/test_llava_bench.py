@@ -47,11 +47,13 @@ def printed(stdout: str) -> dict[str, list[float]]:
     return {words[0].removeprefix("llava_bench_"): [float(word) for word in words[1:]] for words in lines}
 
 
+@pytest.mark.needs("reference")
 def test_official_reading_of_the_recorded_reviews(golden: tuple[dict[str, Any], dict[str, Any]]) -> None:
     for row in golden[1]["parse_score"]:
         assert list(read_scores_officially(row["review"])) == row["scores"], row
 
 
+@pytest.mark.needs("reference")
 def test_every_cell_of_the_real_reviews_through_the_command_line(
     golden: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -98,6 +100,7 @@ def scored(folder: Path, data: Path, replies: str) -> dict[str, dict[str, float]
     return found
 
 
+@pytest.mark.needs("reference")
 def test_unreadable_reviews_are_minus_one_officially_and_left_out_plainly(
     golden: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:
@@ -125,6 +128,7 @@ def test_unreadable_reviews_are_minus_one_officially_and_left_out_plainly(
             assert round(values[category.removeprefix("llava_bench_")], 1) == relative
 
 
+@pytest.mark.needs("reference")
 def test_the_question_to_the_judge_is_the_official_one(
     golden: tuple[dict[str, Any], dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ def check_cells(metrics: dict[str, Any], expected: dict[str, dict[str, float]], 
             assert round(metrics[f"{prefix}set_{name}"]["value"], 1) == value, name
 
 
+@pytest.mark.needs("reference")
 @pytest.mark.parametrize("runs", [1, 3])
 def test_every_cell_of_the_real_grades_through_the_command_line(tmp_path: Path, runs: int) -> None:
     root = shared("data/mm_vet")
@@ -76,6 +77,7 @@ def test_every_cell_of_the_real_grades_through_the_command_line(tmp_path: Path, 
     assert round(found["metrics"]["total"]["value"], 1) == float(shipped["total"])
 
 
+@pytest.mark.needs("reference")
 def test_scripted_replies_end_to_end_with_retries(tmp_path: Path) -> None:
     """Unparsable, out of range, rate limited, a leading blank, never parsable: the official tables, every cell."""
     folder = shared("golden/mm_vet")
@@ -105,6 +107,7 @@ def test_replies_from_a_grade_file_hold_only_the_last_of_five(tmp_path: Path) ->
     assert (found["metrics"]["total"]["value"], found["metrics"]["official_total"]["value"]) == (50, 25)
 
 
+@pytest.mark.needs("reference")
 def test_questions_follow_the_official_retries(tmp_path: Path) -> None:
     expected = json.loads((shared("golden/mm_vet") / "expected.json").read_text())
     never = [call["temperature"] for call in expected["calls"] if (call["id"], call["run"]) == ("v1_45", 0)]
@@ -137,6 +140,7 @@ def test_the_official_script_gives_the_prompt_and_what_is_added_when_asking_agai
     assert f"prompt=official-{digest[:8]}" in benchmark.version
 
 
+@pytest.mark.needs("reference")
 @pytest.mark.parametrize(
     ("reply", "plain", "official"),
     [

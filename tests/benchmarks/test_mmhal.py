@@ -29,6 +29,7 @@ def row(kind: str, **more: Any) -> dict[str, Any]:
     return {"question_type": kind, **fields, **more}
 
 
+@pytest.mark.needs("reference")
 def test_official_figures_on_the_recorded_reviews(golden: tuple[dict[str, Any], dict[str, Any]]) -> None:
     inputs, expected = golden
     benchmark = MMHal()
@@ -47,6 +48,7 @@ def test_official_figures_on_the_recorded_reviews(golden: tuple[dict[str, Any], 
     assert benchmark.data_notes(shared("data/mmhal_bench")) == []
 
 
+@pytest.mark.needs("reference")
 def test_readable_reviews_are_read_alike_by_both_parsers(golden: tuple[dict[str, Any], dict[str, Any]]) -> None:
     inputs, expected = golden
     odd = set(expected["warnings_multiple_or_zero_indices"])

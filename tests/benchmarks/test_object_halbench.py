@@ -79,6 +79,7 @@ def score(
     return verdicts, figures(benchmark, samples, verdicts)
 
 
+@pytest.mark.needs("reference")
 @pytest.mark.parametrize("single_file", [True, False])
 def test_judge_mode_gives_the_official_figures(
     single_file: bool,
@@ -106,6 +107,7 @@ def test_judge_mode_gives_the_official_figures(
     assert verdicts[40].details["mentions"] == ["cake", "table", "child"]
 
 
+@pytest.mark.needs("reference")
 def test_text_mode_gives_the_official_figures(
     golden: tuple[dict[str, Any], dict[str, Any]], nltk_data: None, tmp_path: Path
 ) -> None:
@@ -121,6 +123,7 @@ def test_text_mode_gives_the_official_figures(
         assert verdict.details["mentions"] == [word for word, _ in sentence["mscoco_generated_words"]]
 
 
+@pytest.mark.needs("reference")
 def test_our_own_parses_agree_with_the_recorded_ones(
     golden: tuple[dict[str, Any], dict[str, Any]], nltk_data: None
 ) -> None:
@@ -129,12 +132,14 @@ def test_our_own_parses_agree_with_the_recorded_ones(
         assert tagger.parse(text) == [Token(*token) for token in parse], text
 
 
+@pytest.mark.needs("reference")
 def test_the_compound_table_is_the_official_one(golden: tuple[dict[str, Any], dict[str, Any]]) -> None:
     synonyms = read_synonyms(shared("data/object_halbench/synonyms_refine.txt"))
     assert dict(synonyms.compounds) == golden[1]["double_word_dict"]
     assert len(set(synonyms.classes.values())) == 80
 
 
+@pytest.mark.needs("reference")
 def test_replies_are_read_as_officially_but_for_what_is_no_list(
     golden: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:

@@ -22,6 +22,7 @@ def write_split(root: Path, split: str, labels: str) -> None:
     write_jsonl(root / f"coco_pope_{split}.json", rows)
 
 
+@pytest.mark.needs("reference")
 def test_official_figures_on_the_recorded_answers() -> None:
     folder = shared("golden/pope")
     inputs, expected = (json.loads((folder / f"{name}.json").read_text()) for name in ("inputs", "expected"))
@@ -39,6 +40,7 @@ def test_official_figures_on_the_recorded_answers() -> None:
         assert values[f"official_random_{ours}"] == pytest.approx(100 * expected["metrics"][theirs], abs=1e-9)
 
 
+@pytest.mark.needs("reference")
 def test_official_files_are_read_whole_with_llavas_prompts_and_no_notes() -> None:
     root = shared("data/pope")
     samples = {sample.id: sample for sample in Pope().samples(root)}
@@ -52,6 +54,7 @@ def test_official_files_are_read_whole_with_llavas_prompts_and_no_notes() -> Non
     assert Pope().data_notes(root) == []
 
 
+@pytest.mark.needs("reference")
 @pytest.mark.parametrize(
     ("answer", "official", "plain"),
     [

@@ -50,6 +50,7 @@ def score(folder: Path, *more: object) -> list[object]:
     return ["score", "--benchmark", "mmhal", "--responses", answers, "--data-dir", folder, "--db", db, *more]
 
 
+@pytest.mark.needs("reference")
 def test_a_dry_run_counts_the_hallucination_suite_and_its_money(tmp_path: Path) -> None:
     """The whole suite on the real files: 300 + 96 judge calls, 300 + 96 + 15,220 generations."""
     halbench(tmp_path / "data" / "object_halbench", 300)

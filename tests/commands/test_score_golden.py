@@ -37,6 +37,7 @@ def values(found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: figure["value"] for name, figure in found["metrics"].items()}
 
 
+@pytest.mark.needs("reference")
 @pytest.mark.parametrize("variant", ["exact", "table"])
 @pytest.mark.usefixtures("nltk_data")
 def test_amber_captions(variant: str, tmp_path: Path) -> None:
@@ -62,6 +63,7 @@ def test_amber_captions(variant: str, tmp_path: Path) -> None:
     assert figures["official_hal"] == round(100 - clean, 1)
 
 
+@pytest.mark.needs("reference")
 @pytest.mark.parametrize("name", ["clean", "full14216_all_no", "full14216_all_yes", "edge"])
 def test_amber_questions(name: str, tmp_path: Path) -> None:
     inputs, expected = golden("amber")
@@ -85,6 +87,7 @@ def test_amber_questions(name: str, tmp_path: Path) -> None:
                 assert ours == dict(shown), block
 
 
+@pytest.mark.needs("reference")
 def test_mmhal(tmp_path: Path) -> None:
     inputs, expected = golden("mmhal_bench")
     reviews: Sequence[str] = inputs["reviews"]
@@ -103,6 +106,7 @@ def test_mmhal(tmp_path: Path) -> None:
     assert found["n_scored"] + found["n_failed"] == 96 and 0 < found["n_failed"] < 14
 
 
+@pytest.mark.needs("reference")
 @pytest.mark.usefixtures("nltk_data")
 @pytest.mark.parametrize("mode", ["judge", "text"])
 def test_object_halbench(mode: str, tmp_path: Path) -> None:

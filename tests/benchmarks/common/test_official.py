@@ -42,6 +42,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "OFFICIAL_PROMPT", OfficialPrompt(found.scripts, found.variable, digest))
 
 
+@pytest.mark.needs("reference")
 def test_the_known_digests_are_those_of_the_official_scripts() -> None:
     for folder, key, module in (
         ("object_halbench", "prompt_template_sha256", object_halbench),

@@ -27,6 +27,7 @@ def test_without_a_vocabulary_everything_but_common_modifiers_is_a_noun() -> Non
     assert LexiconTagger().nouns("a large red wine glasses") == ["wine", "glass"]
 
 
+@pytest.mark.needs("reference")
 def test_nltk_finds_nouns_before_a_full_stop_and_keeps_capitals(nltk_data: None) -> None:
     assert NltkTagger().nouns("There are two dogs. Sky is above the benches.") == ["dog", "Sky", "bench"]
 
@@ -41,6 +42,7 @@ def test_auto_falls_back_to_the_word_list_and_the_name_says_so(monkeypatch: pyte
         find_tagger("spacy")
 
 
+@pytest.mark.needs("reference")
 def test_resolving_names_the_tagger_that_is_found(nltk_data: None) -> None:
     assert find_tagger("auto").name == resolve("auto") == resolve("nltk")
 
@@ -56,6 +58,7 @@ class Recorded:
         return [SimpleNamespace(text=word, lemma_=lemma, tag_=tag) for word, lemma, tag in self.parses[text]]
 
 
+@pytest.mark.needs("reference")
 def test_spacy_parses_the_names_and_nltk_the_captions(nltk_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = Recorded({"a wine glasses": [["a", "a", "DT"], ["wine", "wine", "NN"], ["glasses", "glass", "NNS"]]})
     monkeypatch.setattr(nouns, "spacy_model", lambda: nouns.OFFICIAL_SPACY)
@@ -70,6 +73,7 @@ def test_spacy_parses_the_names_and_nltk_the_captions(nltk_data: None, monkeypat
     assert resolve("auto").startswith("nltk"), "AMBER's own tagger stays NLTK"
 
 
+@pytest.mark.needs("reference")
 def test_a_smaller_spacy_model_is_used_only_where_it_is_asked_for(
     nltk_data: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,9 +91,9 @@ def test_a_spacy_model_that_does_not_load_is_one_message(monkeypatch: pytest.Mon
         nouns.load_spacy("en_core_web_none")
 
 
+@pytest.mark.needs("spacy")
 def test_the_installed_spacy_reads_names_as_the_official_code_expects() -> None:
     model = nouns.spacy_model()
-    if model is None:
-        pytest.skip("spaCy or an English model of it is not installed (extra nlp)")
+    assert model is not None
     parsed = nouns.SpacyTagger(model).parse("a two red wine glasses")
     assert [token.lemma for token in parsed if token.is_noun] == ["wine", "glass"]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +68,7 @@ def test_published_figures_stand_apart_and_are_marked() -> None:
     assert "| DAMA-7B | 10.3 | 5.9 | 2.76 | 0.41 | 3.0 | 48.3 | 14.8 | 1.2 |" in published_markdown()
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here")
+@pytest.mark.needs("tex")
 def test_it_compiles(tmp_path: Path) -> None:
     tables = [replace(t, panel="100 % #1_a") for t in tables_of(example(tmp_path))]
     document = [

@@ -14,6 +14,8 @@ from leaderboards.page.html import Extras, write_html
 from tests.leaderboards.browser import Browser
 from tests.leaderboards.fakes import add, answers, example
 
+pytestmark = pytest.mark.needs("browser")
+
 NASTY = {
     "0": "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">",
     "1": "شجرة خضراء بجانب <b>البحر</b> dog",
