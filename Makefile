@@ -3,7 +3,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install install-test demo demo-all test check clean
+.PHONY: help install install-test demo demo-all test check docs clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ test: .venv/.test  ## run the tests
 
 check: .venv/.test  ## lint and type-check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+docs: .venv/.test  ## write the pages that are made from the code: docs/commands.md
+	$(BIN)/python -m tests.docs.commands_page
 
 clean:  ## remove what was made (results and the environment)
 	rm -rf .venv artifacts results.sqlite*

@@ -13,9 +13,16 @@ from commands.screen import out, print_json
 @click.command("export")
 @options.db
 @options.as_json
-@click.option("--format", "kind", type=click.Choice(["jsonl", "parquet"]), default="jsonl", show_default=True)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["jsonl", "parquet"]),
+    default="jsonl",
+    show_default=True,
+    help="One file a table.",
+)
 @click.option("--table", "names", multiple=True, help="Only this table; may be repeated.")
-@click.option("--out", "folder", type=click.Path(path_type=Path), default="export", show_default=True)
+@click.option("--out", "folder", type=click.Path(path_type=Path), default="export", show_default=True, help="Folder.")
 def command(db: str, as_json: bool, kind: str, names: tuple[str, ...], folder: Path) -> None:
     """Every table of the store as JSONL or parquet, for your own analysis."""
     from rich.text import Text

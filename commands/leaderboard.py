@@ -13,7 +13,12 @@ from commands.screen import note, out, print_written, write_text
 @click.command("leaderboard")
 @options.db
 @click.option(
-    "--format", "kind", type=click.Choice(["table", "markdown", "html", "latex", "csv", "json"]), default="table"
+    "--format",
+    "kind",
+    type=click.Choice(["table", "markdown", "html", "latex", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="How it is written.",
 )
 @click.option(
     "--out",
