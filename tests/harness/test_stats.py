@@ -90,7 +90,8 @@ def test_sign_flip_by_enumeration() -> None:
 def test_swaps_of_whole_groups_by_enumeration() -> None:
     """Images x (+2, +1), y (+1) and z (-1, 0) have sums 3, 1, -1: the observed 3 of 8 patterns -5 -3 -3 -1 1 3 3 5.
 
-    Three patterns reach 3 (5, 3, 3), three -3 or less: p = 6 / 8. By samples it is (2, 1, 1, -1): 5 once, 3 thrice, p = 8 / 16.
+    Three patterns reach 3 (5, 3, 3), three -3 or less: p = 6 / 8.
+    By samples the differences are 2, 1, 1, -1: 5 is reached once and 3 thrice, p = 8 / 16.
     """
     a, b = np.array([2.0, 1.0, 1.0, -1.0, 0.0]), np.zeros(5)
     by_image = paired_difference(a, b, ["x", "x", "y", "z", "z"], resamples=10)
