@@ -35,7 +35,7 @@ def condition_of(evaluation: EvaluationRecord) -> Condition:
     """The condition an evaluation was made under."""
     decoding = tuple(sorted((name, str(value)) for name, value in evaluation.decoding.items()))
     e = evaluation
-    return Condition(e.benchmark, e.version, e.mode, e.judge, e.data_hash, decoding)
+    return Condition(e.benchmark, e.version, e.mode, e.judge, e.data_key, decoding)
 
 
 def newest(

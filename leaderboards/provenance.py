@@ -30,7 +30,7 @@ def provenance(evaluations: Sequence[EvaluationRecord]) -> list[dict[str, Any]]:
             e.version,
             e.mode,
             e.judge,
-            e.data_hash,
+            e.data_key,
             _words(c.decoding),
             str(e.info.get("route", "")),
             software_text(e.info),

@@ -39,7 +39,6 @@ KNOWN: dict[str, set[str]] = {
         "aligners/training/trainer.py",
         "benchmarks/object_halbench.py",
         "harness/models/hf.py",
-        "harness/store/store.py",
         "leaderboards/charts/svg.py",
         "workflows/bench.py",
     },

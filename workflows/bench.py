@@ -19,7 +19,7 @@ from harness.protocols.benchmark import Benchmark, Sample
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent
-from harness.store import EvaluationRecord, Store
+from harness.store import EvaluationRecord, EvaluationSubject, Store
 from harness.util.distributed import rank_and_world_size
 from harness.util.options import content_key, overlay
 from leaderboards.coverage import BENCHMARK as CURVED
@@ -161,11 +161,11 @@ def bench_model(
         if is_lmms(name) and rank_and_world_size()[0] > 0:
             continue
         if is_lmms(name):
-            identity = identity_of(eval_model, model, settings, root, loading)
+            subject = subject_of(eval_model, model, settings, root, loading)
             with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
                 found = list(
                     bench_tasks(
-                        store, model, [name.removeprefix("lmms:")], identity,
+                        store, model, [name.removeprefix("lmms:")], subject,
                         include=root, limit=item.limit, fresh=fresh, progress=progress,
                     )
                 )  # fmt: skip
@@ -181,11 +181,10 @@ def bench_model(
             answers = generate_shared(store, model, samples, benchmark.decoding, claims, progress=progress)
         if rank_and_world_size()[0] > 0:
             continue
-        identity = identity_of(eval_model, model, settings, folder, loading)
-        identity["info"]["data_notes"] = benchmark.data_notes(folder)
+        subject = subject_of(eval_model, model, settings, folder, loading, {"data_notes": benchmark.data_notes(folder)})
         with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
             record = evaluate(
-                store, benchmark, samples, answers, asked_judge, identity=identity, runs=settings.get("judge_runs"),
+                store, benchmark, samples, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
                 progress=progress,
             )  # fmt: skip
         yield record
@@ -252,23 +251,24 @@ def answer_shard(
         }
 
 
-def identity_of(
+def subject_of(
     eval_model: EvalModel,
     model: Model,
     settings: Mapping[str, Any],
     folder: Path,
     loading: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The columns of an evaluation that say what was evaluated."""
-    return {
-        "run": eval_model.run,
-        "model": model.spec,
-        "model_key": model.key,
-        "alignment": eval_model.alignment,
-        "settings": dict(settings),
-        "data_dir": str(folder.resolve()),
-        "info": {"route": model.route, "loading": dict(loading or {})},
-    }
+    info: Mapping[str, Any] | None = None,
+) -> EvaluationSubject:
+    """What the evaluation of a loaded model is an evaluation of."""
+    return EvaluationSubject(
+        run=eval_model.run,
+        model=model.spec,
+        model_key=model.key,
+        alignment=eval_model.alignment,
+        settings=dict(settings),
+        data_dir=str(folder.resolve()),
+        info={"route": model.route, "loading": dict(loading or {}), **(info or {})},
+    )
 
 
 def embedded_base(progress: Progress) -> str:
@@ -325,18 +325,18 @@ def score(
     """Score answers from a file and store the evaluation."""
     asked_judge = judges.open(given.benchmark, root)
     notes = given.benchmark.data_notes(root) + _foreign_replies(asked_judge, given)
-    identity = {
-        "run": responses.stem,
-        "model": f"replay:{responses}",
-        "model_key": content_key("replay", given.answers),
-        "alignment": None,
-        "data_dir": str(root.resolve()),
-        "settings": dict(settings),
-        "info": {"route": "file", "data_notes": notes},
-    }
+    subject = EvaluationSubject(
+        run=responses.stem,
+        model=f"replay:{responses}",
+        model_key=content_key("replay", given.answers),
+        alignment=None,
+        data_dir=str(root.resolve()),
+        settings=dict(settings),
+        info={"route": "file", "data_notes": notes},
+    )
     answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
     return evaluate(
-        store, given.benchmark, given.samples, answers, asked_judge, identity=identity, runs=settings.get("judge_runs"),
+        store, given.benchmark, given.samples, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
         progress=progress,
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from harness.evaluation.score import lmms_means
 from harness.protocols.benchmark import Sample, Verdict
 from harness.protocols.model import Model
 from harness.protocols.progress import Progress, silent
-from harness.store import EvaluationRecord, Store
+from harness.store import EvaluationRecord, EvaluationSubject, NewEvaluation, Store
 from harness.util.distributed import alone
 from harness.util.environment import environment
 from harness.util.json_safe import json_safe
@@ -94,7 +94,7 @@ def bench_tasks(
     store: Store,
     model: Model,
     names: Sequence[str],
-    identity: Mapping[str, Any],
+    subject: EvaluationSubject,
     *,
     include: Path | None = None,
     limit: int | None = None,
@@ -103,7 +103,7 @@ def bench_tasks(
 ) -> Iterator[EvaluationRecord]:
     """Run tasks (names without the prefix) on ``model`` and store an evaluation of each.
 
-    ``identity`` as of ``evaluate``; ``include`` is a directory with task files of the user's own.
+    ``include`` is a directory with task files of the user's own.
     """
     require()
     with _quiet(), alone():
@@ -116,7 +116,7 @@ def bench_tasks(
         found = simple_evaluate(
             model=bridge, tasks=list(tasks.values()), limit=limit, log_samples=True, process_docs_parallel=1
         )
-        records = [_save(store, name, task, found, bridge.failures[name], identity) for name, task in tasks.items()]
+        records = [_save(store, name, task, found, bridge.failures[name], subject) for name, task in tasks.items()]
     yield from records
 
 
@@ -126,7 +126,7 @@ def _save(
     task: Any,
     found: Mapping[str, Any],
     failures: Mapping[int, str],
-    identity: Mapping[str, Any],
+    subject: EvaluationSubject,
 ) -> EvaluationRecord:
     """Store one task: its figures as lmms-eval has them, and a verdict a document."""
     logged = found["samples"].get(name, [])
@@ -139,24 +139,21 @@ def _save(
     key = content_key(f"{PREFIX}{name}", [(s.id, s.prompt, dict(s.data)) for s in (*samples, *lost)])
     store.save_samples(key, [*samples, *lost])
     settings = dict(task.config.generation_kwargs or {}) if task.config else {}
-    record = {
-        **identity,
-        "info": {**identity["info"], "software": environment()},
-        "benchmark": f"{PREFIX}{name}",
-        "version": version,
-        "mode": "lmms-eval's rules",
-        "judge": "none",
-        "data_key": key,
-        "decoding": {k: v for k, v in settings.items() if isinstance(v, str | int | float | bool)},
-        "n": len(logged) + len(failures),
-        "n_scored": len(logged),
-        "n_failed": len(failures),
-        "metrics": _metrics(found, name),
-    }
-    identifying = ("run", "model_key", "benchmark", "version", "data_key", "decoding")
-    record["key"] = content_key("none", *(record[part] for part in identifying))
-    store.save_evaluation(record, verdicts)
-    return store.evaluations(key=record["key"])[0]
+    evaluation = NewEvaluation(
+        **{**vars(subject), "info": {**subject.info, "software": environment()}},
+        benchmark=f"{PREFIX}{name}",
+        version=version,
+        mode="lmms-eval's rules",
+        judge="none",
+        data_key=key,
+        decoding={k: v for k, v in settings.items() if isinstance(v, str | int | float | bool)},
+        n=len(logged) + len(failures),
+        n_scored=len(logged),
+        n_failed=len(failures),
+        metrics=_metrics(found, name),
+    ).keyed("none")
+    store.save_evaluation(evaluation, verdicts)
+    return store.evaluations(key=evaluation.key)[0]
 
 
 def _sample(row: Mapping[str, Any]) -> Sample:

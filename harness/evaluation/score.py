@@ -16,7 +16,7 @@ from harness.protocols.benchmark import BENCHMARKS, Benchmark, Decoding, Image, 
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent
-from harness.store import EvaluationRecord, Store
+from harness.store import EvaluationRecord, EvaluationSubject, NewEvaluation, Store
 from harness.util.environment import environment
 from harness.util.options import build, content_key
 
@@ -121,15 +121,14 @@ def evaluate(
     answers: Mapping[str, Answer],
     judge: Judge | None,
     *,
-    identity: Mapping[str, Any],
+    subject: EvaluationSubject,
     decoding: Decoding | None = None,
     runs: int | None = None,
     progress: Progress = silent,
 ) -> EvaluationRecord:
     """Judge ``answers``, sum them up and store the evaluation. ``decoding`` defaults to the benchmark's own.
 
-    ``identity`` holds the columns that say what was evaluated: run, model, model_key, alignment, data_dir, settings,
-    info. Rerunning with the same identity, data, version, judge and decoding replaces the evaluation.
+    Rerunning with the same run, model, data, version, judge and decoding replaces the evaluation.
     """
     usage = JudgeUsage()
     judged = judge_answers(store, benchmark, samples, answers, judge, runs=runs, progress=progress, usage_total=usage)
@@ -137,34 +136,30 @@ def evaluate(
     store.save_samples(key, samples)
     errors = {j.sample.id for j in judged if j.verdict.error is not None}
     asked = judge.name if judge is not None and benchmark.needs_judge else "none"
-    info = {**identity["info"], **benchmark.info, "software": environment()}
+    info = {**subject.info, **benchmark.info, "software": environment()}
     if judge is not None and asked != "none":
         info["judging"] = judging_info(judge, usage) | {"runs": 1 + max((j.run for j in judged), default=0)}
     reasons = Counter(j.verdict.error for j in judged if j.verdict.error is not None)
     if reasons:
         info["failures"] = dict(reasons.most_common(REASONS))
-    record = {
-        **identity,
-        "info": info,
-        "benchmark": benchmark.name,
-        "version": benchmark.version,
-        "mode": benchmark.mode,
-        "judge": judge_column(asked, judge, usage),
-        "data_key": key,
-        "decoding": dataclasses.asdict(decoding or benchmark.decoding),
-        "n": len(samples),
-        "n_scored": len({j.sample.id for j in judged} - errors),
-        "n_failed": len(errors),
-        "metrics": summarise(
+    evaluation = NewEvaluation(
+        **{**vars(subject), "info": info},
+        benchmark=benchmark.name,
+        version=benchmark.version,
+        mode=benchmark.mode,
+        judge=judge_column(asked, judge, usage),
+        data_key=key,
+        decoding=dataclasses.asdict(decoding or benchmark.decoding),
+        n=len(samples),
+        n_scored=len({j.sample.id for j in judged} - errors),
+        n_failed=len(errors),
+        metrics=summarise(
             benchmark.metrics(samples),
             [Scored(j.sample.id, j.run, j.sample.group, j.verdict.counts, j.verdict.error) for j in judged],
         ),
-    }
-    # By the judge as asked for: a rerun that gets the replies an earlier one lacked replaces it.
-    identifying = ("run", "model_key", "benchmark", "version", "data_key", "decoding")
-    record["key"] = content_key(asked, *(record[name] for name in identifying))
-    store.save_evaluation(record, ((j.sample.id, j.run, j.sample.group, j.answer, j.verdict) for j in judged))
-    return store.evaluations(key=record["key"])[0]
+    ).keyed(asked)
+    store.save_evaluation(evaluation, ((j.sample.id, j.run, j.sample.group, j.answer, j.verdict) for j in judged))
+    return store.evaluations(key=evaluation.key)[0]
 
 
 def judge_column(asked: str, judge: Judge | None, usage: JudgeUsage) -> str:

@@ -1,5 +1,21 @@
-"""The results file: records, schema, reads and writes."""
+"""The results file: records, schema, reads and writes by table."""
 
-from harness.store.store import AlignmentRecord, EvaluationRecord, Row, Store, VerdictRecord
+from harness.store.records import (
+    AlignmentRecord,
+    EvaluationRecord,
+    EvaluationSubject,
+    NewEvaluation,
+    Row,
+    VerdictRecord,
+)
+from harness.store.store import Store
 
-__all__ = ["AlignmentRecord", "EvaluationRecord", "Row", "Store", "VerdictRecord"]
+__all__ = [
+    "AlignmentRecord",
+    "EvaluationRecord",
+    "EvaluationSubject",
+    "NewEvaluation",
+    "Row",
+    "Store",
+    "VerdictRecord",
+]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.protocols.benchmark import Metric, Verdict, ratio
-from harness.store import EvaluationRecord, Store
+from harness.store import EvaluationRecord, NewEvaluation, Store
 
 METRICS = [
     Metric("chair", ratio("hallucinated", "mentions"), False),
@@ -31,7 +31,7 @@ def add(store: Store, run: str, verdicts: Mapping[str, Verdict], **changes: Any)
     """Store an evaluation of ``run``; its stored chair is the sum's ratio."""
     good = [v.counts for v in verdicts.values() if v.error is None]
     chair = 100 * sum(v["hallucinated"] for v in good) / sum(v["mentions"] for v in good)
-    record = {
+    record: dict[str, Any] = {
         "key": run + str(changes), "run": run, "model": f"run:{run}", "model_key": run, "benchmark": "amber",
         "alignment": run if run != "base" else None, "settings": {}, "version": "1", "mode": "plain", "judge": "none",
         "data_key": "d", "data_dir": ".", "decoding": {"eos_bias": 0.0}, "n": len(verdicts), "n_scored": len(good),
@@ -39,7 +39,7 @@ def add(store: Store, run: str, verdicts: Mapping[str, Verdict], **changes: Any)
         "metrics": {"chair": {"value": chair, "low": 0.0, "high": 50.0, "unit": "%", "higher_is_better": False}},
         **changes,
     }  # fmt: skip
-    store.save_evaluation(record, ((i, 0, f"image-{i}", "an answer", v) for i, v in verdicts.items()))
+    store.save_evaluation(NewEvaluation(**record), ((i, 0, f"image-{i}", "an answer", v) for i, v in verdicts.items()))
 
 
 def answers(hallucinated: Sequence[float]) -> dict[str, Verdict]:

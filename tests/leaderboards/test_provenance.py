@@ -12,7 +12,7 @@ import pytest
 
 from harness.protocols.benchmark import Verdict
 from harness.protocols.model import Answer
-from harness.store import Store
+from harness.store import NewEvaluation, Store
 from harness.util.options import parse_assignments
 from leaderboards.charts.plots import write_plots
 from leaderboards.charts.tradeoffs import _curves
@@ -53,12 +53,11 @@ def test_charts_and_costs_are_of_the_models_that_the_tables_show(tmp_path: Path)
             for n in ("recall", "chair_i")
         }
         store.save_evaluation(
-            {
-                "key": f"{run}{bias}{key}", "run": run, "model": run, "model_key": key, "alignment": alignment,
-                "benchmark": "object_halbench", "settings": {}, "version": "1", "mode": "m", "judge": "rule",
-                "data_key": "d", "data_dir": ".", "decoding": {"eos_bias": bias}, "n": 1, "n_scored": 1, "n_failed": 0,
-                "metrics": metrics, "info": {},
-            },
+            NewEvaluation(
+                key=f"{run}{bias}{key}", run=run, model=run, model_key=key, alignment=alignment,
+                benchmark="object_halbench", settings={}, version="1", mode="m", judge="rule", data_key="d",
+                data_dir=".", decoding={"eos_bias": bias}, n=1, n_scored=1, n_failed=0, metrics=metrics, info={},
+            ),
             [("0", 0, "", "text", verdicts["0"])],
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from harness.evaluation.score import evaluate
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer
 from harness.store import EvaluationRecord, Store
-from tests.harness.evaluation.test_score import IDENTITY, Grades
+from tests.harness.evaluation.test_score import SUBJECT, Grades
 from tests.harness.fault_server import FaultServer, completion
 
 
@@ -23,7 +23,7 @@ def judge_at(server: FaultServer, name: str = "judge", **settings: object) -> Ju
 def graded(store: Store, judge: Judge, answers: dict[str, str]) -> EvaluationRecord:
     benchmark = Grades()
     given = {i: Answer(text) for i, text in answers.items()}
-    return evaluate(store, benchmark, benchmark.samples(Path()), given, judge, identity=IDENTITY)
+    return evaluate(store, benchmark, benchmark.samples(Path()), given, judge, subject=SUBJECT)
 
 
 @pytest.fixture

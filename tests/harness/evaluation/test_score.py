@@ -24,7 +24,7 @@ from harness.protocols.benchmark import (
 )
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Answer, Model
-from harness.store import Store
+from harness.store import EvaluationSubject, Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +99,9 @@ class Echo(Model):
             yield i, Answer(None, error="bad image") if sample.id in self.broken else Answer(sample.id)
 
 
-IDENTITY = {
-    "run": "r", "model": "hf:echo", "model_key": "echo", "alignment": None, "data_dir": ".", "settings": {}, "info": {},
-}  # fmt: skip
+SUBJECT = EvaluationSubject(
+    run="r", model="hf:echo", model_key="echo", alignment=None, data_dir=".", settings={}, info={}
+)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_an_unreadable_reply_is_asked_once_more_and_then_an_error(store: Store) 
     benchmark, judge = Grades(), Scripted(dict(script))
     samples = benchmark.samples(Path())
     answers = {s.id: Answer(s.id) for s in samples}
-    record = evaluate(store, benchmark, samples, answers, judge, identity=IDENTITY)
+    record = evaluate(store, benchmark, samples, answers, judge, subject=SUBJECT)
     assert (record.n, record.n_scored, record.n_failed) == (3, 2, 1)
     assert record.metrics["grade"]["value"] == 4.0
     assert record.metrics["official_grade"]["value"] == pytest.approx(8 / 3)
@@ -171,12 +171,12 @@ def test_a_failed_call_is_an_error_row_and_is_asked_again_next_time(store: Store
     samples = benchmark.samples(Path())
     answers = {s.id: Answer(s.id) for s in samples}
     script: dict[tuple[str, int], str | None] = {("a", 0): "6", ("b", 0): None, ("c", 0): "2"}
-    record = evaluate(store, benchmark, samples, answers, Scripted(script), identity=IDENTITY)
+    record = evaluate(store, benchmark, samples, answers, Scripted(script), subject=SUBJECT)
     assert record.n_failed == 1 and record.metrics["grade"]["value"] == 4.0
     failed = next(v for v in store.verdicts(record.id) if v.error)
     assert failed.error == "judge: HTTP 500" and failed.counts == {}
     mended = Scripted({("b", 0): "1"})
-    record = evaluate(store, benchmark, samples, answers, mended, identity=IDENTITY)
+    record = evaluate(store, benchmark, samples, answers, mended, subject=SUBJECT)
     assert record.n_failed == 0 and record.metrics["grade"]["value"] == 3.0
     assert mended.asked == [("b", 0, 0)]
 
@@ -190,7 +190,7 @@ def test_several_judge_runs_are_averaged_run_by_run(store: Store) -> None:
     benchmark = Grades(judge_runs=3)
     samples = benchmark.samples(Path())
     answers = {s.id: Answer(s.id) for s in samples}
-    record = evaluate(store, benchmark, samples, answers, Drifts({}), identity=IDENTITY)
+    record = evaluate(store, benchmark, samples, answers, Drifts({}), subject=SUBJECT)
     assert record.metrics["grade"]["value"] == 2.0
     assert record.n_scored == 3
 
@@ -198,14 +198,14 @@ def test_several_judge_runs_are_averaged_run_by_run(store: Store) -> None:
 def test_missing_answers_are_neither_scored_nor_failed(store: Store) -> None:
     benchmark = Grades()
     record = evaluate(
-        store, benchmark, benchmark.samples(Path()), {"a": Answer("a")}, Scripted({("a", 0): "6"}), identity=IDENTITY
+        store, benchmark, benchmark.samples(Path()), {"a": Answer("a")}, Scripted({("a", 0): "6"}), subject=SUBJECT
     )
     assert (record.n, record.n_scored, record.n_failed) == (3, 1, 0)
 
 
 def test_nothing_scored_is_null(store: Store) -> None:
     benchmark = Grades()
-    record = evaluate(store, benchmark, benchmark.samples(Path()), {}, Scripted({}), identity=IDENTITY)
+    record = evaluate(store, benchmark, benchmark.samples(Path()), {}, Scripted({}), subject=SUBJECT)
     assert record.metrics["grade"] == {
         "value": None, "low": None, "high": None, "unit": "", "higher_is_better": True,
     }  # fmt: skip

@@ -10,16 +10,16 @@ from harness.errors import HarnessError, UsageError
 from harness.protocols.benchmark import Verdict
 from harness.protocols.judge import Reply
 from harness.protocols.model import Answer
-from harness.store import Store
+from harness.store import NewEvaluation, Store
 from harness.store.migrations import MIGRATIONS
 
 
-def record(run: str = "base", key: str = "k") -> dict[str, object]:
-    return {
-        "key": key, "run": run, "model": "hf:x", "model_key": "m", "alignment": None, "benchmark": "amber",
-        "settings": {}, "version": "1", "mode": "plain", "judge": "none", "data_key": "d", "data_dir": ".",
-        "decoding": {}, "n": 1, "n_scored": 1, "n_failed": 0, "metrics": {"chair": {"value": 5.0}}, "info": {},
-    }  # fmt: skip
+def evaluation(run: str = "base", key: str = "k") -> NewEvaluation:
+    return NewEvaluation(
+        key=key, run=run, model="hf:x", model_key="m", alignment=None, benchmark="amber", settings={}, version="1",
+        mode="plain", judge="none", data_key="d", data_dir=".", decoding={}, n=1, n_scored=1, n_failed=0,
+        metrics={"chair": {"value": 5.0}}, info={},
+    )  # fmt: skip
 
 
 def test_answers_and_replies_come_back_as_stored(tmp_path: Path) -> None:
@@ -38,9 +38,9 @@ def test_answers_and_replies_come_back_as_stored(tmp_path: Path) -> None:
 def test_an_evaluation_of_the_same_key_replaces_the_earlier_one(tmp_path: Path) -> None:
     store = Store(tmp_path / "r.sqlite")
     for value in (1.0, 2.0):
-        store.save_evaluation(record(), [("1", 0, "g", "yes", Verdict({"correct": value}))])
-    (evaluation,) = store.evaluations()
-    (verdict,) = store.verdicts(evaluation.id)
+        store.save_evaluation(evaluation(), [("1", 0, "g", "yes", Verdict({"correct": value}))])
+    (stored,) = store.evaluations()
+    (verdict,) = store.verdicts(stored.id)
     assert verdict.counts == {"correct": 2.0}
     assert store.db["verdict"].count == 1
 

@@ -1,0 +1,89 @@
+"""Alignment runs with their training curves, reward gaps and hardness."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.errors import unknown_name
+from harness.store.file import ResultsFile, dump, now
+from harness.store.records import AlignmentRecord, Row
+
+
+class Alignments(ResultsFile):
+    """The tables alignment, train_log, gap and hardness."""
+
+    def start_alignment(
+        self, name: str, *, method: str, seed: int, panel: str, key: str, config: Row, fresh: bool = False
+    ) -> AlignmentLog:
+        """Begin the alignment ``name``, or resume it; returns the recorder that training reports to.
+
+        One with another key, or to be made ``fresh``, starts over and replaces what is stored.
+        """
+        before = self.select("SELECT key FROM alignment WHERE name = ?", [name])
+        if before and (fresh or before[0]["key"] != key):
+            with self.db.conn:
+                self.db.conn.execute("DELETE FROM alignment WHERE name = ?", [name])
+        row = (name, method, seed, panel, key, dump(config), "{}", "running", "", 0.0, now())
+        self.write("INSERT OR IGNORE INTO alignment VALUES (?,?,?,?,?,?,?,?,?,?,?)", [row])
+        return AlignmentLog(self, name)
+
+    def finish_alignment(self, name: str, *, status: str, model_dir: str, seconds: float) -> None:
+        """Close an alignment run: status "done" or "failed"."""
+        self.write(
+            "UPDATE alignment SET status = ?, model_dir = ?, seconds = ? WHERE name = ?",
+            [(status, model_dir, seconds, name)],
+        )
+
+    def alignments(self) -> list[AlignmentRecord]:
+        """All alignment runs, oldest first."""
+        rows = self.select("SELECT * FROM alignment ORDER BY created, name", [])
+        return [
+            AlignmentRecord(**{**row, "config": json.loads(row["config"]), "info": json.loads(row["info"])})
+            for row in rows
+        ]
+
+    def alignment(self, name: str) -> AlignmentRecord:
+        """The alignment called ``name``; an unknown one raises a UsageError with a suggestion."""
+        known = {record.name: record for record in self.alignments()}
+        if name not in known:
+            raise unknown_name("run", name, known)
+        return known[name]
+
+    def train_log(self, name: str) -> list[Row]:
+        """Metrics of every optimiser step of an alignment: "step" and the metrics."""
+        rows = self.select("SELECT step, metrics FROM train_log WHERE alignment = ? ORDER BY step", [name])
+        return [{"step": row["step"], **json.loads(row["metrics"])} for row in rows]
+
+    def gaps(self, name: str) -> list[tuple[int, str, str, float]]:
+        """Reward gaps of the probe pairs: (step, split, pair id, gap in nats)."""
+        query = "SELECT step, split, pair_id, gap FROM gap WHERE alignment = ? ORDER BY step, split, pair_id"
+        return [tuple(row) for row in self.db.execute(query, [name])]
+
+    def pair_hardness(self, name: str, split: str) -> dict[str, float]:
+        """Hardness delta by pair id, of the pairs of ``split`` (train or heldout)."""
+        query = "SELECT pair_id, delta FROM hardness WHERE alignment = ? AND split = ?"
+        return dict(self.db.execute(query, [name, split]).fetchall())
+
+
+class AlignmentLog:
+    """The store as a training run sees it (harness.protocols.recorder.Recorder)."""
+
+    def __init__(self, store: Alignments, name: str) -> None:
+        self._store, self.name = store, name
+
+    def log_step(self, step: int, metrics: Mapping[str, float]) -> None:
+        self._store.write("INSERT OR REPLACE INTO train_log VALUES (?,?,?)", [(self.name, step, dump(metrics))])
+
+    def log_gaps(self, step: int, split: str, gaps: Sequence[tuple[str, float]]) -> None:
+        rows = [(self.name, step, split, pair_id, gap) for pair_id, gap in gaps]
+        self._store.write("INSERT OR REPLACE INTO gap VALUES (?,?,?,?,?)", rows)
+
+    def log_hardness(self, split: str, deltas: Mapping[str, float]) -> None:
+        rows = [(self.name, split, pair_id, delta) for pair_id, delta in deltas.items()]
+        self._store.write("INSERT OR REPLACE INTO hardness VALUES (?,?,?,?)", rows)
+
+    def log_info(self, values: Mapping[str, Any]) -> None:
+        info = {**self._store.alignment(self.name).info, **values}
+        self._store.write("UPDATE alignment SET info = ? WHERE name = ?", [(dump(info), self.name)])

@@ -1,0 +1,81 @@
+"""Samples, the models' answers to them, the judges' replies about those: the caches that nothing is asked twice for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from harness.protocols.benchmark import Sample
+from harness.protocols.judge import Reply
+from harness.protocols.model import Answer
+from harness.store.file import ResultsFile, dump, now
+from harness.store.records import Row
+
+
+class Answers(ResultsFile):
+    """The tables sample, generation and reply."""
+
+    def save_samples(self, data_key: str, samples: Sequence[Sample]) -> None:
+        """Remember a benchmark's samples, so that results can be read without the data directory."""
+        rows = [
+            (
+                data_key,
+                s.id,
+                i,
+                s.prompt,
+                _image_path(s),
+                s.group,
+                dump(s.data),
+            )
+            for i, s in enumerate(samples)
+        ]
+        self.write("INSERT OR IGNORE INTO sample VALUES (?,?,?,?,?,?,?)", rows)
+
+    def samples(self, data_key: str) -> list[Row]:
+        """The samples of a data set, in its order: sample_id, prompt, image (path), grp, data."""
+        rows = self.select("SELECT * FROM sample WHERE data_key = ? ORDER BY position", [data_key])
+        return [{**row, "data": json.loads(row["data"])} for row in rows]
+
+    def save_answers(self, model_key: str, answers: Iterable[tuple[str, Answer]]) -> None:
+        """Store answers by the key of what was asked. A failed one is stored with its reason and asked again later."""
+        rows = [(model_key, key, a.text, a.error, a.tokens, a.seconds, now()) for key, a in answers]
+        self.write("INSERT OR REPLACE INTO generation VALUES (?,?,?,?,?,?,?)", rows)
+
+    def answers(self, model_key: str, question_keys: Iterable[str]) -> dict[str, Answer]:
+        """Stored answers among ``question_keys``."""
+        wanted = set(question_keys)
+        query = "SELECT question_key, text, error, tokens, seconds FROM generation WHERE model_key = ?"
+        return {row[0]: Answer(*row[1:]) for row in self.db.execute(query, [model_key]) if row[0] in wanted}
+
+    def generation_totals(self) -> dict[str, tuple[int, int, float]]:
+        """By model key: stored answers, their tokens, and the seconds they took."""
+        query = "SELECT model_key, count(text), total(tokens), total(seconds) FROM generation GROUP BY model_key"
+        return {row[0]: (row[1], int(row[2]), row[3]) for row in self.db.execute(query)}
+
+    def save_reply(self, judge: str, endpoint: str, question_key: str, run: int, attempt: int, reply: Reply) -> None:
+        """Store one reply at once: it may have been paid for."""
+        key = (judge, endpoint, question_key, run, attempt)
+        said = (reply.text, reply.model, reply.error, dump(reply.usage), now())
+        self.write("INSERT OR REPLACE INTO reply VALUES (?,?,?,?,?,?,?,?,?,?)", [(*key, *said)])
+
+    def reply(self, judge: str, endpoint: str, question_key: str, run: int, attempt: int) -> Reply | None:
+        """The stored reply under that key, None if there is none."""
+        query = (
+            "SELECT text, model, error, usage FROM reply "
+            "WHERE judge = ? AND endpoint = ? AND question_key = ? AND run = ? AND attempt = ?"
+        )
+        row = self.db.execute(query, [judge, endpoint, question_key, run, attempt]).fetchone()
+        return Reply(row[0], row[1], row[2], json.loads(row[3])) if row else None
+
+    def replies(self, judge: str, endpoint: str) -> dict[tuple[str, int, int], Reply]:
+        """Stored replies of a judge by (question key, run, attempt)."""
+        query = "SELECT question_key, run, attempt, text, model, error, usage FROM reply WHERE judge=? AND endpoint=?"
+        return {
+            (row[0], row[1], row[2]): Reply(row[3], row[4], row[5], json.loads(row[6]))
+            for row in self.db.execute(query, [judge, endpoint])
+        }
+
+
+def _image_path(sample: Sample) -> str | None:
+    """The file of a sample's image, if it is one."""
+    return str(sample.image.path) if sample.image and sample.image.path else None

@@ -1,0 +1,95 @@
+"""What the results file holds, as typed records."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.util.options import content_key
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSubject:
+    """What is evaluated: the run's name, the model as a spec and as the key of its answers, where the data are.
+
+    ``settings`` are the benchmark's, ``info`` is what else is worth knowing (route, notes on the data).
+    """
+
+    run: str
+    model: str
+    model_key: str
+    alignment: str | None
+    data_dir: str
+    settings: Mapping[str, Any]
+    info: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewEvaluation(EvaluationSubject):
+    """One model on one benchmark under one judge: the figures, and what they were made from."""
+
+    key: str = ""
+    benchmark: str
+    version: str
+    mode: str
+    judge: str
+    data_key: str
+    decoding: Mapping[str, Any]
+    n: int
+    n_scored: int
+    n_failed: int
+    metrics: Mapping[str, Mapping[str, Any]]
+
+    def keyed(self, judge: str) -> NewEvaluation:
+        """The evaluation under the key of what determines it, ``judge`` as it was asked for.
+
+        So a rerun that gets the replies which an earlier one lacked replaces it.
+        """
+        determining = (self.run, self.model_key, self.benchmark, self.version, self.data_key, self.decoding)
+        return dataclasses.replace(self, key=content_key(judge, *determining))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRecord(NewEvaluation):
+    """A stored evaluation: ``id`` is its row's, ``created`` an ISO time."""
+
+    id: int
+    settings: dict[str, Any]
+    decoding: dict[str, Any]
+    metrics: dict[str, dict[str, Any]]
+    info: dict[str, Any]
+    created: str
+
+
+@dataclass(frozen=True)
+class VerdictRecord:
+    """The stored verdict on one answer in one judge run."""
+
+    sample_id: str
+    run: int
+    group: str
+    answer: str | None
+    counts: dict[str, float]
+    error: str | None
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AlignmentRecord:
+    """One alignment run. ``panel`` names the data condition it belongs to in a leaderboard ("clean", ...)."""
+
+    name: str
+    method: str
+    seed: int
+    panel: str
+    key: str
+    config: dict[str, Any]
+    info: dict[str, Any]
+    status: str
+    model_dir: str
+    seconds: float
+    created: str
