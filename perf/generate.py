@@ -65,7 +65,7 @@ def one_by_one(folder: str) -> Answering:
     from PIL import Image as PilImage
     from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-    from harness.models.batching import conversation
+    from harness.models.prompts import conversation
 
     model: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     processor: Any = LlavaProcessor.from_pretrained(folder)

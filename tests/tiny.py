@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-import harness  # noqa: F401  (makes torchvision importable)
+from harness.models.loading import load
 
 WORDS = [
     "a",
@@ -124,6 +125,12 @@ def tiny_llava(folder: Path, *, seed: int = 0, image_size: int = 28, template: s
     LlavaForConditionalGeneration(config).save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def load_tiny(folder: Path) -> tuple[Any, Any]:
+    """The model in ``folder``, float32 on the CPU, and its processor."""
+    loaded = load(str(folder), device=torch.device("cpu"), named=str(folder))
+    return loaded.model, loaded.processor
 
 
 def picture(seed: int) -> bytes:

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from harness.errors import DataError, UsageError
+from harness.models.weights import tensors_hash
 from harness.util.options import content_key
 from harness.util.paths import cache_dir
 
@@ -58,7 +59,7 @@ class ClipModel:
         self._preprocess: Any = preprocess
         self.context_length = int(self._tokenizer.context_length)
         self.logit_scale = float(model.logit_scale.exp())
-        self.identity = content_key(_digest(model), str(preprocess), self.context_length)
+        self.identity = content_key(tensors_hash(model, with_types=False), str(preprocess), self.context_length)
 
     def encode_images(
         self, images: Iterable[bytes], progress: Progress | None = None
@@ -152,15 +153,6 @@ def _open(image: bytes) -> Image.Image:
         return Image.open(io.BytesIO(image)).convert("RGB")
     except OSError as error:
         raise DataError(f"An image of the preference data cannot be decoded: {error}") from error
-
-
-def _digest(model: torch.nn.Module) -> str:
-    """sha256 of all weights: two CLIPs of one name and other weights never share a cache."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _read(folder: Path) -> dict[str, Tensor]:

@@ -13,10 +13,7 @@ from torch import Tensor
 from aligners.pairs.corruption import Corruption
 from aligners.pairs.data import Pair
 from harness.errors import DataError
-
-FALLBACK = "USER: <image>\n{question} ASSISTANT:"
-"""LLaVA-1.5's prompt, for processors that bring no chat template."""
-
+from harness.models.prompts import adds_special_tokens, processor_inputs, prompt_text
 
 Vision = dict[str, Tensor]
 """What the processor made of an image besides tokens (pixel_values, grids)."""
@@ -38,17 +35,6 @@ class Encoded:
     vision: Vision
     marks: dict[str, Tensor]
     corrupted: Vision = field(default_factory=dict)
-
-
-def prompt_text(processor: Any, question: str) -> str:
-    """The prompt for a question about one image, up to where the response begins."""
-    if getattr(processor, "chat_template", None) is None:
-        return FALLBACK.format(question=question)
-    content = [{"type": "image"}, {"type": "text", "text": question}]
-    text = processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-    )
-    return str(text)
 
 
 @dataclass
@@ -93,7 +79,7 @@ class Encoder:
         return vision
 
     def _prompt(self, text: str, image: Image.Image) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-        made = dict(self.processor(text=[text], images=[image], return_tensors="pt"))
+        made = dict(processor_inputs(self.processor, [text], [image]))
         ids = made.pop("input_ids")
         made.pop("attention_mask", None)
         marks = {name: value[0] for name, value in made.items() if value.shape == ids.shape}
@@ -105,10 +91,11 @@ class Encoder:
         Each is tokenised after the prompt, since a tokeniser may merge across the seam; what the three token
         sequences have in common is the prefix, so it is truly shared.
         """
-        tokenizer = self.processor.tokenizer
+        tokenizer, special = self.processor.tokenizer, adds_special_tokens(self.processor, text)
         seam = "" if text[-1:].isspace() else " "
         prompt, chosen, rejected = (
-            tokenizer(text + tail)["input_ids"] for tail in ("", seam + pair.chosen, seam + pair.rejected)
+            tokenizer(text + tail, add_special_tokens=special)["input_ids"]
+            for tail in ("", seam + pair.chosen, seam + pair.rejected)
         )
         if tokenizer.eos_token_id in prompt[-1:]:  # a tokeniser that closes every sequence
             prompt, chosen, rejected = prompt[:-1], chosen[:-1], rejected[:-1]

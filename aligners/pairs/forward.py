@@ -16,10 +16,9 @@ from torch import Tensor
 
 from aligners.pairs.encoding import Encoded, Vision, stack_vision
 from harness.errors import UsageError
+from harness.models.families import FAMILIES, family_of
 
 Route = Literal["shared", "plain"]
-SHARED_FAMILIES = frozenset({"llava", "llava_next", "llava_onevision", "qwen2_vl", "qwen2_5_vl", "idefics3", "smolvlm"})
-"""Model types with a purely causal mask, for which the shared row is exact (tested for each)."""
 MASKED_ATTENTION = frozenset({"sdpa", "flex_attention"})
 """Attention implementations that obey a mask of our own; FlashAttention would not."""
 
@@ -47,13 +46,14 @@ def choose_route(model: Any, route: str) -> tuple[Route, str]:
     text = getattr(config, "text_config", config)
     attention = getattr(text, "_attn_implementation", None)
     local = sliding_layers(text)
-    fits = config.model_type in SHARED_FAMILIES and attention in MASKED_ATTENTION and not local
+    fits = family_of(config).shared_row and attention in MASKED_ATTENTION and not local
     why = f"model type {config.model_type}, {attention} attention" + (", sliding windows" if local else "")
     if route == "plain" or (route == "auto" and not fits):
         return "plain", f"plain rows ({why})"
     if not fits:
+        types = ", ".join(name for name, family in FAMILIES.items() if family.shared_row)
         raise UsageError(
-            f"route=shared needs a model of type {sorted(SHARED_FAMILIES)} with sdpa attention over the whole "
+            f"route=shared needs a model of type {types} with sdpa attention over the whole "
             f"sequence; this: {why}. Use route=auto."
         )
     return "shared", f"shared prefix ({why})"

@@ -20,9 +20,11 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 
 from aligners.pairs.data import Pair
-from aligners.pairs.encoding import Encoder, prompt_text
+from aligners.pairs.encoding import Encoder
 from aligners.pairs.forward import Route, response_logprobs, sum_tokens
 from aligners.training.memory import named_out_of_memory
+from harness.models.prompts import adds_special_tokens, prompt_text
+from harness.models.weights import tensors_hash
 from harness.util.paths import cache_dir
 
 Progress = Callable[[int, int], None]
@@ -58,17 +60,18 @@ class ReferenceModel:
     ) -> None:
         self.model, self.encoder, self.route, self.dtype = model, encoder, route, dtype
         self.device, self.micro_batch = device, micro_batch
-        self._weights = weights_hash(model)
+        self._weights = tensors_hash(model)
 
     def key(self, pairs: Sequence[Pair]) -> str:
         """Hash of all that determines the values: weights, prompts, responses, images, processor, route, type."""
         processor = self.encoder.processor
+        prompt = prompt_text(processor, "?")
         parts = [
             self._weights,
             type(processor).__name__,
             json.dumps(processor.image_processor.to_dict(), sort_keys=True, default=str),
             hashlib.sha256(json.dumps(processor.tokenizer.get_vocab(), sort_keys=True).encode()).hexdigest(),
-            prompt_text(processor, "?"),
+            prompt if adds_special_tokens(processor, prompt) else f"with its own BOS: {prompt}",
             self.encoder.max_length,
             self.route,
             self.dtype,
@@ -151,15 +154,6 @@ class ReferenceModel:
 def autocast(device: torch.device, dtype: str) -> contextlib.AbstractContextManager[Any]:
     """bfloat16 autocast, or nothing in float32."""
     return torch.autocast(device.type, torch.bfloat16) if dtype == "bfloat16" else contextlib.nullcontext()
-
-
-def weights_hash(model: Any) -> str:
-    """SHA-256 over the names, types, shapes and bytes of all parameters and buffers."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _rank() -> int:

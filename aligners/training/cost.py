@@ -9,15 +9,17 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText
 
 from aligners.objective import Objective
 from aligners.pairs.data import load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.training.config import AlignConfig
-from aligners.training.lora import VISION, lora_targets
+from aligners.training.lora import lora_targets
 from aligners.training.model_configs import model_config
 from harness.errors import DataError, UsageError
+from harness.models.families import family_of
+from harness.models.loading import load_processor
 from harness.util.distributed import launched, rank_and_world_size
 
 SAMPLE = 64
@@ -98,7 +100,7 @@ def parameters(shapes: Any, config: AlignConfig) -> Parameters:
     text = shapes.get_text_config()
     targets = lora_targets(model)
     language = sum(counts[f"{name}.weight"] for name in targets)
-    vision = sum(count for name, count in counts.items() if VISION.search(name))
+    vision = sum(count for name, count in counts.items() if family_of(shapes).is_vision(name))
     trainable = sum(counts.values()) - (0 if config.train_vision else vision)
     if config.lora_rank:
         linears = dict(model.named_modules())
@@ -192,7 +194,7 @@ def _lengths(config: AlignConfig, shapes: Any, notes: list[str]) -> tuple[int, L
         )
         return min(config.limit or math.inf, RLAIF_V[config.data]), guess  # type: ignore[return-value]
     try:
-        processor = AutoProcessor.from_pretrained(config.model)  # type: ignore[no-untyped-call]
+        processor, _ = load_processor(config.model, shapes)
     except (OSError, ValueError) as error:
         notes.append(f"processor not reached ({type(error).__name__}): lengths are nominal")
         return len(pairs), guess

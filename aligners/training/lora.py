@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from torch import nn
 
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
-
-LANGUAGE = "language_model"
-VISION = re.compile(r"(^|\.)(vision_tower|vision_model|visual|image_tower)\.")
+from harness.models.families import family_of
 
 
 def make_trainable(model: Any, config: AlignConfig) -> Any:
     """Freeze and adapt ``model`` as ``config`` says; returns the model to train (a PeftModel under LoRA)."""
     if config.lora_rank:
         return _with_lora(model, config)
+    family = family_of(model.config)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(config.train_vision or VISION.search(name) is None)
+        parameter.requires_grad_(config.train_vision or not family.is_vision(name))
     return model
 
 
 def lora_targets(model: Any) -> list[str]:
     """Names of the language model's linear layers. Not peft's "all-linear", which adapts the vision tower as well."""
+    family = family_of(model.config)
     names = [
-        name for name, module in model.named_modules() if isinstance(module, nn.Linear) and LANGUAGE in name.split(".")
+        name for name, module in model.named_modules() if isinstance(module, nn.Linear) and family.is_language(name)
     ]
     if not names:
-        raise UsageError(f"LoRA: {type(model).__name__} has no linear layer under {LANGUAGE!r}; use lora_rank=0.")
+        raise UsageError(
+            f"LoRA: {type(model).__name__} has no linear layer under {' or '.join(family.language)}; use lora_rank=0."
+        )
     return names
 
 

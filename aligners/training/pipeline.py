@@ -16,20 +16,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate.utils import DistributedType
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig, TrainingArguments
-from transformers.utils import logging as transformers_logging
+from transformers import TrainingArguments
 
 from aligners.objective import Objective
 from aligners.pairs.corruption import PREFIX, corruption_for
 from aligners.pairs.data import Pair, PairSet, load_pairs
-from aligners.pairs.encoding import Encoder, prompt_text
+from aligners.pairs.encoding import Encoder
 from aligners.pairs.forward import Route, choose_route
 from aligners.pairs.reference import ReferenceModel
+from aligners.training.base_model import compute_dtype, load_base
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from aligners.training.model_card import write_card
 from aligners.training.trainer import PreferenceData, PreferenceTrainer, last_checkpoint, training_order
 from harness.errors import HarnessError, UsageError
+from harness.models.loading import Loaded
+from harness.models.prompts import prompt_text
 from harness.protocols.recorder import Recorder
 from harness.util.distributed import rank_and_world_size
 from harness.util.environment import environment
@@ -81,7 +83,8 @@ def align(
     probes = {split: _tables(objective, spread(each.pairs), ready.reference, None)[0] for split, each in sets.items()}
     info = {
         "data": {**train_set.report, "hash": train_set.content_hash},
-        "prompt": prompt_text(ready.processor, "{question}"),
+        "prompt": prompt_text(ready.loaded.processor, "{question}"),
+        "prompt_template": "fallback" if ready.loaded.fallback else "processor",
         "route": ready.why,
         "dtype": ready.dtype,
         "device": str(args.device),
@@ -95,7 +98,7 @@ def align(
         for split, values in deltas.items():
             recorder.log_hardness(split, {p.id: float(d) for p, d in zip(sets[split].pairs, values, strict=True)})
     trainer = PreferenceTrainer(
-        make_trainable(ready.model, config),
+        make_trainable(ready.loaded.model, config),
         args,
         objective=objective,
         data=data,
@@ -111,7 +114,7 @@ def align(
     record = {**dataclasses.asdict(config), **info, "objective": dataclasses.asdict(objective)}
     record |= {"two_passes": trainer.two_passes, "steps": args.max_steps, "seconds": time.monotonic() - started}
     if args.process_index == 0:
-        _save(trainer, ready.processor, out_dir, record, merge=config.merge)
+        _save(trainer, ready.loaded.processor, out_dir, record, merge=config.merge)
         recorder.log_info({"two_passes": trainer.two_passes})
     return AlignResult(out_dir / "model", args.max_steps, record)
 
@@ -120,8 +123,7 @@ def align(
 class _Ready:
     """The model before it is made trainable, and what its pairs are run with; ``why`` says how ``route`` was chosen."""
 
-    model: Any
-    processor: Any
+    loaded: Loaded
     dtype: str
     route: Route
     why: str
@@ -133,13 +135,9 @@ def _prepare(
     config: AlignConfig, objective: Objective, hardness: HardnessConfig | None, args: TrainingArguments
 ) -> _Ready:
     """Load the model and processor; the reference is None for an objective that needs none."""
-    dtype = _dtype(config, args.device)
-    half = config.lora_rank and dtype == "bfloat16"  # full fine-tuning needs float32 weights: small updates add up
-    model, processor = load_model(
-        config.model, "bfloat16" if half else "float32", attention=config.attention, quantize=config.quantize
-    )
-    if config.quantize == "none":
-        model.to(args.device)
+    dtype = compute_dtype(config, args.device)
+    loaded = load_base(config, args.device)
+    model, processor = loaded.model, loaded.processor
     route, why = choose_route(model, config.route)
     corruption = corruption_for(objective.needs, hardness.clip if hardness else None, args.device)
     encoder = Encoder(processor, config.max_length, corruption)
@@ -153,7 +151,7 @@ def _prepare(
             device=args.device,
             micro_batch=2 * args.per_device_train_batch_size,
         )
-    return _Ready(model, processor, dtype, route, why, encoder, reference)
+    return _Ready(loaded, dtype, route, why, encoder, reference)
 
 
 def _save(trainer: PreferenceTrainer, processor: Any, out_dir: Path, record: dict[str, Any], *, merge: bool) -> None:
@@ -198,38 +196,6 @@ def _tables(
     found, cached = reference.logprobs(pairs) if reference else (None, False)
     mean = float(delta.mean()) if delta is not None else 0.0
     return PreferenceData(pairs, found.sums if found else None, delta, mean, columns), cached
-
-
-def load_model(source: str, dtype: str, *, attention: str = "sdpa", quantize: str = "none") -> tuple[Any, Any]:
-    """Model (dropout off) and processor from a directory or hub id, without progress bars."""
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    if not Path(source).is_dir() and source.count("/") != 1:
-        raise UsageError(f"model {source}: no such directory, and not a hub id (ORGANISATION/NAME).")
-    try:
-        model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=getattr(torch, dtype), attn_implementation=attention, **_quantized(quantize)
-        )
-        processor = AutoProcessor.from_pretrained(source)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, ImportError) as error:
-        raise UsageError(f"model {source}: cannot be loaded ({error}). Give a directory or a hub id.") from error
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    # FSDP wraps these classes; transformers also names those of towers that this model does not have, and FSDP stops.
-    present = {type(module).__name__ for module in model.modules()}
-    model._no_split_modules = sorted(present & set(model._no_split_modules or ()))
-    return model, processor
-
-
-def _quantized(quantize: str) -> dict[str, Any]:
-    if quantize == "none":
-        return {}
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise UsageError("align: quantize=4bit needs bitsandbytes: pip install bitsandbytes, or leave quantize out.")
-    settings = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-    )
-    return {"quantization_config": settings}
 
 
 def spread(pairs: Sequence[Pair], count: int = PROBE_PAIRS) -> list[Pair]:
@@ -279,12 +245,6 @@ def _hardness(
         return {}, {"hardness": f"not computed: {error}"}
     deltas = {split: torch.tensor(each.delta, dtype=torch.float64) for split, each in found.items()}
     return deltas, {"hardness": found["train"].record}
-
-
-def _dtype(config: AlignConfig, device: torch.device) -> str:
-    if config.dtype != "auto":
-        return config.dtype
-    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
 def _sharding(config: AlignConfig) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.forward import LogProbs, Route, response_logprobs
 from aligners.training.memory import named_out_of_memory
 from harness.errors import HarnessError, UsageError
+from harness.models.loading import load_weights
 from harness.protocols.recorder import Recorder
 from harness.util.paths import cache_dir
 
@@ -342,16 +343,14 @@ class PreferenceTrainer(Trainer):
         return {"name": self.objective.name, **dataclasses.asdict(self.objective)}
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """The checkpoint's weights, by way of from_pretrained.
+        """The checkpoint's weights, in spite of the hub's names that save_pretrained gives LLaVA's.
 
-        save_pretrained renames LLaVA's weights to the names of its hub files. Trainer (transformers 5.23) loads them by
-        name, warns that all are missing, and goes on with the base model's.
+        Trainer (transformers 5.23) loads them by name, warns that all are missing, and keeps the base model's.
         """
         if not isinstance(self.model, PreTrainedModel) or self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
-        saved = type(self.model).from_pretrained(resume_from_checkpoint, dtype=self.model.dtype)
-        self.model.load_state_dict(saved.state_dict())
+        load_weights(self.model, resume_from_checkpoint)
 
     def restore(self, checkpoint: Path) -> None:
         """Take over the objective's state from ``checkpoint``; Trainer restores the rest.

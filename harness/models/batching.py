@@ -15,8 +15,8 @@ import torch
 from PIL import Image as PilImage
 from transformers import DynamicCache, GenerationConfig, LogitsProcessorList
 
-SHARED_PREFIX_FAMILIES = ("llava",)
-"""Model types whose image is a fixed run of tokens under plain causal attention and one-dimensional positions."""
+from harness.models.families import family_of
+from harness.models.prompts import adds_special_tokens, processor_inputs, prompt_text
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,6 @@ class Layout(Protocol):
         ...
 
 
-def conversation(prompt: str, image: Any = None) -> list[dict[str, Any]]:
-    """A user's turn for a chat template; ``image`` may be True, for the placeholder alone."""
-    picture = [] if image is None else [{"type": "image"} if image is True else {"type": "image", "image": image}]
-    return [{"role": "user", "content": [*picture, {"type": "text", "text": prompt}]}]
-
-
 class Padded:
     """Left-padded batches made by the processor; every row carries its image."""
 
@@ -79,14 +73,10 @@ class Padded:
     def generate(
         self, rows: Sequence[Row], images: Mapping[str, PilImage.Image], options: GenerateOptions
     ) -> torch.Tensor:
-        inputs = self._processor.apply_chat_template(
-            [conversation(row.prompt, images[row.image] if row.image else None) for row in rows],
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-            processor_kwargs={"padding": True},
-        ).to(self._model.device, dtype=self._model.dtype)
+        texts = [prompt_text(self._processor, row.prompt, image=bool(row.image)) for row in rows]
+        pictures = [[images[row.image]] for row in rows] if rows[0].image else None
+        inputs = processor_inputs(self._processor, texts, pictures, padding=True)
+        inputs = inputs.to(self._model.device, dtype=self._model.dtype)
         out = self._model.generate(
             **inputs, generation_config=options.config, logits_processor=options.logits_processor
         )
@@ -105,12 +95,9 @@ class ImagePrefix:
     def rows(self, prompts: Sequence[tuple[str, str]]) -> list[Row]:
         if not prompts:
             return []
-        tokenizer = self._processor.tokenizer
-        texts = self._processor.apply_chat_template(
-            [conversation(prompt, True if image else None) for prompt, image in prompts], add_generation_prompt=True
-        )
-        has_bos = tokenizer.bos_token is not None and texts[0].startswith(tokenizer.bos_token)
-        encoded = tokenizer(texts, add_special_tokens=not has_bos)["input_ids"]
+        texts = [prompt_text(self._processor, prompt, image=bool(image)) for prompt, image in prompts]
+        special = adds_special_tokens(self._processor, texts[0])
+        encoded = self._processor.tokenizer(texts, add_special_tokens=special)["input_ids"]
         return [
             Row(i, prompt, image, *self._split(ids, bool(image)))
             for i, ((prompt, image), ids) in enumerate(zip(prompts, encoded, strict=True))
@@ -173,6 +160,6 @@ class ImagePrefix:
 
 def choose_layout(model: Any, processor: Any) -> Layout:
     """The fastest layout that is exact for the model's family."""
-    if model.config.model_type in SHARED_PREFIX_FAMILIES:
+    if family_of(model.config).image_prefix:
         return ImagePrefix(model, processor)
     return Padded(model, processor)

@@ -3,48 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from PIL import Image as PilImage
-from transformers import (
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    BitsAndBytesConfig,
-    GenerationConfig,
-    LogitsProcessor,
-    LogitsProcessorList,
-)
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError
 from harness.models.batching import GenerateOptions, Layout, Row, choose_layout
+from harness.models.loading import device_named, load
 from harness.models.spec import BATCH_SIZE, HfSettings, ModelSpec
+from harness.models.weights import files_identity
 from harness.protocols.benchmark import Decoding, Image, Sample
 from harness.protocols.model import Answer, Model
-from harness.util.distributed import local_rank
+from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key
 
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
-SETTINGS = (
-    "config.json",
-    "adapter_config.json",
-    "generation_config.json",
-    "*processor_config.json",
-    "tokenizer*",
-    "special_tokens_map.json",
-    "chat_template*",
-    "vocab*",
-    "merges.txt",
-)
 GIVE_UP = 64
 """Samples in a row that fail alone before the model, not the samples, is taken to be at fault."""
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class EosBias(LogitsProcessor):
@@ -76,39 +56,59 @@ class HfModel(Model):
         identity: str,
         layout: Layout,
         batch_size: int = BATCH_SIZE,
+        fallback_prompt: bool = False,
     ) -> None:
         self.name, self.spec, self.batch_size = name, spec, batch_size
         self._model, self._processor, self._layout = model, processor, layout
+        processor.tokenizer.padding_side = "left"
         self._eos_ids = _eos_ids(model, processor)
         self._refused = 0  # samples in a row that could not be answered
         dtype = str(model.dtype).removeprefix("torch.")
         self.key = content_key("hf", identity, dtype, layout.name)
         self.route = f"transformers {transformers.__version__}, {model.device.type}, {dtype}, {layout.name}"
+        if fallback_prompt:
+            self.route += ", fallback prompt"
 
     @classmethod
-    def load(cls, files: ModelSpec, *, name: str, spec: str, device: str, settings: HfSettings) -> HfModel:
+    def load(
+        cls,
+        files: ModelSpec,
+        *,
+        name: str,
+        spec: str,
+        device: str,
+        settings: HfSettings,
+        progress: Progress = silent,
+    ) -> HfModel:
         """Load ``files`` (kind hf); raises UsageError if transformers cannot."""
-        place = _device(device)
-        options = _loading(settings, place, spec)
-        try:
-            model: Any = AutoModelForImageTextToText.from_pretrained(files.target, **options)
-            processor: Any = AutoProcessor.from_pretrained(files.target)  # type: ignore[no-untyped-call]
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise UsageError(f"{spec}: transformers cannot load {files.target}: {error}") from error
-        if getattr(processor, "chat_template", None) is None:
-            raise UsageError(f"{spec}: the processor of {files.target} has no chat template; save one with it.")
-        identity = weights_identity(files.target, model)
+        loaded = load(
+            files.target,
+            device=device_named(device),
+            named=spec,
+            dtype=settings.dtype,
+            quantization=settings.quantization,
+            device_map=settings.device_map,
+            adapter=files.adapter,
+            progress=progress,
+        )
+        model, processor = loaded.model, loaded.processor
+        identity = files_identity(files.target, model)
         if files.adapter:
-            model = _with_adapter(model, files.adapter)
-            identity += "+" + weights_identity(files.adapter, model)
-        processor.tokenizer.padding_side = "left"
+            identity += "+" + files_identity(files.adapter, model)
         if settings.quantization != "none":
             identity += f" {settings.quantization}"
-        elif not settings.device_map:
-            model = model.to(place)
-        layout = choose_layout(model, processor)
-        size = settings.batch_size
-        return cls(model.eval(), processor, name=name, spec=spec, identity=identity, layout=layout, batch_size=size)
+        if loaded.fallback:  # the files do not hold the prompt that answers depend on
+            identity += f" {processor.chat_template}"
+        return cls(
+            model,
+            processor,
+            name=name,
+            spec=spec,
+            identity=identity,
+            layout=choose_layout(model, processor),
+            batch_size=settings.batch_size,
+            fallback_prompt=loaded.fallback,
+        )
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """Answers as batches finish. A sample whose image cannot be opened gets an error for an answer."""
@@ -227,72 +227,6 @@ def batches(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
 
 def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _loading(settings: HfSettings, place: torch.device, spec: str) -> dict[str, Any]:
-    """The arguments of from_pretrained."""
-    options: dict[str, Any] = {"dtype": _dtype(settings.dtype, place)}
-    if settings.device_map:
-        options["device_map"] = settings.device_map
-    if settings.quantization != "none":
-        if importlib.util.find_spec("bitsandbytes") is None:
-            raise UsageError(
-                f"{spec}: quantization={settings.quantization} needs bitsandbytes; add it with: "
-                ".venv/bin/python -m pip install bitsandbytes"
-            )
-        bits = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16}
-        config = bits if settings.quantization == "4bit" else {"load_in_8bit": True}
-        options["quantization_config"] = BitsAndBytesConfig(**config)  # type: ignore[no-untyped-call]
-        options.setdefault("device_map", {"": place})
-    return options
-
-
-def weights_identity(source: str, model: Any) -> str:
-    """sha256 over the content of a model directory's weights and settings; a hub model's commit."""
-    folder = Path(source)
-    if not folder.is_dir():
-        return f"{source}@{getattr(model.config, '_commit_hash', None)}"
-    found = {path for pattern in (*WEIGHTS, *SETTINGS) for path in folder.glob(pattern) if path.is_file()}
-    digest = hashlib.sha256()
-    for path in sorted(found):
-        digest.update(f"{path.name}\0{_file_sha256(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _with_adapter(model: Any, adapter: str) -> Any:
-    from peft import PeftModel
-
-    adapted = PeftModel.from_pretrained(model, adapter)
-    # merging is exact enough in float32; in half precision it would round small updates away
-    return adapted.merge_and_unload() if model.dtype == torch.float32 else adapted.get_base_model()
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        # Where a launcher started several processes on this machine each has a GPU of its own.
-        return torch.device(f"cuda:{local_rank() % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"--device {name}: torch {torch.__version__} sees no GPU here; use --device cpu.")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N.") from error
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype | str:
-    if name == "auto":
-        return "auto" if device.type == "cuda" else torch.float32
-    if name not in DTYPES:
-        raise UsageError(f"dtype {name!r}: choose one of auto, {', '.join(DTYPES)}.")
-    return DTYPES[name]
 
 
 def _eos_ids(model: Any, processor: Any) -> set[int]:

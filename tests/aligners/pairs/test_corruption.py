@@ -11,9 +11,8 @@ from aligners.pairs.corruption import Crop, Mask, corruption_for
 from aligners.pairs.data import Pair, load_pairs
 from aligners.pairs.encoding import Encoder
 from aligners.pairs.forward import response_logprobs
-from aligners.training.pipeline import load_model
 from harness.errors import UsageError
-from tests.tiny import picture
+from tests.tiny import load_tiny, picture
 
 
 def pair(seed: int) -> Pair:
@@ -50,7 +49,7 @@ def test_the_mask_is_the_one_that_hurts_most_and_is_chosen_once(
 
 
 def test_the_corrupted_branch_is_the_chosen_response_given_the_corrupted_image(llava: Path, pairs_file: Path) -> None:
-    model, processor = load_model(str(llava), "float32")
+    model, processor = load_tiny(llava)
     encode = Encoder(processor, 128, Crop())
     pairs = [encode(i, pair) for i, pair in enumerate(load_pairs(pairs_file, 4).pairs)]
     swapped = [type(p)(p.index, p.id, p.prefix, p.chosen, p.rejected, p.corrupted, p.marks) for p in pairs]

@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from aligners.pairs.data import Pair, load_pairs
-from aligners.pairs.encoding import FALLBACK, Encoded, Encoder, prompt_text
+from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.forward import Route, choose_route, response_logprobs
-from aligners.training.pipeline import load_model
 from harness.errors import DataError, UsageError
-from tests.tiny import picture, tiny_llava
+from harness.models.prompts import prompt_text
+from tests.tiny import load_tiny, picture, tiny_llava
 
 
 @pytest.fixture(scope="module")
 def model_and_pairs(llava: Path, pairs_file: Path) -> tuple[Any, list[Encoded]]:
-    model, processor = load_model(str(llava), "float64")
+    model, processor = load_tiny(llava)
     encode = Encoder(processor, 256)
-    return model.eval(), [encode(i, pair) for i, pair in enumerate(load_pairs(pairs_file, 5).pairs)]
+    return model.double(), [encode(i, pair) for i, pair in enumerate(load_pairs(pairs_file, 5).pairs)]
 
 
 def alone(model: Any, pair: Encoded, response: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def test_what_is_chosen_does_not_touch_what_is_rejected(model_and_pairs: tuple[A
 
 
 def test_a_pair_is_its_prompt_its_image_and_two_closed_responses(llava: Path) -> None:
-    _, processor = load_model(str(llava), "float32")
+    _, processor = load_tiny(llava)
     encoded = Encoder(processor, 64)(0, Pair("7", "what ?", "a dog", "a red dog", picture(0)))
     words = processor.tokenizer
     assert words.decode(encoded.prefix) == "USER : <image> <image> <image> <image> what ? ASSISTANT :"
@@ -80,7 +80,7 @@ def test_a_pair_is_its_prompt_its_image_and_two_closed_responses(llava: Path) ->
 
 
 def test_long_responses_are_cut_from_the_right_and_images_never(llava: Path) -> None:
-    _, processor = load_model(str(llava), "float32")
+    _, processor = load_tiny(llava)
     pair = Pair("7", "what ?", "a red dog", "a blue cat", picture(0))
     cut = Encoder(processor, 12)(0, pair)  # 10 tokens of prompt
     assert processor.tokenizer.decode(cut.chosen) == "a red"
@@ -91,8 +91,8 @@ def test_long_responses_are_cut_from_the_right_and_images_never(llava: Path) -> 
 
 
 def test_without_a_template_the_prompt_is_llavas(tmp_path: Path) -> None:
-    _, processor = load_model(str(tiny_llava(tmp_path, template=None)), "float32")
-    assert prompt_text(processor, "what ?") == FALLBACK.format(question="what ?")
+    _, processor = load_tiny(tiny_llava(tmp_path, template=None))
+    assert prompt_text(processor, "what ?") == "USER: <image>\nwhat ? ASSISTANT:"
 
 
 def test_a_model_that_does_not_fit_the_shared_row_takes_plain_rows(model_and_pairs: tuple[Any, list[Encoded]]) -> None:
@@ -108,16 +108,16 @@ def test_a_model_that_does_not_fit_the_shared_row_takes_plain_rows(model_and_pai
 
 
 def test_a_template_that_breaks_the_common_prefix_is_named(llava: Path) -> None:
-    _, processor = load_model(str(llava), "float32")
+    _, processor = load_tiny(llava)
 
     original = processor.tokenizer
 
     class Rewrites:
         """A tokenizer whose first token depends on what follows the prompt."""
 
-        eos_token_id = 2
+        bos_token, eos_token_id = "<s>", 2
 
-        def __call__(self, text: str) -> dict[str, list[int]]:
+        def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
             return {"input_ids": [len(text), *original(text)["input_ids"]]}
 
     text = prompt_text(processor, "what ?")

@@ -8,14 +8,15 @@ import torch
 
 from aligners.pairs.data import load_pairs
 from aligners.pairs.encoding import Encoder
-from aligners.pairs.reference import ReferenceModel, weights_hash
-from aligners.training.pipeline import load_model
+from aligners.pairs.reference import ReferenceModel
+from harness.models.weights import tensors_hash
+from tests.tiny import load_tiny
 
 
 @pytest.fixture
 def reference(llava: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReferenceModel:
     monkeypatch.setenv("DAMA_HOME", str(tmp_path))
-    model, processor = load_model(str(llava), "float32")
+    model, processor = load_tiny(llava)
     return ReferenceModel(
         model, Encoder(processor, 64), route="shared", dtype="float32", device=torch.device("cpu"), micro_batch=4
     )
@@ -71,8 +72,8 @@ def test_the_key_is_made_of_all_that_determines_the_values(reference: ReferenceM
     keys.add(reference.key(pairs))
     reference.encoder.max_length = 32
     keys.add(reference.key(pairs))
-    before = weights_hash(reference.model)
+    before = tensors_hash(reference.model)
     with torch.no_grad():
         next(reference.model.parameters()).add_(1e-3)
     assert len(keys) == 4
-    assert weights_hash(reference.model) != before
+    assert tensors_hash(reference.model) != before

@@ -23,10 +23,10 @@ from aligners.mdpo import Mdpo
 from aligners.objective import Batch, Objective
 from aligners.pairs.data import load_pairs
 from aligners.training.config import AlignConfig
-from aligners.training.pipeline import AlignResult, align, load_model, spread
+from aligners.training.pipeline import AlignResult, align, spread
 from aligners.training.trainer import PreferenceTrainer, training_order
 from harness.errors import HarnessError, UsageError
-from tests.tiny import tiny_pairs
+from tests.tiny import load_tiny, tiny_pairs
 
 ROOT = Path(__file__).parents[3]
 
@@ -185,8 +185,8 @@ def test_lora_trains_the_language_model_alone_and_saves_an_adapter(bench: Bench)
 
 def test_an_adapter_is_merged_on_request_and_the_card_says_how_it_was_made(bench: Bench) -> None:
     result = bench.run(Dpo(), "merged", lora_rank=4, lr=2e-2, merge=True)
-    merged, _ = load_model(str(result.model_dir.parent / "model-merged"), "float32")
-    base, _ = load_model(bench.base.model, "float32")
+    merged, _ = load_tiny(result.model_dir.parent / "model-merged")
+    base, _ = load_tiny(Path(bench.base.model))
     adapted = PeftModel.from_pretrained(base, result.model_dir)
     ids = torch.arange(5, 25)[None]
     with torch.no_grad():

@@ -15,8 +15,9 @@ from PIL import Image as PilImage
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from harness.errors import HarnessError, UsageError
-from harness.models.batching import ImagePrefix, Padded, Row, conversation
+from harness.models.batching import ImagePrefix, Padded, Row
 from harness.models.hf import HfModel, batches
+from harness.models.prompts import conversation
 from harness.models.spec import load_model
 from harness.protocols.benchmark import Decoding, Image, Sample
 from harness.protocols.model import Answer
@@ -196,14 +197,6 @@ def test_a_model_that_says_nothing_answers_with_nothing_and_one_that_never_stops
     assert {(a.text, a.error) for a in silent} == {("", None)}
     endless = answers(model, questions(), dataclasses.replace(DECODING, eos_bias=-1e4, max_new_tokens=30))
     assert {a.tokens for a in endless} == {30} and all(a.text for a in endless)
-
-
-def test_a_model_without_a_chat_template_is_refused_before_it_answers(folder: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "bare"
-    shutil.copytree(folder, copy)
-    (copy / "chat_template.jinja").unlink()
-    with pytest.raises(UsageError, match="no chat template"):
-        load_model(f"hf:{copy}", device="cpu")
 
 
 def test_settings_are_checked_and_named(folder: Path, model: HfModel, monkeypatch: pytest.MonkeyPatch) -> None:

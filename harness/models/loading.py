@@ -1,0 +1,165 @@
+"""Loading a transformers model with its processor: one way for training and for generation."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from huggingface_hub.utils.tqdm import enable_progress_bars
+from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+from transformers.utils import logging as transformers_logging
+
+from harness.errors import UsageError
+from harness.models.prompts import ensure_template
+from harness.protocols.progress import Progress, silent
+from harness.util.distributed import local_rank
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CANNOT_LOAD = (OSError, ValueError, KeyError, ImportError)
+"""What transformers raises for a model that is not there, not whole or of an unknown type."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model with its processor, which always has a chat template; ``fallback``: it is the family's, not its own."""
+
+    model: Any
+    processor: Any
+    fallback: bool
+
+
+def load(
+    source: str,
+    *,
+    device: torch.device,
+    named: str,
+    dtype: str = "auto",
+    attention: str | None = None,
+    quantization: str = "none",
+    device_map: str = "",
+    adapter: str | None = None,
+    progress: Progress = silent,
+) -> Loaded:
+    """The model and processor of ``source``, a directory or hub id.
+
+    Args:
+        device: where the model goes, unless ``device_map`` spreads it.
+        named: what the user called the model, for messages.
+        dtype: "auto" (float32 on a CPU, the checkpoint's own on a GPU) or one of ``DTYPES``.
+        attention: transformers' name of an attention implementation; None: its default.
+        quantization: "none", "4bit" (NF4) or "8bit"; these need bitsandbytes.
+        device_map: "" for one device, or what transformers takes.
+        adapter: directory of a peft adapter to apply.
+
+    Raises UsageError if it cannot be loaded.
+    """
+    options: dict[str, Any] = {"dtype": _dtype(dtype, device), **_quantized(quantization, device, named)}
+    if attention is not None:
+        options["attn_implementation"] = attention
+    if device_map:
+        options["device_map"] = device_map
+    try:
+        with _reported(progress):
+            model: Any = AutoModelForImageTextToText.from_pretrained(source, **options)
+        processor, fallback = load_processor(source, model.config)
+    except CANNOT_LOAD as error:
+        raise UsageError(
+            f"{named}: transformers cannot load {source} ({error}). Give the directory of an image-text-to-text model "
+            "or a hub id that can be reached."
+        ) from error
+    if adapter:
+        model = _with_adapter(model, adapter)
+    if quantization == "none" and not device_map:
+        model = model.to(device)
+    return Loaded(model.eval(), processor, fallback)
+
+
+def load_processor(source: str, config: Any) -> tuple[Any, bool]:
+    """The processor of ``source``, and whether it brought no chat template and got the family's."""
+    processor: Any = AutoProcessor.from_pretrained(source)  # type: ignore[no-untyped-call]
+    return processor, ensure_template(processor, config)
+
+
+def load_weights(model: Any, folder: str) -> None:
+    """Put the weights that ``save_pretrained`` wrote to ``folder`` into ``model``.
+
+    By way of from_pretrained, since save_pretrained renames weights to the names of the hub's files.
+    """
+    with _reported(silent):
+        saved = type(model).from_pretrained(folder, dtype=model.dtype)
+    model.load_state_dict(saved.state_dict())
+
+
+def device_named(name: str) -> torch.device:
+    """The device of ``--device``: auto, cpu, cuda, cuda:N. Raises UsageError for one that is not there."""
+    if name == "auto":
+        return torch.device(
+            f"cuda:{local_rank() % max(1, torch.cuda.device_count())}" if torch.cuda.is_available() else "cpu"
+        )
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"--device {name}: torch {torch.__version__} sees no GPU here; use --device cpu.")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"--device {name}: expected auto, cpu, cuda or cuda:N.") from error
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype | str:
+    if name == "auto":
+        return "auto" if device.type == "cuda" else torch.float32
+    if name not in DTYPES:
+        raise UsageError(f"dtype {name!r}: choose one of auto, {', '.join(DTYPES)}.")
+    return DTYPES[name]
+
+
+def _quantized(quantization: str, device: torch.device, named: str) -> dict[str, Any]:
+    if quantization == "none":
+        return {}
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UsageError(
+            f"{named}: {quantization} quantization needs bitsandbytes; add it with: "
+            ".venv/bin/python -m pip install bitsandbytes"
+        )
+    four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16}
+    config = BitsAndBytesConfig(**(four if quantization == "4bit" else {"load_in_8bit": True}))  # type: ignore[no-untyped-call]
+    return {"quantization_config": config, "device_map": {"": device}}
+
+
+def _with_adapter(model: Any, adapter: str) -> Any:
+    from peft import PeftModel
+
+    adapted = PeftModel.from_pretrained(model, adapter)
+    # merging is exact enough in float32; in half precision it would round small updates away
+    return adapted.merge_and_unload() if model.dtype == torch.float32 else adapted.get_base_model()
+
+
+@contextlib.contextmanager
+def _reported(progress: Progress) -> Iterator[None]:
+    """Transformers' own bars go to ``progress``; the hub's, of a download, stay where they are."""
+    step = "model weights"
+
+    class Bar(transformers_logging.EmptyTqdm):
+        """Takes the place of a tqdm over what is loaded."""
+
+        def __init__(self, items: Iterable[Any] = (), *_: Any, **__: Any) -> None:
+            super().__init__(items)  # type: ignore[no-untyped-call]
+
+        def __iter__(self) -> Iterator[Any]:
+            items = list(self._iterator or ())
+            for done, item in enumerate(items, start=1):
+                yield item
+                progress(step, done, len(items))
+
+    progress(step, 0, 1)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    enable_progress_bars()  # the line above switches the hub's off too
+    before = transformers_logging.set_tqdm_hook(lambda _, args, kwargs: Bar(*args, **kwargs))
+    try:
+        yield
+    finally:
+        transformers_logging.set_tqdm_hook(before)
+    progress(step, 1, 1)

@@ -1,0 +1,64 @@
+"""Hashes of weights: what the keys of stored answers and caches are made of.
+
+Two, for two situations. ``files_identity`` reads files: bytes on disk say what a model is before it is cast or placed,
+and need no pass over its tensors. ``tensors_hash`` reads tensors: the cache of the reference belongs to what is
+computed with, whatever folder, dtype or quantisation it came by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
+SETTINGS = (
+    "config.json",
+    "adapter_config.json",
+    "generation_config.json",
+    "*processor_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "chat_template*",
+    "vocab*",
+    "merges.txt",
+)
+
+
+def files_identity(source: str, model: Any) -> str:
+    """sha256 over the content of a model directory's weights and settings; a hub model's name and commit."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return f"{source}@{getattr(model.config, '_commit_hash', None)}"
+    files = {path for pattern in (*WEIGHTS, *SETTINGS) for path in folder.glob(pattern) if path.is_file()}
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(f"{path.name}\0{_file_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def tensors_hash(model: Any, *, with_types: bool = True) -> str:
+    """sha256 over the names and bytes of all parameters and buffers.
+
+    ``with_types`` adds types and shapes; without them it is the hash under which embeddings of CLIP are kept.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update((f"{name} {tensor.dtype} {tuple(tensor.shape)}" if with_types else name).encode())
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()
+
+
+def _bytes(tensor: Any) -> memoryview:
+    import torch
+
+    flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return memoryview(flat.numpy())
+
+
+def _file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,141 @@
+"""What is trained is what is asked: the same tokens reach the model from a preference pair and from a benchmark."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image as PilImage
+from transformers import GenerationConfig, LogitsProcessorList
+
+from aligners.pairs.data import Pair
+from aligners.pairs.encoding import Encoder
+from aligners.training.base_model import load_base
+from aligners.training.config import AlignConfig
+from harness.models.batching import GenerateOptions, ImagePrefix, Layout, Padded, choose_layout
+from harness.models.families import FAMILIES, UNKNOWN, family_of
+from harness.models.hf import HfModel
+from harness.models.loading import load
+from harness.models.prompts import adds_special_tokens, ensure_template, prompt_text
+from harness.models.spec import load_model
+from harness.protocols.benchmark import Decoding, Image, Sample
+from tests import tiny_families
+from tests.tiny import picture, tiny_llava
+from tests.tiny_families import tiny_family
+
+QUESTIONS = ("what is in the image ?", "describe the image .")
+
+
+def trained(processor: Any, question: str, image: bytes) -> list[int]:
+    """The prompt's tokens as a preference pair is trained on."""
+    pair = Pair("0", question, "a dog", "the cat", image)
+    return Encoder(processor, 512)(0, pair).prefix.tolist()  # type: ignore[no-any-return]
+
+
+def asked(model: Any, layout: Layout, question: str, image: bytes) -> list[int]:
+    """The prompt's tokens as they arrive at ``generate`` when a benchmark asks."""
+    seen: list[torch.Tensor] = []
+
+    def generate(*, input_ids: torch.Tensor, **_: Any) -> torch.Tensor:
+        seen.append(input_ids)
+        return input_ids
+
+    model.generate = generate
+    opened = PilImage.open(io.BytesIO(image)).convert("RGB")
+    options = GenerateOptions(GenerationConfig(), LogitsProcessorList())  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        layout.generate(layout.rows([(question, "image")]), {"image": opened}, options)
+    return seen[0][0].tolist()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("family", tiny_families.FAMILIES)
+def test_the_prompt_trained_is_the_prompt_asked_token_by_token(family: str, question: str) -> None:
+    model, processor = tiny_family(family)
+    image = picture(0)
+    wanted = trained(processor, question, image)
+    assert wanted.count(model.config.image_token_id) > 0
+    assert asked(model, choose_layout(model, processor), question, image) == wanted
+
+
+@pytest.mark.parametrize("layout", [ImagePrefix, Padded])
+def test_both_layouts_ask_what_a_pair_is_trained_on(layout: type[ImagePrefix] | type[Padded]) -> None:
+    model, processor = tiny_family("llava")
+    wanted = trained(processor, QUESTIONS[0], picture(0))
+    assert asked(model, layout(model, processor), QUESTIONS[0], picture(0)) == wanted
+
+
+@pytest.mark.parametrize("layout", [ImagePrefix, Padded])
+def test_a_template_that_writes_the_bos_gets_no_second_one(layout: type[ImagePrefix] | type[Padded]) -> None:
+    """A tokeniser that puts a BOS before every text, as Llama's does, under a template that writes it itself."""
+    from tokenizers import processors
+
+    model, processor = tiny_family("llava")
+    processor.tokenizer._tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
+    assert trained(processor, QUESTIONS[0], picture(0)).count(1) == 1, "the tokeniser's own, without the template's"
+    processor.chat_template = "{{ '<s> ' }}" + processor.chat_template
+    assert not adds_special_tokens(processor, prompt_text(processor, "?"))
+    wanted = trained(processor, QUESTIONS[0], picture(0))
+    assert (wanted[0], wanted.count(1)) == (1, 1)
+    assert asked(model, layout(model, processor), QUESTIONS[0], picture(0)) == wanted
+
+
+def test_a_model_without_a_template_is_trained_and_asked_with_the_familys(tmp_path: Path) -> None:
+    bare = tiny_llava(tmp_path / "bare", template=None)
+    base = load_base(AlignConfig(model=str(bare), data=""), torch.device("cpu"))
+    answering = load_model(f"hf:{bare}", device="cpu")
+    assert isinstance(answering, HfModel)
+    assert base.fallback and answering.route.endswith("image-prefix, fallback prompt")
+    wanted = trained(base.processor, QUESTIONS[0], picture(0))
+    assert asked(answering._model, answering._layout, QUESTIONS[0], picture(0)) == wanted
+    assert prompt_text(base.processor, "what ?") == "USER: <image>\nwhat ? ASSISTANT:"
+    assert prompt_text(base.processor, "what ?", image=False) == "USER: what ? ASSISTANT:"
+    sample = Sample("1", QUESTIONS[0], Image(data=picture(0)))
+    ((_, answer),) = load_model(f"hf:{bare}", device="cpu").generate([sample], Decoding(max_new_tokens=3))
+    assert answer.error is None
+
+
+def test_the_fallback_prompt_is_part_of_a_models_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = tiny_llava(tmp_path / "bare", template=None)
+    key = load_model(f"hf:{bare}", device="cpu").key
+    assert load_model(f"hf:{shutil.copytree(bare, tmp_path / 'copy')}", device="cpu").key == key
+    monkeypatch.setitem(FAMILIES, "llava", type(UNKNOWN)(image_prefix=True, fallback_template="{{ '<image> ' }}"))
+    assert load_model(f"hf:{bare}", device="cpu").key != key
+
+
+def test_a_processor_saved_after_training_keeps_the_fallback_prompt(tmp_path: Path) -> None:
+    bare = tiny_llava(tmp_path / "bare", template=None)
+    loaded = load(str(bare), device=torch.device("cpu"), named="bare")
+    loaded.model.save_pretrained(tmp_path / "saved")
+    loaded.processor.save_pretrained(tmp_path / "saved")
+    again = load(str(tmp_path / "saved"), device=torch.device("cpu"), named="saved")
+    assert not again.fallback
+    assert prompt_text(again.processor, "?") == prompt_text(loaded.processor, "?")
+
+
+@pytest.mark.parametrize("family", tiny_families.FAMILIES)
+def test_every_familys_fallback_holds_its_image_and_ends_where_the_answer_begins(family: str) -> None:
+    model, processor = tiny_family(family)
+    processor.chat_template = None
+    assert ensure_template(processor, model.config)
+    text = prompt_text(processor, "what is this ?")
+    assert text.count(processor.image_token) == 1 and text.index(processor.image_token) < text.index("what is this ?")
+    assert text.lower().rstrip().rstrip(":").endswith("assistant")
+    assert processor.image_token not in prompt_text(processor, "what is this ?", image=False)
+
+
+@pytest.mark.parametrize("family", tiny_families.FAMILIES)
+def test_a_familys_row_names_its_tower_and_its_language_model(family: str) -> None:
+    model, _ = tiny_family(family)
+    row = family_of(model.config)
+    names = [name for name, _ in model.named_parameters()]
+    tower = {name for name in names if row.is_vision(name)}
+    language = {name for name in names if row.is_language(name)}
+    assert tower and language and not tower & language
+    assert not any("embed_tokens" in name or "lm_head" in name for name in tower)
