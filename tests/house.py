@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "harness.evaluation": SCREENLESS,
     "harness.testing": HARNESS,
     "aligners": ENGINE,
-    "aligners.pair_hardness": ENGINE | {"harness.chat"},
+    "aligners.pair_hardness": ENGINE | {"harness.chat", "harness.models"},
     "aligners.pairs": ENGINE | {"harness.models", "aligners.pair_hardness"},
     "aligners.training": ENGINE | {"harness.models", "aligners", "aligners.pair_hardness", "aligners.pairs"},
     "benchmarks": ENGINE | {"benchmarks.common"},

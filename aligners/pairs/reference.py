@@ -22,7 +22,7 @@ from torch import Tensor
 from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoder
 from aligners.pairs.forward import Route, response_logprobs, sum_tokens
-from aligners.training.memory import named_out_of_memory
+from aligners.pairs.memory import named_out_of_memory
 from harness.models.prompts import adds_special_tokens, prompt_text
 from harness.models.weights import tensors_hash
 from harness.util.paths import cache_dir

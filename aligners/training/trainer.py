@@ -26,7 +26,7 @@ from aligners.objective import Batch, Objective, State, Step, Weights
 from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.forward import LogProbs, Route, response_logprobs
-from aligners.training.memory import named_out_of_memory
+from aligners.pairs.memory import named_out_of_memory
 from harness.errors import HarnessError, UsageError
 from harness.models.loading import load_weights
 from harness.protocols.recorder import Recorder
