@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,9 +28,9 @@ from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
     Benchmark,
+    BenchmarkData,
     Decoding,
     Image,
-    JudgePrompt,
     Metric,
     Sample,
     Verdict,
@@ -55,6 +55,15 @@ OFFICIAL_ROWS = 15220
 DECODING = Decoding(max_new_tokens=1024)  # greedy; the official repository names no settings
 
 
+@dataclass(frozen=True)
+class CaptionRules:
+    """What captions are scored by, read with the data; ``digest`` names it in every caption's sample."""
+
+    words: Words
+    tagger: Tagger
+    digest: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Amber(Benchmark):
     """AMBER.
@@ -75,14 +84,11 @@ class Amber(Benchmark):
     tradeoff: ClassVar[tuple[str, str]] = ("chair", "cover")
     metric_titles: ClassVar[Mapping[str, str]] = {"chair": "CHAIR", "f1": "F1"}
     trivial_answers: ClassVar[Mapping[str, str]] = {"always No": "No", "always Yes": "Yes"}
-    needs_judge: ClassVar[bool] = False
     attempts: ClassVar[int] = 1
-    judge_runs: ClassVar[int] = 1
 
     similarity: str = "auto"
     tagger: TaggerName = "auto"
     decoding: Decoding = DECODING
-    _read: dict[str, tuple[Words, Tagger]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         find_similarity(self.similarity)  # a wrong setting fails here, not after an hour of answers
@@ -95,7 +101,7 @@ class Amber(Benchmark):
     def mode(self) -> str:
         return f"first-word yes/no, {find_similarity(self.similarity).partition(':')[0]} similarity"
 
-    def samples(self, root: Path) -> list[Sample]:
+    def load(self, root: Path) -> BenchmarkData:
         """Captions and questions in the order of the query file; ids and images as there.
 
         Reads annotations.json, query_all.json (or query/query_all.json), relation.json and safe_words.txt.
@@ -103,7 +109,7 @@ class Amber(Benchmark):
         annotations = files.need(root, "annotations.json", what="AMBER's annotations")
         queries = files.need(root, *QUERIES, what="AMBER's queries")
         truths = {str(row.get("id")): row for row in files.read_rows(annotations)}
-        digest = self._load_words(root)
+        rules = self._caption_rules(root)
         folder = root / "image" if (root / "image").is_dir() or not (root / "images").is_dir() else root / "images"
         samples = []
         for number, row in enumerate(files.read_rows(queries)):
@@ -112,13 +118,15 @@ class Amber(Benchmark):
             if id_ not in truths:
                 raise DataError(f"{where}: id {id_} has no row in {annotations}.")
             image = files.field_of(row, "image", str, where)
-            data = self._truth(truths[id_], f"{annotations} id {id_}", digest)
+            data = _truth(truths[id_], f"{annotations} id {id_}", rules.digest)
             prompt = files.field_of(row, "query", str, where)
-            samples.append(Sample(id_, prompt, Image(path=folder / image), data, group=image))
-        return samples
+            resources = rules if data["kind"] == "generative" else None
+            samples.append(Sample(id_, prompt, Image(path=folder / image), data, image, resources))
+        notes = files.notes(root, OFFICIAL_FILES) + files.count_note("query_all.json", len(samples), OFFICIAL_ROWS)
+        return BenchmarkData(samples, self.version, notes=notes)
 
-    def _load_words(self, root: Path) -> str:
-        """Read the word lists; they are remembered under the digest that every caption's sample carries."""
+    def _caption_rules(self, root: Path) -> CaptionRules:
+        """Read the word lists, which are similar as the setting says."""
         relation = files.need(root, "relation.json", what="AMBER's associations")
         safe = files.need(root, "safe_words.txt", what="AMBER's safe words")
         associations = files.read_json(relation)
@@ -131,55 +139,44 @@ class Amber(Benchmark):
         parts = [files.sha256(relation), files.sha256(safe), kind]
         words = Words(associations, safe_words, load_similarity(setting))
         digest = hashlib.sha256("".join([*parts, files.sha256(Path(table)) if table else ""]).encode()).hexdigest()[:16]
-        self._read[digest] = (words, find_tagger(self.tagger, words.vocabulary))
-        return digest
-
-    def _truth(self, row: Mapping[str, Any], where: str, digest: str) -> dict[str, Any]:
-        kind = files.field_of(row, "type", str, where)
-        if kind == "generative":
-            truth, hallu = files.strings_of(row, "truth", where), files.strings_of(row, "hallu", where)
-            return {"kind": "generative", "truth": truth, "hallu": hallu, "words": digest}
-        if kind not in KINDS:
-            raise DataError(f"{where}: type {kind!r} is not one of AMBER's: generative, {', '.join(KINDS)}.")
-        truth = files.field_of(row, "truth", str, where)
-        if truth not in ("yes", "no"):
-            raise DataError(f'{where}: truth should be "yes" or "no", found {truth!r}.')
-        return {"kind": KINDS[kind], "truth": truth}
-
-    def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
-        return None
+        return CaptionRules(words, find_tagger(self.tagger, words.vocabulary), digest)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         if sample.data["kind"] == "generative":
-            return self._caption_verdict(sample.data, answer)
+            return _caption_verdict(sample.data, sample.resources, answer)
         return yes_no_verdict(sample.data["kind"], sample.data["truth"] == "no", answer)
-
-    def _caption_verdict(self, data: Mapping[str, Any], answer: str) -> Verdict:
-        words, tagger = self._read[data["words"]]
-        counts = count_caption(tagger.nouns(answer), data["truth"], data["hallu"], words)
-        values = {
-            "captions": 1.0,
-            "mentions": float(len(counts.mentions)),
-            "hallucinated": float(len(counts.hallucinated)),
-            "hallucinating": float(bool(counts.hallucinated)),
-            "covered": float(counts.covered),
-            "truths": float(len(data["truth"])),
-            "imagined": float(counts.imagined),
-            "imaginable": float(len(data["hallu"])),
-            "words": float(len(answer.split())),
-        }
-        return Verdict(values, details={"mentions": counts.mentions, "hallucinated": counts.hallucinated})
-
-    def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
-        return self.verdict(sample, answer, replies)  # no judge, hence nothing to be unreadable
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         return caption_metrics() + yes_no_metrics() + score_metrics() + length_metrics()
 
-    def data_notes(self, root: Path) -> list[str]:
-        path = files.find(root, *QUERIES)
-        rows = len(files.read_rows(path)) if path else 0
-        return files.notes(root, OFFICIAL_FILES) + files.count_note("query_all.json", rows, OFFICIAL_ROWS)
+
+def _truth(row: Mapping[str, Any], where: str, digest: str) -> dict[str, Any]:
+    kind = files.field_of(row, "type", str, where)
+    if kind == "generative":
+        truth, hallu = files.strings_of(row, "truth", where), files.strings_of(row, "hallu", where)
+        return {"kind": "generative", "truth": truth, "hallu": hallu, "words": digest}
+    if kind not in KINDS:
+        raise DataError(f"{where}: type {kind!r} is not one of AMBER's: generative, {', '.join(KINDS)}.")
+    truth = files.field_of(row, "truth", str, where)
+    if truth not in ("yes", "no"):
+        raise DataError(f'{where}: truth should be "yes" or "no", found {truth!r}.')
+    return {"kind": KINDS[kind], "truth": truth}
+
+
+def _caption_verdict(data: Mapping[str, Any], rules: CaptionRules, answer: str) -> Verdict:
+    counts = count_caption(rules.tagger.nouns(answer), data["truth"], data["hallu"], rules.words)
+    values = {
+        "captions": 1.0,
+        "mentions": float(len(counts.mentions)),
+        "hallucinated": float(len(counts.hallucinated)),
+        "hallucinating": float(bool(counts.hallucinated)),
+        "covered": float(counts.covered),
+        "truths": float(len(data["truth"])),
+        "imagined": float(counts.imagined),
+        "imaginable": float(len(data["hallu"])),
+        "words": float(len(answer.split())),
+    }
+    return Verdict(values, details={"mentions": counts.mentions, "hallucinated": counts.hallucinated})
 
 
 BENCHMARKS.register("amber", Amber)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
     Benchmark,
+    BenchmarkData,
     Decoding,
     Image,
     JudgeParseError,
@@ -66,23 +67,19 @@ class LlavaBench(Benchmark):
     attempts: int = 2
     judge_runs: int = 1
     decoding: Decoding = DECODING
-    _rules: dict[str, Prompt] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def version(self) -> str:
-        rules = ",".join(sorted(self._rules)) or PAIR_RULE.name
-        return f"llava_bench-1 prompt={rules} parser=first-line-1 attempts={self.attempts}"
+        return self._version("auto")  # rule.json, where it is in the data directory, else the project's own wording
 
-    @property
-    def info(self) -> dict[str, Any]:
-        """Recorded with an evaluation: which instructions were used."""
-        return {"prompt": [rule.record for rule in self._rules.values()]}
+    def _version(self, prompt: str) -> str:
+        return f"llava_bench-1 prompt={prompt} parser=first-line-1 attempts={self.attempts}"
 
     @property
     def mode(self) -> str:
         return "two scores read, none are an error"
 
-    def samples(self, root: Path) -> list[Sample]:
+    def load(self, root: Path) -> BenchmarkData:
         """The questions in file order, ids as ``question_id``; images from images/.
 
         Reads questions.jsonl, context.jsonl, answers_gpt4.jsonl and, for the judge's instruction, rule.json.
@@ -91,7 +88,8 @@ class LlavaBench(Benchmark):
         references = _by(files.need(root, "answers_gpt4.jsonl", what="LLaVA-Bench's answers"), "question_id", "text")
         path = files.need(root, "questions.jsonl", what="LLaVA-Bench's questions")
         folder = root / "images" if (root / "images").is_dir() else root
-        samples = []
+        samples: list[Sample] = []
+        rules: dict[str, Prompt] = {}
         for number, row in files.iter_jsonl(path):
             where = f"{path} line {number}"
             id_, image = str(files.field_of(row, "question_id", (int, str), where)), str(row.get("image", ""))
@@ -100,30 +98,20 @@ class LlavaBench(Benchmark):
             if id_ not in references:
                 raise DataError(f"{where}: question_id {id_} has no row in answers_gpt4.jsonl.")
             category = files.field_of(row, "category", str, where).removeprefix(PREFIX)
+            if category not in rules:
+                rules[category] = _rule(root, category)
             data = {
                 "category": category,
                 "context": contexts[image],
                 "reference": references[id_],
-                "rule": self._rule(root, category),
+                "rule": rules[category].name,
             }
             prompt = files.field_of(row, "text", str, where)
-            samples.append(Sample(id_, prompt, Image(path=folder / image), data, group=image))
-        return samples
-
-    def _rule(self, root: Path, category: str) -> str:
-        """The judge's instruction, remembered under the short name that samples (and so the results) carry."""
-        path = files.find(root, "rule.json")
-        if path is None:
-            self._rules[PAIR_RULE.name] = PAIR_RULE
-            return PAIR_RULE.name
-        rules = files.read_json(path)
-        rule = rules.get(PREFIX + category) if isinstance(rules, dict) else None
-        if not isinstance(rule, dict):
-            raise DataError(f"{path}: no rule {PREFIX + category!r} for the questions of category {category!r}.")
-        text = files.field_of(rule, "prompt", str, f"{path}, {PREFIX + category}")
-        name = f"rule.json-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-        self._rules[name] = Prompt(text, name, True, "rule.json")
-        return name
+            samples.append(Sample(id_, prompt, Image(path=folder / image), data, image, rules[category]))
+        by_name = {rule.name: rule for rule in rules.values()}
+        version = self._version(",".join(sorted(by_name)) or PAIR_RULE.name)
+        info = {"prompt": [rule.record for rule in by_name.values()]}
+        return BenchmarkData(samples, version, info, _notes(root))
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         data = sample.data
@@ -131,7 +119,7 @@ class LlavaBench(Benchmark):
             f"[Context]\n{data['context']}\n\n[Question]\n{sample.prompt}\n\n"
             f"[Assistant 1]\n{data['reference']}\n\n[End of Assistant 1]\n\n"
             f"[Assistant 2]\n{answer}\n\n[End of Assistant 2]\n\n"
-            f"[System]\n{self._rules[data['rule']].text}\n\n"
+            f"[System]\n{sample.resources.text}\n\n"
         )
         return JudgePrompt(prompt, system=SYSTEM, temperature=0.2, max_tokens=1024)
 
@@ -151,14 +139,28 @@ class LlavaBench(Benchmark):
         names = ["all", *CATEGORIES, *sorted(present - {*CATEGORIES, "all"})]
         return _metrics("", names) + _metrics("official_", names)
 
-    def data_notes(self, root: Path) -> list[str]:
-        notes = [] if files.find(root, "rule.json") else [f"rule.json: absent; the judge is asked in {PAIR_RULE.name}"]
-        if not notes:
-            notes = files.notes(root, {("rule.json",): RULES_SHA256})
-        for name, official in OFFICIAL_ROWS.items():
-            path = files.need(root, name, what="LLaVA-Bench's data")
-            notes += files.count_note(name, sum(1 for _ in files.iter_jsonl(path)), official)
-        return notes
+
+def _notes(root: Path) -> list[str]:
+    if files.find(root, "rule.json"):
+        notes = files.notes(root, {("rule.json",): RULES_SHA256})
+    else:
+        notes = [f"rule.json: absent; the judge is asked in {PAIR_RULE.name}"]
+    for name, official in OFFICIAL_ROWS.items():
+        notes += files.count_note(name, sum(1 for _ in files.iter_jsonl(root / name)), official)
+    return notes
+
+
+def _rule(root: Path, category: str) -> Prompt:
+    """The judge's instruction for a category; samples (and so the results) carry its short name."""
+    path = files.find(root, "rule.json")
+    if path is None:
+        return PAIR_RULE
+    rules = files.read_json(path)
+    rule = rules.get(PREFIX + category) if isinstance(rules, dict) else None
+    if not isinstance(rule, dict):
+        raise DataError(f"{path}: no rule {PREFIX + category!r} for the questions of category {category!r}.")
+    text = files.field_of(rule, "prompt", str, f"{path}, {PREFIX + category}")
+    return Prompt(text, f"rule.json-{hashlib.sha256(text.encode()).hexdigest()[:8]}", True, "rule.json")
 
 
 def _by(path: Path, key: str, value: str) -> dict[str, str]:

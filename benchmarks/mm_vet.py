@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
     Benchmark,
+    BenchmarkData,
     Decoding,
     Image,
     JudgeParseError,
@@ -45,6 +46,14 @@ OFFICIAL_READ = 5
 """REPRODUCE: of the six replies asked for, the last is never read."""
 
 
+@dataclass(frozen=True)
+class JudgePrompts:
+    """What the judge is asked, and what is added when it is asked again."""
+
+    first: Prompt
+    again: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class MMVet(Benchmark):
     """MM-Vet.
@@ -67,35 +76,24 @@ class MMVet(Benchmark):
     prompt: PromptChoice = "auto"
     judge_runs: int = 5
     decoding: Decoding = DECODING
-    _prompts: dict[str, Prompt] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def version(self) -> str:
-        return f"mm_vet-1 prompt={self._prompt.name} parser=one-grade-1"
-
-    @property
-    def _prompt(self) -> Prompt:
-        """What the judge is asked; known once the samples are read."""
-        return self._prompts.get("judge", GRADE)
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """Recorded with an evaluation: which prompt was used."""
-        return {"prompt": self._prompt.record}
+        return _version(self.prompt)
 
     @property
     def mode(self) -> str:
         return "one grade read, none is an error"
 
-    def samples(self, root: Path) -> list[Sample]:
+    def load(self, root: Path) -> BenchmarkData:
         """The questions in file order, ids "v1_0" and so on; images from images/."""
         path = files.need(root, DATA, what="MM-Vet's questions")
         rows = files.read_json(path)
         if not isinstance(rows, dict):
             raise DataError(f"{path}: expected an object of id -> question, found {type(rows).__name__}.")
-        self._prompts["judge"] = OFFICIAL_PROMPT.find(root, GRADE, self.prompt)
-        if self._prompt.official:
-            self._prompts["again"] = Prompt(_again(files.need(root, SCRIPT, f"eval/{SCRIPT}", what="")), "again")
+        first = OFFICIAL_PROMPT.find(root, GRADE, self.prompt)
+        again = _again(files.need(root, SCRIPT, f"eval/{SCRIPT}", what="")) if first.official else GRADE_AGAIN
+        prompts = JudgePrompts(first, again)
         folder = root / "images" if (root / "images").is_dir() else root
         samples = []
         for id_, row in rows.items():
@@ -111,18 +109,22 @@ class MMVet(Benchmark):
                 "capability": sorted(set(capabilities)),
             }
             prompt = files.field_of(row, "question", str, where)
-            samples.append(Sample(id_, prompt, Image(path=folder / image), data, group=image))
-        return samples
+            samples.append(Sample(id_, prompt, Image(path=folder / image), data, image, prompts))
+        notes = files.count_note(DATA, len(rows), OFFICIAL_ROWS) + OFFICIAL_PROMPT.note(root)
+        return BenchmarkData(samples, _version(first.name), {"prompt": first.record}, notes)
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
+        prompts: JudgePrompts = sample.resources
         reference = sample.data["reference"].replace("<AND>", " <AND> ").replace("<OR>", " <OR> ")
-        if self._prompt.official:
-            prompt = self._prompt.text + "\n" + " | ".join([sample.prompt, reference, answer, ""])
-            again, tokens = self._prompts["again"].text, 3
+        if prompts.first.official:
+            prompt = prompts.first.text + "\n" + " | ".join([sample.prompt, reference, answer, ""])
         else:
-            prompt = self._prompt.text.format(question=sample.prompt, reference=reference, answer=answer)
-            again, tokens = GRADE_AGAIN, 8
-        return JudgePrompt(prompt + (again if attempt else ""), temperature=TEMPERATURES[attempt], max_tokens=tokens)
+            prompt = prompts.first.text.format(question=sample.prompt, reference=reference, answer=answer)
+        return JudgePrompt(
+            prompt + (prompts.again if attempt else ""),
+            temperature=TEMPERATURES[attempt],
+            max_tokens=3 if prompts.first.official else 8,
+        )
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         """From the first reply with a grade. It is asked again as officially, where only its wording is off, too."""
@@ -145,9 +147,9 @@ class MMVet(Benchmark):
         sets = sorted({_set_name(sample) for sample in samples})
         return _metrics("", [*capabilities, *sets]) + _metrics("official_", [*capabilities, *sets])
 
-    def data_notes(self, root: Path) -> list[str]:
-        rows = files.read_json(files.need(root, DATA, what="MM-Vet's questions"))
-        return files.count_note(DATA, len(rows), OFFICIAL_ROWS) + OFFICIAL_PROMPT.note(root)
+
+def _version(prompt: str) -> str:
+    return f"mm_vet-1 prompt={prompt} parser=one-grade-1"
 
 
 def _again(path: Path) -> str:

@@ -7,21 +7,20 @@ out replies without one; the official rule makes them 0, and stands beside as ``
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmarks.common import files
+from benchmarks.common.images import image_in
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.common.prompts import RATING, fill
-from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
     Benchmark,
+    BenchmarkData,
     Decoding,
     Image,
     JudgeParseError,
@@ -68,35 +67,26 @@ class MMHal(Benchmark):
         "informativeness": "Informative",
     }
     needs_judge: ClassVar[bool] = True
-    judge_runs: ClassVar[int] = 1
 
     prompt: PromptChoice = "auto"
     attempts: int = 2
     decoding: Decoding = DECODING
-    _prompts: dict[str, Prompt] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def version(self) -> str:
-        return f"mmhal-1 prompt={self._prompt.name} parser=last-rating-2 attempts={self.attempts}"
+        return self._version(self.prompt)
 
-    @property
-    def _prompt(self) -> Prompt:
-        """What the judge is asked; known once the samples are read."""
-        return self._prompts.get("judge", RATING)
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """Recorded with an evaluation: which prompt was used."""
-        return {"prompt": self._prompt.record}
+    def _version(self, prompt: str) -> str:
+        return f"mmhal-1 prompt={prompt} parser=last-rating-2 attempts={self.attempts}"
 
     @property
     def mode(self) -> str:
         return "last rating read, none is an error"
 
-    def samples(self, root: Path) -> list[Sample]:
+    def load(self, root: Path) -> BenchmarkData:
         """The questions in file order, ids "0" to "95"; images from images/ where they are."""
         path = files.need(root, *TEMPLATES, what="MMHal-Bench's questions")
-        self._prompts["judge"] = OFFICIAL_PROMPT.find(root, RATING, self.prompt)
+        prompt = OFFICIAL_PROMPT.find(root, RATING, self.prompt)
         folder = root / "images"
         present = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
         by_stem = {Path(name).stem: folder / name for name in present}
@@ -110,17 +100,20 @@ class MMHal(Benchmark):
             }
             group = str(row.get("image_id") or index)
             image = _image(row, index, root, by_stem, where)
-            samples.append(Sample(str(index), files.field_of(row, "question", str, where), image, data, group))
-        return samples
+            question = files.field_of(row, "question", str, where)
+            samples.append(Sample(str(index), question, image, data, group, prompt))
+        info = {"prompt": prompt.record}
+        return BenchmarkData(samples, self._version(prompt.name), info, _notes(root, path, samples))
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
+        template: Prompt = sample.resources
         contents, reference = ", ".join(sample.data["contents"]), sample.data["reference"]
         answer = answer.replace("Assistant:", "").strip()
-        if self._prompt.official:
-            prompt = self._prompt.text.format(contents, sample.prompt, reference, answer)
+        if template.official:
+            prompt = template.text.format(contents, sample.prompt, reference, answer)
         else:
             values = {"contents": contents, "question": sample.prompt, "reference": reference, "answer": answer}
-            prompt = fill(self._prompt.text, **values)
+            prompt = fill(template.text, **values)
         return JudgePrompt(prompt, temperature=0.0, max_tokens=512)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
@@ -140,27 +133,20 @@ class MMHal(Benchmark):
         types = [*TYPES, *sorted(present - set(TYPES))]
         return _metrics("", types) + _metrics("official_", types)
 
-    def data_notes(self, root: Path) -> list[str]:
-        path = files.need(root, *TEMPLATES, what="MMHal-Bench's questions")
-        notes = files.count_note(path.name, len(files.read_rows(path)), OFFICIAL_ROWS)
-        notes += OFFICIAL_PROMPT.note(root)
-        # The copy with images inside has no known checksum.
-        return notes + (files.notes(root, {(path.name,): OFFICIAL_SHA256}) if path.suffix == ".json" else [])
+
+def _notes(root: Path, path: Path, samples: Sequence[Sample]) -> list[str]:
+    notes = files.count_note(path.name, len(samples), OFFICIAL_ROWS) + OFFICIAL_PROMPT.note(root)
+    # The copy with images inside has no known checksum.
+    return notes + (files.notes(root, {(path.name,): OFFICIAL_SHA256}) if path.suffix == ".json" else [])
 
 
 def _image(row: Mapping[str, Any], index: int, root: Path, by_stem: Mapping[str, Path], where: str) -> Image | None:
-    """The image inside the row (base64), by its path, or the file in images/ named by id, source or index."""
-    encoded, path = row.get("image"), row.get("image_path")
-    if isinstance(path, str) and path:
-        return Image(path=root / path)
-    if isinstance(encoded, str) and encoded:
-        try:
-            return Image(data=base64.b64decode(encoded))
-        except binascii.Error as error:
-            raise DataError(f"{where}: field 'image' is not base64: {error}.") from error
+    """The image in the row, or the file in images/ named by id, source or index."""
+    if image := image_in(row, root, where):
+        return image
     stems = (str(row.get("image_id")), Path(str(row.get("image_src"))).stem, str(index))
-    found = next((by_stem[stem] for stem in stems if stem in by_stem), None)
-    return Image(path=found) if found else None
+    path = next((by_stem[stem] for stem in stems if stem in by_stem), None)
+    return Image(path=path) if path else None
 
 
 # "Rating: 5", "**Rating**: 4", "Rating:\n4", "rating is 3", "Rating (0-6): **6**/6", "<rating>1"; ranges, fractions and

@@ -8,13 +8,9 @@ otherwise, and the official figures stand beside ours as ``official_*``.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -29,6 +25,13 @@ from benchmarks.common.chair import (
     refine,
 )
 from benchmarks.common.coco import image_key, read_facts
+from benchmarks.common.images import image_in
+from benchmarks.common.object_replies import (
+    first_readable,
+    read_objects,
+    read_objects_officially,
+    read_objects_tolerantly,
+)
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.common.prompts import OBJECTS, fill
 from benchmarks.common.taggers import Tagger, TaggerName, find_name_tagger, resolve_name_tagger
@@ -36,8 +39,8 @@ from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
     Benchmark,
+    BenchmarkData,
     Decoding,
-    Image,
     JudgeParseError,
     JudgePrompt,
     Metric,
@@ -58,6 +61,15 @@ OFFICIAL_PROMPT = OfficialPrompt(
 )
 DECODING = Decoding(max_new_tokens=1024, num_beams=3)
 SHORT_ANSWER = 3  # words; REPRODUCE: so short an answer is taken to name no object, without asking the judge
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What scoring needs beside a sample's data: the vocabulary, what reduces names to it, what the judge is asked."""
+
+    synonyms: Synonyms
+    tagger: Tagger
+    prompt: Prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +97,7 @@ class ObjectHalBench(Benchmark):
     tradeoff: ClassVar[tuple[str, str]] = ("chair_i", "recall")
     rates: ClassVar[tuple[tuple[str, str], ...]] = (("nonhal_response", "responses"), ("nonhal_mention", "mentions"))
     metric_titles: ClassVar[Mapping[str, str]] = {"chair_s_refine": "CHAIRs", "chair_i": "CHAIRi"}
-    judge_runs: ClassVar[int] = 1
-    official_attempts: ClassVar[int] = (
-        100  # of a recorded judge as many are read; a live one is asked ``attempts`` times
-    )
+    official_attempts: ClassVar[int] = 100  # recorded replies are read so far; a live judge is asked ``attempts`` times
 
     extraction: Literal["judge", "text"] = "judge"
     tagger: TaggerName = "auto"
@@ -96,8 +105,6 @@ class ObjectHalBench(Benchmark):
     parser: Literal["strict", "tolerant"] = "strict"
     attempts: int = 5
     decoding: Decoding = DECODING
-    _read: dict[str, tuple[Synonyms, Tagger]] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _prompts: dict[str, Prompt] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def needs_judge(self) -> bool:
@@ -105,40 +112,32 @@ class ObjectHalBench(Benchmark):
 
     @property
     def version(self) -> str:
-        prompt = f" prompt={self._prompt.name} parser={self.parser}-1 attempts={self.attempts}"
-        prompt = prompt if self.needs_judge else ""
-        return f"object_halbench-1 extraction={self.extraction} tagger={resolve_name_tagger(self.tagger)}{prompt}"
+        return self._version(self.prompt)
 
-    @property
-    def _prompt(self) -> Prompt:
-        """What the judge is asked; known once the samples are read."""
-        return self._prompts.get("judge", OBJECTS)
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """Recorded with an evaluation: which prompt was used."""
-        return {"prompt": self._prompt.record} if self.needs_judge else {}
+    def _version(self, prompt: str) -> str:
+        asked = f" prompt={prompt} parser={self.parser}-1 attempts={self.attempts}" if self.needs_judge else ""
+        return f"object_halbench-1 extraction={self.extraction} tagger={resolve_name_tagger(self.tagger)}{asked}"
 
     @property
     def mode(self) -> str:
         return f"judge, list of strings, {self.parser} parser" if self.needs_judge else "caption words, no judge"
 
-    def samples(self, root: Path) -> list[Sample]:
+    def load(self, root: Path) -> BenchmarkData:
         """The questions in file order, ids "0", "1"...; the truth of each image is in its sample's data.
 
         Reads the questions (obj_halbench_300_with_image.jsonl or the only *.jsonl of questions), the ground truth
         (ground_truth.jsonl or COCO 2014) and, if there, synonyms_refine.txt.
         """
         path = questions_file(root)
-        self._prompts["judge"] = OFFICIAL_PROMPT.find(root, OBJECTS, self.prompt)
         rows = list(files.iter_jsonl(path))
         keys = [_image_key(row, f"{path} line {number}") for number, row in rows]
         facts = read_facts(root, set(keys))
         table = files.find(root, SYNONYMS)
         synonyms = read_synonyms(table) if table else built_in_synonyms()
         tagger = find_name_tagger(self.tagger)
+        prompt = OFFICIAL_PROMPT.find(root, OBJECTS, self.prompt)
+        resources = Resources(synonyms, tagger, prompt)
         digest = hashlib.sha256(f"{synonyms.name} {tagger.name}".encode()).hexdigest()[:16]
-        self._read[digest] = (synonyms, tagger)
         samples = []
         for index, ((number, row), key) in enumerate(zip(rows, keys, strict=True)):
             where = f"{path} line {number}"
@@ -147,28 +146,30 @@ class ObjectHalBench(Benchmark):
             truth = image_truth(facts[key].instances, facts[key].captions, synonyms, tagger)
             data = {"image_id": key, "truth": truth, "synonyms": synonyms.name, "words": digest}
             question = files.field_of(row, "question", str, where)
-            samples.append(Sample(str(index), question, _image(row, root, where), data, group=key))
-        return samples
+            samples.append(Sample(str(index), question, image_in(row, root, where), data, key, resources))
+        info = {"prompt": prompt.record} if self.needs_judge else {}
+        return BenchmarkData(samples, self._version(prompt.name), info, _notes(root, path, len(samples)))
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         """The judge is asked in role "system", as officially; not about short answers."""
         if not self.needs_judge or _is_short(answer):
             return None
-        if self._prompt.official:  # REPRODUCE: the question's braces are filled before the answer's
-            prompt = self._prompt.text.replace("{question}", sample.prompt).replace("{answer}", _clean(answer))
+        template: Prompt = sample.resources.prompt
+        if template.official:  # REPRODUCE: the question's braces are filled before the answer's
+            prompt = template.text.replace("{question}", sample.prompt).replace("{answer}", _clean(answer))
         else:
-            prompt = fill(self._prompt.text, question=sample.prompt, answer=_clean(answer))
+            prompt = fill(template.text, question=sample.prompt, answer=_clean(answer))
         return JudgePrompt(prompt, role="system", temperature=0.2, top_p=1.0, max_tokens=512)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         if not self.needs_judge:
-            synonyms, tagger = self._read[sample.data["words"]]
-            return _verdict(caption_words(_clean(answer), synonyms, tagger), sample, answer, synonyms)
+            synonyms, tagger = sample.resources.synonyms, sample.resources.tagger
+            return _verdict(caption_words(_clean(answer), synonyms, tagger), sample, answer)
         names: list[str] | None = [] if _is_short(answer) else first_readable(replies, self._read_reply)
         if names is None:
             raise JudgeParseError(f"no JSON list of strings in {len(replies)} replies")
-        ours = self._judged(names, sample, answer)
-        return Verdict({**ours.counts, **self._official(sample, answer, replies)}, details=ours.details)
+        ours = _judged(names, sample, answer)
+        return Verdict({**ours.counts, **_official(sample, answer, replies)}, details=ours.details)
 
     def _read_reply(self, reply: str) -> list[str] | None:
         return read_objects(reply) if self.parser == "strict" else read_objects_tolerantly(reply)
@@ -177,34 +178,23 @@ class ObjectHalBench(Benchmark):
         error = f"judge: no JSON list of strings in {len(replies)} replies"
         if self.parser == "strict" and any(read_objects_tolerantly(reply) is not None for reply in replies):
             error += " (parser=tolerant would read one)"
-        return Verdict(self._official(sample, answer, replies), error=error, details={"reply": list(replies)[-1:]})
-
-    def _judged(self, names: Sequence[str], sample: Sample, answer: str) -> Verdict:
-        synonyms, tagger = self._read[sample.data["words"]]
-        return _verdict(known_objects(refine(names, synonyms, tagger), synonyms), sample, answer, synonyms)
-
-    def _official(self, sample: Sample, answer: str, replies: Sequence[str]) -> dict[str, float]:
-        """The official counts; none where the official code would have lost the sample."""
-        names = [] if _is_short(answer) else first_readable(replies, read_objects_officially)
-        if names is None:
-            return {}
-        return {f"official_{key}": value for key, value in self._judged(names, sample, answer).counts.items()}
+        return Verdict(_official(sample, answer, replies), error=error, details={"reply": list(replies)[-1:]})
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         metrics = _metrics("") + _lengths()
         return metrics + (_metrics("official_") if self.needs_judge else [])
 
-    def data_notes(self, root: Path) -> list[str]:
-        path = questions_file(root)
-        content = path.read_bytes()
-        notes = files.count_note(path.name, sum(1 for line in content.splitlines() if line.strip()), OFFICIAL_ROWS)
-        blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-        if not blob.startswith(OFFICIAL_BLOB):
-            notes.append(f"{path.name}: not the official file (git blob {blob[:7]}, official {OFFICIAL_BLOB})")
-        notes += OFFICIAL_PROMPT.note(root)
-        if files.find(root, SYNONYMS) is None:
-            return [*notes, f"{SYNONYMS}: absent, the project's own short table of synonyms is used"]
-        return notes + files.notes(root, {(SYNONYMS,): OFFICIAL_SYNONYMS})
+
+def _notes(root: Path, path: Path, rows: int) -> list[str]:
+    content = path.read_bytes()
+    notes = files.count_note(path.name, rows, OFFICIAL_ROWS)
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    if not blob.startswith(OFFICIAL_BLOB):
+        notes.append(f"{path.name}: not the official file (git blob {blob[:7]}, official {OFFICIAL_BLOB})")
+    notes += OFFICIAL_PROMPT.note(root)
+    if files.find(root, SYNONYMS) is None:
+        return [*notes, f"{SYNONYMS}: absent, the project's own short table of synonyms is used"]
+    return notes + files.notes(root, {(SYNONYMS,): OFFICIAL_SYNONYMS})
 
 
 def questions_file(root: Path) -> Path:
@@ -233,21 +223,6 @@ def _image_key(row: Mapping[str, Any], where: str) -> str:
     raise DataError(f"{where}: field 'image_id' (a COCO id) is missing.")
 
 
-def _image(row: Mapping[str, Any], root: Path, where: str) -> Image | None:
-    """The image in base64 (official) or by a path relative to the data directory."""
-    path, encoded = row.get("image_path"), row.get("image")
-    if isinstance(path, str) and path:
-        return Image(path=root / path)
-    if not isinstance(encoded, str) or not encoded:
-        return None
-    if len(encoded) < 512 and Path(encoded).suffix:
-        return Image(path=root / encoded)
-    try:
-        return Image(data=base64.b64decode(encoded))
-    except binascii.Error as error:
-        raise DataError(f"{where}: field 'image' is not base64: {error}.") from error
-
-
 def _clean(answer: str) -> str:
     return answer.replace("Assistant:", "").strip()
 
@@ -256,66 +231,22 @@ def _is_short(answer: str) -> bool:
     return len(_clean(answer).split()) <= SHORT_ANSWER
 
 
-def first_readable(replies: Sequence[str], read: Callable[[str], list[str] | None]) -> list[str] | None:
-    """The first reply that ``read`` can read; None if it can read none."""
-    return next((names for reply in replies if (names := read(reply)) is not None), None)
+def _judged(names: Sequence[str], sample: Sample, answer: str) -> Verdict:
+    """The verdict on the objects that a judge lists."""
+    synonyms, tagger = sample.resources.synonyms, sample.resources.tagger
+    return _verdict(known_objects(refine(names, synonyms, tagger), synonyms), sample, answer)
 
 
-def read_json_reply(reply: str) -> Any:
-    """JSON of the whole reply, or of its last line where a list begins somewhere; raises ValueError otherwise."""
-    try:
-        return json.loads(reply)
-    except (ValueError, RecursionError):
-        if '["' not in reply:
-            raise
-        return json.loads(reply.strip().split("\n")[-1])
+def _official(sample: Sample, answer: str, replies: Sequence[str]) -> dict[str, float]:
+    """The official counts; none where the official code would have lost the sample."""
+    names = [] if _is_short(answer) else first_readable(replies, read_objects_officially)
+    if names is None:
+        return {}
+    return {f"official_{key}": value for key, value in _judged(names, sample, answer).counts.items()}
 
 
-def read_objects(reply: str) -> list[str] | None:
-    """The objects a judge lists; None unless the reply is a JSON list of strings."""
-    try:
-        read = read_json_reply(reply)
-    except (ValueError, RecursionError):
-        return None
-    return read if isinstance(read, list) and all(isinstance(name, str) for name in read) else None
-
-
-def read_objects_tolerantly(reply: str) -> list[str] | None:
-    """As ``read_objects``, else the last JSON list of strings in the reply, else [] for "()"."""
-    if (strict := read_objects(reply)) is not None:
-        return strict
-    if re.match(r"\s*[\[{]", reply) and _is_json(reply):  # something else than a list of strings, all of it
-        return None
-    for match in reversed(list(re.finditer(r"\[[^\[\]]*\]", reply))):
-        if (found := read_objects(match[0])) is not None:
-            return found
-    return [] if reply.strip().strip("`").strip() == "()" else None
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def read_objects_officially(reply: str) -> list[str] | None:
-    """REPRODUCE (official_*): any JSON is taken; of a dictionary its keys are read, of a string its letters.
-
-    None where the official code asks again, and where it crashes on what it took (a number, null, nested lists).
-    """
-    try:
-        read = read_json_reply(reply)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(read, list | dict | str) or not all(isinstance(name, str) for name in read):
-        return None
-    return list(read)
-
-
-def _verdict(mentions: Sequence[str], sample: Sample, answer: str, synonyms: Synonyms) -> Verdict:
-    truth = set(sample.data["truth"])
+def _verdict(mentions: Sequence[str], sample: Sample, answer: str) -> Verdict:
+    truth, synonyms = set(sample.data["truth"]), sample.resources.synonyms
     wrong = [word for word in mentions if synonyms.classes[word] not in truth]
     right = {synonyms.classes[word] for word in mentions} & truth
     values = {

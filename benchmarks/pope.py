@@ -21,9 +21,9 @@ from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
     Benchmark,
+    BenchmarkData,
     Decoding,
     Image,
-    JudgePrompt,
     Metric,
     Sample,
     Sums,
@@ -65,9 +65,7 @@ class Pope(Benchmark):
         "random_yes_ratio": "Yes, random",
     }
     trivial_answers: ClassVar[Mapping[str, str]] = {"always Yes": "Yes", "always No": "No"}
-    needs_judge: ClassVar[bool] = False
     attempts: ClassVar[int] = 1
-    judge_runs: ClassVar[int] = 1
 
     short: bool = True
     decoding: Decoding = DECODING
@@ -80,13 +78,17 @@ class Pope(Benchmark):
     def mode(self) -> str:
         return "yes or no read, neither is an error"
 
-    def samples(self, root: Path) -> list[Sample]:
+    def load(self, root: Path) -> BenchmarkData:
         """The questions of the splits that are there, ids "<split>:<question_id>"."""
         present = {split: path for split in SPLITS if (path := files.find(root, _file(split)))}
         if not present:
             files.need(root, *map(_file, SPLITS), what="POPE's questions")
         folder = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), root / IMAGE_FOLDERS[0])
-        return [sample for split, path in present.items() for sample in self._split(split, path, folder)]
+        of_split = {split: self._split(split, path, folder) for split, path in present.items()}
+        notes = files.notes(root, {(_file(split),): digest for split, digest in OFFICIAL_SHA256.items()})
+        for split, questions in of_split.items():
+            notes += files.count_note(_file(split), len(questions), OFFICIAL_ROWS[split])
+        return BenchmarkData([s for questions in of_split.values() for s in questions], self.version, notes=notes)
 
     def _split(self, split: str, path: Path, folder: Path) -> list[Sample]:
         samples = []
@@ -102,9 +104,6 @@ class Pope(Benchmark):
             samples.append(Sample(id_, prompt, Image(path=folder / image), data, group=image))
         return samples
 
-    def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
-        return None
-
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         split, label = sample.data["split"], sample.data["label"]
         values = _counts(split, label, read_officially(answer), "official_")
@@ -113,21 +112,10 @@ class Pope(Benchmark):
             return Verdict(values, error="the answer says neither yes nor no", details={"read": None})
         return Verdict({**_counts(split, label, said, ""), **values}, details={"read": said})
 
-    def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
-        return self.verdict(sample, answer, replies)  # no judge, hence nothing to be asked again
-
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         present = {sample.data["split"] for sample in samples}
         splits = [split for split in SPLITS if split in present]
         return [metric for prefix in ("", "official_") for metric in _metrics(prefix, splits)]
-
-    def data_notes(self, root: Path) -> list[str]:
-        notes = files.notes(root, {(_file(split),): digest for split, digest in OFFICIAL_SHA256.items()})
-        for split, official in OFFICIAL_ROWS.items():
-            path = files.find(root, _file(split))
-            rows = sum(1 for _ in files.iter_jsonl(path)) if path else official
-            notes += files.count_note(_file(split), rows, official)
-        return notes
 
 
 def _file(split: str) -> str:

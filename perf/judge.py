@@ -30,7 +30,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness.chat.client import OpenAIJudge
 from harness.evaluation.judge import judge_answers
-from harness.protocols.benchmark import Decoding, JudgeParseError, JudgePrompt, Metric, Sample, Verdict, ratio
+from harness.protocols.benchmark import (
+    Benchmark,
+    BenchmarkData,
+    Decoding,
+    JudgeParseError,
+    JudgePrompt,
+    Metric,
+    Sample,
+    Verdict,
+    ratio,
+)
 from harness.protocols.judge import JudgeRequest
 from harness.protocols.model import Answer
 from harness.store import Store
@@ -63,7 +73,7 @@ class Requests(Sequence[JudgeRequest]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Graded:
+class Graded(Benchmark):
     """A benchmark of ``n`` answers whose judge gives a rating."""
 
     name: ClassVar[str] = "graded"
@@ -76,8 +86,8 @@ class Graded:
     mode: ClassVar[str] = ""
     n: int = 0
 
-    def samples(self, root: Path) -> list[Sample]:
-        return [Sample(str(i), "What is it?") for i in range(self.n)]
+    def load(self, root: Path) -> BenchmarkData:
+        return BenchmarkData([Sample(str(i), "What is it?") for i in range(self.n)], self.version)
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         return JudgePrompt(f"Judge answer {sample.id}. " + "words " * 400)
@@ -92,9 +102,6 @@ class Graded:
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         return [Metric("rating", ratio("rating", "n", 1.0), True)]
-
-    def data_notes(self, root: Path) -> list[str]:
-        return []
 
 
 class Endpoint(asyncio.Protocol):
@@ -165,7 +172,7 @@ def our_rate(url: str, n: int) -> float:
 def stage_rate(url: str, n: int) -> float:
     """Verdicts a second through the store: everything between answers and figures."""
     benchmark = Graded(n=n)
-    samples = benchmark.samples(Path())
+    samples = benchmark.load(Path()).samples
     answers = {sample.id: Answer("It is a dog.") for sample in samples}
     judge = OpenAIJudge(f"judge@{url}", settings={"concurrency": IN_FLIGHT})
     with tempfile.TemporaryDirectory() as folder:

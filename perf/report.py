@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True)
     options = parser.parse_args()
-    samples = Amber(similarity="exact").samples(options.data_dir)
+    samples = Amber(similarity="exact").load(options.data_dir).samples
     for name, groups in (("ungrouped", [""] * len(samples)), ("by image", [sample.group for sample in samples])):
         print(f"bootstrap {bootstrap_seconds(groups):.2f} s, {name}, {len(groups)} rows, {RESAMPLES} resamples")
     with tempfile.TemporaryDirectory() as made:

@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--similarity", default="exact")
     options = parser.parse_args()
     benchmark = Amber(similarity=options.similarity)
-    samples = benchmark.samples(options.data_dir)
+    samples = benchmark.load(options.data_dir).samples
     questions = [sample for sample in samples if sample.data["kind"] != "generative"]
     captions = [sample for sample in samples if sample.data["kind"] == "generative"]
     benchmark.verdict(captions[0], answer_of(captions[0]), ())  # loads the tagger

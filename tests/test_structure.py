@@ -36,7 +36,6 @@ KNOWN: dict[str, set[str]] = {
     "modules": {
         "aligners/training/pipeline.py",
         "aligners/training/trainer.py",
-        "benchmarks/object_halbench.py",
         "leaderboards/charts/svg.py",
         "workflows/bench.py",
     },

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import HarnessError, UsageError
-from harness.evaluation.score import data_dir, data_key, load_samples, make_benchmark
+from harness.evaluation.resolve import data_dir, data_key, load, make_benchmark
 from harness.protocols.progress import Progress, silent
 from harness.store import Store
 from harness.util.options import build, content_key
@@ -225,8 +225,9 @@ def _expected(item: BenchmarkSpec, root: Path) -> tuple[str | None, ...]:
     """What tells a benchmark's evaluation from any other of the same model."""
     benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
     judge = Judges(None).named(benchmark, folder) if benchmark.needs_judge else "none"
-    key = data_key(benchmark.name, load_samples(benchmark, folder, item.limit))
-    return benchmark.name, benchmark.version, judge, key, content_key(dataclasses.asdict(benchmark.decoding))
+    data = load(benchmark, folder, item.limit)
+    key = data_key(benchmark.name, data.samples)
+    return benchmark.name, data.version, judge, key, content_key(dataclasses.asdict(benchmark.decoding))
 
 
 def wanted_of(ablation: Ablation) -> list[BenchmarkSpec]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 
 from harness.errors import DataError, UsageError
 from harness.evaluation.claims import Claims
-from harness.evaluation.score import data_dir, evaluate, generate, load_samples, make_benchmark
+from harness.evaluation.generate import generate
+from harness.evaluation.resolve import data_dir, load, make_benchmark
+from harness.evaluation.score import evaluate
 from harness.evaluation.shard import Shard
 from harness.evaluation.sharing import exclusive, generate_shared
 from harness.models.replay import read_responses
 from harness.models.spec import last_parts, load_model, model_id
-from harness.protocols.benchmark import Benchmark, Sample
+from harness.protocols.benchmark import Benchmark, BenchmarkData, Sample
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent
@@ -173,18 +176,18 @@ def bench_model(
             continue
         benchmark = make_benchmark(name, settings)
         folder = data_dir(name, root)
-        samples = load_samples(benchmark, folder, item.limit)
+        data = load(benchmark, folder, item.limit)
         asked_judge = judges.open(benchmark, folder)
         if claims is None:
-            answers = generate(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
+            answers = generate(store, model, data.samples, benchmark.decoding, fresh=fresh, progress=progress)
         else:
-            answers = generate_shared(store, model, samples, benchmark.decoding, claims, progress=progress)
+            answers = generate_shared(store, model, data.samples, benchmark.decoding, claims, progress=progress)
         if rank_and_world_size()[0] > 0:
             continue
-        subject = subject_of(eval_model, model, settings, folder, loading, {"data_notes": benchmark.data_notes(folder)})
+        subject = subject_of(eval_model, model, settings, folder, loading)
         with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
             record = evaluate(
-                store, benchmark, samples, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
+                store, benchmark, data, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
                 progress=progress,
             )  # fmt: skip
         yield record
@@ -239,7 +242,7 @@ def answer_shard(
         if is_lmms(item.name):
             raise UsageError(f"--shard: {item.name} cannot be cut; name our own benchmarks.")
         benchmark = make_benchmark(item.name, item.settings)
-        samples = shard.of(load_samples(benchmark, data_dir(item.name, root), item.limit))
+        samples = shard.of(load(benchmark, data_dir(item.name, root), item.limit).samples)
         answers = generate(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
         failed = sum(answer.text is None for answer in answers.values())
         yield {
@@ -257,7 +260,6 @@ def subject_of(
     settings: Mapping[str, Any],
     folder: Path,
     loading: Mapping[str, Any] | None = None,
-    info: Mapping[str, Any] | None = None,
 ) -> EvaluationSubject:
     """What the evaluation of a loaded model is an evaluation of."""
     return EvaluationSubject(
@@ -267,7 +269,7 @@ def subject_of(
         alignment=eval_model.alignment,
         settings=dict(settings),
         data_dir=str(folder.resolve()),
-        info={"route": model.route, "loading": dict(loading or {}), **(info or {})},
+        info={"route": model.route, "loading": dict(loading or {})},
     )
 
 
@@ -284,8 +286,12 @@ class Answered:
     """A benchmark's samples and the answers to them that a responses file holds."""
 
     benchmark: Benchmark
-    samples: list[Sample]
+    data: BenchmarkData
     answers: dict[str, str]
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        return self.data.samples
 
     @property
     def missing(self) -> list[str]:
@@ -301,7 +307,8 @@ def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: 
     benchmark = make_benchmark(name, settings)
     if not root.is_dir():
         raise UsageError(f"--data-dir {root}: no such directory.")
-    samples = load_samples(benchmark, root)
+    data = load(benchmark, root)
+    samples = data.samples
     given = read_responses(responses)
     unknown = sorted(set(given) - {sample.id for sample in samples})
     if unknown:
@@ -310,7 +317,7 @@ def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: 
             f"{responses}: {len(unknown)} ids are not of {name}: {shown}. Its ids run from {samples[0].id!r} to "
             f"{samples[-1].id!r}; take those lines out, or name the data they belong to with --data-dir."
         )
-    return Answered(benchmark, samples, given)
+    return Answered(benchmark, data, given)
 
 
 def score(
@@ -324,7 +331,7 @@ def score(
 ) -> EvaluationRecord:
     """Score answers from a file and store the evaluation."""
     asked_judge = judges.open(given.benchmark, root)
-    notes = given.benchmark.data_notes(root) + _foreign_replies(asked_judge, given)
+    data = dataclasses.replace(given.data, notes=[*given.data.notes, *_foreign_replies(asked_judge, given)])
     subject = EvaluationSubject(
         run=responses.stem,
         model=f"replay:{responses}",
@@ -332,11 +339,11 @@ def score(
         alignment=None,
         data_dir=str(root.resolve()),
         settings=dict(settings),
-        info={"route": "file", "data_notes": notes},
+        info={"route": "file"},
     )
     answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
     return evaluate(
-        store, given.benchmark, given.samples, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
+        store, given.benchmark, data, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
         progress=progress,
     )  # fmt: skip
 
@@ -360,7 +367,7 @@ def estimate(
     if is_lmms(item.name):
         raise UsageError(f"--dry-run: what {item.name} asks is known to lmms-eval only; leave it out.")
     benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
-    samples = load_samples(benchmark, folder, item.limit)
+    samples = load(benchmark, folder, item.limit).samples
     replayed = eval_model.spec.startswith("replay:")
     answers = read_responses(Path(eval_model.spec.partition(":")[2])) if replayed else None
     return estimate_benchmark(store, benchmark, samples, eval_model.spec, judges, folder, answers=answers)

@@ -15,7 +15,7 @@ from lmms_eval.api.model import lmms
 from PIL import Image as PilImage
 
 from harness.errors import UsageError
-from harness.evaluation.score import generate
+from harness.evaluation.generate import generate
 from harness.protocols.benchmark import Decoding, Image, Sample
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent

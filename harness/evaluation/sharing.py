@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from harness.evaluation.claims import Claims
-from harness.evaluation.score import AnswerKeys, generate
+from harness.evaluation.generate import AnswerKeys, generate
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent

@@ -56,6 +56,9 @@ class Sample:
         image: None where the answers come from a file and no image is opened.
         data: what the scorer needs (ground truth, type, reference answer).
         group: samples of one image share it; intervals resample groups.
+        resources: what ``judge_prompt`` and ``verdict`` need beside the data and all samples share (the judge's prompt,
+            a table of synonyms, a tagger). It is neither stored nor part of any key: what of it shapes the score must
+            be in the version or, as a name or digest, in ``data``. None in samples that come from the store.
     """
 
     id: str
@@ -63,6 +66,25 @@ class Sample:
     image: Image | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     group: str = ""
+    resources: Any = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class BenchmarkData:
+    """What a benchmark makes of a data directory.
+
+    Args:
+        samples: in the order of the files.
+        version: everything that shapes the score and is not data: the benchmark's ``version``, made exact where the
+            directory decides something too (whether the official judge prompt is there).
+        info: recorded with an evaluation beside the version: which prompt is asked.
+        notes: how the files differ from the official ones ("annotations.json: 40 rows, official 15220").
+    """
+
+    samples: Sequence[Sample]
+    version: str
+    info: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -155,7 +177,8 @@ class Benchmark(ABC):
         trivial_answers: answers that need no model ("No" to everything), by what they are called.
         official_attempts: how often the official script asks a judge; of recorded replies as many are read.
 
-    It opens files in ``samples`` only.
+    It keeps no state and opens files in ``load`` only: what scoring needs of them travels with the samples
+    (``Sample.data``, which is stored, and ``Sample.resources``, which is not).
     """
 
     name: ClassVar[str]
@@ -195,20 +218,17 @@ class Benchmark(ABC):
     @property
     @abstractmethod
     def version(self) -> str:
-        """Everything that shapes the score and is not data: protocol, parser, tagger, settings."""
+        """Everything that shapes the score and is not data, as far as it is known without data: protocol, parser,
+        tagger, settings. ``BenchmarkData.version`` is what evaluations are stored under.
+        """
 
     @property
     def mode(self) -> str:
         """The rules of the plain metrics, in a word or two."""
         return "plain"
 
-    @property
-    def info(self) -> Mapping[str, Any]:
-        """Recorded with an evaluation beside the version: which prompt was asked, which files were read."""
-        return {}
-
     @abstractmethod
-    def samples(self, root: Path) -> list[Sample]:
+    def load(self, root: Path) -> BenchmarkData:
         """All samples of the data directory ``root``; raises DataError naming the file and row at fault."""
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
@@ -228,11 +248,7 @@ class Benchmark(ABC):
 
     @abstractmethod
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
-        """The figures reported, the headline first."""
-
-    def data_notes(self, root: Path) -> list[str]:
-        """How the data differ from the official files ("annotations.json: 40 rows, official 15220"); empty if not."""
-        return []
+        """The figures reported, the headline first; from stored samples too, which have no image and no resources."""
 
 
 BENCHMARKS: Registry[type[Benchmark]] = Registry(

@@ -20,7 +20,8 @@ import numpy as np
 
 from harness.errors import HarnessError
 from harness.evaluation.metrics import columns_of, matrix, named_sums
-from harness.evaluation.score import load_samples, make_benchmark, metrics_of
+from harness.evaluation.resolve import load, make_benchmark
+from harness.evaluation.score import metrics_of
 from harness.protocols.benchmark import Metric
 from harness.store import EvaluationRecord, Store, VerdictRecord
 from harness.util.json_safe import json_safe
@@ -100,7 +101,7 @@ def _figures(
 def pictures(evaluation: EvaluationRecord) -> dict[str, bytes]:
     """Small WebP pictures by group (or sample id) of an evaluation's data; empty where the data is gone."""
     try:
-        samples = load_samples(make_benchmark(evaluation.benchmark, _settings(evaluation)), Path(evaluation.data_dir))
+        samples = load(make_benchmark(evaluation.benchmark, _settings(evaluation)), Path(evaluation.data_dir)).samples
     except (HarnessError, OSError, TypeError):
         return {}
     found: dict[str, bytes] = {}

@@ -63,7 +63,7 @@ def golden() -> tuple[dict[str, Any], dict[str, Any]]:
 @pytest.fixture
 def official(nltk_data: None) -> tuple[Amber, dict[str, Sample]]:
     benchmark = Amber(similarity="exact", tagger="nltk")
-    return benchmark, {sample.id: sample for sample in benchmark.samples(shared("data/amber"))}
+    return benchmark, {sample.id: sample for sample in benchmark.load(shared("data/amber")).samples}
 
 
 @pytest.mark.needs("reference")
@@ -75,7 +75,7 @@ def test_caption_counters_are_the_official_ones(
     write_json(tmp_path / "table.json", inputs["similarity_table"])
     similarity = f"table:{tmp_path / 'table.json'}" if variant == "table" else "exact"
     benchmark = Amber(similarity=similarity, tagger="nltk")
-    samples = {sample.id: sample for sample in benchmark.samples(shared("data/amber"))}
+    samples = {sample.id: sample for sample in benchmark.load(shared("data/amber")).samples}
     counters = {str(row["id"]): row[variant] for row in expected["generative"]["per_sample_counters_without_0.001"]}
     for row in inputs["generative"]:
         values = judged(benchmark, samples[str(row["id"])], row["response"]).counts
@@ -121,7 +121,7 @@ def test_a_single_sample_shows_the_official_counter_bias(
 def test_the_official_files_are_known_as_such(official: tuple[Amber, dict[str, Sample]]) -> None:
     benchmark, samples = official
     assert len(samples) == 15220
-    assert benchmark.data_notes(shared("data/amber")) == []
+    assert benchmark.load(shared("data/amber")).notes == []
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_messy_answers_count_in_the_plain_figures_only(tmp_path: Path) -> None:
     """Truths no, no, yes, yes; answers No / "no, ..." / "Yes." / "Maybe": 3 of 4 right, officially 1."""
     rows = [{"type": "discriminative-attribute-state", "truth": truth} for truth in ("no", "no", "yes", "yes")]
     benchmark = Amber(similarity="exact", tagger="lexicon")
-    samples = benchmark.samples(tiny(tmp_path, rows, {"sky": []}))
+    samples = benchmark.load(tiny(tmp_path, rows, {"sky": []})).samples
     answers = ["No", "no, it is not", "Yes.", "Maybe"]
     values = figures(benchmark, samples, [judged(benchmark, s, a) for s, a in zip(samples, answers, strict=True)])
     assert (values["accuracy"], values["precision"], values["recall"]) == (75, 100, 100)
@@ -185,7 +185,7 @@ def test_captions_are_scored_without_language_data(tmp_path: Path) -> None:
     """Two captions: mentions {dogs, cat} of which cat is wrong, and {dog}: CHAIR 1/3, Hal 1/2, Cover 2/2, Cog 1/2."""
     rows = [{"type": "generative", "truth": ["dog"], "hallu": ["cat"]}] * 2
     benchmark = Amber(similarity="exact", tagger="lexicon")
-    samples = benchmark.samples(tiny(tmp_path, rows, {"dog": [], "cat": []}))
+    samples = benchmark.load(tiny(tmp_path, rows, {"dog": [], "cat": []})).samples
     answers = ["Two dogs and a cat.", "A dog runs."]
     values = figures(benchmark, samples, [judged(benchmark, s, a) for s, a in zip(samples, answers, strict=True)])
     assert values["chair"] == pytest.approx(100 / 3)
@@ -197,10 +197,10 @@ def test_captions_are_scored_without_language_data(tmp_path: Path) -> None:
 def test_errors_name_the_file_and_the_row(tmp_path: Path) -> None:
     tiny(tmp_path, [{"type": "generative", "truth": "sky", "hallu": []}], {"sky": []})
     with pytest.raises(DataError, match=r"annotations\.json id 1: field 'truth' should be list"):
-        Amber(tagger="lexicon").samples(tmp_path)
+        Amber(tagger="lexicon").load(tmp_path)
     (tmp_path / "relation.json").unlink()
     with pytest.raises(DataError, match=r"relation\.json"):
-        Amber(tagger="lexicon").samples(tmp_path)
+        Amber(tagger="lexicon").load(tmp_path)
     with pytest.raises(UsageError, match="auto, exact, spacy, table:FILE"):
         Amber(similarity="cosine")
 

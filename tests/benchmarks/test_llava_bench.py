@@ -136,7 +136,7 @@ def test_the_question_to_the_judge_is_the_official_one(
     rules = json.loads(shared("data/llava_bench/rule.json").read_text())
     benchmark = LlavaBench()
     root = write_data(tmp_path, [question(0, "detail")], rules["llava_bench_detail"]["prompt"])
-    (sample,) = benchmark.samples(root)
+    (sample,) = benchmark.load(root).samples
     asked = benchmark.judge_prompt(sample, check["answer2"], 0)
     assert asked is not None
     assert hashlib.sha256(asked.prompt.encode()).hexdigest() == check["user_content_sha256"]
@@ -177,16 +177,16 @@ def test_two_scores_on_the_scale_are_read_and_nothing_else(reply: str, pair: tup
 
 def test_without_rules_the_own_wording_is_used_and_recorded(tmp_path: Path) -> None:
     benchmark = LlavaBench()
-    (sample,) = benchmark.samples(write_data(tmp_path, [question(7)], None))
-    assert sample.data["rule"] == "own-pair-1"
-    assert any("own-pair-1" in note for note in benchmark.data_notes(tmp_path))
+    data = benchmark.load(write_data(tmp_path, [question(7)], None))
+    assert data.samples[0].data["rule"] == "own-pair-1" and "prompt=own-pair-1" in data.version
+    assert any("own-pair-1" in note for note in data.notes)
 
 
 def test_errors_name_the_file_and_the_row(tmp_path: Path) -> None:
     write_data(tmp_path, [question(1)])
     (tmp_path / "answers_gpt4.jsonl").write_text("")
     with pytest.raises(DataError, match=r"questions\.jsonl line 1: question_id 1 has no row in answers_gpt4\.jsonl"):
-        LlavaBench().samples(tmp_path)
+        LlavaBench().load(tmp_path)
     write_data(tmp_path, [question(1, "poem")])
     with pytest.raises(DataError, match=r"rule\.json: no rule 'llava_bench_poem'"):
-        LlavaBench().samples(tmp_path)
+        LlavaBench().load(tmp_path)

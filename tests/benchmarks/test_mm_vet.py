@@ -114,7 +114,7 @@ def test_questions_follow_the_official_retries(tmp_path: Path) -> None:
     assert list(TEMPERATURES) == never
     write_json(tmp_path / "mm-vet.json", {"v1_0": row("ocr")})
     benchmark = MMVet()
-    (sample,) = benchmark.samples(tmp_path)
+    (sample,) = benchmark.load(tmp_path).samples
     asked = [benchmark.judge_prompt(sample, "an {answer}", attempt) for attempt in range(benchmark.attempts)]
     assert [q.temperature for q in asked if q] == never
     assert asked[0] is not None and "x <AND> y" in asked[0].prompt and "an {answer}" in asked[0].prompt
@@ -127,17 +127,16 @@ def test_the_official_script_gives_the_prompt_and_what_is_added_when_asking_agai
     write_json(tmp_path / "mm-vet.json", {"v1_0": row("ocr")})
     (tmp_path / "mm-vet_evaluator.py").write_text(SCRIPT)
     benchmark = MMVet()
-    (sample,) = benchmark.samples(tmp_path)
-    assert "own-grade-1" in benchmark.version and "not the official prompt" in " ".join(benchmark.data_notes(tmp_path))
+    data = benchmark.load(tmp_path)
+    assert "own-grade-1" in data.version and "not the official prompt" in " ".join(data.notes)
     digest = hashlib.sha256(b"A table to go on with:").hexdigest()
     monkeypatch.setattr(mm_vet, "OFFICIAL_PROMPT", dataclasses.replace(mm_vet.OFFICIAL_PROMPT, sha256=digest))
-    benchmark = MMVet()
-    (sample,) = benchmark.samples(tmp_path)
-    first, again = (benchmark.judge_prompt(sample, "an answer", attempt) for attempt in (0, 1))
+    data = benchmark.load(tmp_path)
+    first, again = (benchmark.judge_prompt(data.samples[0], "an answer", attempt) for attempt in (0, 1))
     assert first is not None and again is not None
     assert first.prompt == "A table to go on with:\nWhat? | x <AND> y | an answer | "
     assert again.prompt == first.prompt + "\nSay a digit: " and first.max_tokens == 3
-    assert f"prompt=official-{digest[:8]}" in benchmark.version
+    assert f"prompt=official-{digest[:8]}" in data.version
 
 
 @pytest.mark.needs("reference")
@@ -181,7 +180,7 @@ def test_not_a_number_is_a_grade_only_officially() -> None:
 def test_the_sixth_reply_counts_plainly_and_is_never_read_officially(tmp_path: Path) -> None:
     write_json(tmp_path / "mm-vet.json", {"v1_0": row("ocr", "math"), "v1_1": row("math", "ocr")})
     benchmark = MMVet()
-    samples = benchmark.samples(tmp_path)
+    samples = benchmark.load(tmp_path).samples
     assert benchmark.metrics(samples)[8].name == "set_math+ocr", "a set does not depend on the order it is written in"
     late, early = judged(benchmark, samples[0], "x", ["?"] * 5 + ["1.0"]), judged(benchmark, samples[1], "x", ["0.5"])
     values = figures(benchmark, samples, [late, early])
@@ -191,10 +190,10 @@ def test_the_sixth_reply_counts_plainly_and_is_never_read_officially(tmp_path: P
 
 def test_errors_name_the_file_and_the_row(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"mm-vet\.json"):
-        MMVet().samples(tmp_path)
+        MMVet().load(tmp_path)
     write_json(tmp_path / "mm-vet.json", {"v1_0": row()})
     with pytest.raises(DataError, match=r"mm-vet\.json v1_0: field 'capability' is empty"):
-        MMVet().samples(tmp_path)
+        MMVet().load(tmp_path)
     write_json(tmp_path / "mm-vet.json", [])
     with pytest.raises(DataError, match="expected an object of id -> question, found list"):
-        MMVet().samples(tmp_path)
+        MMVet().load(tmp_path)

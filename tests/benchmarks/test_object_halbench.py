@@ -12,8 +12,9 @@ import pytest
 
 from benchmarks import object_halbench
 from benchmarks.common.chair import built_in_synonyms, caption_words, join_compounds, read_synonyms, refine
+from benchmarks.common.object_replies import read_objects, read_objects_officially
 from benchmarks.common.taggers import LexiconTagger, NltkTagger, Token
-from benchmarks.object_halbench import ObjectHalBench, read_objects, read_objects_officially
+from benchmarks.object_halbench import ObjectHalBench
 from harness.errors import DataError
 from harness.protocols.benchmark import JudgeParseError, Sample, Verdict
 from tests.benchmarks.conftest import figures, judged, write_json, write_jsonl
@@ -92,7 +93,7 @@ def test_judge_mode_gives_the_official_figures(
     tagger = RecordedTagger(inputs['spacy_parse_of_"a <obj>"'])
     monkeypatch.setattr(object_halbench, "find_name_tagger", lambda name: tagger)
     benchmark = ObjectHalBench()
-    samples = benchmark.samples(data_dir(tmp_path, inputs, single_file))
+    samples = benchmark.load(data_dir(tmp_path, inputs, single_file)).samples
     assert {sample.data["image_id"]: sample.data["truth"] for sample in samples} == expected["coco_gt_sets"]
     verdicts, values = score(benchmark, samples, inputs)
     overall = expected["gpt_mode"]["overall_metrics"]
@@ -114,7 +115,7 @@ def test_text_mode_gives_the_official_figures(
     inputs, expected = golden
     benchmark = ObjectHalBench(extraction="text", tagger="nltk")
     assert not benchmark.needs_judge
-    samples = benchmark.samples(data_dir(tmp_path, inputs, single_file=True))
+    samples = benchmark.load(data_dir(tmp_path, inputs, single_file=True)).samples
     verdicts, values = score(benchmark, samples, inputs)
     overall = expected["text_mode_no_gpt"]["overall_metrics"]
     for theirs, ours in OFFICIAL_NAMES.items():
@@ -151,7 +152,7 @@ def test_replies_are_read_as_officially_but_for_what_is_no_list(
             assert read_objects_officially(case["content"]) == list(result)
 
 
-def world(root: Path) -> list[Sample]:
+def world(root: Path) -> Sequence[Sample]:
     """Two images: a dog with a frisbee, and a toilet."""
     write_jsonl(root / "q.jsonl", [{"question": "Describe.", "image_id": "7"}, {"question": "And?", "image_id": 8}])
     truths = [
@@ -159,14 +160,14 @@ def world(root: Path) -> list[Sample]:
         {"image_id": 8, "instances": ["toilet"], "captions": []},
     ]
     write_jsonl(root / "ground_truth.jsonl", truths)
-    return ObjectHalBench(tagger="lexicon").samples(root)
+    return ObjectHalBench(tagger="lexicon").load(root).samples
 
 
 def test_rates_worked_out_by_hand_without_language_data(tmp_path: Path) -> None:
     """Mentions: dog, cat (wrong) | toilet (its seat is no chair). Recall: 1 of 2 and 1 of 1 classes."""
     world(tmp_path)
     benchmark = ObjectHalBench(tagger="lexicon")
-    samples = benchmark.samples(tmp_path)
+    samples = benchmark.load(tmp_path).samples
     assert [sample.data["truth"] for sample in samples] == [["dog", "frisbee"], ["toilet"]]
     answers = ["There are dogs and a cat here", "A toilet and its seat"]
     replies = ['["dogs", "black cat", "dogs"]', '["toilet", "seat"]']
@@ -182,7 +183,7 @@ def test_rates_worked_out_by_hand_without_language_data(tmp_path: Path) -> None:
 def test_short_answers_are_not_judged_and_name_nothing(tmp_path: Path) -> None:
     benchmark = ObjectHalBench(tagger="lexicon")
     world(tmp_path)
-    sample = benchmark.samples(tmp_path)[0]
+    sample = benchmark.load(tmp_path).samples[0]
     assert benchmark.judge_prompt(sample, "Assistant: a big cat", 0) is None
     verdict = benchmark.verdict(sample, "a big cat", ())
     assert (verdict.counts["naming"], verdict.counts["responses"]) == (0, 1)
@@ -194,7 +195,7 @@ def test_short_answers_are_not_judged_and_name_nothing(tmp_path: Path) -> None:
 def test_an_unreadable_judge_is_an_error_and_a_later_reply_counts(tmp_path: Path) -> None:
     benchmark = ObjectHalBench(tagger="lexicon")
     world(tmp_path)
-    sample = benchmark.samples(tmp_path)[0]
+    sample = benchmark.load(tmp_path).samples[0]
     with pytest.raises(JudgeParseError):
         benchmark.verdict(sample, "There is a cat here", ["null"])
     failed = judged(benchmark, sample, "There is a cat here", ["()", "null"])
@@ -220,7 +221,7 @@ def test_images_come_in_base64_by_path_or_not_at_all(tmp_path: Path) -> None:
     rows = [{"question": "?", "image_id": 7, **row} for row in given]
     write_jsonl(tmp_path / "obj_halbench_300_with_image.jsonl", rows)
     write_jsonl(tmp_path / "ground_truth.jsonl", [{"image_id": "7", "instances": [], "captions": []}])
-    images = [sample.image for sample in ObjectHalBench(tagger="lexicon").samples(tmp_path)]
+    images = [sample.image for sample in ObjectHalBench(tagger="lexicon").load(tmp_path).samples]
     assert images[0] is not None and images[0].read() == b"jpeg bytes"
     assert images[1] is not None and images[1].path == tmp_path / "images" / "7.png"
     assert images[2] == images[1] and images[3] is None
@@ -229,13 +230,13 @@ def test_images_come_in_base64_by_path_or_not_at_all(tmp_path: Path) -> None:
 def test_errors_name_the_file_and_the_row(tmp_path: Path) -> None:
     benchmark = ObjectHalBench(tagger="lexicon")
     with pytest.raises(DataError, match=r"obj_halbench_300_with_image\.jsonl"):
-        benchmark.samples(tmp_path)
+        benchmark.load(tmp_path)
     write_jsonl(tmp_path / "q.jsonl", [{"question": "?", "image_id": 9}])
     with pytest.raises(DataError, match="no ground truth found"):
-        benchmark.samples(tmp_path)
+        benchmark.load(tmp_path)
     write_jsonl(tmp_path / "ground_truth.jsonl", [{"image_id": 1, "instances": [], "captions": []}])
     with pytest.raises(DataError, match=r"q\.jsonl line 1: image 9 has no ground truth"):
-        benchmark.samples(tmp_path)
+        benchmark.load(tmp_path)
     (tmp_path / "q.jsonl").write_text('{"question": "?", "image_id": 1}\nnot json\n')
     with pytest.raises(DataError, match=r"q\.jsonl line 2: not valid JSON"):
-        benchmark.samples(tmp_path)
+        benchmark.load(tmp_path)

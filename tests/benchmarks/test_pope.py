@@ -43,7 +43,7 @@ def test_official_figures_on_the_recorded_answers() -> None:
 @pytest.mark.needs("reference")
 def test_official_files_are_read_whole_with_llavas_prompts_and_no_notes() -> None:
     root = shared("data/pope")
-    samples = {sample.id: sample for sample in Pope().samples(root)}
+    samples = {sample.id: sample for sample in Pope().load(root).samples}
     asked = [json.loads(line) for line in (root / "llava_pope_test.jsonl").read_text().splitlines()]
     counts: dict[str, int] = {}
     for row in asked:  # LLaVA's file has the same order, but counts its random questions anew
@@ -51,7 +51,7 @@ def test_official_files_are_read_whole_with_llavas_prompts_and_no_notes() -> Non
     assert counts == {"adversarial": 3000, "popular": 3000, "random": 2910}
     assert len(samples) == len(asked)
     assert sorted(s.prompt for s in samples.values()) == sorted(row["text"] for row in asked)
-    assert Pope().data_notes(root) == []
+    assert Pope().load(root).notes == []
 
 
 @pytest.mark.needs("reference")
@@ -84,7 +84,7 @@ def test_figures_by_hand_and_f1_is_the_mean_of_the_splits(tmp_path: Path) -> Non
     write_split(tmp_path, "random", "yynn")
     write_split(tmp_path, "popular", "ynn")
     benchmark = Pope()
-    samples = benchmark.samples(tmp_path)
+    samples = benchmark.load(tmp_path).samples
     assert [s.id for s in samples[:2]] == ["random:0", "random:1"]
     answers = ["Yes", "No", "no", "yes", "Yes", "No", "Hm"]
     verdicts = [judged(benchmark, s, a) for s, a in zip(samples, answers, strict=True)]
@@ -100,16 +100,17 @@ def test_a_split_that_was_never_answered_has_no_mean(tmp_path: Path) -> None:
     write_split(tmp_path, "random", "yn")
     write_split(tmp_path, "popular", "yn")
     benchmark = Pope()
-    samples = benchmark.samples(tmp_path)
+    samples = benchmark.load(tmp_path).samples
     values = figures(benchmark, samples, [judged(benchmark, samples[0], "Yes")])
     assert values["random_f1"] == 100 and values["f1"] != values["f1"]
 
 
 def test_errors_name_the_file_and_the_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"coco_pope_random\.json"):
-        Pope().samples(tmp_path)
+        Pope().load(tmp_path)
     rows = [{"question_id": 1, "image": "a", "text": "?", "label": label} for label in ("yes", "maybe")]
     write_jsonl(tmp_path / "coco_pope_random.json", rows)
     with pytest.raises(DataError, match=r'random\.json line 2: label should be "yes" or "no"'):
-        Pope().samples(tmp_path)
-    assert "coco_pope_popular.json: absent" in Pope().data_notes(tmp_path)
+        Pope().load(tmp_path)
+    write_jsonl(tmp_path / "coco_pope_random.json", rows[:1])
+    assert "coco_pope_popular.json: absent" in Pope().load(tmp_path).notes

@@ -6,8 +6,9 @@ import json
 import random
 from pathlib import Path
 
+from benchmarks.common.object_replies import read_objects, read_objects_officially, read_objects_tolerantly
 from benchmarks.mmhal import read_rating, read_rating_officially
-from benchmarks.object_halbench import ObjectHalBench, read_objects, read_objects_officially, read_objects_tolerantly
+from benchmarks.object_halbench import ObjectHalBench
 from harness.evaluation.judge import judge_answers
 from harness.judges.replay import ReplayJudge
 from harness.protocols.model import Answer
@@ -64,7 +65,7 @@ def test_recorded_replies_are_read_as_far_as_the_official_code_would_ask(tmp_pat
     write_jsonl(tmp_path / "ground_truth.jsonl", [{"image_id": 0, "instances": ["dog"], "captions": []}])
     write_jsonl(tmp_path / "replies.jsonl", [{"id": 0, "reply": r} for r in [*["()"] * 9, '["dog", "cat"]']])
     benchmark = ObjectHalBench(tagger="lexicon")
-    samples, judge = benchmark.samples(tmp_path), ReplayJudge(str(tmp_path / "replies.jsonl"))
+    samples, judge = benchmark.load(tmp_path).samples, ReplayJudge(str(tmp_path / "replies.jsonl"))
     store = Store(tmp_path / "r.sqlite")
     (judged,) = judge_answers(store, benchmark, samples, {"0": Answer("A dog and a cat.")}, judge)
     assert judged.verdict.error is None and judged.verdict.counts["official_hallucinated"] == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.evaluation.score import make_benchmark
+from harness.evaluation.resolve import make_benchmark
 from harness.evaluation.shard import Shard
 from harness.protocols.benchmark import Decoding, Sample
 from harness.store import Store

@@ -16,7 +16,7 @@ from tinyworld.language import MMHAL_TYPES
 @pytest.mark.parametrize("name", ["object_halbench", "amber", "mmhal"])
 def test_every_sample_has_an_image_and_a_truth(world: World, name: str) -> None:
     folder = world.bench_dir / name
-    samples = BENCHMARKS.get(name)().samples(folder)
+    samples = BENCHMARKS.get(name)().load(folder).samples
     truth = [json.loads(line) for line in (folder / "truth.jsonl").read_text().splitlines()]
     assert [sample.id for sample in samples] == [row["id"] for row in truth]
     assert all(row["benchmark"] == name for row in truth)
@@ -25,7 +25,7 @@ def test_every_sample_has_an_image_and_a_truth(world: World, name: str) -> None:
 
 def test_object_halbench_knows_what_the_scene_shows(world: World) -> None:
     folder = world.bench_dir / "object_halbench"
-    samples = BENCHMARKS.get("object_halbench")().samples(folder)
+    samples = BENCHMARKS.get("object_halbench")().load(folder).samples
     for line, sample in zip((folder / "truth.jsonl").read_text().splitlines(), samples, strict=True):
         assert set(sample.data["truth"]) == set(json.loads(line)["objects"])
 
@@ -51,7 +51,7 @@ def test_mmhal_keeps_the_official_order_of_types(world: World) -> None:
 def test_true_answers_score_perfectly(world: World) -> None:
     mmhal, folder = BENCHMARKS.get("mmhal")(), world.bench_dir / "mmhal"
     judge = RuleJudge("", folder)
-    for sample in mmhal.samples(folder):
+    for sample in mmhal.load(folder).samples:
         answer = sample.data["reference"]
         question = mmhal.judge_prompt(sample, answer, 0)
         assert question is not None

@@ -18,7 +18,7 @@ from tinyworld.judge import RuleJudge, grade
 
 
 def test_pope_asks_about_as_many_absent_objects_and_harder_ones_adversarially(world: World) -> None:
-    samples = Pope(short=False).samples(world.bench_dir / "pope")
+    samples = Pope(short=False).load(world.bench_dir / "pope").samples
     labels = Counter((s.data["split"], s.data["label"]) for s in samples)
     assert len(set(labels.values())) == 1 and len(labels) == 6
     assert all(s.image is not None and s.image.read()[:4] == b"\x89PNG" for s in samples)
@@ -29,8 +29,8 @@ def test_pope_asks_about_as_many_absent_objects_and_harder_ones_adversarially(wo
 def answer_truly(folder: Path, benchmark: str) -> dict[str, str]:
     """The reference answers as answers."""
     if benchmark == "mm_vet":
-        return {s.id: s.data["reference"] for s in MMVet().samples(folder)}
-    return {s.id: s.data["reference"] for s in LlavaBench().samples(folder)}
+        return {s.id: s.data["reference"] for s in MMVet().load(folder).samples}
+    return {s.id: s.data["reference"] for s in LlavaBench().load(folder).samples}
 
 
 @pytest.mark.parametrize(("benchmark", "headline"), [("mm_vet", "total"), ("llava_bench", "all")])

@@ -56,42 +56,44 @@ def test_object_halbench_asks_as_the_script_does_and_its_version_says_so(halbenc
     (halbench / "eval").mkdir()
     (halbench / "eval" / "eval_gpt_obj_halbench.py").write_text(script("prompt_template", OBJECTS))
     official, own = ObjectHalBench(tagger="lexicon"), ObjectHalBench(tagger="lexicon", prompt="own")
-    (sample,) = official.samples(halbench)
+    data = official.load(halbench)
+    (sample,) = data.samples
     question = official.judge_prompt(sample, "Assistant: a {question} of dogs ", 0)
     assert question is not None
     # As by str.replace: first the question, whose braces the answer then fills.
     assert question.prompt == "Objects?\nQ What a {question} of dogs is it?\nA a {question} of dogs\n"
-    assert "prompt=official-" in official.version and official.info["prompt"]["source"] == "eval_gpt_obj_halbench.py"
-    own.samples(halbench)
-    assert "prompt=own-objects-1" in own.version and "own wording" in own.info["prompt"]["source"]
+    assert "prompt=official-" in data.version and data.info["prompt"]["source"] == "eval_gpt_obj_halbench.py"
+    theirs = own.load(halbench)
+    assert "prompt=own-objects-1" in theirs.version and "own wording" in theirs.info["prompt"]["source"]
+    assert "prompt=auto" in official.version, "loading changes nothing in the benchmark"
+    assert official.load(halbench) == data
 
 
 def test_mmhal_fills_the_four_places_in_order(tmp_path: Path, known: None) -> None:
     write_json(tmp_path / "response_template.json", [row("other", question="What {}?")])
     (tmp_path / "eval_gpt4.py").write_text(script("template", RATING))
     benchmark = MMHal(prompt="official")
-    (sample,) = benchmark.samples(tmp_path)
-    question = benchmark.judge_prompt(sample, "Assistant: {0} ", 0)
+    data = benchmark.load(tmp_path)
+    question = benchmark.judge_prompt(data.samples[0], "Assistant: {0} ", 0)
     assert question is not None
     assert question.prompt == "Contents Dog, Tree\nQ What {}?\nHuman A dog.\nAnswer {0}\n"
-    assert benchmark.version.startswith("mmhal-1 prompt=official-")
+    assert data.version.startswith("mmhal-1 prompt=official-")
 
 
 def test_a_script_with_another_prompt_is_reported_and_not_used(tmp_path: Path) -> None:
     write_json(tmp_path / "response_template.json", [row("other")])
     (tmp_path / "eval_gpt_mmhal.py").write_text(script("template", "Changed {}{}{}{}"))
-    benchmark = MMHal()
-    benchmark.samples(tmp_path)
-    assert "prompt=own-rating-1" in benchmark.version
-    assert any("eval_gpt_mmhal.py: not the official prompt" in note for note in benchmark.data_notes(tmp_path))
+    data = MMHal().load(tmp_path)
+    assert "prompt=own-rating-1" in data.version
+    assert any("eval_gpt_mmhal.py: not the official prompt" in note for note in data.notes)
     with pytest.raises(DataError, match="is not the official prompt"):
-        MMHal(prompt="official").samples(tmp_path)
+        MMHal(prompt="official").load(tmp_path)
 
 
 def test_an_official_prompt_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     write_json(tmp_path / "response_template.json", [row("other")])
     with pytest.raises(DataError, match=r"prompt=official needs eval_gpt_mmhal\.py or eval_gpt4\.py"):
-        MMHal(prompt="official").samples(tmp_path)
+        MMHal(prompt="official").load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +129,6 @@ def test_the_tolerant_parser_reads_lists_in_fences_and_prose(
 def test_the_parser_is_part_of_the_version_and_an_error_tells_of_the_other_one(halbench: Path) -> None:
     benchmark = ObjectHalBench(tagger="lexicon")
     assert benchmark.version != ObjectHalBench(tagger="lexicon", parser="tolerant").version
-    (sample,) = benchmark.samples(halbench)
+    (sample,) = benchmark.load(halbench).samples
     verdict = benchmark.unreadable(sample, "A long enough answer here.", ['```["dog"]```'])
     assert "parser=tolerant would read one" in (verdict.error or "") and not verdict.counts

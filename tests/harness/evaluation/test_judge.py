@@ -23,7 +23,7 @@ def judge_at(server: FaultServer, name: str = "judge", **settings: object) -> Ju
 def graded(store: Store, judge: Judge, answers: dict[str, str]) -> EvaluationRecord:
     benchmark = Grades()
     given = {i: Answer(text) for i, text in answers.items()}
-    return evaluate(store, benchmark, benchmark.samples(Path()), given, judge, subject=SUBJECT)
+    return evaluate(store, benchmark, benchmark.load(Path()), given, judge, subject=SUBJECT)
 
 
 @pytest.fixture
@@ -83,5 +83,7 @@ def test_a_tally_counts_replies_and_failures(store: Store) -> None:
     benchmark, usage_total = Grades(), JudgeUsage()
     with FaultServer(lambda prompt, nth: http(400) if "'x'" in prompt else "3") as server:
         given = {"a": Answer("x"), "b": Answer("y")}
-        judge_answers(store, benchmark, benchmark.samples(Path()), given, judge_at(server), usage_total=usage_total)
+        judge_answers(
+            store, benchmark, benchmark.load(Path()).samples, given, judge_at(server), usage_total=usage_total
+        )
     assert (usage_total.replies, usage_total.failed) == (1, 1)

@@ -10,10 +10,13 @@ from typing import ClassVar
 import pytest
 
 from harness.errors import DataError, UsageError
+from harness.evaluation.generate import generate
 from harness.evaluation.judge import judge_answers
-from harness.evaluation.score import evaluate, generate, load_samples
+from harness.evaluation.resolve import load
+from harness.evaluation.score import evaluate
 from harness.protocols.benchmark import (
     Benchmark,
+    BenchmarkData,
     Decoding,
     JudgeParseError,
     JudgePrompt,
@@ -41,8 +44,8 @@ class Grades(Benchmark):
     mode: str = "plain"
     ids: tuple[str, ...] = ("a", "b", "c")
 
-    def samples(self, root: Path) -> list[Sample]:
-        return [Sample(i, f"What is {i}?", group=i) for i in self.ids]
+    def load(self, root: Path) -> BenchmarkData:
+        return BenchmarkData([Sample(i, f"What is {i}?", group=i) for i in self.ids], self.version)
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         return JudgePrompt(f"Grade {answer!r}" + (" again" if attempt else ""))
@@ -61,9 +64,6 @@ class Grades(Benchmark):
             Metric("grade", ratio("grade", "n", 1.0), True, unit=""),
             Metric("official_grade", ratio("official_grade", "official_n", 1.0), True, unit=""),
         ]
-
-    def data_notes(self, root: Path) -> list[str]:
-        return []
 
 
 @dataclass
@@ -111,7 +111,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_stored_answers_are_not_generated_again_and_failed_ones_are(store: Store) -> None:
     benchmark = Grades()
-    samples = benchmark.samples(Path())
+    samples = benchmark.load(Path()).samples
     first = generate(store, Echo(broken=("b",)), samples, benchmark.decoding)
     assert first["b"].error == "bad image" and first["a"].text == "a"
     second = Echo()
@@ -121,7 +121,7 @@ def test_stored_answers_are_not_generated_again_and_failed_ones_are(store: Store
 
 def test_other_decoding_is_another_answer(store: Store) -> None:
     benchmark, model = Grades(), Echo()
-    samples = benchmark.samples(Path())
+    samples = benchmark.load(Path()).samples
     generate(store, model, samples, Decoding(max_new_tokens=8))
     generate(store, model, samples, Decoding(max_new_tokens=9))
     assert len(model.asked) == 6
@@ -136,7 +136,7 @@ def test_answers_made_before_an_interruption_are_kept(store: Store) -> None:
                 yield position, answer
 
     benchmark = Grades()
-    samples = benchmark.samples(Path())
+    samples = benchmark.load(Path()).samples
     with pytest.raises(KeyboardInterrupt):
         generate(store, Dies(), samples, benchmark.decoding)
     model = Echo()
@@ -147,9 +147,9 @@ def test_answers_made_before_an_interruption_are_kept(store: Store) -> None:
 def test_an_unreadable_reply_is_asked_once_more_and_then_an_error(store: Store) -> None:
     script = {("a", 0): "5", ("b", 0): "fine", ("b", 1): "3", ("c", 0): "good", ("c", 1): "very good"}
     benchmark, judge = Grades(), Scripted(dict(script))
-    samples = benchmark.samples(Path())
+    samples = benchmark.load(Path()).samples
     answers = {s.id: Answer(s.id) for s in samples}
-    record = evaluate(store, benchmark, samples, answers, judge, subject=SUBJECT)
+    record = evaluate(store, benchmark, benchmark.load(Path()), answers, judge, subject=SUBJECT)
     assert (record.n, record.n_scored, record.n_failed) == (3, 2, 1)
     assert record.metrics["grade"]["value"] == 4.0
     assert record.metrics["official_grade"]["value"] == pytest.approx(8 / 3)
@@ -159,7 +159,7 @@ def test_an_unreadable_reply_is_asked_once_more_and_then_an_error(store: Store) 
 def test_scoring_twice_asks_the_judge_once(store: Store) -> None:
     script = {(i, 0): "4" for i in "abc"}
     benchmark, judge, again = Grades(), Scripted(dict(script)), Scripted(dict(script))
-    samples = benchmark.samples(Path())
+    samples = benchmark.load(Path()).samples
     answers = {s.id: Answer(s.id) for s in samples}
     first = judge_answers(store, benchmark, samples, answers, judge)
     assert judge_answers(store, benchmark, samples, answers, again) == first
@@ -168,15 +168,15 @@ def test_scoring_twice_asks_the_judge_once(store: Store) -> None:
 
 def test_a_failed_call_is_an_error_row_and_is_asked_again_next_time(store: Store) -> None:
     benchmark = Grades()
-    samples = benchmark.samples(Path())
+    samples = benchmark.load(Path()).samples
     answers = {s.id: Answer(s.id) for s in samples}
     script: dict[tuple[str, int], str | None] = {("a", 0): "6", ("b", 0): None, ("c", 0): "2"}
-    record = evaluate(store, benchmark, samples, answers, Scripted(script), subject=SUBJECT)
+    record = evaluate(store, benchmark, benchmark.load(Path()), answers, Scripted(script), subject=SUBJECT)
     assert record.n_failed == 1 and record.metrics["grade"]["value"] == 4.0
     failed = next(v for v in store.verdicts(record.id) if v.error)
     assert failed.error == "judge: HTTP 500" and failed.counts == {}
     mended = Scripted({("b", 0): "1"})
-    record = evaluate(store, benchmark, samples, answers, mended, subject=SUBJECT)
+    record = evaluate(store, benchmark, benchmark.load(Path()), answers, mended, subject=SUBJECT)
     assert record.n_failed == 0 and record.metrics["grade"]["value"] == 3.0
     assert mended.asked == [("b", 0, 0)]
 
@@ -188,9 +188,9 @@ def test_several_judge_runs_are_averaged_run_by_run(store: Store) -> None:
                 yield i, Reply(str(2 * request.run), "scripted")
 
     benchmark = Grades(judge_runs=3)
-    samples = benchmark.samples(Path())
+    samples = benchmark.load(Path()).samples
     answers = {s.id: Answer(s.id) for s in samples}
-    record = evaluate(store, benchmark, samples, answers, Drifts({}), subject=SUBJECT)
+    record = evaluate(store, benchmark, benchmark.load(Path()), answers, Drifts({}), subject=SUBJECT)
     assert record.metrics["grade"]["value"] == 2.0
     assert record.n_scored == 3
 
@@ -198,14 +198,14 @@ def test_several_judge_runs_are_averaged_run_by_run(store: Store) -> None:
 def test_missing_answers_are_neither_scored_nor_failed(store: Store) -> None:
     benchmark = Grades()
     record = evaluate(
-        store, benchmark, benchmark.samples(Path()), {"a": Answer("a")}, Scripted({("a", 0): "6"}), subject=SUBJECT
+        store, benchmark, benchmark.load(Path()), {"a": Answer("a")}, Scripted({("a", 0): "6"}), subject=SUBJECT
     )
     assert (record.n, record.n_scored, record.n_failed) == (3, 1, 0)
 
 
 def test_nothing_scored_is_null(store: Store) -> None:
     benchmark = Grades()
-    record = evaluate(store, benchmark, benchmark.samples(Path()), {}, Scripted({}), subject=SUBJECT)
+    record = evaluate(store, benchmark, benchmark.load(Path()), {}, Scripted({}), subject=SUBJECT)
     assert record.metrics["grade"] == {
         "value": None, "low": None, "high": None, "unit": "", "higher_is_better": True,
     }  # fmt: skip
@@ -218,4 +218,4 @@ def test_a_judge_is_required_where_one_is_needed(store: Store) -> None:
 
 def test_two_samples_of_one_id_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="two samples with the id 'a'"):
-        load_samples(Grades(ids=("a", "b", "a")), tmp_path)
+        load(Grades(ids=("a", "b", "a")), tmp_path)

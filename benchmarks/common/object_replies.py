@@ -1,0 +1,69 @@
+"""Reading the list of objects out of a judge's reply: strictly, tolerantly, and as the official script does.
+
+Source: RLAIF-V `eval_gpt_obj_halbench.py` at 83d917b.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def first_readable(replies: Sequence[str], read: Callable[[str], list[str] | None]) -> list[str] | None:
+    """The first reply that ``read`` can read; None if it can read none."""
+    return next((names for reply in replies if (names := read(reply)) is not None), None)
+
+
+def read_json_reply(reply: str) -> Any:
+    """JSON of the whole reply, or of its last line where a list begins somewhere; raises ValueError otherwise."""
+    try:
+        return json.loads(reply)
+    except (ValueError, RecursionError):
+        if '["' not in reply:
+            raise
+        return json.loads(reply.strip().split("\n")[-1])
+
+
+def read_objects(reply: str) -> list[str] | None:
+    """The objects a judge lists; None unless the reply is a JSON list of strings."""
+    try:
+        read = read_json_reply(reply)
+    except (ValueError, RecursionError):
+        return None
+    return read if isinstance(read, list) and all(isinstance(name, str) for name in read) else None
+
+
+def read_objects_tolerantly(reply: str) -> list[str] | None:
+    """As ``read_objects``, else the last JSON list of strings in the reply, else [] for "()"."""
+    if (strict := read_objects(reply)) is not None:
+        return strict
+    if re.match(r"\s*[\[{]", reply) and _is_json(reply):  # something else than a list of strings, all of it
+        return None
+    for match in reversed(list(re.finditer(r"\[[^\[\]]*\]", reply))):
+        if (names := read_objects(match[0])) is not None:
+            return names
+    return [] if reply.strip().strip("`").strip() == "()" else None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def read_objects_officially(reply: str) -> list[str] | None:
+    """REPRODUCE (official_*): any JSON is taken; of a dictionary its keys are read, of a string its letters.
+
+    None where the official code asks again, and where it crashes on what it took (a number, null, nested lists).
+    """
+    try:
+        read = read_json_reply(reply)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(read, list | dict | str) or not all(isinstance(name, str) for name in read):
+        return None
+    return list(read)

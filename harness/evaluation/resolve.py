@@ -1,0 +1,41 @@
+"""From a benchmark's name to its samples: the one road for every command."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError, UsageError
+from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
+from harness.util.options import build, content_key
+
+
+def make_benchmark(name: str, settings: Mapping[str, Any] | None = None) -> Benchmark:
+    """The benchmark ``name`` with ``--set`` values applied."""
+    return build(BENCHMARKS.get(name), settings or {}, f"benchmark {name}")
+
+
+def data_dir(benchmark: str, root: Path) -> Path:
+    """``root/benchmark`` if it is there, else ``root`` (DESIGN: contract of --data-dir)."""
+    if not root.is_dir():
+        raise UsageError(f"--data-dir {root}: no such directory.")
+    return root / benchmark if (root / benchmark).is_dir() else root
+
+
+def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> BenchmarkData:
+    """What the data directory holds, the first ``limit`` samples of it; duplicates and an empty set are errors."""
+    data = benchmark.load(root)
+    twice = next((i for i, count in Counter(s.id for s in data.samples).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{root}: {benchmark.name} has two samples with the id {twice!r}.")
+    if not data.samples:
+        raise DataError(f"{root}: no {benchmark.name} samples found.")
+    return dataclasses.replace(data, samples=data.samples[:limit])
+
+
+def data_key(benchmark: str, samples: Sequence[Sample]) -> str:
+    """Identity of the questions and truths that were asked; images are part of the answers' keys."""
+    return content_key(benchmark, [(s.id, s.prompt, dict(s.data)) for s in samples])
