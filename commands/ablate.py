@@ -15,13 +15,13 @@ from harness.errors import HarnessError
 @options.db
 @options.device
 @options.as_json
-@click.option("--recipe", type=options.FILE, help="Default: recipes/ablation.yaml.")
+@click.option("--recipe", type=options.RECIPE, help="Default: recipes/ablation.yaml.")
 @options.recipe_folder
 def command(db: str, device: str, as_json: bool, recipe: Path | None, folder: Path) -> None:
     """Align with every method of a recipe, benchmark base and all, and show them in one table.
 
     What is stored already is not done again; a run of the same name with other settings is replaced."""
-    from workflows.settings import RECIPES
+    from recipes import RECIPES
 
     run_recipe(recipe or RECIPES / "ablation.yaml", db, device, folder, as_json)
 

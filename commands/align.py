@@ -22,7 +22,7 @@ from commands.screen import bars, out, print_facts, print_json
 @click.option("--method", help="Aligner: see `list aligners`.  [default: dama]")
 @click.option("--model", help="Hub id or directory of an image-text-to-text model.")
 @click.option("--data", help="Preference pairs: JSONL, parquet or hub id.  [default: the embedded world]")
-@click.option("--recipe", type=options.FILE, help="YAML of settings.")
+@click.option("--recipe", type=options.RECIPE, help="YAML of settings.")
 @click.option("--name", help="Name of the run.  [default: METHOD-sSEED, with other settings METHOD-sSEED-KEY]")
 @click.option("--seed", type=int, help="Seed of data order and sampling.  [default: 0]")
 def command(

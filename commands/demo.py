@@ -14,10 +14,10 @@ from commands.ablate import run_recipe
 @options.db
 @options.device
 @options.as_json
-@click.option("--recipe", type=options.FILE, help="Default: recipes/demo.yaml.")
+@click.option("--recipe", type=options.RECIPE, help="Default: recipes/demo.yaml.")
 @options.recipe_folder
 def command(db: str, device: str, as_json: bool, recipe: Path | None, folder: Path) -> None:
     """Run the whole chain on the embedded world: pairs, hardness, four methods, three benchmarks, leaderboard."""
-    from workflows.settings import RECIPES
+    from recipes import RECIPES
 
     run_recipe(recipe or RECIPES / "demo.yaml", db, device, folder, as_json)

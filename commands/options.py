@@ -6,7 +6,22 @@ from pathlib import Path
 
 import click
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+class Recipe(click.Path):
+    """A YAML file, or the name of one that comes with the harness."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        from recipes import RECIPES, recipe_names
+
+        path = Path(str(value))
+        if path.is_file():
+            return path
+        if str(value) in recipe_names():
+            return RECIPES / f"{value}.yaml"
+        self.fail(f"{path}: no such file, and no recipe of that name: {', '.join(recipe_names())}.", param, ctx)
+
+
+RECIPE = Recipe(dir_okay=False)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 db = click.option(

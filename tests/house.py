@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "aligners": ENGINE,
     "aligners.pair_hardness": ENGINE | {"harness.chat", "harness.models"},
     "aligners.pairs": ENGINE | {"harness.models", "aligners.pair_hardness"},
-    "aligners.training": ENGINE | {"harness.models", "aligners", "aligners.pair_hardness", "aligners.pairs"},
+    "aligners.training": ENGINE | {"harness.models", "recipes", "aligners", "aligners.pair_hardness", "aligners.pairs"},
     "benchmarks": ENGINE | {"benchmarks.common"},
     "benchmarks.common": ENGINE,
     "leaderboards": HARNESS,

@@ -16,7 +16,8 @@ from harness.store import AlignmentRecord, Store
 from harness.util.distributed import rank_and_world_size
 from harness.util.options import build, content_key, read_yaml
 from harness.util.paths import home
-from workflows.settings import RECIPES, route
+from recipes import RECIPES
+from workflows.settings import route
 
 NAMES = ("method", "name", "panel", "label")
 """Settings that belong to the run itself and not to one of its parts."""

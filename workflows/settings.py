@@ -10,8 +10,6 @@ from typing import Any
 from harness.errors import unknown_name
 from harness.util.options import parse_assignments, read_yaml
 
-RECIPES = Path(__file__).parents[1] / "recipes"
-
 
 def gather(recipe: Path | None, assignments: Iterable[str], options: Mapping[str, Any]) -> dict[str, Any]:
     """One flat dictionary of settings: the recipe, then `--set`, then options that were given (not None)."""

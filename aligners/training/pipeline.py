@@ -35,12 +35,12 @@ from harness.models.prompts import prompt_text
 from harness.protocols.recorder import Recorder
 from harness.util.distributed import rank_and_world_size
 from harness.util.environment import environment
+from recipes import RECIPES
 
 if TYPE_CHECKING:
     from aligners.pair_hardness.hardness import HardnessConfig
 
 PROBE_PAIRS = 60
-RECIPES = Path(__file__).parents[2] / "recipes"
 Progress = Callable[[int, int], None]
 
 

@@ -8,8 +8,9 @@ import pytest
 from harness.errors import HarnessError, UsageError
 from harness.store import Store
 from harness.util.options import read_yaml
+from recipes import RECIPES
 from workflows.ablate import Job, jobs, matched_beta, read_ablation, sweep
-from workflows.settings import RECIPES, route
+from workflows.settings import route
 
 
 def test_every_row_is_crossed_with_panels_seeds_and_swept_settings() -> None:

@@ -15,8 +15,8 @@ from aligners.training.config import AlignConfig
 from aligners.training.cost import estimate
 from harness.errors import UsageError
 from harness.util.options import build
+from recipes import RECIPES
 
-RECIPES = Path(__file__).parents[3] / "recipes"
 LLAVA = AlignConfig(model="llava-hf/llava-1.5-7b-hf", data="", micro_batch=2)
 
 
