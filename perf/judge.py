@@ -28,8 +28,9 @@ from typing import Any, ClassVar
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from harness.chat.client import OpenAIJudge
+from harness.chat.settings import ChatSettings
 from harness.evaluation.judge import judge_answers
+from harness.judges.openai import OpenAIJudge
 from harness.protocols.benchmark import (
     Benchmark,
     BenchmarkData,
@@ -160,7 +161,7 @@ def endpoint(latency: float) -> Iterator[str]:
 
 def our_rate(url: str, n: int) -> float:
     """Replies a second through the judge."""
-    judge = OpenAIJudge(f"judge@{url}", settings={"concurrency": IN_FLIGHT})
+    judge = OpenAIJudge(f"judge@{url}", settings=ChatSettings(concurrency=IN_FLIGHT))
     began = time.perf_counter()
     good = sum(reply.text is not None for _, reply in judge.ask(Requests(n)))
     elapsed = time.perf_counter() - began
@@ -174,7 +175,7 @@ def stage_rate(url: str, n: int) -> float:
     benchmark = Graded(n=n)
     samples = benchmark.load(Path()).samples
     answers = {sample.id: Answer("It is a dog.") for sample in samples}
-    judge = OpenAIJudge(f"judge@{url}", settings={"concurrency": IN_FLIGHT})
+    judge = OpenAIJudge(f"judge@{url}", settings=ChatSettings(concurrency=IN_FLIGHT))
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "r.sqlite")
         began = time.perf_counter()

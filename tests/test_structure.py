@@ -25,7 +25,6 @@ MODULE_LINES = 300
 KNOWN: dict[str, set[str]] = {
     "arrows": {
         "benchmarks.common.sources -> benchmarks",
-        "harness.chat.client -> harness.judges",
         "leaderboards.charts.gap_curves -> leaderboards.formats",
         "leaderboards.comparison -> leaderboards.formats",
         "leaderboards.published -> leaderboards.formats",

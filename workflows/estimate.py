@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.chat.client import is_loopback, parse_argument
+from harness.chat.endpoint import is_loopback, parse_endpoint
 from harness.chat.prices import CHARACTERS_PER_TOKEN, IMAGE_TOKENS, Price, cost, estimate, load_prices, price_of
 from harness.evaluation.judge import question_key
+from harness.judges.openai import chat_request
 from harness.protocols.benchmark import Benchmark, JudgePrompt, Sample
+from harness.protocols.judge import Judge
 from harness.store import Store
 from workflows.judging import Judges
 
@@ -55,7 +57,7 @@ def estimate_benchmark(
         answers: the answers where they exist already: nothing is generated, the judge's prompts are counted as they
             are, and replies in the store cost nothing. Otherwise an answer of ``ANSWER_TOKENS`` is assumed.
     """
-    judge = judges.named(benchmark, folder) if benchmark.needs_judge else None
+    judge = judges.estimated(benchmark, folder)
     prices = load_prices(Path(str(judges.settings["prices"])) if judges.settings.get("prices") else None)
     asked = list(questions(benchmark, samples, answers))
     tokens = {"prompt_tokens": 0, "completion_tokens": 0}
@@ -65,14 +67,14 @@ def estimate_benchmark(
         keyed = list(dict(keyed).items())
     missing = [question for key, question in keyed if key not in known]
     for question in missing:
-        for name, count in estimate(question).items():
+        for name, count in estimate(chat_request(question)).items():
             tokens[name] += count
     making = _generation(benchmark, samples) if answers is None else {"prompt_tokens": 0, "completion_tokens": 0}
-    parts = [_money(judge, tokens, prices) if missing else 0.0, _money(model, making, prices)]
+    parts = [_judge_money(judge, tokens) if missing else 0.0, _model_money(model, making, prices)]
     return Estimate(
         benchmark.name,
         model,
-        judge,
+        judges.named(benchmark, folder) if benchmark.needs_judge else None,
         len(samples) if answers is None else 0,
         sum(making.values()),
         len(missing),
@@ -99,13 +101,12 @@ def questions(
                 yield run, question
 
 
-def _stored(store: Store, judge: str | None) -> set[tuple[str, int, int]]:
-    """The (question key, run, attempt) of the replies that a judge over HTTP gave already."""
-    kind, _, argument = (judge or "").partition(":")
-    if kind != "openai":
+def _stored(store: Store, judge: Judge | None) -> set[tuple[str, int, int]]:
+    """The (question key, run, attempt) of the replies that ``judge`` gave already and need not give again."""
+    if judge is None or judge.keyed_by_sample:
         return set()
-    name, url = parse_argument(argument)
-    return {key for key, reply in store.replies(f"openai:{name}", url).items() if reply.text is not None}
+    replies = store.replies(judge.name, judge.endpoint)
+    return {key for key, reply in replies.items() if judge.recall(reply) is not None}
 
 
 def _answer_tokens(benchmark: Benchmark) -> int:
@@ -118,14 +119,17 @@ def _generation(benchmark: Benchmark, samples: Sequence[Sample]) -> dict[str, in
     return {"prompt_tokens": prompt, "completion_tokens": len(samples) * _answer_tokens(benchmark)}
 
 
-def _money(spec: str | None, tokens: Mapping[str, int], prices: Mapping[str, Price]) -> float | None:
-    """USD of ``tokens`` at the judge or model ``spec``; what runs on this machine is free."""
-    if spec is None:
-        return None
+def _judge_money(judge: Judge | None, tokens: Mapping[str, int]) -> float | None:
+    """USD of ``tokens`` at ``judge``; None where there is none yet, or its price is unknown."""
+    return None if judge is None else judge.cost(tokens)
+
+
+def _model_money(spec: str, tokens: Mapping[str, int], prices: Mapping[str, Price]) -> float | None:
+    """USD of ``tokens`` at the model ``spec``; what runs on this machine is free."""
     kind, _, argument = spec.partition(":")
     if kind != "openai":
         return 0.0
-    name, url = parse_argument(argument)
+    name, url = parse_endpoint(argument, "--model")
     if price_of(name, prices) is None:
         return 0.0 if is_loopback(url) else None
     return cost(tokens, name, prices)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.judges.registry import make_judge
+from harness.judges.registry import has_setting, make_judge
 from harness.protocols.benchmark import Benchmark
 from harness.protocols.judge import Judge
 from harness.util.options import parse_assignments
@@ -28,8 +28,8 @@ def split_assignments(assignments: Iterable[str], prefix: str = PREFIX) -> tuple
 class Judges:
     """The judge named by ``--judge``, opened on first use.
 
-    A judge over HTTP serves all benchmarks and models of a command, so that one budget holds for all; others belong to
-    one data directory.
+    A judge that has a budget serves all benchmarks and models of a command, so that one budget holds for all; others
+    belong to one data directory.
     """
 
     spec: str | None
@@ -41,12 +41,11 @@ class Judges:
         cls, spec: str | None, settings: Mapping[str, Any], budget: float | None = None, prices: str | None = None
     ) -> Judges:
         """From `--judge`, `--set judge.*`, `--budget` and `--prices`; a judge without prices reads no price file."""
-        given = {"budget": budget, "prices": prices}
-        priced = spec is not None and spec.startswith("openai:")
-        if budget is not None and not priced:
+        if budget is not None and (spec is None or not has_setting(spec, "budget")):
             raise UsageError("--budget: only a judge that costs money has one: --judge openai:NAME[@BASE_URL].")
-        extra = {name: value for name, value in given.items() if value is not None} if priced else {}
-        return cls(spec, {**settings, **extra})
+        given = {"budget": budget, "prices": prices}
+        taken = {n: value for n, value in given.items() if value is not None and spec and has_setting(spec, n)}
+        return cls(spec, {**settings, **taken})
 
     def named(self, benchmark: Benchmark, folder: Path) -> str | None:
         """The judge's spec: as given, or the rule judge where the data are the embedded world's."""
@@ -62,14 +61,20 @@ class Judges:
                 f"{benchmark.name} is scored by a judge: name one with --judge, for example "
                 "--judge openai:gpt-4o-mini or --judge openai:NAME@http://HOST:PORT/v1."
             )
-        key = (spec, "" if spec.startswith("openai:") else str(folder))
+        key = (spec, "" if has_setting(spec, "budget") else str(folder))
         if key not in self._opened:
             self._opened[key] = make_judge(spec, folder, self.settings)
         return self._opened[key]
 
+    def estimated(self, benchmark: Benchmark, folder: Path) -> Judge | None:
+        """The judge that a benchmark would be scored by, not to be asked; None if it needs none or has none yet."""
+        spec = self.named(benchmark, folder)
+        if spec is None or not benchmark.needs_judge:
+            return None
+        return make_judge(spec, folder, self.settings, only_estimate=True)
+
     @property
     def spent(self) -> float | None:
         """USD spent by the judges opened here; None where nothing has a price."""
-        accounts = [judge.account for judge in self._opened.values() if hasattr(judge, "account")]
-        known = [account.spent for account in accounts if account.spent is not None]
+        known = [judge.spent for judge in self._opened.values() if judge.spent is not None]
         return sum(known) if known else None

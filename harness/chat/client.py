@@ -1,105 +1,93 @@
-"""The judge behind any OpenAI-compatible endpoint: ``openai:NAME[@BASE_URL]``."""
+"""The client of any OpenAI-compatible endpoint: many requests at once, with retries, a throttle and accounts."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
-import re
 import ssl
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.chat.calls import Account, Failure, JudgeSettings, accept, call
-from harness.chat.completion import Completion, body, same_model
+from harness.chat.account import Account
+from harness.chat.calls import Failure, accept, call
+from harness.chat.completion import Completion, body
+from harness.chat.endpoint import is_loopback
 from harness.chat.prices import Price, cost, estimate, load_prices, price_of
+from harness.chat.request import Caller, ChatReply, ChatRequest
+from harness.chat.settings import ChatSettings
 from harness.chat.throttle import Throttle, backoff
 from harness.errors import UsageError
-from harness.judges.registry import JUDGES
-from harness.protocols.judge import Judge, JudgeRequest, Reply
-from harness.util.options import build
 
 if TYPE_CHECKING:  # importing openai takes a second
     import openai
 
-OPENAI_URL = "https://api.openai.com/v1"
 WORKERS_PER_POOL = 8
 """A connection pool looks at all its connections for every call: with 64 that takes a third of a call's time."""
-Arrived = SimpleQueue[tuple[int, Reply] | None]
+Arrived = SimpleQueue[tuple[int, ChatReply] | None]
 """Replies on their way from the calls' thread to the caller; None is the last."""
 
 
-class OpenAIJudge(Judge):
-    """A judge over HTTP through the `openai` client, with our own retries, throttle and accounts.
+class Requests(Protocol):
+    """Requests that may be made one by one, as they are sent: a list, or something lazier."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[ChatRequest]: ...
+
+
+class ChatClient:
+    """Asks one model behind one endpoint through the `openai` client.
 
     Args:
-        argument: ``NAME`` or ``NAME@BASE_URL``; without the URL ``$OPENAI_BASE_URL``, else OpenAI's own.
-        root: not used.
-        settings: the values of JudgeSettings that differ from its defaults.
+        model: its name at the endpoint.
+        url: the endpoint's base URL.
+        caller: who asks, for messages.
+        settings: retries, throttle, budget.
 
     The key is ``$OPENAI_API_KEY``; only a loopback endpoint does without one. Money and tokens are in ``account``.
-    Raises UsageError for a bad argument or setting, a missing key, or a budget on a model without a price.
+    Raises UsageError for a budget on a model without a price; ``check`` and ``ask`` do so for a missing key.
     """
 
-    def __init__(
-        self, argument: str, root: Path | None = None, settings: Mapping[str, Any] | JudgeSettings | None = None
-    ) -> None:
-        if not isinstance(settings, JudgeSettings):
-            settings = build(JudgeSettings, settings or {}, "judge openai")
-        self.settings = settings
-        self.model, self.endpoint = parse_argument(argument)
-        self.name = f"openai:{self.model}"
-        self.concurrency = settings.concurrency
-        self._loopback = is_loopback(self.endpoint)
+    def __init__(self, model: str, url: str, caller: Caller, settings: ChatSettings) -> None:
+        self.model, self.url, self.caller, self.settings = model, url, caller, settings
+        self._loopback = is_loopback(url)
         self._key = os.environ.get("OPENAI_API_KEY") or ("none" if self._loopback else "")
-        if not self._key:
-            raise UsageError(f"--judge openai:{argument}: set OPENAI_API_KEY to the key for {self.endpoint}.")
         self.prices = load_prices(Path(settings.prices) if settings.prices else None)
-        if self._loopback and price_of(self.model, self.prices) is None:
-            self.prices[self.model] = Price(0.0, 0.0)
-        if settings.budget is not None and price_of(self.model, self.prices) is None:
+        if self._loopback and price_of(model, self.prices) is None:
+            self.prices[model] = Price(0.0, 0.0)
+        if settings.budget is not None and price_of(model, self.prices) is None:
             raise UsageError(
-                f"A budget needs the price of {self.model}: put `{self.model}: {{input: X, output: Y}}` (USD per "
-                "million tokens) into a YAML file and name it in the judge's setting `prices`."
+                f"{caller.option}: a budget needs the price of {model}: put `{model}: {{input: X, output: Y}}` (USD "
+                f"per million tokens) into a YAML file and name it with --set {caller.prefix}prices=FILE."
             )
-        self.account = Account(self.model, self.prices, settings.budget, settings.give_up)
+        self.account = Account(model, self.prices, settings.budget, settings.give_up)
 
-    def recall(self, stored: Reply) -> Reply | None:
-        """A stored reply as these settings take it: of the model asked for, or of another one where that is allowed.
-
-        The text of a reply that was refused for its model was paid for and kept, so that allowing it later is free.
-        """
-        text = stored.usage.get("reply") if stored.text is None else stored.text
-        if text is None or not (self.settings.allow_other_model or same_model(self.model, stored.model)):
-            return None
-        return Reply(str(text), stored.model, usage=stored.usage)
+    def check(self) -> None:
+        """Raise UsageError where no call can be made, because there is no key."""
+        if not self._key:
+            raise UsageError(f"{self.caller.option}: set OPENAI_API_KEY to the key for {self.url}.")
 
     def cost(self, usage: Mapping[str, Any]) -> float | None:
         """USD for the tokens of ``usage``; None where the model has no price."""
         return cost(usage, self.model, self.prices)
 
-    @property
-    def spent(self) -> float | None:
-        """USD spent so far; None where the model has no price."""
-        return self.account.spent
-
-    def ask(self, requests: Sequence[JudgeRequest]) -> Generator[tuple[int, Reply], None, None]:
+    def ask(self, requests: Requests) -> Generator[tuple[int, ChatReply], None, None]:
         """Yield (position, reply) in order of arrival. Leaving the iteration cancels what is in flight.
 
         The calls run in an event loop in a thread of its own, so that they go on while the caller stores a reply.
         """
-        if not requests:
+        if not len(requests):
             return
+        self.check()
         self.account.restart()
         arrived: Arrived = SimpleQueue()
         loop = asyncio.new_event_loop()
         asking = loop.create_task(self._ask_all(requests, arrived))
-        thread = threading.Thread(target=_run, args=(loop, asking, arrived), name="judge", daemon=True)
+        thread = threading.Thread(target=_run, args=(loop, asking, arrived), name="chat", daemon=True)
         thread.start()
         try:
             while (item := arrived.get()) is not None:
@@ -110,17 +98,17 @@ class OpenAIJudge(Judge):
             thread.join()
             loop.close()
 
-    async def _ask_all(self, requests: Sequence[JudgeRequest], arrived: Arrived) -> None:
+    async def _ask_all(self, requests: Requests, arrived: Arrived) -> None:
         todo = iter(enumerate(requests))
-        throttle = Throttle(self.concurrency)
+        throttle = Throttle(self.settings.concurrency)
 
         async def work(client: openai.AsyncOpenAI) -> None:
             for position, request in todo:
                 arrived.put((position, await self._answer(client, throttle, request)))
-                while arrived.qsize() > 2 * self.concurrency:  # the caller is slower than the endpoint
+                while arrived.qsize() > 2 * self.settings.concurrency:  # the caller is slower than the endpoint
                     await asyncio.sleep(0.002)
 
-        many = min(self.concurrency, len(requests))
+        many = min(self.settings.concurrency, len(requests))
         async with contextlib.AsyncExitStack() as stack:
             clients = [
                 await stack.enter_async_context(client) for client in self._clients(-(-many // WORKERS_PER_POOL))
@@ -138,26 +126,26 @@ class OpenAIJudge(Judge):
         import openai
 
         # Loading the certificates takes as long as ten calls; without TLS an empty store will do.
-        plain = self.endpoint.startswith("http://")
+        plain = self.url.startswith("http://")
         for _ in range(many):
             verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True
             # A proxy named in the environment cannot reach this machine's own loopback.
             http = openai.DefaultAsyncHttpxClient(verify=verify, trust_env=not self._loopback)
             yield openai.AsyncOpenAI(
                 api_key=self._key,
-                base_url=self.endpoint,
+                base_url=self.url,
                 max_retries=0,
                 timeout=self.settings.timeout,
                 http_client=http,
             )
 
-    async def _answer(self, client: openai.AsyncOpenAI, throttle: Throttle, request: JudgeRequest) -> Reply:
-        """The reply to one question, after as many tries as it takes and the settings allow."""
+    async def _answer(self, client: openai.AsyncOpenAI, throttle: Throttle, request: ChatRequest) -> ChatReply:
+        """The reply to one request, after as many tries as it takes and the settings allow."""
         try:
-            arguments = body(request.question, self.model)
+            arguments = body(request, self.model)
         except OSError as error:
-            return Reply(None, "", error=f"the image cannot be read: {error}")
-        expected = estimate(request.question)
+            return ChatReply(None, "", error=f"the image cannot be read: {error}")
+        expected = estimate(request)
         tries = waits = 0
         lost: dict[str, int] = {}  # tokens of tries that gave no reply
         while True:
@@ -173,14 +161,14 @@ class OpenAIJudge(Judge):
                 self.account.failed(failure)
                 again = f" (asked {tries + waits} times)" if tries + waits > 1 else ""
                 unused = {"reply": failure.text} if failure.text else {}  # paid for: kept, though it counts for nothing
-                return Reply(None, failure.model, error=failure.reason + again, usage={**lost, **unused})
+                return ChatReply(None, failure.model, error=failure.reason + again, usage={**lost, **unused})
             self.account.succeeded()
             usage: dict[str, Any] = _sum(lost, completion.usage or expected)
             if not completion.usage:
                 usage["estimated"] = True
             if completion.finish_reason not in ("", "stop"):
                 usage["finish_reason"] = completion.finish_reason
-            return Reply(completion.text, completion.model, usage=usage)
+            return ChatReply(completion.text, completion.model, usage=usage)
 
     async def _call(
         self,
@@ -197,7 +185,7 @@ class OpenAIJudge(Judge):
             promised = await self.account.reserve(expected)
             completion = await call(client, arguments, self.settings.timeout)
             throttle.succeeded()
-            accept(completion, self.model, self.settings.allow_other_model)
+            accept(completion, self.model, self.caller, self.settings.allow_other_model)
         except Failure as failure:
             self.account.book(failure.usage)
             if (failure.pause or 0) > self.settings.longest_pause:
@@ -218,33 +206,6 @@ class OpenAIJudge(Judge):
         return backoff(failures, self.settings.first_wait, self.settings.longest_wait)
 
 
-def parse_argument(argument: str) -> tuple[str, str]:
-    """(model name, base URL) of ``NAME[@BASE_URL]``; the name itself may hold an @, as in ``model@20250101``."""
-    found = re.fullmatch(r"(.*?)@(https?://.*)", argument)
-    name, url = found.groups() if found else (argument, os.environ.get("OPENAI_BASE_URL") or OPENAI_URL)
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number
-        good = False
-    forgotten_scheme = re.search(r".@.*[:/.]", name)  # m@localhost:8000
-    if not name or not good or forgotten_scheme:
-        raise UsageError(
-            f"--judge openai:{argument}: expected openai:NAME or openai:NAME@BASE_URL with a base URL like "
-            f"http://127.0.0.1:8000/v1, found the name {name!r} and the URL {url!r}."
-        )
-    return name, url.rstrip("/")
-
-
-def is_loopback(url: str) -> bool:
-    """Whether ``url`` names this machine by its loopback address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _sum(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, Any]:
     return {name: a.get(name, 0) + b.get(name, 0) for name in (*a, *(n for n in b if n not in a))}
 
@@ -257,6 +218,3 @@ def _run(loop: asyncio.AbstractEventLoop, asking: asyncio.Task[None], arrived: A
         loop.run_until_complete(loop.shutdown_default_executor())  # its threads looked up addresses
     finally:
         arrived.put(None)
-
-
-JUDGES.register("openai", OpenAIJudge)

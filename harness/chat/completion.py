@@ -1,4 +1,4 @@
-"""The wire format of a judge call: a question as chat messages, a response body as a completion. No I/O."""
+"""The wire format of a call: a request as JSON, a response body as a completion. No I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.chat.prices import DATED
-from harness.protocols.benchmark import Image, JudgePrompt
+from harness.chat.request import ChatRequest, Message
+from harness.protocols.benchmark import Image
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 SIGNATURES = {b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
@@ -41,19 +42,19 @@ def valid(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def body(question: JudgePrompt, model: str) -> dict[str, Any]:
-    """The arguments of a chat completion call for ``question``; limits that it leaves open are not sent."""
-    content: str | list[dict[str, Any]] = valid(question.prompt)
-    if question.image is not None:
-        picture = {"type": "image_url", "image_url": {"url": data_url(question.image)}}
-        content = [{"type": "text", "text": content}, picture]
-    if question.system is None:
-        messages = [{"role": question.role, "content": content}]
-    else:
-        messages = [{"role": "system", "content": valid(question.system)}, {"role": "user", "content": content}]
-    call: dict[str, Any] = {"model": model, "messages": messages, "temperature": question.temperature}
-    limits = {"max_tokens": question.max_tokens, "top_p": question.top_p}
-    return call | {name: value for name, value in limits.items() if value is not None}
+def body(request: ChatRequest, model: str) -> dict[str, Any]:
+    """The arguments of a chat completion call; limits that ``request`` leaves open are not sent."""
+    messages = [{"role": message.role, "content": _content(message)} for message in request.messages]
+    arguments: dict[str, Any] = {"model": model, "messages": messages, "temperature": request.temperature}
+    limits = {"max_tokens": request.max_tokens, "top_p": request.top_p}
+    return arguments | {name: value for name, value in limits.items() if value is not None}
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    text = valid(message.text)
+    if message.image is None:
+        return text
+    return [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": data_url(message.image)}}]
 
 
 def data_url(image: Image) -> str:

@@ -1,4 +1,4 @@
-"""What judging costs: tokens into money. List prices change; the table can be overridden by a YAML file."""
+"""What calls cost: tokens into money. List prices change; the table can be overridden by a YAML file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.chat.request import ChatRequest
 from harness.errors import UsageError
-from harness.protocols.benchmark import JudgePrompt
 from harness.util.options import read_yaml
 
 DATED = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4})$")
@@ -81,8 +81,9 @@ def cost(usage: Mapping[str, Any], model: str, prices: Mapping[str, Price] = PRI
     return (price.input * prompt + price.output * reply) / 1e6
 
 
-def estimate(question: JudgePrompt) -> dict[str, int]:
-    """Tokens that ``question`` will take, on the safe side, before it is asked: for `--dry-run` and budgets."""
-    characters = len(question.prompt) + len(question.system or "")
-    prompt = 16 + round(characters / CHARACTERS_PER_TOKEN) + (IMAGE_TOKENS if question.image else 0)
-    return {"prompt_tokens": prompt, "completion_tokens": question.max_tokens or REPLY_TOKENS}
+def estimate(request: ChatRequest) -> dict[str, int]:
+    """Tokens that ``request`` will take, on the safe side, before it is asked: for `--dry-run` and budgets."""
+    characters = sum(len(message.text) for message in request.messages)
+    images = sum(message.image is not None for message in request.messages)
+    prompt = 16 + round(characters / CHARACTERS_PER_TOKEN) + IMAGE_TOKENS * images
+    return {"prompt_tokens": prompt, "completion_tokens": request.max_tokens or REPLY_TOKENS}

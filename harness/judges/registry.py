@@ -2,40 +2,58 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
 from harness.protocols.judge import Judge
-from harness.registry import Registry
+from harness.registry import Registry, extends
+from harness.util.options import build
 
-JudgeFactory = Callable[..., Judge]
-"""``(argument, root) -> Judge``: what stands after the colon of the spec, and the benchmark's data directory.
-A judge with settings takes them as a third, keyword argument ``settings``."""
-
-JUDGES: Registry[JudgeFactory] = Registry(
-    "judge", ("harness.chat.client", "harness.judges.replay"), group="dama_harness.judges"
+JUDGES: Registry[type[Judge]] = Registry(
+    "judge", ("harness.judges.openai", "harness.judges.replay"), group="dama_harness.judges", check=extends(Judge)
 )
 
 
-def make_judge(spec: str, root: Path, settings: Mapping[str, Any] | None = None) -> Judge:
+def judge_kind(spec: str) -> type[Judge]:
+    """The kind of judge that ``spec`` names; raises UsageError for an unknown one."""
+    kind, _, _ = spec.partition(":")
+    if not kind:
+        raise UsageError(f"--judge {spec!r}: expected rule, openai:NAME[@BASE_URL] or replay:FILE.jsonl.")
+    return JUDGES.get(kind)
+
+
+def make_judge(
+    spec: str, root: Path, settings: Mapping[str, Any] | None = None, *, only_estimate: bool = False
+) -> Judge:
     """The judge that ``spec`` names.
 
     Args:
         spec: ``KIND`` or ``KIND:ARGUMENT``, for example ``openai:gpt-4o@http://127.0.0.1:8000/v1``.
         root: the benchmark's data directory (a judge of the embedded world reads its truth there).
         settings: the judge's own settings, for example ``{"budget": 5.0}``.
+        only_estimate: it will not be asked, so that nothing need be at hand for that.
 
     Raises UsageError for an unknown kind, a bad argument, or settings that the judge does not have.
     """
-    kind, _, argument = spec.partition(":")
-    if not kind:
-        raise UsageError(f"--judge {spec!r}: expected rule, openai:NAME[@BASE_URL] or replay:FILE.jsonl.")
-    factory = JUDGES.get(kind)
-    if not settings:
-        return factory(argument, root)
-    if "settings" not in inspect.signature(factory).parameters:
-        raise UsageError(f"--judge {spec}: this judge has no settings, got {', '.join(sorted(settings))}.")
-    return factory(argument, root, settings=settings)
+    # A kind's constructor takes what Judge's docstring says; that is no part of the type.
+    kind: Any = judge_kind(spec)
+    name, _, argument = spec.partition(":")
+    made: Judge
+    if kind.Settings is None:
+        if settings:
+            raise UsageError(f"--judge {spec}: this judge has no settings, got {', '.join(sorted(settings))}.")
+        made = kind(argument, root)
+    else:
+        made = kind(argument, root, build(kind.Settings, settings or {}, f"--judge {name}"))
+    if not only_estimate:
+        made.check()
+    return made
+
+
+def has_setting(spec: str, name: str) -> bool:
+    """Whether the judge that ``spec`` names has a setting ``name``: one with ``budget`` costs money."""
+    settings = judge_kind(spec).Settings
+    return settings is not None and name in {field.name for field in dataclasses.fields(settings)}

@@ -6,28 +6,32 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.chat.client import OpenAIJudge
+from harness.chat.client import ChatClient
+from harness.chat.endpoint import parse_endpoint
+from harness.chat.request import Caller, ChatRequest, Message
+from harness.chat.settings import ChatSettings
 from harness.errors import UsageError
-from harness.protocols.benchmark import Decoding, JudgePrompt, Sample
-from harness.protocols.judge import JudgeRequest
+from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.model import Answer, Model
-from harness.util.options import content_key
+from harness.util.options import build, content_key
 
 
 class OpenAIModel(Model):
-    """A Model over HTTP: a sample is asked as a judge is, so retries, throttle and accounts are the judge's.
+    """A Model over HTTP: any OpenAI-compatible endpoint, with the client's retries, throttle and accounts.
 
     ``key`` is the model's name and endpoint: what stands behind them cannot be seen from here. ``argument`` is
     ``NAME@BASE_URL``; UsageError if it cannot be read or a key is missing.
     """
 
     def __init__(self, argument: str, settings: Mapping[str, Any] | None = None) -> None:
-        self._client = OpenAIJudge(argument, settings=settings)
-        self.name = self._client.model
+        chosen = build(ChatSettings, settings or {}, "--model openai")
         self.spec = f"openai:{argument}"
-        self.batch_size = 2 * self._client.concurrency  # what is claimed at a time where work is shared
-        self.key = content_key("openai", self._client.model, self._client.endpoint)
-        self.route = f"openai, {self._client.endpoint}"
+        self.name, endpoint = parse_endpoint(argument, "--model")
+        self._client = ChatClient(self.name, endpoint, Caller("model", f"--model {self.spec}", "model."), chosen)
+        self._client.check()
+        self.batch_size = 2 * chosen.concurrency  # enough to keep the endpoint busy
+        self.key = content_key("openai", self.name, endpoint)
+        self.route = f"openai, {endpoint}"
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """Answers in order of arrival. A decoding that the endpoint cannot do raises UsageError before any call."""
@@ -38,16 +42,7 @@ class OpenAIModel(Model):
                 "hf:, or answer elsewhere and name the answers replay:FILE.jsonl."
             )
         requests = [
-            JudgeRequest(
-                sample.id,
-                JudgePrompt(
-                    sample.prompt,
-                    temperature=decoding.temperature,
-                    max_tokens=decoding.max_new_tokens,
-                    image=sample.image,
-                ),
-                answer="",
-            )
+            ChatRequest((Message("user", sample.prompt, sample.image),), decoding.temperature, decoding.max_new_tokens)
             for sample in samples
         ]
         before = time.perf_counter()

@@ -123,7 +123,7 @@ def load_model(
 
     Args:
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1"...
-        settings: of HfSettings for ``hf:`` and ``run:``, of the calls (``JudgeSettings``) for ``openai:``.
+        settings: of HfSettings for ``hf:`` and ``run:``, of the calls (``ChatSettings``) for ``openai:``.
         runs: finds the files of ``run:NAME``.
 
     Raises UsageError if the name is wrong or the model cannot be loaded.

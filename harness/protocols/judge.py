@@ -71,6 +71,9 @@ class Judge(ABC):
     def ask(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Reply]]:
         """Yield (position in ``requests``, reply) in order of arrival, one for every request."""
 
+    def check(self) -> None:  # noqa: B027 (most judges need nothing)
+        """Raise UsageError where it cannot be asked here (no key). Called once, before any work; not by `--dry-run`."""
+
     def recall(self, stored: Reply) -> Reply | None:
         """A stored reply as this judge takes it now; None if it does not count and must be asked for again."""
         return stored if stored.text is not None else None

@@ -93,7 +93,11 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
         default = known[name].default
         if isinstance(value, Mapping) and dataclasses.is_dataclass(default) and not isinstance(default, type):
             values = {**values, name: overlay(dataclasses.asdict(default), value)}
-    return kind(**{name: _coerce(value, hints[name], f"{what}: {name}") for name, value in values.items()})
+    arguments = {name: _coerce(value, hints[name], f"{what}: {name}") for name, value in values.items()}
+    try:
+        return kind(**arguments)
+    except ValueError as error:  # a dataclass need not know what it is called in messages
+        raise UsageError(f"{what}: {error}.") from error
 
 
 def _coerce(value: Any, hint: Any, where: str) -> Any:

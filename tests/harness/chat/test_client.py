@@ -1,4 +1,4 @@
-"""The judge over HTTP against a server on loopback that plays the faults of real endpoints."""
+"""The client against a server on loopback that plays the faults of real endpoints."""
 
 from __future__ import annotations
 
@@ -12,29 +12,37 @@ from typing import Any
 
 import pytest
 
-from harness.chat.client import OpenAIJudge
+from harness.chat.client import ChatClient
 from harness.chat.completion import Malformed, read, same_model
+from harness.chat.endpoint import parse_endpoint
 from harness.chat.prices import Price, cost, load_prices
+from harness.chat.request import Caller, ChatReply, ChatRequest, Message, Role
+from harness.chat.settings import ChatSettings
 from harness.chat.throttle import Throttle, retry_after
 from harness.errors import UsageError
-from harness.protocols.benchmark import Image, JudgePrompt
-from harness.protocols.judge import JudgeRequest, Reply
+from harness.protocols.benchmark import Image
 from tests.harness.fault_server import Fault, FaultServer, completion, http
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 QUICK: dict[str, Any] = {"first_wait": 0.002, "longest_wait": 0.01, "tries": 3, "timeout": 0.3, "concurrency": 8}
 
 
-def requests(*prompts: str, **fields: Any) -> list[JudgeRequest]:
-    return [JudgeRequest(str(i), JudgePrompt(prompt, **fields), "answer") for i, prompt in enumerate(prompts)]
+def requests(*prompts: str, image: Image | None = None, role: Role = "user", **fields: Any) -> list[ChatRequest]:
+    return [ChatRequest((Message(role, prompt, image),), **fields) for prompt in prompts]
 
 
-def judge_at(server: FaultServer, name: str = "judge", **settings: Any) -> OpenAIJudge:
-    return OpenAIJudge(f"{name}@{server.url}", settings={**QUICK, **settings})
+def client_of(argument: str, **settings: Any) -> ChatClient:
+    """As a judge has it: a client of ``NAME@URL``."""
+    caller = Caller("judge", f"--judge openai:{argument}", "judge.")
+    return ChatClient(*parse_endpoint(argument, "--judge"), caller, ChatSettings(**{**QUICK, **settings}))
 
 
-def ask(server: FaultServer, asked: list[JudgeRequest], **settings: Any) -> list[Reply]:
-    replies = dict(judge_at(server, **settings).ask(asked))
+def client_at(server: FaultServer, **settings: Any) -> ChatClient:
+    return client_of(f"judge@{server.url}", **settings)
+
+
+def ask(server: FaultServer, asked: list[ChatRequest], **settings: Any) -> list[ChatReply]:
+    replies = dict(client_at(server, **settings).ask(asked))
     assert sorted(replies) == list(range(len(asked)))
     return [replies[i] for i in range(len(asked))]
 
@@ -43,16 +51,16 @@ def test_every_question_gets_its_own_reply_with_model_and_tokens() -> None:
     with FaultServer() as server:
         replies = ask(server, requests(*(f"q{i}" for i in range(50))))
     assert [r.text for r in replies] == [f"reply to q{i}" for i in range(50)]
-    assert replies[3] == Reply(
+    assert replies[3] == ChatReply(
         "reply to q3", "judge", usage={"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
     )
     assert len(server.calls) == 50
 
 
-def test_the_question_is_sent_as_the_protocol_has_it() -> None:
+def test_messages_images_and_limits_are_sent_as_the_wire_format_has_them() -> None:
     with FaultServer() as server:
         ask(server, requests("p", role="system", temperature=0.2, max_tokens=512, top_p=1.0))
-        ask(server, requests("p", system="s", image=Image(data=PNG)))
+        ask(server, [ChatRequest((Message("system", "s"), Message("user", "p", Image(data=PNG))))])
     first, second = server.calls
     assert first == {
         "model": "judge",
@@ -107,8 +115,7 @@ def test_a_fault_that_passes_costs_another_try_and_no_reply() -> None:
 
 
 def test_an_endpoint_that_is_not_there_is_an_error_reply() -> None:
-    judge = OpenAIJudge("judge@http://127.0.0.1:9/v1", settings=QUICK)
-    ((_, reply),) = judge.ask(requests("q"))
+    ((_, reply),) = client_of("judge@http://127.0.0.1:9/v1").ask(requests("q"))
     assert reply.text is None
     assert "connection failed" in (reply.error or "")
 
@@ -142,10 +149,10 @@ def test_many_failures_in_a_row_end_the_asking() -> None:
 def test_what_stopped_one_benchmark_does_not_stop_the_next() -> None:
     """One judge serves all benchmarks of a command."""
     with FaultServer(lambda prompt, nth: http(400) if prompt == "bad" else "fine") as server:
-        judge = judge_at(server, give_up=3, concurrency=1)
-        replies = [reply for _, reply in judge.ask(requests(*["bad"] * 9))]
+        client = client_at(server, give_up=3, concurrency=1)
+        replies = [reply for _, reply in client.ask(requests(*["bad"] * 9))]
         assert server.seen["bad"] == 3 and "not asked" in (replies[-1].error or "")
-        assert [reply.text for _, reply in judge.ask(requests("good"))] == ["fine"]
+        assert [reply.text for _, reply in client.ask(requests("good"))] == ["fine"]
 
 
 @pytest.mark.parametrize("header", ["retry-after", "retry-after-ms"])
@@ -242,22 +249,22 @@ def test_tokens_of_failed_tries_are_counted_and_missing_counts_are_estimated() -
         return completion("fine", usage=None) if prompt == "uncounted" else completion(None if nth == 0 else "fine")
 
     with FaultServer(play) as server:
-        judge = judge_at(server)
-        counted, uncounted = (reply for _, reply in sorted(judge.ask(requests("q", "uncounted", max_tokens=20))))
+        client = client_at(server)
+        counted, uncounted = (reply for _, reply in sorted(client.ask(requests("q", "uncounted", max_tokens=20))))
     assert counted.usage == {"prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30}
     assert uncounted.usage == {"prompt_tokens": 19, "completion_tokens": 20, "estimated": True}
-    assert judge.account.tokens == {"prompt_tokens": 39, "completion_tokens": 30}
+    assert client.account.tokens == {"prompt_tokens": 39, "completion_tokens": 30}
 
 
 def test_the_budget_ends_the_asking_before_it_is_overspent(tmp_path: Path) -> None:
     prices = tmp_path / "prices.yaml"
     prices.write_text("judge: {input: 0, output: 1000000}")  # 1 USD a completion token: 5 USD a reply
     with FaultServer() as server:
-        judge = judge_at(server, budget=22, prices=str(prices))
-        replies = [reply for _, reply in judge.ask(requests(*map(str, range(50)), max_tokens=5))]
-        again = [reply for _, reply in judge.ask(requests("later", max_tokens=5))]
+        client = client_at(server, budget=22, prices=str(prices))
+        replies = [reply for _, reply in client.ask(requests(*map(str, range(50)), max_tokens=5))]
+        again = [reply for _, reply in client.ask(requests("later", max_tokens=5))]
     assert sum(reply.text is not None for reply in replies) == 4
-    assert judge.account.spent == pytest.approx(20.0)
+    assert client.account.spent == pytest.approx(20.0)
     assert len(server.calls) == 4
     assert {reply.error for reply in replies + again} == {
         None,
@@ -283,13 +290,14 @@ def test_money_is_tokens_times_the_price_table_with_the_users_rows_on_top(tmp_pa
 def test_a_budget_without_a_price_and_a_key_that_is_missing_are_usage_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    with pytest.raises(UsageError, match="set OPENAI_API_KEY to the key for https"):
-        OpenAIJudge("gpt-4o")
-    monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    with pytest.raises(UsageError, match="needs the price of nameless"):
-        OpenAIJudge("nameless", settings={"budget": 1.0})
-    with pytest.raises(UsageError, match="concurrency=0: expected more than 0"):
-        OpenAIJudge("gpt-4o", settings={"concurrency": 0})
+    with pytest.raises(UsageError, match=r"^--judge openai:gpt-4o: set OPENAI_API_KEY to the key for https"):
+        client_of("gpt-4o").check()
+    with pytest.raises(UsageError, match="set OPENAI_API_KEY"):
+        next(client_of("gpt-4o").ask(requests("q")))
+    with pytest.raises(
+        UsageError, match=r"^--judge openai:nameless: a budget needs the price of nameless.*judge\.prices"
+    ):
+        client_of("nameless", budget=1.0)
 
 
 def test_endpoint_and_key_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,9 +305,9 @@ def test_endpoint_and_key_come_from_the_environment(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", "secret")
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-        judge = OpenAIJudge("judge", settings=QUICK)
-        assert judge.endpoint == server.url
-        ((_, reply),) = judge.ask(requests("q"))
+        client = client_of("judge")
+        assert client.url == server.url
+        ((_, reply),) = client.ask(requests("q"))
     assert reply.text == "reply to q"
     assert b"Bearer secret" in server.headers[0]
 
@@ -309,7 +317,7 @@ def test_replies_come_in_order_of_arrival_and_one_by_one() -> None:
     with FaultServer(
         lambda prompt, nth: Fault("stall") if prompt == "slow" and not gate.is_set() else "fine"
     ) as server:
-        arriving = judge_at(server).ask(requests("slow", "a", "b"))
+        arriving = client_at(server).ask(requests("slow", "a", "b"))
         first, second = next(arriving)[0], next(arriving)[0]
         gate.set()
         assert {first, second} == {1, 2}
@@ -318,12 +326,13 @@ def test_replies_come_in_order_of_arrival_and_one_by_one() -> None:
 
 def test_leaving_the_iteration_cancels_what_is_in_flight() -> None:
     with FaultServer(lambda prompt, nth: "fine" if prompt == "0" else Fault("stall")) as server:
-        arriving = judge_at(server, timeout=60).ask(requests(*map(str, range(30))))
+        arriving = client_at(server, timeout=60).ask(requests(*map(str, range(30))))
         assert next(arriving)[0] == 0
+        assert "chat" in {thread.name for thread in threading.enumerate()}
         began = time.monotonic()
         arriving.close()
         assert time.monotonic() - began < 1
-        assert "judge" not in {thread.name for thread in threading.enumerate()}
+        assert "chat" not in {thread.name for thread in threading.enumerate()}
         asked = len(server.calls)
         time.sleep(0.1)
         assert len(server.calls) == asked < 30
@@ -331,7 +340,7 @@ def test_leaving_the_iteration_cancels_what_is_in_flight() -> None:
 
 def test_a_slow_caller_holds_the_endpoint_back() -> None:
     with FaultServer() as server:
-        arriving = judge_at(server, concurrency=4).ask(requests(*map(str, range(200))))
+        arriving = client_at(server, concurrency=4).ask(requests(*map(str, range(200))))
         next(arriving)
         time.sleep(0.5)
         assert len(server.calls) <= 1 + 3 * 4 + 4
@@ -386,3 +395,20 @@ def test_the_throttle_halves_once_for_calls_of_one_round_and_widens_by_one_a_rou
     for _ in range(8):
         throttle.succeeded()
     assert throttle.width == pytest.approx(8.95, abs=0.1)
+
+
+def test_messages_name_who_refused_and_what_the_user_typed() -> None:
+    message = {"role": "assistant", "content": None, "refusal": "no"}
+    refusing = lambda prompt, nth: completion("", choices=[{"message": message, "finish_reason": "stop"}])
+    for caller in (Caller("model", "--model openai:m", "model."), Caller("judge", "--judge openai:m", "judge.")):
+        with FaultServer(refusing) as server:
+            ((_, reply),) = ChatClient("m", server.url, caller, ChatSettings(allow_other_model=True)).ask(requests("q"))
+            ((_, other),) = ChatClient("m", server.url, caller, ChatSettings()).ask(requests("q"))
+        assert reply.error == f"the {caller.role} refused: no"
+        assert f"--set {caller.prefix}allow_other_model=true" in (other.error or "")
+
+
+@pytest.mark.parametrize(("name", "value"), [("concurrency", 0), ("tries", 0), ("budget", -1.0), ("first_wait", -0.1)])
+def test_a_setting_out_of_range_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name}={value}: expected"):
+        ChatSettings(**{name: value})  # type: ignore[arg-type]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.chat.client import OpenAIJudge
+from harness.chat.settings import ChatSettings
 from harness.evaluation.judge import JudgeUsage, judge_answers
 from harness.evaluation.score import evaluate
+from harness.judges.openai import OpenAIJudge
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer
 from harness.store import EvaluationRecord, Store
@@ -17,7 +18,9 @@ from tests.harness.fault_server import FaultServer, completion
 
 
 def judge_at(server: FaultServer, name: str = "judge", **settings: object) -> Judge:
-    return OpenAIJudge(f"{name}@{server.url}", settings={"first_wait": 0.001, "tries": 2, "timeout": 1.0, **settings})
+    return OpenAIJudge(
+        f"{name}@{server.url}", settings=ChatSettings(**{"first_wait": 0.001, "tries": 2, "timeout": 1.0, **settings})
+    )
 
 
 def graded(store: Store, judge: Judge, answers: dict[str, str]) -> EvaluationRecord:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.chat.request import ChatRequest, Message
 from harness.errors import DataError, UsageError
+from harness.judges.openai import chat_request
 from harness.judges.registry import JUDGES, make_judge
 from harness.judges.replay import ReplayJudge
-from harness.protocols.benchmark import JudgePrompt
+from harness.protocols.benchmark import Image, JudgePrompt
 from harness.protocols.judge import JudgeRequest
 
 
@@ -104,3 +106,23 @@ def test_bytes_that_are_no_text_are_a_malformed_line(tmp_path: Path) -> None:
     path.write_bytes(b'\xff\xfe{"id"\n')
     with pytest.raises(DataError, match="line 1: not JSON"):
         ReplayJudge(str(path))
+
+
+def test_messages_name_what_the_user_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(UsageError, match=r"^--judge openai:gpt-4o: set OPENAI_API_KEY"):
+        make_judge("openai:gpt-4o", tmp_path)
+    assert make_judge("openai:gpt-4o", tmp_path, only_estimate=True).name == "openai:gpt-4o"
+    with pytest.raises(UsageError, match=r"^--judge openai: concurrency=0: expected more than 0"):
+        make_judge("openai:m@http://localhost:1/v1", tmp_path, {"concurrency": 0})
+    with pytest.raises(UsageError, match=r"^--judge openai: budget='much': expected float"):
+        make_judge("openai:m@http://localhost:1/v1", tmp_path, {"budget": "much"})
+
+
+def test_a_question_is_sent_as_the_protocol_has_it() -> None:
+    image = Image(data=b"png")
+    alone = chat_request(JudgePrompt("p", role="system", temperature=0.2, max_tokens=512, top_p=1.0))
+    assert alone == ChatRequest((Message("system", "p"),), 0.2, 512, 1.0)
+    both = chat_request(JudgePrompt("p", system="s", image=image))
+    assert both == ChatRequest((Message("system", "s"), Message("user", "p", image)))

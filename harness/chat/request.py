@@ -1,0 +1,59 @@
+"""A chat request and its reply, as every caller of an endpoint knows them: judges, models, splitters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.protocols.benchmark import Image
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a chat; an image goes with its text."""
+
+    role: Role
+    text: str
+    image: Image | None = None
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """What is asked: the messages so far and the decoding. Limits that are None are left to the endpoint."""
+
+    messages: tuple[Message, ...]
+    temperature: float = 0.0
+    max_tokens: int | None = None
+    top_p: float | None = None
+
+
+@dataclass(frozen=True)
+class ChatReply:
+    """The reply's text, or why there is none. ``model`` is the name that the endpoint returned.
+
+    ``usage`` holds the tokens of all tries (``prompt_tokens``, ``completion_tokens``); ``estimated`` where the endpoint
+    counts none; ``finish_reason`` unless it is "stop"; ``reply`` is a text that was paid for and does not count.
+    """
+
+    text: str | None
+    model: str
+    error: str | None = None
+    usage: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, in the words of the user: messages name what was typed.
+
+    Args:
+        role: what answers: "judge", "model", "splitter".
+        option: what names it on the command line: "--judge openai:gpt-4o".
+        prefix: what stands before its settings after `--set`: "judge."; "" where it has none.
+    """
+
+    role: str
+    option: str
+    prefix: str = ""

@@ -1,0 +1,48 @@
+"""How an endpoint is called: the settings that judges and models behind one share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """How the endpoint is called (`--set judge.KEY=VALUE`, `--set model.KEY=VALUE`). None of it changes what is asked.
+
+    Args:
+        concurrency: most calls in flight; fewer after HTTP 429.
+        timeout: seconds for one call, from sending to the last byte.
+        tries: calls for one request before it is given up; what fails in passing is tried again
+            (connection, timeout, HTTP 408, 409, 425 and 5xx, a body that is no completion).
+        waits: how often one request may meet HTTP 429, which counts apart from ``tries``.
+        first_wait, longest_wait: seconds, of the doubling wait between tries.
+        longest_pause: seconds; a Retry-After is honoured as it comes up to this, a longer one ends the asking.
+        give_up: requests given up in a row, with no success between, after which the rest is not asked.
+        allow_other_model: take replies of a model that is not the one asked for.
+        budget: USD that one client may spend; None is no limit.
+        prices: a YAML file over the built-in price table, "" for none.
+
+    A value out of range raises ValueError.
+    """
+
+    concurrency: int = 64
+    timeout: float = 60.0
+    tries: int = 4
+    waits: int = 30
+    first_wait: float = 0.5
+    longest_wait: float = 30.0
+    longest_pause: float = 300.0
+    give_up: int = 32
+    allow_other_model: bool = False
+    budget: float | None = None
+    prices: str = ""
+
+    def __post_init__(self) -> None:
+        positive = {name: getattr(self, name) for name in ("concurrency", "timeout", "tries", "waits", "give_up")}
+        waits = {name: getattr(self, name) for name in ("first_wait", "longest_wait", "longest_pause")}
+        for name, value in positive.items():
+            if not value > 0:
+                raise ValueError(f"{name}={value}: expected more than 0")
+        for name, value in {**waits, "budget": self.budget or 0.0}.items():
+            if not value >= 0:
+                raise ValueError(f"{name}={value}: expected 0 or more")

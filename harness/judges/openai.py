@@ -1,0 +1,89 @@
+"""The judge behind any OpenAI-compatible endpoint: ``openai:NAME[@BASE_URL]``."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.chat.client import ChatClient
+from harness.chat.completion import same_model
+from harness.chat.endpoint import parse_endpoint
+from harness.chat.request import Caller, ChatRequest, Message
+from harness.chat.settings import ChatSettings
+from harness.judges.registry import JUDGES
+from harness.protocols.benchmark import JudgePrompt
+from harness.protocols.judge import Judge, JudgeRequest, Reply
+
+
+class OpenAIJudge(Judge):
+    """A judge over HTTP: any OpenAI-compatible endpoint.
+
+    Args:
+        argument: ``NAME`` or ``NAME@BASE_URL``; without the URL ``$OPENAI_BASE_URL``, else OpenAI's own.
+        root: not used.
+        settings: how it is called.
+
+    Raises UsageError for a bad argument, or a budget on a model without a price.
+    """
+
+    Settings = ChatSettings
+
+    def __init__(self, argument: str, root: Path | None = None, settings: ChatSettings | None = None) -> None:
+        settings = settings or ChatSettings()
+        self.model, self.endpoint = parse_endpoint(argument, "--judge")
+        self.name, self.concurrency = f"openai:{self.model}", settings.concurrency
+        self.client = ChatClient(
+            self.model, self.endpoint, Caller("judge", f"--judge openai:{argument}", "judge."), settings
+        )
+
+    def ask(self, requests: Sequence[JudgeRequest]) -> Generator[tuple[int, Reply], None, None]:
+        """Yield (position, reply) in order of arrival. Leaving the iteration cancels what is in flight."""
+        for position, reply in self.client.ask(_Requests(requests)):
+            yield position, Reply(reply.text, reply.model, reply.error, dict(reply.usage))
+
+    def check(self) -> None:
+        """Raise UsageError without a key, unless the endpoint is on this machine."""
+        self.client.check()
+
+    def recall(self, stored: Reply) -> Reply | None:
+        """A stored reply as these settings take it: of the model asked for, or of another one where that is allowed.
+
+        The text of a reply that was refused for its model was paid for and kept, so that allowing it later is free.
+        """
+        text = stored.usage.get("reply") if stored.text is None else stored.text
+        if text is None or not (self.client.settings.allow_other_model or same_model(self.model, stored.model)):
+            return None
+        return Reply(str(text), stored.model, usage=stored.usage)
+
+    def cost(self, usage: Mapping[str, Any]) -> float | None:
+        """USD for the tokens of ``usage``; None where the model has no price."""
+        return self.client.cost(usage)
+
+    @property
+    def spent(self) -> float | None:
+        """USD spent so far; None where the model has no price."""
+        return self.client.account.spent
+
+
+def chat_request(question: JudgePrompt) -> ChatRequest:
+    """What is sent for ``question``."""
+    system = () if question.system is None else (Message("system", question.system),)
+    asked = Message(question.role if question.system is None else "user", question.prompt, question.image)
+    return ChatRequest((*system, asked), question.temperature, question.max_tokens, question.top_p)
+
+
+class _Requests:
+    """The chat requests of a judge's questions, made when they are sent: 100,000 are never in memory at once."""
+
+    def __init__(self, requests: Sequence[JudgeRequest]) -> None:
+        self._requests = requests
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def __iter__(self) -> Iterator[ChatRequest]:
+        return (chat_request(request.question) for request in self._requests)
+
+
+JUDGES.register("openai", OpenAIJudge)
