@@ -1,4 +1,4 @@
-"""An aligner of another package, added by entry point: a package that the test makes."""
+"""An aligner of another package, added by entry point: the one of examples/plugins."""
 
 from __future__ import annotations
 
@@ -9,22 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-HINGE = """
-from dataclasses import dataclass
-from typing import ClassVar
-from torch import Tensor
-from aligners.objective import Batch, Objective
-
-@dataclass(frozen=True, kw_only=True)
-class Hinge(Objective):
-    margin: float = 1.0
-    name: ClassVar[str] = "hinge"
-    paper: ClassVar[str] = "SLiC-HF"
-    formula: ClassVar[str] = "max(0, margin - beta h)"
-
-    def losses(self, batch: Batch, beta: Tensor) -> Tensor:
-        return (self.margin - beta * self.gaps(batch)).clamp(min=0)
-"""
+HINGE = (ROOT / "examples/plugins/hinge.py").read_text(encoding="utf-8")
 
 
 def test_an_aligner_of_another_package_is_listed_and_computes(tmp_path: Path) -> None:
