@@ -3,7 +3,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install install-test demo demo-all test check docs clean
+.PHONY: help install install-test demo demo-all test mutants check docs clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ demo-all: .venv/.core  ## all six benchmarks on the embedded world's base model 
 
 test: .venv/.test  ## run the tests
 	$(BIN)/python -m pytest -q
+
+mutants: .venv/.test  ## put one fault after the other into a copy; the tests must catch each (minutes)
+	$(BIN)/python -m tests.mutants
 
 check: .venv/.test  ## lint and type-check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -1,8 +1,8 @@
 """Seeded one-line faults, each of which the tests of a plain clone must catch: `python -m tests.mutants`.
 
 Every fault of mutants.txt is put into a copy of the checkout, without reference data beside it, and the tests named
-with it are run. Prints what each did, and how many of all were killed; exit 1 where one survives, 2 where a fault or
-its tests cannot be used (a text that is not there exactly once, tests that fail without the fault).
+with it are run. Prints what became of each, and how many of all were killed; exit 1 where one survives, 2 where a fault
+or its tests cannot be used (a text that is not there exactly once, tests that fail without the fault).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ TIMEOUT = 300  # seconds; a fault may make a loop endless, and that is caught to
 
 @dataclass(frozen=True)
 class Mutant:
-    """A fault: in ``file`` the text ``old`` becomes ``new``; ``tests`` are pytest's arguments."""
+    """A fault: in ``where`` (a file, or a room) the text ``old`` becomes ``new``; ``tests`` are pytest's arguments."""
 
     name: str
-    file: str
+    where: str
     tests: tuple[str, ...]
     old: str
     new: str
@@ -50,22 +50,37 @@ def read_mutants(path: Path = LIST) -> list[Mutant]:
     blocks = [block.splitlines() for block in "\n".join(lines).split("\n\n") if block.strip()]
     mutants = []
     for block in blocks:
-        name, file, tests, old, new = (line for line in block if line.strip())
+        name, where, tests, old, new = (line for line in block if line.strip())
         if not old.startswith("- ") or not new.startswith("+ "):
             raise Unusable(f"{name}: expected a line with - and a line with +")
-        mutants.append(Mutant(name, file, tuple(shlex.split(tests)), old[2:], new[2:]))
+        mutants.append(Mutant(name, where, tuple(shlex.split(tests)), old[2:], new[2:]))
     twice = {m.name for m in mutants if sum(other.name == m.name for other in mutants) > 1}
     if twice:
         raise Unusable(f"names that occur twice: {', '.join(sorted(twice))}")
     return mutants
 
 
-def mutated(mutant: Mutant, root: Path = ROOT) -> str:
-    """The text of the mutant's file with the fault in it."""
-    text = (root / mutant.file).read_text()
-    if (times := text.count(mutant.old)) != 1:
-        raise Unusable(f"{mutant.name}: {mutant.file} holds {mutant.old!r} {times} times, expected once")
-    return text.replace(mutant.old, mutant.new)
+def mutated(mutant: Mutant, root: Path = ROOT) -> tuple[Path, str]:
+    """The file that the mutant changes, and its text with the fault in it."""
+    where = root / mutant.where
+    files = sorted(where.rglob("*.py")) if where.is_dir() else [where]
+    holding = [(file, text) for file in files if mutant.old in (text := file.read_text())]
+    times = sum(text.count(mutant.old) for _, text in holding)
+    if times != 1:
+        raise Unusable(f"{mutant.name}: {mutant.where} holds {mutant.old!r} {times} times, expected once")
+    ((file, text),) = holding
+    return file, text.replace(mutant.old, mutant.new)
+
+
+def faults_of_list(mutants: Sequence[Mutant]) -> list[str]:
+    """What is wrong with the list itself: texts that are not there exactly once."""
+    lines = []
+    for mutant in mutants:
+        try:
+            mutated(mutant)
+        except Unusable as error:
+            lines.append(str(error))
+    return lines
 
 
 class Copy:
@@ -83,11 +98,11 @@ class Copy:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, root / name)
 
-    def write(self, file: str, text: str) -> None:
+    def write(self, file: Path, text: str) -> None:
         """Each write has a time of its own: Python knows by it that the compiled file is an older one's."""
         self._stamp += 10
-        (self.root / file).write_text(text)
-        os.utime(self.root / file, (self._stamp, self._stamp))
+        file.write_text(text)
+        os.utime(file, (self._stamp, self._stamp))
 
     def run(self, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "DAMA_SHARED": str(self.root / "no-reference-data"), "OMP_NUM_THREADS": "1"}
@@ -98,14 +113,15 @@ class Copy:
 
     def try_out(self, mutant: Mutant) -> str:
         """What the tests make of the fault: "killed", "SURVIVED", or why nothing can be said."""
-        original = (self.root / mutant.file).read_text()
-        self.write(mutant.file, mutated(mutant, self.root))
+        file, faulty = mutated(mutant, self.root)
+        original = file.read_text()
+        self.write(file, faulty)
         try:
             done = self.run(mutant.tests)
         except subprocess.TimeoutExpired:
             return "killed"
         finally:
-            self.write(mutant.file, original)
+            self.write(file, original)
         # 1: a test failed. Anything else: pytest could not run them at all.
         return {0: "SURVIVED", 1: "killed"}.get(done.returncode, f"pytest ended with {done.returncode}: {tail(done)}")
 
@@ -150,14 +166,14 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="name them and check that each text is there once")
     parser.add_argument("--workers", type=int, default=2, help="how many run at a time (default 2)")
     options = parser.parse_args()
-    try:
-        mutants = [mutant for mutant in read_mutants() if mutant.name.startswith(options.only)]
+    mutants = [mutant for mutant in read_mutants() if mutant.name.startswith(options.only)]
+    unusable = faults_of_list(mutants)
+    for line in unusable:
+        print(line, file=sys.stderr)
+    if options.list:
         for mutant in mutants:
-            mutated(mutant)
-            if options.list:
-                print(f"{mutant.name:40} {mutant.file}")
-    except Unusable as error:
-        print(error, file=sys.stderr)
+            print(f"{mutant.name:40} {mutant.where}")
+    if unusable:
         return 2
     if options.list or not mutants:
         return 0 if mutants else 2
