@@ -36,11 +36,12 @@ def command(
     python cli.py align --method dpo --model DIR --data pairs.jsonl --set lr=5e-7 --set lora_rank=64
     """
     from harness.store import Store
+    from harness.util.options import parse_assignments
     from workflows.align import align, resolve_alignment, with_unique_name
     from workflows.align import dry_run as estimated
     from workflows.settings import gather
 
-    settings = gather(recipe, assignments, {**given, "limit": limit, "device": device})
+    settings = gather(recipe, parse_assignments(assignments), {**given, "limit": limit, "device": device})
     store = Store(db)
     with bars() as shown:
         spec = resolve_alignment(settings, shown)

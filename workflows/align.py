@@ -14,13 +14,16 @@ from harness.models.spec import model_id
 from harness.protocols.progress import Progress
 from harness.store import AlignmentRecord, Store
 from harness.util.distributed import rank_and_world_size
-from harness.util.options import build, content_key, read_yaml
+from harness.util.options import build, content_key, overlay, read_yaml
 from harness.util.paths import home
 from recipes import RECIPES
-from workflows.settings import route
+from workflows.settings import Kinds, route
 
-NAMES = ("method", "name", "panel", "label")
-"""Settings that belong to the run itself and not to one of its parts."""
+OF_THE_RUN = ("method", "name", "panel", "label", "heldout")
+"""Settings that belong to the run itself and not to one of its dataclasses."""
+OPTIONS = ("model", "data", "seed", "limit", "device")
+"""Options of `align`: settings of the training, whatever an objective calls its own."""
+INPUTS = ("train.model", "train.data")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class AlignSpec:
 
 
 def resolve_alignment(settings: Mapping[str, Any], progress: Progress) -> AlignSpec:
-    """The alignment that one flat dictionary of settings describes.
+    """The alignment that one dictionary of settings describes (see workflows.settings.route).
 
     Without ``model`` and ``data`` the embedded world is built (or found) and its recipe is the default.
     An unknown method or setting raises a UsageError with the nearest known name.
@@ -64,19 +67,19 @@ def resolve_alignment(settings: Mapping[str, Any], progress: Progress) -> AlignS
 
     method = str(settings.get("method", "dama"))
     objective = ALIGNERS.get(method)
-    values = {name: value for name, value in settings.items() if name not in NAMES}
-    values |= {name: model_id(str(values[name])) for name in ("model", "data") if name in values}
-    heldout = values.pop("heldout", None)
-    kinds: dict[str, type[Any]] = {"train": AlignConfig, "objective": objective, "hardness": HardnessConfig}
-    if ("model" in values) != ("data" in values):
+    values = {f"train.{k}" if k in OPTIONS else k: v for k, v in settings.items() if k not in OF_THE_RUN}
+    files: dict[str, Any] = {name: model_id(str(values[name])) for name in INPUTS if name in values}
+    if len(files) == 1:
         raise UsageError("Give both --model and --data, or neither (the embedded world).")
-    if "model" not in values:
-        values, heldout = embedded(values, kinds, progress)
-    dealt = route(values, kinds, f"align --method {method}")
+    kinds: dict[str, type[Any]] = {"train": AlignConfig, "objective": objective, "hardness": HardnessConfig}
+    heldout = settings.get("heldout")
+    if files:
+        dealt = route({**values, **files}, kinds, f"align --method {method}")
+    else:
+        dealt, heldout = embedded(values, kinds, f"align --method {method}", progress)
     train = build(AlignConfig, {**dealt["train"], "method": method}, "align")
-    name = str(settings.get("name") or f"{method}-s{train.seed}")
     return AlignSpec(
-        name=name,
+        name=str(settings.get("name") or f"{method}-s{train.seed}"),
         method=method,
         label=str(settings.get("label") or method),
         panel=str(settings.get("panel", "")),
@@ -95,18 +98,18 @@ def dry_run(spec: AlignSpec) -> dict[str, Any]:
 
 
 def embedded(
-    values: Mapping[str, Any], kinds: Mapping[str, type[Any]], progress: Progress
-) -> tuple[dict[str, Any], str | None]:
-    """The settings of the embedded world: its recipe, its model, pairs and CLIP; ``values`` win over the recipe."""
+    values: Mapping[str, Any], kinds: Kinds, what: str, progress: Progress
+) -> tuple[dict[str, dict[str, Any]], str]:
+    """``values`` dealt out, over the embedded world's recipe, model, pairs and CLIP; and its held-out pairs."""
     from tinyworld.build import WorldConfig
     from tinyworld.build import build as build_world
 
-    dealt = route({k: v for k, v in values.items() if k != "seed"}, {**kinds, "world": WorldConfig}, "align")
+    dealt = route(values, {**kinds, "world": WorldConfig}, what)
     world = build_world(build(WorldConfig, dealt["world"], "the embedded world"), progress=progress)
-    rest = {k: v for k, v in values.items() if k not in dealt["world"]}
-    recipe = read_yaml(RECIPES / "tinyworld.yaml")
-    files = {"model": str(world.model_dir), "data": str(world.pairs), "clip": f"local-dir:{world.clip_dir}"}
-    return {**recipe, **files, **rest}, str(world.heldout_pairs)
+    files = {"model": str(world.model_dir), "data": str(world.pairs)}
+    defaults = route(read_yaml(RECIPES / "tinyworld.yaml"), kinds, what)
+    defaults = overlay(defaults, {"train": files, "hardness": {"clip": f"local-dir:{world.clip_dir}"}})
+    return overlay(defaults, dealt), str(world.heldout_pairs)
 
 
 def finished(store: Store, spec: AlignSpec) -> AlignmentRecord | None:

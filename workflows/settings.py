@@ -3,39 +3,86 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import unknown_name
-from harness.util.options import parse_assignments, read_yaml
+from harness.errors import UsageError
+from harness.util.options import nested, overlay, parse_assignments, read_yaml
+
+Kinds = Mapping[str, type[Any]]
+"""Dataclasses of settings by the name that stands before the dot: {"train": AlignConfig, "objective": Dama, ...}."""
 
 
-def gather(recipe: Path | None, assignments: Iterable[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """One flat dictionary of settings: the recipe, then `--set`, then options that were given (not None)."""
-    settings = read_yaml(recipe) if recipe else {}
-    settings.update(parse_assignments(assignments))
-    settings.update({name: value for name, value in options.items() if value is not None})
-    return settings
+def gather(recipe: Path | None, settings: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """One dictionary of settings: the recipe, then ``settings`` (`--set`), then options that were given (not None).
+
+    Its order is that of precedence, so that of ``lr`` and ``train.lr`` the one that was given later wins.
+    """
+    out: dict[str, Any] = {}
+    given = {name: value for name, value in options.items() if value is not None}
+    for layer in (read_yaml(recipe) if recipe else {}, settings, given):
+        for name, value in _flat(layer):
+            out.pop(name, None)
+            out[name] = value
+    return out
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """{"train": {"lr": 1}} as ("train.lr", 1)."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def route(
-    settings: Mapping[str, Any], kinds: Mapping[str, type[Any]], what: str, *, everywhere: bool = False
+    settings: Mapping[str, Any], kinds: Kinds, what: str, *, everywhere: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Deal ``settings`` out to the dataclasses that have a field of that name, by the keys of ``kinds``.
 
-    A setting goes to the first that has it, or to all of them (``everywhere``).
-    A name that no dataclass has raises a UsageError with the nearest one that exists.
+    A name may be qualified ("train.lr"). One without a qualifier goes to the dataclass that has it; where several have
+    it, to all of them (``everywhere``), or it is a UsageError that names the qualified ones. A name that no dataclass
+    has is a UsageError with the nearest that exist, and where.
     """
     fields = {label: {f.name for f in dataclasses.fields(kind) if f.init} for label, kind in kinds.items()}
     dealt: dict[str, dict[str, Any]] = {label: {} for label in kinds}
-    for name, value in settings.items():
-        homes = [label for label, names in fields.items() if name in names]
+    for given, value in _flat(settings):
+        homes, name, *inner = _address(given, fields)
         if not homes:
-            raise unknown_name(f"setting of {what}", name, set().union(*fields.values()))
-        for label in homes if everywhere else homes[:1]:
-            dealt[label][name] = value
+            raise _unknown(f"setting of {what}", given, fields)
+        if len(homes) > 1 and not everywhere:
+            choices = " and ".join(f"{label}.{name}" for label in homes)
+            raise UsageError(f"Setting {given!r} of {what}: there are {choices}; say which you mean.")
+        for label in homes:
+            dealt[label] = overlay(dealt[label], nested({".".join([name, *inner]): value}))
     return dealt
+
+
+def _address(given: str, fields: Mapping[str, set[str]]) -> tuple[Any, ...]:
+    """(labels that have the setting, its name, names inside it): of "decoding.num_beams" the name is "decoding"."""
+    first, *rest = given.split(".")
+    if first in fields and rest and not any(first in names for names in fields.values()):
+        return [first] if rest[0] in fields[first] else [], *rest
+    return [label for label, names in fields.items() if first in names], first, *rest
+
+
+def _unknown(kind: str, given: str, fields: Mapping[str, set[str]]) -> UsageError:
+    """The error for a name that is nobody's: the nearest names and their homes; without one near, all by home."""
+    qualifier, _, name = given.rpartition(".")
+    searched = {qualifier: fields[qualifier]} if qualifier in fields else fields
+    homes: dict[str, list[str]] = {}
+    for label, names in searched.items():
+        for known in names:
+            homes.setdefault(known, []).append(label)
+    near = difflib.get_close_matches(name, homes, n=3)
+    if near:
+        hint = "Did you mean " + " or ".join(f"{known!r} ({', '.join(homes[known])})" for known in near) + "?"
+    else:
+        hint = "Known: " + "; ".join(f"{label}: {', '.join(sorted(names))}" for label, names in searched.items()) + "."
+    return UsageError(f"Unknown {kind} {given!r}. {hint}")
 
 
 def deal_benchmarks(

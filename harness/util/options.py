@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import types
@@ -39,11 +40,16 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
         name, sign, value = pair.partition("=")
         if not sign or not name:
             raise UsageError(f"--set {pair!r}: expected key=value, for example --set beta=0.1.")
-        first, *inner = name.strip().split(".")
-        read = _scalar(value)
-        for part in reversed(inner):
-            read = {part: read}
-        out = overlay(out, {first: read})
+        out = overlay(out, nested({name.strip(): _parse_value(value)}))
+    return out
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"beta": 0.2, "decoding.num_beams": 1}`` -> {"beta": 0.2, "decoding": {"num_beams": 1}}."""
+    out: dict[str, Any] = {}
+    for name, value in settings.items():
+        first, *inner = name.split(".")
+        out = overlay(out, {first: functools.reduce(lambda held, part: {part: held}, reversed(inner), value)})
     return out
 
 
@@ -52,19 +58,19 @@ def overlay(*layers: Mapping[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for layer in layers:
         for name, value in layer.items():
-            both = isinstance(value, Mapping) and isinstance(out.get(name), Mapping)
-            out[name] = overlay(out[name], value) if both else value
+            merged = isinstance(value, Mapping) and isinstance(out.get(name), Mapping)
+            out[name] = overlay(out[name], value) if merged else value
     return out
 
 
-def _scalar(value: str) -> Any:
-    read = yaml.safe_load(value)
-    if isinstance(read, str) and not value.lstrip().startswith(("'", '"')):
+def _parse_value(text: str) -> Any:
+    value = yaml.safe_load(text)
+    if isinstance(value, str) and not text.lstrip().startswith(("'", '"')):
         try:
-            return float(read)  # YAML 1.1 reads 5e-7 as a string
+            return float(value)  # YAML 1.1 reads 5e-7 as a string
         except ValueError:
-            return read
-    return read
+            return value
+    return value
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
