@@ -26,7 +26,7 @@ class Other:
 
 def test_an_option_outranks_an_assignment_and_that_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("beta: 0.1\nseed: 1\nkeep: 0.5\n")
-    settings = gather(tmp_path / "r.yaml", ["beta=0.2", "seed=2"], {"seed": 3, "method": None})
+    settings = gather(tmp_path / "r.yaml", {"beta": 0.2, "seed": 2}, {"seed": 3, "method": None})
     assert settings == {"beta": 0.2, "seed": 3, "keep": 0.5}
 
 
