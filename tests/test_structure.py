@@ -33,8 +33,6 @@ KNOWN: dict[str, set[str]] = {
         "aligners/training/pipeline.py::align",
     },
     "modules": {
-        "aligners/training/pipeline.py",
-        "aligners/training/trainer.py",
         "leaderboards/charts/svg.py",
         "workflows/bench.py",
     },
@@ -48,10 +46,6 @@ KNOWN: dict[str, set[str]] = {
         "read JSON lines: tinyworld/pairs.py",
         "read yes or no: benchmarks/common/amber_figures.py",
         "read yes or no: benchmarks/pope.py",
-        "report progress: aligners/pair_hardness/clip.py",
-        "report progress: aligners/pair_hardness/hardness.py",
-        "report progress: aligners/pairs/reference.py",
-        "report progress: aligners/training/pipeline.py",
     },
     "screen": {
         "workflows/report.py",

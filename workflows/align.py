@@ -171,7 +171,7 @@ def align(store: Store, spec: AlignSpec, *, fresh: bool = False, progress: Progr
             hardness=spec.hardness,
             heldout=heldout,
             resume=not fresh,
-            progress=lambda done, total: progress(f"align {spec.name}", done, total),
+            progress=lambda step, done, total: progress(f"{spec.name}: {step}", done, total),
         )
     except HarnessError:
         store.finish_alignment(spec.name, status="failed", model_dir="", seconds=time.monotonic() - started)

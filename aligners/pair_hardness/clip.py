@@ -16,11 +16,11 @@ from torch import Tensor
 
 from harness.errors import DataError, UsageError
 from harness.models.weights import tensors_hash
+from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key
 from harness.util.paths import cache_dir
 
 T = TypeVar("T", str, bytes)
-Progress = Callable[[int], None]
 
 
 class ClipModel:
@@ -62,20 +62,18 @@ class ClipModel:
         self.identity = content_key(tensors_hash(model, with_types=False), str(preprocess), self.context_length)
 
     def encode_images(
-        self, images: Iterable[bytes], progress: Progress | None = None
+        self, images: Iterable[bytes], total: int = 0, progress: Progress = silent
     ) -> tuple[list[str], dict[str, Tensor]]:
         """The key (sha256) of each encoded image (PNG, JPEG, ...), and unit embeddings, float32 [d], by key.
 
         Each distinct image is embedded once, and only if no earlier run has done so; a batch is in memory at a time.
-        ``progress`` is called with the number of images read.
+        ``progress`` hears how many of the ``total`` images were read.
         """
-        return self._encode("image", images, self._embed_images, progress)
+        return self._encode("image", images, self._embed_images, total, progress)
 
-    def encode_texts(
-        self, texts: Iterable[str], progress: Progress | None = None
-    ) -> tuple[list[str], dict[str, Tensor]]:
+    def encode_texts(self, texts: Sequence[str], progress: Progress = silent) -> tuple[list[str], dict[str, Tensor]]:
         """The key of each text and unit embeddings, float32 [d], by key; as ``encode_images``."""
-        return self._encode("text", texts, self._embed_texts, progress)
+        return self._encode("text", texts, self._embed_texts, len(texts), progress)
 
     def truncated(self, texts: Sequence[str]) -> int:
         """How many of ``texts`` do not fit into the context (77 tokens in OpenAI's models)."""
@@ -105,7 +103,7 @@ class ClipModel:
 
     @torch.no_grad()
     def _encode(
-        self, kind: str, items: Iterable[T], embed: Callable[[list[T]], Tensor], progress: Progress | None
+        self, kind: str, items: Iterable[T], embed: Callable[[list[T]], Tensor], total: int, progress: Progress
     ) -> tuple[list[str], dict[str, Tensor]]:
         folder = cache_dir("clip") / self.identity / kind
         found = _read(folder)
@@ -124,8 +122,7 @@ class ClipModel:
                 batch[keys[-1]] = item
             if len(batch) == self.batch_size:
                 flush()
-            if progress:
-                progress(len(keys))
+            progress(f"CLIP: {kind}s", len(keys), max(total, len(keys)))
         if batch:
             flush()
         return keys, {key: found[key] for key in keys}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
@@ -26,11 +26,11 @@ from aligners.pair_hardness.splitter import (
     write_atomically,
 )
 from harness.errors import DataError, HarnessError, UsageError
+from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key
 from harness.util.paths import cache_dir
 
 Aggregation = Literal["softmax", "sum", "mean", "whole"]
-Progress = Callable[[str, int, int], None]
 
 
 class Pair(Protocol):
@@ -113,19 +113,21 @@ def compute_hardness(
     pairs: Sequence[Pair],
     config: HardnessConfig,
     device: str | torch.device = "cpu",
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Hardness:
     """Hardness of ``pairs``, from the cache where the same CLIP has scored the same pairs in the same way before.
 
     Args:
-        progress: called with (what, done, total) while embedding.
+        progress: hears of the texts and images as they are embedded.
 
     Raises:
         DataError: there is no pair, or a response is empty. HarnessError: a response cannot be split (names the pair).
     """
     if not pairs:
         raise DataError("Hardness of no pairs: expected at least one preference pair.")
+    progress("CLIP weights", 0, 1)
     clip = ClipModel(config.clip, device, config.clip_batch)
+    progress("CLIP weights", 1, 1)
     splitter = make_splitter(config)
     path = cache_dir("hardness") / f"{_key(pairs, config, clip, splitter)}.json"
     if path.exists():
@@ -141,14 +143,12 @@ def _key(pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitte
 
 
 def _score(
-    pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter, progress: Progress | None
+    pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter, progress: Progress
 ) -> Hardness:
     chosen, rejected = _pieces(pairs, config, splitter)
     texts = sorted({piece for pieces in (*chosen, *rejected) for piece in pieces})
-    _, text_of = clip.encode_texts(texts, _counted(progress, "texts", len(texts)))
-    image_keys, image_of = clip.encode_images(
-        (pair.image_bytes() for pair in pairs), _counted(progress, "images", len(pairs))
-    )
+    _, text_of = clip.encode_texts(texts, progress)
+    image_keys, image_of = clip.encode_images((pair.image_bytes() for pair in pairs), len(pairs), progress)
 
     def cosines(pieces: list[str], image: str) -> Tensor:
         return torch.stack([text_of[content_hash(piece)] for piece in pieces]) @ image_of[image]
@@ -198,10 +198,6 @@ def _pieces(
 
 def _side(place: int) -> str:
     return "rejected" if place % 2 else "chosen"
-
-
-def _counted(progress: Progress | None, what: str, total: int) -> Callable[[int], None] | None:
-    return (lambda done: progress(what, done, total)) if progress else None
 
 
 def _permuted(hardness: Hardness, seed: int | None) -> Hardness:

@@ -8,7 +8,7 @@ import json
 import os
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -25,9 +25,10 @@ from aligners.pairs.forward import Route, response_logprobs, sum_tokens
 from aligners.pairs.memory import named_out_of_memory
 from harness.models.prompts import adds_special_tokens, prompt_text
 from harness.models.weights import tensors_hash
+from harness.protocols.progress import Progress, silent
+from harness.util.distributed import rank_and_world_size
 from harness.util.paths import cache_dir
 
-Progress = Callable[[int, int], None]
 TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2}
 """How far a recomputed log-probability may lie from the stored one, relative to it: rounding, by compute type."""
 
@@ -56,11 +57,19 @@ class ReferenceModel:
     """
 
     def __init__(
-        self, model: Any, encoder: Encoder, *, route: Route, dtype: str, device: torch.device, micro_batch: int
+        self,
+        model: Any,
+        encoder: Encoder,
+        *,
+        route: Route,
+        dtype: str,
+        device: torch.device,
+        micro_batch: int,
+        progress: Progress = silent,
     ) -> None:
         self.model, self.encoder, self.route, self.dtype = model, encoder, route, dtype
         self.device, self.micro_batch = device, micro_batch
-        self._weights = tensors_hash(model)
+        self._weights = tensors_hash(model, progress=progress)
 
     def key(self, pairs: Sequence[Pair]) -> str:
         """Hash of all that determines the values: weights, prompts, responses, images, processor, route, type."""
@@ -81,15 +90,15 @@ class ReferenceModel:
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
-    def logprobs(self, pairs: Sequence[Pair], progress: Progress | None = None) -> tuple[Reference, bool]:
+    def logprobs(self, pairs: Sequence[Pair], progress: Progress = silent) -> tuple[Reference, bool]:
         """Log-probabilities of both responses of every pair, and whether they were cached."""
         file = cache_dir("reference") / f"{self.key(pairs)}.npz"
         # One process decides and reads, so that ranks never disagree about whether to compute.
-        found = broadcast_object_list([self._load(file, pairs) if _rank() == 0 else None])[0]
+        found = broadcast_object_list([self._load(file, pairs) if rank_and_world_size()[0] == 0 else None])[0]
         if found is not None:
             return found, True
         made = self._compute(pairs, progress)
-        if _rank() == 0:
+        if rank_and_world_size()[0] == 0:
             part = file.with_suffix(f".{os.getpid()}.part")
             with part.open("wb") as out:
                 np.savez(out, tokens=made.tokens.numpy(), lengths=made.lengths.numpy())
@@ -119,16 +128,16 @@ class ReferenceModel:
     def _refuse(file: Path, why: str) -> None:
         warnings.warn(f"reference cache {file} {why}; it is computed again.", stacklevel=2)
 
-    def _compute(self, pairs: Sequence[Pair], progress: Progress | None) -> Reference:
+    def _compute(self, pairs: Sequence[Pair], progress: Progress) -> Reference:
         """Every rank computes its share; longest first, so that rows of a batch need little padding."""
         order = sorted(range(len(pairs)), key=lambda i: -len(pairs[i].chosen) - len(pairs[i].rejected))
-        mine = order[_rank() :: _world()]
+        rank, world = rank_and_world_size()
+        mine = order[rank::world]
         rows: list[tuple[int, Reference]] = []
         for start in range(0, len(mine), self.micro_batch):
             chunk = mine[start : start + self.micro_batch]
             rows += zip(chunk, self._forward([(i, pairs[i]) for i in chunk]), strict=True)
-            if progress:
-                progress(min(len(pairs), (start + len(chunk)) * _world()), len(pairs))
+            progress("reference log-probabilities", min(len(pairs), (start + len(chunk)) * world), len(pairs))
         found = [each for _, each in sorted(gather_object(rows), key=itemgetter(0))]
         return Reference(torch.cat([each.tokens for each in found]), torch.cat([each.lengths for each in found]))
 
@@ -154,11 +163,3 @@ class ReferenceModel:
 def autocast(device: torch.device, dtype: str) -> contextlib.AbstractContextManager[Any]:
     """bfloat16 autocast, or nothing in float32."""
     return torch.autocast(device.type, torch.bfloat16) if dtype == "bfloat16" else contextlib.nullcontext()
-
-
-def _rank() -> int:
-    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-
-
-def _world() -> int:
-    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1

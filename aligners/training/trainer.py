@@ -7,85 +7,34 @@ micro-batches gives them first; pairs that then count for nothing are left out o
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import math
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from accelerate.utils import gather_object
-from safetensors import SafetensorError
 from torch import Tensor
-from torch.utils.data import Dataset, SequentialSampler
+from torch.utils.data import SequentialSampler
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 from aligners.objective import Batch, Objective, State, Step, Weights
-from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.forward import LogProbs, Route, response_logprobs
 from aligners.pairs.memory import named_out_of_memory
-from harness.errors import HarnessError, UsageError
+from aligners.training.checkpoints import read_state, whole_or_absent, write_state
+from aligners.training.checks import require_finite, require_finite_norm, require_start
+from aligners.training.preference_data import PairStream, PreferenceData, as_batch
+from aligners.training.probes import Probes
 from harness.models.loading import load_weights
+from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
-from harness.util.paths import cache_dir
-
-STATE_FILE = "objective_state.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class PreferenceData:
-    """Pairs with what is known of them before training; row i of every table is pair i.
-
-    ``reference``: [N, 2] (chosen, rejected), [N, 3] with the chosen response given the corrupted image, None if the
-    objective needs none. ``delta``: [N] or None.
-    """
-
-    pairs: Sequence[Pair]
-    reference: Tensor | None
-    delta: Tensor | None = None
-    delta_mean: float = 0.0
-    columns: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
-
-
-class _Stream(Dataset[Encoded]):
-    """The encoded pairs in training order."""
-
-    def __init__(self, data: PreferenceData, order: Sequence[int], encoder: Encoder) -> None:
-        self._data, self._order, self._encoder = data, order, encoder
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def __getitem__(self, place: int) -> Encoded:
-        index = self._order[place]
-        return self._encoder(index, self._data.pairs[index])
-
-
-def training_order(pairs: Sequence[Pair], *, batch_size: int, epochs: int, seed: int) -> list[int]:
-    """Indices into ``pairs`` in the order of training: whole optimiser steps only, one after the other.
-
-    Seeded permutations of all pairs follow each other; the seed alone decides which pairs share a step. Inside a step
-    they are sorted by length, so that micro-batches need little padding; that changes no step.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    steps = max(1, epochs * len(pairs) // batch_size)
-    stream: list[int] = []
-    while len(stream) < steps * batch_size:
-        stream += torch.randperm(len(pairs), generator=generator).tolist()
-    chunks = (stream[step * batch_size : (step + 1) * batch_size] for step in range(steps))
-    return [
-        i for chunk in chunks for i in sorted(chunk, key=lambda i: (len(pairs[i].chosen) + len(pairs[i].rejected), i))
-    ]
 
 
 class PreferenceTrainer(Trainer):
     """Trains ``model`` on ``data`` with ``objective``.
 
-    ``order`` is the result of training_order. ``probes`` maps a split to pairs whose gaps are measured (no effect on
-    training), every ``probe_every`` steps. ``progress(steps done, all)`` is called after each step.
+    ``order`` is the result of training_order. The gaps of ``probes`` are measured before the first step and whenever
+    they are due; that has no effect on training. ``progress`` is called while they are, and after each step.
     """
 
     objective: Objective
@@ -102,23 +51,19 @@ class PreferenceTrainer(Trainer):
         encoder: Encoder,
         route: Route,
         recorder: Recorder,
-        probes: Mapping[str, PreferenceData],
-        probe_every: int,
-        progress: Callable[[int, int], None] | None,
+        probes: Probes,
+        progress: Progress,
     ) -> None:
-        super().__init__(model, args, train_dataset=_Stream(data, order, encoder), data_collator=_as_batch)
+        super().__init__(model, args, train_dataset=PairStream(data.pairs, order, encoder), data_collator=as_batch)
         # The weights of a step sum over all its pairs already: Trainer must not divide by the micro-batches.
         self.model_accepts_loss_kwargs = True
         self.objective, self.objective_state = objective, objective.initial_state()
         self.data, self.encoder, self.route = data, encoder, route
-        self.recorder, self.probes, self.probe_every = recorder, probes, probe_every
-        self.report = progress
+        self.recorder, self.probes, self.progress = recorder, probes, progress
         self._weights: Weights | None = None
         self._step_loss = 0.0
-        self._start_gap = 0.0
         self.curve: list[dict[str, float]] = []
         self._rewards: list[tuple[float, float]] = []
-        self._encoded_probes: dict[str, list[Encoded]] = {}
 
     # -- the optimiser step -------------------------------------------------------------------------------------------
 
@@ -128,7 +73,7 @@ class PreferenceTrainer(Trainer):
         """All micro-batches of a step on this rank; weighs the step unless its only forward must come first."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if self.state.global_step == 0:
-            self.probe()
+            self.measure_probes()
         self._weights, self._step_loss, self._rewards = None, 0.0, []
         pairs = [pair for batch in batches for pair in batch["pairs"]]
         if not self.objective.needs_reward_gaps:
@@ -240,28 +185,11 @@ class PreferenceTrainer(Trainer):
         self._rewards += zip(gaps.tolist(), self._weights.beta[list(rows)].tolist(), strict=True)
 
     def _require_start(self, batch: Batch, gaps: Tensor) -> None:
-        """Before the first step the policy is the reference: gaps beyond rounding betray a cache of other weights."""
-        if self.state.global_step or batch.ref_chosen is None:
-            return
-        far = gaps.abs().max().item()
-        size = max(batch.policy_chosen.abs().max().item(), batch.policy_rejected.abs().max().item())
-        half = self.args.bf16
-        allowed = 1e-2 * size if half else 1e-3 + 1e-6 * size
-        self._start_gap = max(self._start_gap, far)
-        if far > allowed:
-            raise HarnessError(
-                f"the policy does not start at the reference: before the first step the largest reward gap is "
-                f"{far:.3g} nats, expected at most {allowed:.3g}. The reference log-probabilities belong to other "
-                f"weights or data: remove {cache_dir('reference')} and run again."
-            )
+        if self.state.global_step == 0:
+            require_start(batch, gaps, half=self.args.bf16)
 
     def _require_finite(self, values: Tensor, pairs: Sequence[Encoded], what: str) -> None:
-        bad = [pair.id for pair, fine in zip(pairs, values.isfinite().tolist(), strict=True) if not fine]
-        if bad:
-            raise HarnessError(
-                f"training stopped at step {self.state.global_step + 1}: the {what} of pairs {', '.join(bad)} is "
-                f"not finite. The last good checkpoint is kept in {self.args.output_dir}. Lower lr or check the pairs."
-            )
+        require_finite(values, pairs, what, step=self.state.global_step + 1, folder=self.args.output_dir)
 
     # -- what is reported ---------------------------------------------------------------------------------------------
 
@@ -270,11 +198,7 @@ class PreferenceTrainer(Trainer):
         if "loss" not in logs:  # its summary at the end
             return
         step, norm = self.state.global_step, float(logs.get("grad_norm") or 0.0)
-        if not math.isfinite(norm):
-            raise HarnessError(
-                f"training stopped at step {step}: the gradient's norm is {norm}. The last good checkpoint is kept in "
-                f"{self.args.output_dir}. Lower lr."
-            )
+        require_finite_norm(norm, step=step, folder=self.args.output_dir)
         gaps, betas = torch.tensor(gather_object(self._rewards), dtype=torch.float64).T
         loss = sum(gather_object([self._step_loss]))
         assert self._weights is not None
@@ -294,27 +218,22 @@ class PreferenceTrainer(Trainer):
         if self.is_world_process_zero():
             self.recorder.log_step(step, metrics)
         self.curve.append({"step": step, **metrics})
-        if step == self.state.max_steps or (self.probe_every and step % self.probe_every == 0):
-            self.probe()
-        if self.report and self.is_world_process_zero():
-            self.report(step, self.state.max_steps)
+        if self.probes.due(step, self.state.max_steps):
+            self.measure_probes()
+        if self.is_world_process_zero():
+            self.progress("training steps", step, self.state.max_steps)
 
-    def probe(self) -> None:
+    def measure_probes(self) -> None:
         """Record the reward gaps of the probe pairs as the model is now."""
-        for split, data in self.probes.items():
-            if split not in self._encoded_probes:
-                self._encoded_probes[split] = [self.encoder(i, pair) for i, pair in enumerate(data.pairs)]
-            pairs, size = self._encoded_probes[split], self.args.per_device_train_batch_size
-            chunks = [pairs[start : start + size] for start in range(0, len(pairs), size)]
-            gaps = torch.cat([self._gaps(data, chunk) for chunk in chunks]).tolist()
+        progress = self.progress if self.state.global_step == 0 else silent  # later the steps are the sign of life
+        for split, gaps in self.probes.measure(self._gaps, self.args.per_device_train_batch_size, progress):
             if self.is_world_process_zero():
-                found = [(pair.id, gap) for pair, gap in zip(pairs, gaps, strict=True)]
-                self.recorder.log_gaps(self.state.global_step, split, found)
+                self.recorder.log_gaps(self.state.global_step, split, gaps)
 
     # -- Trainer's hooks ----------------------------------------------------------------------------------------------
 
     def _get_train_sampler(self, *_: Any, **__: Any) -> SequentialSampler:
-        return SequentialSampler(cast(_Stream, self.train_dataset))  # the stream is shuffled already
+        return SequentialSampler(cast(PairStream, self.train_dataset))  # the stream is shuffled already
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted: Trainer's estimate knows no preference pairs."""
@@ -323,24 +242,10 @@ class PreferenceTrainer(Trainer):
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         """Trainer's checkpoint, then the objective's state: the file that marks a checkpoint as complete."""
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-        (folder / STATE_FILE).unlink(missing_ok=True)
-        try:
+        with whole_or_absent(folder):
             super()._save_checkpoint(*args, **kwargs)
             if self.is_world_process_zero():
-                kept = {"objective": self._identity(), "state": dict(self.objective_state), "curve": self.curve}
-                (folder / STATE_FILE).write_text(json.dumps(kept))
-        # safetensors and torch raise their own errors for a full disk
-        except (OSError, RuntimeError, SafetensorError) as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            before = last_checkpoint(folder.parent)
-            kept_whole = f"{before} is whole" if before else "there is none before it"
-            raise HarnessError(
-                f"{folder} could not be saved ({error}); {kept_whole}. Free the disk and run the same command again: "
-                "it goes on from there."
-            ) from error
-
-    def _identity(self) -> dict[str, Any]:
-        return {"name": self.objective.name, **dataclasses.asdict(self.objective)}
+                write_state(folder, self.objective, self.objective_state, self.curve)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """The checkpoint's weights, in spite of the hub's names that save_pretrained gives LLaVA's.
@@ -353,24 +258,5 @@ class PreferenceTrainer(Trainer):
         load_weights(self.model, resume_from_checkpoint)
 
     def restore(self, checkpoint: Path) -> None:
-        """Take over the objective's state from ``checkpoint``; Trainer restores the rest.
-
-        Raises UsageError if another objective, or the same with other settings, made it.
-        """
-        kept = json.loads((checkpoint / STATE_FILE).read_text())
-        if kept.get("objective") != self._identity():
-            raise UsageError(
-                f"{checkpoint} is of {kept.get('objective', 'an unknown objective')}, not of {self._identity()}. "
-                "Start over with --fresh, or give the settings it was made with."
-            )
-        self.objective_state, self.curve = kept["state"], kept["curve"]
-
-
-def _as_batch(pairs: list[Encoded]) -> dict[str, list[Encoded]]:
-    return {"pairs": pairs}
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint under ``folder``."""
-    complete = [file.parent for file in folder.glob(f"checkpoint-*/{STATE_FILE}")]
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+        """Take over the objective's state from ``checkpoint``; Trainer restores the rest. Raises as ``read_state``."""
+        self.objective_state, self.curve = read_state(checkpoint, self.objective)

@@ -92,7 +92,7 @@ class HfModel(Model):
             progress=progress,
         )
         model, processor = loaded.model, loaded.processor
-        identity = files_identity(files.target, model)
+        identity = files_identity(files.target, model, progress)
         if files.adapter:
             identity += "+" + files_identity(files.adapter, model)
         if settings.quantization != "none":

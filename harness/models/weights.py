@@ -11,6 +11,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from harness.protocols.progress import Progress, silent
+
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin")
 SETTINGS = (
     "config.json",
@@ -25,27 +27,30 @@ SETTINGS = (
 )
 
 
-def files_identity(source: str, model: Any) -> str:
+def files_identity(source: str, model: Any, progress: Progress = silent) -> str:
     """sha256 over the content of a model directory's weights and settings; a hub model's name and commit."""
     folder = Path(source)
     if not folder.is_dir():
         return f"{source}@{getattr(model.config, '_commit_hash', None)}"
     files = {path for pattern in (*WEIGHTS, *SETTINGS) for path in folder.glob(pattern) if path.is_file()}
     digest = hashlib.sha256()
-    for path in sorted(files):
+    for done, path in enumerate(sorted(files), start=1):
         digest.update(f"{path.name}\0{_file_sha256(path)}\n".encode())
+        progress("hash of the weights", done, len(files))
     return digest.hexdigest()
 
 
-def tensors_hash(model: Any, *, with_types: bool = True) -> str:
+def tensors_hash(model: Any, *, with_types: bool = True, progress: Progress = silent) -> str:
     """sha256 over the names and bytes of all parameters and buffers.
 
     ``with_types`` adds types and shapes; without them it is the hash under which embeddings of CLIP are kept.
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    tensors = sorted(model.state_dict().items())
+    for done, (name, tensor) in enumerate(tensors, start=1):
         digest.update((f"{name} {tensor.dtype} {tuple(tensor.shape)}" if with_types else name).encode())
         digest.update(_bytes(tensor))
+        progress("hash of the weights", done, len(tensors))
     return digest.hexdigest()
 
 

@@ -17,7 +17,8 @@ from aligners.objective import ALIGNERS
 from aligners.pair_hardness.hardness import HardnessConfig
 from aligners.training.config import AlignConfig
 from aligners.training.pipeline import AlignResult, align
-from tests.aligners.training.test_pipeline import ROOT, Notes, distance
+from tests.aligners.training.runs import Notes, distance
+from tests.house import ROOT
 from tests.test_align_recipe import tiny_clip
 from tests.tiny_families import FAMILIES, tiny_family
 

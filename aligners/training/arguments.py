@@ -1,0 +1,94 @@
+"""The settings of an alignment in the terms of transformers.Trainer: batches, schedule, precision, sharding."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import DistributedType
+from transformers import TrainingArguments
+
+from aligners.training.config import AlignConfig
+from harness.errors import UsageError
+from harness.util.distributed import rank_and_world_size
+from recipes import RECIPES
+
+
+def training_arguments(config: AlignConfig, out_dir: Path, steps: int) -> TrainingArguments:
+    """Trainer's arguments for ``steps`` optimiser steps; checkpoints go to ``out_dir``.
+
+    Raises UsageError where batch size and processes do not divide, or the device or DeepSpeed is not there.
+    """
+    micro, accumulate = _split(config)
+    on_cpu = config.device == "cpu" or not torch.cuda.is_available()
+    if on_cpu and config.device not in {"auto", "cpu"}:
+        raise UsageError(f"align: device={config.device}: no such device here. Use auto or cpu.")
+    args = TrainingArguments(
+        output_dir=str(out_dir),
+        use_cpu=on_cpu,
+        bf16=config.dtype == "bfloat16" or (config.dtype == "auto" and not on_cpu and torch.cuda.is_bf16_supported()),
+        seed=config.seed,
+        max_steps=steps,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=accumulate,
+        learning_rate=config.lr,
+        lr_scheduler_type=config.scheduler,
+        warmup_steps=math.ceil(config.warmup * steps),
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        save_strategy="steps" if config.checkpoint_every else "no",
+        save_steps=config.checkpoint_every or steps,
+        save_total_limit=2,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        dataloader_num_workers=config.workers,
+        report_to="none",
+        disable_tqdm=True,
+        **_sharding(config),
+    )
+    if config.sharding == "fsdp":
+        _allow_fsdp_on_cpu(args)
+    # One process drives one device: several are started with torchrun, never by DataParallel.
+    args._n_gpu = min(1, args.n_gpu)
+    return args
+
+
+def _split(config: AlignConfig) -> tuple[int, int]:
+    """Pairs of a micro-batch, and micro-batches of a step, on this process."""
+    _, world = rank_and_world_size()
+    micro = min(config.micro_batch, config.batch_size // world)
+    if micro < 1 or config.batch_size % (micro * world):
+        raise UsageError(
+            f"align: batch_size={config.batch_size} is not micro_batch={micro} times {world} processes times a whole "
+            "number. Change batch_size or micro_batch."
+        )
+    return micro, config.batch_size // (micro * world)
+
+
+def _sharding(config: AlignConfig) -> dict[str, Any]:
+    """Trainer's settings for ``config.sharding``. FSDP checkpoints activations itself."""
+    if config.sharding == "none":
+        return {"activation_checkpointing": config.gradient_checkpointing}
+    if config.sharding == "fsdp":
+        return {
+            "fsdp": True,
+            "fsdp_config": {"version": 2, "activation_checkpointing": config.gradient_checkpointing},
+        }
+    if importlib.util.find_spec("deepspeed") is None:
+        raise UsageError(
+            f"align: sharding={config.sharding} needs DeepSpeed: pip install deepspeed, or set sharding=fsdp."
+        )
+    file = RECIPES / f"deepspeed_{config.sharding}.json"
+    return {"activation_checkpointing": config.gradient_checkpointing, "deepspeed": json.loads(file.read_text())}
+
+
+def _allow_fsdp_on_cpu(args: TrainingArguments) -> None:
+    """accelerate falls back to DDP, without a word, where all processes are on CPUs, although FSDP2 runs on gloo."""
+    state = args.distributed_state
+    if state is not None and state.distributed_type == DistributedType.MULTI_CPU:
+        state.distributed_type = DistributedType.MULTI_GPU

@@ -1,0 +1,80 @@
+"""What is known of the pairs before training, the order they are trained in, and the stream the trainer reads."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from aligners.objective import Objective
+from aligners.pairs.data import Pair
+from aligners.pairs.encoding import Encoded, Encoder
+from harness.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class PreferenceData:
+    """Pairs with what is known of them before training; row i of every table is pair i.
+
+    ``reference``: [N, 2] (chosen, rejected), [N, 3] with the chosen response given the corrupted image, None if the
+    objective needs none. ``delta``: [N] or None.
+    """
+
+    pairs: Sequence[Pair]
+    reference: Tensor | None
+    delta: Tensor | None = None
+    delta_mean: float = 0.0
+    columns: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
+
+
+class PairStream(Dataset[Encoded]):
+    """The encoded pairs in training order."""
+
+    def __init__(self, pairs: Sequence[Pair], order: Sequence[int], encoder: Encoder) -> None:
+        self._pairs, self._order, self._encoder = pairs, order, encoder
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, position: int) -> Encoded:
+        index = self._order[position]
+        return self._encoder(index, self._pairs[index])
+
+
+def as_batch(pairs: list[Encoded]) -> dict[str, list[Encoded]]:
+    """A micro-batch as Trainer passes it around."""
+    return {"pairs": pairs}
+
+
+def training_order(pairs: Sequence[Pair], *, batch_size: int, epochs: int, seed: int) -> list[int]:
+    """Indices into ``pairs`` in the order of training: whole optimiser steps only, one after the other.
+
+    Seeded permutations of all pairs follow each other; the seed alone decides which pairs share a step. Inside a step
+    they are sorted by length, so that micro-batches need little padding; that changes no step.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    steps = max(1, epochs * len(pairs) // batch_size)
+    stream: list[int] = []
+    while len(stream) < steps * batch_size:
+        stream += torch.randperm(len(pairs), generator=generator).tolist()
+    chunks = (stream[step * batch_size : (step + 1) * batch_size] for step in range(steps))
+    return [
+        i for chunk in chunks for i in sorted(chunk, key=lambda i: (len(pairs[i].chosen) + len(pairs[i].rejected), i))
+    ]
+
+
+def data_columns(objective: Objective, pairs: Sequence[Pair]) -> dict[str, Tensor]:
+    """The data columns the objective needs, float64 [N] each. Raises UsageError naming a pair that lacks one."""
+    names = sorted(need.partition(":")[2] for need in objective.needs if need.startswith("column:"))
+    columns = {}
+    for name in names:
+        try:
+            columns[name] = torch.tensor([float(pair.columns[name]) for pair in pairs], dtype=torch.float64)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(
+                f"aligner {objective.name} needs a number in the data column {name!r} ({error})."
+            ) from error
+    return columns

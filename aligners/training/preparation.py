@@ -1,0 +1,127 @@
+"""What must be there before the first step: the model on its device, hardness, reference log-probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers import TrainingArguments
+
+from aligners.objective import Objective
+from aligners.pairs.corruption import PREFIX, corruption_for
+from aligners.pairs.data import Pair, PairSet
+from aligners.pairs.encoding import Encoder
+from aligners.pairs.forward import Route, choose_route
+from aligners.pairs.reference import ReferenceModel
+from aligners.training.base_model import compute_dtype, load_base
+from aligners.training.config import AlignConfig
+from aligners.training.preference_data import PreferenceData, data_columns
+from harness.errors import HarnessError, UsageError
+from harness.models.loading import Loaded
+from harness.models.prompts import prompt_text
+from harness.protocols.progress import Progress
+
+if TYPE_CHECKING:
+    from aligners.pair_hardness.hardness import HardnessConfig
+
+
+def check_needs(objective: Objective, hardness: HardnessConfig | None) -> None:
+    """Raises UsageError for a need that cannot be met, before anything is loaded."""
+    known = ("column:", PREFIX)
+    unmet = {need for need in objective.needs - {"reference", "hardness"} if not need.startswith(known)}
+    if unmet:
+        raise UsageError(
+            f"aligner {objective.name} needs {', '.join(sorted(unmet))}, which this trainer does not compute."
+        )
+    if "hardness" in objective.needs and hardness is None:
+        raise UsageError(f"aligner {objective.name} needs hardness: give the CLIP model (clip=...).")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The model before it is made trainable, and what its pairs are run with; ``why`` says how ``route`` was chosen.
+
+    ``reference`` is None for an objective that needs none.
+    """
+
+    loaded: Loaded
+    dtype: str
+    route: Route
+    why: str
+    encoder: Encoder
+    reference: ReferenceModel | None
+    progress: Progress
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the run's record says of it."""
+        return {
+            "prompt": prompt_text(self.loaded.processor, "{question}"),
+            "prompt_template": "fallback" if self.loaded.fallback else "processor",
+            "route": self.why,
+            "dtype": self.dtype,
+        }
+
+    def tables(
+        self, objective: Objective, pairs: Sequence[Pair], delta: Tensor | None = None
+    ) -> tuple[PreferenceData, bool]:
+        """What ``objective`` needs to know of ``pairs``, and whether their reference came from the cache."""
+        columns = data_columns(objective, pairs)
+        mean = float(delta.mean()) if delta is not None else 0.0
+        if self.reference is None:
+            return PreferenceData(pairs, None, delta, mean, columns), False
+        reference, cached = self.reference.logprobs(pairs, self.progress)
+        return PreferenceData(pairs, reference.sums, delta, mean, columns), cached
+
+
+def prepare(
+    config: AlignConfig,
+    objective: Objective,
+    hardness: HardnessConfig | None,
+    args: TrainingArguments,
+    progress: Progress,
+) -> Prepared:
+    """Load the model and processor, and choose how pairs are run."""
+    dtype = compute_dtype(config, args.device)
+    loaded = load_base(config, args.device, progress)
+    route, why = choose_route(loaded.model, config.route)
+    corruption = corruption_for(objective.needs, hardness.clip if hardness else None, args.device)
+    encoder = Encoder(loaded.processor, config.max_length, corruption)
+    reference = None
+    if "reference" in objective.needs:
+        reference = ReferenceModel(
+            loaded.model,
+            encoder,
+            route=route,
+            dtype=dtype,
+            device=args.device,
+            micro_batch=2 * args.per_device_train_batch_size,
+            progress=progress,
+        )
+    return Prepared(loaded, dtype, route, why, encoder, reference, progress)
+
+
+def hardness_of(
+    sets: Mapping[str, PairSet],
+    config: HardnessConfig | None,
+    device: torch.device,
+    *,
+    needed: bool,
+    progress: Progress,
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Hardness deltas by split, float64 [N], and their record. Where they are only shown, failing is a note."""
+    from aligners.pair_hardness.hardness import compute_hardness
+
+    if config is None:
+        return {}, {}
+    try:
+        computed = {split: compute_hardness(each.pairs, config, device, progress) for split, each in sets.items()}
+    except HarnessError as error:
+        if needed:
+            raise
+        return {}, {"hardness": f"not computed: {error}"}
+    deltas = {split: torch.tensor(each.delta, dtype=torch.float64) for split, each in computed.items()}
+    return deltas, {"hardness": computed["train"].record}
