@@ -31,8 +31,9 @@ def run_recipe(recipe: Path, db: str, device: str, folder: Path, as_json: bool) 
     from harness.store import Store
     from harness.util.options import read_yaml
     from harness.util.paths import home
+    from leaderboards.formats.terminal import Terminal
     from workflows.ablate import ablate, read_ablation
-    from workflows.report import load, tables, typical_of_scene, write_report
+    from workflows.report import leaderboard_view, typical_of_scene, write_report
 
     store = Store(db)
     with bars() as shown:
@@ -45,14 +46,14 @@ def run_recipe(recipe: Path, db: str, device: str, folder: Path, as_json: bool) 
             steps=shown,
         )
     with err.status("writing the report"):
-        loaded = load(store)
-        files = write_report(store, folder, loaded)
+        view = leaderboard_view(store)
+        files = write_report(view, folder)
     if as_json:
         print_json({"failures": failures, "db": db, "files": [str(file) for file in files]})
     else:
-        for table in tables(store, loaded):
-            out.print(table)
-        out.print(typical_of_scene(store) or "", highlight=False, markup=False)
+        for block in Terminal().rich(view):
+            out.print(block)
+        out.print(typical_of_scene(view.snapshot) or "", highlight=False, markup=False)
         line(f"\nResults  {Path(db).resolve()}\nModels   {(home() / 'aligned').resolve()}")
         for file in files:
             line(f"Report   {file.resolve()}")

@@ -5,21 +5,42 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from commands import options
-from commands.screen import note, out, print_written, write_text
+from commands.screen import note, out, print_written
+
+
+class FormatName(click.Choice[str]):
+    """The registered formats, looked up when they are needed: not for `--help` of all commands.
+
+    A plug-in that cannot be used is refused with what is wrong with it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        return self._known().get_metavar(param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return self._known().shell_complete(ctx, param, incomplete)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from leaderboards.formats.registry import FORMATS
+
+        FORMATS.get(value)
+        return value
+
+    def _known(self) -> click.Choice[str]:
+        from leaderboards.formats.registry import format_names
+
+        return click.Choice(format_names())
 
 
 @click.command("leaderboard")
 @options.db
-@click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["table", "markdown", "html", "latex", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="How it is written.",
-)
+@click.option("--format", "kind", type=FormatName(), default="table", show_default=True, help="How it is written.")
 @click.option(
     "--out",
     "file",
@@ -41,28 +62,21 @@ def command(
 ) -> None:
     """Compare all runs of the store: figures, intervals, and the paired differences to DPO and base."""
     from harness.store import Store
-    from workflows.report import draw, load, render, tables, warnings, write_page
-    from workflows.suites import members_of
+    from leaderboards.formats.registry import FORMATS
+    from workflows.report import draw, leaderboard_view, warnings
 
-    if suite:
-        members_of(suite, ())  # a wrong name is reported before the tables are made
-    store = Store.existing(db)
-    for warning in warnings(store, suite, said=kind in ("table", "markdown", "latex")):
+    view = leaderboard_view(
+        Store.existing(db), suite=suite, differences=differences, published=published, width=out.width
+    )
+    form = FORMATS.get(kind)()
+    for warning in warnings(view, says_empty=form.says_empty):
         note(warning, style="yellow")
-    loaded = None if kind in ("csv", "json") and not plots else load(store, suite)
     if plots:
-        print_written(draw(store, plots, loaded), "nothing to plot yet: `align` and `bench` first, or `demo`.")
-    if kind == "html":
-        page = file or Path("leaderboard.html")
-        print_written(write_page(store, page, suite=suite, published=published, loaded=loaded))
-    elif kind == "table" and file is None:
-        for table in tables(store, loaded or [], suite=suite, published=published, differences=differences):
-            out.print(table)
+        print_written(draw(view, plots), "nothing to plot yet: `align` and `bench` first, or `demo`.")
+    if file or form.default_out:
+        print_written(form.write(view, file or Path(form.default_out)))
+    elif blocks := form.rich(view):
+        for block in blocks:
+            out.print(block)
     else:
-        text = render(
-            store, kind, suite=suite, published=published, differences=differences, loaded=loaded, width=out.width
-        )
-        if file:
-            write_text(file, text)
-        else:
-            click.echo(text, nl=False)
+        click.echo(form.render(view), nl=False)

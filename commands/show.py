@@ -16,10 +16,11 @@ from commands.screen import out, print_json
 def command(run: str, db: str, as_json: bool, samples: int) -> None:
     """Everything stored of RUN: settings, figures, and some of its answers."""
     from harness.store import Store
+    from leaderboards.snapshot import Snapshot
     from workflows.report import run_facts, run_page
 
     if as_json:
-        print_json(run_facts(Store.existing(db), run, samples))
+        print_json(run_facts(Snapshot(Store.existing(db)), run, samples))
         return
     for block in run_page(Store.existing(db), run, samples):
         out.print(block)

@@ -75,6 +75,12 @@ class Registry(Generic[T]):
         self._load()
         return sorted(self._items)
 
+    def position(self, name: str) -> int:
+        """Where the project's list of modules has the item's; those of other packages, and unknown names, come last."""
+        self._load()
+        module = getattr(self._items.get(name), "__module__", "")
+        return self._modules.index(module) if module in self._modules else len(self._modules)
+
     def items(self) -> Iterator[tuple[str, T]]:
         return ((name, self._items[name]) for name in self.names())
 

@@ -42,7 +42,7 @@ def newest(
     evaluations: Iterable[EvaluationRecord], key: Callable[[EvaluationRecord], str]
 ) -> dict[Condition, dict[str, EvaluationRecord]]:
     """The evaluation that stands for each model, by ``key``, under each condition: the last of those given."""
-    found: dict[Condition, dict[str, EvaluationRecord]] = defaultdict(dict)
+    grouped: dict[Condition, dict[str, EvaluationRecord]] = defaultdict(dict)
     for evaluation in evaluations:
-        found[condition_of(evaluation)][key(evaluation)] = evaluation
-    return found
+        grouped[condition_of(evaluation)][key(evaluation)] = evaluation
+    return grouped

@@ -1,8 +1,9 @@
-"""CHAIR_i at the base model's coverage: hallucination compared where models mention equally much.
+"""Hallucination at the base model's coverage: compared where models mention equally much.
 
-Shorter answers hallucinate less and cover less, so CHAIR_i alone rewards silence. Decoding with a bias on the
-end-of-sequence logit moves a model along its own coverage-hallucination curve; CHAIR_i is read off that curve at the
-coverage (object recall) that the base model has without a bias.
+Shorter answers hallucinate less and cover less, so a rate of hallucination alone rewards silence. Decoding with a bias
+on the end-of-sequence logit moves a model along its own coverage-hallucination curve; the rate (Object HalBench's
+CHAIR_i) is read off that curve at the coverage (object recall) that the base model has without a bias. Every benchmark
+that declares both metrics (``Benchmark.tradeoff``) has the figure where its curve was run.
 
 A curve becomes one verdict a sample, which holds the numbers of all its points, and the reading a metric of the sums:
 so intervals, differences and p-values are those of every other metric.
@@ -21,13 +22,13 @@ from numpy.typing import NDArray
 from harness.evaluation.metrics import named_sums
 from harness.protocols.benchmark import Metric, Sums
 from harness.stats import Contrast, Difference, Statistic
-from harness.store import EvaluationRecord, VerdictRecord
+from harness.store import EvaluationRecord
 from leaderboards.condition import Condition
+from leaderboards.declared import declared, matched_name
 from leaderboards.run_groups import BASE
 from leaderboards.scores import RESAMPLES, ContrastOf, Scores, Verdicts, differences, read_scores
+from leaderboards.verdict_table import VerdictTable
 
-BENCHMARK = "object_halbench"
-NAME = "chair_i_matched"
 Points = NDArray[np.float64]
 
 
@@ -36,7 +37,7 @@ def curves_of(
 ) -> dict[str, dict[float, EvaluationRecord]]:
     """Of each model the evaluations that differ from ``condition`` in nothing but the bias, by bias."""
     curves: dict[str, dict[float, EvaluationRecord]] = defaultdict(dict)
-    if condition.benchmark == BENCHMARK and not condition.eos_bias:
+    if declared(condition.benchmark).tradeoff and not condition.eos_bias:
         for other, evaluations in grouped.items():
             if other.unbiased == condition.unbiased:
                 for model, evaluation in evaluations.items():
@@ -55,42 +56,66 @@ def curve_scores(
     return read_scores([curve_verdicts(each, base) for each in points])
 
 
-def curve_verdicts(
-    points: Mapping[float, Sequence[VerdictRecord]], base: Sequence[VerdictRecord]
-) -> list[VerdictRecord]:
+def curve_verdicts(points: Mapping[float, VerdictTable], base: VerdictTable) -> VerdictTable:
     """One verdict a sample and judge run with the numbers of all ``points`` (by bias) and of ``base`` without a bias.
 
     Nothing is counted of a sample that is not scored at every point and by the base.
     """
-    named = {**{f"{bias:+g}": verdicts for bias, verdicts in points.items()}, BASE: base}
-    found: dict[tuple[str, int], dict[str, VerdictRecord]] = {}
-    for point, verdicts in named.items():
-        for verdict in verdicts:
-            found.setdefault((verdict.sample_id, verdict.run), {})[point] = verdict
-    merged = []
-    for at in found.values():
-        error = next((v.error for v in at.values() if v.error is not None), None)
-        if len(at) < len(named):
-            error = error or "not answered at every point of the curve"
-        values = {f"{point} {name}": value for point, v in at.items() for name, value in v.counts.items()}
-        merged.append(replace(next(iter(at.values())), counts={} if error else values, error=error))
-    return merged
+    named = {**{f"{bias:+g}": table for bias, table in points.items()}, BASE: base}
+    rows: dict[tuple[str, int], int] = {}
+    groups: dict[int, str] = {}
+    errors: dict[int, str] = {}
+    row_at = {}
+    for point, table in named.items():
+        keys = zip(table.samples, table.runs.tolist(), strict=True)
+        row_at[point] = at = np.array([rows.setdefault(key, len(rows)) for key in keys], dtype=np.int64)
+        for row, group in zip(at.tolist(), table.groups, strict=True):
+            groups.setdefault(row, group)
+        for i, error in table.errors.items():
+            errors.setdefault(int(at[i]), error)
+    answered = np.bincount(np.concatenate([*row_at.values()]), minlength=len(rows))
+    for row in np.flatnonzero(answered < len(named)).tolist():
+        errors.setdefault(row, "not answered at every point of the curve")
+    counted = {point: table for point, table in named.items() if len(errors) < len(rows)}
+    counts = [_spread(table.counts, row_at[point], len(rows)) for point, table in counted.items()]
+    counts_of_all = np.concatenate([np.zeros((len(rows), 0)), *counts], axis=1)
+    counts_of_all[list(errors)] = 0.0
+    return VerdictTable(
+        samples=tuple(sample for sample, _ in rows),
+        runs=np.array([run for _, run in rows], dtype=np.int64),
+        groups=tuple(groups[row] for row in range(len(rows))),
+        columns=tuple(f"{point} {name}" for point, table in counted.items() for name in table.columns),
+        counts=counts_of_all,
+        errors=errors,
+    )
 
 
-def matched_metric(metrics: Sequence[Metric]) -> Metric:
-    """CHAIR_i at the base's coverage as a metric of ``curve_verdicts``, from the benchmark's own two metrics."""
-    by_name = {metric.name: metric for metric in metrics}
-    recall, chair = by_name["recall"], by_name["chair_i"]
+def _spread(counts: Points, rows: NDArray[np.int64], height: int) -> Points:
+    """``counts`` in ``rows`` of a matrix of ``height`` rows, 0 in the others."""
+    out = np.zeros((height, counts.shape[1]))
+    out[rows] = counts
+    return out
+
+
+def matched_metric(metrics: Sequence[Metric], benchmark: str) -> Metric | None:
+    """Hallucination at the base's coverage as a metric of ``curve_verdicts``, from the two metrics of the trade-off.
+
+    None where the benchmark declares none, or one of them is not among ``metrics``.
+    """
+    by_name, tradeoff = {metric.name: metric for metric in metrics}, declared(benchmark).tradeoff
+    if tradeoff is None or not set(tradeoff) <= set(by_name):
+        return None
+    rate, cover = (by_name[name] for name in tradeoff)
 
     def of(sums: Sums) -> Points:
         biases = sorted({point for point in (name.split(" ", 1)[0] for name in sums) if point != BASE}, key=float)
         points = [_at(sums, bias) for bias in biases]
-        coverage = np.stack([recall.compute(point) for point in points])
+        coverage = np.stack([cover.compute(point) for point in points])
         return at_coverage(
-            coverage, np.stack([chair.compute(point) for point in points]), recall.compute(_at(sums, BASE))
+            coverage, np.stack([rate.compute(point) for point in points]), cover.compute(_at(sums, BASE))
         )
 
-    return Metric(NAME, of, higher_is_better=False)
+    return Metric(matched_name(benchmark), of, higher_is_better=rate.higher_is_better, unit=rate.unit)
 
 
 def points_of(scores: Scores) -> set[str]:
@@ -148,16 +173,16 @@ def contrast_between(label: str, reference: str) -> ContrastOf | None:
     return compared
 
 
-def at_coverage(coverage: Points, chair: Points, target: Points) -> Points:
-    """CHAIR_i where each curve meets ``target``; shapes [points, ...], [points, ...] and [...].
+def at_coverage(coverage: Points, rate: Points, target: Points) -> Points:
+    """The rate where each curve meets ``target``; shapes [points, ...], [points, ...] and [...].
 
     Linear between the points of a curve; beyond its ends the last segment is prolonged. NaN points are left out; NaN
     where fewer than two remain.
     """
-    known = np.isfinite(coverage) & np.isfinite(chair)
+    known = np.isfinite(coverage) & np.isfinite(rate)
     x = np.where(known, coverage, np.inf)
     order = np.argsort(x, axis=0, kind="stable")
-    x, y = np.take_along_axis(x, order, axis=0), np.take_along_axis(chair, order, axis=0)
+    x, y = np.take_along_axis(x, order, axis=0), np.take_along_axis(rate, order, axis=0)
     count = known.sum(axis=0)
     right = np.asarray(np.clip((x < target).sum(axis=0), 1, np.maximum(count - 1, 1)))[None]
     (x0, x1), (y0, y1) = ([np.take_along_axis(a, i, axis=0)[0] for i in (right - 1, right)] for a in (x, y))

@@ -8,11 +8,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.store import AlignmentRecord, EvaluationRecord, Store
+from harness.store import AlignmentRecord, EvaluationRecord
 from harness.util.options import parse_assignments
 from leaderboards.condition import Condition, condition_of
-from leaderboards.run_groups import current_evaluations, run_groups
-from leaderboards.text import benchmark_title, panel_title
+from leaderboards.declared import benchmark_title
+from leaderboards.snapshot import Snapshot
+from leaderboards.text import panel_title
 
 
 def condition_key(condition: Condition) -> str:
@@ -58,34 +59,34 @@ def _words(decoding: Sequence[tuple[str, str]]) -> str:
 
 def command_of(alignment: AlignmentRecord) -> str:
     """The command that repeats an alignment."""
-    parts = ["python", "cli.py", "align", "--name", alignment.name]
+    words = ["python", "cli.py", "align", "--name", alignment.name]
     settings = {"panel": alignment.panel} if alignment.panel else {}
     settings |= {"label": alignment.method} if alignment.method != alignment.config.get("method") else {}
     for name, value in alignment.config.items():
         if name in ("method", "model", "data", "seed"):
-            parts += [f"--{name}", str(value)]
+            words += [f"--{name}", str(value)]
         elif isinstance(value, Mapping):
             settings |= {k: v for k, v in value.items() if v not in (None, "")}
         elif value is not None and name not in ("device", "name", "panel", "label"):
             settings[name] = value
-    return shlex.join([*parts, *_set(settings)])
+    return shlex.join([*words, *_set(settings)])
 
 
 def bench_command(evaluations: Sequence[EvaluationRecord]) -> str:
     """The command that repeats evaluations of one benchmark under one set of settings."""
     first = evaluations[0]
-    parts = ["python", "cli.py", "bench", "--benchmark", first.benchmark]
-    parts += [word for model in dict.fromkeys(e.model for e in evaluations) for word in ("--model", model)]
-    parts += ["--data-dir", first.data_dir, "--limit", str(first.n)]
+    words = ["python", "cli.py", "bench", "--benchmark", first.benchmark]
+    words += [word for model in dict.fromkeys(e.model for e in evaluations) for word in ("--model", model)]
+    words += ["--data-dir", first.data_dir, "--limit", str(first.n)]
     judging = first.info.get("judging")
     if judging:
-        kind, place = judging["asked"].partition(":")[0], judging["endpoint"]
-        whole = {"openai": f"{judging['asked']}@{place}", "replay": f"replay:{place}"} if place else {}
-        parts += ["--judge", whole.get(kind, judging["asked"])]
+        kind, endpoint = judging["asked"].partition(":")[0], judging["endpoint"]
+        whole = {"openai": f"{judging['asked']}@{endpoint}", "replay": f"replay:{endpoint}"} if endpoint else {}
+        words += ["--judge", whole.get(kind, judging["asked"])]
     settings = {f"model.{name}": value for name, value in first.info.get("loading", {}).items()}
     if not first.benchmark.startswith("lmms:"):
         settings |= {**first.settings, "decoding": first.decoding}
-    return shlex.join([*parts, *_set(settings)])
+    return shlex.join([*words, *_set(settings)])
 
 
 def _set(settings: Mapping[str, Any]) -> list[str]:
@@ -97,13 +98,11 @@ def _set(settings: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def cost_rows(store: Store) -> list[dict[str, Any]]:
+def cost_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
     """Of every run: seconds of training, and answers, tokens and seconds of generation (all its benchmarks)."""
-    spent = store.generation_totals()
-    names = run_groups(store.alignments())
-    aligned = names.alignments
+    spent, aligned = snapshot.generation_totals, snapshot.groups.alignments
     rows = []
-    for run, key in {e.run: e.model_key for e in current_evaluations(store.evaluations(), names)}.items():
+    for run, key in {e.run: e.model_key for e in snapshot.current}.items():
         answers, tokens, generating = spent.get(key, (0, 0, 0.0))
         alignment = aligned.get(run)
         rows.append(

@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.table import Table as RichTable
-
-from leaderboards.formats.latex import tabular, tex
-from leaderboards.formats.markdown import grid
-
 SOURCE = (
     "PEA-DPO (ACM MM 2026), table 1: one evaluator for all rows; mDPO re-run there, RLAIF-V, OPA-DPO and DAMA from "
     "their authors' checkpoints. Not measured here, and not comparable with a small world or another judge."
@@ -37,31 +31,3 @@ ROWS: Sequence[tuple[str, tuple[float, ...]]] = (
 def cells(values: Sequence[float]) -> list[str]:
     """The figures as published: two decimals for MMHal, one for the others."""
     return [f"{v:.2f}" if i in (2, 3) else f"{v:.1f}" for i, v in enumerate(values)]
-
-
-def published_markdown() -> str:
-    """The published figures under a heading of their own."""
-    rows = [[name, *cells(values)] for name, values in ROWS]
-    return f"## Published figures, not measured here\n\n{SOURCE}\n\n{grid(['Model', *COLUMNS], rows)}"
-
-
-def published_terminal() -> RichTable:
-    """The published figures as a table whose title says that they are not one's own."""
-    table = RichTable(
-        title="[bold]Published figures[/], [yellow]not measured here[/]", caption=SOURCE,
-        title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
-    )  # fmt: skip
-    table.add_column("Model", no_wrap=True)
-    for name in COLUMNS:
-        table.add_column(name, justify="right")
-    for model, values in ROWS:
-        table.add_row(model, *cells(values))
-    return table
-
-
-def published_latex() -> str:
-    """The published figures as a booktabs table of their own."""
-    rows = [[tex(name), *cells(values)] for name, values in ROWS]
-    return "\n" + tabular(
-        ["Model", *map(tex, COLUMNS)], rows, caption=f"Published figures, not measured here. {tex(SOURCE)}"
-    )

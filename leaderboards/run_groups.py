@@ -12,12 +12,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.models.spec import last_parts, model_id
-from harness.store import AlignmentRecord, EvaluationRecord, Store
+from harness.store import AlignmentRecord, EvaluationRecord
 from leaderboards.condition import condition_of, newest
 
 DPO = "dpo"
 BASE = "base"
 """The row of the model that the alignments of a panel started from, whatever its run is called."""
+
+METHOD_ORDER = (BASE, DPO, "hardness", "gap", "dama")
+"""Rows come in this order, then the others by name, each followed by its variants ("gap variant=code")."""
+
+REFERENCES = (DPO, BASE)
+"""Every row is compared with these."""
 
 EXECUTION_SETTINGS = frozenset(
     {
@@ -27,6 +33,12 @@ EXECUTION_SETTINGS = frozenset(
     }
 )
 """Settings of an alignment that say how and of what, but do not tell two ways of training apart."""
+
+
+def method_order(label: str) -> tuple[int, str]:
+    """Sorts rows' labels as METHOD_ORDER says."""
+    method = label.split(" ", maxsplit=1)[0]
+    return METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER), label
 
 
 @dataclass(frozen=True)
@@ -75,12 +87,12 @@ class RunGroups:
         that were not aligned here with plain DPO.
         """
         configs = {a.method: a.config for a in self.alignments.values() if a.panel == panel and a.method in labels}
-        found = {}
+        compared = {}
         for label in labels:
             dpo = self._dpo_of(label, configs, labels)
             rows = {DPO: dpo, BASE: BASE if BASE in labels and label != BASE else None}
-            found[label] = {name: row for name, row in rows.items() if row is not None}
-        return found
+            compared[label] = {name: row for name, row in rows.items() if row is not None}
+        return compared
 
     def _dpo_of(self, label: str, configs: Mapping[str, Mapping[str, Any]], labels: Sequence[str]) -> str | None:
         config = configs.get(label, {})
@@ -105,12 +117,11 @@ def current_evaluations(evaluations: Sequence[EvaluationRecord], names: RunGroup
     return [evaluation for evaluation in current if evaluation.id in kept]
 
 
-def stale_evaluations(store: Store) -> dict[str, list[str]]:
+def stale_evaluations(evaluations: Sequence[EvaluationRecord], names: RunGroups) -> dict[str, list[str]]:
     """By run the benchmarks some of whose evaluations are of the model that the run was before it was aligned anew."""
-    names, found = run_groups(store.alignments()), store.evaluations()
-    current = {(e.run, condition_of(e)) for e in found if not names.outdated(e)}
+    current = {(e.run, condition_of(e)) for e in evaluations if not names.outdated(e)}
     missing: dict[str, dict[str, None]] = defaultdict(dict)
-    for e in found:
+    for e in evaluations:
         if names.outdated(e) and (e.run, condition_of(e)) not in current:
             missing[e.run][e.benchmark] = None
     return {run: list(benchmarks) for run, benchmarks in missing.items()}
@@ -132,9 +143,9 @@ def run_groups(alignments: Sequence[AlignmentRecord]) -> RunGroups:
     for alignment in finished:
         members[named[alignment.name].panel].append(named[alignment.name])
     labelled = {a.name: replace(a, method=label) for group in members.values() for label, a in _methods(group)}
-    found = {alignment.name: labelled.get(alignment.name, alignment) for alignment in alignments}
+    shown = {alignment.name: labelled.get(alignment.name, alignment) for alignment in alignments}
     bases = {a.panel: model_id(str(a.config["model"])) for a in labelled.values() if a.config.get("model")}
-    return RunGroups(found, bases)
+    return RunGroups(shown, bases)
 
 
 def _panels(group: Sequence[AlignmentRecord]) -> list[tuple[str, AlignmentRecord]]:
@@ -151,14 +162,14 @@ def _panels(group: Sequence[AlignmentRecord]) -> list[tuple[str, AlignmentRecord
 def _methods(group: Sequence[AlignmentRecord]) -> list[tuple[str, AlignmentRecord]]:
     """Alignments of one panel, each with its row's name.
 
-    How all methods were trained is told against the panel's first run, an objective's own settings against the method's
+    How all methods were trained is compared with the panel's first run, an objective's own settings with the method's
     first: so a comparison under different learning rates shows.
     """
     paths = {v for a in group for _, v in _flat(a.config) if isinstance(v, str) and "/" in v}
     short = last_parts(paths)
     first: dict[str, Mapping[str, Any]] = {}
     taken: set[tuple[str, int]] = set()
-    found = []
+    named = []
     for alignment in group:
         label = alignment.method
         if label == alignment.config.get("method"):  # else it was given: what it stands for is the giver's business
@@ -169,8 +180,8 @@ def _methods(group: Sequence[AlignmentRecord]) -> list[tuple[str, AlignmentRecor
             if (label, alignment.seed) in taken:
                 label += f" run={alignment.name}"  # the same once more: no seed of its own
             taken.add((label, alignment.seed))
-        found.append((label, alignment))
-    return found
+        named.append((label, alignment))
+    return named
 
 
 def _settings(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

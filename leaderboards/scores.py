@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.evaluation.metrics import HasVerdict, columns_of, group_verdicts, matrix, value_over_runs
+from harness.evaluation.metrics import group_verdicts, value_over_runs
 from harness.protocols.benchmark import Metric
 from harness.stats import (
     Contrast,
@@ -19,10 +19,12 @@ from harness.stats import (
     paired_contrasts,
     paired_differences,
 )
-from harness.store import EvaluationRecord, VerdictRecord
+from harness.store import EvaluationRecord
+from leaderboards.verdict_table import VerdictTable
 
 Array = NDArray[np.float64]
-Verdicts = Callable[[EvaluationRecord], Sequence[VerdictRecord]]
+Verdicts = Callable[[EvaluationRecord], VerdictTable]
+"""The verdicts of an evaluation."""
 
 RESAMPLES = 1000
 SEED = 20250201
@@ -51,7 +53,7 @@ def same_groups(metrics: Sequence[Metric]) -> list[list[Metric]]:
     """The metrics apart by what they count: samples, or groups of samples; in order of first appearance."""
     apart: list[list[Metric]] = []
     for metric in metrics:
-        home = next((part for part in apart if part[0].groups == metric.groups), None)
+        home = next((alike for alike in apart if alike[0].groups == metric.groups), None)
         if home is None:
             apart.append([metric])
         else:
@@ -59,26 +61,28 @@ def same_groups(metrics: Sequence[Metric]) -> list[list[Metric]]:
     return apart
 
 
-def read_scores(seeds: Sequence[Sequence[HasVerdict]], groups: Mapping[str, str] | None = None) -> Scores:
-    """The verdicts of the evaluations of one method, one sequence per seed.
+def read_scores(seeds: Sequence[VerdictTable], groups: Mapping[str, str] | None = None) -> Scores:
+    """The verdicts of the evaluations of one method, one table per seed.
 
     With ``groups`` (``Metric.groups``) its samples are those groups.
     """
     if groups is not None:
-        seeds = [group_verdicts(verdicts, groups) for verdicts in seeds]
-    images = {v.sample_id: v.group for verdicts in seeds for v in verdicts}
+        seeds = [VerdictTable.of(group_verdicts(list(table.rows()), groups)) for table in seeds]
+    images = {sample: image for table in seeds for sample, image in zip(table.samples, table.groups, strict=True)}
     position = {sample: i for i, sample in enumerate(sorted(images))}
-    runs = max((v.run for verdicts in seeds for v in verdicts), default=0) + 1
-    columns = columns_of([v for verdicts in seeds for v in verdicts])
+    runs = max((int(table.runs.max()) for table in seeds if len(table)), default=0) + 1
+    columns = sorted({name for table in seeds for name in table.columns})
     values = np.zeros((len(seeds), runs, len(position), len(columns)))
     scored = np.zeros((len(seeds), runs, len(position)), dtype=bool)
-    for seed, verdicts in enumerate(seeds):
-        if not verdicts:
+    for seed, table in enumerate(seeds):
+        if not len(table):
             continue
-        run, sample = [v.run for v in verdicts], [position[v.sample_id] for v in verdicts]
-        values[seed, run, sample] = matrix(verdicts, columns)
-        scored[seed, run, sample] = [v.error is None for v in verdicts]
-        scored[seed, max(run) + 1 :] = True  # a seed that was judged fewer times has no say in the other judge runs
+        sample = np.array([position[name] for name in table.samples])
+        counts = np.zeros((len(table), len(columns)))
+        counts[:, [columns.index(name) for name in table.columns]] = table.counts
+        values[seed, table.runs, sample] = counts
+        scored[seed, table.runs, sample] = table.scored
+        scored[seed, table.runs.max() + 1 :] = True  # a seed that was judged fewer times has no say in the other runs
     ids = tuple(position)
     return Scores(ids, tuple(images[i] for i in ids), tuple(columns), values, np.asarray(scored.all(axis=(0, 1))))
 
@@ -93,8 +97,8 @@ def statistic(scores: Scores, metrics: Sequence[Metric]) -> Statistic:
     seeds, runs, _, width = scores.values.shape
 
     def of(sums: Array) -> Array:
-        parts = np.moveaxis(sums.reshape(*sums.shape[:-1], seeds, runs, width), (-2, -3), (0, 1))
-        return np.stack([value_over_runs(m, scores.columns, parts).mean(axis=0) for m in metrics], axis=-1)
+        by_run = np.moveaxis(sums.reshape(*sums.shape[:-1], seeds, runs, width), (-2, -3), (0, 1))
+        return np.stack([value_over_runs(m, scores.columns, by_run).mean(axis=0) for m in metrics], axis=-1)
 
     return of
 
@@ -149,7 +153,7 @@ def on_common_samples(a: Scores, b: Scores) -> tuple[Scores, Scores]:
     common = sorted(_scored(a) & _scored(b))
     columns = tuple(sorted({*a.columns, *b.columns}))
     seeds, runs = (int(np.lcm(a.values.shape[axis], b.values.shape[axis])) for axis in (0, 1))
-    found = []
+    sides = []
     for scores in (a, b):
         row = {sample: i for i, sample in enumerate(scores.samples)}
         rows = [row[sample] for sample in common]
@@ -157,9 +161,9 @@ def on_common_samples(a: Scores, b: Scores) -> tuple[Scores, Scores]:
         values[..., [columns.index(name) for name in scores.columns]] = scores.values[:, :, rows]
         values = np.tile(values, (seeds // values.shape[0], runs // values.shape[1], 1, 1))
         groups = tuple(scores.groups[i] for i in rows)
-        found.append(replace(scores, samples=tuple(common), groups=groups, columns=columns, values=values,
+        sides.append(replace(scores, samples=tuple(common), groups=groups, columns=columns, values=values,
                              scored=np.ones(len(common), dtype=bool)))  # fmt: skip
-    return found[0], found[1]
+    return sides[0], sides[1]
 
 
 def mcnemar(a: Scores, b: Scores, metric: Metric) -> float | None:

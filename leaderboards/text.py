@@ -9,47 +9,18 @@ from collections.abc import Iterable, Sequence
 
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference
-from leaderboards import coverage
 from leaderboards.condition import Condition
-from leaderboards.rows import REFERENCES, Row, Table
+from leaderboards.declared import benchmark_title, matched_name, metric_name, metric_title
+from leaderboards.rows import Row, Table
+from leaderboards.run_groups import REFERENCES
 
-TITLES = {
-    "object_halbench": "Object HalBench",
-    "amber": "AMBER",
-    "mmhal": "MMHal-Bench",
-    "mm_vet": "MM-Vet",
-    "llava_bench": "LLaVA-Bench",
-    "pope": "POPE",
-}
-METRICS = {
-    "chair_s_refine": "CHAIRs",
-    "chair_i": "CHAIRi",
-    coverage.NAME: "CHAIRi matched",
-    "recall": "Recall",
-    "mentions": "Mentions",
-    "chair": "CHAIR",
-    "cover": "Cover",
-    "hal": "Hal",
-    "cog": "Cog",
-    "f1": "F1",
-    "score": "Score",
-    "hallucination_rate": "Hal. rate",
-    "informativeness": "Informative",
-    "total": "Total",
-    **{name: name.capitalize() for name in ("rec", "ocr", "know", "gen", "spat", "math")},
-    **{name: name.capitalize() for name in ("all", "conv", "detail", "complex")},
-    "random_f1": "F1 random",
-    "popular_f1": "popular",
-    "adversarial_f1": "adversarial",
-    "random_yes_ratio": "Yes, random",
-}
 NOTE = (
     "Figures are means over seeds; the interval is the 95 % bootstrap over samples (images resampled whole), "
     "± the standard deviation over seeds. Δ is the paired difference on common samples; * marks an interval without 0, "
     "** one whose permutation p-value, Holm-adjusted over the methods, is below .05 as well."
 )
 MATCHED = (
-    "CHAIRi matched is read off each method's coverage curve (decoding with a bias on the end-of-sequence "
+    "{} is read off each method's coverage curve (decoding with a bias on the end-of-sequence "
     "logit) where it names as many of the objects as base does: silence cannot buy it."
 )
 
@@ -58,21 +29,31 @@ NO_EVALUATIONS = "No evaluations yet: run `bench` or `ablate` first, or `demo`."
 
 def note(tables: Sequence[Table]) -> str:
     """How to read these tables."""
-    matched = any(metric.name == coverage.NAME for table in tables for metric in table.metrics)
-    return " ".join([NOTE, *([MATCHED] if matched else []), *_apart(tables)])
+    matched = {
+        metric_name(table.condition.benchmark, metric.name): None
+        for table in tables
+        for metric in table.metrics
+        if is_matched(table, metric)
+    }
+    return " ".join([NOTE, *map(MATCHED.format, matched), *_not_comparable(tables)])
 
 
-def _apart(tables: Sequence[Table]) -> list[str]:
+def is_matched(table: Table, metric: Metric) -> bool:
+    """Whether a metric is hallucination at the base's coverage."""
+    return metric.name == matched_name(table.condition.benchmark)
+
+
+def _not_comparable(tables: Sequence[Table]) -> list[str]:
     """A sentence on the rows that cannot be compared because no sample was scored for both; none where all can."""
-    found = {
+    named = {
         f"{row.label} and {row.references[name]}": None
         for table in tables
         for row in table.rows
-        for metric, cell in row.cells.items()
-        for name, difference in cell.versus.items()
-        if not difference.n and metric != coverage.NAME
+        for metric in table.metrics
+        for name, difference in row.cells[metric.name].versus.items()
+        if not difference.n and not is_matched(table, metric)
     }
-    pairs = list({frozenset(pair.split(" and ")): pair for pair in found}.values())
+    pairs = list({frozenset(pair.split(" and ")): pair for pair in named}.values())
     if not pairs:
         return []
     more = f" and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
@@ -81,18 +62,14 @@ def _apart(tables: Sequence[Table]) -> list[str]:
     ]
 
 
-def benchmark_title(name: str) -> str:
-    return TITLES.get(name, name)
-
-
 def panel_title(panel: str) -> str:
     return panel or "all runs"
 
 
 def condition_text(condition: Condition) -> str:
     """The judge, rules, version, decoding and data of a table on one line."""
-    parts = [f"judge {condition.judge}", f"rules {condition.mode}", f"version {condition.version}"]
-    return " · ".join([*filter(None, [*parts, decoding_text(condition)]), f"data {condition.data_hash[:8]}"])
+    words = [f"judge {condition.judge}", f"rules {condition.mode}", f"version {condition.version}"]
+    return " · ".join([*filter(None, [*words, decoding_text(condition)]), f"data {condition.data_hash[:8]}"])
 
 
 def condition_titles(conditions: Iterable[Condition]) -> dict[Condition, str]:
@@ -128,15 +105,9 @@ def decoding_text(condition: Condition) -> str:
     return ", ".join([*filter(None, words), *(f"{name}={value}" for name, value in given.items())])
 
 
-def metric_title(metric: Metric) -> str:
-    """Name with an arrow towards better; without one where neither direction is."""
-    arrow = {True: " ↑", False: " ↓", None: ""}[metric.higher_is_better]
-    return METRICS.get(metric.name, metric.name) + arrow
-
-
-def wrapped_title(metric: Metric) -> str:
+def wrapped_title(metric: Metric, benchmark: str) -> str:
     """The title on lines as narrow as a terminal's columns."""
-    return textwrap.fill(metric_title(metric), 13, break_long_words=False)
+    return textwrap.fill(metric_title(metric, benchmark), 13, break_long_words=False)
 
 
 def number(value: float, metric: Metric) -> str:
@@ -158,8 +129,8 @@ def interval(low: float, high: float, metric: Metric) -> str:
 
 def compared(table: Table) -> list[str]:
     """The reference rows that other rows of a table are compared with."""
-    found = {name for row in table.rows for cell in row.cells.values() for name in cell.versus}
-    return [name for name in REFERENCES if name in found]
+    used = {name for row in table.rows for cell in row.cells.values() for name in cell.versus}
+    return [name for name in REFERENCES if name in used]
 
 
 def against(row: Row, reference: str) -> str:
@@ -195,12 +166,17 @@ def ranks(table: Table, metric: Metric) -> dict[str, int]:
 
 def best_rows(table: Table, metric: Metric) -> set[str]:
     """Labels of the rows with the best value of a metric."""
-    return {label for label, place in ranks(table, metric).items() if place == 1}
+    return {label for label, rank in ranks(table, metric).items() if rank == 1}
 
 
 def counts(row: Row) -> str:
     """Scored / asked, over all seeds, and how many failed."""
     return f"{row.n_scored}/{row.n}" + (f" ({row.n_failed} failed)" if row.n_failed else "")
+
+
+def finite(value: float | int) -> float | int | None:
+    """``value``, or None where it is NaN or infinite, which JSON cannot hold."""
+    return value if math.isfinite(value) else None
 
 
 def p_text(p: float) -> str:

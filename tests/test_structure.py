@@ -25,15 +25,11 @@ MODULE_LINES = 300
 KNOWN: dict[str, set[str]] = {
     "arrows": {
         "benchmarks.common.sources -> benchmarks",
-        "leaderboards.charts.gap_curves -> leaderboards.formats",
-        "leaderboards.comparison -> leaderboards.formats",
-        "leaderboards.published -> leaderboards.formats",
     },
     "functions": {
         "aligners/training/pipeline.py::align",
     },
     "modules": {
-        "leaderboards/charts/svg.py",
         "workflows/bench.py",
     },
     "homes": {
@@ -47,9 +43,7 @@ KNOWN: dict[str, set[str]] = {
         "read yes or no: benchmarks/common/amber_figures.py",
         "read yes or no: benchmarks/pope.py",
     },
-    "screen": {
-        "workflows/report.py",
-    },
+    "screen": set(),
 }
 
 # concept: (what its code looks like, where it lives)

@@ -18,14 +18,14 @@ from harness.evaluation.shard import Shard
 from harness.evaluation.sharing import exclusive, generate_shared
 from harness.models.replay import read_responses
 from harness.models.spec import last_parts, load_model, model_id
-from harness.protocols.benchmark import Benchmark, BenchmarkData, Sample
+from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, EvaluationSubject, Store
 from harness.util.distributed import rank_and_world_size
 from harness.util.options import content_key, overlay
-from leaderboards.coverage import BENCHMARK as CURVED
+from leaderboards.declared import declared
 from workflows.estimate import Estimate, estimate_benchmark
 from workflows.judging import Judges
 from workflows.lmms import bench_tasks, is_lmms
@@ -55,13 +55,16 @@ def resolve_benchmarks(
 ) -> list[BenchmarkSpec]:
     """The benchmarks of a suite with their settings: ``defaults``, then the suite's own, then `--set`.
 
-    A setting that is none raises a UsageError. ``limit`` (`--limit`) goes before a suite's. ``eos_biases`` adds Object
-    HalBench once more with each bias on the end-of-sequence logit: the points of the hallucination-against-coverage
-    curve.
+    A setting that is none raises a UsageError. ``limit`` (`--limit`) goes before a suite's. ``eos_biases`` adds the
+    first benchmark that measures both hallucination and coverage once more with each bias on the end-of-sequence
+    logit: the points of its curve.
     """
-    if eos_biases and CURVED not in {member.benchmark for member in members}:
+    curved = next((m.benchmark for m in members if declared(m.benchmark).tradeoff), None)
+    if eos_biases and curved is None:
+        able = ", ".join(name for name, benchmark in BENCHMARKS.items() if benchmark.tradeoff)
         raise UsageError(
-            f"--eos-bias (a recipe's eos_biases): only {CURVED} has a coverage curve; name it or leave it out."
+            "--eos-bias (a recipe's eos_biases): none of these benchmarks measures both hallucination and coverage; "
+            f"name one that does ({able}) or leave it out."
         )
     words = list(assignments)
     names = [member.benchmark for member in members if not is_lmms(member.benchmark)]
@@ -72,7 +75,7 @@ def resolve_benchmarks(
         if not is_lmms(m.benchmark):
             make_benchmark(m.benchmark, settings)  # told before a model is loaded
         biases = [
-            {"decoding": {"eos_bias": bias}} for bias in dict.fromkeys(eos_biases) if bias and m.benchmark == CURVED
+            {"decoding": {"eos_bias": bias}} for bias in dict.fromkeys(eos_biases) if bias and m.benchmark == curved
         ]
         found += [BenchmarkSpec(m.benchmark, overlay(settings, bias), limit or m.limit) for bias in ({}, *biases)]
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.evaluation.judge import JudgeUsage, judge_answers
@@ -14,7 +14,7 @@ from harness.protocols.benchmark import Benchmark, BenchmarkData, Decoding, Metr
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer
 from harness.protocols.progress import Progress, silent
-from harness.store import EvaluationRecord, EvaluationSubject, NewEvaluation, Store
+from harness.store import EvaluationRecord, EvaluationSubject, NewEvaluation, Row, Store
 from harness.util.environment import environment
 
 REASONS = 5  # most frequent reasons of failed samples that an evaluation records
@@ -88,12 +88,12 @@ def judging_info(judge: Judge, usage: JudgeUsage) -> dict[str, Any]:
     }
 
 
-def metrics_of(store: Store, evaluation: EvaluationRecord) -> list[Metric]:
-    """The metrics of a stored evaluation, to be computed again from its verdicts."""
+def metrics_of(evaluation: EvaluationRecord, samples: Callable[[str], Sequence[Row]]) -> list[Metric]:
+    """The metrics of a stored evaluation, to be computed again from its verdicts; ``samples`` as ``Store.samples``."""
     if evaluation.benchmark.startswith("lmms:"):
         return lmms_metrics(evaluation)
     benchmark = make_benchmark(evaluation.benchmark, evaluation.settings)
-    rows = store.samples(evaluation.data_key)
+    rows = samples(evaluation.data_key)
     return benchmark.metrics(
         [Sample(row["sample_id"], row["prompt"], data=row["data"], group=row["grp"]) for row in rows]
     )

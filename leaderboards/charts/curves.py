@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.store import Store
+from leaderboards.charts.lines import Series
 from leaderboards.charts.plots import save, stem
-from leaderboards.charts.svg import GREY, HUES, Series, colour
+from leaderboards.charts.svg import GREY, HUES, colour
 from leaderboards.charts.tradeoffs import coverage_curves, rate_title
+from leaderboards.declared import benchmark_title
 from leaderboards.rows import Table
 from leaderboards.run_groups import BASE
-from leaderboards.text import benchmark_title, panel_title
+from leaderboards.snapshot import Snapshot
+from leaderboards.text import panel_title
 
 COLOURS = ("#2b5fd9", "#0a8f6a", "#d4562a", "#8a4fc9", "#b58900", "#0e8aa8", "#c2347a", "#5b6b2e", "#8b8f98")
 """The page's colours, in its order."""
@@ -21,11 +23,11 @@ TURNS = (("o", "-"), ("D", "--"), ("^", "-."))
 """Point and line where a colour is used for the first, the second and the third time, as on the page."""
 
 
-def write_curves(store: Store, tables: Sequence[Table], folder: Path) -> list[Path]:
+def write_curves(snapshot: Snapshot, tables: Sequence[Table], folder: Path) -> list[Path]:
     """For each table with a curve an SVG and a PNG in ``folder`` (made if absent); returns the files."""
     files = []
     for table in tables:
-        curves = coverage_curves(store, table, palette_of_rows(table))
+        curves = coverage_curves(snapshot, table, palette_of_rows(table))
         if any(len(curve.points) > 1 for curve in curves):
             folder.mkdir(parents=True, exist_ok=True)
             files += save(_draw(table, curves), folder / stem(table, "coverage"))
@@ -51,7 +53,7 @@ def _draw(table: Table, curves: Sequence[Series]) -> Any:
         x, y = zip(*curve.points, strict=True) if curve.points else ((), ())
         axis.plot(x, y, line, marker=marker, color=COLOURS[hue], label=curve.label, linewidth=1.5, markersize=4.5)
     axis.set_xlabel("coverage: objects named, %", fontsize=9)
-    axis.set_ylabel(rate_title(table), fontsize=9)
+    axis.set_ylabel(rate_title(table.condition.benchmark), fontsize=9)
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
     figure.legend(loc="outside right center", frameon=False, fontsize=8)

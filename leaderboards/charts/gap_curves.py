@@ -12,19 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from harness.store import AlignmentRecord, Store
+from harness.store import AlignmentRecord
 from leaderboards.charts.plots import file_name, save
-from leaderboards.formats.markdown import grid
-from leaderboards.run_groups import run_groups
-from leaderboards.text import panel_title
+from leaderboards.run_groups import method_order
+from leaderboards.snapshot import Snapshot
 
 TERCILES = ("hard", "middle", "easy")
 SPLITS = {"train": "training pairs", "heldout": "held-out pairs"}
 COLOURS = {"easy": "#0072b2", "middle": "#7f7f7f", "hard": "#d55e00"}
 ACROSS = 6
 """Methods side by side in a figure of files."""
-
-FIRST = ("dpo", "hardness", "gap", "dama")
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Curve:
 
 
 def terciles(deltas: Mapping[str, float]) -> dict[str, str]:
-    """Pair id -> "hard", "middle" or "easy", by hardness delta (larger: CLIP tells the pair apart more easily).
+    """Pair id -> "hard", "middle" or "easy", by hardness delta (larger: easier for CLIP).
 
     Three sets as equal as can be; ties are split by pair id, so that every run splits alike.
     """
@@ -49,18 +46,18 @@ def terciles(deltas: Mapping[str, float]) -> dict[str, str]:
     return {pair: TERCILES[3 * i // len(order)] for i, pair in enumerate(order)}
 
 
-def gap_curves(store: Store) -> list[Curve]:
+def gap_curves(snapshot: Snapshot) -> list[Curve]:
     """The curves of all finished alignments that logged gaps, over seeds.
 
     A run without hardness of its own (DPO) takes it from another run of its panel and seed, else of its panel: the
     terciles must be those of the same pairs.
     """
-    alignments = [a for a in run_groups(store.alignments()).alignments.values() if a.status == "done"]
+    alignments = [a for a in snapshot.groups.alignments.values() if a.status == "done"]
     gathered: dict[tuple[str, str, str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
     for alignment in alignments:
-        gaps = finite_gaps(store, alignment.name)
-        splits = {split: hardness_of(store, alignment, alignments, split) for split in {g[1] for g in gaps}}
+        gaps = finite_gaps(snapshot, alignment.name)
+        splits = {split: hardness_of(snapshot, alignment, alignments, split) for split in {g[1] for g in gaps}}
         groups = {split: terciles(_probed(deltas, gaps, split)) for split, deltas in splits.items()}
         per_step: dict[tuple[str, str, int], list[float]] = defaultdict(list)
         for step, split, pair, gap in gaps:
@@ -78,14 +75,14 @@ def gap_curves(store: Store) -> list[Curve]:
     return sorted(curves, key=_order)
 
 
-def finite_gaps(store: Store, name: str) -> list[tuple[int, str, str, float]]:
+def finite_gaps(snapshot: Snapshot, name: str) -> list[tuple[int, str, str, float]]:
     """The gaps of an alignment that are numbers: those of a training that diverged are stored as nothing."""
-    return [gap for gap in store.gaps(name) if gap[3] is not None and math.isfinite(gap[3])]
+    return [gap for gap in snapshot.gaps(name) if gap[3] is not None and math.isfinite(gap[3])]
 
 
 def draw_gaps(curves: Sequence[Curve], panel: str) -> Any:
     """A matplotlib figure of one panel's curves: a column per method, a row per split, axes shared; more than ACROSS
-    methods go on below.
+    methods continue below.
     """
     from matplotlib.figure import Figure
 
@@ -118,9 +115,9 @@ def draw_gaps(curves: Sequence[Curve], panel: str) -> Any:
     return figure
 
 
-def write_figures(store: Store, folder: Path) -> list[Path]:
+def write_figures(snapshot: Snapshot, folder: Path) -> list[Path]:
     """For each panel with curves an SVG and a PNG in ``folder`` (made if absent); returns the files."""
-    curves = gap_curves(store)
+    curves = gap_curves(snapshot)
     files = []
     for panel in dict.fromkeys(curve.panel for curve in curves):
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,51 +125,31 @@ def write_figures(store: Store, folder: Path) -> list[Path]:
     return files
 
 
-def gap_summary(curves: Sequence[Curve]) -> str:
-    """A Markdown table of the curves' last values."""
-    if not curves:
-        return ""
-    ends = {(c.panel, c.method, c.split, c.tercile): c.gaps[-1] for c in curves if c.gaps}
-    columns = [(split, tercile) for split in SPLITS for tercile in reversed(TERCILES)]
-    rows = [
-        [panel_title(panel), method, str(seeds)]
-        + [_two(ends.get((panel, method, split, tercile), math.nan)) for split, tercile in columns]
-        for panel, method, seeds in dict.fromkeys((c.panel, c.method, c.seeds) for c in curves)
-    ]
-    header = ["Panel", "Method", "Seeds", *(f"{split} {tercile}" for split, tercile in columns)]
-    return "Reward gap (nats) after the last step, by tercile of hardness\n\n" + grid(header, rows, left=2) + "\n"
-
-
 def hardness_of(
-    store: Store, alignment: AlignmentRecord, others: Sequence[AlignmentRecord], split: str
+    snapshot: Snapshot, alignment: AlignmentRecord, others: Sequence[AlignmentRecord], split: str
 ) -> dict[str, float]:
     """Hardness of the pairs of ``alignment``, its own or that of another run of its panel (of its seed first)."""
     # The control that permutes hardness over the pairs says nothing about which pairs are hard.
     usable = [a for a in others if a.panel == alignment.panel and not _permuted(a.config)]
     for candidate in sorted(usable, key=lambda a: (a.name != alignment.name, a.seed != alignment.seed)):
-        stored = store.pair_hardness(candidate.name, split)
-        found = {pair: delta for pair, delta in stored.items() if delta is not None and math.isfinite(delta)}
-        if found:
-            return found
+        stored = snapshot.pair_hardness(candidate.name, split)
+        known = {pair: delta for pair, delta in stored.items() if delta is not None and math.isfinite(delta)}
+        if known:
+            return known
     return {}
 
 
 def _permuted(config: Mapping[str, Any]) -> bool:
-    """Whether ``permute_seed`` is set, at the top of the settings or in a part of them."""
-    parts = [config, *(part for part in config.values() if isinstance(part, Mapping))]
-    return any(part.get("permute_seed") is not None for part in parts)
+    """Whether ``permute_seed`` is set, at the top of the settings or in a section of them."""
+    sections = [config, *(section for section in config.values() if isinstance(section, Mapping))]
+    return any(section.get("permute_seed") is not None for section in sections)
 
 
 def _probed(deltas: Mapping[str, float], gaps: Sequence[tuple[int, str, str, float]], split: str) -> dict[str, float]:
     """The hardness of the pairs whose gaps were logged: the terciles are of these."""
-    probed = {pair for _, found, pair, _ in gaps if found == split}
+    probed = {pair for _, of_split, pair, _ in gaps if of_split == split}
     return {pair: delta for pair, delta in deltas.items() if pair in probed}
 
 
 def _order(curve: Curve) -> tuple[str, int, str, str]:
-    rank = FIRST.index(curve.method) if curve.method in FIRST else len(FIRST)
-    return curve.panel, rank, curve.method, curve.split
-
-
-def _two(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else "–"
+    return curve.panel, *method_order(curve.method), curve.split

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from leaderboards.declared import benchmark_title, metric_title
 from leaderboards.provenance import condition_key
 from leaderboards.rows import Table
-from leaderboards.text import benchmark_title, metric_title, panel_title
+from leaderboards.run_groups import DPO
+from leaderboards.text import panel_title
 
 
 def file_name(text: str) -> str:
@@ -60,9 +62,9 @@ def _draw(table: Table) -> Any:
             if math.isfinite(cell.value):
                 axis.plot([cell.low, cell.high], [y, y], color="#9db4e8", linewidth=2.4)
                 axis.plot([cell.value], [y], "o", color="#2b5fd9", markersize=5)
-            if row.label == "dpo" and math.isfinite(cell.value):
+            if row.label == DPO and math.isfinite(cell.value):
                 axis.axvline(cell.value, color="#999999", linewidth=0.8, zorder=0)
-        axis.set_title(metric_title(metric), fontsize=9)
+        axis.set_title(metric_title(metric, table.condition.benchmark), fontsize=9)
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.tick_params(left=False, labelsize=8)
     axes[0].set_yticks(range(len(table.rows)), [row.label for row in table.rows])

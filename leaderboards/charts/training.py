@@ -12,10 +12,12 @@ from typing import Any, TypeGuard
 import numpy as np
 from markupsafe import Markup
 
-from harness.store import AlignmentRecord, Store
+from harness.store import AlignmentRecord
+from leaderboards.charts.bars import Bar, bars
 from leaderboards.charts.gap_curves import TERCILES, Curve, finite_gaps, gap_curves, hardness_of, terciles
-from leaderboards.charts.svg import Bar, Series, bars, chart, extent, fitting, histogram, marks
-from leaderboards.run_groups import run_groups
+from leaderboards.charts.lines import Series, chart, histogram
+from leaderboards.charts.svg import extent, fitting, marks
+from leaderboards.snapshot import Snapshot
 
 Palette = Mapping[str, int]
 TERCILE_COLOURS = {"easy": 1, "middle": 8, "hard": 2}
@@ -49,22 +51,22 @@ class Evidence:
         return [a for a in self.alignments if a.method == method]
 
 
-def read_evidence(store: Store) -> dict[str, Evidence]:
+def read_evidence(snapshot: Snapshot) -> dict[str, Evidence]:
     """By panel; empty where nothing was aligned."""
-    everything = [a for a in run_groups(store.alignments()).alignments.values() if a.status == "done"]
-    curves = gap_curves(store)
-    found = {}
+    everything = [a for a in snapshot.groups.alignments.values() if a.status == "done"]
+    curves = gap_curves(snapshot)
+    evidence = {}
     for panel in dict.fromkeys(a.panel for a in everything):
         members = tuple(a for a in everything if a.panel == panel)
-        found[panel] = Evidence(
+        evidence[panel] = Evidence(
             panel,
             members,
-            {a.name: store.train_log(a.name) for a in members},
-            {a.name: finite_gaps(store, a.name) for a in members},
-            hardness_of(store, members[0], everything, "train"),
+            {a.name: snapshot.train_log(a.name) for a in members},
+            {a.name: finite_gaps(snapshot, a.name) for a in members},
+            hardness_of(snapshot, members[0], everything, "train"),
             tuple(c for c in curves if c.panel == panel),
         )
-    return found
+    return evidence
 
 
 def gap_charts(evidence: Evidence) -> list[Markup]:
@@ -146,12 +148,12 @@ def kept_shares(evidence: Evidence) -> dict[str, dict[str, float]]:
             ]
             if keep is None or not rows:
                 continue
-            part = terciles({g[2]: evidence.hardness[g[2]] for g in rows})
+            tercile = terciles({g[2]: evidence.hardness[g[2]] for g in rows})
             for step in {g[0] for g in rows}:
                 probes = sorted((abs(g[3] - r_bar[step]), g[2]) for g in rows if g[0] == step)
                 count = max(1, math.floor(keep * len(probes)))
                 for i, (_, pair) in enumerate(probes):
-                    kept[part[pair]].append(i < count)
+                    kept[tercile[pair]].append(i < count)
         if kept:
             shares[method] = {name: float(np.mean(kept[name])) for name in TERCILES if kept[name]}
     return shares
@@ -165,13 +167,13 @@ def kept_chart(evidence: Evidence) -> Markup | None:
         (
             method,
             [
-                Bar(100 * found[t], marks(TERCILE_COLOURS[t]), f"{100 * found[t]:.0f} %",
-                    f"{method}: {100 * found[t]:.0f} % of the {t} pairs")
+                Bar(100 * share[t], marks(TERCILE_COLOURS[t]), f"{100 * share[t]:.0f} %",
+                    f"{method}: {100 * share[t]:.0f} % of the {t} pairs")
                 for t in ("easy", "middle", "hard")
-                if t in found
+                if t in share
             ],
         )
-        for method, found in shares.items()
+        for method, share in shares.items()
     ]  # fmt: skip
     legend = [(marks(TERCILE_COLOURS[t]), t) for t in ("easy", "middle", "hard")]
     title = "Pairs the filter keeps, by hardness"
@@ -185,13 +187,13 @@ def hardness_chart(evidence: Evidence) -> Markup | None:
         return None
     counts, edges = np.histogram(deltas, bins=min(40, max(8, len(deltas) // 12)))
     middle = np.quantile(deltas, [1 / 3, 2 / 3])
-    found = []
+    bins = []
     for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
-        part = TERCILES[int(np.searchsorted(middle, (low + high) / 2))]
-        about = f"{count} pairs with delta {low:.2f} to {high:.2f} ({part})"
-        found.append((float(low), float(high), float(count), TERCILE_COLOURS[part], about))
+        tercile = TERCILES[int(np.searchsorted(middle, (low + high) / 2))]
+        about = f"{count} pairs with delta {low:.2f} to {high:.2f} ({tercile})"
+        bins.append((float(low), float(high), float(count), TERCILE_COLOURS[tercile], about))
     title = f"Hardness delta of {len(deltas):,} training pairs, from {edges[0]:.2f} to {edges[-1]:.2f}"
-    return histogram(found, title, "hardness delta (left: hard, right: easy)", "pairs")
+    return histogram(bins, title, "hardness delta (left: hard, right: easy)", "pairs")
 
 
 def extremes(evidence: Evidence, count: int = 3) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
@@ -220,5 +222,5 @@ def _smooth(points: Sequence[tuple[float, float]], shown: int = 60) -> list[tupl
     if len(points) <= shown:
         return list(points)
     edges = [i * len(points) // shown for i in range(shown + 1)]
-    parts = [np.array(points[start:stop]) for start, stop in pairwise(edges)]
-    return [(float(part[:, 0].mean()), float(part[:, 1].mean())) for part in parts]
+    stretches = [np.array(points[start:stop]) for start, stop in pairwise(edges)]
+    return [(float(stretch[:, 0].mean()), float(stretch[:, 1].mean())) for stretch in stretches]

@@ -1,4 +1,4 @@
-"""Leaderboards as CSV and JSON: one record per row and metric, numbers as numbers."""
+"""Leaderboards and comparisons as records: one per row and metric, numbers as numbers; as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from leaderboards.rows import REFERENCES, Cell, Row, Table
+from leaderboards.comparison import Comparison
+from leaderboards.formats.registry import FORMATS, Format
+from leaderboards.rows import Cell, Row, Table
+from leaderboards.run_groups import REFERENCES
+from leaderboards.text import finite
+from leaderboards.view import View
 
 VERSUS = ("row", "value", "low", "high", "p", "n", "smallest", "p_holm")
 FIELDS = (
@@ -70,16 +76,57 @@ def _versus(row: Row, cell: Cell) -> dict[str, float | int | str | None]:
     """The difference to each reference in columns ``vs_dpo``, ``vs_dpo_low``... (the same for every record)."""
     out: dict[str, float | int | str | None] = {}
     for name in REFERENCES:
-        found = cell.versus.get(name)
+        difference = cell.versus.get(name)
         out[f"vs_{name}_row"] = row.references.get(name)
         for field in ("value", "low", "high", "p", "n"):
             key = f"vs_{name}" if field == "value" else f"vs_{name}_{field}"
-            out[key] = None if found is None else finite(getattr(found, field))
-        out[f"vs_{name}_smallest"] = None if found is None else finite(found.smallest)
+            out[key] = None if difference is None else finite(getattr(difference, field))
+        out[f"vs_{name}_smallest"] = None if difference is None else finite(difference.smallest)
         out[f"vs_{name}_p_holm"] = finite(cell.holm.get(name, math.nan))
     return out
 
 
-def finite(value: float | int) -> float | int | None:
-    """``value``, or None where it is NaN or infinite, which JSON cannot hold."""
-    return value if math.isfinite(value) else None
+def comparison_records(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Flat records of a comparison for JSON; None where a number is undefined."""
+    return [
+        {
+            **{k: v for k, v in asdict(c.condition).items() if k != "decoding"},
+            "eos_bias": c.condition.eos_bias,
+            "metric": c.metric.name,
+            "unit": c.metric.unit,
+            "higher_is_better": c.metric.higher_is_better,
+            "a": finite(c.a),
+            "b": finite(c.b),
+            "difference": finite(c.difference.value),
+            "low": finite(c.difference.low),
+            "high": finite(c.difference.high),
+            "p": finite(c.difference.p),
+            "p_holm": finite(c.p_holm),
+            "p_mcnemar": c.p_mcnemar,
+            "n_common": c.difference.n,
+            "smallest": finite(c.difference.smallest),
+        }
+        for c in comparisons
+    ]
+
+
+class Csv(Format):
+    """One line a record, every metric included; published figures never stand among them."""
+
+    name = "csv"
+
+    def render(self, view: View) -> str:
+        return to_csv(view.full_tables)
+
+
+class Json(Format):
+    """An array of records, every metric included; published figures never stand among them."""
+
+    name = "json"
+
+    def render(self, view: View) -> str:
+        return to_json(view.full_tables)
+
+
+FORMATS.register("csv", Csv)
+FORMATS.register("json", Json)

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference
-from leaderboards.rows import REFERENCES, Cell, Row, Table
+from leaderboards import published
+from leaderboards.declared import benchmark_title, metric_title
+from leaderboards.formats.registry import FORMATS, Format
+from leaderboards.rows import Cell, Row, Table
+from leaderboards.run_groups import REFERENCES
 from leaderboards.text import (
     NO_EVALUATIONS,
     against,
-    benchmark_title,
     compared,
     condition_text,
     interval,
-    metric_title,
     number,
     p_text,
     panel_title,
@@ -23,6 +25,7 @@ from leaderboards.text import (
     signed,
     stars,
 )
+from leaderboards.view import View
 
 ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -46,10 +49,10 @@ def latex(tables: Sequence[Table], *, differences: bool = False, nothing: str = 
     if not tables:
         return f"{head}% {' '.join(nothing.split())}\n"
     panels = dict.fromkeys(table.panel for table in tables)
-    parts = [_panel(panel, [t for t in tables if t.panel == panel]) for panel in panels]
+    blocks = [_panel(panel, [t for t in tables if t.panel == panel]) for panel in panels]
     if differences:
-        parts += [_differences(table, name) for table in tables for name in compared(table)]
-    return head + "\n".join(parts)
+        blocks += [_differences(table, name) for table in tables for name in compared(table)]
+    return head + "\n".join(blocks)
 
 
 def tabular(
@@ -73,8 +76,8 @@ def tabular(
 
 def _panel(panel: str, tables: Sequence[Table]) -> str:
     labels = list(dict.fromkeys(row.label for table in tables for row in table.rows))
-    found = {name for table in tables for name in compared(table)}
-    reference = next((name for name in REFERENCES if name in found), REFERENCES[0])
+    used = {name for table in tables for name in compared(table)}
+    reference = next((name for name in REFERENCES if name in used), REFERENCES[0])
     rows = []
     for label in labels:
         cells = [tex(label)]
@@ -82,7 +85,7 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
             row = next((r for r in table.rows if r.label == label), None)
             cells += [_cell(table, row, i, reference) for i in range(len(table.headline))]
         rows.append(cells)
-    header = ["Method", *(tex(metric_title(m)) for table in tables for m in table.headline)]
+    header = ["Method", *(tex(metric_title(m, table.condition.benchmark)) for table in tables for m in table.headline)]
     groups = [(tex(benchmark_title(t.condition.benchmark)), len(t.headline)) for t in tables]
     about = "; ".join(f"{benchmark_title(t.condition.benchmark)}: {condition_text(t.condition)}" for t in tables)
     missing = [f"{r.label} {r.n_scored}/{r.n}" for t in tables for r in t.rows if r.n_scored < r.n]
@@ -101,12 +104,12 @@ def _cell(table: Table, row: Row | None, column: int, reference: str) -> str:
     metric = table.headline[column]
     cell = row.cells[metric.name]
     text = tex(number(cell.value, metric))
-    place = ranks(table, metric).get(row.label, 0)
-    text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(place, text)
+    rank = ranks(table, metric).get(row.label, 0)
+    text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(rank, text)
     if math.isfinite(cell.spread):
         text += rf"{{\scriptsize$\pm${number(cell.spread, metric)}}}"
-    found = cell.versus.get(reference)
-    return text + (_stars(found, cell.holm[reference]) if found is not None else "")
+    difference = cell.versus.get(reference)
+    return text + (_stars(difference, cell.holm[reference]) if difference is not None else "")
 
 
 def _stars(difference: Difference, p_holm: float) -> str:
@@ -117,7 +120,7 @@ def _stars(difference: Difference, p_holm: float) -> str:
 def _differences(table: Table, reference: str) -> str:
     """The differences of a benchmark's rows to the ``reference`` row."""
     metrics = table.headline
-    header = ["Method", *(tex(metric_title(metric)) for metric in metrics)]
+    header = ["Method", *(tex(metric_title(metric, table.condition.benchmark)) for metric in metrics)]
     rows = [
         [tex(against(row, reference)), *(_difference(row.cells[metric.name], metric, reference) for metric in metrics)]
         for row in table.rows
@@ -131,9 +134,30 @@ def _differences(table: Table, reference: str) -> str:
 
 
 def _difference(cell: Cell, metric: Metric, reference: str) -> str:
-    found = cell.versus.get(reference)
-    if found is None or not math.isfinite(found.value):
+    difference = cell.versus.get(reference)
+    if difference is None or not math.isfinite(difference.value):
         return "--"
     p = cell.holm[reference]
-    about = tex(f"{interval(found.low, found.high, metric)}, p {p_text(p)}")
-    return rf"{tex(signed(found.value, metric))}{_stars(found, p)} {{\scriptsize {about}}}"
+    about = tex(f"{interval(difference.low, difference.high, metric)}, p {p_text(p)}")
+    return rf"{tex(signed(difference.value, metric))}{_stars(difference, p)} {{\scriptsize {about}}}"
+
+
+def published_latex() -> str:
+    """The published figures as a booktabs table of their own."""
+    rows = [[tex(name), *published.cells(values)] for name, values in published.ROWS]
+    caption = f"Published figures, not measured here. {tex(published.SOURCE)}"
+    return "\n" + tabular(["Model", *map(tex, published.COLUMNS)], rows, caption=caption)
+
+
+class Latex(Format):
+    """Tables for papers."""
+
+    name = "latex"
+    says_empty = True
+
+    def render(self, view: View) -> str:
+        text = latex(view.tables, differences=view.differences, nothing=view.empty)
+        return text + (published_latex() if view.published else "")
+
+
+FORMATS.register("latex", Latex)

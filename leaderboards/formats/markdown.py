@@ -6,17 +6,19 @@ import math
 from collections.abc import Sequence
 
 from harness.protocols.benchmark import Metric
+from leaderboards import published
+from leaderboards.charts.gap_curves import SPLITS, TERCILES, Curve, gap_curves
+from leaderboards.declared import benchmark_title, metric_title
+from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
     NO_EVALUATIONS,
     against,
-    benchmark_title,
     best_rows,
     compared,
     condition_text,
     counts,
     interval,
-    metric_title,
     note,
     number,
     p_text,
@@ -24,22 +26,23 @@ from leaderboards.text import (
     signed,
     stars,
 )
+from leaderboards.view import View
 
 
 def markdown(tables: Sequence[Table], *, nothing: str = NO_EVALUATIONS) -> str:
     """A heading for each panel, a table for each benchmark, and a note that says how to read them."""
-    parts = ["# Leaderboard", note(tables) if tables else nothing]
+    blocks = ["# Leaderboard", note(tables) if tables else nothing]
     panel = None
     for table in tables:
         if table.panel != panel:
             panel = table.panel
-            parts.append(f"## {panel_title(panel)}")
-        parts.append(f"### {benchmark_title(table.condition.benchmark)}\n\n{condition_text(table.condition)}")
-        parts.append(_figures(table))
+            blocks.append(f"## {panel_title(panel)}")
+        blocks.append(f"### {benchmark_title(table.condition.benchmark)}\n\n{condition_text(table.condition)}")
+        blocks.append(_figures(table))
         for reference in compared(table):
             how = "p: paired permutation test, Holm-adjusted over the methods"
-            parts.append(f"Difference to {reference} ({how})\n\n{_differences(table, reference)}")
-    return "\n\n".join(parts) + "\n"
+            blocks.append(f"Difference to {reference} ({how})\n\n{_differences(table, reference)}")
+    return "\n\n".join(blocks) + "\n"
 
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -55,13 +58,17 @@ def escape(text: str) -> str:
 
 def _figures(table: Table) -> str:
     best = {metric.name: best_rows(table, metric) for metric in table.headline}
-    header = ["Method", "Seeds", "Scored", *map(metric_title, table.headline)]
+    header = ["Method", "Seeds", "Scored", *_titles(table)]
     rows = [
         [row.label, str(len(row.runs)), counts(row)]
         + [_cell(row.cells[m.name], m, row.label in best[m.name]) for m in table.headline]
         for row in table.rows
     ]
     return grid(header, rows)
+
+
+def _titles(table: Table) -> list[str]:
+    return [metric_title(metric, table.condition.benchmark) for metric in table.headline]
 
 
 def _cell(cell: Cell, metric: Metric, best: bool) -> str:
@@ -78,13 +85,57 @@ def _differences(table: Table, reference: str) -> str:
         for row in table.rows
         if reference in row.references
     ]
-    return grid(["Method", *map(metric_title, table.headline)], rows)
+    return grid(["Method", *_titles(table)], rows)
 
 
 def _difference(row: Row, metric: Metric, reference: str) -> str:
-    found = row.cells[metric.name].versus.get(reference)
-    if found is None or not math.isfinite(found.value):
+    difference = row.cells[metric.name].versus.get(reference)
+    if difference is None or not math.isfinite(difference.value):
         return "–"
     p = row.cells[metric.name].holm[reference]
-    text = f"{signed(found.value, metric)}{stars(found, p)} {interval(found.low, found.high, metric)}"
+    text = (
+        f"{signed(difference.value, metric)}{stars(difference, p)} {interval(difference.low, difference.high, metric)}"
+    )
     return f"{text} p={p_text(p)}".replace("p=<", "p<")
+
+
+def gap_summary(curves: Sequence[Curve]) -> str:
+    """A table of the last values of reward-gap curves; empty without any."""
+    if not curves:
+        return ""
+    ends = {(c.panel, c.method, c.split, c.tercile): c.gaps[-1] for c in curves if c.gaps}
+    columns = [(split, tercile) for split in SPLITS for tercile in reversed(TERCILES)]
+    rows = [
+        [panel_title(panel), method, str(seeds)]
+        + [_two(ends.get((panel, method, split, tercile), math.nan)) for split, tercile in columns]
+        for panel, method, seeds in dict.fromkeys((c.panel, c.method, c.seeds) for c in curves)
+    ]
+    header = ["Panel", "Method", "Seeds", *(f"{split} {tercile}" for split, tercile in columns)]
+    return "Reward gap (nats) after the last step, by tercile of hardness\n\n" + grid(header, rows, left=2) + "\n"
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "–"
+
+
+def published_markdown() -> str:
+    """The published figures under a heading of their own."""
+    rows = [[name, *published.cells(values)] for name, values in published.ROWS]
+    table = grid(["Model", *published.COLUMNS], rows)
+    return f"## Published figures, not measured here\n\n{published.SOURCE}\n\n{table}"
+
+
+class Markdown(Format):
+    """Tables, reward gaps, and the published figures if they are wanted."""
+
+    name = "markdown"
+    says_empty = True
+
+    def render(self, view: View) -> str:
+        blocks = [markdown(view.tables, nothing=view.empty), gap_summary(gap_curves(view.snapshot))]
+        if view.published:
+            blocks.append(published_markdown())
+        return "\n\n".join(block.strip() for block in blocks if block) + "\n"
+
+
+FORMATS.register("markdown", Markdown)

@@ -13,9 +13,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from harness.store import EvaluationRecord
+from leaderboards.declared import benchmark_title
 from leaderboards.formats.terminal import evaluation_table
 from leaderboards.provenance import software_text
-from leaderboards.text import benchmark_title
 
 LONGEST = 600
 """Characters of an answer that the terminal shows; `export` and the HTML report have all of it."""
@@ -23,19 +23,19 @@ LONGEST = 600
 
 def run_view(facts: Mapping[str, Any], evaluations: list[EvaluationRecord]) -> list[RenderableType]:
     """``facts`` as `show --json` has them, with the records of the same evaluations."""
-    parts: list[RenderableType] = [Text(str(facts["run"]), "bold")]
+    shown: list[RenderableType] = [Text(str(facts["run"]), "bold")]
     alignment = facts.get("alignment")
     if alignment:
-        parts += [Padding(_alignment(alignment), (0, 0, 1, 2)), *_last_step(alignment["last_step"])]
+        shown += [Padding(_alignment(alignment), (0, 0, 1, 2)), *_last_step(alignment["last_step"])]
     if not evaluations:
-        parts.append(Text(f"Not benchmarked yet: python cli.py bench --model run:{facts['run']}", "yellow"))
-        return parts
-    parts.append(evaluation_table(evaluations))
+        shown.append(Text(f"Not benchmarked yet: python cli.py bench --model run:{facts['run']}", "yellow"))
+        return shown
+    shown.append(evaluation_table(evaluations))
     for evaluation in facts["evaluations"]:
         bias = evaluation["decoding"].get("eos_bias", 0)
         if not bias:  # the curve's other points say nothing new of single answers
-            parts += [_sample(evaluation, sample) for sample in evaluation["samples"]]
-    return parts
+            shown += [_sample(evaluation, sample) for sample in evaluation["samples"]]
+    return shown
 
 
 def _alignment(alignment: Mapping[str, Any]) -> RichTable:

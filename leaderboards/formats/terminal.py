@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from harness.protocols.benchmark import Metric
 from harness.store import EvaluationRecord
-from leaderboards.rows import HEADLINES, Cell, Row, Table
+from leaderboards import published
+from leaderboards.declared import benchmark_title, headline, metric_title
+from leaderboards.formats.registry import FORMATS, Format
+from leaderboards.rows import Cell, Row, Table
 from leaderboards.run_groups import BASE
 from leaderboards.text import (
     NO_EVALUATIONS,
-    benchmark_title,
     best_rows,
     better,
     compared,
     condition_text,
     counts,
     interval,
-    metric_title,
     note,
     number,
     p_text,
@@ -32,6 +34,7 @@ from leaderboards.text import (
     stars,
     wrapped_title,
 )
+from leaderboards.view import View
 
 COLOURS = {True: "green", False: "red", None: "dim"}
 
@@ -88,8 +91,7 @@ def evaluation_table(records: Sequence[EvaluationRecord]) -> RenderableType:
     out.add_column("Value", justify="right")
     out.add_column("95 % interval", justify="right", style="dim")
     for record in records:
-        wanted = HEADLINES.get(record.benchmark, tuple(record.metrics)[:6])
-        names = [name for name in wanted if name in record.metrics]
+        names = headline(record.benchmark, list(record.metrics))
         scored = Text(f"{record.n_scored}/{record.n}", "yellow" if record.n_scored < record.n else "")
         for i, name in enumerate(names):
             value, low, high = (_nan(record.metrics[name][key]) for key in ("value", "low", "high"))
@@ -98,7 +100,7 @@ def evaluation_table(records: Sequence[EvaluationRecord]) -> RenderableType:
             title = benchmark_title(record.benchmark) + (f", EOS bias {bias:+g}" if bias else "")
             lead = (Text(record.run), Text(title), scored) if i == 0 else ("", "", "")
             figures = (number(value, metric), interval(low, high, metric))
-            out.add_row(*lead, Text(metric_title(metric)), *map(Text, figures))
+            out.add_row(*lead, Text(metric_title(metric, record.benchmark)), *map(Text, figures))
         out.add_section()
     return out
 
@@ -121,7 +123,7 @@ def _add_columns(out: RichTable, table: Table) -> None:
     # The only column that may shrink, down to the methods' names: figures are never cut.
     out.add_column("Method", min_width=min(24, max((len(row.label) for row in table.rows), default=0)))
     for metric in table.headline:
-        out.add_column(Text(wrapped_title(metric)), justify="right", no_wrap=True)
+        out.add_column(Text(wrapped_title(metric, table.condition.benchmark)), justify="right", no_wrap=True)
 
 
 def _cell(cell: Cell, metric: Metric, best: bool, references: Sequence[str]) -> Group:
@@ -142,19 +144,19 @@ def _span(cell: Cell, metric: Metric) -> str:
 
 def _change(cell: Cell, metric: Metric, reference: str) -> Text:
     """The difference to a reference with its stars, coloured where it is beyond doubt."""
-    found = cell.versus.get(reference)
-    if found is None or not math.isfinite(found.value):
+    difference = cell.versus.get(reference)
+    if difference is None or not math.isfinite(difference.value):
         return Text("–", "dim")
     p = cell.holm[reference]
-    return Text(f"{signed(found.value, metric)}{stars(found, p)}", COLOURS[better(found, metric, p)])
+    return Text(f"{signed(difference.value, metric)}{stars(difference, p)}", COLOURS[better(difference, metric, p)])
 
 
 def _difference(cell: Cell, metric: Metric, reference: str) -> Group:
-    found = cell.versus.get(reference)
-    if found is None:
+    difference = cell.versus.get(reference)
+    if difference is None:
         return Group(Text("–", "dim"))
-    p = p_text(cell.holm[reference])
-    span = f"{number(found.low, metric)}, {number(found.high, metric)}" if math.isfinite(found.low) else "–"
+    p, low, high = p_text(cell.holm[reference]), difference.low, difference.high
+    span = f"{number(low, metric)}, {number(high, metric)}" if math.isfinite(low) else "–"
     lines = (Text(span, "dim"), Text(f"p {p}", "dim"))
     return Group(_change(cell, metric, reference), *lines)
 
@@ -185,3 +187,36 @@ def _frame(title: Text | None, caption: str | None) -> RichTable:
         padding=(0, 1, 0, 0),  # six figures and a method fit 80 columns
         show_lines=False,
     )
+
+
+def published_terminal() -> RichTable:
+    """The published figures as a table whose title says that they are not one's own."""
+    table = RichTable(
+        title="[bold]Published figures[/], [yellow]not measured here[/]", caption=published.SOURCE,
+        title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+    )  # fmt: skip
+    table.add_column("Model", no_wrap=True)
+    for name in published.COLUMNS:
+        table.add_column(name, justify="right")
+    for model, values in published.ROWS:
+        table.add_row(model, *published.cells(values))
+    return table
+
+
+class Terminal(Format):
+    """Tables in colour; as text of ``view.width`` columns in a file."""
+
+    name = "table"
+    says_empty = True
+
+    def render(self, view: View) -> str:
+        console = Console(file=io.StringIO(), width=view.width, color_system=None, emoji=False)
+        text = "".join(segment.text for shown in self.rich(view) for segment in console.render(shown))
+        return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+    def rich(self, view: View) -> list[RenderableType]:
+        shown = leaderboard(view.tables, differences=view.differences, nothing=view.empty)
+        return [*shown, *([published_terminal()] if view.published else [])]
+
+
+FORMATS.register("table", Terminal)

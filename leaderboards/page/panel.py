@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,10 +11,10 @@ from markupsafe import Markup
 
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference
-from harness.store import AlignmentRecord, Store
-from leaderboards import coverage
-from leaderboards.charts.svg import Estimate, extent, fitting, forest, mini
-from leaderboards.charts.tradeoffs import combination_chart, tradeoff_charts
+from leaderboards.charts.combinations import combination_chart
+from leaderboards.charts.forest import Estimate, forest, mini
+from leaderboards.charts.svg import extent, fitting
+from leaderboards.charts.tradeoffs import tradeoff_charts
 from leaderboards.charts.training import (
     Evidence,
     extremes,
@@ -24,18 +24,19 @@ from leaderboards.charts.training import (
     log_charts,
     weight_chart,
 )  # fmt: skip
+from leaderboards.declared import metric_title
+from leaderboards.page.answers import answers, kind_of
 from leaderboards.page.samples import data_uri
 from leaderboards.provenance import condition_key
-from leaderboards.rows import REFERENCES, Row, Table
+from leaderboards.rows import Row, Table
+from leaderboards.run_groups import REFERENCES
 from leaderboards.text import (
     against,
-    benchmark_title,
-    better,
     condition_text,
     condition_titles,
     counts,
     interval,
-    metric_title,
+    is_matched,
     number,
     p_text,
     panel_title,
@@ -43,23 +44,14 @@ from leaderboards.text import (
     signed,
     stars,
 )  # fmt: skip
-
-Examples = Callable[[AlignmentRecord, Sequence[str]], Mapping[str, Mapping[str, Any]]]
-"""The pairs of an alignment by id: {"question", "chosen", "rejected", "picture": bytes}; empty where unknown."""
+from leaderboards.view import Examples, View
 
 
-def panel_view(
-    panel: str,
-    tables: Sequence[Table],
-    evidence: Evidence | None,
-    palette: Mapping[str, int],
-    *,
-    examples: Examples,
-    store: Store,
-) -> dict[str, Any]:
+def panel_view(view: View, panel: str, evidence: Evidence | None, palette: Mapping[str, int]) -> dict[str, Any]:
     """Everything the page shows of one panel."""
+    tables = [table for table in view.tables if table.panel == panel]
     titles = condition_titles(table.condition for table in tables)
-    view: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "title": panel_title(panel),
         "groups": [_group(table, titles[table.condition], palette) for table in tables],
         "labels": list(dict.fromkeys(row.label for table in tables for row in table.rows)),
@@ -67,20 +59,20 @@ def panel_view(
         "matched": any(_has_matched(table) for table in tables),
         "marks": [name for name in REFERENCES if name in {_mark(table) for table in tables}],
         "forests": [chart for table in tables for chart in _forests(table, titles[table.condition], palette)],
-        "tradeoffs": tradeoff_charts(store, panel, tables, evidence, palette),
+        "tradeoffs": tradeoff_charts(view.snapshot, tables, evidence, palette),
         "combinations": combination_chart(tables, evidence),
         "gaps": [], "logs": [], "weights": None, "kept": None, "hardness": None, "extremes": [],
     }  # fmt: skip
     if evidence is not None:
-        view |= {
+        shown |= {
             "gaps": gap_charts(evidence),
             "logs": log_charts(evidence, palette),
             "weights": weight_chart(evidence, palette),
             "kept": kept_chart(evidence),
             "hardness": hardness_chart(evidence),
-            "extremes": _extremes(evidence, examples),
+            "extremes": _extremes(evidence, view.examples),
         }
-    return view
+    return shown
 
 
 def _group(table: Table, title: str, palette: Mapping[str, int]) -> dict[str, Any]:
@@ -91,15 +83,13 @@ def _group(table: Table, title: str, palette: Mapping[str, int]) -> dict[str, An
         bounds = extent([v for c in cells.values() for v in (c.low, c.high)], 0.02)
         mark = _mark(table)
         reference = cells[mark].value if mark else math.nan
-        places = ranks(table, metric)
+        rank = ranks(table, metric)
         columns.append(
             {
-                "title": metric_title(metric),
+                "title": metric_title(metric, table.condition.benchmark),
                 "name": metric.name,
                 "cells": {
-                    row.label: _cell(
-                        row, metric, places.get(row.label, 0), bounds, reference, palette.get(row.label, 0)
-                    )
+                    row.label: _cell(row, metric, rank.get(row.label, 0), bounds, reference, palette.get(row.label, 0))
                     for row in table.rows
                 },
             }
@@ -128,121 +118,69 @@ def _mark(table: Table) -> str:
 
 def _has_matched(table: Table) -> bool:
     """Whether hallucination is compared at equal coverage."""
-    return any(math.isfinite(row.cells[coverage.NAME].value) for row in table.rows if coverage.NAME in row.cells)
+    figures = [row.cells[m.name] for m in table.metrics if is_matched(table, m) for row in table.rows]
+    return any(math.isfinite(cell.value) for cell in figures)
 
 
-def _cell(
-    row: Row, metric: Metric, place: int, bounds: tuple[float, float], mark: float, colour: int
-) -> dict[str, Any]:
+def _cell(row: Row, metric: Metric, rank: int, bounds: tuple[float, float], mark: float, colour: int) -> dict[str, Any]:
     cell = row.cells[metric.name]
     return {
         "value": number(cell.value, metric),
         "sort": cell.value if math.isfinite(cell.value) else "",
         "spread": f"± {number(cell.spread, metric)}" if math.isfinite(cell.spread) else "",
         "interval": interval(cell.low, cell.high, metric),
-        "place": place,
+        "rank": rank,
         "mini": mini(cell.value, cell.low, cell.high, bounds, mark, colour),
         "versus": [
             {
                 "to": name,
-                "text": signed(found.value, metric) + stars(found, cell.holm[name]),
-                "kind": _kind(found, metric, cell.holm[name]),
-                "range": interval(found.low, found.high, metric),
+                "text": signed(d.value, metric) + stars(d, cell.holm[name]),
+                "kind": kind_of(d, metric, cell.holm[name]),
+                "range": interval(d.low, d.high, metric),
                 "p": f"p {p_text(cell.holm[name])}",
-                "title": f"against {row.references[name]}: {signed(found.value, metric)} "
-                f"{interval(found.low, found.high, metric)}, p {p_text(found.p)}, Holm {p_text(cell.holm[name])}, "
-                f"{found.n} common samples{_least(found, metric)}",
+                "title": f"against {row.references[name]}: {signed(d.value, metric)} "
+                f"{interval(d.low, d.high, metric)}, p {p_text(d.p)}, Holm {p_text(cell.holm[name])}, "
+                f"{d.n} common samples{_detectable(d, metric)}",
             }
-            for name, found in cell.versus.items()
-            if math.isfinite(found.value)
+            for name, d in cell.versus.items()
+            if math.isfinite(d.value)
         ],
     }
 
 
-def _least(found: Difference, metric: Metric) -> str:
-    if not math.isfinite(found.smallest):
+def _detectable(difference: Difference, metric: Metric) -> str:
+    if not math.isfinite(difference.smallest):
         return ""
-    return f"; {number(found.smallest, metric)} or more would have been found four times in five"
+    return f"; minimum detectable difference {number(difference.smallest, metric)} (80 % power)"
 
 
 def _forests(table: Table, name: str, palette: Mapping[str, int]) -> list[dict[str, Any]]:
     """For each headline metric and reference, the differences of all methods with their intervals; matched first."""
-    found = []
+    forests = []
     for reference in REFERENCES:
-        for metric in sorted(table.headline, key=lambda m: m.name != coverage.NAME):
-            rows = []
-            for row in table.rows:
-                cell = row.cells[metric.name]
-                d = cell.versus.get(reference)
-                if d is not None:
-                    span = interval(d.low, d.high, metric)
-                    holm = p_text(cell.holm[reference])
-                    text = f"{signed(d.value, metric)} {span}  p {holm}"
-                    note = f"{row.label} - {row.references[reference]}: {signed(d.value, metric)} {span}, Holm p {holm}"
-                    shown = palette.get(row.label, 0)
-                    rows.append(Estimate(against(row, reference), d.value, d.low, d.high, shown, text, note))
+        for metric in sorted(table.headline, key=lambda m: not is_matched(table, m)):
+            compared = [row for row in table.rows if reference in row.cells[metric.name].versus]
+            rows = [_estimate(row, metric, reference, palette.get(row.label, 0)) for row in compared]
             if rows:
-                title = f"{name} {metric_title(metric)}"
-                wide = metric.name == coverage.NAME
+                title = f"{name} {metric_title(metric, table.condition.benchmark)}"
+                wide = is_matched(table, metric)
                 draw = partial(_drawn, rows, title, f"difference to {reference}")
-                drawn = fitting(draw) if wide else draw(380)
-                found.append({"reference": reference, "chart": drawn, "wide": wide})
-    return found
+                forests.append({"reference": reference, "chart": fitting(draw) if wide else draw(380), "wide": wide})
+    return forests
+
+
+def _estimate(row: Row, metric: Metric, reference: str, colour: int) -> Estimate:
+    """The difference of a row to a reference, as a line of a forest."""
+    cell = row.cells[metric.name]
+    d, holm = cell.versus[reference], p_text(cell.holm[reference])
+    span = interval(d.low, d.high, metric)
+    text = f"{signed(d.value, metric)} {span}  p {holm}"
+    note = f"{row.label} - {row.references[reference]}: {signed(d.value, metric)} {span}, Holm p {holm}"
+    return Estimate(against(row, reference), d.value, d.low, d.high, colour, text, note)
 
 
 def _drawn(rows: Sequence[Estimate], title: str, x: str, width: int) -> Markup:
     return forest(rows, title, x, width=width)
-
-
-WORDS = {"unsure": "not told apart from", "better": "better than", "worse": "worse than"}
-MATCHED_WORDS = WORDS | {"better": "hallucinates less than", "worse": "hallucinates more than"}
-
-
-def answers(tables: Sequence[Table]) -> list[dict[str, Any]]:
-    """For every method a verdict in words against each reference, on the metric that cannot be bought with silence,
-    else on the first one.
-    """
-    for preferred in (True, False):
-        for table in tables:
-            directed = [m for m in table.headline if m.higher_is_better is not None]
-            metric = next((m for m in directed if m.name == coverage.NAME or not preferred), None)
-            found = [a for row in table.rows if metric is not None and (a := _answer(table, row, metric))]
-            if found:
-                return found
-    return []
-
-
-def _answer(table: Table, row: Row, metric: Metric) -> dict[str, Any] | None:
-    """None where the row is compared with nothing, or has no such figure."""
-    cell = row.cells[metric.name]
-    verdicts = [_verdict(row, metric, name) for name in REFERENCES if name in cell.versus]
-    if not verdicts:
-        return None
-    what = f"{benchmark_title(table.condition.benchmark)} {metric_title(metric)}"
-    return {
-        "label": row.label,
-        "kind": verdicts[0]["kind"],
-        "verdicts": verdicts,
-        "figure": number(cell.value, metric) + (" %" if metric.unit == "%" else ""),
-        "what": "CHAIRi at the base's coverage ↓" if metric.name == coverage.NAME else what,
-    }
-
-
-def _verdict(row: Row, metric: Metric, reference: str) -> dict[str, str]:
-    """How a row compares with one reference, in words and figures."""
-    cell = row.cells[metric.name]
-    found, p = cell.versus[reference], cell.holm[reference]
-    kind = _kind(found, metric, p)
-    words = MATCHED_WORDS if metric.name == coverage.NAME else WORDS
-    return {
-        "kind": kind,
-        "text": f"{words[kind]} {row.references[reference]}",
-        "detail": f"{signed(found.value, metric)} {interval(found.low, found.high, metric)}, Holm p {p_text(p)}",
-    }
-
-
-def _kind(difference: Difference, metric: Metric, p_holm: float) -> str:
-    return {True: "better", False: "worse", None: "unsure"}[better(difference, metric, p_holm)]
 
 
 def _extremes(evidence: Evidence, examples: Examples) -> list[dict[str, Any]]:

@@ -101,26 +101,26 @@ let rows = [], shown = 0, pictures = {}, ticket = 0;
 const conditions = new Map(data.evaluations.map((e) => [e.condition, e]));
 for (const [key, e] of conditions) $("d-condition").append(new Option(e.title, key));
 const option = (e) => new Option(e.run + " (" + e.scored + ")", e.id);
-// A panel is known by its number; a page of one panel has no tabs. An evaluation's seats: its row in each panel's table,
+// A panel is known by its number; a page of one panel has no tabs. An evaluation's rows: its row in each panel's table,
 // and the row that stands beside it there (its DPO, or the base).
 const openPanel = () => tabs.find((tab) => tab.getAttribute("aria-selected") === "true")?.dataset.panel ?? "0";
-const rowOf = (e) => e?.seats[openPanel()]?.row;
-const besides = (first, found) => {
-  const here = found.filter((e) => e.run !== first?.run && rowOf(e) !== undefined);
-  const wanted = here.filter((e) => rowOf(e) === first?.seats[openPanel()]?.beside);
+const rowOf = (e) => e?.rows[openPanel()]?.row;
+const besides = (first, listed) => {
+  const here = listed.filter((e) => e.run !== first?.run && rowOf(e) !== undefined);
+  const wanted = here.filter((e) => rowOf(e) === first?.rows[openPanel()]?.beside);
   return wanted.find((e) => e.seed === first.seed) ?? wanted[0] ?? here.find((e) => rowOf(e) !== rowOf(first)) ?? here[0];
 };
 const fillRuns = (a, b) => {
-  const found = data.evaluations.filter((e) => e.condition === $("d-condition").value);
-  $("d-condition").title = found[0]?.about ?? "";
+  const listed = data.evaluations.filter((e) => e.condition === $("d-condition").value);
+  $("d-condition").title = listed[0]?.about ?? "";
   const pick = (select, run) => {
-    select.replaceChildren(...found.map(option));
-    const chosen = found.find((e) => e.run === run);
+    select.replaceChildren(...listed.map(option));
+    const chosen = listed.find((e) => e.run === run);
     if (chosen) select.value = chosen.id;
   };
-  const first = found.find((e) => e.run === a) ??
-    found.find((e) => rowOf(e) === "dama") ?? found.find((e) => rowOf(e) !== undefined) ?? found[0];
-  const other = found.find((e) => e.run === b) ?? besides(first, found) ?? found.find((e) => e !== first) ?? first;
+  const first = listed.find((e) => e.run === a) ??
+    listed.find((e) => rowOf(e) === "dama") ?? listed.find((e) => rowOf(e) !== undefined) ?? listed[0];
+  const other = listed.find((e) => e.run === b) ?? besides(first, listed) ?? listed.find((e) => e !== first) ?? first;
   pick($("d-a"), first?.run);
   pick($("d-b"), other?.run);
 };
@@ -134,8 +134,8 @@ const marked = (text, words) => {
   text.split(pattern).forEach((part, i) => node.append(i % 2 ? make("mark", "", part) : part));
   return node;
 };
-const side = (who, found) => {
-  const [state, answer, words, figures, error, details] = found ?? [2, null, [], [], "no answer stored", {}];
+const side = (who, verdict) => {
+  const [state, answer, words, figures, error, details] = verdict ?? [2, null, [], [], "no answer stored", {}];
   const node = make("div", "side " + STATES[state][0]);
   const head = make("p", "who", who + "  ");
   head.append(make("span", "state", STATES[state][1]));

@@ -19,14 +19,13 @@ from typing import Any
 import numpy as np
 
 from harness.errors import HarnessError
-from harness.evaluation.metrics import columns_of, matrix, named_sums
+from harness.evaluation.metrics import named_sums
 from harness.evaluation.resolve import load, make_benchmark
-from harness.evaluation.score import metrics_of
-from harness.protocols.benchmark import Metric
-from harness.store import EvaluationRecord, Store, VerdictRecord
+from harness.protocols.benchmark import Metric, Sums
+from harness.store import EvaluationRecord
 from harness.util.json_safe import json_safe
-from leaderboards.rows import HEADLINES
-from leaderboards.text import metric_title
+from leaderboards.declared import headline, metric_title
+from leaderboards.snapshot import Snapshot
 
 GOOD, BAD, FAILED, NONE = range(4)
 THUMBNAIL = 320
@@ -39,61 +38,59 @@ def pack(value: Any) -> str:
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
 
 
-def sample_chunk(store: Store, data_key: str) -> list[list[Any]]:
+def sample_chunk(snapshot: Snapshot, data_key: str) -> list[list[Any]]:
     """The samples of a data set in its order: [id, question, picture's key, truth]."""
     return [
         [row["sample_id"], row["prompt"], row["grp"] or row["sample_id"], row["data"]]
-        for row in store.samples(data_key)
+        for row in snapshot.samples(data_key)
     ]
 
 
-def verdict_chunk(store: Store, evaluation: EvaluationRecord) -> dict[str, list[Any]]:
+def verdict_chunk(snapshot: Snapshot, evaluation: EvaluationRecord) -> dict[str, list[Any]]:
     """The first judge run's verdicts by sample id: [state, answer, hallucinated words, figures, error, details]."""
-    rows = [v for v in store.verdicts(evaluation.id) if v.run == 0]
-    metrics = metrics_of(store, evaluation)
-    figures = _figures(rows, metrics, evaluation.benchmark)
-    found = {}
-    for row, (state, shown) in zip(rows, figures, strict=True):
-        details = dict(row.details)
-        words = details.get("hallucinated") or []
-        verdict = FAILED if row.error is not None else state
-        found[row.sample_id] = [
-            verdict,
-            row.answer,
+    table = snapshot.verdicts(evaluation)
+    rows = np.flatnonzero(table.runs == 0)
+    sums = named_sums(table.columns, table.counts[rows])
+    figures = _figures(sums, len(rows), snapshot.metrics(evaluation), evaluation.benchmark)
+    answers = snapshot.answers(evaluation)
+    chunk = {}
+    for i, (state, shown) in zip(rows.tolist(), figures, strict=True):
+        answer, details = answers[i]
+        words, error = details.get("hallucinated") or [], table.errors.get(i)
+        chunk[table.samples[i]] = [
+            state if error is None else FAILED,
+            answer,
             words if isinstance(words, list) else [],
             shown,
-            row.error,
-            details,
+            error,
+            dict(details),
         ]
-    return found
+    return chunk
 
 
 def _figures(
-    rows: Sequence[VerdictRecord], metrics: Sequence[Metric], benchmark: str
+    sums: Sums, rows: int, metrics: Sequence[Metric], benchmark: str
 ) -> list[tuple[int, list[tuple[str, float]]]]:
     """Of every verdict: good or bad by the first metric that speaks of it, and the figures of that sample alone."""
     if not rows:
         return []
-    columns = columns_of(rows)
-    sums = named_sums(columns, matrix(rows, columns).reshape(len(rows), len(columns)))
     by_name = {m.name: m for m in metrics}
-    names = [n for n in (*HEADLINES.get(benchmark, tuple(by_name)[:6]), "accuracy", "correct") if n in by_name]
+    names = [n for n in (*headline(benchmark, list(by_name)), "accuracy", "correct") if n in by_name]
     chosen = [by_name[n] for n in dict.fromkeys(names)]
     with np.errstate(all="ignore"):
-        values = [np.broadcast_to(m.compute(sums), (len(rows),)) for m in chosen]
+        values = [np.broadcast_to(m.compute(sums), (rows,)) for m in chosen]
     judged = [i for i, m in enumerate(chosen) if m.unit == "%" and m.higher_is_better is not None]
     judged.sort(key=lambda i: (chosen[i].higher_is_better, chosen[i].name != "accuracy"))
+    titles = [metric_title(m, benchmark) for m in chosen]
     out = []
-    for k in range(len(rows)):
+    for k in range(rows):
         state = NONE
         for i in judged:
             if math.isfinite(values[i][k]):
                 perfect = 100.0 if chosen[i].higher_is_better else 0.0
                 state = GOOD if values[i][k] == perfect else BAD
                 break
-        shown = [
-            (metric_title(m), round(float(v[k]), 2)) for m, v in zip(chosen, values, strict=True) if math.isfinite(v[k])
-        ]
+        shown = [(title, round(float(v[k]), 2)) for title, v in zip(titles, values, strict=True) if math.isfinite(v[k])]
         out.append((state, shown))
     return out
 
@@ -104,14 +101,14 @@ def pictures(evaluation: EvaluationRecord) -> dict[str, bytes]:
         samples = load(make_benchmark(evaluation.benchmark, _settings(evaluation)), Path(evaluation.data_dir)).samples
     except (HarnessError, OSError, TypeError):
         return {}
-    found: dict[str, bytes] = {}
+    small: dict[str, bytes] = {}
     for sample in samples:
         key = sample.group or sample.id
-        if key not in found and sample.image is not None:
-            small = thumbnail(sample.image.read)
-            if small:
-                found[key] = small
-    return found
+        if key not in small and sample.image is not None:
+            picture = thumbnail(sample.image.read)
+            if picture:
+                small[key] = picture
+    return small
 
 
 def _settings(evaluation: EvaluationRecord) -> dict[str, Any]:

@@ -63,8 +63,8 @@ def test_a_bias_adds_the_captions_once_more_under_the_same_settings() -> None:
     )
     with pytest.raises(UsageError, match="Did you mean 'num_beams'"):
         resolve_benchmarks(members_of(None, ["amber"]), ["decoding.num_beam=1"])
-    with pytest.raises(UsageError, match="only object_halbench"):
-        resolve_benchmarks(members_of(None, ["amber"]), (), eos_biases=[0.5])
+    with pytest.raises(UsageError, match=r"name one that does \(amber, object_halbench\)"):
+        resolve_benchmarks(members_of(None, ["mmhal"]), (), eos_biases=[0.5])
 
 
 def test_the_models_by_default_are_what_was_aligned_and_what_it_started_from(tmp_path: Path) -> None:

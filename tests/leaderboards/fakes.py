@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.protocols.benchmark import Metric, Verdict, ratio
 from harness.store import EvaluationRecord, NewEvaluation, Store
+from leaderboards.snapshot import Snapshot
 
 METRICS = [
     Metric("chair", ratio("hallucinated", "mentions"), False),
@@ -17,8 +18,19 @@ METRICS = [
 ]
 
 
-def metrics(_: EvaluationRecord) -> Sequence[Metric]:
-    return METRICS
+class FixedMetrics(Snapshot):
+    """A snapshot whose evaluations all have the same metrics, whatever their benchmark's are."""
+
+    def __init__(self, store: Store, metrics: Sequence[Metric]) -> None:
+        super().__init__(store)
+        self.fixed = metrics
+
+    def metrics(self, evaluation: EvaluationRecord) -> Sequence[Metric]:
+        return self.fixed
+
+
+def snapshot(store: Store, metrics: Sequence[Metric] = METRICS) -> Snapshot:
+    return FixedMetrics(store, metrics)
 
 
 def verdict(hallucinated: float, mentions: float = 4.0) -> Verdict:

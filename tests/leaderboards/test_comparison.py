@@ -9,13 +9,15 @@ from rich.console import Console
 
 from harness.errors import UsageError
 from harness.store import Store
-from leaderboards.comparison import Comparison, compare, comparison_records, comparison_table, runs_of
+from leaderboards.comparison import Comparison, compare, runs_of
+from leaderboards.formats.comparison_view import comparison_table
+from leaderboards.formats.data import comparison_records
 from leaderboards.run_groups import run_groups
-from tests.leaderboards.fakes import add, answers, example, metrics, verdict
+from tests.leaderboards.fakes import add, answers, example, snapshot, verdict
 
 
 def run(store: Store, a: str, b: str) -> dict[str, Comparison]:
-    found = compare(store.evaluations(), a, b, lambda e: store.verdicts(e.id), metrics, resamples=500)
+    found = compare(snapshot(store), store.evaluations(), a, b, resamples=500)
     return {comparison.metric.name: comparison for comparison in found}
 
 
@@ -67,7 +69,7 @@ def test_a_method_stands_for_all_its_seeds(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean 'dama'"):
         runs_of("dam", runs, records)
     members = {name: runs_of(name, runs, records) for name in ("dama", "dpo")}
-    found = compare(runs, "dama", "dpo", lambda e: store.verdicts(e.id), metrics, members=members, resamples=200)
+    found = compare(snapshot(store), runs, "dama", "dpo", members=members, resamples=200)
     chair = next(c for c in found if c.metric.name == "chair")
     # On the five samples that every seed scored: dama (2/20 + 3/20) / 2 = 12.5 %, dpo (5/20 + 10/20) / 2 = 37.5 %.
     assert (chair.a, chair.b, chair.difference.value, chair.difference.n) == (12.5, 37.5, -25.0, 5)

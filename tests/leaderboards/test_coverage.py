@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.protocols.benchmark import Metric, Verdict, ratio
-from harness.store import Store, VerdictRecord
+from harness.store import EvaluationRecord, Store, VerdictRecord
 from leaderboards.charts.curves import write_curves
 from leaderboards.comparison import compare
-from leaderboards.coverage import NAME, at_coverage, curve_verdicts, matched_differences, matched_metric
+from leaderboards.coverage import at_coverage, curve_verdicts, matched_differences, matched_metric
 from leaderboards.rows import Table, build_tables
 from leaderboards.scores import Scores, read_scores
-from tests.leaderboards.fakes import add
+from leaderboards.snapshot import Snapshot
+from leaderboards.verdict_table import VerdictTable
+from tests.leaderboards.fakes import FixedMetrics, add, snapshot
+
+MATCHED = "chair_i_matched"
 
 METRICS = [Metric("chair_i", ratio("hallucinated", "mentions"), False), Metric("recall", ratio("named", "there"), True)]
 
@@ -71,8 +76,7 @@ def point(store: Store, run: str, bias: float, captions: Sequence[tuple[int, int
 
 
 def tables(store: Store) -> list[Table]:
-    found = store.evaluations(), store.alignments()
-    return build_tables(*found, lambda e: store.verdicts(e.id), lambda _: METRICS, resamples=300)
+    return build_tables(snapshot(store, METRICS), resamples=300)
 
 
 @pytest.fixture
@@ -92,38 +96,37 @@ def store(tmp_path: Path) -> Store:
 
 def test_it_stands_in_the_table_with_its_differences(store: Store) -> None:
     (table,) = tables(store)
-    base, dpo, gap = (row.cells[NAME] for row in table.rows)
+    base, dpo, gap = (row.cells[MATCHED] for row in table.rows)
     assert (base.value, dpo.value) == (50.0, 30.0)
     assert (dpo.versus["base"].value, base.versus["dpo"].value) == (-20.0, 20.0)
     assert dpo.versus["base"].p == base.versus["dpo"].p == pytest.approx(2 / 2**8)  # every image is in favour of dpo
     assert dpo.holm["base"] == dpo.versus["base"].p, "gap has no curve, so there is one comparison"
     assert math.isnan(gap.value) and not gap.versus
-    assert NAME in [metric.name for metric in table.headline]
+    assert MATCHED in [metric.name for metric in table.headline]
 
 
 def test_the_curve_is_drawn_as_svg_and_png_where_there_is_one(store: Store, tmp_path: Path) -> None:
-    files = write_curves(store, tables(store), tmp_path / "plots")
+    files = write_curves(Snapshot(store), tables(store), tmp_path / "plots")
     assert [file.suffix for file in files] == [".svg", ".png"]
     svg = files[0].read_text(encoding="utf-8")
     assert "Object HalBench CHAIRi, %" in svg and all(f">{name}<" in svg for name in ("base", "dpo", "gap"))
     (tmp_path / "other").mkdir()
     other = Store(tmp_path / "other" / "r.sqlite")
     point(other, "base", 0.0, [(5, 10, 5)] * 8)
-    assert write_curves(other, tables(other), tmp_path / "none") == []
+    assert write_curves(Snapshot(other), tables(other), tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
 
 
 def test_without_a_curve_of_base_there_is_no_such_column(store: Store) -> None:
-    evaluations = [e for e in store.evaluations() if not (e.run == "base" and e.decoding["eos_bias"])]
-    found = build_tables(evaluations, store.alignments(), lambda e: store.verdicts(e.id), lambda _: METRICS)
-    assert NAME not in [metric.name for table in found for metric in table.metrics]
+    names = without(store, lambda e: e.run == "base" and bool(e.decoding["eos_bias"]))
+    assert "chair_i" in names and MATCHED not in names
 
 
 def test_an_image_that_failed_at_one_point_counts_at_none(store: Store) -> None:
     point(store, "dpo", -1.0, [None, *[(4, 10, 6)] * 7])
     point(store, "dpo", 0.0, [(9, 10, 9), *[(2, 10, 4)] * 7])
     (table,) = tables(store)
-    dpo = table.rows[1].cells[NAME]
+    dpo = table.rows[1].cells[MATCHED]
     assert (dpo.value, dpo.versus["base"].n) == (30.0, 7)
 
 
@@ -133,7 +136,7 @@ def test_the_spread_over_seeds_is_that_of_the_readings(store: Store) -> None:
     point(store, "dpo-s1", 0.0, [(4, 10, 4)] * 8)
     point(store, "dpo-s1", -1.0, [(6, 10, 6)] * 8)
     (table,) = tables(store)
-    dpo = table.rows[1].cells[NAME]
+    dpo = table.rows[1].cells[MATCHED]
     assert (dpo.value, dpo.spread) == pytest.approx((40.0, math.sqrt(200)))  # 30 and 50
 
 
@@ -141,25 +144,24 @@ def test_points_that_one_row_has_alone_do_not_bend_its_curve(store: Store) -> No
     point(store, "dpo", 1.0, [(0, 10, 1)] * 8)
     point(store, "dpo", -2.0, [(9, 10, 9)] * 8)
     (table,) = tables(store)
-    assert table.rows[1].cells[NAME].value == 30.0
+    assert table.rows[1].cells[MATCHED].value == 30.0
 
 
 def test_rows_with_one_point_in_common_are_not_compared(store: Store) -> None:
     point(store, "gap", 1.0, [(0, 10, 3)] * 8)
     (table,) = tables(store)
-    gap = table.rows[2].cells[NAME]
+    gap = table.rows[2].cells[MATCHED]
     assert math.isfinite(gap.value) and math.isnan(gap.versus["base"].value)
 
 
 def test_biased_points_without_the_unbiased_one_are_no_target(store: Store) -> None:
-    evaluations = [e for e in store.evaluations() if not (e.run == "base" and e.decoding["eos_bias"] == 0)]
-    found = build_tables(evaluations, store.alignments(), lambda e: store.verdicts(e.id), lambda _: METRICS)
-    assert NAME not in [metric.name for table in found for metric in table.metrics]
+    names = without(store, lambda e: e.run == "base" and e.decoding["eos_bias"] == 0)
+    assert "chair_i" in names and MATCHED not in names
 
 
 def test_compare_reads_the_curves_too(store: Store) -> None:
-    found = compare(store.evaluations(), "dpo", "base", lambda e: store.verdicts(e.id), lambda _: METRICS)
-    (matched,) = (c for c in found if c.metric.name == NAME)
+    found = compare(snapshot(store, METRICS), store.evaluations(), "dpo", "base")
+    (matched,) = (c for c in found if c.metric.name == MATCHED)
     assert (matched.a, matched.b, matched.difference.value, matched.headline) == (30.0, 50.0, -20.0, True)
     assert math.isfinite(matched.p_holm)
 
@@ -182,19 +184,37 @@ def curves(rng: np.random.Generator, images: int, names: Sequence[str]) -> dict[
 
 
 def merged(points: Mapping[float, list[Verdict]], base: Mapping[float, list[Verdict]]) -> Scores:
-    def records(verdicts: list[Verdict]) -> list[VerdictRecord]:
-        return [VerdictRecord(str(i), 0, str(i), "", dict(v.counts), None, {}) for i, v in enumerate(verdicts)]
+    def table(verdicts: list[Verdict]) -> VerdictTable:
+        records = [VerdictRecord(str(i), 0, str(i), "", dict(v.counts), None, {}) for i, v in enumerate(verdicts)]
+        return VerdictTable.of(records)
 
-    return read_scores([curve_verdicts({bias: records(v) for bias, v in points.items()}, records(base[0.0]))])
+    return read_scores([curve_verdicts({bias: table(v) for bias, v in points.items()}, table(base[0.0]))])
+
+
+def matched() -> Metric:
+    metric = matched_metric(METRICS, "object_halbench")
+    assert metric is not None
+    return metric
+
+
+def without(store: Store, left_out: Callable[[EvaluationRecord], bool]) -> list[str]:
+    """The metrics of the tables of a store without some of its evaluations."""
+
+    class Fewer(FixedMetrics):
+        @cached_property
+        def evaluations(self) -> list[EvaluationRecord]:
+            return [e for e in self.store.evaluations() if not left_out(e)]
+
+    return [metric.name for table in build_tables(Fewer(store, METRICS)) for metric in table.metrics]
 
 
 def test_a_point_that_one_row_lacks_is_left_out_of_the_other_too() -> None:
-    """Read from other points than its twin's, rows that do not differ were told apart in up to 13 of 100 cases."""
+    """Read from other points than its twin's, equal rows were called different in up to 13 of 100 cases."""
     runs = curves(np.random.default_rng(1), 30, ["dama", "base", "dpo"])
     fewer = {bias: verdicts for bias, verdicts in runs["dama"].items() if bias != -0.75}
     a, b = merged(fewer, runs["base"]), merged(runs["dpo"], runs["base"])
     shared = merged({bias: runs["dpo"][bias] for bias in fewer}, runs["base"])
-    metric = [matched_metric(METRICS)]
+    metric = [matched()]
     assert matched_differences("dama", "dpo", a, b, metric) == matched_differences("dama", "dpo", a, shared, metric)
 
 
@@ -203,7 +223,7 @@ def test_models_that_do_not_differ_are_told_apart_in_at_most_6_of_100_cases(refe
     """Against base too, whose coverage is the target: with the target left out of the swaps the rate was 7.5 %."""
     rng = np.random.default_rng(20261125)
     trials, found = 2000, 0
-    metric = matched_metric(METRICS)
+    metric = matched()
     for _ in range(trials):
         runs = curves(rng, 30, ["dama", *dict.fromkeys(("base", reference))])
         a, b = (merged(runs[name], runs["base"]) for name in ("dama", reference))

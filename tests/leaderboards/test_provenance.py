@@ -10,18 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from harness.protocols.benchmark import Verdict
+from harness.protocols.benchmark import Metric, Verdict, ratio
 from harness.protocols.model import Answer
 from harness.store import NewEvaluation, Store
 from harness.util.options import parse_assignments
 from leaderboards.charts.plots import write_plots
-from leaderboards.charts.tradeoffs import _curves
+from leaderboards.charts.tradeoffs import coverage_curves
 from leaderboards.condition import Condition, condition_of
 from leaderboards.provenance import bench_command, command_of, cost_rows
 from leaderboards.rows import Row, Table, build_tables
 from leaderboards.scores import differences, read_scores
+from leaderboards.snapshot import Snapshot
 from leaderboards.text import condition_text
-from tests.leaderboards.fakes import METRICS, add, answers, example, metrics
+from leaderboards.verdict_table import VerdictTable
+from tests.leaderboards.fakes import METRICS, add, answers, example, snapshot
 
 
 @pytest.mark.parametrize("text", ["dpo #2", "gap: paper", "0.30", "no", "a {b}", "null", " x"])
@@ -69,11 +71,12 @@ def test_charts_and_costs_are_of_the_models_that_the_tables_show(tmp_path: Path)
         time.sleep(0.002)  # the store's clock has milliseconds
     condition = condition_of(store.evaluations()[-1])
     row = Row("dpo", ("dpo",), (0,), 1, 1, 0, {}, {})
-    (series,) = _curves(store, Table("", condition, (), (row,)), "chair_i", "recall", {})
+    columns = tuple(Metric(name, ratio("a", "b"), None) for name in ("chair_i", "recall"))
+    (series,) = coverage_curves(Snapshot(store), Table("", condition, columns, (row,)), {})
     assert series.points == [(10.0, 10.0)]
     store.save_answers("old", [("q", Answer("a", None, 5, 1.0))])
     store.save_answers("new", [("q", Answer("a", None, 7, 1.0))])
-    assert [(r["run"], r["tokens"]) for r in cost_rows(store)] == [("dpo", 7)]
+    assert [(r["run"], r["tokens"]) for r in cost_rows(Snapshot(store))] == [("dpo", 7)]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_every_condition_has_plots_of_its_own(tmp_path: Path) -> None:
     store = example(tmp_path)
     for changes in ({"decoding": {"max_new_tokens": 64}}, {"version": "2"}, {"judge": "b"}):
         add(store, "base", answers([1] * 6), **changes)
-    found = build_tables(store.evaluations(), store.alignments(), lambda e: store.verdicts(e.id), metrics, resamples=9)
+    found = build_tables(snapshot(store), resamples=9)
     files = write_plots(found, tmp_path / "plots")
     assert len(found) == 4 and len(set(files)) == len(files) == 8
 
@@ -106,5 +109,6 @@ def test_seeds_that_were_judged_a_different_number_of_times_are_compared(tmp_pat
     add(store, "base", answers([1] * 6))
     once, base = (store.verdicts(store.evaluations(run=run)[0].id) for run in ("once", "base"))
     thrice = [replace(v, run=run) for v in once for run in range(3)]
-    (difference,) = differences(read_scores([once, thrice]), read_scores([base]), METRICS[:1])
+    seeds = [VerdictTable.of(verdicts) for verdicts in (once, thrice)]
+    (difference,) = differences(read_scores(seeds), read_scores([VerdictTable.of(base)]), METRICS[:1])
     assert (difference.value, difference.n) == (25.0, 6)

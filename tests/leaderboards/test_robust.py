@@ -17,24 +17,27 @@ from rich.console import Console
 from cli import cli
 from harness.protocols.benchmark import Sample, Verdict
 from harness.store import Store
-from leaderboards.charts.svg import Estimate, forest
-from leaderboards.comparison import compare, comparison_table
+from leaderboards.charts.forest import Estimate, forest
+from leaderboards.comparison import compare
+from leaderboards.formats.comparison_view import comparison_table
 from leaderboards.formats.data import records
 from leaderboards.formats.latex import latex
 from leaderboards.formats.markdown import markdown
 from leaderboards.formats.terminal import evaluation_table, leaderboard
-from leaderboards.page.html import Extras, render_html, seats
+from leaderboards.page.html import render_html, rows_by_panel
 from leaderboards.page.samples import Chunks, pack
 from leaderboards.rows import Table, build_tables
 from leaderboards.run_groups import run_groups
-from tests.leaderboards.fakes import METRICS, add, answers, example, metrics
+from leaderboards.snapshot import Snapshot
+from leaderboards.view import View
+from tests.leaderboards.fakes import METRICS, add, answers, example, snapshot
 
 ODD = "odd [/] name"
 TAG = "data [v2] :smile:"
 
 
 def tables_of(store: Store) -> list[Table]:
-    return build_tables(store.evaluations(), store.alignments(), lambda e: store.verdicts(e.id), metrics, resamples=50)
+    return build_tables(snapshot(store), resamples=50)
 
 
 def shown(*renderables: object, width: int = 100) -> str:
@@ -67,10 +70,8 @@ def test_brackets_in_names_are_shown_as_they_are(tmp_path: Path) -> None:
         for name in (ODD, TAG, "dama [red]", "lmms:task[/]", "judge [/]", "[v1]"):
             assert name in text
     odd = [replace(METRICS[0], name="acc[/]"), *METRICS[1:]]
-    found = compare(
-        [replace(e, benchmark="a[/]b") for e in store.evaluations() if e.judge == "none"],
-        "base", "run [v2]", lambda e: store.verdicts(e.id), lambda e: odd, resamples=20,
-    )  # fmt: skip
+    evaluations = [replace(e, benchmark="a[/]b") for e in store.evaluations() if e.judge == "none"]
+    found = compare(snapshot(store, odd), evaluations, "base", "run [v2]", resamples=20)
     text = shown(comparison_table(found, "base", "run [v2]"))
     assert "a[/]b" in text and "acc[/]" in text and "run [v2]" in text
     assert "[/bold] x" in shown(evaluation_table(store.evaluations(run="[/bold] x")))
@@ -122,7 +123,7 @@ def test_one_sample_has_neither_interval_nor_star_nor_least(tmp_path: Path) -> N
 
 def test_a_comparison_of_one_sample_shows_dashes(tmp_path: Path) -> None:
     store = one_sample(tmp_path)
-    found = compare(store.evaluations(), "base", "dpo", lambda e: store.verdicts(e.id), metrics, resamples=20)
+    found = compare(snapshot(store), store.evaluations(), "base", "dpo", resamples=20)
     line = next(line for line in shown(comparison_table(found, "base", "dpo")).splitlines() if "CHAIR" in line)
     assert line.split() == ["CHAIR", "↓", "100.0", "0.0", "+100.0", "–", "1.000", "1.000", "1.000", "–"]
 
@@ -131,7 +132,7 @@ def test_a_difference_without_an_interval_is_a_point_in_the_chart(tmp_path: Path
     chart = forest([Estimate("dama", -3.0, math.nan, math.nan)], "t", "x")
     ElementTree.fromstring(chart)
     assert "nan" not in chart and chart.count("dot") == 1 and "whisker" not in chart
-    page = render_html(one_sample(tmp_path), Extras(), Chunks(None, 10**7))
+    page = render_html(View(Snapshot(one_sample(tmp_path))), Chunks(None, 10**7))
     assert 'x1="nan"' not in page
 
 
@@ -181,12 +182,12 @@ def test_the_export_is_json_and_keeps_the_rest(tmp_path: Path) -> None:
 def test_an_evaluation_is_listed_where_its_samples_fit_too(tmp_path: Path) -> None:
     store = example(tmp_path)
     store.save_samples("d", [Sample(str(i), secrets.token_hex(2000)) for i in range(6)])
-    page = render_html(store, Extras(), chunks := Chunks(None, 10_000))
+    page = render_html(View(Snapshot(store)), chunks := Chunks(None, 10_000))
     assert chunks.inline == {} and "sd" in chunks.left_out
     assert '"evaluations": []' in page and "--out DIR" in page
     add(store, "base", answers([1] * 6), benchmark="mmhal", data_key="e")
     chunks = Chunks(None, 10_000)
-    assert '"evaluations": []' not in render_html(store, Extras(), chunks)
+    assert '"evaluations": []' not in render_html(View(Snapshot(store)), chunks)
     assert [name[0] for name in chunks.inline] == ["s", "v", "p"]
 
 
@@ -197,7 +198,7 @@ def test_beside_a_row_stands_its_own_dpo_or_base(tmp_path: Path) -> None:
         store.finish_alignment(f"{name}-f", status="done", model_dir="m", seconds=1.0)
         add(store, f"{name}-f", answers([1] * 6))
     evaluations = {e.run: e.id for e in store.evaluations()}
-    found = seats(store.evaluations(), run_groups(store.alignments()), ["clean", "flipped"])
+    found = rows_by_panel(store.evaluations(), run_groups(store.alignments()), ["clean", "flipped"])
     assert found[evaluations["base"]] == {n: {"row": "base", "beside": "dpo"} for n in "01"}
     assert found[evaluations["dama-f"]] == {"1": {"row": "dama", "beside": "dpo"}}
     assert found[evaluations["dpo-s1"]] == {"0": {"row": "dpo", "beside": "base"}}
@@ -252,10 +253,10 @@ def test_a_table_in_a_file_is_the_table_that_is_shown(tmp_path: Path) -> None:
 
 def test_mcnemar_stands_in_the_table_where_it_applies(tmp_path: Path) -> None:
     store = example(tmp_path)
-    found = compare(store.evaluations(), "dama-s0", "base", lambda e: store.verdicts(e.id), metrics, resamples=200)
+    found = compare(snapshot(store), store.evaluations(), "dama-s0", "base", resamples=200)
     text = shown(comparison_table(found, "dama-s0", "base", everything=True), width=80)
     heads = next(line for line in text.splitlines() if "p Holm" in line).split()
-    assert heads[-5:] == ["p", "p", "Holm", "McNemar", "least"] and "exact test" in text
+    assert heads[-5:] == ["p", "p", "Holm", "McNemar", "MDD"] and "exact test" in text
     assert ".031" in next(line for line in text.splitlines() if "accuracy" in line)
     assert max(map(len, text.splitlines())) <= 80
     assert "McNemar" not in shown(comparison_table(found, "dama-s0", "base"))

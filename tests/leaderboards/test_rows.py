@@ -8,13 +8,11 @@ import pytest
 
 from harness.store import Store
 from leaderboards.rows import Table, build_tables
-from tests.leaderboards.fakes import add, answers, example, metrics
+from tests.leaderboards.fakes import add, answers, example, snapshot
 
 
 def tables(store: Store, **options: Any) -> list[Table]:
-    return build_tables(
-        store.evaluations(), store.alignments(), lambda e: store.verdicts(e.id), metrics, resamples=200, **options
-    )
+    return build_tables(snapshot(store), resamples=200, **options)
 
 
 def test_seeds_are_pooled_and_their_spread_stands_apart(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from aligners.training.config import AlignConfig
 from harness.errors import UsageError
 from harness.store import Store
 from leaderboards.comparison import load_comparison
-from leaderboards.page.html import Extras, render_html
+from leaderboards.page.html import render_html
 from leaderboards.page.samples import Chunks
 from leaderboards.rows import Table, build_tables
-from leaderboards.run_groups import EXECUTION_SETTINGS, current_evaluations, run_groups, stale_evaluations
-from tests.leaderboards.fakes import add, answers, metrics
+from leaderboards.run_groups import EXECUTION_SETTINGS, current_evaluations, run_groups
+from leaderboards.snapshot import Snapshot
+from leaderboards.view import View
+from tests.leaderboards.fakes import add, answers, snapshot
 
 TRAINING = {"model": "llava-7b", "data": "pairs.jsonl", "lr": 1e-6, "epochs": 1, "micro_batch": 8}
 
@@ -42,8 +44,7 @@ def labels(store: Store) -> dict[str, tuple[str, str]]:
 
 
 def tables(store: Store) -> dict[str, Table]:
-    found = store.evaluations(), store.alignments()
-    built = build_tables(*found, lambda e: store.verdicts(e.id), metrics, resamples=50)
+    built = build_tables(snapshot(store), resamples=50)
     return {table.panel: table for table in built}
 
 
@@ -162,7 +163,7 @@ def test_compare_knows_the_base_by_that_name(store: Store) -> None:
     add(store, "q", answers([4] * 6), alignment=None, model="hf:org/qwen")
     assert (chair(store, "a", "base"), chair(store, "b", "base")) == (-25.0, -75.0)
     with pytest.raises(UsageError, match="write one of llava-7b, q"):
-        load_comparison(store, "base", "llava-7b")
+        load_comparison(Snapshot(store), "base", "llava-7b")
 
 
 def test_a_run_that_is_only_called_base_is_none(store: Store) -> None:
@@ -176,7 +177,7 @@ def test_a_run_that_is_only_called_base_is_none(store: Store) -> None:
 
 
 def chair(store: Store, a: str, b: str) -> float:
-    return next(c.difference.value for c in load_comparison(store, a, b) if c.metric.name == "chair")
+    return next(c.difference.value for c in load_comparison(Snapshot(store), a, b) if c.metric.name == "chair")
 
 
 def test_a_path_is_the_same_however_it_is_written(
@@ -211,15 +212,15 @@ def test_figures_of_a_run_that_was_aligned_anew_are_left_out_until_it_is_benchma
     store.finish_alignment("b", status="done", model_dir="m", seconds=1.0)
     (table,) = tables(store).values()
     assert [row.runs for row in table.rows] == [("base",), ("a",)]
-    assert stale_evaluations(store) == {"b": ["amber"]}
+    assert Snapshot(store).stale == {"b": ["amber"]}
     with pytest.raises(UsageError, match="bench --model run:b"):
-        load_comparison(store, "b", "base")
-    assert "was aligned anew since amber" in render_html(store, Extras(), Chunks(None, 10**7))
+        load_comparison(Snapshot(store), "b", "base")
+    assert "was aligned anew since amber" in render_html(View(Snapshot(store)), Chunks(None, 10**7))
 
     time.sleep(0.002)
     add(store, "b", answers([1] * 6), model_key="new")
     (table,) = tables(store).values()
-    assert [row.runs for row in table.rows] == [("base",), ("a", "b")] and not stale_evaluations(store)
+    assert [row.runs for row in table.rows] == [("base",), ("a", "b")] and not Snapshot(store).stale
     assert [
         e.model_key for e in current_evaluations(store.evaluations(), run_groups(store.alignments())) if e.run == "b"
     ] == ["new"]

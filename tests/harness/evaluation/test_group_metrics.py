@@ -20,6 +20,7 @@ from harness.evaluation.metrics import Scored, group_verdicts, summarise
 from harness.protocols.benchmark import Metric, Sample, groups_by, ratio
 from harness.stats import bootstrap_interval
 from leaderboards.scores import differences, intervals, mcnemar, read_scores, same_groups
+from leaderboards.verdict_table import VerdictTable
 
 RIGHT = {"p1": 1, "p2": 1, "q1": 1, "q2": 0, "r1": 1, "r2": 1, "s1": 0, "s2": None}
 SAMPLES = [Sample(name, "?", group=name[0]) for name in RIGHT]
@@ -102,7 +103,7 @@ def test_judge_runs_are_grouped_each_for_itself() -> None:
 def test_tables_and_comparisons_use_the_same_groups() -> None:
     """A has p and r right, B only p, on the three pictures that both counted: 66.67 - 33.33 = 33.33 points."""
     a, b = verdicts(RIGHT), verdicts({**RIGHT, "r1": 0})
-    left, right = (read_scores([side], ACC_PLUS.groups) for side in (a, b))
+    left, right = (read_scores([VerdictTable.of(side)], ACC_PLUS.groups) for side in (a, b))
     assert intervals(left, [ACC_PLUS])[0][0] == pytest.approx(summarise([ACC_PLUS], a)["acc_plus"]["value"])
     (difference,) = differences(left, right, [ACC_PLUS])
     assert (difference.value, difference.n) == (pytest.approx(100 / 3), 3)

@@ -5,8 +5,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from harness.store import Store
-from leaderboards.charts.gap_curves import Curve, draw_gaps, gap_curves, gap_summary, terciles, write_figures
+from leaderboards.charts.gap_curves import Curve, draw_gaps, gap_curves, terciles, write_figures
 from leaderboards.charts.plots import save
+from leaderboards.formats.markdown import gap_summary
+from leaderboards.snapshot import Snapshot
 from tests.leaderboards.fakes import example
 
 
@@ -17,7 +19,7 @@ def test_terciles_are_equal_parts_by_hardness() -> None:
 
 
 def test_curves_are_means_over_pairs_then_seeds(tmp_path: Path) -> None:
-    curves = {(c.method, c.split, c.tercile): c for c in gap_curves(example(tmp_path))}
+    curves = {(c.method, c.split, c.tercile): c for c in gap_curves(Snapshot(example(tmp_path)))}
     easy = curves["dpo", "heldout", "easy"]  # pairs 4 and 5, hardness taken from dama; seeds add 0 and 1
     assert easy.seeds == 2
     assert easy.steps == (0, 10)
@@ -32,20 +34,20 @@ def test_permuted_hardness_does_not_say_which_pairs_are_hard(tmp_path: Path) -> 
     log.log_gaps(10, "train", [(f"p{i}", float(i)) for i in range(6)])
     log.log_hardness("train", {f"p{i}": -float(i) for i in range(6)})
     store.finish_alignment("control", status="done", model_dir="m", seconds=1.0)
-    curves = {(c.method, c.tercile): c.gaps for c in gap_curves(store) if c.split == "train"}
+    curves = {(c.method, c.tercile): c.gaps for c in gap_curves(Snapshot(store)) if c.split == "train"}
     assert curves["hardness permuted", "easy"] == (4.5,)
 
 
 def test_the_svg_is_valid_and_repeatable(tmp_path: Path) -> None:
     store = example(tmp_path)
-    curves = gap_curves(store)
+    curves = gap_curves(Snapshot(store))
     first, again = (save(draw_gaps(curves, "clean"), tmp_path / name) for name in ("first", "again"))
     assert [f.read_bytes() for f in first] == [f.read_bytes() for f in again]
     svg = first[0].read_text(encoding="utf-8")
     assert ElementTree.fromstring(svg).tag.endswith("svg")
     for word in ("easy pairs", "held-out pairs", "training pairs", "dama", "dpo", "optimiser step"):
         assert word in svg
-    assert [file.name for file in write_figures(store, tmp_path / "figures")] == [
+    assert [file.name for file in write_figures(Snapshot(store), tmp_path / "figures")] == [
         "reward-gaps-clean.svg", "reward-gaps-clean.png",
     ]  # fmt: skip
 
@@ -59,22 +61,22 @@ def test_gaps_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
     log = store.start_alignment("y", method="once", seed=0, panel="clean", key="y", config={})
     log.log_gaps(10, "train", [(f"p{i}", math.nan if i == 5 else float(i)) for i in range(6)])
     store.finish_alignment("y", status="done", model_dir="m", seconds=1.0)
-    curves = {(c.method, c.tercile): c.gaps for c in gap_curves(store) if c.split == "train"}
+    curves = {(c.method, c.tercile): c.gaps for c in gap_curves(Snapshot(store)) if c.split == "train"}
     assert not [method for method, _ in curves if method == "diverged"]
     assert curves["once", "easy"] == (4.0,)
-    write_figures(store, tmp_path / "figures")
+    write_figures(Snapshot(store), tmp_path / "figures")
 
 
 def test_the_summary_holds_the_end_values(tmp_path: Path) -> None:
-    text = gap_summary(gap_curves(example(tmp_path)))
+    text = gap_summary(gap_curves(Snapshot(example(tmp_path))))
     assert "| clean | dpo | 2 | 5.00 | 3.00 | 1.00 | 5.00 | 3.00 | 1.00 |" in text
 
 
 def test_a_store_without_curves_has_no_figures(tmp_path: Path) -> None:
     store = Store(tmp_path / "empty.sqlite")
-    assert gap_curves(store) == []
+    assert gap_curves(Snapshot(store)) == []
     assert gap_summary([]) == ""
-    assert write_figures(store, tmp_path / "figures") == []
+    assert write_figures(Snapshot(store), tmp_path / "figures") == []
 
 
 def test_many_methods_go_on_below(tmp_path: Path) -> None:

@@ -9,22 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from leaderboards.charts.svg import (
-    Bar,
-    Estimate,
-    Series,
-    bars,
-    chart,
-    colour,
-    cut,
-    extent,
-    forest,
-    histogram,
-    marks,
-    text_width,
-    tick_texts,
-    ticks,
-)
+from leaderboards.charts.bars import Bar, bars
+from leaderboards.charts.forest import Estimate, forest
+from leaderboards.charts.lines import Series, chart, histogram
+from leaderboards.charts.svg import colour, cut, extent, marks, text_width, tick_texts, ticks
 
 LONG = ["dpo at dama's beta", "dama combine combine=data-then-model", "filter with aM = 1"]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -16,13 +16,13 @@ from leaderboards.formats.markdown import grid, markdown
 from leaderboards.formats.terminal import evaluation_table, leaderboard
 from leaderboards.rows import Table, build_tables
 from leaderboards.text import better, stars
-from tests.leaderboards.fakes import example, metrics
+from tests.leaderboards.fakes import example, snapshot
 
 
 @pytest.fixture
 def tables(tmp_path: Path) -> list[Table]:
     store = example(tmp_path)
-    return build_tables(store.evaluations(), store.alignments(), lambda e: store.verdicts(e.id), metrics, resamples=200)
+    return build_tables(snapshot(store), resamples=200)
 
 
 def shown(*renderables: object, width: int = 100) -> str:

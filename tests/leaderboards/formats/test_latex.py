@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from harness.store import Store
-from leaderboards.formats.latex import latex, tex
-from leaderboards.published import ROWS, published_latex, published_markdown
+from leaderboards.formats.latex import latex, published_latex, tex
+from leaderboards.formats.markdown import published_markdown
+from leaderboards.published import ROWS
 from leaderboards.rows import Table, build_tables
-from tests.leaderboards.fakes import add, answers, example, metrics
+from tests.leaderboards.fakes import add, answers, example, snapshot
 
 
 def tables_of(store: Store) -> list[Table]:
-    return build_tables(store.evaluations(), store.alignments(), lambda e: store.verdicts(e.id), metrics, resamples=100)
+    return build_tables(snapshot(store), resamples=100)
 
 
 def body(text: str) -> list[list[str]]:

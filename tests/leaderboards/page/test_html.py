@@ -18,11 +18,13 @@ from PIL import Image
 from harness.errors import UsageError
 from harness.store import Store
 from leaderboards.charts.training import kept_shares, read_evidence
-from leaderboards.page.html import Extras, render_html, script_json, write_html
+from leaderboards.page.html import render_html, script_json, write_html
 from leaderboards.page.samples import BAD, FAILED, GOOD, THUMBNAIL, Chunks, pack, thumbnail, verdict_chunk
 from leaderboards.provenance import command_of
-from leaderboards.rows import load_tables
+from leaderboards.rows import build_tables
+from leaderboards.snapshot import Snapshot
 from leaderboards.text import p_text
+from leaderboards.view import View
 from tests.leaderboards.fakes import add, answers, example
 
 
@@ -56,7 +58,7 @@ def read(page: str) -> Reader:
 
 
 def page_of(store: Store, **extras: Any) -> str:
-    return render_html(store, Extras(**extras), Chunks(None, 10**7))
+    return render_html(View(Snapshot(store), **extras), Chunks(None, 10**7))
 
 
 def unpack(packed: str) -> Any:
@@ -64,7 +66,7 @@ def unpack(packed: str) -> Any:
 
 
 def test_the_page_is_well_formed_and_asks_for_nothing(tmp_path: Path) -> None:
-    page = page_of(example(tmp_path), with_published=True)
+    page = page_of(example(tmp_path), published=True)
     for tag, attributes in read(page).seen:
         for name in ("src", "href", "srcset", "action", "poster"):
             value = attributes.get(name) or ""
@@ -74,7 +76,7 @@ def test_the_page_is_well_formed_and_asks_for_nothing(tmp_path: Path) -> None:
 
 
 def test_every_section_of_the_report_is_there(tmp_path: Path) -> None:
-    page = page_of(example(tmp_path), why="Why <it> errs.", commit="abc123")
+    page = page_of(example(tmp_path), explain=lambda _: "Why <it> errs.", commit="abc123")
     for words in ("Ranking", "By how much?", "At what price?", "Why?", "The answers", "Where this comes from"):
         assert words in page
     assert "Why &lt;it&gt; errs." in page and "abc123" in page
@@ -118,9 +120,9 @@ def test_a_chunk_survives_its_packing() -> None:
 def test_what_does_not_fit_is_said_and_the_folder_holds_it(tmp_path: Path) -> None:
     store = example(tmp_path)
     small = Chunks(None, 10)
-    page = render_html(store, Extras(), small)
+    page = render_html(View(Snapshot(store)), small)
     assert len(small.left_out) == 1 + 5 and "--out DIR" in page, "the samples and five evaluations"
-    (index,) = write_html(store, tmp_path / "report", Extras())
+    (index,) = write_html(View(Snapshot(store)), tmp_path / "report")
     scripts = {file.stem: file.read_text() for file in (index.parent / "samples").iterdir()}
     assert {name[0] for name in scripts} == {"v", "s", "p"}
     assert all(re.fullmatch(r'dama\.take\("\w+","[A-Za-z0-9+/=]+"\)\n', text) for text in scripts.values())
@@ -133,21 +135,21 @@ def test_a_file_or_a_folder_in_the_way_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     for place in ("x.html", "plain"):
         with pytest.raises(UsageError, match=r"name a file that ends in \.html"):
-            write_html(store, tmp_path / place, Extras())
+            write_html(View(Snapshot(store)), tmp_path / place)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
-        write_html(example(tmp_path), tmp_path / "plain" / "report.html", Extras())
+        write_html(View(Snapshot(example(tmp_path))), tmp_path / "plain" / "report.html")
 
 
 def test_samples_are_good_bad_or_failed_by_their_own_figures(tmp_path: Path) -> None:
     store = example(tmp_path)
     (record,) = store.evaluations(run="dama-s1")
-    states = {sample: verdict[0] for sample, verdict in verdict_chunk(store, record).items()}
+    states = {sample: verdict[0] for sample, verdict in verdict_chunk(Snapshot(store), record).items()}
     assert states == {"0": BAD, "1": GOOD, "2": BAD, "3": GOOD, "4": BAD, "5": FAILED}
-    assert verdict_chunk(store, record)["5"][4] == "no reply"
+    assert verdict_chunk(Snapshot(store), record)["5"][4] == "no reply"
 
 
 def test_pictures_are_small_and_broken_ones_are_left_out() -> None:
@@ -165,7 +167,7 @@ def test_the_filters_share_is_counted_on_the_probe_pairs(tmp_path: Path) -> None
     log.log_gaps(10, "train", [(f"p{i}", float(i)) for i in range(6)])
     log.log_step(10, {"r_bar": 5.0, "beta_mean": 0.1})
     store.finish_alignment("g", status="done", model_dir="m", seconds=1.0)
-    assert kept_shares(read_evidence(store)[""]) == {"gap": {"hard": 0.0, "middle": 0.5, "easy": 1.0}}
+    assert kept_shares(read_evidence(Snapshot(store))[""]) == {"gap": {"hard": 0.0, "middle": 0.5, "easy": 1.0}}
 
 
 def test_the_command_repeats_the_alignment(tmp_path: Path) -> None:
@@ -195,7 +197,7 @@ def test_the_page_says_of_its_cells_only_what_they_show(tmp_path: Path) -> None:
 def test_differences_can_be_read_without_a_pointer(tmp_path: Path) -> None:
     """Interval and p-value of every difference are text of the page, in the ranking, the cards and the forests."""
     page = page_of(example(tmp_path))
-    tables = {t.panel: t for t in load_tables(example(tmp_path / "again"))}
+    tables = {t.panel: t for t in build_tables(Snapshot(example(tmp_path / "again")))}
     row = next(r for r in tables["clean"].rows if r.label == "dama")
     cell = row.cells["chair"]
     found, p = cell.versus["dpo"], p_text(cell.holm["dpo"]).replace("<", "&lt;")
@@ -240,4 +242,4 @@ def test_a_training_that_diverged_breaks_no_page(tmp_path: Path) -> None:
     page = page_of(store)
     read(page)
     assert not re.search(r"\b(nan|inf|None)\b", re.sub(r"<script.*?</script>", "", page, flags=re.S))
-    assert set(kept_shares(read_evidence(store)[""])) == {"good"}
+    assert set(kept_shares(read_evidence(Snapshot(store))[""])) == {"good"}

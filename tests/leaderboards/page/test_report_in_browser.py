@@ -10,7 +10,9 @@ import pytest
 
 from harness.protocols.benchmark import Sample, Verdict
 from harness.store import Store
-from leaderboards.page.html import Extras, write_html
+from leaderboards.page.html import write_html
+from leaderboards.snapshot import Snapshot
+from leaderboards.view import View
 from tests.leaderboards.browser import Browser
 from tests.leaderboards.fakes import add, answers, example
 
@@ -66,7 +68,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module", params=["report.html", "folder"])
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("report")
-    (file,) = write_html(hostile(root), root / request.param, Extras(with_published=True))
+    (file,) = write_html(View(Snapshot(hostile(root)), published=True), root / request.param)
     return file
 
 
@@ -152,7 +154,7 @@ def test_the_samples_load_when_scrolled_to(browser: Browser, page: Path) -> None
 
 
 def test_an_empty_store_says_what_to_do(browser: Browser, tmp_path: Path) -> None:
-    (file,) = write_html(Store(tmp_path / "new.sqlite"), tmp_path / "empty.html", Extras())
+    (file,) = write_html(View(Snapshot(Store(tmp_path / "new.sqlite"))), tmp_path / "empty.html")
     browser.open(file, 390, 844)
     assert "python cli.py demo" in browser.run("return document.body.innerText")
     assert browser.console() == []
@@ -176,7 +178,7 @@ PRESS = """
 
 
 def test_a_figure_is_paired_with_a_run_of_the_open_panel(browser: Browser, tmp_path: Path) -> None:
-    (file,) = write_html(panels(tmp_path), tmp_path / "two.html", Extras())
+    (file,) = write_html(View(Snapshot(panels(tmp_path))), tmp_path / "two.html")
     browser.open(file, 1360, 900)
     assert browser.run(PRESS, "dama") == ["dama-s0", "dpo-s0"]
     assert browser.run(PRESS, "base") == ["base", "dpo-s0"]
@@ -195,7 +197,7 @@ def test_answers_that_were_left_out_are_said_to_be(
     store.save_samples("e", [Sample("0", secrets.token_hex(20_000))])
     add(store, "base", answers([1] * 6), judge="other", data_key="e")
     monkeypatch.setattr("leaderboards.page.html.INLINE_LIMIT", 20_000)
-    (file,) = write_html(store, tmp_path / "large.html", Extras())
+    (file,) = write_html(View(Snapshot(store)), tmp_path / "large.html")
     browser.open(file, 1360, 900)
     listed = browser.run("""
         const all = [...document.querySelectorAll("tr[data-method='base'] .figure")].filter(f => f.offsetParent);
@@ -216,7 +218,7 @@ def test_long_names_leave_room_for_the_figures(browser: Browser, tmp_path: Path)
     store = Store(tmp_path / "r.sqlite")
     for run in ("base", "dpo", "dama combine combine=data-then-model", "hardness aggregation=softmax"):
         add(store, run, answers([1, 2, 1, 0, 1, 2]), alignment=None)
-    (file,) = write_html(store, tmp_path / "report.html", Extras())
+    (file,) = write_html(View(Snapshot(store)), tmp_path / "report.html")
     browser.open(file, 390, 844)
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
     assert browser.run("return document.querySelector('.ranking tbody .name').offsetWidth") <= 130

@@ -1,0 +1,138 @@
+"""Charts over two axes: lines, points, and histograms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from markupsafe import Markup
+
+from leaderboards.charts.svg import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    Scale,
+    dot,
+    extent,
+    figure,
+    marks,
+    short,
+    text_at,
+    tick_texts,
+    ticks,
+)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line or cloud of points.
+
+    Args:
+        label: what it is; shown when the pointer rests on it.
+        points: (x, y); those that are not finite are left out.
+        colour: number of the colour class.
+        line: whether the points are joined.
+        dots: whether each point is marked.
+        dashed: a dashed line.
+        spans: (low, high) in y of every point, drawn as a whisker; empty for none.
+        notes: a text for every dot instead of its figures; empty for none.
+    """
+
+    label: str
+    points: Sequence[tuple[float, float]]
+    colour: int = 0
+    line: bool = True
+    dots: bool = False
+    dashed: bool = False
+    spans: Sequence[tuple[float, float]] = ()
+    notes: Sequence[str] = ()
+
+
+def chart(
+    series: Sequence[Series],
+    title: str,
+    x: str,
+    y: str,
+    *,
+    size: tuple[int, int] = (340, 230),
+    y_range: tuple[float, float] | None = None,
+    zero: bool = False,
+    rug: Sequence[tuple[float, int]] = (),
+) -> Markup:
+    """Lines and points over two axes. ``zero`` draws the line y = 0; ``rug``: (x, colour) ticks at the foot."""
+    width, height = size
+    shown = [[p for p in s.points if all(map(math.isfinite, p))] for s in series]
+    xs = [p[0] for points in shown for p in points]
+    ys = [p[1] for points in shown for p in points] + [v for s in series for span in s.spans for v in span]
+    across = Scale(*extent(xs, 0.03), LEFT, width - RIGHT)
+    up = Scale(*(y_range or extent(ys, keep=(0.0,) if zero else ())), height - BOTTOM, TOP)
+    drawn = [*_axes(across, up, x, y, size)]
+    if zero:
+        drawn.append(f'<line class="zero" x1="{LEFT}" x2="{width - RIGHT}" y1="{up(0):.1f}" y2="{up(0):.1f}"/>')
+    for at, colour in rug:
+        if across.low <= at <= across.high:
+            foot = height - BOTTOM
+            drawn.append(
+                f'<line class="rug c{colour}" x1="{across(at):.1f}" x2="{across(at):.1f}" y1="{foot}" y2="{foot - 7}"/>'
+            )
+    for s in series:
+        drawn.append(_series(s, across, up))
+    return figure(title, f"{y} against {x}: {', '.join(s.label for s in series)}", drawn, size)
+
+
+def histogram(
+    bins: Sequence[tuple[float, float, float, int, str]], title: str, x: str, y: str,
+    *, size: tuple[int, int] = (700, 250),
+) -> Markup:  # fmt: skip
+    """Bars side by side over a common axis: (from, to, height, colour, tooltip)."""
+    width, height = size
+    edges = [edge for each in bins for edge in each[:2]]
+    across = Scale(min(edges, default=0.0), max(edges, default=1.0), LEFT, width - RIGHT)
+    up = Scale(0, max((each[2] for each in bins), default=1.0) * 1.05 or 1, height - BOTTOM, TOP)
+    drawn = _axes(across, up, x, y, size)
+    for low, high, value, colour, note in bins:
+        drawn.append(
+            f'<rect class="bar {marks(colour)}" x="{across(low):.1f}" '
+            f'width="{max(across(high) - across(low) - 1, 0.5):.1f}" y="{up(value):.1f}" '
+            f'height="{max(height - BOTTOM - up(value), 0):.1f}"><title>{escape(note)}</title></rect>'
+        )
+    return figure(title, f"{y} by {x}", drawn, size)
+
+
+def _series(s: Series, across: Scale, up: Scale) -> str:
+    kept = [i for i, p in enumerate(s.points) if all(map(math.isfinite, p))]
+    pixels = [(across(s.points[i][0]), up(s.points[i][1])) for i in kept]
+    drawn = []
+    for k, i in enumerate(kept):
+        if s.spans and all(map(math.isfinite, s.spans[i])):
+            low, high = s.spans[i]
+            at = pixels[k][0]
+            drawn.append(f'<line class="whisker" x1="{at:.1f}" x2="{at:.1f}" y1="{up(low):.1f}" y2="{up(high):.1f}"/>')
+    if s.line and len(pixels) > 1:
+        path = "M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in pixels)
+        drawn.append(f'<path class="line{" dashed" if s.dashed else ""}" d="{path}"/>')
+    if s.dots or len(pixels) == 1:
+        for k, i in enumerate(kept):
+            note = s.notes[i] if s.notes else f"{s.label}: {short(s.points[i][0])}, {short(s.points[i][1])}"
+            px, py = pixels[k]
+            drawn.append(dot(px, py, 4, s.colour, note))
+    return f'<g class="{marks(s.colour)}"><title>{escape(s.label)}</title>{"".join(drawn)}</g>'
+
+
+def _axes(across: Scale, up: Scale, x: str, y: str, size: tuple[int, int]) -> list[str]:
+    width, height = size
+    drawn = []
+    heights = ticks(up.low, up.high)
+    for tick, text in zip(heights, tick_texts(heights), strict=True):
+        at = up(tick)
+        drawn.append(f'<line class="grid" x1="{LEFT}" x2="{width - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        drawn.append(text_at(LEFT - 6, at + 3.5, text, "end"))
+    values = ticks(across.low, across.high, 5)
+    for tick, text in zip(values, tick_texts(values), strict=True):
+        drawn.append(text_at(across(tick), height - BOTTOM + 13, text, "middle"))
+    drawn.append(text_at((LEFT + width - RIGHT) / 2, height - 5, x, "middle", "axis"))
+    drawn.append(text_at(4, 11, y, "start", "axis"))
+    return drawn

@@ -1,0 +1,68 @@
+"""What benchmarks declare of how their figures are shown: titles, order, columns of the short tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.protocols.benchmark import BENCHMARKS, Benchmark, Metric
+
+SHORT = 6
+"""Columns of the short table of a benchmark that declares none."""
+
+
+def declared(benchmark: str) -> type[Benchmark]:
+    """The benchmark's class, for what it declares; the base class, which declares nothing, where none is installed.
+
+    So a store can be read after a plug-in was uninstalled, and lmms-eval's tasks declare nothing here.
+    """
+    return BENCHMARKS.get(benchmark) if benchmark in BENCHMARKS.names() else Benchmark
+
+
+def benchmark_title(benchmark: str) -> str:
+    """How tables call a benchmark."""
+    return declared(benchmark).title or benchmark
+
+
+def benchmark_order(benchmark: str) -> tuple[int, str]:
+    """Sorts the project's benchmarks first, in the registry's order, then the others by name."""
+    return BENCHMARKS.position(benchmark), benchmark
+
+
+def matched_name(benchmark: str) -> str:
+    """The name of hallucination at the base's coverage (leaderboards.coverage); "" where coverage is not declared."""
+    tradeoff = declared(benchmark).tradeoff
+    return f"{tradeoff[0]}_matched" if tradeoff else ""
+
+
+def metric_name(benchmark: str, metric: str) -> str:
+    """How tables call a metric: as declared, else a plain word with a capital ("Recall"), else its own name."""
+    declaration = declared(benchmark)
+    if declaration.tradeoff and metric == matched_name(benchmark):
+        return f"{metric_name(benchmark, declaration.tradeoff[0])} matched"
+    return declaration.metric_titles.get(metric, metric.capitalize() if metric.isalnum() else metric)
+
+
+def metric_title(metric: Metric, benchmark: str) -> str:
+    """The name with an arrow towards better; without one where neither direction is."""
+    arrow = {True: " ↑", False: " ↓", None: ""}[metric.higher_is_better]
+    return metric_name(benchmark, metric.name) + arrow
+
+
+def headline(benchmark: str, metrics: Sequence[str]) -> tuple[str, ...]:
+    """Which of ``metrics`` the short tables show, in order: as declared, else the first few.
+
+    Hallucination at the base's coverage stands right after the plain one: a model that says less errs less.
+    """
+    declaration, matched = declared(benchmark), matched_name(benchmark)
+    names = list(declaration.headline) or [name for name in metrics if name != matched][:SHORT]
+    if declaration.tradeoff:
+        plain = declaration.tradeoff[0]
+        names.insert(names.index(plain) + 1 if plain in names else len(names), matched)
+    return tuple(name for name in names if name in metrics)
+
+
+def shown_metrics(benchmark: str, metrics: Sequence[str]) -> set[str]:
+    """Which of ``metrics`` the short tables, charts and reports show."""
+    declaration = declared(benchmark)
+    charted = [declaration.ability, *(declaration.tradeoff or ()), *(name for name, _ in declaration.rates)]
+    return {*headline(benchmark, metrics), *charted} & set(metrics)

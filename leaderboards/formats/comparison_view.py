@@ -1,0 +1,75 @@
+"""A comparison of two runs as rich tables. Nothing is printed here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from leaderboards.comparison import Comparison
+from leaderboards.text import better, condition_titles, interval, number, p_text, signed, stars, wrapped_title
+
+EXPLAINED = (
+    "Δ = A - B on common samples; the 95 % interval resamples images; p: paired permutation test, Holm-adjusted over "
+    "all metrics shown; MDD: minimum detectable difference, 80 % power."
+)
+MCNEMAR = " McNemar: p of the exact test on right and wrong answers, which takes questions on one image as independent."
+
+
+def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, everything: bool = False) -> Group:
+    """The headline metrics (or ``everything``) of a comparison, a table for each benchmark; 80 columns are enough."""
+    shown = [c for c in comparisons if c.headline or everything]
+    explained = EXPLAINED + (MCNEMAR if any(c.p_mcnemar is not None for c in shown) else "")
+    out: list[RenderableType] = [Text.assemble(("A ", "dim"), (a, "bold"), ("  against  B ", "dim"), (b, "bold"))]
+    titles = condition_titles(c.condition for c in comparisons)
+    for condition in dict.fromkeys(c.condition for c in shown):
+        out.append(_table(titles[condition], [c for c in shown if c.condition == condition]))
+    return Group(*out, Text(explained, "dim"))
+
+
+def _table(title: str, comparisons: Sequence[Comparison]) -> RichTable:
+    mcnemar = any(c.p_mcnemar is not None for c in comparisons)
+    samples = f", {comparisons[0].difference.n} samples"
+    out = RichTable(
+        title=Text.assemble((title, "bold cyan"), samples, style="table.title"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        pad_edge=False,
+        padding=(0, 0 if mcnemar else 1, 0, 0),  # nine columns fit 80 too
+    )
+    out.add_column("Metric", min_width=13, no_wrap=True)
+    for name, width in (
+        ("A", 5 if mcnemar else 6),
+        ("B", 5 if mcnemar else 6),
+        ("Δ", 7),
+        ("95 % interval", 15),
+        ("p", 5),
+        ("p Holm", 6),
+        *([("McNemar", 7)] if mcnemar else []),
+        ("MDD", 5),
+    ):
+        out.add_column(name, justify="right", no_wrap=True, min_width=width)
+    for c in comparisons:
+        out.add_row(*_row(c, mcnemar))
+    return out
+
+
+def _row(c: Comparison, mcnemar: bool) -> list[Text | str]:
+    d = c.difference
+    colour = {True: "green", False: "red", None: ""}[better(d, c.metric, c.p_holm)]
+    return [
+        Text(wrapped_title(c.metric, c.condition.benchmark)),
+        number(c.a, c.metric),
+        number(c.b, c.metric),
+        Text(signed(d.value, c.metric) + stars(d, c.p_holm), colour),
+        interval(d.low, d.high, c.metric),
+        p_text(d.p),
+        p_text(c.p_holm),
+        *([p_text(math.nan if c.p_mcnemar is None else c.p_mcnemar)] if mcnemar else []),
+        number(d.smallest, c.metric),
+    ]

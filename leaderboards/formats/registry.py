@@ -1,0 +1,64 @@
+"""The formats that a leaderboard can be written in: a plug-in is one class in one file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+from rich.console import RenderableType
+
+from harness.errors import UsageError
+from harness.registry import Registry, extends
+from leaderboards.view import View
+
+
+class Format(ABC):
+    """Base of every format.
+
+    Declared on the class:
+        name: how it is called on the command line.
+        default_out: the file it is written to where none is named; "": it is printed.
+        says_empty: whether it says ``view.empty`` where there is no table; else the command does.
+    """
+
+    name: ClassVar[str]
+    default_out: ClassVar[str] = ""
+    says_empty: ClassVar[bool] = False
+
+    @abstractmethod
+    def render(self, view: View) -> str:
+        """The leaderboard as text; ``view.tables`` holds the figures, and is empty where nothing is stored."""
+
+    def rich(self, view: View) -> list[RenderableType]:
+        """What a terminal shows in colour instead of the text; empty: the text as it is."""
+        return []
+
+    def write(self, view: View, out: Path) -> list[Path]:
+        """Write the leaderboard to ``out`` and return the files; raises UsageError where that cannot be written."""
+        text = self.render(view)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"--out {out}: cannot be written ({error.strerror}).") from error
+        return [out]
+
+
+FORMATS: Registry[type[Format]] = Registry(
+    "format",
+    (
+        "leaderboards.formats.terminal",
+        "leaderboards.formats.markdown",
+        "leaderboards.formats.html",
+        "leaderboards.formats.latex",
+        "leaderboards.formats.data",
+    ),
+    group="dama_harness.formats",
+    check=extends(Format, "name"),
+)
+
+
+def format_names() -> list[str]:
+    """The formats that `leaderboard --format` offers, the project's own first."""
+    return sorted(FORMATS.names(), key=lambda name: (FORMATS.position(name), name))

@@ -1,0 +1,73 @@
+"""Does alignment help? A method's verdict in words against each row it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.protocols.benchmark import Metric
+from harness.stats import Difference
+from leaderboards.declared import benchmark_title, declared, metric_name, metric_title
+from leaderboards.rows import Row, Table
+from leaderboards.run_groups import REFERENCES
+from leaderboards.text import better, interval, is_matched, number, p_text, signed
+
+WORDS = {"unsure": "not distinguishable from", "better": "better than", "worse": "worse than"}
+MATCHED_WORDS = WORDS | {"better": "hallucinates less than", "worse": "hallucinates more than"}
+
+
+def answers(tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """For every method a verdict in words against each reference, on the metric that cannot be bought with silence,
+    else on the first one.
+    """
+    for only_matched in (True, False):
+        for table in tables:
+            directed = [m for m in table.headline if m.higher_is_better is not None]
+            metric = next((m for m in directed if is_matched(table, m) or not only_matched), None)
+            cards = [card for row in table.rows if metric is not None and (card := _answer(table, row, metric))]
+            if cards:
+                return cards
+    return []
+
+
+def _answer(table: Table, row: Row, metric: Metric) -> dict[str, Any] | None:
+    """None where the row is compared with nothing, or has no such figure."""
+    cell = row.cells[metric.name]
+    verdicts = [_verdict(table, row, metric, name) for name in REFERENCES if name in cell.versus]
+    if not verdicts:
+        return None
+    return {
+        "label": row.label,
+        "kind": verdicts[0]["kind"],
+        "verdicts": verdicts,
+        "figure": number(cell.value, metric) + (" %" if metric.unit == "%" else ""),
+        "what": _what(table, metric),
+    }
+
+
+def _what(table: Table, metric: Metric) -> str:
+    """The metric in words."""
+    benchmark = table.condition.benchmark
+    tradeoff = declared(benchmark).tradeoff
+    if tradeoff and is_matched(table, metric):
+        return f"{metric_name(benchmark, tradeoff[0])} at the base's coverage ↓"
+    return f"{benchmark_title(benchmark)} {metric_title(metric, benchmark)}"
+
+
+def _verdict(table: Table, row: Row, metric: Metric, reference: str) -> dict[str, str]:
+    """How a row compares with one reference, in words and figures."""
+    cell = row.cells[metric.name]
+    difference, p = cell.versus[reference], cell.holm[reference]
+    kind = kind_of(difference, metric, p)
+    words = MATCHED_WORDS if is_matched(table, metric) else WORDS
+    span = interval(difference.low, difference.high, metric)
+    return {
+        "kind": kind,
+        "text": f"{words[kind]} {row.references[reference]}",
+        "detail": f"{signed(difference.value, metric)} {span}, Holm p {p_text(p)}",
+    }
+
+
+def kind_of(difference: Difference, metric: Metric, p_holm: float) -> str:
+    """Whether a difference is "better", "worse" or "unsure"."""
+    return {True: "better", False: "worse", None: "unsure"}[better(difference, metric, p_holm)]

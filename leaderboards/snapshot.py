@@ -1,0 +1,125 @@
+"""The store as leaderboards see it: each of its parts is read once, when it is first asked for, and kept."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from harness.evaluation.score import metrics_of
+from harness.protocols.benchmark import Metric
+from harness.store import AlignmentRecord, EvaluationRecord, Store, VerdictRecord
+from harness.util.options import content_key
+from leaderboards.run_groups import RunGroups, current_evaluations, run_groups, stale_evaluations
+from leaderboards.verdict_table import VerdictTable
+
+Answer = tuple[str | None, Mapping[str, Any]]
+"""A model's answer, and the details of its verdict that are shown to people."""
+
+
+class Snapshot:
+    """A store while tables, charts and pages are made of it; what is written to it meanwhile is not seen.
+
+    Verdicts are kept as arrays, and their answers compressed: all of a large store's evaluations fit into memory.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._samples: dict[str, list[dict[str, Any]]] = {}
+        self._metrics: dict[str, Sequence[Metric]] = {}
+        self._verdicts: dict[int, tuple[VerdictTable, bytes]] = {}
+        self._logs: dict[str, list[dict[str, Any]]] = {}
+        self._gaps: dict[str, list[tuple[int, str, str, float]]] = {}
+        self._hardness: dict[tuple[str, str], dict[str, float]] = {}
+        self._shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    @cached_property
+    def evaluations(self) -> list[EvaluationRecord]:
+        """All evaluations, oldest first."""
+        return self.store.evaluations()
+
+    @cached_property
+    def alignments(self) -> list[AlignmentRecord]:
+        """All alignments under their own names, oldest first."""
+        return self.store.alignments()
+
+    @cached_property
+    def groups(self) -> RunGroups:
+        """The alignments under the names that tables give them."""
+        return run_groups(self.alignments)
+
+    @cached_property
+    def current(self) -> list[EvaluationRecord]:
+        """The evaluations that tables are made of."""
+        return current_evaluations(self.evaluations, self.groups)
+
+    @cached_property
+    def stale(self) -> dict[str, list[str]]:
+        """By run, benchmarks that were only run before the run was aligned anew."""
+        return stale_evaluations(self.evaluations, self.groups)
+
+    @cached_property
+    def generation_totals(self) -> dict[str, tuple[int, int, float]]:
+        """By model key: answers, their tokens, the seconds they took."""
+        return self.store.generation_totals()
+
+    def samples(self, data_key: str) -> list[dict[str, Any]]:
+        """The samples of a data set, in its order."""
+        if data_key not in self._samples:
+            self._samples[data_key] = self.store.samples(data_key)
+        return self._samples[data_key]
+
+    def metrics(self, evaluation: EvaluationRecord) -> Sequence[Metric]:
+        """The metrics of an evaluation, to be computed from its verdicts."""
+        directions = {name: row["higher_is_better"] for name, row in evaluation.metrics.items()}
+        key = content_key(evaluation.benchmark, evaluation.settings, evaluation.data_key, directions)
+        if key not in self._metrics:
+            self._metrics[key] = metrics_of(evaluation, self.samples)
+        return self._metrics[key]
+
+    def verdicts(self, evaluation: EvaluationRecord) -> VerdictTable:
+        """The verdicts of an evaluation, by sample id and judge run."""
+        return self._read(evaluation)[0]
+
+    def answers(self, evaluation: EvaluationRecord) -> list[Answer]:
+        """Answer and details of every row of ``verdicts``."""
+        return [(answer, details) for answer, details in json.loads(zlib.decompress(self._read(evaluation)[1]))]
+
+    def train_log(self, alignment: str) -> list[dict[str, Any]]:
+        """What an alignment logged at every optimiser step."""
+        if alignment not in self._logs:
+            self._logs[alignment] = self.store.train_log(alignment)
+        return self._logs[alignment]
+
+    def gaps(self, alignment: str) -> list[tuple[int, str, str, float]]:
+        """The reward gaps of an alignment's probe pairs: (step, split, pair id, nats)."""
+        if alignment not in self._gaps:
+            self._gaps[alignment] = self.store.gaps(alignment)
+        return self._gaps[alignment]
+
+    def pair_hardness(self, alignment: str, split: str) -> dict[str, float]:
+        """Hardness delta by pair id."""
+        key = alignment, split
+        if key not in self._hardness:
+            self._hardness[key] = self.store.pair_hardness(alignment, split)
+        return self._hardness[key]
+
+    def _read(self, evaluation: EvaluationRecord) -> tuple[VerdictTable, bytes]:
+        if evaluation.id not in self._verdicts:
+            records = self.store.verdicts(evaluation.id)
+            self._verdicts[evaluation.id] = self._table(records), _packed(records)
+        return self._verdicts[evaluation.id]
+
+    def _table(self, records: Sequence[VerdictRecord]) -> VerdictTable:
+        """The records' table; evaluations of the same samples share their names."""
+        table = VerdictTable.of(records)
+        samples, groups = (self._shared.setdefault(names, names) for names in (table.samples, table.groups))
+        return replace(table, samples=samples, groups=groups)
+
+
+def _packed(records: Sequence[VerdictRecord]) -> bytes:
+    """The records' answers and details, compressed; ASCII, so that no broken character of an answer is lost."""
+    return zlib.compress(json.dumps([(record.answer, record.details) for record in records]).encode("ascii"), 1)

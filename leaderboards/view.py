@@ -1,0 +1,57 @@
+"""What a format is given to render: the tables of a store, and what was asked to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from harness.store import AlignmentRecord
+from leaderboards.rows import Table, build_tables
+from leaderboards.snapshot import Snapshot
+from leaderboards.text import NO_EVALUATIONS
+
+Examples = Callable[[AlignmentRecord, Sequence[str]], Mapping[str, Mapping[str, Any]]]
+"""The pairs of an alignment by id: {"question", "chosen", "rejected", "picture": bytes}; empty where unknown."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A leaderboard to be rendered; everything is computed when it is first asked for, and kept.
+
+    Args:
+        snapshot: the store.
+        benchmarks: only the tables of these; None: of all.
+        empty: what to say where there is no table.
+        differences: whether each difference is wanted with its interval and p-value, where a format can leave them out.
+        published: whether published figures are wanted, in a block of their own.
+        width: columns of text.
+        examples: finds the pairs that an alignment was trained on.
+        explain: a sentence on why the base model hallucinates; "" for none.
+        commit: of the code that renders.
+    """
+
+    snapshot: Snapshot
+    benchmarks: frozenset[str] | None = None
+    empty: str = NO_EVALUATIONS
+    differences: bool = False
+    published: bool = False
+    width: int = 100
+    examples: Examples = lambda alignment, ids: {}
+    explain: Callable[[Snapshot], str] = lambda snapshot: ""
+    commit: str = ""
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        """The tables with the metrics that are shown to people."""
+        return build_tables(self.snapshot, benchmarks=self.benchmarks, short=True)
+
+    @cached_property
+    def full_tables(self) -> list[Table]:
+        """The tables with every metric."""
+        return build_tables(self.snapshot, benchmarks=self.benchmarks)
+
+    def wanted(self, benchmark: str) -> bool:
+        """Whether a benchmark is shown."""
+        return self.benchmarks is None or benchmark in self.benchmarks
