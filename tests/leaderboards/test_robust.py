@@ -257,7 +257,7 @@ def test_mcnemar_stands_in_the_table_where_it_applies(tmp_path: Path) -> None:
     text = shown(comparison_table(found, "dama-s0", "base", everything=True), width=80)
     heads = next(line for line in text.splitlines() if "p Holm" in line).split()
     assert heads[-5:] == ["p", "p", "Holm", "McNemar", "MDD"] and "exact test" in text
-    assert ".031" in next(line for line in text.splitlines() if "accuracy" in line)
+    assert ".031" in next(line for line in text.splitlines() if "Accuracy" in line)
     assert max(map(len, text.splitlines())) <= 80
     assert "McNemar" not in shown(comparison_table(found, "dama-s0", "base"))
 
