@@ -33,7 +33,6 @@ KNOWN: dict[str, set[str]] = {
         "workflows/bench.py",
     },
     "homes": {
-        "ask an endpoint: aligners/pair_hardness/splitter.py",
         "read JSON lines: aligners/pairs/data.py",
         "read JSON lines: benchmarks/common/files.py",
         "read JSON lines: harness/judges/replay.py",

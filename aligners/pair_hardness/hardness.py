@@ -17,18 +17,11 @@ import torch
 from torch import Tensor
 
 from aligners.pair_hardness.clip import ClipModel, content_hash
-from aligners.pair_hardness.splitter import (
-    LlmSplitter,
-    RuleSplitter,
-    SplitError,
-    Splitter,
-    openai_client,
-    write_atomically,
-)
+from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter
 from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key
-from harness.util.paths import cache_dir
+from harness.util.paths import cache_dir, write_atomically
 
 Aggregation = Literal["softmax", "sum", "mean", "whole"]
 
@@ -56,14 +49,14 @@ class HardnessConfig:
 
     Args:
         clip: an open_clip model, see ``ClipModel``.
-        splitter: "rule" works offline, "llm" asks ``splitter_model`` at ``splitter_base_url``.
+        splitter: "rule" works offline, "llm" asks ``splitter_model`` at ``splitter_base_url``; see `list splitters`.
         aggregation: how piece scores become one delta, see ``aggregate``.
         permute_seed: a control: the deltas are dealt to other pairs at random.
         clip_batch: images or texts a forward pass.
     """
 
     clip: str = "ViT-L-14-336/openai"
-    splitter: Literal["rule", "llm"] = "rule"
+    splitter: str = "rule"
     aggregation: Aggregation = "softmax"
     splitter_model: str = ""
     splitter_base_url: str | None = None
@@ -71,8 +64,8 @@ class HardnessConfig:
     clip_batch: int = 64
 
     def __post_init__(self) -> None:
-        if self.splitter == "llm" and not self.splitter_model:
-            raise UsageError("splitter=llm needs the name of a model: --set splitter_model=NAME.")
+        if SPLITTERS.get(self.splitter).needs_model and not self.splitter_model:
+            raise UsageError(f"splitter={self.splitter} needs the name of a model: --set splitter_model=NAME.")
         if self.clip_batch < 1:
             raise UsageError(f"hardness: clip_batch={self.clip_batch}: expected at least 1.")
 
@@ -104,9 +97,7 @@ def aggregate(cos_w: Tensor, cos_l: Tensor, logit_scale: float, how: Aggregation
 
 def make_splitter(config: HardnessConfig) -> Splitter:
     """The splitter that ``config`` names."""
-    if config.splitter == "rule":
-        return RuleSplitter()
-    return LlmSplitter(openai_client(config.splitter_base_url), config.splitter_model, config.splitter_base_url)
+    return SPLITTERS.get(config.splitter)(config.splitter_model, config.splitter_base_url)
 
 
 def compute_hardness(
@@ -145,7 +136,7 @@ def _key(pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitte
 def _score(
     pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter, progress: Progress
 ) -> Hardness:
-    chosen, rejected = _pieces(pairs, config, splitter)
+    chosen, rejected = _pieces(pairs, config, splitter, progress)
     texts = sorted({piece for pieces in (*chosen, *rejected) for piece in pieces})
     _, text_of = clip.encode_texts(texts, progress)
     image_keys, image_of = clip.encode_images((pair.image_bytes() for pair in pairs), len(pairs), progress)
@@ -180,7 +171,7 @@ def _score(
 
 
 def _pieces(
-    pairs: Sequence[Pair], config: HardnessConfig, splitter: Splitter
+    pairs: Sequence[Pair], config: HardnessConfig, splitter: Splitter, progress: Progress | None
 ) -> tuple[list[list[str]], list[list[str]]]:
     texts = [text for pair in pairs for text in (pair.chosen, pair.rejected)]
     for place, text in enumerate(texts):
@@ -189,7 +180,7 @@ def _pieces(
     if config.aggregation == "whole":
         return [[pair.chosen] for pair in pairs], [[pair.rejected] for pair in pairs]
     try:
-        pieces = splitter.split(texts)
+        pieces = splitter.split(texts, progress or silent)
     except SplitError as error:
         pair = pairs[error.index // 2]
         raise HarnessError(f"Pair {pair.id}, {_side(error.index)} response: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from PIL import Image
 from aligners.pair_hardness import hardness as clip_hardness
 from aligners.pair_hardness.clip import ClipModel, parse_name
 from aligners.pair_hardness.hardness import HardnessConfig, aggregate, compute_hardness, correlation
-from aligners.pair_hardness.splitter import SplitError
+from aligners.pair_hardness.splitter import SplitError, Splitter
 from harness.errors import DataError, HarnessError, UsageError
+from harness.protocols.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -166,10 +168,10 @@ def test_errors_name_the_pair(clip_name: str, pairs: list[Pair], monkeypatch: py
     with pytest.raises(DataError, match=r"Pair e: the rejected response is empty"):
         compute_hardness([*pairs, Pair("e", "A dog.", " ", png(0))], HardnessConfig(clip=clip_name))
 
-    class Failing:
+    class Failing(Splitter):
         name = "failing"
 
-        def split(self, texts: list[str]) -> list[list[str]]:
+        def split(self, texts: Sequence[str], progress: Progress = silent) -> list[list[str]]:
             raise SplitError(3, "no list")
 
     monkeypatch.setattr(clip_hardness, "make_splitter", lambda config: Failing())

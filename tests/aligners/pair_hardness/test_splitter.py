@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from aligners.pair_hardness.splitter import LlmSplitter, RuleSplitter, SplitError, read_pieces
+from aligners.pair_hardness.hardness import HardnessConfig
+from aligners.pair_hardness.llm_splitter import PROMPT, RE_ASK, LlmSplitter, read_pieces
+from aligners.pair_hardness.rule_splitter import RuleSplitter
+from aligners.pair_hardness.splitter import SplitError
+from harness.errors import UsageError
+from tests.harness.fault_server import FaultServer, http
 
 
 @pytest.mark.parametrize(
@@ -36,37 +40,57 @@ def test_rules_lose_no_word() -> None:
     assert "".join(filter(str.isalnum, " ".join(pieces))) == "".join(filter(str.isalnum, text))
 
 
-class Client:
-    """Answers chat requests with the given replies, in order."""
-
-    def __init__(self, *replies: str) -> None:
-        self.replies = list(replies)
-        self.asked: list[list[dict[str, str]]] = []
-        self.chat = SimpleNamespace(completions=SimpleNamespace(create=self._create))
-
-    def _create(self, **request: Any) -> Any:
-        self.asked.append([dict(message) for message in request["messages"]])
-        return SimpleNamespace(choices=[SimpleNamespace(message=SimpleNamespace(content=self.replies.pop(0)))])
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAMA_HOME", str(tmp_path))
 
 
+def asked(prompt: str) -> bool:
+    """Whether it is the first question about a text."""
+    return prompt != RE_ASK
+
+
 def test_llm_is_asked_again_once_and_its_answer_is_cached() -> None:
-    client = Client("Sure! a dog", '["a dog", "a cat"]')
-    splitter = LlmSplitter(lambda: client, "m")
-    assert splitter.split(["a dog and a cat"]) == [["a dog", "a cat"]]
-    assert len(client.asked) == 2 and len(client.asked[1]) == 3
-    assert LlmSplitter(Client, "m").split(["a dog and a cat"]) == [["a dog", "a cat"]]
+    with FaultServer(lambda prompt, nth: "Sure! a dog" if asked(prompt) else '["a dog", "a cat"]') as server:
+        splitter = LlmSplitter("m", server.url)
+        shown: list[tuple[str, int, int]] = []
+        texts = ["a dog and a cat", "a dog and a cat"]
+        assert splitter.split(texts, lambda *report: shown.append(report)) == [["a dog", "a cat"]] * 2
+        assert [len(call["messages"]) for call in server.calls] == [1, 3]
+        assert server.calls[0] == {
+            "model": "m",
+            "messages": [{"role": "user", "content": PROMPT.format(text="a dog and a cat")}],
+            "temperature": 0,
+        }
+        assert shown == [("splitting", 1, 1), ("splitting", 1, 1)]
+        url = server.url
+    assert LlmSplitter("m", url).split(texts) == [["a dog", "a cat"]] * 2
 
 
-def test_llm_that_gives_no_list_twice_is_an_error_with_the_place_of_the_text() -> None:
-    splitter = LlmSplitter(lambda: Client('["x"]', "no", "no"), "m", workers=1)
-    with pytest.raises(SplitError, match="twice") as caught:
-        splitter.split(["one", "two"])
-    assert caught.value.index == 1
+def test_llm_that_gives_no_list_twice_is_an_error_with_the_position_of_the_text() -> None:
+    good = PROMPT.format(text="one")
+    with FaultServer(lambda prompt, nth: '["x"]' if prompt == good else "no") as server:
+        with pytest.raises(SplitError, match="twice; the last reply began 'no'") as caught:
+            LlmSplitter("m", server.url).split(["one", "two"])
+        assert caught.value.index == 1
+        assert LlmSplitter("m", server.url).split(["one"]) == [["x"]] and len(server.calls) == 3
+
+
+def test_an_endpoint_that_fails_is_an_error_that_names_splitter_and_cause() -> None:
+    reason = r"splitter llm-1:m@http.* could not be asked: HTTP 404: no"
+    with FaultServer(lambda prompt, nth: http(404)) as server, pytest.raises(SplitError, match=reason):
+        LlmSplitter("m", server.url).split(["one", "two"])
+
+
+def test_messages_name_the_settings_that_the_user_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(UsageError, match=r"^--set splitter=llm splitter_model=m: set OPENAI_API_KEY to the key"):
+        LlmSplitter("m").split(["one"])
+    with pytest.raises(UsageError, match=r"^--set splitter_base_url=localhost:8000: expected a base URL"):
+        LlmSplitter("m", "localhost:8000")
+    with pytest.raises(UsageError, match=r"Unknown splitter 'rul'. Did you mean 'rule'"):
+        HardnessConfig(splitter="rul")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,108 @@
+"""Splitting by an LLM, as in the paper: any OpenAI-compatible endpoint."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter
+from harness.chat.client import ChatClient
+from harness.chat.endpoint import default_url, is_base_url
+from harness.chat.request import Caller, ChatReply, ChatRequest, Message
+from harness.chat.settings import ChatSettings
+from harness.errors import UsageError
+from harness.protocols.progress import Progress, silent
+from harness.util.options import content_key
+from harness.util.paths import cache_dir, write_atomically
+
+PROMPT = """\
+Break the description below into short statements. Each statement makes one claim about the picture, can be read on \
+its own, and keeps the words of the description as far as possible. Leave nothing out, add nothing, and keep the order.
+Answer with a JSON list of strings and nothing else.
+
+Description:
+{text}"""
+
+RE_ASK = "That was not a JSON list of strings. Send the list alone, with no other text."
+
+SETTINGS = ChatSettings(concurrency=8, timeout=600.0, tries=3, allow_other_model=True)
+"""A model on a machine of one's own may be slow, and may call itself what it likes."""
+Conversations = Mapping[int, tuple[Message, ...]]
+"""What is asked about a text, by the text's index."""
+
+
+class LlmSplitter(Splitter):
+    """An LLM splits. Replies are cached on disk, one file a text, so that a text is asked about once.
+
+    Args:
+        model: the model's name at the endpoint.
+        base_url: the endpoint's address, for the name and the cache key; None for ``$OPENAI_BASE_URL`` or OpenAI's own.
+
+    Raises UsageError for an address that is none, and when the first text is asked about without ``OPENAI_API_KEY``.
+    """
+
+    needs_model = True
+
+    def __init__(self, model: str = "", base_url: str | None = None) -> None:
+        super().__init__(model, base_url)
+        self.name = f"llm-1:{model}" + (f"@{base_url}" if base_url else "")
+        if base_url and not is_base_url(base_url):
+            raise UsageError(f"--set splitter_base_url={base_url}: expected a base URL like http://127.0.0.1:8000/v1.")
+        caller = Caller("splitter", f"--set splitter=llm splitter_model={model}")
+        self._client = ChatClient(model, base_url or default_url(), caller, SETTINGS)
+
+    def split(self, texts: Sequence[str], progress: Progress = silent) -> list[list[str]]:
+        files = [cache_dir("split") / f"{content_key(self.name, PROMPT, text)}.json" for text in texts]
+        first = {file: index for index, file in reversed(list(enumerate(files)))}  # equal texts are asked about once
+        todo = {i: (Message("user", PROMPT.format(text=texts[i])),) for file, i in first.items() if not file.exists()}
+        open_ = self._ask(dict(sorted(todo.items())), files, progress)
+        self._ask(open_, files, progress, last=True)
+        return [list(json.loads(file.read_text())) for file in files]
+
+    def _ask(self, todo: Conversations, files: Sequence[Path], progress: Progress, last: bool = False) -> Conversations:
+        """Ask and store what can be read; returns the conversations to go on with, where a reply is no list.
+
+        All are asked before the first failure is raised: what was paid for is kept.
+        """
+        indices, again = list(todo), dict[int, tuple[Message, ...]]()
+        failed: dict[int, str] = {}
+        replies = self._client.ask([ChatRequest(messages) for messages in todo.values()])
+        for done, (position, reply) in enumerate(replies, start=1):
+            index = indices[position]
+            pieces = None if reply.text is None else read_pieces(reply.text)
+            if pieces is not None:
+                write_atomically(files[index], json.dumps(pieces))
+            elif reply.text is None or last:
+                failed[index] = self._reason(reply)
+            else:
+                again[index] = (*todo[index], Message("assistant", reply.text), Message("user", RE_ASK))
+            progress("splitting", done, len(indices))
+        if failed:
+            index = min(failed)
+            raise SplitError(index, failed[index])
+        return again
+
+    def _reason(self, reply: ChatReply) -> str:
+        if reply.text is None:
+            return f"splitter {self.name} could not be asked: {reply.error}"
+        return (
+            f"splitter {self.name} gave no JSON list of strings, twice; the last reply began {reply.text[:80]!r}. "
+            "Try another --set splitter_model, or --set splitter=rule."
+        )
+
+
+def read_pieces(reply: str) -> list[str] | None:
+    """The strings of a reply that is a JSON list of non-empty strings (a code fence around it is allowed), or None."""
+    bare = re.sub(r"^```(?:json)?\s*\n(.*)\n```$", r"\1", reply.strip(), flags=re.DOTALL)
+    try:
+        read = json.loads(bare)
+    except ValueError:
+        return None
+    if not isinstance(read, list) or not read or not all(isinstance(piece, str) and piece.strip() for piece in read):
+        return None
+    return [piece.strip() for piece in read]
+
+
+SPLITTERS.register("llm", LlmSplitter)
