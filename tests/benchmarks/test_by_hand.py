@@ -44,14 +44,14 @@ def test_object_halbench(tmp_path: Path) -> None:
     """Truth: dog, frisbee | toilet | cat | car. Named: dog, cat (wrong) | toilet | nothing | nothing (too short).
 
     CHAIRs = 100 * 1 / 4, over answers that name something 100 * 1 / 2; CHAIRi = 100 * 1 / 3; recall = 100 * 2 / 5;
-    mentions 3 / 4, words (7 + 5 + 5 + 2) / 4. Officially the third judge's dictionary names a cat, which is there:
+    mentions 3 / 4, words (7 + 5 + 4 + 2) / 4. Officially the third judge's dictionary names a cat, which is there:
     100 * 1 / 4, 100 * 1 / 3, 100 * 1 / 4, 100 * 3 / 5.
     """
     truths = [["dog", "frisbee"], ["toilet"], ["cat"], ["car"]]
     write_jsonl(tmp_path / "q.jsonl", [{"question": "Describe.", "image_id": i} for i in range(4)])
     rows = [{"image_id": i, "instances": truth, "captions": []} for i, truth in enumerate(truths)]
     write_jsonl(tmp_path / "ground_truth.jsonl", rows)
-    texts = ["There are dogs and a cat here", "A toilet and its seat", "I see nothing in it", "A cat"]
+    texts = ["There are dogs and a cat here", "A toilet and its seat", "I see nothing here", "A cat"]
     replies = {"0": ['["dogs", "black cat", "dogs"]'], "1": ['["toilet", "seat"]'], "2": ['{"cat": 1}', "[]"]}
     answers = {str(i): text for i, text in enumerate(texts)}
     figures, counts = scored(tmp_path, "object_halbench", answers, replies_of(replies), ["tagger=lexicon"])
@@ -64,7 +64,7 @@ def test_object_halbench(tmp_path: Path) -> None:
         "nonhal_response": 50,
         "nonhal_mention": pytest.approx(200 / 3),
         "mentions": 0.75,
-        "words": 4.75,
+        "words": 4.5,
         "official_chair_s": 25,
         "official_chair_s_refine": pytest.approx(100 / 3),
         "official_chair_i": 25,

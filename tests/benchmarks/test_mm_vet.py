@@ -108,15 +108,19 @@ def test_replies_from_a_grade_file_hold_only_the_last_of_five(tmp_path: Path) ->
 
 
 @pytest.mark.needs("reference")
-def test_questions_follow_the_official_retries(tmp_path: Path) -> None:
+def test_the_temperatures_are_those_of_the_recorded_calls() -> None:
     expected = json.loads((shared("golden/mm_vet") / "expected.json").read_text())
     never = [call["temperature"] for call in expected["calls"] if (call["id"], call["run"]) == ("v1_45", 0)]
     assert list(TEMPERATURES) == never
+
+
+def test_the_temperature_rises_by_a_half_after_each_retry(tmp_path: Path) -> None:
+    """The first retry is again at 0: officially the temperature is raised after the call, up to five retries."""
     write_json(tmp_path / "mm-vet.json", {"v1_0": row("ocr")})
     benchmark = MMVet()
     (sample,) = benchmark.load(tmp_path).samples
     asked = [benchmark.judge_prompt(sample, "an {answer}", attempt) for attempt in range(benchmark.attempts)]
-    assert [q.temperature for q in asked if q] == never
+    assert [q.temperature for q in asked if q] == [0.0, 0.0, 0.5, 1.0, 1.5, 2.0]
     assert asked[0] is not None and "x <AND> y" in asked[0].prompt and "an {answer}" in asked[0].prompt
 
 
@@ -139,7 +143,6 @@ def test_the_official_script_gives_the_prompt_and_what_is_added_when_asking_agai
     assert f"prompt=official-{digest[:8]}" in data.version
 
 
-@pytest.mark.needs("reference")
 @pytest.mark.parametrize(
     ("reply", "plain", "official"),
     [

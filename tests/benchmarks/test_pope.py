@@ -54,7 +54,6 @@ def test_official_files_are_read_whole_with_llavas_prompts_and_no_notes() -> Non
     assert Pope().load(root).notes == []
 
 
-@pytest.mark.needs("reference")
 @pytest.mark.parametrize(
     ("answer", "official", "plain"),
     [

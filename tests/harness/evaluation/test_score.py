@@ -203,6 +203,15 @@ def test_missing_answers_are_neither_scored_nor_failed(store: Store) -> None:
     assert (record.n, record.n_scored, record.n_failed) == (3, 1, 0)
 
 
+def test_a_failed_answer_is_a_failed_sample_and_is_not_judged(store: Store) -> None:
+    benchmark, judge = Grades(), Scripted({("a", 0): "6", ("c", 0): "2"})
+    answers = {"a": Answer("a"), "b": Answer(None, error="bad image"), "c": Answer("c")}
+    record = evaluate(store, benchmark, benchmark.load(Path()), answers, judge, subject=SUBJECT)
+    assert (record.n, record.n_scored, record.n_failed) == (3, 2, 1)
+    assert (record.metrics["grade"]["value"], record.metrics["official_grade"]["value"]) == (4.0, 4.0)
+    assert record.info["failures"] == {"no answer: bad image": 1}
+
+
 def test_nothing_scored_is_null(store: Store) -> None:
     benchmark = Grades()
     record = evaluate(store, benchmark, benchmark.load(Path()), {}, Scripted({}), subject=SUBJECT)
