@@ -23,6 +23,7 @@ from benchmarks.common.amber_figures import (
     yes_no_verdict,
 )
 from benchmarks.common.amber_words import Words, count_caption, find_similarity, load_similarity
+from benchmarks.common.sources import APACHE, GITHUB
 from benchmarks.common.taggers import Tagger, TaggerName, find_tagger, resolve
 from harness.errors import DataError
 from harness.protocols.benchmark import (
@@ -35,6 +36,7 @@ from harness.protocols.benchmark import (
     Sample,
     Verdict,
 )
+from harness.util.download import Manual, Source
 
 KINDS = {
     "discriminative-hallucination": "existence",
@@ -53,6 +55,19 @@ OFFICIAL_FILES = {
 }
 OFFICIAL_ROWS = 15220
 DECODING = Decoding(max_new_tokens=1024)  # greedy; the official repository names no settings
+REPOSITORY = f"{GITHUB}/junyangwang0410/AMBER/534babf6bbfcce2e735c26289dedfb21cef3c939/data"
+SOURCES: tuple[Source | Manual, ...] = (
+    *(
+        Source(names[0], f"{REPOSITORY}/{names[0]}", f"sha256:{digest}", APACHE)
+        for names, digest in OFFICIAL_FILES.items()
+    ),
+    Manual(
+        "image",
+        "the 1,004 images AMBER_1.jpg to AMBER_1004.jpg",
+        "https://drive.google.com/file/d/1MaCHgtupcZUjf007anNl4_MV0o4DjXvl",
+        "The images are on Google Drive, which gives large files to a browser only.",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +94,7 @@ class Amber(Benchmark):
     title: ClassVar[str] = "AMBER"
     headline: ClassVar[tuple[str, ...]] = ("chair", "cover", "hal", "cog", "f1", "mentions")
     primary: ClassVar[str] = "chair"
+    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("hallucination",)
     ability: ClassVar[str] = "f1"
     tradeoff: ClassVar[tuple[str, str]] = ("chair", "cover")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.common import files
 from benchmarks.common.general_prompts import PAIR_RULE
 from benchmarks.common.official import Prompt
+from benchmarks.common.sources import APACHE, GITHUB, HUB
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
@@ -36,6 +37,8 @@ from harness.protocols.benchmark import (
     Verdict,
     ratio,
 )
+from harness.util.download import Manual, Source
+from harness.util.jsonl import iter_jsonl
 
 OFFICIAL_ROWS = {"questions.jsonl": 60, "context.jsonl": 24, "answers_gpt4.jsonl": 60}
 RULES_SHA256 = "dd7345a44ce9f7a24e51a30ee030cdab32346f9d08e3359c80545ff1312b1e07"
@@ -45,6 +48,23 @@ DECODING = Decoding(max_new_tokens=1024)
 BEST = 10.0
 SYSTEM = "You are a helpful and precise assistant for checking the quality of the answer."
 Pair = tuple[float, float]
+TABLE = f"{GITHUB}/haotian-liu/LLaVA/c121f0432da27facab705978f83c4ada465e46fd/llava/eval/table"
+DATA_SET = f"{HUB}/liuhaotian/llava-bench-in-the-wild"
+SOURCES: tuple[Source | Manual, ...] = (
+    *(Source(name, f"{DATA_SET}/resolve/main/{name}", "", APACHE) for name in OFFICIAL_ROWS),
+    Source(
+        "rule.json",
+        f"{TABLE}/rule.json",
+        f"sha256:{RULES_SHA256}",
+        APACHE,
+    ),
+    Manual(
+        "images",
+        "the 24 images",
+        f"{DATA_SET}/tree/main/images",
+        "The images are a folder of the data set.",
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +80,7 @@ class LlavaBench(Benchmark):
     paper: ClassVar[str] = "https://arxiv.org/abs/2304.08485"
     title: ClassVar[str] = "LLaVA-Bench"
     headline: ClassVar[tuple[str, ...]] = ("all", "conv", "detail", "complex")
+    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("general",)
     ability: ClassVar[str] = "all"
     needs_judge: ClassVar[bool] = True
@@ -90,7 +111,7 @@ class LlavaBench(Benchmark):
         folder = root / "images" if (root / "images").is_dir() else root
         samples: list[Sample] = []
         rules: dict[str, Prompt] = {}
-        for number, row in files.iter_jsonl(path):
+        for number, row in iter_jsonl(path):
             where = f"{path} line {number}"
             id_, image = str(files.field_of(row, "question_id", (int, str), where)), str(row.get("image", ""))
             if image not in contexts:
@@ -146,7 +167,7 @@ def _notes(root: Path) -> list[str]:
     else:
         notes = [f"rule.json: absent; the judge is asked in {PAIR_RULE.name}"]
     for name, official in OFFICIAL_ROWS.items():
-        notes += files.count_note(name, sum(1 for _ in files.iter_jsonl(root / name)), official)
+        notes += files.count_note(name, sum(1 for _ in iter_jsonl(root / name)), official)
     return notes
 
 
@@ -166,7 +187,7 @@ def _rule(root: Path, category: str) -> Prompt:
 def _by(path: Path, key: str, value: str) -> dict[str, str]:
     """``value`` by ``key`` of every row; a value that is a list of lines is joined."""
     found = {}
-    for number, row in files.iter_jsonl(path):
+    for number, row in iter_jsonl(path):
         where = f"{path} line {number}"
         said = files.field_of(row, value, (str, list), where)
         said = said if isinstance(said, str) else "\n".join(files.strings_of(row, value, where))

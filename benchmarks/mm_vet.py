@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from benchmarks.common import files
 from benchmarks.common.general_prompts import GRADE, GRADE_AGAIN
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
+from benchmarks.common.sources import APACHE, GITHUB, NON_COMMERCIAL
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
@@ -31,6 +32,7 @@ from harness.protocols.benchmark import (
     Verdict,
     ratio,
 )
+from harness.util.download import Manual, Source
 
 DATA = "mm-vet.json"
 SCRIPT = "mm-vet_evaluator.py"
@@ -44,6 +46,18 @@ TEMPERATURES = (0.0, 0.0, 0.5, 1.0, 1.5, 2.0)
 """REPRODUCE: the temperature is raised after each retry, so that the first one is again at 0."""
 OFFICIAL_READ = 5
 """REPRODUCE: of the six replies asked for, the last is never read."""
+REPOSITORY = f"{GITHUB}/yuweihao/MM-Vet/7d717c2f54a584b7ed363d66e6481ce1bf648538"
+SOURCES: tuple[Source | Manual, ...] = (
+    Source(
+        "mm-vet.zip",
+        "https://github.com/yuweihao/MM-Vet/releases/download/v1/mm-vet.zip",
+        "",
+        f"data {NON_COMMERCIAL}",
+        unpack=(("*mm-vet.json", "."), ("*.jpg", "images"), ("*.jpeg", "images"), ("*.png", "images")),
+        gives=("mm-vet.json",),
+    ),
+    Source(SCRIPT, f"{REPOSITORY}/{SCRIPT}", "", f"code {APACHE}"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,7 @@ class MMVet(Benchmark):
     paper: ClassVar[str] = "https://arxiv.org/abs/2308.02490"
     title: ClassVar[str] = "MM-Vet"
     headline: ClassVar[tuple[str, ...]] = ("total", "ocr", "know", "gen", "spat", "math")
+    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("general",)
     ability: ClassVar[str] = "total"
     needs_judge: ClassVar[bool] = True

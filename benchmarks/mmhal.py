@@ -17,6 +17,7 @@ from benchmarks.common import files
 from benchmarks.common.images import image_in
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.common.prompts import RATING, fill
+from benchmarks.common.sources import APACHE, HUB, RLAIFV
 from harness.protocols.benchmark import (
     BENCHMARKS,
     Benchmark,
@@ -30,6 +31,7 @@ from harness.protocols.benchmark import (
     Verdict,
     ratio,
 )
+from harness.util.download import Manual, Source
 
 TEMPLATES = ("mmhal-bench_answer_template.json", "response_template.json", "mmhal-bench_with_image.jsonl")
 OFFICIAL_SHA256 = "28ed24e19ffef292597c35f1dad37760b2e0a088b3b40ca3b50f105fc1b951bb"
@@ -43,6 +45,23 @@ OFFICIAL_PROMPT = OfficialPrompt(
 DECODING = Decoding(max_new_tokens=1024, num_beams=3)  # RLAIF-V; LLaVA-RLHF decodes greedily
 BEST = 6
 HALLUCINATED_BELOW = 3
+SOURCES: tuple[Source | Manual, ...] = (
+    Source(
+        TEMPLATES[0],
+        f"{RLAIFV}/data/{TEMPLATES[0]}",
+        f"sha256:{OFFICIAL_SHA256}",
+        APACHE,
+    ),
+    Source("eval_gpt_mmhal.py", f"{RLAIFV}/eval_gpt_mmhal.py", "", f"code {APACHE}"),
+    Source(
+        "test_data.zip",
+        f"{HUB}/Shengcao1006/MMHal-Bench/resolve/main/test_data.zip",
+        "",
+        f"{APACHE}, images of Open Images",
+        unpack=(("*.jpg", "images"), ("*.jpeg", "images"), ("*.png", "images"), ("*.json", ".")),
+        gives=("images",),
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +79,7 @@ class MMHal(Benchmark):
     title: ClassVar[str] = "MMHal-Bench"
     headline: ClassVar[tuple[str, ...]] = ("score", "hallucination_rate", "informativeness")
     primary: ClassVar[str] = "hallucination_rate"
+    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("hallucination",)
     ability: ClassVar[str] = "informativeness"
     metric_titles: ClassVar[Mapping[str, str]] = {

@@ -24,6 +24,7 @@ from benchmarks.common.chair import (
     read_synonyms,
     refine,
 )
+from benchmarks.common.chair_figures import chair_metrics, length_metrics
 from benchmarks.common.coco import image_key, read_facts
 from benchmarks.common.images import image_in
 from benchmarks.common.object_replies import (
@@ -34,6 +35,7 @@ from benchmarks.common.object_replies import (
 )
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.common.prompts import OBJECTS, fill
+from benchmarks.common.sources import APACHE, NON_COMMERCIAL, RLAIFV
 from benchmarks.common.taggers import Tagger, TaggerName, find_name_tagger, resolve_name_tagger
 from harness.errors import DataError
 from harness.protocols.benchmark import (
@@ -46,8 +48,9 @@ from harness.protocols.benchmark import (
     Metric,
     Sample,
     Verdict,
-    ratio,
 )
+from harness.util.download import Manual, Source
+from harness.util.jsonl import iter_jsonl
 
 QUESTIONS = "obj_halbench_300_with_image.jsonl"
 OFFICIAL_BLOB = "cb8e15a"  # its git blob id in RLHF-V and RLAIF-V
@@ -61,6 +64,29 @@ OFFICIAL_PROMPT = OfficialPrompt(
 )
 DECODING = Decoding(max_new_tokens=1024, num_beams=3)
 SHORT_ANSWER = 3  # words; REPRODUCE: so short an answer is taken to name no object, without asking the judge
+SOURCES: tuple[Source | Manual, ...] = (
+    Source(
+        QUESTIONS,
+        f"{RLAIFV}/data/{QUESTIONS}",
+        f"git:{OFFICIAL_BLOB}",
+        f"data {NON_COMMERCIAL}, images of COCO under Flickr terms",
+    ),
+    Source(
+        SYNONYMS,
+        f"{RLAIFV}/data/{SYNONYMS}",
+        f"sha256:{OFFICIAL_SYNONYMS}",
+        f"data {NON_COMMERCIAL}",
+    ),
+    Source("eval_gpt_obj_halbench.py", f"{RLAIFV}/eval_gpt_obj_halbench.py", "", f"code {APACHE}"),
+    Source(
+        "annotations_trainval2014.zip",
+        "http://images.cocodataset.org/annotations/annotations_trainval2014.zip",
+        "",
+        "CC BY 4.0",
+        unpack=(("*captions_*2014.json", "annotations"), ("*instances_*2014.json", "annotations")),
+        gives=tuple(f"annotations/{k}_{s}2014.json" for k in ("captions", "instances") for s in ("train", "val")),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +119,7 @@ class ObjectHalBench(Benchmark):
     title: ClassVar[str] = "Object HalBench"
     headline: ClassVar[tuple[str, ...]] = ("chair_s_refine", "chair_i", "recall", "mentions")
     primary: ClassVar[str] = "chair_i"
+    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("hallucination",)
     tradeoff: ClassVar[tuple[str, str]] = ("chair_i", "recall")
     rates: ClassVar[tuple[tuple[str, str], ...]] = (("nonhal_response", "responses"), ("nonhal_mention", "mentions"))
@@ -129,7 +156,7 @@ class ObjectHalBench(Benchmark):
         (ground_truth.jsonl or COCO 2014) and, if there, synonyms_refine.txt.
         """
         path = questions_file(root)
-        rows = list(files.iter_jsonl(path))
+        rows = list(iter_jsonl(path))
         keys = [_image_key(row, f"{path} line {number}") for number, row in rows]
         facts = read_facts(root, set(keys))
         table = files.find(root, SYNONYMS)
@@ -181,8 +208,8 @@ class ObjectHalBench(Benchmark):
         return Verdict(_official(sample, answer, replies), error=error, details={"reply": list(replies)[-1:]})
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
-        metrics = _metrics("") + _lengths()
-        return metrics + (_metrics("official_") if self.needs_judge else [])
+        metrics = chair_metrics("") + length_metrics()
+        return metrics + (chair_metrics("official_") if self.needs_judge else [])
 
 
 def _notes(root: Path, path: Path, rows: int) -> list[str]:
@@ -210,7 +237,7 @@ def questions_file(root: Path) -> Path:
 
 
 def _asks(path: Path) -> bool:
-    row = next((row for _, row in files.iter_jsonl(path)), {})
+    row = next((row for _, row in iter_jsonl(path)), {})
     return (
         "question" in row and "chosen" not in row and bool({"image_id", "image_url", "image", "image_path"} & set(row))
     )
@@ -260,29 +287,6 @@ def _verdict(mentions: Sequence[str], sample: Sample, answer: str) -> Verdict:
         "words": float(len(_clean(answer).split(" "))),  # REPRODUCE: an empty answer has one word
     }
     return Verdict(values, details={"mentions": list(mentions), "hallucinated": wrong})
-
-
-def _metrics(prefix: str) -> list[Metric]:
-    """CHAIR at response and mention level, their complements, and recall.
-
-    REPRODUCE: ``chair_s_refine`` leaves responses without a known object out of the denominator.
-    """
-    naming, mentions = f"{prefix}naming", f"{prefix}mentions"
-    refined, by_mention = ratio(f"{prefix}hallucinating", naming), ratio(f"{prefix}hallucinated", mentions)
-    return [
-        Metric(f"{prefix}chair_s_refine", refined, False),
-        Metric(f"{prefix}chair_i", by_mention, False),
-        Metric(f"{prefix}chair_s", ratio(f"{prefix}hallucinating", f"{prefix}responses"), False),
-        Metric(f"{prefix}recall", ratio(f"{prefix}recalled", f"{prefix}truths"), True),
-        Metric(f"{prefix}nonhal_response", lambda sums: 100 - refined(sums), True),
-        Metric(f"{prefix}nonhal_mention", lambda sums: 100 - by_mention(sums), True),
-    ]
-
-
-def _lengths() -> list[Metric]:
-    return [
-        Metric(name, ratio(name, "responses", scale=1.0), None, unit="per answer") for name in ("mentions", "words")
-    ]
 
 
 BENCHMARKS.register("object_halbench", ObjectHalBench)

@@ -7,7 +7,6 @@ metrics leave out an answer that says neither yes nor no; officially whatever is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import files
+from benchmarks.common.sources import GITHUB
+from benchmarks.common.yes_no import read_yes_no
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
@@ -29,6 +30,8 @@ from harness.protocols.benchmark import (
     Sums,
     Verdict,
 )
+from harness.util.download import Manual, Source
+from harness.util.jsonl import iter_jsonl
 
 SPLITS = ("random", "popular", "adversarial")
 # The files LLaVA's published numbers use (commit e3e3926); the repository's later ones have 3,000 rows each.
@@ -41,6 +44,19 @@ OFFICIAL_ROWS = {"random": 2910, "popular": 3000, "adversarial": 3000}
 IMAGE_FOLDERS = ("val2014", "images", "image")
 SHORT = "\nAnswer the question using a single word or phrase."
 DECODING = Decoding(max_new_tokens=128)
+REPOSITORY = f"{GITHUB}/AoiDragon/POPE/e3e39262c85a6a83f26cf5094022a782cb0df58d/output/coco"
+SOURCES: tuple[Source | Manual, ...] = (
+    *(
+        Source(f"coco_pope_{split}.json", f"{REPOSITORY}/coco_pope_{split}.json", f"sha256:{digest}", "MIT")
+        for split, digest in OFFICIAL_SHA256.items()
+    ),
+    Manual(
+        "images",
+        "COCO val2014 (6 GB)",
+        "http://images.cocodataset.org/zips/val2014.zip",
+        "500 of these images are asked about; you may have them already.",
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +71,7 @@ class Pope(Benchmark):
     paper: ClassVar[str] = "https://arxiv.org/abs/2305.10355"
     title: ClassVar[str] = "POPE"
     headline: ClassVar[tuple[str, ...]] = ("f1", "random_f1", "popular_f1", "adversarial_f1", "random_yes_ratio")
+    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("general",)
     ability: ClassVar[str] = "f1"
     metric_titles: ClassVar[Mapping[str, str]] = {
@@ -92,7 +109,7 @@ class Pope(Benchmark):
 
     def _split(self, split: str, path: Path, folder: Path) -> list[Sample]:
         samples = []
-        for number, row in files.iter_jsonl(path):
+        for number, row in iter_jsonl(path):
             where = f"{path} line {number}"
             label = files.field_of(row, "label", str, where)
             if label not in ("yes", "no"):
@@ -107,7 +124,7 @@ class Pope(Benchmark):
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         split, label = sample.data["split"], sample.data["label"]
         values = _counts(split, label, read_officially(answer), "official_")
-        said = read_yes_no(answer)
+        said = read_yes_no(answer, sentences=True)
         if said is None:
             return Verdict(values, error="the answer says neither yes nor no", details={"read": None})
         return Verdict({**_counts(split, label, said, ""), **values}, details={"read": said})
@@ -120,19 +137,6 @@ class Pope(Benchmark):
 
 def _file(split: str) -> str:
     return f"coco_pope_{split}.json"  # JSON lines, whatever the name says
-
-
-_FIRST = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
-_THERE = re.compile(r"\W*there\s+(?:is|are)(n['’]t|\s+not|\s+no)?\b", re.IGNORECASE)
-
-
-def read_yes_no(answer: str) -> str | None:
-    """ "yes" or "no" as the first word says, or a sentence that begins with "There is (no)..."; else None."""
-    if first := _FIRST.match(answer):
-        return first[1].lower()
-    if there := _THERE.match(answer):
-        return "no" if there[1] else "yes"
-    return None
 
 
 def read_officially(answer: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.protocols.progress import Progress, silent
+from harness.util.jsonl import iter_jsonl, write_jsonl
 from harness.util.options import content_key
 from harness.util.paths import home
 from harness.util.pool import report, workers
@@ -169,7 +170,7 @@ TRAIN, PAIRS, HELDOUT, TUNING, HALBENCH, AMBER, MMHAL, POPE, MMVET, LLAVABENCH =
 def _pairs(config: WorldConfig, model_dir: Path, progress: Progress, folder: Path) -> None:
     """clean.jsonl, heldout.jsonl and the images of both."""
     from tinyworld.llava import load
-    from tinyworld.pairs import sampled_pairs, write_images, write_rows
+    from tinyworld.pairs import sampled_pairs, write_images
 
     model, processor = load(model_dir)
     folder.mkdir()
@@ -180,18 +181,19 @@ def _pairs(config: WorldConfig, model_dir: Path, progress: Progress, folder: Pat
             model, processor, count, easy_share=config.easy_share, world_seed=config.world_seed, split=split, name=name
         )
         write_images(folder / name, scenes, rows)
-        write_rows(folder / f"{name}.jsonl", rows)
+        write_jsonl(folder / f"{name}.jsonl", rows)
     progress("tiny world: pairs", len(sizes), len(sizes))
 
 
 def _labels(config: WorldConfig, clean_dir: Path, folder: Path) -> None:
     """train.jsonl: the clean pairs with ``label_noise`` of their labels exchanged; the images stay where they are."""
-    from tinyworld.pairs import flip, read_rows, write_rows
+    from tinyworld.pairs import flip
 
     folder.mkdir()
-    rows = flip(read_rows(clean_dir / "clean.jsonl"), config.label_noise, config.world_seed)
+    clean = [row for _, row in iter_jsonl(clean_dir / "clean.jsonl")]
+    rows = flip(clean, config.label_noise, config.world_seed)
     # Relative to this file, so that the whole tree can be moved.
-    write_rows(folder / "train.jsonl", [{**row, "image": f"../{clean_dir.name}/{row['image']}"} for row in rows])
+    write_jsonl(folder / "train.jsonl", [{**row, "image": f"../{clean_dir.name}/{row['image']}"} for row in rows])
 
 
 def _benchmarks(config: WorldConfig, folder: Path) -> None:

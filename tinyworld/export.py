@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.util.jsonl import write_jsonl
 from tinyworld.language import (
     MMHAL_TYPES,
     PROMPTS,
@@ -21,7 +22,6 @@ from tinyworld.language import (
     relation,
     state,
 )
-from tinyworld.pairs import write_rows
 from tinyworld.render import png
 from tinyworld.scenes import OBJECTS, Scene
 
@@ -47,9 +47,9 @@ def export_object_halbench(folder: Path, scenes: Sequence[Scene]) -> None:
         captions = [caption(scene.place, scene.names, scene)]
         facts.append({"image_id": i + 1, "instances": list(scene.names), "captions": captions})
         truth.append(truth_row(str(i), "object_halbench", scene))
-    write_rows(folder / "obj_halbench_300_with_image.jsonl", questions)
-    write_rows(folder / "ground_truth.jsonl", facts)
-    write_rows(folder / "truth.jsonl", truth)
+    write_jsonl(folder / "obj_halbench_300_with_image.jsonl", questions)
+    write_jsonl(folder / "ground_truth.jsonl", facts)
+    write_jsonl(folder / "truth.jsonl", truth)
 
 
 def amber_questions(scene: Scene, rng: np.random.Generator) -> list[tuple[str, Asked]]:
@@ -97,7 +97,7 @@ def export_amber(folder: Path, scenes: Sequence[Scene], questioned: int, seed: i
     (folder / "query" / "query_all.json").write_text(json.dumps(queries))
     (folder / "relation.json").write_text(json.dumps({name: [] for name in OBJECTS}))
     (folder / "safe_words.txt").write_text("")
-    write_rows(folder / "truth.jsonl", truth)
+    write_jsonl(folder / "truth.jsonl", truth)
 
 
 def export_mmhal(folder: Path, scenes: Sequence[Scene], rows: int, seed: int) -> None:
@@ -129,4 +129,4 @@ def export_mmhal(folder: Path, scenes: Sequence[Scene], rows: int, seed: int) ->
         words = {"type": kind, "expect": list(asked.expect), "options": list(asked.options)}
         truth.append(truth_row(str(row), "mmhal", scene, question=asked.question, **words))
     (folder / "mmhal-bench_answer_template.json").write_text(json.dumps(template, indent=1))
-    write_rows(folder / "truth.jsonl", truth)
+    write_jsonl(folder / "truth.jsonl", truth)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.util.jsonl import write_jsonl
 from tinyworld.export import truth_row
 from tinyworld.language import MMHAL_TYPES, PROMPTS, Asked, caption, existence, open_question
-from tinyworld.pairs import write_rows
 from tinyworld.render import png
 from tinyworld.scenes import OBJECTS, Scene
 
@@ -54,7 +54,7 @@ def export_pope(folder: Path, scenes: Sequence[Scene], seed: int) -> None:
                     {"question_id": len(kept) + 1, "image": image, "text": row.question, "label": row.answer.lower()}
                 )
     for split, kept in rows.items():
-        write_rows(folder / f"coco_pope_{split}.json", kept)
+        write_jsonl(folder / f"coco_pope_{split}.json", kept)
 
 
 def _both(there: str, absent: str) -> tuple[tuple[str, bool], tuple[str, bool]]:
@@ -92,7 +92,7 @@ def export_mm_vet(folder: Path, scenes: Sequence[Scene], rows: int, seed: int) -
         }
         truth.append(_truth(id_, "mm_vet", scene, asked))
     (folder / "mm-vet.json").write_text(json.dumps(questions, indent=1))
-    write_rows(folder / "truth.jsonl", truth)
+    write_jsonl(folder / "truth.jsonl", truth)
 
 
 def export_llava_bench(folder: Path, scenes: Sequence[Scene], seed: int) -> None:
@@ -113,10 +113,10 @@ def export_llava_bench(folder: Path, scenes: Sequence[Scene], seed: int) -> None
             questions.append({"question_id": id_, "image": image, "text": asked.question, "category": category})
             references.append({"question_id": id_, "prompt": asked.question, "text": asked.answer})
             truth.append(_truth(str(id_), "llava_bench", scene, asked))
-    write_rows(folder / "questions.jsonl", questions)
-    write_rows(folder / "context.jsonl", contexts)
-    write_rows(folder / "answers_gpt4.jsonl", references)
-    write_rows(folder / "truth.jsonl", truth)
+    write_jsonl(folder / "questions.jsonl", questions)
+    write_jsonl(folder / "context.jsonl", contexts)
+    write_jsonl(folder / "answers_gpt4.jsonl", references)
+    write_jsonl(folder / "truth.jsonl", truth)
 
 
 def _truth(id_: str, benchmark: str, scene: Scene, asked: Asked) -> dict[str, object]:

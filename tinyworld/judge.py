@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.errors import DataError, UsageError
 from harness.protocols.judge import Judge, JudgeRequest, Reply
+from harness.util.jsonl import iter_jsonl
 from tinyworld.language import mentions, words
 
 Truth = Mapping[str, Any]
@@ -38,8 +39,7 @@ class RuleJudge(Judge):
         if not path.is_file():
             raise UsageError(f"--judge rule: {path} is missing. It judges the embedded world only; use openai:NAME.")
         self._path = path
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        self._truth: dict[str, Truth] = {str(row["id"]): row for row in rows}
+        self._truth: dict[str, Truth] = {str(row["id"]): row for _, row in iter_jsonl(path)}
 
     def ask(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Reply]]:
         """One reply for every request, in order. Raises DataError for a sample that truth.jsonl does not know."""

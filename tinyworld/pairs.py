@@ -7,7 +7,6 @@ rejected response is an answer to another image; in a hard pair the responses di
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -156,16 +155,6 @@ def _exchanged(row: Mapping[str, Any]) -> dict[str, Any]:
     swapped = {"chosen": row["rejected"], "rejected": row["chosen"]}
     truth = {"true_chosen": row["true_rejected"], "true_rejected": row["true_chosen"]}
     return {**row, **swapped, **truth, "flipped": True}
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write JSON lines."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def write_images(folder: Path, scenes: Sequence[Scene], rows: Sequence[Mapping[str, Any]]) -> None:

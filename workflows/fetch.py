@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.sources import SOURCES
 from harness.errors import UsageError
 from harness.protocols.benchmark import BENCHMARKS
 from harness.protocols.progress import Progress, silent
@@ -15,17 +14,17 @@ from harness.util.paths import cache_dir
 
 
 def sources_of(name: str) -> Sequence[Source | Manual]:
-    """The files of the benchmark ``name``: its class attribute ``sources``, or those of this project's table."""
-    found: Sequence[Source | Manual] | None = SOURCES.get(name) or getattr(BENCHMARKS.get(name), "sources", None)
-    if not found:
+    """The files that the benchmark ``name`` declares (``Benchmark.sources``)."""
+    sources = BENCHMARKS.get(name).sources
+    if not sources:
         raise UsageError(f"fetch {name}: this benchmark names no files of its own; see its documentation.")
-    return found
+    return sources
 
 
 def fetch_benchmark(
     name: str, data_dir: Path | None, *, any_version: bool = False, progress: Progress = silent
 ) -> tuple[Path, list[Fetched]]:
-    """Bring the files of a benchmark to ``data_dir``/NAME (default: the cache); files already there are checked.
+    """Download the files of a benchmark to ``data_dir``/NAME (default: the cache); files already there are checked.
 
     Returns the folder and what became of every file.
     """

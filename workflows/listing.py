@@ -67,9 +67,9 @@ def _lmms() -> dict[str, Any]:
 
 
 def _suites() -> list[dict[str, Any]]:
-    from workflows.suites import SUITES
+    from workflows.suites import suites
 
-    return [{"name": name, "benchmarks": ", ".join(members)} for name, members in SUITES.items()]
+    return [{"name": name, "benchmarks": ", ".join(members)} for name, members in suites().items()]
 
 
 def _judges() -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from harness.errors import HarnessError, UsageError, unknown_name
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from harness.util.environment import environment
+from harness.util.jsonl import iter_jsonl
 from leaderboards.charts.curves import write_curves
 from leaderboards.charts.gap_curves import write_figures
 from leaderboards.charts.plots import write_plots
@@ -124,11 +125,11 @@ def typical_of_scene(snapshot: Snapshot, run: str = "base") -> str | None:
         truth = Path(evaluation.data_dir) / "truth.jsonl"
         of_run = (evaluation.benchmark, evaluation.run) == (EXPLAINED, run)
         if of_run and evaluation.decoding["eos_bias"] == 0 and truth.is_file():
-            from tinyworld.pairs import read_rows
             from tinyworld.report import typical_share
 
             answers = zip(snapshot.verdicts(evaluation).samples, snapshot.answers(evaluation), strict=True)
-            share = typical_share({i: answer for i, (answer, _) in answers if answer is not None}, read_rows(truth))
+            known = [row for _, row in iter_jsonl(truth)]
+            share = typical_share({i: answer for i, (answer, _) in answers if answer is not None}, known)
             if not share.hallucinated:
                 return f"{run} hallucinated no object."
             return (

@@ -11,14 +11,20 @@ from harness.protocols.benchmark import BENCHMARKS
 from harness.util.options import build, read_yaml
 from workflows.lmms import is_lmms, require
 
-HALLUCINATION = ("object_halbench", "amber", "mmhal")
-GENERAL = ("mm_vet", "llava_bench", "pope")
-SUITES: dict[str, tuple[str, ...]] = {
-    "hallucination": HALLUCINATION,
-    "general": GENERAL,
-    "all": (*HALLUCINATION, *GENERAL),
-}
 DEFAULT = "hallucination"
+EVERYTHING = "all"
+
+
+def suites() -> dict[str, tuple[str, ...]]:
+    """The built-in suites: the benchmarks that declare each, and ``all``, which is every benchmark of a suite.
+
+    Members come in the registry's order, those of other packages last.
+    """
+    names = sorted(BENCHMARKS.names(), key=lambda name: (BENCHMARKS.position(name), name))
+    declared = {name: BENCHMARKS.get(name).suites for name in names}
+    suite_names = dict.fromkeys(suite for of_benchmark in declared.values() for suite in of_benchmark)
+    members = {suite: tuple(name for name in names if suite in declared[name]) for suite in suite_names}
+    return {**members, EVERYTHING: tuple(name for name in names if declared[name])}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +52,12 @@ def members_of(suite: str | None, names: Sequence[str]) -> list[Member]:
     """
     if names:
         members = [Member(benchmark=name) for name in dict.fromkeys(split_names(names))]
-    elif (suite or DEFAULT) in SUITES:
-        members = [Member(benchmark=name) for name in SUITES[suite or DEFAULT]]
+    elif (suite or DEFAULT) in (built_in := suites()):
+        members = [Member(benchmark=name) for name in built_in[suite or DEFAULT]]
     elif suite and (Path(suite).suffix in (".yaml", ".yml") or Path(suite).is_file()):
         members = _read(Path(suite))
     else:
-        raise unknown_name("suite (or YAML file)", str(suite), SUITES)
+        raise unknown_name("suite (or YAML file)", str(suite), built_in)
     for member in members:
         if is_lmms(member.benchmark):
             require()
@@ -62,12 +68,12 @@ def members_of(suite: str | None, names: Sequence[str]) -> list[Member]:
 
 def split_names(names: Sequence[str]) -> list[str]:
     """``a,b`` is two benchmarks; ``lmms:x,y`` is two tasks of lmms-eval."""
-    found = []
+    split = []
     for word in names:
         kind, colon, rest = word.partition(":")
-        parts = [part.strip() for part in (rest if colon else word).split(",") if part.strip()]
-        found += [f"{kind}:{part}" if colon and ":" not in part else part for part in parts]
-    return found
+        each = [name.strip() for name in (rest if colon else word).split(",") if name.strip()]
+        split += [f"{kind}:{name}" if colon and ":" not in name else name for name in each]
+    return split
 
 
 def _read(path: Path) -> list[Member]:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from aligners.pairs.formats import standard
 from harness.errors import DataError
+from harness.util.jsonl import iter_jsonl
 
 KNOWN = frozenset({"idx", "id", "image", "images", "question", "prompt", "chosen", "rejected", "text"})
 Row = Mapping[str, Any]
@@ -132,18 +133,8 @@ def _rows(source: str | Path) -> Iterator[tuple[str, Path, Row]]:
 
 
 def _jsonl_rows(file: Path) -> Iterator[tuple[str, Path, Row]]:
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            place = f"{file}, line {number}"
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{place}: not valid JSON ({error}). Expected one object a line.") from error
-            if not isinstance(row, dict):
-                raise DataError(f"{place}: expected a JSON object, found {type(row).__name__}.")
-            yield place, file.parent, row
+    for number, row in iter_jsonl(file):
+        yield f"{file} line {number}", file.parent, row
 
 
 def _parquet_rows(file: Path) -> Iterator[tuple[str, Path, Row]]:
@@ -155,7 +146,7 @@ def _parquet_rows(file: Path) -> Iterator[tuple[str, Path, Row]]:
         with pq.ParquetFile(file) as table:
             for batch in table.iter_batches(batch_size=64):
                 for row in batch.to_pylist():
-                    yield f"{file}, row {number}", file.parent, row
+                    yield f"{file} row {number}", file.parent, row
                     number += 1
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{file}: not a readable parquet file ({error}).") from error

@@ -5,12 +5,12 @@ Source: AMBER `inference.py` at 534babf. Lines tagged REPRODUCE keep what publis
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common.yes_no import read_yes_no
 from harness.protocols.benchmark import Metric, Sums, Verdict, ratio
 
 Array = NDArray[np.float64]
@@ -30,8 +30,8 @@ COUNTER_START = 0.001  # metrics.txt: every *_num starts here
 
 def normalise(answer: str) -> str:
     """ "Yes" or "No" where that is the first word, in any case; else the answer as it is (wrong, and not a "No")."""
-    first = re.match(r"\W*(yes|no)\b", answer, re.IGNORECASE)
-    return first[1].capitalize() if first else answer
+    said = read_yes_no(answer)
+    return said.capitalize() if said else answer
 
 
 def yes_no_verdict(kind: str, truth_is_no: bool, answer: str) -> Verdict:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import iter_rows, read_json, read_text
+from benchmarks.common.files import read_json, read_text
 from benchmarks.common.taggers import load_spacy
 from harness.errors import DataError, UsageError
+from harness.util.jsonl import iter_values
 
 Similar = Callable[[str, str], bool]
 """Whether two words of the vocabulary mean the same thing."""
@@ -151,7 +152,7 @@ def read_table(path: Path) -> dict[tuple[str, str], float]:
     b and similarity, or lines of "word<TAB>word<TAB>value". What is in the file decides, not its name."""
     text = read_text(path)
     if text.lstrip()[:1] in ("[", "{"):
-        rows = [row for _, row in iter_rows(path)] if _is_json_lines(text) else read_json(path)
+        rows = [row for _, row in iter_values(path)] if _is_json_lines(text) else read_json(path)
     else:
         rows = [line.split("\t") for line in text.splitlines() if line.strip()]
     if not isinstance(rows, list):

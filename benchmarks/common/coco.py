@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import field_of, find, iter_jsonl, read_text, strings_of
+from benchmarks.common.files import field_of, find, read_text, strings_of
 from harness.errors import DataError
+from harness.util.jsonl import iter_jsonl
 
 SPLITS = ("train2014", "val2014")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
+from harness.util.jsonl import iter_jsonl
 
 
 def find(root: Path, *names: str) -> Path | None:
@@ -55,32 +56,6 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def iter_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number from 1, object) of every line that is not blank, as they are read."""
-    for number, row in iter_rows(path):
-        if not isinstance(row, dict):
-            raise DataError(f"{path} line {number}: expected an object, found {type(row).__name__}.")
-        yield number, row
-
-
-def iter_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """(line number from 1, JSON value) of every line that is not blank, as they are read."""
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield number, _value(path, number, line.removeprefix(b"\xef\xbb\xbf"))
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error}") from error
-
-
-def _value(path: Path, number: int, line: bytes) -> Any:
-    try:
-        return json.loads(line.decode())
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} line {number}: not valid JSON: {getattr(error, 'msg', error)}.") from error
-
-
 def field_of(row: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: str) -> Any:
     """``row[name]``, which must be there and of type ``kind``; ``where`` names file and row in the message."""
     if name not in row:
@@ -112,14 +87,14 @@ def _digest(path: Path) -> str:
 
 def notes(root: Path, official: Mapping[tuple[str, ...], str]) -> list[str]:
     """What differs from the official files: ``official`` maps the names a file may have to its sha256."""
-    found = []
+    differing = []
     for names, digest in official.items():
         path = find(root, *names)
         if path is None:
-            found.append(f"{names[0]}: absent")
+            differing.append(f"{names[0]}: absent")
         elif (actual := sha256(path)) != digest:
-            found.append(f"{path.name}: not the official file (sha256 {actual[:12]}, official {digest[:12]})")
-    return found
+            differing.append(f"{path.name}: not the official file (sha256 {actual[:12]}, official {digest[:12]})")
+    return differing
 
 
 def count_note(name: str, rows: int, official: int) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.common.files import field_of, iter_jsonl, need
+from benchmarks.common.files import field_of, need
 from harness.protocols.benchmark import (
     Benchmark,
     BenchmarkData,
@@ -20,6 +20,7 @@ from harness.protocols.benchmark import (
     Verdict,
     ratio,
 )
+from harness.util.jsonl import iter_jsonl
 
 SHORT = Decoding(max_new_tokens=32)
 PROMPT = """A model was asked for the colour of the {object}, which is {colour}. It answered:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.errors import DataError, UsageError
 from harness.judges.registry import JUDGES
 from harness.protocols.judge import Judge, JudgeRequest, Reply
+from harness.util.jsonl import iter_jsonl
+
+EXPECTED = '{"id": ..., "reply": text, "run": number (optional)}'
 
 
 class ReplayJudge(Judge):
@@ -49,25 +52,18 @@ class ReplayJudge(Judge):
 
 def read_replies(path: Path) -> dict[tuple[str, int], list[str]]:
     """Recorded replies by (sample id, run), each list in order of attempts; blank lines are skipped."""
+    if not path.exists():
+        raise UsageError(f"--judge replay:{path}: there is no such file.")
     replies: dict[tuple[str, int], list[str]] = {}
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    sample_id, run, reply = _row(line, f"{path}, line {number}")
-                    replies.setdefault((sample_id, run), []).append(reply)
-    except OSError as error:
-        raise UsageError(f"--judge replay:{path}: cannot be read ({error.strerror}).") from error
+    for number, row in iter_jsonl(path, EXPECTED):
+        sample_id, run, reply = _row(row, f"{path} line {number}")
+        replies.setdefault((sample_id, run), []).append(reply)
     return replies
 
 
-def _row(line: bytes, where: str) -> tuple[str, int, str]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON ({error}); expected one object a line.") from error
-    if not isinstance(row, dict) or "id" not in row or "reply" not in row:
-        raise DataError(f'{where}: expected {{"id": ..., "reply": text}}.')
+def _row(row: Mapping[str, Any], where: str) -> tuple[str, int, str]:
+    if "id" not in row or "reply" not in row:
+        raise DataError(f"{where}: expected {EXPECTED}.")
     sample_id, reply, run = row["id"], row["reply"], row.get("run", 0)
     if isinstance(sample_id, bool) or not isinstance(sample_id, (str, int)):
         raise DataError(f"{where}: id {sample_id!r} is neither a string nor an integer.")

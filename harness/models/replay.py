@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness.errors import DataError, UsageError
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.model import Answer, Model
+from harness.util.jsonl import iter_jsonl
 from harness.util.options import content_key
 
-BOM = b"\xef\xbb\xbf"
+EXPECTED = '{"id": ..., "response": "text"}'
 
 
 def read_responses(path: Path) -> dict[str, str]:
@@ -20,34 +21,24 @@ def read_responses(path: Path) -> dict[str, str]:
     Ids compare as strings; further fields are ignored and blank lines skipped. A line that cannot be read, or an id
     given twice, raises a DataError naming file and line.
     """
-    try:
-        lines = path.read_bytes().removeprefix(BOM).split(b"\n")  # not splitlines(): a text may hold U+2028
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the responses ({error.strerror}).") from error
     answers: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        sample_id, text = _read_line(line, f"{path}, line {number}")
+    for number, row in iter_jsonl(path, EXPECTED):
+        where = f"{path} line {number}"
+        sample_id, text = _id_and_text(row, where)
         if sample_id in answers:
-            raise DataError(f"{path}, line {number}: the id {sample_id!r} was answered before; keep one of the two.")
+            raise DataError(f"{where}: the id {sample_id!r} was answered before; keep one of the two.")
         answers[sample_id] = text
     return answers
 
 
-def _read_line(line: bytes, where: str) -> tuple[str, str]:
-    expected = 'expected {"id": ..., "response": "text"}'
-    try:
-        row = json.loads(line.decode())
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON ({error}); {expected}.") from error
-    if not isinstance(row, dict) or "id" not in row or "response" not in row:
-        raise DataError(f"{where}: {expected}.")
+def _id_and_text(row: Mapping[str, Any], where: str) -> tuple[str, str]:
+    if "id" not in row or "response" not in row:
+        raise DataError(f"{where}: expected {EXPECTED}.")
     sample_id, text = row["id"], row["response"]
     if isinstance(sample_id, bool) or not isinstance(sample_id, str | int):
-        raise DataError(f"{where}: the id {sample_id!r} is neither text nor a whole number; {expected}.")
+        raise DataError(f"{where}: the id {sample_id!r} is neither text nor a whole number; expected {EXPECTED}.")
     if not isinstance(text, str):
-        raise DataError(f"{where}: the response is {type(text).__name__}, not text; {expected}.")
+        raise DataError(f"{where}: the response is {type(text).__name__}, not text; expected {EXPECTED}.")
     # JSON can spell half a surrogate pair, which no database takes.
     return str(sample_id), text.encode(errors="replace").decode()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.pope import Pope, read_officially, read_yes_no
+from benchmarks.common.yes_no import read_yes_no
+from benchmarks.pope import Pope, read_officially
 from harness.errors import DataError
 from harness.protocols.benchmark import Sample
 from tests.benchmarks.conftest import figures, judged, write_jsonl
@@ -75,7 +76,7 @@ def test_official_files_are_read_whole_with_llavas_prompts_and_no_notes() -> Non
     ],
 )
 def test_answers_are_read_plainly_and_officially(answer: str, official: str, plain: str | None) -> None:
-    assert (read_officially(answer), read_yes_no(answer)) == (official, plain)
+    assert (read_officially(answer), read_yes_no(answer, sentences=True)) == (official, plain)
 
 
 def test_figures_by_hand_and_f1_is_the_mean_of_the_splits(tmp_path: Path) -> None:

@@ -30,20 +30,24 @@ def example() -> str:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The package on the import path, with its metadata as pip would write them."""
-    site = tmp_path / "site"
-    (site / "colours-0.1.dist-info").mkdir(parents=True)
-    (site / "colours.py").write_text(example())
-    entry = "[dama_harness.benchmarks]\ncolours = colours:Colours\n"
-    (site / "colours-0.1.dist-info" / "entry_points.txt").write_text(entry)
-    (site / "colours-0.1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: colours\nVersion: 0.1\n")
+    install(tmp_path, monkeypatch, "colours", example(), "Colours")
+    yield tmp_path
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: str, kind: str) -> None:
+    """A package of one module on the import path, with its metadata as pip would write them."""
+    site = folder / "site"
+    metadata = site / f"{name}-0.1.dist-info"
+    metadata.mkdir(parents=True)
+    (site / f"{name}.py").write_text(source)
+    (metadata / "entry_points.txt").write_text(f"[dama_harness.benchmarks]\n{name} = {name}:{kind}\n")
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
     BENCHMARKS.names()
-    monkeypatch.delitem(sys.modules, "colours", raising=False)
+    monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr(BENCHMARKS, "_items", dict(BENCHMARKS._items))
     monkeypatch.setattr(BENCHMARKS, "_loaded", False)
-    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
-    yield tmp_path
+    monkeypatch.setenv("DAMA_HOME", str(folder / "home"))
 
 
 @pytest.fixture

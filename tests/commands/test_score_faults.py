@@ -89,18 +89,18 @@ def test_a_bad_answers_file_is_named_with_its_line(folder: Path) -> None:
     good = '{"id": 0, "response": "A dog."}\n'
     cases = {
         good + good: "line 2: the id '0' was answered before",
-        good + "{": "line 2: not JSON",
+        good + "{": "line 2: not valid JSON",
         good + '{"id": 1}': "line 2: expected",
         good + '{"id": 1, "response": 3}': "line 2: the response is int",
         good + '{"id": true, "response": "x"}': "line 2: the id True",
-        good + "[" * 100_000: "line 2: not JSON",
+        good + "[" * 100_000: "line 2: not valid JSON",
         good + '{"id": 96, "response": "x"}': "1 ids are not of mmhal: '96'. Its ids run from '0' to '5'",
     }
     for text, message in cases.items():
         (folder / "answers.jsonl").write_text(text)
         assert message in run(folder, "--judge", "openai:x@http://127.0.0.1:9/v1", code=2).stderr
     (folder / "answers.jsonl").write_bytes(good.encode() + bytes(range(128, 200)))
-    assert "line 2: not JSON" in run(folder, "--judge", "openai:x@http://127.0.0.1:9/v1", code=2).stderr
+    assert "line 2: not valid JSON" in run(folder, "--judge", "openai:x@http://127.0.0.1:9/v1", code=2).stderr
 
 
 def test_answers_of_any_text_are_scored_and_stored(folder: Path) -> None:
@@ -149,7 +149,7 @@ def test_recorded_replies_that_do_not_suffice_are_failures_with_their_reason(fol
     told = " ".join(run(folder, "--replies", folder / "replies.jsonl").stderr.split())
     assert "replies for 2 ids that the data do not have, for example '6'" in told
     (folder / "replies.jsonl").write_text('{"id": 0, "reply": "x"}\nnonsense\n')
-    assert "replies.jsonl, line 2: not JSON" in run(folder, "--replies", folder / "replies.jsonl", code=2).stderr
+    assert "replies.jsonl line 2: not valid JSON" in run(folder, "--replies", folder / "replies.jsonl", code=2).stderr
 
 
 STEERING = [

@@ -54,7 +54,7 @@ def test_settings_reach_the_judge_that_has_them(tmp_path: Path) -> None:
         ("openai:m@http://", "expected openai:NAME"),
         ("openai:m@http://127.0.0.1:port/v1", "expected openai:NAME"),
         ("replay:", "expected a file"),
-        ("replay:absent.jsonl", "absent.jsonl: cannot be read"),
+        ("replay:absent.jsonl", "absent.jsonl: there is no such file"),
     ],
 )
 def test_a_bad_spec_says_what_was_expected(spec: str, message: str, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_request_without_a_recorded_reply_is_an_error_reply_naming_file_and_id
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": 1, "reply": "x"', "line 2: not JSON"),
+        ('{"id": 1, "reply": "x"', "line 2: not valid JSON"),
         ("[1]", "line 2: expected"),
         ('{"id": 1}', "line 2: expected"),
         ('{"id": 1, "reply": null}', "line 2: reply None is not a string"),
@@ -104,7 +104,7 @@ def test_a_malformed_line_is_named_by_file_and_line(line: str, message: str, tmp
 def test_bytes_that_are_no_text_are_a_malformed_line(tmp_path: Path) -> None:
     path = tmp_path / "replies.jsonl"
     path.write_bytes(b'\xff\xfe{"id"\n')
-    with pytest.raises(DataError, match="line 1: not JSON"):
+    with pytest.raises(DataError, match="line 1: not valid JSON"):
         ReplayJudge(str(path))
 
 

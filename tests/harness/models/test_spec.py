@@ -85,7 +85,7 @@ def test_replay_key_follows_the_answers_and_not_the_file_name(tmp_path: Path) ->
     ("line", "message"),
     [
         ('{"id": 1, "response": "again"}', "answered before"),
-        ('{"id": 2', "not JSON"),
+        ('{"id": 2', "not valid JSON"),
         ('{"id": 2}', "expected"),
         ('{"id": 2, "response": null}', "NoneType"),
         ('{"id": 1.5, "response": "x"}', "whole number"),
@@ -97,7 +97,7 @@ def test_a_bad_line_is_named_by_file_and_number(tmp_path: Path, line: str, messa
     path.write_text('{"id": "1", "response": "Yes"}\n' + line + "\n")
     with pytest.raises(DataError, match=message) as error:
         load_model(f"replay:{path}")
-    assert f"{path}, line 2" in str(error.value)
+    assert f"{path} line 2" in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""JSON lines: the one reader, and a writer. Every error names the file and the line, and says what was expected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError
+
+BOM = b"\xef\xbb\xbf"
+
+
+def iter_jsonl(path: Path, expected: str = "a JSON object") -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number from 1, object) of every line that is not blank, as they are read; ``expected`` is for messages."""
+    for number, row in iter_values(path, expected):
+        if not isinstance(row, dict):
+            raise DataError(f"{path} line {number}: expected {expected}, found {type(row).__name__}.")
+        yield number, row
+
+
+def iter_values(path: Path, expected: str = "one JSON value a line") -> Iterator[tuple[int, Any]]:
+    """(line number from 1, JSON value) of every line that is not blank, as they are read.
+
+    Lines end in a line feed alone: a text may hold U+2028. A byte order mark is dropped, also in the middle, where
+    files were joined.
+    """
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield number, _value(line.removeprefix(BOM), f"{path} line {number}", expected)
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+
+def _value(line: bytes, where: str, expected: str) -> Any:
+    try:
+        return json.loads(line.decode())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not valid JSON ({getattr(error, 'msg', error)}); expected {expected}.") from error
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one object a line."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
