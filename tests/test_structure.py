@@ -55,6 +55,12 @@ def compare_with_known(kind: str, offenders: set[str], advice: str) -> None:
     assert not needless, f"delete from KNOWN[{kind!r}], it holds now:\n  " + "\n  ".join(needless)
 
 
+def code_files() -> dict[str, Path]:
+    """The modules of the rooms, and the scripts and examples beside them, by their paths."""
+    beside = (file for folder in ("perf", "examples") for file in (ROOT / folder).rglob("*.py"))
+    return {file.relative_to(ROOT).as_posix(): file for file in [*modules().values(), *beside]}
+
+
 def functions(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (node for node in ast.walk(tree_of(file)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
@@ -87,8 +93,8 @@ def test_the_table_of_arrows_has_no_circle_itself() -> None:
 
 def test_functions_fit_a_screen() -> None:
     long = {
-        f"{path_of(module)}::{node.name}"
-        for module, file in modules().items()
+        f"{path}::{node.name}"
+        for path, file in code_files().items()
         for node in functions(file)
         if (node.end_lineno or 0) - node.lineno >= FUNCTION_LINES
     }
@@ -97,9 +103,7 @@ def test_functions_fit_a_screen() -> None:
 
 def test_modules_hold_one_idea() -> None:
     long = {
-        path_of(module)
-        for module, file in modules().items()
-        if len(file.read_text(encoding="utf-8").splitlines()) > MODULE_LINES
+        path for path, file in code_files().items() if len(file.read_text(encoding="utf-8").splitlines()) > MODULE_LINES
     }
     compare_with_known("modules", long, f"modules of more than {MODULE_LINES} lines")
 
@@ -107,7 +111,7 @@ def test_modules_hold_one_idea() -> None:
 def test_everything_is_annotated() -> None:
     missing = [
         f"{file.relative_to(ROOT)}:{node.lineno} {node.name}: {', '.join(bare)}"
-        for file in [*modules().values(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "perf").rglob("*.py")]
+        for file in [*code_files().values(), *(ROOT / "tests").rglob("*.py")]
         for node in functions(file)
         if (bare := unannotated(node))
     ]
@@ -123,7 +127,7 @@ def unannotated(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
 
 
 def test_every_module_says_what_it_is() -> None:
-    silent = [path_of(module) for module, file in modules().items() if not ast.get_docstring(tree_of(file))]
+    silent = [path for path, file in code_files().items() if not ast.get_docstring(tree_of(file))]
     assert not silent, f"modules without a docstring: {silent}"
 
 
