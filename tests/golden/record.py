@@ -19,7 +19,7 @@ import runpy
 import sys
 import tempfile
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -35,6 +35,10 @@ HERE = Path(__file__).parent
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def tokens(text: str) -> list[str]:
@@ -79,6 +83,22 @@ class Replies:
     def __call__(self, prompt: str) -> str:
         left = self.left[self.key(prompt)]
         return left.popleft() if len(left) > 1 else left[0]
+
+
+def chat(reply: Callable[[str], str]) -> ModuleType:
+    """RLAIF-V's client of a judge, which gives ``reply(prompt)``."""
+
+    class Chat:
+        model = "recorded"
+
+        def __init__(self, **settings: Any) -> None: ...
+
+        def chat_completion(self, messages: list[dict[str, str]], **settings: Any) -> dict[str, Any]:
+            usage = dict.fromkeys(("total_tokens", "prompt_tokens", "completion_tokens"), 1)
+            choice = {"message": {"content": reply(messages[0]["content"])}}
+            return {"model": self.model, "usage": usage, "choices": [choice]}
+
+    return module("gpt4_grpc", Chat=Chat)
 
 
 def replies_by(folder: Path, *keys: str) -> dict[Any, list[str]]:
@@ -146,21 +166,13 @@ def object_halbench(checkout: Path) -> dict[str, Any]:
         tagged = tagger.tag(tokens(text))
         return [SimpleNamespace(text=word, lemma_=lemmatizer.lemmatize(word.lower()), tag_=tag) for word, tag in tagged]
 
-    class Chat:
-        def __init__(self, **settings: Any) -> None: ...
-
-        def chat_completion(self, messages: list[dict[str, str]]) -> dict[str, Any]:
-            usage = dict.fromkeys(("total_tokens", "prompt_tokens", "completion_tokens"), 1)
-            reply = judge(messages[0]["content"])
-            return {"model": "recorded", "usage": usage, "choices": [{"message": {"content": reply}}]}
-
     recorded: dict[str, Any] = {}
-    stand_ins = (module("spacy", load=lambda name: parse), module("gpt4_grpc", Chat=Chat))
+    stand_ins = (module("spacy", load=lambda name: parse), chat(judge))
     for mode in ("judge", "text"):
         with replaced([], *stand_ins):
             Path("eval/data").mkdir(parents=True)
             Path("eval/data/synonyms_refine.txt").write_text((folder / "data/synonyms_refine.txt").read_text())
-            Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in captions))
+            write_rows(Path("answers.jsonl"), captions)
             names = runpy.run_path(str(checkout / "eval/eval_gpt_obj_halbench.py"))
             chair = names["CHAIR"]({row["image_id"] for row in captions}, str(folder / "data"), "no key")
             chair.get_annotations()
@@ -175,20 +187,11 @@ def mmhal(checkout: Path) -> dict[str, Any]:
     reviews = [row["reply"] for row in rows_of(folder / "replies.jsonl")]
     left = deque(reviews)
 
-    class Chat:
-        model = "recorded"
-
-        def __init__(self, **settings: Any) -> None: ...
-
-        def chat_completion(self, **settings: Any) -> dict[str, Any]:
-            return {"model": self.model, "choices": [{"message": {"content": left.popleft()}}]}
-
     arguments = ["--is_jsonl", "--api-key", "none", "--gpt-model", "recorded", "--evaluation", "./out/review.json"]
     template = ["--response-template", str(folder / "data/response_template.json"), "--response", "./in/a.jsonl"]
-    with replaced([*arguments, *template], module("gpt4_grpc", Chat=Chat)):
+    with replaced([*arguments, *template], chat(lambda prompt: left.popleft())):
         Path("in").mkdir()
-        answers = [{"text": row["response"]} for row in rows_of(folder / "answers.jsonl")]
-        Path("in/a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+        write_rows(Path("in/a.jsonl"), ({"text": row["response"]} for row in rows_of(folder / "answers.jsonl")))
         after = runpy.run_path(str(checkout / "eval/eval_gpt_mmhal.py"), run_name="__main__")
         summary = runpy.run_path(str(checkout / "eval/summarize_gpt_mmhal_review.py"))
         informativeness = float(summary["cal_informative"]("out/review.json"))
@@ -232,12 +235,9 @@ def mm_vet(checkout: Path) -> dict[str, Any]:
         Path("answers.json").write_text(json.dumps(answers))
         after = runpy.run_path(str(checkout / name), run_name="__main__")
         scores, sets = (pd.read_csv(after[f"cap_{kind}score_file"], index_col=0).iloc[0] for kind in ("", "int_"))
-    joined = {
-        f"set_{'+'.join(sorted(key.split('_')))}": value for key, value in sets.items() if key in after["cap_set_names"]
-    }
-    joined.pop("set_total", None)
-    recorded = {"total_std" if key == "std" else key: value for key, value in scores.items() if key != "runs"}
-    return {key: float(value) for key, value in {**recorded, **joined}.items() if key not in ("set_std", "set_runs")}
+    recorded = {"total_std" if key == "std" else key: float(scores[key]) for key in scores.index if key != "runs"}
+    own = [key for key in sets.index if key not in ("total", "std", "runs")]
+    return recorded | {f"set_{'+'.join(sorted(key.split('_')))}": float(sets[key]) for key in own}
 
 
 def llava_bench(checkout: Path) -> dict[str, Any]:
@@ -257,7 +257,7 @@ def llava_bench(checkout: Path) -> dict[str, Any]:
     names = ["-q", data / "questions.jsonl", "-c", data / "context.jsonl", "-r", data / "rule.json"]
     arguments = [*map(str, names), "-a", str(data / "answers_gpt4.jsonl"), "answers.jsonl", "-o", "review.jsonl"]
     with replaced(arguments, openai):
-        Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+        write_rows(Path("answers.jsonl"), answers)
         runpy.run_path(str(checkout / "llava/eval/eval_gpt_review_bench.py"), run_name="__main__")
         with mock.patch.object(sys, "argv", ["script", "-f", "review.jsonl"]):
             summary = io.StringIO()
@@ -278,8 +278,8 @@ def pope(checkout: Path) -> dict[str, Any]:
         source = source.replace("ans_file = ''", "ans_file = 'answers.jsonl'")
         source = source.replace("label_file = ''", f"label_file = {str(labels)!r}")
         with replaced([]) as output:
-            said = [{"answer": answers[f"{split}:{row['question_id']}"]} for row in rows_of(labels)]
-            Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in said))
+            ids = [f"{split}:{row['question_id']}" for row in rows_of(labels)]
+            write_rows(Path("answers.jsonl"), ({"answer": answers[id_]} for id_ in ids))
             exec(compile(source, "evaluate.py", "exec"), {})
         figures = re.findall(r"^([\w ]+): ([\d.]+)$", output.getvalue(), re.MULTILINE)
         recorded[split] = {name: float(value) for name, value in figures}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def test_mcnemar_is_given_for_shares_of_right_answers_only(tmp_path: Path) -> No
     found = run(example(tmp_path), "dama-s0", "base")
     assert found["accuracy"].p_mcnemar == pytest.approx(2 / 2**6)  # six right against none
     assert found["chair"].p_mcnemar is None
+
+
+def test_p_values_are_adjusted_over_the_headline_metrics_alone(tmp_path: Path) -> None:
+    """AMBER's headline has chair (p = 2 / 32) and mentions (equal: p = 1) of these: Holm gives 2 * 2 / 32 and 1."""
+    by_name = run(example(tmp_path), "dama-s1", "base")
+    assert [by_name[name].p_holm for name in ("chair", "mentions")] == pytest.approx([4 / 32, 1])
+    assert math.isnan(by_name["accuracy"].p_holm)
+    assert [by_name[name].headline for name in ("chair", "mentions", "accuracy")] == [True, True, False]
 
 
 def test_the_other_way_round_changes_the_sign_only(tmp_path: Path) -> None:
