@@ -168,7 +168,7 @@ ALIGNERS: Registry[type[Objective]] = Registry(
         "aligners.pea_dpo",
     ),
     group="dama_harness.aligners",
-    check=extends(Objective, "name", "paper", "formula"),
+    check=extends(Objective, "name", "paper", "formula", default=("needs", "needs_reward_gaps")),
 )
 
 

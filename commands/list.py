@@ -7,13 +7,15 @@ import click
 from commands import options
 from commands.screen import line, out, print_json
 
+KINDS = ("aligners", "benchmarks", "suites", "judges", "models", "splitters", "formats", "runs")
+
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["aligners", "benchmarks", "suites", "judges", "models", "runs"]))
+@click.argument("what", type=click.Choice(KINDS))
 @options.db
 @options.as_json
 def command(what: str, db: str, as_json: bool) -> None:
-    """What there is: aligners, benchmarks, suites, judges, models, runs."""
+    """What there is: aligners, benchmarks, suites, judges, models, splitters, formats, runs."""
     from rich.text import Text
 
     from workflows.listing import listing

@@ -20,8 +20,11 @@ Check = Callable[[object], Sequence[str]]
 """What is wrong with the shape of an item, one line a fault; an item without a fault gives none."""
 
 
-def extends(base: type, *names: str) -> Check:
-    """A shape check: a class that extends ``base``, implements all that is abstract there and has ``names``."""
+def extends(base: type, *names: str, default: Sequence[str] | None = None) -> Check:
+    """A shape check: a class that extends ``base``, implements all that is abstract there and has ``names``.
+
+    ``default``: it can also be made without arguments, and these members of what is made can be read.
+    """
 
     def faults(item: object) -> list[str]:
         if not inspect.isclass(item):
@@ -30,9 +33,23 @@ def extends(base: type, *names: str) -> Check:
             return [f"the class {item.__name__} does not extend {base.__module__}.{base.__name__}"]
         missing = sorted(getattr(item, "__abstractmethods__", ()))
         missing += [name for name in names if name not in missing and not hasattr(item, name)]
-        return [f"it has no {name!r}" for name in missing]
+        if missing or default is None:
+            return [f"it has no {name!r}" for name in missing]
+        return _faults_of_default(item, default)
 
     return faults
+
+
+def _faults_of_default(kind: type, members: Sequence[str]) -> list[str]:
+    what = "it cannot be made with its default settings"
+    try:
+        made = kind()
+        for name in members:
+            what = f"its {name!r} cannot be read"
+            getattr(made, name)
+    except Exception as error:  # whatever a plug-in's code raises is a fault of its shape
+        return [f"{what} ({type(error).__name__}: {error})"]
+    return []
 
 
 class Registry(Generic[T]):

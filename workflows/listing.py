@@ -17,6 +17,8 @@ def listing(what: str, db: str) -> list[dict[str, Any]]:
         "suites": _suites,
         "judges": _judges,
         "models": _models,
+        "splitters": _splitters,
+        "formats": _formats,
         "runs": lambda: _runs(db),
     }
     return listings[what]()
@@ -75,16 +77,34 @@ def _suites() -> list[dict[str, Any]]:
 def _judges() -> list[dict[str, Any]]:
     from harness.judges.registry import JUDGES
 
-    return [{"name": name, "is": (item.__doc__ or "").strip().splitlines()[0]} for name, item in JUDGES.items()]
+    return [{"name": name, "is": _summary(item), **_settings(item.Settings)} for name, item in JUDGES.items()]
 
 
 def _models() -> list[dict[str, Any]]:
-    return [
-        {"name": "hf:ID_OR_DIR[+ADAPTER_DIR]", "is": "a transformers image-text-to-text model, with a peft adapter"},
-        {"name": "openai:NAME@BASE_URL", "is": "a model behind an OpenAI-compatible endpoint (vLLM, SGLang, OpenAI)"},
-        {"name": "run:NAME", "is": "a model aligned here"},
-        {"name": "replay:FILE.jsonl", "is": 'answers made elsewhere, {"id", "response"} a line'},
-    ]
+    from harness.models.spec import MODELS
+
+    return [{"name": kind.form, "is": kind.summary, **_settings(kind.settings)} for _, kind in MODELS.items()]
+
+
+def _splitters() -> list[dict[str, Any]]:
+    from aligners.pair_hardness.splitter import SPLITTERS
+
+    return [{"name": name, "is": _summary(kind)} for name, kind in SPLITTERS.items()]
+
+
+def _formats() -> list[dict[str, Any]]:
+    from leaderboards.formats.registry import FORMATS
+
+    return [{"name": name, "is": _summary(kind)} for name, kind in FORMATS.items()]
+
+
+def _summary(kind: type[Any]) -> str:
+    """The first line of a plug-in's docstring."""
+    return (kind.__doc__ or "").strip().partition("\n")[0]
+
+
+def _settings(kind: type[Any] | None) -> dict[str, Any]:
+    return {} if kind is None else {"settings": describe(kind)}
 
 
 def _runs(db: str) -> list[dict[str, Any]]:

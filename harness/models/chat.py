@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from harness.chat.client import ChatClient
 from harness.chat.endpoint import parse_endpoint
@@ -13,7 +12,7 @@ from harness.chat.settings import ChatSettings
 from harness.errors import UsageError
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.model import Answer, Model
-from harness.util.options import build, content_key
+from harness.util.options import content_key
 
 
 class OpenAIModel(Model):
@@ -23,8 +22,8 @@ class OpenAIModel(Model):
     ``NAME@BASE_URL``; UsageError if it cannot be read or a key is missing.
     """
 
-    def __init__(self, argument: str, settings: Mapping[str, Any] | None = None) -> None:
-        chosen = build(ChatSettings, settings or {}, "--model openai")
+    def __init__(self, argument: str, settings: ChatSettings | None = None) -> None:
+        chosen = settings or ChatSettings()
         self.spec = f"openai:{argument}"
         self.name, endpoint = parse_endpoint(argument, "--model")
         self._client = ChatClient(self.name, endpoint, Caller("model", f"--model {self.spec}", "model."), chosen)

@@ -1,4 +1,4 @@
-"""Models by name: ``hf:DIR``, ``run:NAME``, ``replay:FILE`` on the command line become a Model. Imports no torch."""
+"""Models by name: ``hf:DIR``, ``run:NAME``, ``replay:FILE``... on the command line become a Model. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import UsageError, unknown_name
+from harness.errors import UsageError
 from harness.protocols.model import Model
+from harness.registry import Registry
 from harness.util.options import build
 
-KINDS = ("hf", "openai", "replay", "run")
 BATCH_SIZE = 128
 
 
@@ -78,16 +78,12 @@ def parse_spec(spec: str) -> ModelSpec:
         raise UsageError(
             f"--model {spec}: no such directory. Expected hf:ID_OR_DIR[+ADAPTER_DIR], run:NAME or replay:FILE.jsonl."
         )
-    elif kind not in KINDS:
-        raise unknown_name("kind of model", kind, KINDS)
+    known = MODELS.get(kind)
     if not target:
-        raise UsageError(f"--model {spec}: expected something after {kind}:.")
+        raise UsageError(f"--model {spec}: expected something after {kind}:, as in {known.form}.")
     if kind == "hf":
         return _parse_hf(target)
-    if kind == "openai" and "@http" not in target:
-        raise UsageError(
-            f"--model {spec}: expected openai:NAME@BASE_URL, for example openai:llava@http://localhost:8000/v1."
-        )
+    known.check(target)
     return ModelSpec(kind, target)
 
 
@@ -112,6 +108,51 @@ def _check_model_dir(path: Path) -> None:
     raise UsageError(f"hf:{path} is no model directory (no config.json).{hint}")
 
 
+@dataclass(frozen=True)
+class Loading:
+    """How a model is to be loaded.
+
+    Args:
+        device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1"...
+        settings: an instance of the kind's settings; None for a kind that has none.
+        runs: finds the files of ``run:NAME``.
+    """
+
+    device: str = "auto"
+    settings: Any = None
+    runs: RunLookup | None = None
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """A kind of model on the command line: ``--model KIND:TARGET``.
+
+    Args:
+        form: how its name is written, "openai:NAME@BASE_URL".
+        summary: what it is, in a line.
+        load: makes the model; it imports what that needs, so that naming a kind stays fast.
+        settings: the dataclass of its settings (`--set model.KEY=VALUE`); None if it has none.
+        check: raises UsageError for a target that cannot be one, before anything is loaded.
+    """
+
+    form: str
+    summary: str
+    load: Callable[[ModelSpec, Loading], Model]
+    settings: type[Any] | None = None
+    check: Callable[[str], None] = lambda target: None
+
+
+def _shape(item: object) -> list[str]:
+    if not isinstance(item, ModelKind):
+        return [f"expected a harness.models.spec.ModelKind, got {item!r}"]
+    return [] if callable(item.load) else ["its 'load' cannot be called"]
+
+
+MODELS: Registry[ModelKind] = Registry(
+    "kind of model", ("harness.models.kinds",), group="dama_harness.models", check=_shape
+)
+
+
 def load_model(
     spec: str | ModelSpec,
     *,
@@ -129,30 +170,8 @@ def load_model(
     Raises UsageError if the name is wrong or the model cannot be loaded.
     """
     parsed = parse_spec(spec) if isinstance(spec, str) else spec
-    if parsed.kind == "replay":
-        if settings:
-            raise UsageError(f"{parsed}: answers from a file have no settings, got {', '.join(sorted(settings))}.")
-        from harness.models.replay import ReplayModel
-
-        return ReplayModel(Path(parsed.target))
-    if parsed.kind == "openai":
-        from harness.models.chat import OpenAIModel
-
-        return OpenAIModel(parsed.target, settings)
-    from harness.models.hf import HfModel
-
-    name, files = _display_name(parsed), parsed
-    if parsed.kind == "run":
-        if runs is None:
-            raise UsageError(f"{parsed}: there is no results file to look the run up in.")
-        base, adapter = runs(parsed.target)
-        resolved = parse_spec(base if base.startswith("hf:") else f"hf:{base}")
-        files = ModelSpec("hf", resolved.target, adapter or resolved.adapter)
-    chosen = build(HfSettings, settings or {}, f"model {parsed}")
-    return HfModel.load(files, name=name, spec=str(parsed), device=device, settings=chosen)
-
-
-def _display_name(spec: ModelSpec) -> str:
-    if spec.kind == "run":
-        return spec.target
-    return Path(spec.adapter or spec.target).name
+    kind = MODELS.get(parsed.kind)
+    if kind.settings is None and settings:
+        raise UsageError(f"--model {parsed}: this model has no settings, got {', '.join(sorted(settings))}.")
+    chosen = None if kind.settings is None else build(kind.settings, settings or {}, f"--model {parsed}")
+    return kind.load(parsed, Loading(device, chosen, runs))

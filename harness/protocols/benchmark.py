@@ -262,5 +262,5 @@ BENCHMARKS: Registry[type[Benchmark]] = Registry(
         "benchmarks.pope",
     ),
     group="dama_harness.benchmarks",
-    check=extends(Benchmark, "name"),
+    check=extends(Benchmark, "name", default=("version", "mode", "needs_judge", "decoding")),
 )

@@ -1,0 +1,71 @@
+"""The kinds of model of this project. Each imports what it needs when a model of it is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.chat.settings import ChatSettings
+from harness.errors import UsageError
+from harness.models.spec import MODELS, HfSettings, Loading, ModelKind, ModelSpec, parse_spec
+from harness.protocols.model import Model
+
+
+def _hf(spec: ModelSpec, loading: Loading) -> Model:
+    from harness.models.hf import HfModel
+
+    name = Path(spec.adapter or spec.target).name
+    return HfModel.load(spec, name=name, spec=str(spec), device=loading.device, settings=loading.settings)
+
+
+def _run(spec: ModelSpec, loading: Loading) -> Model:
+    from harness.models.hf import HfModel
+
+    if loading.runs is None:
+        raise UsageError(f"{spec}: there is no results file to look the run up in.")
+    base, adapter = loading.runs(spec.target)
+    resolved = parse_spec(base if base.startswith("hf:") else f"hf:{base}")
+    files = ModelSpec("hf", resolved.target, adapter or resolved.adapter)
+    return HfModel.load(files, name=spec.target, spec=str(spec), device=loading.device, settings=loading.settings)
+
+
+def _replay(spec: ModelSpec, loading: Loading) -> Model:
+    from harness.models.replay import ReplayModel
+
+    return ReplayModel(Path(spec.target))
+
+
+def _openai(spec: ModelSpec, loading: Loading) -> Model:
+    from harness.models.chat import OpenAIModel
+
+    return OpenAIModel(spec.target, loading.settings)
+
+
+def _check_openai(target: str) -> None:
+    if "@http" not in target:
+        raise UsageError(
+            f"--model openai:{target}: expected openai:NAME@BASE_URL, for example "
+            "openai:llava@http://localhost:8000/v1."
+        )
+
+
+MODELS.register(
+    "hf",
+    ModelKind(
+        "hf:ID_OR_DIR[+ADAPTER_DIR]",
+        "a transformers image-text-to-text model, with a peft adapter",
+        _hf,
+        settings=HfSettings,
+    ),
+)
+MODELS.register(
+    "openai",
+    ModelKind(
+        "openai:NAME@BASE_URL",
+        "a model behind an OpenAI-compatible endpoint (vLLM, SGLang, OpenAI)",
+        _openai,
+        settings=ChatSettings,
+        check=_check_openai,
+    ),
+)
+MODELS.register("run", ModelKind("run:NAME", "a model aligned here", _run, settings=HfSettings))
+MODELS.register("replay", ModelKind("replay:FILE.jsonl", 'answers made elsewhere, {"id", "response"} a line', _replay))

@@ -1,0 +1,187 @@
+"""Plug-ins of all six kinds from another package: good ones are listed, faulty ones named, left out and refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+KINDS = ("aligners", "benchmarks", "judges", "models", "splitters", "formats")
+
+GOOD = """
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from aligners.objective import Objective
+from aligners.pair_hardness.splitter import Splitter
+from harness.models.spec import ModelKind
+from harness.protocols.benchmark import Benchmark
+from harness.protocols.judge import Judge, Reply
+from leaderboards.formats.registry import Format
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoodAligner(Objective):
+    name: ClassVar[str] = "good"
+    paper: ClassVar[str] = "none"
+    formula: ClassVar[str] = "-log sigmoid(beta h)"
+
+
+class GoodJudge(Judge):
+    \"\"\"Says yes.\"\"\"
+
+    def __init__(self, argument: str, root: Path) -> None:
+        self.name = "good"
+
+    def ask(self, requests):
+        return ((position, Reply("yes", "good")) for position, _ in enumerate(requests))
+
+
+GOOD_MODEL = ModelKind("good:NAME", "a model", lambda spec, loading: None)
+
+
+class GoodSplitter(Splitter):
+    \"\"\"Words.\"\"\"
+
+    name = "words-1"
+
+    def split(self, texts, progress=None):
+        return [text.split() for text in texts]
+
+
+class GoodFormat(Format):
+    \"\"\"Nothing.\"\"\"
+
+    name = "good"
+
+    def render(self, view):
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoodBenchmark(Benchmark):
+    name: ClassVar[str] = "good"
+    version: ClassVar[str] = "1"
+
+    def load(self, root):
+        raise KeyError
+
+    def verdict(self, sample, answer, replies):
+        raise KeyError
+
+    def metrics(self, samples):
+        return []
+
+
+# What lacks something:
+class BadAligner(Objective):
+    name = "bad"
+    paper = "none"
+
+
+class BadBenchmark(GoodBenchmark):
+    @property
+    def version(self):
+        raise RuntimeError("no version today")
+
+
+class BadJudge(Judge):
+    name = "bad"
+
+
+BAD_MODEL = "a string"
+
+
+class BadSplitter(Splitter):
+    name = "bad"
+
+
+class BadFormat:
+    name = "bad"
+"""
+NAMES = {
+    "aligners": ("GoodAligner", "BadAligner", "it has no 'formula'"),
+    "benchmarks": ("GoodBenchmark", "BadBenchmark", "its 'version' cannot be read (RuntimeError: no version today)"),
+    "judges": ("GoodJudge", "BadJudge", "it has no 'ask'"),
+    "models": ("GOOD_MODEL", "BAD_MODEL", "expected a harness.models.spec.ModelKind, got 'a string'"),
+    "splitters": ("GoodSplitter", "BadSplitter", "it has no 'split'"),
+    "formats": ("GoodFormat", "BadFormat", "the class BadFormat does not extend"),
+}
+ASK = """
+import sys
+from aligners.objective import ALIGNERS
+from aligners.pair_hardness.splitter import SPLITTERS
+from harness.errors import UsageError
+from harness.judges.registry import JUDGES
+from harness.models.spec import MODELS
+from harness.protocols.benchmark import BENCHMARKS
+from leaderboards.formats.registry import FORMATS
+for registry in (ALIGNERS, BENCHMARKS, JUDGES, MODELS, SPLITTERS, FORMATS):
+    registry.get("good")
+    for name in ("bad", "exits", "breaks"):
+        try:
+            registry.get(name)
+        except UsageError as error:
+            print(registry.group.partition(".")[2], name, error)
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with an installed package that has a good plug-in of every kind and three that are not."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "plugged.py").write_text(GOOD)
+    (folder / "exits.py").write_text("import sys\nprint('printed on import')\nsys.exit('not today')\n")
+    (folder / "breaks.py").write_text("1 / 0\n")
+    lines = []
+    for kind, (good, bad, _) in NAMES.items():
+        lines += [f"[dama_harness.{kind}]", f"good = plugged:{good}", f"bad = plugged:{bad}"]
+        lines += ["exits = exits:Anything", "breaks = breaks:Anything"]
+    info = folder / "plugged-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def run(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
+    command = [sys.executable, *words]
+    return subprocess.run(command, env=environment, cwd=site, capture_output=True, text=True, check=True, timeout=120)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_list_holds_good_plug_ins_and_names_the_others_on_stderr(kind: str, site: Path) -> None:
+    listed = run(site, str(ROOT / "cli.py"), "list", kind, "--json")
+    names = {row["name"].partition(":")[0] for row in json.loads(listed.stdout)}
+    assert "good" in names and not names & {"bad", "exits", "breaks"}
+    reason = NAMES[kind][2]
+    assert f"'bad' of plugged:{NAMES[kind][1]} is left out: {reason}" in listed.stderr
+    assert "'exits' of exits:Anything is left out: importing it raised SystemExit: not today" in listed.stderr
+    assert "'breaks' of breaks:Anything is left out: importing it raised ZeroDivisionError" in listed.stderr
+    assert "printed on import" in listed.stderr and "Traceback" not in listed.stderr
+
+
+def test_a_faulty_plug_in_is_refused_with_what_is_wrong_when_asked_for(site: Path) -> None:
+    said = run(site, "-W", "ignore", "-c", ASK).stdout
+    for kind, (_, bad, reason) in NAMES.items():
+        assert f"{kind} bad " in said and f"'bad' of plugged:{bad} cannot be used: {reason}" in said
+        assert f"{kind} exits " in said and f"{kind} breaks " in said
+
+
+def test_a_name_of_the_projects_own_cannot_be_taken(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "taker-1.0.dist-info").mkdir()
+    (tmp_path / "taker-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: taker\nVersion: 1.0\n")
+    entry = "[dama_harness.judges]\nreplay = plugged:GoodJudge\n"
+    (tmp_path / "taker-1.0.dist-info" / "entry_points.txt").write_text(entry)
+    (tmp_path / "plugged.py").write_text((site / "plugged.py").read_text())
+    code = "from harness.judges.registry import JUDGES; print(JUDGES.get('replay').__name__)"
+    done = run(tmp_path, "-c", code)
+    assert done.stdout.strip() == "ReplayJudge" and "another judge has that name" in done.stderr
