@@ -72,9 +72,9 @@ def kept_weight(kept: Tensor, rank: Tensor | None = None) -> Tensor:
     """
     if rank is None:
         return kept.double() / kept.sum().clamp(min=1)
-    _, place = torch.unique(rank.cpu(), return_inverse=True)
-    per_rank = torch.zeros(int(place.max()) + 1, dtype=torch.float64).index_add_(0, place, kept.double())
-    return kept.double() / (per_rank.clamp(min=1)[place] * len(per_rank))
+    _, rank_index = torch.unique(rank.cpu(), return_inverse=True)
+    per_rank = torch.zeros(int(rank_index.max()) + 1, dtype=torch.float64).index_add_(0, rank_index, kept.double())
+    return kept.double() / (per_rank.clamp(min=1)[rank_index] * len(per_rank))
 
 
 def beta_metrics(beta: Tensor) -> tuple[Tensor, dict[str, float]]:

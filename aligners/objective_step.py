@@ -110,7 +110,7 @@ class _Fields:
                 f"objective input: {name} has {len(values)} numbers, policy_chosen has {self.size}; "
                 "expected one number a pair in each."
             )
-        numbers = [_finite(f"{name}[{place}]", value) for place, value in enumerate(values)]
+        numbers = [_finite(f"{name}[{index}]", value) for index, value in enumerate(values)]
         return torch.tensor(numbers, dtype=torch.float64)
 
     def lengths(self, name: str) -> Tensor:

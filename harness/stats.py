@@ -236,8 +236,8 @@ def smallest_difference(interval: tuple[float, float], *, level: float = 0.95, p
     low, high = interval
     if not high - low > 1e-9 * (1 + abs(low) + abs(high)):
         return math.nan
-    two_sided, found = NormalDist().inv_cdf((1 + level) / 2), NormalDist().inv_cdf(power)
-    return (high - low) / 2 * (two_sided + found) / two_sided
+    two_sided, detected = NormalDist().inv_cdf((1 + level) / 2), NormalDist().inv_cdf(power)
+    return (high - low) / 2 * (two_sided + detected) / two_sided
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:

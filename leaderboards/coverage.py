@@ -151,7 +151,7 @@ def matched_differences(
 
 
 def contrast_between(label: str, reference: str) -> ContrastOf | None:
-    """How two rows' readings are compared. The base brings its coverage along: where a sample's answers are swapped
+    """How two rows' readings are compared. The base comes with its coverage: where a sample's answers are swapped
     with the base's, so is what they add to the target. With the target left alone the test would not be exact.
     """
     if BASE not in (label, reference):

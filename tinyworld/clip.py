@@ -65,8 +65,8 @@ def train_clip(folder: Path, *, seed: int, images: int, epochs: int, progress: P
     (folder / "open_clip_config.json").write_text(json.dumps(model_config(), indent=2))
     save_tokenizer(folder, "<s> $A </s>")
     torch.manual_seed(seed)
-    parts = model_config()["model_cfg"]
-    model: Any = open_clip.CLIP(**parts)
+    settings = model_config()["model_cfg"]
+    model: Any = open_clip.CLIP(**settings)
     loss_of = open_clip.ClipLoss()
     tokenizer = make_tokenizer("<s> $A </s>")
     rng = np.random.default_rng((seed, 1))

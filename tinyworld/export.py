@@ -58,14 +58,14 @@ def amber_questions(scene: Scene, rng: np.random.Generator) -> list[tuple[str, A
     As in AMBER, all questions on existence name absent objects, and a relation's type tells its answer.
     """
     absent = list(scene.absent_typical)[:3] or [name for name in OBJECTS if name not in scene.names][:1]
-    found = [(AMBER_KINDS["existence"], existence(name, False)) for name in absent]
+    questions = [(AMBER_KINDS["existence"], existence(name, False)) for name in absent]
     for truth in (True, False):
-        found.append((AMBER_KINDS["state"], state(scene, truth, rng)))
-        found.append((AMBER_KINDS["number"], number(scene, truth, rng)))
+        questions.append((AMBER_KINDS["state"], state(scene, truth, rng)))
+        questions.append((AMBER_KINDS["number"], number(scene, truth, rng)))
         asked = relation(scene, truth, rng)
         if asked is not None:
-            found.append(("discriminative-relation" if truth else "relation", asked))
-    return found
+            questions.append(("discriminative-relation" if truth else "relation", asked))
+    return questions
 
 
 def export_amber(folder: Path, scenes: Sequence[Scene], questioned: int, seed: int) -> None:

@@ -96,7 +96,7 @@ def rate(truth: Truth, answer: str) -> tuple[int, str]:
 
 def _rate_description(there: Sequence[str], named: Sequence[str]) -> tuple[int, str]:
     absent = [name for name in named if name not in there]
-    found = len(set(named) & set(there))
+    correct = len(set(named) & set(there))
     if absent:
-        return (2 if found > len(absent) else 1 if found else 0), f"Not in the image: {', '.join(absent)}."
-    return 3 + round(3 * found / len(there)), f"{found} of {len(there)} objects named, none absent."
+        return (2 if correct > len(absent) else 1 if correct else 0), f"Not in the image: {', '.join(absent)}."
+    return 3 + round(3 * correct / len(there)), f"{correct} of {len(there)} objects named, none absent."

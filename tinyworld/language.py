@@ -73,9 +73,9 @@ def careless_caption(scene: Scene, rate: float, rng: np.random.Generator) -> str
 
 def inventory(scene: Scene) -> str:
     """What stands in each cell of the grid, row by row: a careful answer that ties words to places in the image."""
-    standing = {cell: thing for thing in scene.things for cell in thing.cells}
-    parts = [f"{standing[c].color} {standing[c].name}" if c in standing else "no" for c in range(CELLS)]
-    return " ".join(f"{part}." for part in parts)
+    thing_at = {cell: thing for thing in scene.things for cell in thing.cells}
+    cells = [f"{thing_at[c].color} {thing_at[c].name}" if c in thing_at else "no" for c in range(CELLS)]
+    return " ".join(f"{cell_text}." for cell_text in cells)
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,9 @@ def open_question(kind: str, scene: Scene, rng: np.random.Generator) -> Asked | 
             return None
         of = mentions(asked.question)[1]
         column = next(t.column for t in scene.things if t.name == of)
-        found = [t.name for t in scene.things if t.column + 0.9 < column]
-        answer = f"There is {article(found[0])} to the left of the {of}."
-        return Asked(kind, f"What is to the left of the {of}?", answer, tuple(found), OBJECTS)
+        left_of = [t.name for t in scene.things if t.column + 0.9 < column]
+        answer = f"There is {article(left_of[0])} to the left of the {of}."
+        return Asked(kind, f"What is to the left of the {of}?", answer, tuple(left_of), OBJECTS)
     if kind == "environment":
         return Asked(kind, "Where is this?", f"This is a {scene.place}.", (scene.place,), PLACES)
     if kind == "holistic":
@@ -170,8 +170,8 @@ MMHAL_TYPES = (
 
 def short_questions(scene: Scene, count: int, rng: np.random.Generator) -> list[Asked]:
     """``count`` questions with short answers, of all kinds."""
-    found: list[Asked] = []
-    while len(found) < count:
+    questions: list[Asked] = []
+    while len(questions) < count:
         truth = bool(rng.integers(2))
         kind = int(rng.integers(6))
         name = str(rng.choice(scene.names if truth else list(scene.absent_typical or OBJECTS)))
@@ -187,8 +187,8 @@ def short_questions(scene: Scene, count: int, rng: np.random.Generator) -> list[
             else open_question(MMHAL_TYPES[rng.integers(6)], scene, rng)
         )
         if asked is not None:
-            found.append(asked)
-    return found
+            questions.append(asked)
+    return questions
 
 
 SPECIAL = ("<pad>", "<s>", "<unk>", "<image>")

@@ -187,7 +187,7 @@ def sample_captions(
     torch.manual_seed(seed)
     tokenizer = processor.tokenizer
     tokenizer.padding_side = "left"
-    found: list[list[str]] = []
+    samples: list[list[str]] = []
     for start in range(0, len(scenes), batch):
         part = list(scenes[start : start + batch])
         texts = [f"USER: {'<image>' * IMAGE_TOKENS}\n{p} ASSISTANT:" for p in prompts[start : start + batch]]
@@ -203,8 +203,8 @@ def sample_captions(
         )
         answers = tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         each = max(count, 1)
-        found += [answers[i * each : (i + 1) * each] for i in range(len(part))]
-    return found
+        samples += [answers[i * each : (i + 1) * each] for i in range(len(part))]
+    return samples
 
 
 def quiet() -> None:

@@ -60,7 +60,7 @@ def make_pairs(
             alike[scenes[i].place, len(mentions(text))].append((i, text))
     balance: Counter[tuple[str, str]] = Counter()
     easy = set(rng.permutation(len(scenes))[: round(easy_share * len(scenes))].tolist())
-    found = []
+    pairs = []
     for i, scene in enumerate(scenes):
         best = max((t for t in samples[i] if mentions(t)), key=lambda t: merit(t, scene), default=None)
         if best is None:
@@ -70,8 +70,8 @@ def make_pairs(
         if two is not None:
             chosen, rejected = two
             qualities = quality(chosen, scene), quality(rejected, scene)
-            found.append(WorldPair(i, "easy" if i in easy else "hard", prompts[i], chosen, rejected, *qualities))
-    return found
+            pairs.append(WorldPair(i, "easy" if i in easy else "hard", prompts[i], chosen, rejected, *qualities))
+    return pairs
 
 
 def _foreign(scene: Scene, best: str, others: Sequence[str], rng: np.random.Generator) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""What only a world with known truth can tell: whether what is hallucinated is what is usual in such a place."""
+"""What only a world with known truth can show: whether what is hallucinated is what is usual in such a place."""
 
 from __future__ import annotations
 

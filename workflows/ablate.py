@@ -222,7 +222,7 @@ def is_benched(store: Store, eval_model: EvalModel, ablation: Ablation, since: s
 
 
 def _expected(item: BenchmarkSpec, root: Path) -> tuple[str | None, ...]:
-    """What tells a benchmark's evaluation from any other of the same model."""
+    """What distinguishes a benchmark's evaluation from others of the same model."""
     benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
     judge = Judges(None).named(benchmark, folder) if benchmark.needs_judge else "none"
     data = load(benchmark, folder, item.limit)

@@ -212,7 +212,7 @@ def bench_all(
     """Run all models over all benchmarks; under torchrun, or with ``share``, together with other processes."""
     shared = share or rank_and_world_size()[1] > 1
     if shared and fresh:
-        raise UsageError("--fresh: processes that share the work cannot tell old answers from new; use another --db.")
+        raise UsageError("--fresh: processes that share the work cannot know old answers from new; use another --db.")
     with Claims(store.path) if shared else contextlib.nullcontext() as claims:
         return [
             record

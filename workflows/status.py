@@ -10,7 +10,7 @@ from harness.store import Store
 
 
 def status(store: Store) -> dict[str, Any]:
-    """Counts, what is unfinished or failed, and the commands that go on with it."""
+    """Counts, what is unfinished or failed, and the commands that resume it."""
     alignments, evaluations = store.alignments(), store.evaluations()
     benched = {e.alignment for e in evaluations}
     unfinished = [{"name": a.name, "status": a.status} for a in alignments if a.status != "done"]
@@ -24,7 +24,7 @@ def status(store: Store) -> dict[str, Any]:
     if not alignments and not evaluations:
         following.append("python cli.py demo")
     if unfinished:
-        following.append("the command that aligned them: it goes on where it stopped")
+        following.append("the command that aligned them: it resumes where it stopped")
     following += [f"python cli.py bench --model run:{name}" for name in waiting]
     if incomplete:
         following.append("the same bench or score command: only what is missing is asked again")

@@ -30,7 +30,7 @@ Embed = Callable[[list[bytes]], Tensor]
 
 
 class Corruption(Protocol):
-    """Maps a pair to its corrupted image; ``identity`` tells one way of corrupting from another."""
+    """Maps a pair to its corrupted image; ``identity`` distinguishes ways of corrupting."""
 
     @property
     def identity(self) -> str: ...

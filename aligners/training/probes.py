@@ -1,4 +1,4 @@
-"""Probe pairs: some pairs of every split whose reward gaps are recorded as training goes on."""
+"""Probe pairs: some pairs of every split whose reward gaps are recorded during training."""
 
 from __future__ import annotations
 

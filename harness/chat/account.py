@@ -10,9 +10,9 @@ from harness.chat.prices import Price, cost
 
 
 class Account:
-    """Money spent and promised, and whether to go on.
+    """Money spent and promised, and whether to stop.
 
-    ``stopped`` is the reason why nothing more is asked, "" while asking goes on.
+    ``stopped`` is the reason why nothing more is asked, "" while questions are asked.
     """
 
     def __init__(self, model: str, prices: Mapping[str, Price], budget: float | None, give_up: int) -> None:

@@ -78,7 +78,7 @@ class ChatClient:
     def ask(self, requests: Requests) -> Generator[tuple[int, ChatReply], None, None]:
         """Yield (position, reply) in order of arrival. Leaving the iteration cancels what is in flight.
 
-        The calls run in an event loop in a thread of its own, so that they go on while the caller stores a reply.
+        The calls run in an event loop in a thread of its own, so that they run while the caller stores a reply.
         """
         if not len(requests):
             return

@@ -58,7 +58,7 @@ def _content(message: Message) -> str | list[dict[str, Any]]:
 
 
 def data_url(image: Image) -> str:
-    """The image as a base64 data URL, its type told from its first bytes (JPEG if they tell nothing)."""
+    """The image as a base64 data URL, its type read from its first bytes (JPEG if they are unknown)."""
     data = image.read()
     kind = SIGNATURES.get(data[:4], "jpeg")
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

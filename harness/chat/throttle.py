@@ -27,7 +27,7 @@ class Throttle:
         self._cut_at = 0.0
 
     async def enter(self) -> float:
-        """Wait for a place; returns the time of entry, to be told to ``rate_limited``."""
+        """Wait for a place; returns the time of entry, to be given to ``rate_limited``."""
         while True:
             now = time.monotonic()
             if now < self._closed_until:

@@ -1,4 +1,4 @@
-"""What tells one model family from another: a row each. A family that is not listed is run the careful way."""
+"""How model families differ: a row each. A family that is not listed is run the careful way."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Family:
             the key-value cache of everything up to the image between its questions.
         vision: names of the modules that hold the vision tower; frozen unless ``train_vision``.
         language: names of the modules that hold the language model, whose linear layers LoRA adapts.
-        fallback_template: the chat template (Jinja) of a processor that brings none.
+        fallback_template: the chat template (Jinja) of a processor that has none.
     """
 
     shared_row: bool = False

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called as a long step goes on: ``progress("answers", 12, 300)``. A step is done when ``done`` is ``total``."""
+    """Called while a long step runs: ``progress("answers", 12, 300)``. A step is done when ``done`` is ``total``."""
 
     def __call__(self, step: str, done: int, total: int) -> None: ...
 

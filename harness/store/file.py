@@ -70,13 +70,13 @@ class ResultsFile:
     def faults(self) -> list[str]:
         """What SQLite finds wrong with the file; empty for a sound one."""
         try:
-            found = [str(row[0]) for row in self.db.execute("PRAGMA integrity_check")]
+            problems = [str(row[0]) for row in self.db.execute("PRAGMA integrity_check")]
             orphans = [
                 f"{row[0]} holds a row without its {row[2]}" for row in self.db.execute("PRAGMA foreign_key_check")
             ]
         except sqlite3.DatabaseError as error:
             return [str(error)]
-        return [line for line in [*found, *orphans] if line != "ok"]
+        return [line for line in [*problems, *orphans] if line != "ok"]
 
     def vacuum(self) -> None:
         """Give back the room of deleted rows."""

@@ -57,7 +57,7 @@ MIGRATIONS = (m001_initial, m002_claims)
 
 
 def migrate(db: Database, path: str) -> None:
-    """Bring the schema to the newest version; a file of a newer version is refused, not touched."""
+    """Migrate the schema to the newest version; a file of a newer version is refused, not touched."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
         raise HarnessError(

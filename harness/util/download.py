@@ -75,7 +75,7 @@ class Fetched:
 def fetch(
     sources: Sequence[Source | Manual], folder: Path, *, any_version: bool = False, progress: Progress = silent
 ) -> list[Fetched]:
-    """Bring ``sources`` into ``folder``; what is there already is checked and not fetched again.
+    """Download ``sources`` into ``folder``; what is there already is checked and not fetched again.
 
     A file that fails does not keep the others from coming. ``any_version`` keeps files of another digest.
     """
@@ -121,7 +121,7 @@ def _is_there(path: Path) -> bool:
 def download(
     url: str, target: Path, digest: str = "", *, any_version: bool = False, progress: Progress = silent
 ) -> str:
-    """Fetch ``url`` to ``target`` and return its sha256. An interrupted download goes on where it stopped.
+    """Fetch ``url`` to ``target`` and return its sha256. An interrupted download resumes where it stopped.
 
     Raises DownloadError if the home does not answer, breaks off again and again, or gives other bytes than ``digest``.
     """
@@ -163,7 +163,7 @@ def _complete(url: str, part: Path, name: str, progress: Progress) -> None:
                 break
         except (OSError, HTTPException) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
-    raise DownloadError(f"{url}: {reason}. Run the same command again to go on, or put the file in place by hand.")
+    raise DownloadError(f"{url}: {reason}. Run the same command again to resume, or put the file in place by hand.")
 
 
 def _continue(url: str, part: Path, name: str, progress: Progress) -> bool:

@@ -17,13 +17,13 @@ def environment() -> dict[str, str]:
 
     A library that is not installed is left out.
     """
-    found = {"commit": _commit(), "python": platform.python_version()}
+    versions = {"commit": _commit(), "python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _commit() -> str:

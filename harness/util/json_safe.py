@@ -7,7 +7,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 DEEPEST = 50
-"""Deeper parts of a value are told as text: something that holds itself has no end."""
+"""Deeper levels of a value become text: something that holds itself has no end."""
 
 
 def json_safe(value: Any, *, undefined: bool = True, depth: int = 0) -> Any:

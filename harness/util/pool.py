@@ -57,7 +57,7 @@ def workers(count: int, threads: int | None = None) -> Iterator[Pool]:
 
 
 def report(step: str, done: int, total: int) -> None:
-    """In a worker: tell the parent how far ``step`` is. Most calls between two reports are dropped."""
+    """In a worker: report to the parent how far ``step`` is. Most calls between two reports are dropped."""
     now = time.monotonic()
     if _news is not None and (done == total or now - _told.get(step, 0.0) > EVERY):
         _told[step] = now
@@ -75,7 +75,7 @@ def _start(news: Any, threads: int | None) -> None:
 
 
 def _follow_parent() -> None:
-    """End this process when its parent is gone: a killed parent cannot tell its workers to stop."""
+    """End this process when its parent is gone: a killed parent cannot stop its workers."""
     parent = parent_process()
     if parent is not None:
         parent.join()
