@@ -1,6 +1,6 @@
 """Record what the official scorers say about the invented inputs beside this file: ``expected.json`` of each folder.
 
-    python tests/golden/record.py --amber DIR --rlaifv DIR --pope DIR --mmvet DIR --llava DIR
+    python tests/golden/record.py --amber DIR --rlaifv DIR --pope DIR --mmvet DIR --llava DIR --hallusion DIR
 
 Each DIR is a checkout of an official repository at the commit that README.md names. Its script runs unchanged; only
 what it would reach over the network (a judge's endpoint) or load as a large model (spaCy) is replaced: the judge by
@@ -286,14 +286,32 @@ def pope(checkout: Path) -> dict[str, Any]:
     return recorded
 
 
+def hallusion_bench(checkout: Path) -> dict[str, Any]:
+    """utils.py of HallusionBench on replies read as it reads them, which it does inside its calls of GPT-4."""
+    rows = rows_of(HERE / "hallusion_bench/rows.jsonl")
+    for row in rows:
+        reply = row["reply"].lower()
+        row["read"] = "0" if "incorrect" in reply else "1" if "correct" in reply else "2"
+    with replaced([], module("openai"), module("prettytable", PrettyTable=None)):
+        names = runpy.run_path(str(checkout / "utils.py"))
+    names["assign_correctness"](rows, "read")
+    counted = {
+        "a_acc": names["get_eval_all"](rows, "read"),
+        "q_acc": names["get_eval_pair_all"](rows, "read"),
+        "f_acc": names["get_eval_fig"](rows),
+    }
+    return {name: {key: int(stat[key]) for key in ("correct", "total")} for name, stat in counted.items()}
+
+
 RECORDERS = {"amber": amber, "object_halbench": object_halbench, "mmhal": mmhal, "mm_vet": mm_vet}
-RECORDERS |= {"llava_bench": llava_bench, "pope": pope}
+RECORDERS |= {"llava_bench": llava_bench, "pope": pope, "hallusion_bench": hallusion_bench}
 CHECKOUTS = {"object_halbench": "rlaifv", "mmhal": "rlaifv", "mm_vet": "mmvet", "llava_bench": "llava"}
+CHECKOUTS |= {"hallusion_bench": "hallusion"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ("amber", "rlaifv", "pope", "mmvet", "llava"):
+    for option in ("amber", "rlaifv", "pope", "mmvet", "llava", "hallusion"):
         parser.add_argument(f"--{option}", type=Path)
     options = vars(parser.parse_args())
     for benchmark, record in RECORDERS.items():

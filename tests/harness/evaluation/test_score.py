@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -179,6 +179,16 @@ def test_a_failed_call_is_an_error_row_and_is_asked_again_next_time(store: Store
     record = evaluate(store, benchmark, benchmark.load(Path()), answers, mended, subject=SUBJECT)
     assert record.n_failed == 0 and record.metrics["grade"]["value"] == 3.0
     assert mended.asked == [("b", 0, 0)]
+
+
+def test_another_version_or_run_is_another_evaluation_and_the_same_replaces_the_earlier(store: Store) -> None:
+    script = {(i, 0): "4" for i in "abc"}
+    for version, run in (("1", "r"), ("2", "r"), ("1", "s"), ("1", "r")):
+        benchmark = Grades(version=version)
+        answers = {i: Answer(i) for i in "abc"}
+        subject = replace(SUBJECT, run=run)
+        evaluate(store, benchmark, benchmark.load(Path()), answers, Scripted(dict(script)), subject=subject)
+    assert [(e.version, e.run) for e in store.evaluations()] == [("2", "r"), ("1", "s"), ("1", "r")]
 
 
 def test_several_judge_runs_are_averaged_run_by_run(store: Store) -> None:

@@ -22,6 +22,18 @@ def evaluation(run: str = "base", key: str = "k") -> NewEvaluation:
     )  # fmt: skip
 
 
+def test_a_reply_is_that_of_its_run_and_attempt_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    first, second = Reply("hm", "gpt-4"), Reply("Rating: 3", "gpt-4")
+    store.save_reply("openai:gpt-4", "http://x", "q1", 0, 0, first)
+    assert store.reply("openai:gpt-4", "http://x", "q1", 0, 1) is None
+    assert store.reply("openai:gpt-4", "http://x", "q1", 1, 0) is None
+    assert store.reply("openai:gpt-4", "http://y", "q1", 0, 0) is None
+    store.save_reply("openai:gpt-4", "http://x", "q1", 0, 1, second)
+    replies = [store.reply("openai:gpt-4", "http://x", "q1", 0, attempt) for attempt in (0, 1)]
+    assert replies == [first, second]
+
+
 def test_answers_and_replies_come_back_as_stored(tmp_path: Path) -> None:
     store = Store(tmp_path / "r.sqlite")
     store.save_answers("model", [("q1", Answer("a cat", tokens=2)), ("q2", Answer(None, error="no image"))])
