@@ -46,7 +46,7 @@ class Judge(ABC):
     The rest has a default:
         Settings: the dataclass of its settings (`--set judge.KEY=VALUE`); None if it has none. One with a field
             ``budget`` (USD) takes `--budget` and serves all benchmarks of a command, so that one budget holds for all;
-            one with a field ``prices`` (a file's name) takes `--prices`.
+            one with a field ``prices`` (a file's name, see ``harness.chat.prices``) takes `--prices`.
         endpoint: where it answers.
         model: the name it expects in replies; another one that is returned names the judge's column in tables.
         concurrency: how many questions it answers at once.
