@@ -46,9 +46,9 @@ def command(
     with bars() as shown:
         spec = resolve_alignment(settings, shown)
         spec = with_unique_name(store, spec, named="name" in settings, fresh=not resume)
+        facts = estimated(spec, shown) if dry_run else {}
         record = None if dry_run else align(store, spec, fresh=not resume, progress=shown)
     if record is None:
-        facts = estimated(spec)
         print_json(facts) if as_json else print_facts({**facts, "estimate": "", **facts["estimate"]})
         return
     last = (store.train_log(record.name) or [{}])[-1]

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.errors import HarnessError, UsageError
 from harness.models.spec import model_id
-from harness.protocols.progress import Progress
+from harness.protocols.progress import Progress, silent
 from harness.store import AlignmentRecord, Store
 from harness.util.distributed import rank_and_world_size
 from harness.util.options import build, content_key, overlay, read_yaml
@@ -90,11 +90,11 @@ def resolve_alignment(settings: Mapping[str, Any], progress: Progress) -> AlignS
     )
 
 
-def dry_run(spec: AlignSpec) -> dict[str, Any]:
+def dry_run(spec: AlignSpec, progress: Progress = silent) -> dict[str, Any]:
     """What ``spec`` will do and cost; reads configuration, processor and pairs where they can be had, no weights."""
     from aligners.training.cost import estimate
 
-    return {"name": spec.name, **spec.record, "estimate": estimate(spec.train, spec.objective)}
+    return {"name": spec.name, **spec.record, "estimate": estimate(spec.train, spec.objective, progress)}
 
 
 def embedded(
@@ -156,7 +156,14 @@ def align(store: Store, spec: AlignSpec, *, fresh: bool = False, progress: Progr
     if done is not None and not fresh:
         return done
     out = home() / "aligned" / f"{spec.name}-{spec.key[:8]}"
-    heldout = load_pairs(spec.heldout) if spec.heldout else None
+
+    def stage(step: str, done: int, total: int) -> None:
+        progress(f"{spec.name}: {step}", done, total)
+
+    def held_out(step: str, done: int, total: int) -> None:
+        stage(f"held-out {step}", done, total)
+
+    heldout = load_pairs(spec.heldout, progress=held_out) if spec.heldout else None
     log = store.start_alignment(
         spec.name, method=spec.label, seed=spec.train.seed, panel=spec.panel, key=spec.key, config=spec.record,
         fresh=fresh and rank_and_world_size()[0] == 0,
@@ -171,7 +178,7 @@ def align(store: Store, spec: AlignSpec, *, fresh: bool = False, progress: Progr
             hardness=spec.hardness,
             heldout=heldout,
             resume=not fresh,
-            progress=lambda step, done, total: progress(f"{spec.name}: {step}", done, total),
+            progress=stage,
         )
     except HarnessError:
         store.finish_alignment(spec.name, status="failed", model_dir="", seconds=time.monotonic() - started)

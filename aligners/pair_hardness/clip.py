@@ -67,7 +67,7 @@ class ClipModel:
         """The key (sha256) of each encoded image (PNG, JPEG, ...), and unit embeddings, float32 [d], by key.
 
         Each distinct image is embedded once, and only if no earlier run has done so; a batch is in memory at a time.
-        ``progress`` hears how many of the ``total`` images were read.
+        ``progress`` is called with how many of the ``total`` images were read.
         """
         return self._encode("image", images, self._embed_images, total, progress)
 

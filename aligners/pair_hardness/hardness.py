@@ -109,7 +109,7 @@ def compute_hardness(
     """Hardness of ``pairs``, from the cache where the same CLIP has scored the same pairs in the same way before.
 
     Args:
-        progress: hears of the texts and images as they are embedded.
+        progress: called as pairs are looked up, split and embedded.
 
     Raises:
         DataError: there is no pair, or a response is empty. HarnessError: a response cannot be split (names the pair).
@@ -120,7 +120,7 @@ def compute_hardness(
     clip = ClipModel(config.clip, device, config.clip_batch)
     progress("CLIP weights", 1, 1)
     splitter = make_splitter(config)
-    path = cache_dir("hardness") / f"{_key(pairs, config, clip, splitter)}.json"
+    path = cache_dir("hardness") / f"{_key(pairs, config, clip, splitter, progress)}.json"
     if path.exists():
         return Hardness(**json.loads(path.read_text()))
     hardness = _permuted(_score(pairs, config, clip, splitter, progress), config.permute_seed)
@@ -128,8 +128,11 @@ def compute_hardness(
     return hardness
 
 
-def _key(pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter) -> str:
-    data = [(pair.chosen, pair.rejected, content_hash(pair.image_bytes())) for pair in pairs]
+def _key(pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter, progress: Progress) -> str:
+    data = []
+    for done, pair in enumerate(pairs, start=1):
+        data.append((pair.chosen, pair.rejected, content_hash(pair.image_bytes())))
+        progress("CLIP: looking for known hardness", done, len(pairs))
     return content_key("hardness-1", clip.identity, splitter.name, config.aggregation, config.permute_seed, data)
 
 
@@ -171,7 +174,7 @@ def _score(
 
 
 def _pieces(
-    pairs: Sequence[Pair], config: HardnessConfig, splitter: Splitter, progress: Progress | None
+    pairs: Sequence[Pair], config: HardnessConfig, splitter: Splitter, progress: Progress
 ) -> tuple[list[list[str]], list[list[str]]]:
     texts = [text for pair in pairs for text in (pair.chosen, pair.rejected)]
     for place, text in enumerate(texts):
@@ -180,7 +183,7 @@ def _pieces(
     if config.aggregation == "whole":
         return [[pair.chosen] for pair in pairs], [[pair.rejected] for pair in pairs]
     try:
-        pieces = splitter.split(texts, progress or silent)
+        pieces = splitter.split(texts, progress)
     except SplitError as error:
         pair = pairs[error.index // 2]
         raise HarnessError(f"Pair {pair.id}, {_side(error.index)} response: {error}") from error

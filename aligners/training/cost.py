@@ -20,6 +20,7 @@ from aligners.training.model_configs import model_config
 from harness.errors import DataError, UsageError
 from harness.models.families import family_of
 from harness.models.loading import load_processor
+from harness.protocols.progress import Progress, silent
 from harness.util.distributed import launched, rank_and_world_size
 
 SAMPLE = 64
@@ -59,12 +60,12 @@ def processes_of(config: AlignConfig) -> tuple[int, str]:
     return (1, "one process") if config.sharding == "none" else (8, "WORLD_SIZE is not set: a node of eight is assumed")
 
 
-def estimate(config: AlignConfig, objective: Objective) -> dict[str, Any]:
+def estimate(config: AlignConfig, objective: Objective, progress: Progress = silent) -> dict[str, Any]:
     """The facts of a dry run. FLOPs are of the shared route; memory is a model of what is held, not a measurement."""
     shapes, source = model_config(config.model)
     processes, why = processes_of(config)
     notes = [f"model: {source}", f"processes: {why}"]
-    pairs, lengths = _lengths(config, shapes, notes)
+    pairs, lengths = _lengths(config, shapes, notes, progress)
     sizes = parameters(shapes, config)
     steps = max(1, config.epochs * pairs // config.batch_size)
     accumulates = config.batch_size > config.micro_batch or processes > 1
@@ -177,14 +178,14 @@ def _activations(sizes: Parameters, lengths: Lengths, config: AlignConfig) -> fl
     return sizes.layers * layer + logits
 
 
-def _lengths(config: AlignConfig, shapes: Any, notes: list[str]) -> tuple[int, Lengths]:
+def _lengths(config: AlignConfig, shapes: Any, notes: list[str], progress: Progress) -> tuple[int, Lengths]:
     """How many pairs, and their lengths: of a sample of the user's pairs where data and processor can be read."""
     merge = getattr(shapes.vision_config, "spatial_merge_size", 0) ** 2
     nominal = getattr(shapes, "image_seq_length", None) or NOMINAL_IMAGE
     patches = nominal * merge if merge else nominal + 1
     guess = Lengths(nominal + NOMINAL_PROMPT, nominal, 2 * NOMINAL_RESPONSE, patches)
     try:
-        pairs = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows).pairs
+        pairs = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows, progress=progress).pairs
     except DataError as error:
         if config.data not in RLAIF_V:
             raise

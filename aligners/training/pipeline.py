@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from aligners.objective import Objective
 from aligners.pairs.data import PairSet, load_pairs
@@ -53,14 +56,15 @@ def align(
 
     With ``resume`` it resumes from the last complete checkpoint in ``out_dir``; a resumed run equals an uninterrupted
     one. ``hardness`` is computed for objectives that need it, and for others too (where it can be) to show the gaps of
-    easy and hard pairs. ``heldout`` pairs are only measured. ``progress`` hears of every stage, on the first process.
+    easy and hard pairs. ``heldout`` pairs are only measured. ``progress`` is called in every stage, by the first process
+    alone.
     Raises UsageError (settings), DataError (pairs), HarnessError (a loss or gradient that is not finite).
     """
     started = time.monotonic()
     first = rank_and_world_size()[0] == 0
     progress = progress if first else silent
     check_needs(objective, hardness)
-    train_set = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows)
+    train_set = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows, progress=progress)
     sets = {"train": train_set, **({"heldout": heldout} if heldout else {})}
     order = training_order(train_set.pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = training_arguments(config, out_dir, steps=len(order) // config.batch_size)
@@ -79,9 +83,7 @@ def align(
         **facts,
     }
     if first:
-        recorder.log_info(info)
-        for split, values in deltas.items():
-            recorder.log_hardness(split, {p.id: float(d) for p, d in zip(sets[split].pairs, values, strict=True)})
+        _log_start(recorder, info, sets, deltas)
     trainer = PreferenceTrainer(
         make_trainable(ready.loaded.model, config),
         args,
@@ -101,6 +103,14 @@ def align(
         _save(trainer, ready.loaded.processor, out_dir, record, merge=config.merge)
         recorder.log_info({"two_passes": trainer.two_passes})
     return AlignResult(out_dir / "model", args.max_steps, record)
+
+
+def _log_start(
+    recorder: Recorder, info: Mapping[str, Any], sets: Mapping[str, PairSet], deltas: Mapping[str, Tensor]
+) -> None:
+    recorder.log_info(info)
+    for split, values in deltas.items():
+        recorder.log_hardness(split, {p.id: float(d) for p, d in zip(sets[split].pairs, values, strict=True)})
 
 
 def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> None:

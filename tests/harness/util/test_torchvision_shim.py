@@ -11,8 +11,8 @@ import pytest
 from tests.house import ROOT
 from tests.tiny_llava import save_tiny_llava
 
-# What a notebook may have run before it imports the harness. Where PyPI's torchvision stands beside a CPU torch, all but
-# the first fail by themselves; that must not spoil what comes after.
+# What a notebook may have run before it imports the harness. Where PyPI's torchvision stands beside a CPU torch, the
+# second lines fail by themselves; that must not spoil what comes after.
 BEFORE = [
     ["import transformers"],
     ["from transformers import AutoProcessor, LlavaProcessor", "import peft", "import open_clip"],
