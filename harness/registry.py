@@ -8,8 +8,9 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from harness.errors import UsageError, unknown_name
 
@@ -52,6 +53,19 @@ def _faults_of_default(kind: type, members: Sequence[str]) -> list[str]:
     return []
 
 
+@dataclass(frozen=True)
+class Family(Generic[T]):
+    """Items that another package has by the hundred, named ``prefix:NAME``.
+
+    Args:
+        make: the item called NAME; whether there is one may show only when it is used.
+        describe: the family as one row of `list`.
+    """
+
+    make: Callable[[str], T]
+    describe: Callable[[], dict[str, Any]]
+
+
 class Registry(Generic[T]):
     """Plug-ins of one kind by name.
 
@@ -69,6 +83,7 @@ class Registry(Generic[T]):
     def __init__(self, kind: str, modules: tuple[str, ...], group: str, check: Check | None = None) -> None:
         self.kind, self.group, self._modules, self._check = kind, group, modules, check
         self._items: dict[str, T] = {}
+        self._families: dict[str, Family[T]] = {}
         self._faults: dict[str, str] = {}
         self._loaded = False
 
@@ -79,11 +94,29 @@ class Registry(Generic[T]):
         self._items[name] = item
         return item
 
+    def register_family(self, prefix: str, family: Family[T]) -> None:
+        """Add all items named ``prefix:NAME``."""
+        self._families[prefix] = family
+
+    def families(self) -> list[Family[T]]:
+        self._load()
+        return [self._families[prefix] for prefix in sorted(self._families)]
+
+    def __contains__(self, name: str) -> bool:
+        self._load()
+        return name in self._items or self._family(name) is not None
+
+    def _family(self, name: str) -> Family[T] | None:
+        prefix, colon, _ = name.partition(":")
+        return self._families.get(prefix) if colon else None
+
     def get(self, name: str) -> T:
         """The plug-in called ``name``; an unknown or faulty one raises a UsageError with a suggestion or the fault."""
         self._load()
         if name in self._items:
             return self._items[name]
+        if family := self._family(name):
+            return family.make(name.partition(":")[2])
         if name in self._faults:
             raise UsageError(f"{self._faults[name]}. Mend or uninstall that package, or choose another {self.kind}.")
         raise unknown_name(self.kind, name, self._items)

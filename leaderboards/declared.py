@@ -13,9 +13,9 @@ SHORT = 6
 def declared(benchmark: str) -> type[Benchmark]:
     """The benchmark's class, for what it declares; the base class, which declares nothing, where none is installed.
 
-    So a store can be read after a plug-in was uninstalled, and lmms-eval's tasks declare nothing here.
+    So a store can be read after a plug-in was uninstalled.
     """
-    return BENCHMARKS.get(benchmark) if benchmark in BENCHMARKS.names() else Benchmark
+    return BENCHMARKS.get(benchmark) if benchmark in BENCHMARKS else Benchmark
 
 
 def benchmark_title(benchmark: str) -> str:

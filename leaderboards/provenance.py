@@ -8,10 +8,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.protocols.external import ExternalBenchmark
 from harness.store import AlignmentRecord, EvaluationRecord
 from harness.util.options import parse_assignments
 from leaderboards.condition import Condition, condition_of
-from leaderboards.declared import benchmark_title
+from leaderboards.declared import benchmark_title, declared
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import panel_title
 
@@ -84,7 +85,7 @@ def bench_command(evaluations: Sequence[EvaluationRecord]) -> str:
         whole = {"openai": f"{judging['asked']}@{endpoint}", "replay": f"replay:{endpoint}"} if endpoint else {}
         words += ["--judge", whole.get(kind, judging["asked"])]
     settings = {f"model.{name}": value for name, value in first.info.get("loading", {}).items()}
-    if not first.benchmark.startswith("lmms:"):
+    if not issubclass(declared(first.benchmark), ExternalBenchmark):  # whose settings are its own engine's
         settings |= {**first.settings, "decoding": first.decoding}
     return shlex.join([*words, *_set(settings)])
 

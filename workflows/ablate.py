@@ -14,13 +14,14 @@ from typing import Any, Literal
 
 from harness.errors import HarnessError, UsageError
 from harness.evaluation.resolve import data_dir, data_key, load, make_benchmark
+from harness.protocols.benchmark import BENCHMARKS
+from harness.protocols.external import ExternalBenchmark
 from harness.protocols.progress import Progress, silent
 from harness.store import Store
 from harness.util.options import build, content_key
 from harness.util.pool import Pool, report, workers
 from workflows.bench import EMBEDDED_SETTINGS, BenchmarkSpec, EvalModel, bench_model, resolve_benchmarks
 from workflows.judging import Judges
-from workflows.lmms import is_lmms
 from workflows.suites import members_of
 
 Log = Callable[[str], None]
@@ -210,7 +211,7 @@ def is_benched(store: Store, eval_model: EvalModel, ablation: Ablation, since: s
     Never so with a judge of its own: what that would say now, its stored replies alone can tell.
     """
     wanted = wanted_of(ablation)
-    if ablation.judge is not None or any(is_lmms(item.name) for item in wanted):
+    if ablation.judge is not None or any(issubclass(BENCHMARKS.get(item.name), ExternalBenchmark) for item in wanted):
         return False
     root = bench_root(ablation.data_dir, world=ablation.world, split=ablation.split)
     stored = {

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.errors import DataError, UsageError
 from harness.evaluation.claims import Claims
+from harness.evaluation.external import run_external
 from harness.evaluation.generate import generate
 from harness.evaluation.resolve import data_dir, load, make_benchmark
 from harness.evaluation.score import evaluate
@@ -19,6 +20,7 @@ from harness.evaluation.sharing import exclusive, generate_shared
 from harness.models.replay import read_responses
 from harness.models.spec import last_parts, load_model, model_id
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
+from harness.protocols.external import ExternalBenchmark
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent
@@ -28,7 +30,6 @@ from harness.util.options import content_key, overlay
 from leaderboards.declared import declared
 from workflows.estimate import Estimate, estimate_benchmark
 from workflows.judging import Judges
-from workflows.lmms import bench_tasks, is_lmms
 from workflows.settings import deal_benchmarks
 from workflows.suites import Member
 
@@ -67,13 +68,12 @@ def resolve_benchmarks(
             f"name one that does ({able}) or leave it out."
         )
     words = list(assignments)
-    names = [member.benchmark for member in members if not is_lmms(member.benchmark)]
+    names = [member.benchmark for member in members]
     given, chosen = deal_benchmarks(names, (), defaults), deal_benchmarks(names, words)
     found = []
     for m in members:
         settings = overlay(given.get(m.benchmark, {}), m.set, chosen.get(m.benchmark, {}))
-        if not is_lmms(m.benchmark):
-            make_benchmark(m.benchmark, settings)  # told before a model is loaded
+        make_benchmark(m.benchmark, settings).check()  # what is wrong is an error before a model is loaded
         biases = [
             {"decoding": {"eos_bias": bias}} for bias in dict.fromkeys(eos_biases) if bias and m.benchmark == curved
         ]
@@ -164,20 +164,16 @@ def bench_model(
     model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store))
     for item in benchmarks:
         name, settings = item.name, item.settings
-        if is_lmms(name) and rank_and_world_size()[0] > 0:
-            continue
-        if is_lmms(name):
-            subject = subject_of(eval_model, model, settings, root, loading)
-            with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
-                found = list(
-                    bench_tasks(
-                        store, model, [name.removeprefix("lmms:")], subject,
-                        include=root, limit=item.limit, fresh=fresh, progress=progress,
-                    )
-                )  # fmt: skip
-            yield from found
-            continue
         benchmark = make_benchmark(name, settings)
+        if isinstance(benchmark, ExternalBenchmark):
+            if rank_and_world_size()[0] == 0:
+                subject = subject_of(eval_model, model, settings, root, loading)
+                with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
+                    records = run_external(
+                        store, benchmark, model, subject, root, limit=item.limit, fresh=fresh, progress=progress
+                    )
+                yield from records
+            continue
         folder = data_dir(name, root)
         data = load(benchmark, folder, item.limit)
         asked_judge = judges.open(benchmark, folder)
@@ -242,8 +238,6 @@ def answer_shard(
     """
     model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store))
     for item in benchmarks:
-        if is_lmms(item.name):
-            raise UsageError(f"--shard: {item.name} cannot be cut; name our own benchmarks.")
         benchmark = make_benchmark(item.name, item.settings)
         samples = shard.of(load(benchmark, data_dir(item.name, root), item.limit).samples)
         answers = generate(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
@@ -367,8 +361,6 @@ def estimate(
     judges: Judges,
 ) -> Estimate:
     """What a benchmark will ask of one model and of the judge, counted from its data; loads no model."""
-    if is_lmms(item.name):
-        raise UsageError(f"--dry-run: what {item.name} asks is known to lmms-eval only; leave it out.")
     benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
     samples = load(benchmark, folder, item.limit).samples
     replayed = eval_model.spec.startswith("replay:")

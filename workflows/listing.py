@@ -55,17 +55,7 @@ def _benchmarks() -> list[dict[str, Any]]:
                 "paper": kind.paper,
             }
         )
-    return [*rows, _lmms()]
-
-
-def _lmms() -> dict[str, Any]:
-    """lmms-eval's tasks in one row, or how to add them."""
-    from workflows import lmms
-
-    if not lmms.installed():
-        return {"name": "lmms:TASK", "is": "tasks of lmms-eval; add them with: pip install -e '.[general]'"}
-    names = lmms.task_names()
-    return {"name": "lmms:TASK[,TASK]", "is": f"{len(names)} tasks and groups of lmms-eval", "tasks": ", ".join(names)}
+    return [*rows, *(family.describe() for family in BENCHMARKS.families())]
 
 
 def _suites() -> list[dict[str, Any]]:

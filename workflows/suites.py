@@ -9,7 +9,6 @@ from pathlib import Path
 from harness.errors import UsageError, unknown_name
 from harness.protocols.benchmark import BENCHMARKS
 from harness.util.options import build, read_yaml
-from workflows.lmms import is_lmms, require
 
 DEFAULT = "hallucination"
 EVERYTHING = "all"
@@ -59,10 +58,7 @@ def members_of(suite: str | None, names: Sequence[str]) -> list[Member]:
     else:
         raise unknown_name("suite (or YAML file)", str(suite), built_in)
     for member in members:
-        if is_lmms(member.benchmark):
-            require()
-        else:
-            BENCHMARKS.get(member.benchmark)
+        BENCHMARKS.get(member.benchmark)
     return members
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from harness.evaluation.judge import JudgeUsage, judge_answers
 from harness.evaluation.metrics import Scored, summarise
 from harness.evaluation.resolve import data_key, make_benchmark
-from harness.protocols.benchmark import Benchmark, BenchmarkData, Decoding, Metric, Sample, ratio
+from harness.protocols.benchmark import Benchmark, BenchmarkData, Decoding, Metric, Sample
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer
 from harness.protocols.progress import Progress, silent
@@ -90,26 +90,10 @@ def judging_info(judge: Judge, usage: JudgeUsage) -> dict[str, Any]:
 
 def metrics_of(evaluation: EvaluationRecord, samples: Callable[[str], Sequence[Row]]) -> list[Metric]:
     """The metrics of a stored evaluation, to be computed again from its verdicts; ``samples`` as ``Store.samples``."""
-    if evaluation.benchmark.startswith("lmms:"):
-        return lmms_metrics(evaluation)
     benchmark = make_benchmark(evaluation.benchmark, evaluation.settings)
     rows = samples(evaluation.data_key)
-    return benchmark.metrics(
-        [Sample(row["sample_id"], row["prompt"], data=row["data"], group=row["grp"]) for row in rows]
-    )
-
-
-def lmms_means(values: Mapping[str, float]) -> dict[str, float]:
-    """A verdict's values from a document's figures under lmms-eval: each with its count, for a mean over documents."""
-    return {**values, **{f"scored_{name}": 1.0 for name in values}}
-
-
-def lmms_metrics(evaluation: EvaluationRecord) -> list[Metric]:
-    """The figures of an lmms-eval task as means over documents; those without a value of each document are NaN."""
-    return [
-        Metric(name, ratio(name.split(",")[0], f"scored_{name.split(',')[0]}", scale=1.0), row["higher_is_better"], "")
-        for name, row in evaluation.metrics.items()
-    ]
+    stored = [Sample(row["sample_id"], row["prompt"], data=row["data"], group=row["grp"]) for row in rows]
+    return benchmark.stored_metrics(stored, evaluation.metrics)
 
 
 def result_object(record: EvaluationRecord) -> dict[str, Any]:

@@ -231,6 +231,10 @@ class Benchmark(ABC):
     def load(self, root: Path) -> BenchmarkData:
         """All samples of the data directory ``root``; raises DataError naming the file and row at fault."""
 
+    def check(self) -> None:
+        """Called before anything is loaded; raises UsageError where it cannot run here (a package is missing)."""
+        return
+
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         """What the judge is asked about ``answer`` at this attempt (0 first); None if it is not needed."""
         return None
@@ -250,6 +254,10 @@ class Benchmark(ABC):
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         """The figures reported, the headline first; from stored samples too, which have no image and no resources."""
 
+    def stored_metrics(self, samples: Sequence[Sample], figures: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
+        """The figures of a stored evaluation, to be computed again from its verdicts; ``figures``: as stored."""
+        return self.metrics(samples)
+
 
 BENCHMARKS: Registry[type[Benchmark]] = Registry(
     "benchmark",
@@ -260,6 +268,7 @@ BENCHMARKS: Registry[type[Benchmark]] = Registry(
         "benchmarks.mm_vet",
         "benchmarks.llava_bench",
         "benchmarks.pope",
+        "benchmarks.lmms",
     ),
     group="dama_harness.benchmarks",
     check=extends(Benchmark, "name", default=("version", "mode", "needs_judge", "decoding")),

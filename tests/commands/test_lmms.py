@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image as PilImage
 
+from benchmarks import lmms
 from cli import cli
 from harness.errors import UsageError
 from harness.store import Store
 from tests.tiny_llava import save_tiny_llava
-from workflows import lmms
 
 pytest.importorskip("lmms_eval", reason="the extra 'general' is not installed (make test installs it)")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.lmms import _verdict
 from harness.util.json_safe import json_safe
-from workflows.lmms import _verdict
 
 
 def test_anything_becomes_json() -> None:

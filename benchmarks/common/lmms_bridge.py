@@ -1,6 +1,6 @@
 """Our models as a model of lmms-eval (extra ``general``), so that its tasks run on every backend of this project.
 
-Importing this module imports lmms-eval; ``workflows.lmms`` does so only when a task of it is asked for.
+Importing this module imports lmms-eval; ``benchmarks.lmms`` does so only when a task of it is run.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from lmms_eval.api.model import lmms
 from PIL import Image as PilImage
 
 from harness.errors import UsageError
-from harness.evaluation.generate import generate
 from harness.protocols.benchmark import Decoding, Image, Sample
-from harness.protocols.model import Answer, Model
-from harness.protocols.progress import Progress, silent
-from harness.store import Store
+from harness.protocols.external import AnswerFunction
+from harness.protocols.model import Answer
 
 DEFAULT_NEW_TOKENS = 1024
 """lmms-eval's own models take this where a task sets no limit."""
@@ -28,23 +26,20 @@ DEFAULT_NEW_TOKENS = 1024
 class Bridge(lmms):  # type: ignore[misc]
     """A Model of this project behind lmms-eval's model interface.
 
-    Requests of one decoding go to the model together, so that it batches them; answers are stored as any others.
+    Requests of one decoding go to the model together, so that it batches them.
     A sample that cannot be answered is taken out of its task before lmms-eval scores it: ``failures`` holds the
     reasons by task and document.
 
     Args:
+        answer: the model under test.
         tasks: the loaded tasks by name.
-        fresh: answer again what is stored.
     """
 
     is_simple = True
 
-    def __init__(
-        self, store: Store, model: Model, tasks: Mapping[str, Any], *, fresh: bool = False, progress: Progress = silent
-    ) -> None:
+    def __init__(self, answer: AnswerFunction, tasks: Mapping[str, Any]) -> None:
         super().__init__()
-        self._store, self._model, self._tasks = store, model, tasks
-        self._fresh, self._progress = fresh, progress
+        self._answer, self._tasks = answer, tasks
         self.failures: dict[str, dict[int, str]] = defaultdict(dict)
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
@@ -56,14 +51,7 @@ class Bridge(lmms):  # type: ignore[misc]
         for decoding, positions in by_decoding.items():
             samples = {i: self._sample(requests[i]) for i in positions}
             unique = {sample.id: sample for sample in samples.values()}
-            answers = generate(
-                self._store,
-                self._model,
-                list(unique.values()),
-                decoding,
-                fresh=self._fresh,
-                progress=self._progress,
-            )
+            answers = self._answer(list(unique.values()), decoding)
             for i, sample in samples.items():
                 texts[i] = self._text(requests[i], answers[sample.id])
         for name, failed in self.failures.items():

@@ -1,0 +1,56 @@
+"""From a benchmark with an engine of its own to stored evaluations like all others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.evaluation.generate import generate
+from harness.evaluation.resolve import data_key
+from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.external import ExternalBenchmark, ExternalResult
+from harness.protocols.model import Answer, Model
+from harness.protocols.progress import Progress, silent
+from harness.store import EvaluationRecord, EvaluationSubject, NewEvaluation, Store
+from harness.util.environment import environment
+
+
+def run_external(
+    store: Store,
+    benchmark: ExternalBenchmark,
+    model: Model,
+    subject: EvaluationSubject,
+    root: Path,
+    *,
+    limit: int | None = None,
+    fresh: bool = False,
+    progress: Progress = silent,
+) -> list[EvaluationRecord]:
+    """Run ``benchmark`` on ``model`` and store an evaluation of each of its results; stored answers are used."""
+
+    def answer(samples: Sequence[Sample], decoding: Decoding) -> Mapping[str, Answer]:
+        return generate(store, model, samples, decoding, fresh=fresh, progress=progress)
+
+    return [_save(store, result, subject) for result in benchmark.run(answer, root, limit)]
+
+
+def _save(store: Store, result: ExternalResult, subject: EvaluationSubject) -> EvaluationRecord:
+    samples = [sample for sample, _, _ in result.answered]
+    failed = sum(verdict.error is not None for _, _, verdict in result.answered)
+    key = data_key(result.name, samples)
+    store.save_samples(key, samples)
+    evaluation = NewEvaluation(
+        **{**vars(subject), "info": {**subject.info, "software": environment()}},
+        benchmark=result.name,
+        version=result.version,
+        mode=result.mode,
+        judge="none",
+        data_key=key,
+        decoding=dict(result.decoding),
+        n=len(samples),
+        n_scored=len(samples) - failed,
+        n_failed=failed,
+        metrics={name: dict(figure) for name, figure in result.metrics.items()},
+    ).keyed("none")
+    store.save_evaluation(evaluation, ((s.id, 0, s.group, answer, v) for s, answer, v in result.answered))
+    return store.evaluations(key=evaluation.key)[0]
