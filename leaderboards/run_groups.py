@@ -32,7 +32,7 @@ EXECUTION_SETTINGS = frozenset(
         *("checkpoint_every", "probe_every", "merge", "skip_bad_rows"),
     }
 )
-"""Settings of an alignment that say how and of what, but do not tell two ways of training apart."""
+"""Settings of an alignment that say how and of what; two runs that differ in nothing else are trained alike."""
 
 
 def method_order(label: str) -> tuple[int, str]:

@@ -50,15 +50,15 @@ class Scores:
 
 
 def same_groups(metrics: Sequence[Metric]) -> list[list[Metric]]:
-    """The metrics apart by what they count: samples, or groups of samples; in order of first appearance."""
-    apart: list[list[Metric]] = []
+    """The metrics by what they count: samples, or groups of samples; in order of first appearance."""
+    kinds: list[list[Metric]] = []
     for metric in metrics:
-        home = next((alike for alike in apart if alike[0].groups == metric.groups), None)
-        if home is None:
-            apart.append([metric])
+        kind = next((kind for kind in kinds if kind[0].groups == metric.groups), None)
+        if kind is None:
+            kinds.append([metric])
         else:
-            home.append(metric)
-    return apart
+            kind.append(metric)
+    return kinds
 
 
 def read_scores(seeds: Sequence[VerdictTable], groups: Mapping[str, str] | None = None) -> Scores:

@@ -1,4 +1,4 @@
-"""The store as leaderboards see it: each of its parts is read once, when it is first asked for, and kept."""
+"""The store as leaderboards see it: everything is read once, when it is first asked for, and kept."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from harness.store import EvaluationRecord, Store, VerdictRecord
 from leaderboards.charts.curves import write_curves
 from leaderboards.comparison import compare
 from leaderboards.coverage import at_coverage, curve_verdicts, matched_differences, matched_metric
+from leaderboards.page.answers import answers
 from leaderboards.rows import Table, build_tables
 from leaderboards.scores import Scores, read_scores
 from leaderboards.snapshot import Snapshot
+from leaderboards.text import note
 from leaderboards.verdict_table import VerdictTable
 from tests.leaderboards.fakes import FixedMetrics, add, snapshot
 
@@ -60,7 +63,13 @@ def test_points_without_figures_are_left_out_and_one_point_is_no_curve() -> None
     assert at_coverage(np.array([40.0, 60.0]), np.array([20.0, 40.0]), np.array(55.0)) == 35.0
 
 
-def point(store: Store, run: str, bias: float, captions: Sequence[tuple[int, int, int] | None]) -> None:
+def point(
+    store: Store,
+    run: str,
+    bias: float,
+    captions: Sequence[tuple[int, int, int] | None],
+    benchmark: str = "object_halbench",
+) -> None:
     """An evaluation of ``run`` at a bias: of each image (hallucinated, mentions, named) of ten objects, None failed."""
     verdicts = {
         str(i): Verdict({}, error="no reply")
@@ -72,7 +81,7 @@ def point(store: Store, run: str, bias: float, captions: Sequence[tuple[int, int
     hallucinated, mentions, named = (sum(c[i] for c in known) for i in range(3))
     shares = {"chair_i": 100 * hallucinated / mentions, "recall": 10 * named / len(known)}
     stored = {name: {"value": value} for name, value in shares.items()}
-    add(store, run, verdicts, benchmark="object_halbench", decoding={"eos_bias": bias}, metrics=stored)
+    add(store, run, verdicts, benchmark=benchmark, decoding={"eos_bias": bias}, metrics=stored)
 
 
 def tables(store: Store) -> list[Table]:
@@ -157,6 +166,20 @@ def test_rows_with_one_point_in_common_are_not_compared(store: Store) -> None:
 def test_biased_points_without_the_unbiased_one_are_no_target(store: Store) -> None:
     names = without(store, lambda e: e.run == "base" and e.decoding["eos_bias"] == 0)
     assert "chair_i" in names and MATCHED not in names
+
+
+def test_every_benchmark_that_declares_both_metrics_has_the_figure(store: Store) -> None:
+    """AMBER's CHAIR at the base's coverage, from the same captions."""
+    for run, bias, caption in (
+        ("base", 0.0, (5, 10, 5)), ("base", -1.0, (8, 10, 7)), ("dpo", 0.0, (2, 10, 4)), ("dpo", -1.0, (4, 10, 6)),
+    ):  # fmt: skip
+        point(store, run, bias, [caption] * 8, "amber")
+    metrics = [replace(METRICS[0], name="chair"), replace(METRICS[1], name="cover")]
+    (table,) = build_tables(snapshot(store, metrics), benchmarks=frozenset({"amber"}), resamples=50)
+    assert [metric.name for metric in table.headline] == ["chair", "chair_matched", "cover"]
+    assert [row.cells["chair_matched"].value for row in table.rows] == [50.0, 30.0]
+    assert "CHAIR matched is read off each method's coverage curve" in note([table])
+    assert [card["what"] for card in answers([table])] == ["CHAIR at the base's coverage ↓"] * 2
 
 
 def test_compare_reads_the_curves_too(store: Store) -> None:

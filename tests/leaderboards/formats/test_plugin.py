@@ -1,0 +1,103 @@
+"""A format of another package, added by entry point: Org mode's tables, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.store import Store
+from tests.house import ROOT
+from tests.leaderboards.fakes import example
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+ORG = r"""
+from __future__ import annotations
+
+from leaderboards.declared import benchmark_title, metric_title
+from leaderboards.formats.registry import Format
+from leaderboards.rows import Table
+from leaderboards.text import number, panel_title
+from leaderboards.view import View
+
+
+class OrgTables(Format):
+    '''A heading and a table for each benchmark condition of each panel.'''
+
+    name = "org"
+    says_empty = True
+
+    def render(self, view: View) -> str:
+        '''The tables of ``view``, or what to do where there are none.'''
+        return "\n".join(map(_table, view.tables)) if view.tables else f"{view.empty}\n"
+
+
+def _table(table: Table) -> str:
+    benchmark = table.condition.benchmark
+    header = ["Method", *(metric_title(metric, benchmark) for metric in table.headline)]
+    rows = [
+        [row.label, *(number(row.cells[metric.name].value, metric) for metric in table.headline)] for row in table.rows
+    ]
+    lines = ["| " + " | ".join(cells) + " |" for cells in (header, *rows)]
+    lines.insert(1, "|" + "+".join("---" for _ in header) + "|")
+    return "\n".join([f"* {benchmark_title(benchmark)}, {panel_title(table.panel)}", *lines, ""])
+"""
+BROKEN = """
+from leaderboards.formats.registry import Format
+
+class Half(Format):
+    name = "half"
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """`leaderboard` on a small store, where a package brings the format `org` and one that lacks `render`."""
+    site = tmp_path / "site"
+    (site / "other_package-1.0.dist-info").mkdir(parents=True)
+    (site / "org_table.py").write_text(ORG)
+    (site / "half.py").write_text(BROKEN)
+    (site / "other_package-1.0.dist-info/METADATA").write_text(
+        "Metadata-Version: 2.1\nName: other-package\nVersion: 1.0\n"
+    )
+    (site / "other_package-1.0.dist-info/entry_points.txt").write_text(
+        "[dama_harness.formats]\norg = org_table:OrgTables\nhalf = half:Half\n"
+    )
+    example(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)]), "COLUMNS": "200"}
+
+    def invoke(*words: str, db: str = "results.sqlite") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "cli.py"), "leaderboard", "--db", db, *words]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return invoke
+
+
+def test_a_format_of_another_package_prints_and_writes(run: Run, tmp_path: Path) -> None:
+    printed = run("--format", "org")
+    assert printed.returncode == 0, printed.stderr
+    lines = printed.stdout.splitlines()
+    assert lines[:2] == ["* AMBER, clean", "| Method | CHAIR ↓ | Cover ↑ | Hal ↓ | Cog ↓ | F1 ↑ | Mentions |"]
+    assert lines[2] == "|---+---+---+---+---+---+---|"
+    assert [line.split(" | ")[:2] for line in lines[3:6]] == [["| base", "50.0"], ["| dpo", "37.5"], ["| dama", "13.8"]]
+    written = run("--format", "org", "--out", "tables/board.org")
+    assert (tmp_path / "tables/board.org").read_text(encoding="utf-8") == printed.stdout
+    assert "wrote tables/board.org" in written.stderr and not written.stdout
+
+
+def test_it_says_what_to_do_where_nothing_is_stored(run: Run, tmp_path: Path) -> None:
+    Store(tmp_path / "empty.sqlite")
+    assert "run `bench`" in run("--format", "org", db="empty.sqlite").stdout
+
+
+def test_the_command_offers_it_and_names_what_a_broken_one_lacks(run: Run) -> None:
+    assert "table|markdown|html|latex|csv|json|org]" in run("--help").stdout
+    refused = run("--format", "half")
+    assert refused.returncode == 2 and not refused.stdout
+    assert "format 'half' of half:Half cannot be used: it has no 'render'" in refused.stderr
+    unknown = run("--format", "orgg")
+    assert unknown.returncode == 2 and "Did you mean 'org'" in unknown.stderr
