@@ -39,6 +39,16 @@ class Mutant:
     old: str
     new: str
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The test files, without the words that choose among their tests."""
+        return tuple(word for word in self.tests if word.startswith("tests/"))
+
+    @property
+    def chosen(self) -> str | None:
+        """The expression behind -k; None for all tests of the files."""
+        return self.tests[-1] if "-k" in self.tests else None
+
 
 class Unusable(Exception):
     """A fault that cannot be put in, or tests that say nothing about it."""
@@ -131,6 +141,13 @@ class Copy:
         return None if done.returncode == 0 else f"its tests fail without it: {tail(done)}"
 
 
+def together(mutants: Sequence[Mutant]) -> tuple[str, ...]:
+    """pytest's arguments for all tests of ``mutants`` that have their files in common."""
+    chosen = {mutant.chosen for mutant in mutants}
+    expressions = sorted(f"({expression})" for expression in chosen if expression is not None)
+    return mutants[0].files if None in chosen else (*mutants[0].files, "-k", " or ".join(expressions))
+
+
 def tail(done: subprocess.CompletedProcess[str]) -> str:
     return f"{done.stdout[-1500:]}{done.stderr[-500:]}".strip()
 
@@ -151,12 +168,13 @@ def run_all(mutants: Sequence[Mutant], workers: int) -> Iterator[tuple[Mutant, s
 
         def attempt(mutant: Mutant) -> tuple[Mutant, str, float]:
             start = time.monotonic()
-            outcome = faults[mutant.tests] or with_a_copy(lambda copy: copy.try_out(mutant))
+            outcome = faults[mutant.files] or with_a_copy(lambda copy: copy.try_out(mutant))
             return mutant, outcome, time.monotonic() - start
 
-        sets = list(dict.fromkeys(mutant.tests for mutant in mutants))
-        sound = pool.map(lambda tests: with_a_copy(lambda copy: copy.fault_of(tests)), sets)
-        faults = dict(zip(sets, sound, strict=True))
+        files = list(dict.fromkeys(mutant.files for mutant in mutants))
+        alone = [together([mutant for mutant in mutants if mutant.files == tests]) for tests in files]
+        sound = pool.map(lambda tests: with_a_copy(lambda copy: copy.fault_of(tests)), alone)
+        faults = dict(zip(files, sound, strict=True))
         yield from pool.map(attempt, mutants)
 
 
