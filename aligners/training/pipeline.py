@@ -54,10 +54,10 @@ def align(
 ) -> AlignResult:
     """Train ``config.model`` on ``config.data`` with ``objective`` and write it to ``out_dir``/model.
 
-    With ``resume`` it resumes from the last complete checkpoint in ``out_dir``; a resumed run equals an uninterrupted
+    With ``resume`` it starts from the last complete checkpoint in ``out_dir``; a resumed run equals an uninterrupted
     one. ``hardness`` is computed for objectives that need it, and for others too (where it can be) to show the gaps of
-    easy and hard pairs. ``heldout`` pairs are only measured. ``progress`` is called in every stage, by the first process
-    alone.
+    easy and hard pairs. ``heldout`` pairs are only measured. ``progress`` is called in every stage, by the first
+    process alone.
     Raises UsageError (settings), DataError (pairs), HarnessError (a loss or gradient that is not finite).
     """
     started = time.monotonic()

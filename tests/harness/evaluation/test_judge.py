@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +19,9 @@ from tests.harness.evaluation.test_score import SUBJECT, Grades
 from tests.harness.fault_server import FaultServer, completion
 
 
-def judge_at(server: FaultServer, name: str = "judge", **settings: object) -> Judge:
-    return OpenAIJudge(
-        f"{name}@{server.url}", settings=ChatSettings(**{"first_wait": 0.001, "tries": 2, "timeout": 1.0, **settings})
-    )
+def judge_at(server: FaultServer, name: str = "judge", **settings: Any) -> Judge:
+    quick = ChatSettings(first_wait=0.001, tries=2, timeout=1.0)
+    return OpenAIJudge(f"{name}@{server.url}", settings=replace(quick, **settings))
 
 
 def graded(store: Store, judge: Judge, answers: dict[str, str]) -> EvaluationRecord:
