@@ -23,7 +23,7 @@ Answer = tuple[str | None, Mapping[str, Any]]
 class Snapshot:
     """A store while tables, charts and pages are made of it; what is written to it meanwhile is not seen.
 
-    Verdicts are kept as arrays, and their answers compressed: all of a large store's evaluations fit into memory.
+    Verdicts are kept as small arrays, and their answers compressed: one of 15,000 verdicts takes about a megabyte.
     """
 
     def __init__(self, store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ class VerdictTable:
         runs: the judge run of every row, shape [rows].
         groups: what every row is resampled together with.
         columns: names of the numbers.
-        counts: shape [rows, columns]; 0 where a verdict does not hold the number.
+        counts: shape [rows, columns]; 0 where a verdict does not hold the number; of the smallest type that is exact.
         errors: by row, why the sample was not scored; rows that were are absent.
     """
 
@@ -28,7 +29,7 @@ class VerdictTable:
     runs: NDArray[np.int64]
     groups: tuple[str, ...]
     columns: tuple[str, ...]
-    counts: NDArray[np.float64]
+    counts: NDArray[Any]
     errors: Mapping[int, str]
 
     @classmethod
@@ -40,7 +41,7 @@ class VerdictTable:
             runs=np.array([v.run for v in verdicts], dtype=np.int64),
             groups=tuple(v.group for v in verdicts),
             columns=tuple(columns),
-            counts=matrix(verdicts, columns).reshape(len(verdicts), len(columns)),
+            counts=_smallest(matrix(verdicts, columns).reshape(len(verdicts), len(columns))),
             errors={i: v.error for i, v in enumerate(verdicts) if v.error is not None},
         )
 
@@ -57,5 +58,15 @@ class VerdictTable:
     def rows(self) -> Iterator[Scored]:
         """The rows one by one."""
         for i, (sample, run, group) in enumerate(zip(self.samples, self.runs.tolist(), self.groups, strict=True)):
-            counts = dict(zip(self.columns, self.counts[i].tolist(), strict=True))
+            counts = dict(zip(self.columns, map(float, self.counts[i]), strict=True))
             yield Scored(sample, run, group, counts, self.errors.get(i))
+
+
+def _smallest(counts: NDArray[np.float64]) -> NDArray[Any]:
+    """The same numbers in an eighth of the memory where all are small whole numbers, in half where those are exact."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        for kind in (np.uint8, np.float32):
+            small = counts.astype(kind)
+            if np.array_equal(small, counts):
+                return small
+    return counts

@@ -50,7 +50,7 @@ def verdict_chunk(snapshot: Snapshot, evaluation: EvaluationRecord) -> dict[str,
     """The first judge run's verdicts by sample id: [state, answer, hallucinated words, figures, error, details]."""
     table = snapshot.verdicts(evaluation)
     rows = np.flatnonzero(table.runs == 0)
-    sums = named_sums(table.columns, table.counts[rows])
+    sums = named_sums(table.columns, table.counts[rows].astype(float))
     figures = _figures(sums, len(rows), snapshot.metrics(evaluation), evaluation.benchmark)
     answers = snapshot.answers(evaluation)
     chunk = {}

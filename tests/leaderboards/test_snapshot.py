@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from harness.evaluation.metrics import Scored
 from harness.protocols.benchmark import Verdict
 from harness.store import AlignmentRecord, NewEvaluation, Store
 from leaderboards import snapshot as module
@@ -19,6 +22,7 @@ from leaderboards.formats.markdown import Markdown
 from leaderboards.page.html import render_html
 from leaderboards.page.samples import Chunks
 from leaderboards.run_groups import RunGroups, run_groups
+from leaderboards.scores import read_scores
 from leaderboards.snapshot import Snapshot
 from leaderboards.verdict_table import VerdictTable
 from leaderboards.view import View
@@ -109,3 +113,13 @@ def test_verdicts_and_answers_are_kept_as_stored(tmp_path: Path) -> None:
     assert table.counts.tolist() == [[1, 0, 1], [1, 0, 1], [0, 0, 0], [0, 0, 0]]
     assert table.errors == {2: "no reply", 3: "no reply"} and table.scored.tolist() == [True, True, False, False]
     assert snapshot.answers(record)[0] == ("an answer", details) and snapshot.answers(record)[3] == ("an answer", {})
+
+
+@pytest.mark.parametrize(
+    ("number", "size"), [(3.0, 1), (0.5, 4), (300.0, 4), (0.1, 8), (-1.0, 4), (math.nan, 8), (1e300, 8)]
+)
+def test_numbers_are_kept_exactly_in_as_few_bytes_as_can_be(number: float, size: int) -> None:
+    table = VerdictTable.of([Scored("a", 0, "", {"x": number}), Scored("b", 0, "", {"x": 0.0})])
+    assert table.counts.itemsize == size
+    np.testing.assert_array_equal(read_scores([table]).values.ravel(), [number, 0.0])
+    np.testing.assert_equal([row.counts["x"] for row in table.rows()], [number, 0.0])
