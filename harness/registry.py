@@ -94,6 +94,10 @@ class Registry(Generic[T]):
         self._items[name] = item
         return item
 
+    def faults(self, item: object) -> Sequence[str]:
+        """What is wrong with the shape of ``item``, one line a fault."""
+        return self._check(item) if self._check else ()
+
     def register_family(self, prefix: str, family: Family[T]) -> None:
         """Add all items named ``prefix:NAME``."""
         self._families[prefix] = family
@@ -162,4 +166,4 @@ class Registry(Generic[T]):
         """Why ``item`` cannot be registered under ``name``; "" if it can."""
         if self._items.get(name, item) is not item:
             return f"another {self.kind} has that name; rename or uninstall one"
-        return "; ".join(self._check(item) if self._check else ())
+        return "; ".join(self.faults(item))
