@@ -103,7 +103,7 @@ def build(config: WorldConfig, root: Path | None = None, progress: Progress = si
     noisy_dir = root / f"labels-{content_key(clean, config.label_noise)}"
     bench_dir = root / f"bench-{content_key(config.subset(*BENCH_PARTS))}"
     _models(config, model_dir, clip_dir, progress)
-    _once(bench_dir, partial(_benchmarks, config))
+    _once(bench_dir, partial(_benchmarks, config, progress))
     _once(clean_dir, partial(_pairs, config, model_dir, progress))
     _once(noisy_dir, partial(_labels, config, clean_dir))
     return World(
@@ -175,14 +175,19 @@ def _pairs(config: WorldConfig, model_dir: Path, progress: Progress, folder: Pat
     model, processor = load(model_dir)
     folder.mkdir()
     sizes = {"clean": (PAIRS, config.pair_images), "heldout": (HELDOUT, config.heldout_images)}
-    for done, (name, (split, count)) in enumerate(sizes.items()):
-        progress("tiny world: pairs", done, len(sizes))
+    for name, (split, count) in sizes.items():
         scenes, rows = sampled_pairs(
-            model, processor, count, easy_share=config.easy_share, world_seed=config.world_seed, split=split, name=name
+            model,
+            processor,
+            count,
+            easy_share=config.easy_share,
+            world_seed=config.world_seed,
+            split=split,
+            name=name,
+            progress=progress,
         )
         write_images(folder / name, scenes, rows)
         write_jsonl(folder / f"{name}.jsonl", rows)
-    progress("tiny world: pairs", len(sizes), len(sizes))
 
 
 def _labels(config: WorldConfig, clean_dir: Path, folder: Path) -> None:
@@ -196,21 +201,30 @@ def _labels(config: WorldConfig, clean_dir: Path, folder: Path) -> None:
     write_jsonl(folder / "train.jsonl", [{**row, "image": f"../{clean_dir.name}/{row['image']}"} for row in rows])
 
 
-def _benchmarks(config: WorldConfig, folder: Path) -> None:
+def _benchmarks(config: WorldConfig, progress: Progress, folder: Path) -> None:
     """report/{object_halbench,amber,mmhal,pope,mm_vet,llava_bench} and tuning/object_halbench."""
     from tinyworld.export import export_amber, export_mmhal, export_object_halbench
     from tinyworld.export_general import export_llava_bench, export_mm_vet, export_pope
-    from tinyworld.scenes import draw_scenes
+    from tinyworld.scenes import Scene, draw_scenes
 
     seed = config.world_seed
     report, tuning = folder / "report", folder / "tuning"
-    export_object_halbench(report / "object_halbench", draw_scenes(config.halbench_images, seed, HALBENCH))
-    amber = draw_scenes(config.amber_images, seed, AMBER)
-    export_amber(report / "amber", amber, config.amber_questioned, seed)
-    mmhal = draw_scenes(4 * config.mmhal_questions, seed, MMHAL)
-    export_mmhal(report / "mmhal", mmhal, config.mmhal_questions, seed)
-    export_pope(report / "pope", draw_scenes(config.pope_images, seed, POPE), seed)
-    mm_vet = draw_scenes(4 * config.mmvet_questions, seed, MMVET)
-    export_mm_vet(report / "mm_vet", mm_vet, config.mmvet_questions, seed)
-    export_llava_bench(report / "llava_bench", draw_scenes(config.llavabench_images, seed, LLAVABENCH), seed)
-    export_object_halbench(tuning / "object_halbench", draw_scenes(config.tuning_images, seed, TUNING))
+
+    def scenes(count: int, split: int) -> list[Scene]:
+        return draw_scenes(count, seed, split)
+
+    exports: list[Callable[[], object]] = [
+        lambda: export_object_halbench(report / "object_halbench", scenes(config.halbench_images, HALBENCH)),
+        lambda: export_amber(report / "amber", scenes(config.amber_images, AMBER), config.amber_questioned, seed),
+        lambda: export_mmhal(report / "mmhal", scenes(4 * config.mmhal_questions, MMHAL), config.mmhal_questions, seed),
+        lambda: export_pope(report / "pope", scenes(config.pope_images, POPE), seed),
+        lambda: export_mm_vet(
+            report / "mm_vet", scenes(4 * config.mmvet_questions, MMVET), config.mmvet_questions, seed
+        ),
+        lambda: export_llava_bench(report / "llava_bench", scenes(config.llavabench_images, LLAVABENCH), seed),
+        lambda: export_object_halbench(tuning / "object_halbench", scenes(config.tuning_images, TUNING)),
+    ]
+    for done, export in enumerate(exports):
+        progress("tiny world: benchmarks", done, len(exports))
+        export()
+    progress("tiny world: benchmarks", len(exports), len(exports))

@@ -71,7 +71,7 @@ def train_clip(folder: Path, *, seed: int, images: int, epochs: int, progress: P
     tokenizer = make_tokenizer("<s> $A </s>")
     rng = np.random.default_rng((seed, 1))
     scenes = [clip_scene(rng) for _ in range(images)]
-    bytes_ = torch.from_numpy(pixels(scenes))
+    bytes_ = torch.from_numpy(pixels(scenes, progress, "tiny world: pictures for CLIP"))
     batch = min(BATCH, images)
     steps = epochs * (images // batch)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.05)

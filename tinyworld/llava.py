@@ -17,7 +17,7 @@ from transformers import (
     LlavaProcessor,
 )
 
-from harness.protocols.progress import Progress
+from harness.protocols.progress import Progress, silent
 from tinyworld.language import (
     CHAT_TEMPLATE,
     INVENTORY,
@@ -145,7 +145,7 @@ def train_llava(folder: Path, *, seed: int, images: int, epochs: int, hallucinat
     torch.manual_seed(seed)
     model, processor = make_model(), make_processor()
     scenes = draw_scenes(images, seed, 0)
-    bytes_ = torch.from_numpy(pixels(scenes))
+    bytes_ = torch.from_numpy(pixels(scenes, progress, "tiny world: pictures for the base model"))
     rng = np.random.default_rng((seed, 2))
     per_epoch = -(-images // BATCH)
     total = epochs * per_epoch
@@ -182,8 +182,13 @@ def sample_captions(
     count: int,
     seed: int,
     batch: int = 50,
+    progress: Progress = silent,
+    step: str = "captions",
 ) -> list[list[str]]:
-    """``count`` captions of each scene, sampled at temperature 1 (0: one greedy caption each)."""
+    """``count`` captions of each scene, sampled at temperature 1 (0: one greedy caption each).
+
+    ``progress`` is called as ``step`` with the number of scenes done.
+    """
     torch.manual_seed(seed)
     tokenizer = processor.tokenizer
     tokenizer.padding_side = "left"
@@ -204,6 +209,7 @@ def sample_captions(
         answers = tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         each = max(count, 1)
         samples += [answers[i * each : (i + 1) * each] for i in range(len(part))]
+        progress(step, len(samples), len(scenes))
     return samples
 
 

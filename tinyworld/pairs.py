@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.protocols.progress import Progress, silent
 from tinyworld.language import PROMPTS, caption, mentions
 from tinyworld.render import png
 from tinyworld.scenes import Scene, draw_scenes
@@ -118,7 +119,15 @@ def _one_changed(
 
 
 def sampled_pairs(
-    model: Any, processor: Any, count: int, *, easy_share: float, world_seed: int, split: int, name: str
+    model: Any,
+    processor: Any,
+    count: int,
+    *,
+    easy_share: float,
+    world_seed: int,
+    split: int,
+    name: str,
+    progress: Progress = silent,
 ) -> tuple[list[Scene], list[dict[str, Any]]]:
     """The scenes of a split and its pairs as rows: RLAIF-V's columns, and the truth in further ones.
 
@@ -129,7 +138,16 @@ def sampled_pairs(
     scenes = draw_scenes(count, world_seed, split)
     chosen = np.random.default_rng((world_seed, split, 5)).integers(len(PROMPTS), size=count)
     prompts = [PROMPTS[i] for i in chosen]
-    samples = sample_captions(model, processor, scenes, prompts, count=SAMPLES, seed=world_seed + split)
+    samples = sample_captions(
+        model,
+        processor,
+        scenes,
+        prompts,
+        count=SAMPLES,
+        seed=world_seed + split,
+        progress=progress,
+        step=f"tiny world: {name} pairs",
+    )
     pairs = make_pairs(scenes, samples, prompts, easy_share=easy_share, seed=world_seed + split)
     return scenes, [{"idx": i, "image": f"{name}/{p.scene}.png", **row_of(p)} for i, p in enumerate(pairs)]
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from harness.protocols.progress import Progress, silent
 from tinyworld.scenes import Scene
 
 SIZE = 96
@@ -102,9 +103,13 @@ def _glyph(draw: ImageDraw.ImageDraw, name: str, color: str, left: int, top: int
             draw.pieslice(box, start, start + 180, fill)
 
 
-def pixels(scenes: list[Scene]) -> NDArray[np.uint8]:
-    """Rendered scenes as bytes, shape [n, 3, 96, 96]."""
-    return np.stack([np.asarray(render(scene)).transpose(2, 0, 1) for scene in scenes])
+def pixels(scenes: list[Scene], progress: Progress = silent, step: str = "pictures") -> NDArray[np.uint8]:
+    """Rendered scenes as bytes, shape [n, 3, 96, 96]; ``progress`` is called as ``step``."""
+    pictures = []
+    for done, scene in enumerate(scenes, start=1):
+        pictures.append(np.asarray(render(scene)).transpose(2, 0, 1))
+        progress(step, done, len(scenes))
+    return np.stack(pictures)
 
 
 def png(scene: Scene) -> bytes:

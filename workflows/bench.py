@@ -161,7 +161,7 @@ def bench_model(
     ``loading`` holds settings of ``load_model``. With ``claims`` the work is shared with other processes on the results
     file; of those that torchrun started, the first alone judges and yields.
     """
-    model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store))
+    model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store), progress=progress)
     for item in benchmarks:
         name, settings = item.name, item.settings
         benchmark = make_benchmark(name, settings)
@@ -236,7 +236,7 @@ def answer_shard(
 
     The same command without a shard finds the answers of all shards and scores them.
     """
-    model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store))
+    model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store), progress=progress)
     for item in benchmarks:
         benchmark = make_benchmark(item.name, item.settings)
         samples = shard.of(load(benchmark, data_dir(item.name, root), item.limit).samples)

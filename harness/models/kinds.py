@@ -11,21 +11,30 @@ from harness.protocols.model import Model
 
 
 def _hf(spec: ModelSpec, loading: Loading) -> Model:
-    from harness.models.hf import HfModel
-
     name = Path(spec.adapter or spec.target).name
-    return HfModel.load(spec, name=name, spec=str(spec), device=loading.device, settings=loading.settings)
+    return _load(spec, name, spec, loading)
 
 
 def _run(spec: ModelSpec, loading: Loading) -> Model:
-    from harness.models.hf import HfModel
-
     if loading.runs is None:
         raise UsageError(f"{spec}: there is no results file to look the run up in.")
     base, adapter = loading.runs(spec.target)
     resolved = parse_spec(base if base.startswith("hf:") else f"hf:{base}")
     files = ModelSpec("hf", resolved.target, adapter or resolved.adapter)
-    return HfModel.load(files, name=spec.target, spec=str(spec), device=loading.device, settings=loading.settings)
+    return _load(files, spec.target, spec, loading)
+
+
+def _load(files: ModelSpec, name: str, spec: ModelSpec, loading: Loading) -> Model:
+    from harness.models.hf import HfModel
+
+    return HfModel.load(
+        files,
+        name=name,
+        spec=str(spec),
+        device=loading.device,
+        settings=loading.settings,
+        progress=loading.progress,
+    )
 
 
 def _replay(spec: ModelSpec, loading: Loading) -> Model:

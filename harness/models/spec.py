@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from harness.errors import UsageError
 from harness.protocols.model import Model
+from harness.protocols.progress import Progress, silent
 from harness.registry import Registry
 from harness.util.options import build
 
@@ -116,11 +117,13 @@ class Loading:
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1"...
         settings: an instance of the kind's settings; None for a kind that has none.
         runs: finds the files of ``run:NAME``.
+        progress: called as weights are hashed and loaded.
     """
 
     device: str = "auto"
     settings: Any = None
     runs: RunLookup | None = None
+    progress: Progress = silent
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,7 @@ def load_model(
     device: str = "auto",
     settings: Mapping[str, Any] | None = None,
     runs: RunLookup | None = None,
+    progress: Progress = silent,
 ) -> Model:
     """The model named ``spec``, loaded.
 
@@ -166,6 +170,7 @@ def load_model(
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1"...
         settings: of HfSettings for ``hf:`` and ``run:``, of the calls (``ChatSettings``) for ``openai:``.
         runs: finds the files of ``run:NAME``.
+        progress: called as weights are hashed and loaded.
 
     Raises UsageError if the name is wrong or the model cannot be loaded.
     """
@@ -174,4 +179,4 @@ def load_model(
     if kind.settings is None and settings:
         raise UsageError(f"--model {parsed}: this model has no settings, got {', '.join(sorted(settings))}.")
     chosen = None if kind.settings is None else build(kind.settings, settings or {}, f"--model {parsed}")
-    return kind.load(parsed, Loading(device, chosen, runs))
+    return kind.load(parsed, Loading(device, chosen, runs, progress))

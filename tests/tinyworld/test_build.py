@@ -27,6 +27,25 @@ def test_a_second_build_returns_at_once(world: World, world_root: Path) -> None:
     assert time.perf_counter() - started < 1
 
 
+def test_every_stage_of_building_reports_and_ends_complete(tmp_path: Path) -> None:
+    last: dict[str, tuple[int, int]] = {}
+
+    def progress(step: str, done: int, total: int) -> None:
+        last[step] = (done, total)
+
+    build(WorldConfig(**SMALL, world_seed=1), tmp_path, progress)
+    assert set(last) == {
+        "tiny world: pictures for the base model",
+        "tiny world: base model",
+        "tiny world: pictures for CLIP",
+        "tiny world: CLIP",
+        "tiny world: benchmarks",
+        "tiny world: clean pairs",
+        "tiny world: heldout pairs",
+    }
+    assert {step for step, (done, total) in last.items() if done != total} == set()
+
+
 def test_label_noise_shares_everything_but_the_labels(world: World, world_root: Path) -> None:
     clean = build(WorldConfig(**SMALL), world_root)
     assert (clean.model_dir, clean.clip_dir, clean.bench_dir) == (world.model_dir, world.clip_dir, world.bench_dir)
