@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from commands import options
-from commands.screen import bars, err, line, out, print_json
+from commands.screen import err, line, out, print_json
 from harness.errors import HarnessError
 
 
@@ -33,6 +33,7 @@ def run_recipe(recipe: Path, db: str, device: str, folder: Path, as_json: bool) 
     from harness.util.paths import home
     from leaderboards.formats.terminal import Terminal
     from workflows.ablate import ablate, read_ablation
+    from workflows.bars import bars
     from workflows.report import leaderboard_view, typical_of_scene, write_report
 
     store = Store(db)
@@ -41,7 +42,7 @@ def run_recipe(recipe: Path, db: str, device: str, folder: Path, as_json: bool) 
             read_ablation(read_yaml(recipe)),
             db,
             device=device,
-            log=shown.log,
+            log=lambda text: line(text, console=shown.console),
             progress=lambda done, total: shown("runs", done, total),
             steps=shown,
         )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from commands import options
-from commands.screen import bars, out, print_facts, print_json
+from commands.screen import out, print_facts, print_json
 
 
 @click.command("align")
@@ -26,8 +25,7 @@ from commands.screen import bars, out, print_facts, print_json
 @click.option("--name", help="Name of the run.  [default: METHOD-sSEED, with other settings METHOD-sSEED-KEY]")
 @click.option("--seed", type=int, help="Seed of data order and sampling.  [default: 0]")
 def command(
-    db: str, assignments: tuple[str, ...], device: str, resume: bool, dry_run: bool, limit: int | None,
-    as_json: bool, recipe: Path | None, **given: Any,
+    db: str, assignments: tuple[str, ...], resume: bool, dry_run: bool, as_json: bool, **options: Any
 ) -> None:  # fmt: skip
     """Align a model on preference pairs.
 
@@ -35,12 +33,11 @@ def command(
     python cli.py align --method dama
     python cli.py align --method dpo --model DIR --data pairs.jsonl --set lr=5e-7 --set lora_rank=64
     """
-    from harness.store import Store
+    import dama
     from harness.util.options import parse_assignments
-    from workflows.align import align, resolve_alignment, with_unique_name
-    from workflows.align import dry_run as estimated
-    from workflows.settings import gather
+    from workflows.library import estimate_align
 
+<<<<<<< HEAD
     settings = gather(recipe, parse_assignments(assignments), {**given, "limit": limit, "device": device})
     store = Store(db)
     with bars() as shown:
@@ -49,13 +46,17 @@ def command(
         facts = estimated(spec, shown) if dry_run else {}
         record = None if dry_run else align(store, spec, fresh=not resume, progress=shown)
     if record is None:
+=======
+    settings = parse_assignments(assignments)
+    if dry_run:
+        facts = estimate_align(**options, settings=settings, fresh=not resume, db=db)
+>>>>>>> 90388ed (The Python library: dama.align, bench, score, compare, leaderboard and open return typed frozen results; the commands call it; docs/python.md and a notebook, run by tests)
         print_json(facts) if as_json else print_facts({**facts, "estimate": "", **facts["estimate"]})
         return
-    last = (store.train_log(record.name) or [{}])[-1]
-    facts = {"name": record.name, "model_dir": record.model_dir, "seconds": round(record.seconds, 1), **last}
+    run = dama.align(**options, settings=settings, fresh=not resume, db=db)
+    facts = {"name": run.name, "model_dir": str(run.model_dir), "seconds": round(run.seconds, 1), **run.last_step}
     if as_json:
-        print_json({**facts, "config": record.config, "info": record.info})
+        print_json({**facts, "config": run.config, "info": run.info})
         return
     print_facts(facts)
-    following = f"\nNext: python cli.py bench --suite hallucination --model run:{record.name}"
-    out.print(following, highlight=False, markup=False)
+    out.print(f"\nNext: python cli.py bench --suite hallucination --model {run.model}", highlight=False, markup=False)

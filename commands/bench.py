@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from commands import options
-from commands.evaluations import finish, print_cost, show_estimates
-from commands.screen import INCOMPLETE, bars, line, out, print_json
-
-if TYPE_CHECKING:
-    from harness.store import EvaluationRecord
+from commands.evaluations import finish, show_estimates
+from commands.screen import INCOMPLETE, line, out, print_json
 
 
 @click.command("bench")
@@ -56,48 +52,31 @@ def command(
     python cli.py bench --suite hallucination
     python cli.py bench --benchmark amber --model hf:llava-hf/llava-1.5-7b-hf --data-dir data/amber
     """
+    import dama
     from harness.evaluation.shard import Shard
-    from harness.store import Store
-    from workflows import bench as work
-    from workflows.ablate import bench_root
-    from workflows.judging import Judges, split_assignments
-    from workflows.suites import members_of
+    from harness.util.distributed import rank_and_world_size
+    from harness.util.options import parse_assignments
+    from workflows.bars import bars
+    from workflows.requests import BenchOptions
 
     part = Shard.parse(shard) if shard else None
-    words, judge_settings = split_assignments(assignments)
-    words, loading = split_assignments(words, "model.")
-    judges = Judges.of(judge, judge_settings, budget, prices)
-    # Names and settings are checked before the embedded world is built, which takes minutes.
-    defaults = None if data_dir else work.EMBEDDED_SETTINGS
-    wanted = work.resolve_benchmarks(members_of(suite, names), words, defaults, limit, eos_biases)
-    store = Store(db)
-    how: dict[str, Any] = {"device": device, "loading": loading, "fresh": not resume}
-    with bars() as shown:
-        root = data_dir or bench_root(None, shown)
-        eval_models = work.resolve_models(store, models, None if data_dir else work.embedded_base(shown))
-        if dry_run:
-            rows = [work.estimate(store, item, root, model, judges) for model in eval_models for item in wanted]
-        elif part:
-            how["progress"] = shown
-            shards = [r for model in eval_models for r in work.answer_shard(store, model, wanted, root, part, **how)]
-        else:
-            records = work.bench_all(store, eval_models, wanted, root, judges, share=share, progress=shown, **how)
+    asked = BenchOptions(
+        suite=suite, benchmark=names, model=models, data_dir=data_dir, judge=judge, budget=budget, prices=prices,
+        settings=parse_assignments(assignments), eos_bias=eos_biases, limit=limit, device=device, fresh=not resume,
+        db=db,
+    )  # fmt: skip
     if dry_run:
-        show_estimates(rows, as_json)
+        with bars() as progress:
+            estimates = asked.resolve(progress).estimates()
+        show_estimates(estimates, as_json)
     elif part:
-        _finish_shards(shards, as_json)
+        with bars() as progress:
+            rows = asked.resolve(progress).answer_shard(part, progress)
+        _finish_shards(rows, as_json)
     else:
-        _finish(records, judges.spent, as_json)
-
-
-def _finish(records: Sequence[EvaluationRecord], spent: float | None, as_json: bool) -> None:
-    from harness.evaluation.score import result_object
-    from harness.util.distributed import rank_and_world_size
-
-    if rank_and_world_size()[0] > 0:
-        return  # the first of torchrun's processes shows the figures of all
-    print_cost(spent)
-    finish(records, [result_object(record) for record in records], as_json)
+        result = dama.bench(**vars(asked), share=share)
+        if rank_and_world_size()[0] == 0:  # the first of torchrun's processes shows the figures of all
+            finish(result, as_json)
 
 
 def _finish_shards(rows: list[dict[str, Any]], as_json: bool) -> None:

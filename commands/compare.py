@@ -15,10 +15,7 @@ from commands.screen import out, print_json
 @options.as_json
 def command(a: str, b: str, db: str, as_json: bool) -> None:
     """Paired differences between A and B (runs; or METHOD, METHOD@PANEL: all seeds) on the samples both answered."""
-    from harness.store import Store
-    from leaderboards.formats.comparison_view import comparison_table
-    from leaderboards.formats.data import comparison_records
-    from workflows.report import comparison
+    import dama
 
-    comparisons = comparison(Store.existing(db), a, b)
-    print_json(comparison_records(comparisons)) if as_json else out.print(comparison_table(comparisons, a, b))
+    compared = dama.compare(a, b, db=db)
+    print_json(compared.records) if as_json else out.print(compared)

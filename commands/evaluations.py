@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from commands.screen import INCOMPLETE, err, note, out, print_json
 
 if TYPE_CHECKING:
-    from harness.store import EvaluationRecord
     from workflows.estimate import Estimate
+    from workflows.results import BenchResult, Evaluation
 
 COUNTS = {
     "generations": "Answers",
@@ -46,17 +46,18 @@ def show_estimates(estimates: Sequence[Estimate], as_json: bool) -> None:
     err.print("Calls, tokens in and out are the judge's; replies as long as allowed, no re-asks.", style="dim")
 
 
-def print_cost(usd: float | None) -> None:
-    """What the judge cost, where it has a price."""
-    if usd:
-        err.print(f"The judge cost ${usd:.4f}.", highlight=False)
+def finish(result: BenchResult | Evaluation, as_json: bool) -> None:
+    """Show evaluations and what the judge cost; exit 3 where a sample failed or has no answer.
 
+    JSON is an array of `bench`, an object of `score`.
+    """
+    from harness.evaluation.score import result_object
+    from workflows.results import Evaluation
 
-def finish(records: Sequence[EvaluationRecord], printed: Any, as_json: bool) -> None:
-    """Show evaluations; exit 3 where a sample failed or has no answer."""
-    from leaderboards.formats.terminal import evaluation_table
-
-    for record in records:
+    if result.usd:
+        err.print(f"The judge cost ${result.usd:.4f}.", highlight=False)
+    evaluations = [result] if isinstance(result, Evaluation) else list(result)
+    for record in (evaluation.record for evaluation in evaluations):
         # Data with a known truth is the embedded world's: that it is not the official file is no news. It is stored.
         embedded = (Path(record.data_dir) / "truth.jsonl").exists()
         for text in [] if embedded else record.info.get("data_notes", []):
@@ -64,8 +65,9 @@ def finish(records: Sequence[EvaluationRecord], printed: Any, as_json: bool) -> 
         for reason, count in record.info.get("failures", {}).items():
             note(f"{record.benchmark}: {count} failed: {reason}")
     if as_json:
-        print_json(printed)
+        objects = [result_object(evaluation.record) for evaluation in evaluations]
+        print_json(objects[0] if isinstance(result, Evaluation) else objects)
     else:
-        out.print(evaluation_table(records))
-    if any(record.n_scored < record.n for record in records):
+        out.print(result)
+    if not result.complete:
         sys.exit(INCOMPLETE)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from commands import options
-from commands.screen import INCOMPLETE, bars, line, out, print_json
+from commands.screen import INCOMPLETE, line, out, print_json
 from harness.errors import HarnessError
 
 COLOURS = {"there": "green", "fetched": "green", "other": "yellow", "by hand": "yellow", "failed": "red"}
@@ -26,6 +26,7 @@ def command(benchmark: str, as_json: bool, data_dir: Path | None, any_version: b
     """
     from rich.text import Text
 
+    from workflows.bars import bars
     from workflows.fetch import fetch_benchmark, row
 
     with bars() as shown:

@@ -61,13 +61,11 @@ def command(
     db: str, kind: str, file: Path | None, suite: str | None, differences: bool, published: bool, plots: Path | None
 ) -> None:
     """Compare all runs of the store: figures, intervals, and the paired differences to DPO and base."""
-    from harness.store import Store
+    import dama
     from leaderboards.formats.registry import FORMATS
-    from workflows.report import draw, leaderboard_view, warnings
+    from workflows.report import draw, warnings
 
-    view = leaderboard_view(
-        Store.existing(db), suite=suite, differences=differences, published=published, width=out.width
-    )
+    view = dama.leaderboard(suite=suite, differences=differences, published=published, width=out.width, db=db).view
     form = FORMATS.get(kind)()
     for warning in warnings(view, says_empty=form.says_empty):
         note(warning, style="yellow")

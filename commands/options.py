@@ -11,14 +11,9 @@ class Recipe(click.Path):
     """A YAML file, or the name of one that comes with the harness."""
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        from recipes import RECIPES, recipe_names
+        from recipes import find_recipe
 
-        path = Path(str(value))
-        if path.is_file():
-            return path
-        if str(value) in recipe_names():
-            return RECIPES / f"{value}.yaml"
-        self.fail(f"{path}: no such file, and no recipe of that name: {', '.join(recipe_names())}.", param, ctx)
+        return find_recipe(str(value))
 
 
 RECIPE = Recipe(dir_okay=False)

@@ -1,20 +1,16 @@
-"""What every command shows things with: two consoles, JSON, facts by name, progress bars."""
+"""What every command shows things with: two consoles, JSON, facts by name."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
 
 from harness.errors import HarnessError, UsageError
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
 
 out = Console(emoji=False)  # a name may hold :a_word: between colons
 err = Console(stderr=True, emoji=False)
@@ -72,33 +68,3 @@ def write_text(file: Path, text: str) -> None:
     except OSError as error:
         raise UsageError(f"--out {file}: cannot be written ({error.strerror}).") from error
     print_written([file])
-
-
-class Bars:
-    """Progress bars by step name, on stderr: a ``harness.protocols.progress.Progress`` that draws."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        from rich.markup import escape
-
-        if step not in self._tasks:
-            self._tasks[step] = self._progress.add_task(escape(step), total=total)
-        self._progress.update(self._tasks[step], completed=done, total=total)
-        if done >= total:  # what is done makes room for what is not
-            self._progress.remove_task(self._tasks.pop(step))
-
-    def log(self, text: str) -> None:
-        """A line above the bars."""
-        line(text, console=self._progress.console)
-
-
-@contextlib.contextmanager
-def bars() -> Iterator[Bars]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
-        yield Bars(progress)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.errors import UsageError
+
 RECIPES = Path(__file__).parent
 """The folder of the recipes."""
 
@@ -11,3 +13,12 @@ RECIPES = Path(__file__).parent
 def recipe_names() -> list[str]:
     """The recipes that come with the harness: `--recipe NAME` works from any directory."""
     return sorted(file.stem for file in RECIPES.glob("*.yaml") if not file.stem.startswith("accelerate"))
+
+
+def find_recipe(name: str | Path) -> Path:
+    """The file ``name``, or the recipe of that name; a UsageError lists those that there are."""
+    if Path(name).is_file():
+        return Path(name)
+    if str(name) in recipe_names():
+        return RECIPES / f"{name}.yaml"
+    raise UsageError(f"{name}: no such file, and no recipe of that name: {', '.join(recipe_names())}.")

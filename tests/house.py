@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "leaderboards.page": HARNESS | {"leaderboards", "leaderboards.charts"},
     "leaderboards.formats": HARNESS | {"leaderboards", "leaderboards.charts", "leaderboards.page"},
     "tinyworld": ENGINE | ALIGNERS,
-    "recipes": set(),
+    "recipes": {"harness.errors"},
     "workflows": HARNESS | ALIGNERS | BENCHMARKS | LEADERBOARDS | {"tinyworld", "recipes"},
     "dama": HARNESS | LEADERBOARDS | {"workflows"},
     "commands": HARNESS | LEADERBOARDS | {"workflows", "dama", "recipes"},

@@ -15,7 +15,7 @@ from cli import cli
 from harness.store import Store
 from harness.util.environment import environment
 from leaderboards.provenance import provenance
-from tests.tiny import tiny_llava, tiny_pairs
+from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
 from workflows.ablate import Ablation, is_benched
 from workflows.bench import EvalModel
 
@@ -29,29 +29,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("user")
     tiny_llava(root / "model")
     tiny_pairs(root, count=32)
-    amber = root / "amber"
-    (amber / "query").mkdir(parents=True)
-    (amber / "image").mkdir()
-    queries, annotations = [], []
-    for i, (kind, truth, query) in enumerate(
-        [
-            ("generative", ["dog", "grass"], "Describe this image."),
-            ("generative", ["cat"], "Describe this image."),
-            ("discriminative-hallucination", "no", "Is there a car in this image?"),
-            ("discriminative-attribute-state", "yes", "Is the dog sitting in this image?"),
-        ],
-        start=1,
-    ):
-        queries.append({"id": i, "image": f"AMBER_{1 + i % 2}.png", "query": query})
-        annotations.append({"id": i, "type": kind, "truth": truth, **({"hallu": ["car"]} if i < 3 else {})})
-    (amber / "query" / "query_all.json").write_text(json.dumps(queries))
-    (amber / "annotations.json").write_text(json.dumps(annotations))
-    (amber / "relation.json").write_text(json.dumps({"dog": [], "grass": [], "cat": [], "car": []}))
-    (amber / "safe_words.txt").write_text("orange\n")
-    from tests.tiny import picture
-
-    for i in (1, 2):
-        (amber / "image" / f"AMBER_{i}.png").write_bytes(picture(i))
+    tiny_amber(root / "amber")
     return root
 
 

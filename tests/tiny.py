@@ -159,3 +159,28 @@ def tiny_pairs(folder: Path, count: int = 32, seed: int = 0) -> Path:
     file = folder / "train.jsonl"
     file.write_text("\n".join(lines) + "\n")
     return file
+
+
+def tiny_amber(folder: Path) -> Path:
+    """Write AMBER data of two images, two captions and two questions to ``folder``, and return it."""
+    (folder / "query").mkdir(parents=True)
+    (folder / "image").mkdir()
+    queries, annotations = [], []
+    for i, (kind, truth, query) in enumerate(
+        [
+            ("generative", ["dog", "grass"], "Describe this image."),
+            ("generative", ["cat"], "Describe this image."),
+            ("discriminative-hallucination", "no", "Is there a car in this image?"),
+            ("discriminative-attribute-state", "yes", "Is the dog sitting in this image?"),
+        ],
+        start=1,
+    ):
+        queries.append({"id": i, "image": f"AMBER_{1 + i % 2}.png", "query": query})
+        annotations.append({"id": i, "type": kind, "truth": truth, **({"hallu": ["car"]} if i < 3 else {})})
+    (folder / "query" / "query_all.json").write_text(json.dumps(queries))
+    (folder / "annotations.json").write_text(json.dumps(annotations))
+    (folder / "relation.json").write_text(json.dumps({"dog": [], "grass": [], "cat": [], "car": []}))
+    (folder / "safe_words.txt").write_text("orange\n")
+    for i in (1, 2):
+        (folder / "image" / f"AMBER_{i}.png").write_bytes(picture(i))
+    return folder

@@ -235,7 +235,7 @@ def wanted_of(ablation: Ablation) -> list[BenchmarkSpec]:
     """The benchmarks of an ablation with their settings."""
     members = members_of(ablation.suite, ablation.benchmarks)
     return resolve_benchmarks(
-        members, (), None if ablation.data_dir else EMBEDDED_SETTINGS, eos_biases=ablation.eos_biases
+        members, {}, None if ablation.data_dir else EMBEDDED_SETTINGS, eos_biases=ablation.eos_biases
     )
 
 

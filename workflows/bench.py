@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,12 @@ class BenchmarkSpec:
 
 def resolve_benchmarks(
     members: Sequence[Member],
-    assignments: Iterable[str],
+    settings: Mapping[str, Any],
     defaults: Mapping[str, Any] | None = None,
     limit: int | None = None,
     eos_biases: Sequence[float] = (),
 ) -> list[BenchmarkSpec]:
-    """The benchmarks of a suite with their settings: ``defaults``, then the suite's own, then `--set`.
+    """The benchmarks of a suite with their settings: ``defaults``, then the suite's own, then ``settings``.
 
     A setting that is none raises a UsageError. ``limit`` (`--limit`) goes before a suite's. ``eos_biases`` adds the
     first benchmark that measures both hallucination and coverage once more with each bias on the end-of-sequence
@@ -67,18 +67,12 @@ def resolve_benchmarks(
             "--eos-bias (a recipe's eos_biases): none of these benchmarks measures both hallucination and coverage; "
             f"name one that does ({able}) or leave it out."
         )
-    words = list(assignments)
-    names = [member.benchmark for member in members]
-    given, chosen = deal_benchmarks(names, (), defaults), deal_benchmarks(names, words)
-    found = []
-    for m in members:
-        settings = overlay(given.get(m.benchmark, {}), m.set, chosen.get(m.benchmark, {}))
-        make_benchmark(m.benchmark, settings).check()  # what is wrong is an error before a model is loaded
+from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
         biases = [
             {"decoding": {"eos_bias": bias}} for bias in dict.fromkeys(eos_biases) if bias and m.benchmark == curved
         ]
-        found += [BenchmarkSpec(m.benchmark, overlay(settings, bias), limit or m.limit) for bias in ({}, *biases)]
-    return found
+        specs += [BenchmarkSpec(m.benchmark, overlay(own, bias), limit or m.limit) for bias in ({}, *biases)]
+    return specs
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,6 @@ from harness.errors import UsageError
 from harness.judges.registry import has_setting, make_judge
 from harness.protocols.benchmark import Benchmark
 from harness.protocols.judge import Judge
-from harness.util.options import parse_assignments
-
-PREFIX = "judge."
-"""`--set judge.KEY=VALUE` is a setting of the judge, any other KEY one of the benchmark."""
-
-
-def split_assignments(assignments: Iterable[str], prefix: str = PREFIX) -> tuple[list[str], dict[str, Any]]:
-    """`--set` words apart: those of the benchmarks as they came, and by name the settings behind ``prefix``."""
-    words = list(assignments)
-    ours = [word[len(prefix) :] for word in words if word.startswith(prefix)]
-    return [word for word in words if not word.startswith(prefix)], parse_assignments(ours)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.util.options import nested, overlay, parse_assignments, read_yaml
+from harness.util.options import nested, overlay, read_yaml
 
 Kinds = Mapping[str, type[Any]]
 """Dataclasses of settings by the name that stands before the dot: {"train": AlignConfig, "objective": Dama, ...}."""
@@ -86,15 +86,15 @@ def _unknown(kind: str, given: str, fields: Mapping[str, set[str]]) -> UsageErro
 
 
 def deal_benchmarks(
-    names: Iterable[str], assignments: Iterable[str], defaults: Mapping[str, Any] | None = None
+    names: Iterable[str], settings: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """`--set` values by benchmark: each goes to every benchmark that has it; one that none has is an error.
+    """Settings by benchmark: each goes to every benchmark that has it; one that none has is an error.
 
-    ``defaults`` are settings that `--set` overrides.
+    ``defaults`` are settings that ``settings`` override.
     """
     from harness.protocols.benchmark import BENCHMARKS
 
     kinds = {name: BENCHMARKS.get(name) for name in names}
     fields = {f.name for kind in kinds.values() for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     known = {name: value for name, value in (defaults or {}).items() if name in fields}
-    return route({**known, **parse_assignments(assignments)}, kinds, "these benchmarks", everywhere=True)
+    return route({**known, **settings}, kinds, "these benchmarks", everywhere=True)

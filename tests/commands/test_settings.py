@@ -39,7 +39,7 @@ def test_a_setting_goes_where_its_name_is_known() -> None:
 
 
 def test_settings_reach_every_benchmark_that_has_them_and_outrank_defaults() -> None:
-    dealt = deal_benchmarks(["amber", "mmhal", "llava_bench"], ["attempts=4"], {"attempts": 3, "similarity": "exact"})
+    dealt = deal_benchmarks(["amber", "mmhal", "llava_bench"], {"attempts": 4}, {"attempts": 3, "similarity": "exact"})
     assert dealt == {"amber": {"similarity": "exact"}, "mmhal": {"attempts": 4}, "llava_bench": {"attempts": 4}}
     with pytest.raises(UsageError, match="Unknown setting of these benchmarks 'similarty'"):
-        deal_benchmarks(["amber"], ["similarty=exact"])
+        deal_benchmarks(["amber"], {"similarty": "exact"})

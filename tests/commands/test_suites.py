@@ -42,29 +42,31 @@ def test_a_suite_in_yaml_with_settings_and_limits(tmp_path: Path) -> None:
         "limit: 100\nbenchmarks:\n  - pope\n"
         "  - {benchmark: amber, limit: 7, set: {similarity: exact, tagger: lexicon}}\n"
     )
-    first, second = resolve_benchmarks(members_of(str(file), ()), ["tagger=auto"], {"decoding": {"max_new_tokens": 9}})
+    first, second = resolve_benchmarks(
+        members_of(str(file), ()), {"tagger": "auto"}, {"decoding": {"max_new_tokens": 9}}
+    )
     assert (first.name, first.limit, first.settings) == ("pope", 100, {"decoding": {"max_new_tokens": 9}})
     assert (second.name, second.limit) == ("amber", 7)
     assert second.settings["similarity"] == "exact" and second.settings["tagger"] == "auto"
-    assert [p.limit for p in resolve_benchmarks(members_of(str(file), ()), (), None, 3)] == [3, 3]
+    assert [p.limit for p in resolve_benchmarks(members_of(str(file), ()), {}, None, 3)] == [3, 3]
 
 
 def test_a_bias_adds_the_captions_once_more_under_the_same_settings() -> None:
     found = resolve_benchmarks(
-        members_of("hallucination", ()), ["decoding.num_beams=1"], {"short": False}, 5, [-0.5, 0.5]
+        members_of("hallucination", ()), {"decoding.num_beams": 1}, {"short": False}, 5, [-0.5, 0.5]
     )
     assert [item.name for item in found] == ["object_halbench"] * 3 + ["amber", "mmhal"]
     own, *biased = (make_benchmark(item.name, item.settings).decoding for item in found[:3])
     assert own == Decoding(max_new_tokens=1024, num_beams=1)
     assert biased == [replace(own, eos_bias=-0.5), replace(own, eos_bias=0.5)]
     assert {item.limit for item in found} == {5}
-    assert len(resolve_benchmarks(members_of("hallucination", ()), (), eos_biases=[0.0, 0.5, 0.5])) == 4, (
+    assert len(resolve_benchmarks(members_of("hallucination", ()), {}, eos_biases=[0.0, 0.5, 0.5])) == 4, (
         "0 is there anyway"
     )
     with pytest.raises(UsageError, match="Did you mean 'num_beams'"):
-        resolve_benchmarks(members_of(None, ["amber"]), ["decoding.num_beam=1"])
+        resolve_benchmarks(members_of(None, ["amber"]), {"decoding.num_beam": 1})
     with pytest.raises(UsageError, match=r"name one that does \(amber, object_halbench\)"):
-        resolve_benchmarks(members_of(None, ["mmhal"]), (), eos_biases=[0.5])
+        resolve_benchmarks(members_of(None, ["mmhal"]), {}, eos_biases=[0.5])
 
 
 def test_the_models_by_default_are_what_was_aligned_and_what_it_started_from(tmp_path: Path) -> None:

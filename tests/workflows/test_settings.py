@@ -109,8 +109,10 @@ def test_the_options_of_align_are_the_trainings_whatever_an_objective_has(
 
 def test_a_benchmarks_setting_goes_to_all_that_have_it_or_to_the_one_named() -> None:
     names = ("amber", "object_halbench")
-    both = deal_benchmarks(names, ["decoding.num_beams=1"])
+    both = deal_benchmarks(names, {"decoding.num_beams": 1})
     assert both == {name: {"decoding": {"num_beams": 1}} for name in names}
-    one = deal_benchmarks(names, ["decoding.num_beams=1", "amber.decoding.num_beams=2", "amber.similarity=exact"])
+    one = deal_benchmarks(
+        names, {"decoding.num_beams": 1, "amber": {"decoding.num_beams": 2}, "amber.similarity": "exact"}
+    )
     assert one["amber"] == {"decoding": {"num_beams": 2}, "similarity": "exact"}
     assert one["object_halbench"] == {"decoding": {"num_beams": 1}}

@@ -1,0 +1,150 @@
+"""The Python library, its page and its notebook, on a model, pairs and benchmark data that the tests make."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dama
+from tests.house import ROOT
+from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
+
+QUICK = {"lr": 1e-3, "batch_size": 8, "micro_batch": 4}
+ANSWERS = {"1": "A dog on the grass.", "2": "A cat and a car.", "3": "No, there is none."}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with model/, pairs.jsonl, data/amber/ and answers.jsonl, as the page has them."""
+    root = tmp_path_factory.mktemp("library")
+    tiny_llava(root / "model")
+    tiny_pairs(root, count=16).rename(root / "pairs.jsonl")
+    tiny_amber(root / "data" / "amber")
+    rows = [json.dumps({"id": i, "response": text}) for i, text in ANSWERS.items()]
+    (root / "answers.jsonl").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture
+def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``world`` as the current directory, results and artefacts apart."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("model", "pairs.jsonl", "images", "data", "answers.jsonl"):
+        (tmp_path / name).symlink_to(world / name)
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_align_bench_and_a_table_without_a_word_on_stdout(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = dama.align("gap", model="model", data="pairs.jsonl", settings=QUICK)
+    again = dama.align("gap", model="model", data="pairs.jsonl", settings=QUICK)
+    assert again == run, "a finished run comes from the store"
+    assert (run.method, run.model, len(run)) == ("gap", "run:gap-s0", 2)
+    figures = dama.bench(benchmark="amber", model=["hf:model", run], data_dir="data")
+    assert [e.run for e in figures] == ["base", "gap-s0"] and figures.complete
+    assert figures[0].n == figures[0].n_scored == 4
+    board = dama.leaderboard()
+    assert {row["method"] for row in board} == {"base", "gap"}
+    assert board.render("markdown").count("AMBER")
+    assert dama.leaderboard().write("page.html") == [Path("page.html")]
+    compared = dama.compare(run, "base")
+    assert {row.metric.name for row in compared} >= {"chair", "hal"}
+    assert capfd.readouterr().out == ""
+
+
+def test_results_are_frozen_short_and_data_frames(here: Path) -> None:
+    scored = dama.score("amber", "answers.jsonl", "data/amber", progress=False)
+    assert (scored.n, scored.n_scored, scored.missing, scored.complete) == (4, 3, ("4",), False)
+    assert scored["hal"].value == 50.0 and scored["hal"].higher_is_better is False
+    with pytest.raises(dama.UsageError, match="Did you mean 'hal'"):
+        scored["hall"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        scored.missing = ()  # type: ignore[misc]
+    assert repr(scored) == "Evaluation('answers' on 'amber', 3/4 scored)"
+    frame = scored.to_pandas()
+    assert set(frame["metric"]) == set(scored) and (frame["run"] == "answers").all()
+    with dama.open() as results:
+        assert results.runs == ["answers"] and results.alignments == ()
+        (stored,) = results.evaluations(benchmark="amber")
+        assert stored.metrics == scored.metrics
+        verdicts = results.verdicts(stored).to_pandas()
+        assert list(verdicts["sample_id"]) == ["1", "2", "3"]
+        assert results.show("answers")["evaluations"][0]["benchmark"] == "amber"
+        assert repr(results) == "Results('results.sqlite', 1 runs)"
+
+
+def test_errors_are_the_harness_and_a_file_is_not_made_by_reading(here: Path) -> None:
+    with pytest.raises(dama.UsageError, match="Did you mean 'dama'"):
+        dama.align("dmaa", model="model", data="pairs.jsonl")
+    with pytest.raises(dama.UsageError, match=r"'btea'.*Did you mean 'beta' \(objective\)"):
+        dama.align("dpo", model="model", data="pairs.jsonl", settings={"btea": 1})
+    for read in (dama.open, lambda db: dama.leaderboard(db=db), lambda db: dama.compare("a", "b", db=db)):
+        with pytest.raises(dama.UsageError, match="no such results file"):
+            read("typo.sqlite")
+    assert not Path("typo.sqlite").exists()
+
+
+def test_progress_is_a_callers_own_or_none(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    steps: list[tuple[str, int, int]] = []
+    dama.bench(
+        benchmark="amber",
+        model="hf:model",
+        data_dir="data",
+        progress=lambda step, done, total: steps.append((step, done, total)),
+    )
+    assert ("answers", 4, 4) in steps
+    capfd.readouterr()
+    dama.bench(benchmark="amber", model="hf:model", data_dir="data", progress=False, fresh=True)
+    assert "answers" not in capfd.readouterr().err
+
+
+def test_the_commands_and_the_library_are_one_road(here: Path) -> None:
+    command = [sys.executable, str(ROOT / "cli.py"), "score", "--benchmark", "amber", "--responses", "answers.jsonl"]
+    done = subprocess.run([*command, "--data-dir", "data/amber", "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    printed, (stored,) = json.loads(done.stdout), dama.open().evaluations()
+    assert printed["metrics"] == {name: dataclasses.asdict(figure) for name, figure in stored.metrics.items()}
+
+
+def test_everything_exported_is_there_and_documented() -> None:
+    assert all(getattr(dama, name).__doc__ for name in dama.__all__)
+    assert re.fullmatch(r"\d+\.\d+.*", dama.__version__)
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert all(f"`{name}" in page or f"dama.{name}" in page for name in ("align", "bench", "score", "compare", "open"))
+
+
+def test_importing_transformers_first_is_no_hindrance(tmp_path: Path) -> None:
+    """A torchvision that lacks operators is declared by our import; a notebook has imported transformers before."""
+    code = "import transformers, sys, pathlib, dama; from tests.tiny import tiny_llava; "
+    command = [sys.executable, "-c", code + "tiny_llava(pathlib.Path(sys.argv[1]))", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and (tmp_path / "config.json").exists(), done.stderr
+
+
+def test_every_block_of_the_page_runs(here: Path) -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {}
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    for number, block in enumerate(blocks):
+        exec(compile(block, f"docs/python.md, block {number}", "exec"), namespace)
+    assert len(blocks) >= 5 and Path("leaderboard.html").exists()
+    assert len(blocks[0].strip().splitlines()) <= 12, "align, bench and a table in twelve lines"
+
+
+def test_the_notebook_runs(here: Path) -> None:
+    cells = json.loads((ROOT / "examples" / "quickstart.ipynb").read_text(encoding="utf-8"))["cells"]
+    given = {"model": "model", "data": "pairs.jsonl", "data_dir": "data", "judge": None, "db": "notebook.sqlite"}
+    namespace: dict[str, Any] = {}
+    for cell in (cell for cell in cells if cell["cell_type"] == "code"):
+        exec(compile("".join(cell["source"]), cell["id"], "exec"), namespace)
+        if "parameters" in cell["metadata"].get("tags", ()):
+            assert set(given) <= set(namespace)
+            namespace |= {**given, "methods": ("dpo", "gap"), "benchmark": "amber", "settings": QUICK}
+    assert Path("leaderboard.html").exists() and len(dama.open("notebook.sqlite").alignments) == 2

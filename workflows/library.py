@@ -1,0 +1,211 @@
+"""The Python library (`import dama`) and the road that the command line takes as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.protocols.progress import Progress
+from workflows.bars import shown
+from workflows.requests import DB, BenchOptions, Models, ScoreOptions, text_of
+from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Leaderboard
+
+if TYPE_CHECKING:
+    from harness.store import Store
+    from workflows.align import AlignSpec
+
+
+def align(
+    method: str | None = None,
+    *,
+    model: str | Path | None = None,
+    data: str | Path | None = None,
+    recipe: str | Path | None = None,
+    name: str | None = None,
+    seed: int | None = None,
+    limit: int | None = None,
+    device: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    fresh: bool = False,
+    db: str | Path = DB,
+    progress: bool | Progress = True,
+) -> AlignResult:
+    """Align a model on preference pairs; a run that finished before with the same settings is returned from the store.
+
+    Args:
+        method: an aligner (`list aligners`); None: the recipe's, else "dama".
+        model: directory or hub id; with ``data`` left out too, the embedded world's, built if absent (minutes).
+        data: preference pairs: JSONL, parquet or hub id.
+        recipe: YAML of settings, or the name of one that comes with the harness.
+        name: of the run; None: METHOD-sSEED, with other settings than a stored run of that name METHOD-sSEED-KEY.
+        seed: of data order and sampling.
+        limit: only so many pairs.
+        settings: what `--set` takes, for example {"lr": 5e-7, "objective.beta": 0.2}.
+        fresh: start over, where else an interrupted run is resumed.
+        db: the results file, made if absent.
+        progress: bars (True), none (False), or called as ``progress(step, done, total)``.
+
+    Raises HarnessError; a wrong name, setting or file is its subclass UsageError.
+    """
+    from harness.store import Store
+    from workflows.align import align as train
+
+    options = {
+        "method": method, "model": text_of(model), "data": text_of(data), "name": name, "seed": seed, "limit": limit,
+        "device": device,
+    }  # fmt: skip
+    store = Store(db)
+    with shown(progress) as reported:
+        spec = _resolve(store, recipe, settings or {}, options, fresh=fresh, progress=reported)
+        record = train(store, spec, fresh=fresh, progress=reported)
+    return AlignResult.of(record, store.train_log(record.name))
+
+
+def estimate_align(
+    *,
+    recipe: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    fresh: bool = False,
+    db: str | Path = DB,
+    progress: bool | Progress = True,
+    **options: Any,
+) -> dict[str, Any]:
+    """What ``align`` with the same arguments would do and cost: every setting, FLOPs, memory; loads no weights."""
+    from harness.store import Store
+    from workflows.align import dry_run
+
+    with shown(progress) as reported:
+        spec = _resolve(Store(db), recipe, settings or {}, options, fresh=fresh, progress=reported)
+        return dry_run(spec, reported)
+
+
+def _resolve(
+    store: Store,
+    recipe: str | Path | None,
+    settings: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    fresh: bool,
+    progress: Progress,
+) -> AlignSpec:
+    """Every setting of an alignment, under a name that costs the store no other run."""
+    from recipes import find_recipe
+    from workflows.align import resolve_alignment, with_unique_name
+    from workflows.settings import gather
+
+    gathered = gather(find_recipe(recipe) if recipe else None, settings, options)
+    spec = resolve_alignment(gathered, progress)
+    return with_unique_name(store, spec, named="name" in gathered, fresh=fresh)
+
+
+def bench(
+    suite: str | None = None,
+    *,
+    benchmark: str | Sequence[str] | None = None,
+    model: Models = None,
+    data_dir: str | Path | None = None,
+    judge: str | None = None,
+    budget: float | None = None,
+    prices: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    eos_bias: Sequence[float] = (),
+    limit: int | None = None,
+    device: str = "auto",
+    fresh: bool = False,
+    share: bool = False,
+    db: str | Path = DB,
+    progress: bool | Progress = True,
+) -> BenchResult:
+    """Answer benchmarks with models and score the answers; what is stored already is neither answered nor judged again.
+
+    Args:
+        suite: "hallucination" (the default), "general", "all", or a YAML file.
+        benchmark: one or several benchmarks in place of a suite.
+        model: what align returned, or "hf:DIR_OR_ID", "run:NAME", "openai:NAME@URL", "replay:FILE"; or several; None:
+            base and every aligned run of the store.
+        data_dir: holds a folder for each benchmark; None: the embedded world, built if absent (minutes).
+        judge: "openai:NAME[@URL]", "replay:FILE.jsonl", "rule"; needed where a benchmark has one and data are real.
+        budget: USD that the judge may cost at most; ``prices``: YAML of your prices.
+        settings: what `--set` takes: {"similarity": "exact", "judge.temperature": 0, "model.dtype": "bfloat16"}.
+        eos_bias: Object HalBench once more with each of these on the end-of-sequence logit.
+        limit: only the first so many samples.
+        fresh: answer and judge anew.
+        share: share the work with other processes on the same results file.
+        db, progress: as of ``align``.
+
+    Failed and missing answers are counted in the result (``complete``), never scored. Raises HarnessError.
+    """
+    options = BenchOptions(
+        suite=suite, benchmark=benchmark, model=model, data_dir=data_dir, judge=judge, budget=budget, prices=prices,
+        settings=settings or {}, eos_bias=eos_bias, limit=limit, device=device, fresh=fresh, db=db,
+    )  # fmt: skip
+    with shown(progress) as reported:
+        return options.resolve(reported).run(share=share, progress=reported)
+
+
+def score(
+    benchmark: str,
+    responses: str | Path,
+    data_dir: str | Path,
+    *,
+    judge: str | None = None,
+    replies: str | Path | None = None,
+    budget: float | None = None,
+    prices: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    db: str | Path = DB,
+    progress: bool | Progress = True,
+) -> Evaluation:
+    """Score answers made elsewhere, with a live or a recorded judge.
+
+    Args:
+        responses: JSONL of {"id", "response"}.
+        data_dir: the benchmark's own folder.
+        replies: JSONL of recorded judge replies {"id", "reply", "run"}, in place of ``judge``.
+        judge, budget, prices, settings, db, progress: as of ``bench``.
+
+    The ids without an answer are ``missing`` in the result. Raises HarnessError.
+    """
+    options = ScoreOptions(
+        benchmark=benchmark, responses=responses, data_dir=data_dir, judge=judge, replies=replies, budget=budget,
+        prices=prices, settings=settings or {}, db=db,
+    )  # fmt: skip
+    with shown(progress) as reported:
+        return options.run(reported)
+
+
+def compare(a: str | AlignResult, b: str | AlignResult, *, db: str | Path = DB) -> Comparison:
+    """Paired differences A - B, on the samples both answered, with intervals and p-values.
+
+    A and B are runs (or what ``align`` returned), "base", or METHOD or METHOD@PANEL for all its seeds.
+    """
+    from harness.store import Store
+    from workflows.report import comparison
+
+    one, other = (run.name if isinstance(run, AlignResult) else run for run in (a, b))
+    return Comparison(one, other, tuple(comparison(Store.existing(db), one, other)))
+
+
+def leaderboard(
+    *,
+    suite: str | None = None,
+    differences: bool = False,
+    published: bool = False,
+    width: int = 100,
+    db: str | Path = DB,
+) -> Leaderboard:
+    """All runs of a results file, with intervals and the paired differences to DPO and base.
+
+    Args:
+        suite: only its benchmarks.
+        differences: also in the terminal and LaTeX (the other formats always have them).
+        published: the papers' figures too, where a format has a block for them.
+        width: columns of the plain-text format.
+    """
+    from harness.store import Store
+    from workflows.report import leaderboard_view
+
+    store = Store.existing(db)
+    view = leaderboard_view(store, suite=suite, differences=differences, published=published, width=width)
+    return Leaderboard(view)

@@ -1,0 +1,170 @@
+"""What `bench` and `score` are asked for, resolved to models, benchmarks and judge: to run, estimate or cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UsageError
+from harness.protocols.progress import Progress
+from harness.util.options import nested
+from workflows.results import AlignResult, BenchResult, Evaluation
+
+if TYPE_CHECKING:
+    from harness.evaluation.shard import Shard
+    from harness.store import Store
+    from workflows.bench import BenchmarkSpec, EvalModel
+    from workflows.estimate import Estimate
+    from workflows.judging import Judges
+
+DB = "results.sqlite"
+Models = str | AlignResult | Sequence[str | AlignResult] | None
+"""A model or several: specs, or what ``align`` returned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """What `bench` is asked for; the same words as its options."""
+
+    suite: str | None = None
+    benchmark: str | Sequence[str] | None = None
+    model: Models = None
+    data_dir: str | Path | None = None
+    judge: str | None = None
+    budget: float | None = None
+    prices: str | Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    eos_bias: Sequence[float] = ()
+    limit: int | None = None
+    device: str = "auto"
+    fresh: bool = False
+    db: str | Path = DB
+
+    def resolve(self, progress: Progress) -> BenchJob:
+        """The models and benchmarks that this means. Without a data directory the embedded world is built if absent."""
+        from harness.store import Store
+        from workflows.ablate import bench_root
+        from workflows.bench import EMBEDDED_SETTINGS, embedded_base, resolve_benchmarks, resolve_models
+        from workflows.judging import Judges
+        from workflows.suites import members_of
+
+        settings = nested(self.settings)
+        judge, loading = _take(settings, "judge"), _take(settings, "model")
+        judges = Judges.of(self.judge, judge, self.budget, text_of(self.prices))
+        names = [self.benchmark] if isinstance(self.benchmark, str) else list(self.benchmark or ())
+        # Models and settings are checked before the embedded world is built, which takes minutes.
+        defaults = None if self.data_dir else EMBEDDED_SETTINGS
+        wanted = resolve_benchmarks(members_of(self.suite, names), settings, defaults, self.limit, self.eos_bias)
+        store = Store(self.db)
+        root = Path(self.data_dir) if self.data_dir else bench_root(None, progress)
+        base = None if self.data_dir else embedded_base(progress)
+        models = resolve_models(store, _models(self.model), base)
+        return BenchJob(store, models, wanted, root, judges, {"device": self.device, "loading": loading}, self.fresh)
+
+
+@dataclass(frozen=True)
+class BenchJob:
+    """Models and benchmarks, resolved; how a model is loaded stands in ``loading``."""
+
+    store: Store
+    models: Sequence[EvalModel]
+    benchmarks: Sequence[BenchmarkSpec]
+    root: Path
+    judges: Judges
+    loading: Mapping[str, Any]
+    fresh: bool
+
+    def run(self, *, share: bool, progress: Progress) -> BenchResult:
+        """Answer, judge and store; together with other processes under torchrun, or with ``share``."""
+        from workflows.bench import bench_all
+
+        records = bench_all(
+            self.store, self.models, self.benchmarks, self.root, self.judges,
+            share=share, fresh=self.fresh, progress=progress, **self.loading,
+        )  # fmt: skip
+        return BenchResult(tuple(Evaluation(record) for record in records), self.judges.spent)
+
+    def estimates(self) -> list[Estimate]:
+        """What `run` would ask of models and judge; loads no model."""
+        from workflows.bench import estimate
+
+        pairs = [(model, item) for model in self.models for item in self.benchmarks]
+        return [estimate(self.store, item, self.root, model, self.judges) for model, item in pairs]
+
+    def answer_shard(self, shard: Shard, progress: Progress) -> list[dict[str, Any]]:
+        """Answer one part of every benchmark and store the answers; nothing is judged."""
+        from workflows.bench import answer_shard
+
+        how = {"fresh": self.fresh, "progress": progress, **self.loading}
+        arguments = [(self.store, model, self.benchmarks, self.root, shard) for model in self.models]
+        return [row for given in arguments for row in answer_shard(*given, **how)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """What `score` is asked for; the same words as its options."""
+
+    benchmark: str
+    responses: str | Path
+    data_dir: str | Path
+    judge: str | None = None
+    replies: str | Path | None = None
+    budget: float | None = None
+    prices: str | Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    db: str | Path = DB
+
+    def estimate(self) -> Estimate:
+        """What the judge will be asked, counted from the answers that are there."""
+        from harness.store import Store
+        from workflows.bench import read_answers
+        from workflows.estimate import estimate_benchmark
+
+        judges, settings, root = *self._judges(), Path(self.data_dir)
+        given = read_answers(self.benchmark, settings, Path(self.responses), root)
+        model = f"replay:{self.responses}"
+        return estimate_benchmark(
+            Store(self.db), given.benchmark, given.samples, model, judges, root, answers=given.answers
+        )
+
+    def run(self, progress: Progress) -> Evaluation:
+        """Judge the answers and store the evaluation."""
+        from harness.store import Store
+        from workflows.bench import read_answers
+        from workflows.bench import score as evaluate
+
+        judges, settings, root = *self._judges(), Path(self.data_dir)
+        given = read_answers(self.benchmark, settings, Path(self.responses), root)
+        record = evaluate(Store(self.db), given, settings, Path(self.responses), root, judges, progress)
+        return Evaluation(record, tuple(given.missing), judges.spent)
+
+    def _judges(self) -> tuple[Judges, dict[str, Any]]:
+        """The judge, and the settings that are the benchmark's."""
+        from workflows.judging import Judges
+
+        if self.judge and self.replies:
+            raise UsageError("--judge and --replies: give one of them.")
+        settings = nested(self.settings)
+        judge_settings = _take(settings, "judge")
+        spec = f"replay:{self.replies}" if self.replies else self.judge
+        return Judges.of(spec, judge_settings, self.budget, text_of(self.prices)), settings
+
+
+def text_of(value: str | Path | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _models(model: Models) -> list[str]:
+    """The models' specs; what ``align`` returned is its run."""
+    several = [model] if isinstance(model, str | AlignResult) else list(model or ())
+    return [item.model if isinstance(item, AlignResult) else item for item in several]
+
+
+def _take(settings: dict[str, Any], qualifier: str) -> Mapping[str, Any]:
+    """Take the settings called QUALIFIER.NAME out of ``settings``."""
+    taken = settings.pop(qualifier, {})
+    if not isinstance(taken, Mapping):
+        raise UsageError(f"Setting {qualifier!r}: expected {qualifier}.NAME=VALUE, as in --set judge.temperature=0.")
+    return taken
