@@ -37,20 +37,9 @@ def command(
     from harness.util.options import parse_assignments
     from workflows.library import estimate_align
 
-<<<<<<< HEAD
-    settings = gather(recipe, parse_assignments(assignments), {**given, "limit": limit, "device": device})
-    store = Store(db)
-    with bars() as shown:
-        spec = resolve_alignment(settings, shown)
-        spec = with_unique_name(store, spec, named="name" in settings, fresh=not resume)
-        facts = estimated(spec, shown) if dry_run else {}
-        record = None if dry_run else align(store, spec, fresh=not resume, progress=shown)
-    if record is None:
-=======
     settings = parse_assignments(assignments)
     if dry_run:
         facts = estimate_align(**options, settings=settings, fresh=not resume, db=db)
->>>>>>> 90388ed (The Python library: dama.align, bench, score, compare, leaderboard and open return typed frozen results; the commands call it; docs/python.md and a notebook, run by tests)
         print_json(facts) if as_json else print_facts({**facts, "estimate": "", **facts["estimate"]})
         return
     run = dama.align(**options, settings=settings, fresh=not resume, db=db)

@@ -67,7 +67,12 @@ def resolve_benchmarks(
             "--eos-bias (a recipe's eos_biases): none of these benchmarks measures both hallucination and coverage; "
             f"name one that does ({able}) or leave it out."
         )
-from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
+    names = [member.benchmark for member in members]
+    given, chosen = deal_benchmarks(names, {}, defaults), deal_benchmarks(names, settings)
+    specs = []
+    for m in members:
+        own = overlay(given.get(m.benchmark, {}), m.set, chosen.get(m.benchmark, {}))
+        make_benchmark(m.benchmark, own).check()  # what is wrong is an error before a model is loaded
         biases = [
             {"decoding": {"eos_bias": bias}} for bias in dict.fromkeys(eos_biases) if bias and m.benchmark == curved
         ]
