@@ -106,26 +106,26 @@ class ClipModel:
         self, kind: str, items: Iterable[T], embed: Callable[[list[T]], Tensor], total: int, progress: Progress
     ) -> tuple[list[str], dict[str, Tensor]]:
         folder = cache_dir("clip") / self.identity / kind
-        found = _read(folder)
+        cached = _read(folder)
         keys: list[str] = []
         batch: dict[str, T] = {}
 
         def flush() -> None:
             features = embed(list(batch.values()))
             _write(folder, list(batch), features)  # at once, so that an interrupted run goes on from here
-            found.update(zip(batch, features, strict=True))
+            cached.update(zip(batch, features, strict=True))
             batch.clear()
 
         for item in items:
             keys.append(content_hash(item))
-            if keys[-1] not in found:
+            if keys[-1] not in cached:
                 batch[keys[-1]] = item
             if len(batch) == self.batch_size:
                 flush()
             progress(f"CLIP: {kind}s", len(keys), max(total, len(keys)))
         if batch:
             flush()
-        return keys, {key: found[key] for key in keys}
+        return keys, {key: cached[key] for key in keys}
 
 
 def content_hash(item: str | bytes) -> str:
@@ -153,11 +153,11 @@ def _open(image: bytes) -> Image.Image:
 
 
 def _read(folder: Path) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
+    features: dict[str, Tensor] = {}
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as part:
-            found.update(zip(part["keys"].tolist(), torch.from_numpy(part["features"]), strict=True))
-    return found
+            features.update(zip(part["keys"].tolist(), torch.from_numpy(part["features"]), strict=True))
+    return features
 
 
 def _write(folder: Path, keys: list[str], features: Tensor) -> None:

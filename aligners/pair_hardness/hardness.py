@@ -177,9 +177,9 @@ def _pieces(
     pairs: Sequence[Pair], config: HardnessConfig, splitter: Splitter, progress: Progress
 ) -> tuple[list[list[str]], list[list[str]]]:
     texts = [text for pair in pairs for text in (pair.chosen, pair.rejected)]
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         if not text.strip():
-            raise DataError(f"Pair {pairs[place // 2].id}: the {_side(place)} response is empty; CLIP cannot score it.")
+            raise DataError(f"Pair {pairs[index // 2].id}: the {_side(index)} response is empty; CLIP cannot score it.")
     if config.aggregation == "whole":
         return [[pair.chosen] for pair in pairs], [[pair.rejected] for pair in pairs]
     try:
@@ -190,15 +190,15 @@ def _pieces(
     return pieces[0::2], pieces[1::2]
 
 
-def _side(place: int) -> str:
-    return "rejected" if place % 2 else "chosen"
+def _side(index: int) -> str:
+    return "rejected" if index % 2 else "chosen"
 
 
 def _permuted(hardness: Hardness, seed: int | None) -> Hardness:
     if seed is None:
         return hardness
     order = np.random.default_rng(seed).permutation(len(hardness.delta))
-    return Hardness([hardness.delta[place] for place in order], hardness.delta_mean, hardness.record)
+    return Hardness([hardness.delta[index] for index in order], hardness.delta_mean, hardness.record)
 
 
 def correlation(x: np.ndarray, y: np.ndarray) -> float | None:

@@ -114,13 +114,13 @@ def stack_vision(images: Sequence[Vision]) -> Vision:
     return {name: _concatenate([image[name] for image in images]) for name in images[0]}
 
 
-def _concatenate(parts: Sequence[Tensor]) -> Tensor:
-    shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
-    if all(list(part.shape[1:]) == shape for part in parts):
-        return torch.cat(list(parts))
-    padded = parts[0].new_zeros(sum(map(len, parts)), *shape)
+def _concatenate(tensors: Sequence[Tensor]) -> Tensor:
+    shape = [max(sizes) for sizes in zip(*(tensor.shape[1:] for tensor in tensors), strict=True)]
+    if all(list(tensor.shape[1:]) == shape for tensor in tensors):
+        return torch.cat(list(tensors))
+    padded = tensors[0].new_zeros(sum(map(len, tensors)), *shape)
     start = 0
-    for part in parts:
-        padded[(slice(start, start + len(part)), *(slice(size) for size in part.shape[1:]))] = part
-        start += len(part)
+    for tensor in tensors:
+        padded[(slice(start, start + len(tensor)), *(slice(size) for size in tensor.shape[1:]))] = tensor
+        start += len(tensor)
     return padded

@@ -17,51 +17,51 @@ from harness.errors import DataError
 Row = Mapping[str, Any]
 
 
-def standard(row: Row, place: str) -> dict[str, Any]:
-    """``row`` with the columns image, question, chosen and rejected; ``place`` names it in errors.
+def standard(row: Row, where: str) -> dict[str, Any]:
+    """``row`` with the columns image, question, chosen and rejected; ``where`` names it in errors.
 
     Raises DataError: a column is missing, there is no image or several, a conversation has several turns.
     """
     made = dict(row)
-    made |= _packed_text(row, place)
+    made |= _packed_text(row, where)
     if made.get("question") is None:
-        made |= _trl_texts(made, place)
+        made |= _trl_texts(made, where)
     if made.get("image") is None and "images" in made:
-        made["image"] = _only_image(made["images"], place)
+        made["image"] = _only_image(made["images"], where)
     missing = [name for name in ("image", "question", "chosen", "rejected") if made.get(name) is None]
     if missing == ["image"]:
-        raise DataError(f"{place}: no image. Text-only pairs are not trained on: remove the row or skip_bad_rows=true.")
+        raise DataError(f"{where}: no image. Text-only pairs are not trained on: remove the row or skip_bad_rows=true.")
     if missing:
         raise DataError(
-            f"{place}: no {', '.join(missing)}. Expected columns image, question, chosen, rejected, idx; "
+            f"{where}: no {', '.join(missing)}. Expected columns image, question, chosen, rejected, idx; "
             f"found {', '.join(sorted(map(str, row)))}."
         )
     return made
 
 
-def _packed_text(row: Row, place: str) -> Row:
+def _packed_text(row: Row, where: str) -> Row:
     """RLHF-V's column ``text``."""
     if "chosen" in row or not isinstance(row.get("text"), str | dict):
         return {}
     try:
         packed = json.loads(row["text"]) if isinstance(row["text"], str) else row["text"]
     except json.JSONDecodeError as error:
-        raise DataError(f"{place}: column text is not JSON ({error}), and there is no column chosen.") from error
+        raise DataError(f"{where}: column text is not JSON ({error}), and there is no column chosen.") from error
     return {name: packed.get(name) for name in ("question", "chosen", "rejected")}
 
 
-def _only_image(images: Any, place: str) -> Any:
+def _only_image(images: Any, where: str) -> Any:
     if not isinstance(images, list | tuple):
         return images
     if len(images) > 1:
         raise DataError(
-            f"{place}: {len(images)} images. Pairs with several images are not trained on: remove the row or "
+            f"{where}: {len(images)} images. Pairs with several images are not trained on: remove the row or "
             "skip_bad_rows=true."
         )
     return images[0] if images else None
 
 
-def _trl_texts(row: Row, place: str) -> dict[str, Any]:
+def _trl_texts(row: Row, where: str) -> dict[str, Any]:
     """Question and responses of TRL's formats."""
     chosen, rejected, prompt = row.get("chosen"), row.get("rejected"), row.get("prompt")
     if prompt is None and isinstance(chosen, list) and isinstance(rejected, list):
@@ -72,9 +72,9 @@ def _trl_texts(row: Row, place: str) -> dict[str, Any]:
     if prompt is None:
         return {}
     return {
-        "question": _turn(prompt, "user", f"{place}: prompt"),
-        "chosen": _turn(chosen, "assistant", f"{place}: chosen"),
-        "rejected": _turn(rejected, "assistant", f"{place}: rejected"),
+        "question": _turn(prompt, "user", f"{where}: prompt"),
+        "chosen": _turn(chosen, "assistant", f"{where}: chosen"),
+        "rejected": _turn(rejected, "assistant", f"{where}: rejected"),
     }
 
 

@@ -116,8 +116,8 @@ class _Row:
     @property
     def branches(self) -> Tensor:
         """0 on the prefix, 1, 2... on the responses."""
-        parts = (self.prefix, *self.responses)
-        return torch.cat([torch.full((len(part),), number) for number, part in enumerate(parts)])
+        segments = (self.prefix, *self.responses)
+        return torch.cat([torch.full((len(segment),), number) for number, segment in enumerate(segments)])
 
     @property
     def keep(self) -> Tensor:
@@ -172,7 +172,7 @@ def _batch(rows: Sequence[_Row], *, masked: bool, stock: Any, device: torch.devi
         inputs["attention_mask"] = _block_mask(branch) if flex else _branch_mask(branch)
     keep = [row.keep for row in rows]
     width = max(map(len, keep))
-    order = torch.cat([place * width + torch.arange(len(kept)) for place, kept in enumerate(keep)])
+    order = torch.cat([index * width + torch.arange(len(kept)) for index, kept in enumerate(keep)])
     responses = [response for row in rows for response in row.responses]
     lengths = torch.tensor([len(response) for response in responses])
     return _Batch(inputs, _pad(keep, width), order, torch.cat(responses), lengths)

@@ -75,7 +75,7 @@ class ReferenceModel:
         """Hash of all that determines the values: weights, prompts, responses, images, processor, route, type."""
         processor = self.encoder.processor
         prompt = prompt_text(processor, "?")
-        parts = [
+        facts = [
             self._weights,
             type(processor).__name__,
             json.dumps(processor.image_processor.to_dict(), sort_keys=True, default=str),
@@ -88,15 +88,15 @@ class ReferenceModel:
             self.encoder.corruption.identity if self.encoder.corruption else "",
             *(pair.content for pair in pairs),
         ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
     def logprobs(self, pairs: Sequence[Pair], progress: Progress = silent) -> tuple[Reference, bool]:
         """Log-probabilities of both responses of every pair, and whether they were cached."""
         file = cache_dir("reference") / f"{self.key(pairs)}.npz"
         # One process decides and reads, so that ranks never disagree about whether to compute.
-        found = broadcast_object_list([self._load(file, pairs) if rank_and_world_size()[0] == 0 else None])[0]
-        if found is not None:
-            return found, True
+        cached = broadcast_object_list([self._load(file, pairs) if rank_and_world_size()[0] == 0 else None])[0]
+        if cached is not None:
+            return cached, True
         made = self._compute(pairs, progress)
         if rank_and_world_size()[0] == 0:
             part = file.with_suffix(f".{os.getpid()}.part")
@@ -111,18 +111,18 @@ class ReferenceModel:
             return None
         try:
             with np.load(file) as stored:
-                found = Reference(torch.from_numpy(stored["tokens"]), torch.from_numpy(stored["lengths"]))
+                cached = Reference(torch.from_numpy(stored["tokens"]), torch.from_numpy(stored["lengths"]))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             return self._refuse(file, f"cannot be read ({error})")
         responses = 2 if self.encoder.corruption is None else 3
-        if found.lengths.shape != (len(pairs), responses) or found.lengths.sum() != len(found.tokens):
-            return self._refuse(file, f"holds {len(found.lengths)} pairs, not {len(pairs)}")
+        if cached.lengths.shape != (len(pairs), responses) or cached.lengths.sum() != len(cached.tokens):
+            return self._refuse(file, f"holds {len(cached.lengths)} pairs, not {len(pairs)}")
         probes = sorted({0, len(pairs) // 2, len(pairs) - 1})
         again = torch.stack([self._forward([(i, pairs[i])])[0].sums[0] for i in probes])
-        if not torch.allclose(found.sums[probes], again, rtol=TOLERANCE[self.dtype], atol=1e-3):
-            worst = (found.sums[probes] - again).abs().max().item()
+        if not torch.allclose(cached.sums[probes], again, rtol=TOLERANCE[self.dtype], atol=1e-3):
+            worst = (cached.sums[probes] - again).abs().max().item()
             return self._refuse(file, f"differs by {worst:.3g} nats from what this model gives: other weights or data")
-        return found
+        return cached
 
     @staticmethod
     def _refuse(file: Path, why: str) -> None:
@@ -138,8 +138,8 @@ class ReferenceModel:
             chunk = mine[start : start + self.micro_batch]
             rows += zip(chunk, self._forward([(i, pairs[i]) for i in chunk]), strict=True)
             progress("reference log-probabilities", min(len(pairs), (start + len(chunk)) * world), len(pairs))
-        found = [each for _, each in sorted(gather_object(rows), key=itemgetter(0))]
-        return Reference(torch.cat([each.tokens for each in found]), torch.cat([each.lengths for each in found]))
+        in_order = [each for _, each in sorted(gather_object(rows), key=itemgetter(0))]
+        return Reference(torch.cat([each.tokens for each in in_order]), torch.cat([each.lengths for each in in_order]))
 
     @torch.inference_mode()
     def _forward(self, pairs: Sequence[tuple[int, Pair]]) -> list[Reference]:
@@ -151,13 +151,13 @@ class ReferenceModel:
             out = response_logprobs(self.model, encoded, self.route, self.device, corrupted=corrupted)
         lengths = torch.stack([out.chosen_length, out.rejected_length], 1).cpu()
         tokens, end = out.tokens.float().cpu(), int(lengths.sum())
-        parts = list(torch.split(tokens[:end], lengths.sum(1).tolist()))
+        rows = list(torch.split(tokens[:end], lengths.sum(1).tolist()))
         if corrupted:
             lengths = torch.cat([lengths, lengths[:, :1]], 1)
-            parts = [
-                torch.cat(each) for each in zip(parts, torch.split(tokens[end:], lengths[:, 2].tolist()), strict=True)
+            rows = [
+                torch.cat(each) for each in zip(rows, torch.split(tokens[end:], lengths[:, 2].tolist()), strict=True)
             ]
-        return [Reference(tokens, row[None]) for tokens, row in zip(parts, lengths, strict=True)]
+        return [Reference(tokens, row[None]) for tokens, row in zip(rows, lengths, strict=True)]
 
 
 def autocast(device: torch.device, dtype: str) -> contextlib.AbstractContextManager[Any]:

@@ -57,7 +57,7 @@ def _table(curve: Sequence[Mapping[str, float]]) -> list[str]:
     if not curve:
         return ["Nothing was recorded."]
     count = min(ROWS, len(curve))
-    chosen = [curve[(place + 1) * len(curve) // count - 1] for place in range(count)]
+    chosen = [curve[(index + 1) * len(curve) // count - 1] for index in range(count)]
     names = [name for name in COLUMNS if name in curve[0]]
     rows = [f"| {row['step']:.0f} | " + " | ".join(f"{row[name]:.4g}" for name in names) + " |" for row in chosen]
     return ["| step | " + " | ".join(names) + " |", "|" + "---|" * (len(names) + 1), *rows]

@@ -130,7 +130,7 @@ class PreferenceTrainer(Trainer):
             self._require_finite(gaps, pairs, "reward gap")
         rank = self.args.process_index
         values = gaps.tolist() if gaps is not None else [0.0] * len(pairs)
-        table = [(pair.index, rank, place, gap) for place, (pair, gap) in enumerate(zip(pairs, values, strict=True))]
+        table = [(pair.index, rank, at, gap) for at, (pair, gap) in enumerate(zip(pairs, values, strict=True))]
         table = sorted(gather_object(table))
         index = torch.tensor([row[0] for row in table])
         step = self.state.global_step
@@ -146,8 +146,8 @@ class PreferenceTrainer(Trainer):
             ),
             self.objective_state,
         )
-        mine = {place: row for row, (_, owner, place, _) in enumerate(table) if owner == rank}
-        return [mine[place] for place in range(len(pairs))]
+        mine = {at: row for row, (_, owner, at, _) in enumerate(table) if owner == rank}
+        return [mine[at] for at in range(len(pairs))]
 
     def _counting(self, pairs: Sequence[Encoded], rows: Sequence[int]) -> dict[str, Any]:
         """The micro-batch without the pairs of weight 0; one stays, since every rank must take part in the backward."""

@@ -36,17 +36,17 @@ class Throttle:
                 self._active += 1
                 return now
             else:
-                place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                self._waiting.append(place)
-                await place
+                slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._waiting.append(slot)
+                await slot
 
     def leave(self) -> None:
         """Give the place back."""
         self._active -= 1
         for _ in range(min(len(self._waiting), int(self.width) - self._active)):
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
+            slot = self._waiting.popleft()
+            if not slot.done():
+                slot.set_result(None)
 
     def succeeded(self) -> None:
         """A call was answered: widen."""

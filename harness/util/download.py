@@ -85,11 +85,11 @@ def fetch(
 
 def _one(source: Source | Manual, folder: Path, any_version: bool, progress: Progress) -> Fetched:
     if isinstance(source, Manual):
-        place = folder / source.path
-        if _is_there(place):
+        by_hand = folder / source.path
+        if _is_there(by_hand):
             return Fetched(source.path, "there")
         return Fetched(
-            source.path, "by hand", f"{source.why} Get {source.what} from {source.url} and put it at {place}"
+            source.path, "by hand", f"{source.why} Get {source.what} from {source.url} and put it at {by_hand}"
         )
     present = [folder / name for name in (source.gives or (source.path,))]
     if all(_is_there(path) for path in present):
@@ -138,11 +138,11 @@ def download(
         part.unlink()
         raise DownloadError(f"{url}: the home gives a Git LFS pointer instead of the file; clone it with `git lfs`.")
     if not _fits(part, digest) and not any_version:
-        found = _sha256(part)
+        actual = _sha256(part)
         part.unlink()
         raise DownloadError(
-            f"{url}: expected {digest}, found sha256:{found}; nothing was kept. The home may have another version now: "
-            "--any-version takes it (it is recorded, and figures on it bear a note)."
+            f"{url}: expected {digest}, found sha256:{actual}; nothing was kept. The home may have another version "
+            "now: --any-version takes it (it is recorded, and figures on it bear a note)."
         )
     part.replace(target)
     return _sha256(target)
