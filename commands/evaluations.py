@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from commands.screen import INCOMPLETE, err, note, out, print_json
 
 if TYPE_CHECKING:
-    from workflows.estimate import Estimate
+    from workflows.cost import BenchCost
     from workflows.results import BenchResult, Evaluation
 
 COUNTS = {
@@ -23,9 +23,9 @@ COUNTS = {
 """Columns of an estimate by the names they are shown under."""
 
 
-def show_estimates(estimates: Sequence[Estimate], as_json: bool) -> None:
+def show_estimates(estimates: Sequence[BenchCost], as_json: bool) -> None:
     """What a dry run found: a row for each model and benchmark, and their sums."""
-    from workflows.estimate import plan as sums
+    from workflows.cost import cost_report as sums
 
     plan = sums(estimates)
     if as_json:
@@ -52,15 +52,15 @@ def finish(result: BenchResult | Evaluation, as_json: bool) -> None:
     JSON is an array of `bench`, an object of `score`.
     """
     from harness.evaluation.score import result_object
+    from workflows.embedded import is_embedded
     from workflows.results import Evaluation
 
     if result.usd:
         err.print(f"The judge cost ${result.usd:.4f}.", highlight=False)
     evaluations = [result] if isinstance(result, Evaluation) else list(result)
     for record in (evaluation.record for evaluation in evaluations):
-        # Data with a known truth is the embedded world's: that it is not the official file is no news. It is stored.
-        embedded = (Path(record.data_dir) / "truth.jsonl").exists()
-        for text in [] if embedded else record.info.get("data_notes", []):
+        # That the embedded world's files are not the official ones is no news. It is stored.
+        for text in [] if is_embedded(Path(record.data_dir)) else record.info.get("data_notes", []):
             note(f"{record.benchmark}: {text}")
         for reason, count in record.info.get("failures", {}).items():
             note(f"{record.benchmark}: {count} failed: {reason}")

@@ -17,7 +17,7 @@ from harness.util.environment import environment
 from leaderboards.provenance import provenance
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
 from workflows.ablate import Ablation, is_benched
-from workflows.bench import EvalModel
+from workflows.eval_models import EvalModel
 
 Run = Callable[..., Result]
 CAPTIONS = {"1": "A dog on the grass.", "2": "A cat and a car."}

@@ -28,9 +28,7 @@ KNOWN: dict[str, set[str]] = {
     "functions": {
         "aligners/training/pipeline.py::align",
     },
-    "modules": {
-        "workflows/bench.py",
-    },
+    "modules": set(),
     "homes": set(),
     "screen": set(),
 }

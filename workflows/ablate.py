@@ -20,7 +20,9 @@ from harness.protocols.progress import Progress, silent
 from harness.store import Store
 from harness.util.options import build, content_key
 from harness.util.pool import Pool, report, workers
-from workflows.bench import EMBEDDED_SETTINGS, BenchmarkSpec, EvalModel, bench_model, resolve_benchmarks
+from workflows.bench import BenchmarkSpec, bench_model, resolve_benchmarks
+from workflows.embedded import SETTINGS, data_root
+from workflows.eval_models import EvalModel
 from workflows.judging import Judges
 from workflows.suites import members_of
 
@@ -213,7 +215,7 @@ def is_benched(store: Store, eval_model: EvalModel, ablation: Ablation, since: s
     wanted = wanted_of(ablation)
     if ablation.judge is not None or any(issubclass(BENCHMARKS.get(item.name), ExternalBenchmark) for item in wanted):
         return False
-    root = bench_root(ablation.data_dir, world=ablation.world, split=ablation.split)
+    root = data_root(ablation.data_dir, world=ablation.world, split=ablation.split)
     stored = {
         (e.benchmark, e.version, e.judge, e.data_key, content_key(e.decoding))
         for e in store.evaluations(run=eval_model.run)
@@ -234,9 +236,7 @@ def _expected(item: BenchmarkSpec, root: Path) -> tuple[str | None, ...]:
 def wanted_of(ablation: Ablation) -> list[BenchmarkSpec]:
     """The benchmarks of an ablation with their settings."""
     members = members_of(ablation.suite, ablation.benchmarks)
-    return resolve_benchmarks(
-        members, {}, None if ablation.data_dir else EMBEDDED_SETTINGS, eos_biases=ablation.eos_biases
-    )
+    return resolve_benchmarks(members, {}, None if ablation.data_dir else SETTINGS, eos_biases=ablation.eos_biases)
 
 
 def matched_beta(store: Store, job: Job) -> float:
@@ -253,7 +253,7 @@ def matched_beta(store: Store, job: Job) -> float:
 
 
 def _bench(store: Store, eval_model: EvalModel, ablation: Ablation, device: str) -> str:
-    root = bench_root(ablation.data_dir, world=ablation.world, split=ablation.split)
+    root = data_root(ablation.data_dir, world=ablation.world, split=ablation.split)
     judges = Judges(ablation.judge)
 
     def progress(step: str, done: int, total: int) -> None:
@@ -262,19 +262,3 @@ def _bench(store: Store, eval_model: EvalModel, ablation: Ablation, device: str)
     for _ in bench_model(store, eval_model, wanted_of(ablation), root, judges, device=device, progress=progress):
         pass
     return eval_model.run
-
-
-def bench_root(
-    data_dir: str | None,
-    progress: Progress = silent,
-    world: Mapping[str, Any] | None = None,
-    split: str = "report",
-) -> Path:
-    """The data directory given, or that of the embedded world's ``split``, built if absent."""
-    if data_dir is not None:
-        return Path(data_dir)
-    from tinyworld.build import WorldConfig
-    from tinyworld.build import build as build_world
-
-    made = build_world(build(WorldConfig, world or {}, "the embedded world"), progress=progress)
-    return made.tuning_dir if split == "tuning" else made.bench_dir

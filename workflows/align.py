@@ -17,6 +17,7 @@ from harness.util.distributed import rank_and_world_size
 from harness.util.options import build, content_key, overlay, read_yaml
 from harness.util.paths import home
 from recipes import RECIPES
+from workflows.embedded import build_embedded
 from workflows.settings import Kinds, route
 
 OF_THE_RUN = ("method", "name", "panel", "label", "heldout")
@@ -102,10 +103,9 @@ def embedded(
 ) -> tuple[dict[str, dict[str, Any]], str]:
     """``values`` dealt out, over the embedded world's recipe, model, pairs and CLIP; and its held-out pairs."""
     from tinyworld.build import WorldConfig
-    from tinyworld.build import build as build_world
 
     dealt = route(values, {**kinds, "world": WorldConfig}, what)
-    world = build_world(build(WorldConfig, dealt["world"], "the embedded world"), progress=progress)
+    world = build_embedded(dealt["world"], progress)
     files = {"model": str(world.model_dir), "data": str(world.pairs)}
     defaults = route(read_yaml(RECIPES / "tinyworld.yaml"), kinds, what)
     defaults = overlay(defaults, {"train": files, "hardness": {"clip": f"local-dir:{world.clip_dir}"}})

@@ -11,6 +11,7 @@ from harness.errors import UsageError
 from harness.judges.registry import has_setting, make_judge
 from harness.protocols.benchmark import Benchmark
 from harness.protocols.judge import Judge
+from workflows.embedded import is_embedded
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Judges:
 
     def named(self, benchmark: Benchmark, folder: Path) -> str | None:
         """The judge's spec: as given, or the rule judge where the data are the embedded world's."""
-        return self.spec or ("rule" if (folder / "truth.jsonl").exists() else None)
+        return self.spec or ("rule" if is_embedded(folder) else None)
 
     def open(self, benchmark: Benchmark, folder: Path) -> Judge | None:
         """The judge a benchmark needs, None if it needs none; real data without --judge raise a UsageError."""

@@ -23,6 +23,7 @@ from leaderboards.page.samples import thumbnail
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import NO_EVALUATIONS
 from leaderboards.view import View
+from workflows.embedded import TRUTH
 from workflows.suites import members_of
 
 EXPLAINED = "object_halbench"
@@ -122,7 +123,7 @@ def write_report(view: View, folder: Path) -> list[Path]:
 def typical_of_scene(snapshot: Snapshot, run: str = "base") -> str | None:
     """A sentence on why ``run`` hallucinates in the embedded world; None for other data."""
     for evaluation in snapshot.evaluations:
-        truth = Path(evaluation.data_dir) / "truth.jsonl"
+        truth = Path(evaluation.data_dir) / TRUTH
         of_run = (evaluation.benchmark, evaluation.run) == (EXPLAINED, run)
         if of_run and evaluation.decoding["eos_bias"] == 0 and truth.is_file():
             from tinyworld.report import typical_share

@@ -15,8 +15,9 @@ from workflows.results import AlignResult, BenchResult, Evaluation
 if TYPE_CHECKING:
     from harness.evaluation.shard import Shard
     from harness.store import Store
-    from workflows.bench import BenchmarkSpec, EvalModel
-    from workflows.estimate import Estimate
+    from workflows.bench import BenchmarkSpec
+    from workflows.cost import BenchCost
+    from workflows.eval_models import EvalModel
     from workflows.judging import Judges
 
 DB = "results.sqlite"
@@ -45,8 +46,9 @@ class BenchOptions:
     def resolve(self, progress: Progress) -> BenchJob:
         """The models and benchmarks that this means. Without a data directory the embedded world is built if absent."""
         from harness.store import Store
-        from workflows.ablate import bench_root
-        from workflows.bench import EMBEDDED_SETTINGS, embedded_base, resolve_benchmarks, resolve_models
+        from workflows.bench import resolve_benchmarks
+        from workflows.embedded import SETTINGS, base_model, data_root
+        from workflows.eval_models import resolve_models
         from workflows.judging import Judges
         from workflows.suites import members_of
 
@@ -55,11 +57,11 @@ class BenchOptions:
         judges = Judges.of(self.judge, judge, self.budget, text_of(self.prices))
         names = [self.benchmark] if isinstance(self.benchmark, str) else list(self.benchmark or ())
         # Models and settings are checked before the embedded world is built, which takes minutes.
-        defaults = None if self.data_dir else EMBEDDED_SETTINGS
+        defaults = None if self.data_dir else SETTINGS
         wanted = resolve_benchmarks(members_of(self.suite, names), settings, defaults, self.limit, self.eos_bias)
         store = Store(self.db)
-        root = Path(self.data_dir) if self.data_dir else bench_root(None, progress)
-        base = None if self.data_dir else embedded_base(progress)
+        root = Path(self.data_dir) if self.data_dir else data_root(None, progress)
+        base = None if self.data_dir else base_model(progress)
         models = resolve_models(store, _models(self.model), base)
         return BenchJob(store, models, wanted, root, judges, {"device": self.device, "loading": loading}, self.fresh)
 
@@ -86,12 +88,12 @@ class BenchJob:
         )  # fmt: skip
         return BenchResult(tuple(Evaluation(record) for record in records), self.judges.spent)
 
-    def estimates(self) -> list[Estimate]:
+    def estimates(self) -> list[BenchCost]:
         """What `run` would ask of models and judge; loads no model."""
-        from workflows.bench import estimate
+        from workflows.cost import spec_cost
 
         pairs = [(model, item) for model in self.models for item in self.benchmarks]
-        return [estimate(self.store, item, self.root, model, self.judges) for model, item in pairs]
+        return [spec_cost(self.store, item, self.root, model, self.judges) for model, item in pairs]
 
     def answer_shard(self, shard: Shard, progress: Progress) -> list[dict[str, Any]]:
         """Answer one part of every benchmark and store the answers; nothing is judged."""
@@ -116,24 +118,22 @@ class ScoreOptions:
     settings: Mapping[str, Any] = field(default_factory=dict)
     db: str | Path = DB
 
-    def estimate(self) -> Estimate:
+    def estimate(self) -> BenchCost:
         """What the judge will be asked, counted from the answers that are there."""
         from harness.store import Store
-        from workflows.bench import read_answers
-        from workflows.estimate import estimate_benchmark
+        from workflows.cost import bench_cost
+        from workflows.score import read_answers
 
         judges, settings, root = *self._judges(), Path(self.data_dir)
         given = read_answers(self.benchmark, settings, Path(self.responses), root)
         model = f"replay:{self.responses}"
-        return estimate_benchmark(
-            Store(self.db), given.benchmark, given.samples, model, judges, root, answers=given.answers
-        )
+        return bench_cost(Store(self.db), given.benchmark, given.samples, model, judges, root, answers=given.answers)
 
     def run(self, progress: Progress) -> Evaluation:
         """Judge the answers and store the evaluation."""
         from harness.store import Store
-        from workflows.bench import read_answers
-        from workflows.bench import score as evaluate
+        from workflows.score import read_answers
+        from workflows.score import score as evaluate
 
         judges, settings, root = *self._judges(), Path(self.data_dir)
         given = read_answers(self.benchmark, settings, Path(self.responses), root)

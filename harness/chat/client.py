@@ -16,7 +16,7 @@ from harness.chat.account import Account
 from harness.chat.calls import Failure, accept, call
 from harness.chat.completion import Completion, body
 from harness.chat.endpoint import is_loopback
-from harness.chat.prices import Price, cost, estimate, load_prices, price_of
+from harness.chat.prices import Price, cost, estimate_tokens, load_prices, price_of
 from harness.chat.request import Caller, ChatReply, ChatRequest
 from harness.chat.settings import ChatSettings
 from harness.chat.throttle import Throttle, backoff
@@ -145,7 +145,7 @@ class ChatClient:
             arguments = body(request, self.model)
         except OSError as error:
             return ChatReply(None, "", error=f"the image cannot be read: {error}")
-        expected = estimate(request)
+        expected = estimate_tokens(request)
         tries = waits = 0
         lost: dict[str, int] = {}  # tokens of tries that gave no reply
         while True:

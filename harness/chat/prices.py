@@ -81,7 +81,7 @@ def cost(usage: Mapping[str, Any], model: str, prices: Mapping[str, Price] = PRI
     return (price.input * prompt + price.output * reply) / 1e6
 
 
-def estimate(request: ChatRequest) -> dict[str, int]:
+def estimate_tokens(request: ChatRequest) -> dict[str, int]:
     """Tokens that ``request`` will take, on the safe side, before it is asked: for `--dry-run` and budgets."""
     characters = sum(len(message.text) for message in request.messages)
     images = sum(message.image is not None for message in request.messages)

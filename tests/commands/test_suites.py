@@ -13,7 +13,8 @@ from harness.evaluation.shard import Shard
 from harness.protocols.benchmark import Decoding, Sample
 from harness.store import Store
 from tests.leaderboards.fakes import add, answers
-from workflows.bench import resolve_benchmarks, resolve_models
+from workflows.bench import resolve_benchmarks
+from workflows.eval_models import resolve_models
 from workflows.suites import Member, members_of, split_names
 
 

@@ -14,7 +14,8 @@ from harness.errors import UsageError
 from harness.store import Store
 from tests.tinyworld.conftest import SMALL
 from tinyworld.build import World
-from workflows.ablate import bench_root, read_ablation
+from workflows.ablate import read_ablation
+from workflows.embedded import data_root
 
 RECIPE = {
     "world": SMALL,
@@ -30,8 +31,8 @@ def test_settings_are_chosen_on_a_split_of_their_own(
     world: World, world_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAMA_HOME", str(world_root.parent))
-    assert bench_root(None, world=SMALL) == world.bench_dir
-    assert bench_root(None, world=SMALL, split="tuning") == world.tuning_dir != world.bench_dir
+    assert data_root(None, world=SMALL) == world.bench_dir
+    assert data_root(None, world=SMALL, split="tuning") == world.tuning_dir != world.bench_dir
     with pytest.raises(UsageError, match="split"):
         read_ablation({"methods": [{"method": "dpo"}], "split": "trial"})
 

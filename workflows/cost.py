@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.chat.endpoint import is_loopback, parse_endpoint
-from harness.chat.prices import CHARACTERS_PER_TOKEN, IMAGE_TOKENS, Price, cost, estimate, load_prices, price_of
+from harness.chat.prices import CHARACTERS_PER_TOKEN, IMAGE_TOKENS, Price, cost, estimate_tokens, load_prices, price_of
 from harness.evaluation.judge import question_key
+from harness.evaluation.resolve import data_dir, load, make_benchmark
 from harness.judges.openai import chat_request
+from harness.models.replay import read_responses
 from harness.protocols.benchmark import Benchmark, JudgePrompt, Sample
 from harness.protocols.judge import Judge
 from harness.store import Store
+from workflows.bench import BenchmarkSpec
+from workflows.eval_models import EvalModel
 from workflows.judging import Judges
 
 ANSWER_TOKENS = 200
@@ -22,7 +26,7 @@ WORD = "answer "
 
 
 @dataclass(frozen=True)
-class Estimate:
+class BenchCost:
     """One benchmark for one model. Re-asks of unreadable replies are not in it; the longest reply allowed is assumed.
 
     ``usd`` is the judge's and the model's money together, None where a price is unknown.
@@ -41,7 +45,7 @@ class Estimate:
     eos_bias: float = 0.0
 
 
-def estimate_benchmark(
+def bench_cost(
     store: Store,
     benchmark: Benchmark,
     samples: Sequence[Sample],
@@ -50,7 +54,7 @@ def estimate_benchmark(
     folder: Path,
     *,
     answers: Mapping[str, str] | None = None,
-) -> Estimate:
+) -> BenchCost:
     """What ``benchmark`` asks of ``model`` and of the judge.
 
     Args:
@@ -67,11 +71,11 @@ def estimate_benchmark(
         keyed = list(dict(keyed).items())
     missing = [question for key, question in keyed if key not in known]
     for question in missing:
-        for name, count in estimate(chat_request(question)).items():
+        for name, count in estimate_tokens(chat_request(question)).items():
             tokens[name] += count
     making = _generation(benchmark, samples) if answers is None else {"prompt_tokens": 0, "completion_tokens": 0}
     parts = [_judge_money(judge, tokens) if missing else 0.0, _model_money(model, making, prices)]
-    return Estimate(
+    return BenchCost(
         benchmark.name,
         model,
         judges.named(benchmark, folder) if benchmark.needs_judge else None,
@@ -84,6 +88,21 @@ def estimate_benchmark(
         None if None in parts else sum(part for part in parts if part is not None),
         benchmark.decoding.eos_bias,
     )
+
+
+def spec_cost(
+    store: Store,
+    item: BenchmarkSpec,
+    root: Path,
+    eval_model: EvalModel,
+    judges: Judges,
+) -> BenchCost:
+    """What a benchmark will ask of one model and of the judge, counted from its data; loads no model."""
+    benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
+    samples = load(benchmark, folder, item.limit).samples
+    replayed = eval_model.spec.startswith("replay:")
+    answers = read_responses(Path(eval_model.spec.partition(":")[2])) if replayed else None
+    return bench_cost(store, benchmark, samples, eval_model.spec, judges, folder, answers=answers)
 
 
 def questions(
@@ -135,11 +154,11 @@ def _model_money(spec: str, tokens: Mapping[str, int], prices: Mapping[str, Pric
     return cost(tokens, name, prices)
 
 
-def plan(estimates: Sequence[Estimate]) -> dict[str, Any]:
+def cost_report(costs: Sequence[BenchCost]) -> dict[str, Any]:
     """What `--dry-run --json` prints: a row for each model and benchmark, and their sums."""
-    rows = [asdict(row) for row in estimates]
+    rows = [asdict(row) for row in costs]
     counted = [name for name, value in rows[0].items() if isinstance(value, int)] if rows else []
     total: dict[str, Any] = {name: sum(row[name] for row in rows) for name in counted}
-    money = [row.usd for row in estimates]
+    money = [row.usd for row in costs]
     total["usd"] = None if None in money else sum(usd for usd in money if usd is not None)
-    return {"models": list(dict.fromkeys(row.model for row in estimates)), "benchmarks": rows, "total": total}
+    return {"models": list(dict.fromkeys(row.model for row in costs)), "benchmarks": rows, "total": total}

@@ -1,0 +1,74 @@
+"""Which models a benchmark is run on: those named, or the base and every finished alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.models.spec import last_parts, model_id
+from harness.store import Store
+
+
+@dataclass(frozen=True)
+class EvalModel:
+    """A model to benchmark: its name in tables, how to load it, and the alignment it came from."""
+
+    run: str
+    spec: str
+    alignment: str | None = None
+
+
+def resolve_models(store: Store, models: Sequence[str], embedded: str | None) -> list[EvalModel]:
+    """The models named, or every finished alignment of the store after the models that they started from.
+
+    ``embedded`` is the embedded world's base, which belongs to its data. Called "base" is the only model that anything
+    started from; of several each has its own name.
+    """
+    aligned = [a for a in store.alignments() if a.status == "done"]
+    known = [embedded] if embedded else []
+    known += [f"hf:{a.config['model']}" for a in aligned if "model" in a.config]
+    bases = list({model_id(spec): spec for spec in reversed(known)}.values())[::-1]
+    specs = list(models) or bases
+    if not specs:
+        raise UsageError("Nothing to benchmark: name a model with --model, or align one first.")
+    names = _names(store, specs, model_id(bases[0]) if len(bases) == 1 else None)
+    found = [EvalModel(names[spec], _placed(spec), spec[4:] if spec.startswith("run:") else None) for spec in specs]
+    return found if models else found + [EvalModel(a.name, f"run:{a.name}", a.name) for a in aligned]
+
+
+def _placed(spec: str) -> str:
+    """A model's name as it can be read from any directory."""
+    return f"hf:{model_id(spec)}" if Path(model_id(spec)).is_dir() else spec
+
+
+def _names(store: Store, specs: Sequence[str], base: str | None) -> dict[str, str]:
+    """What the runs of these models are called: "base", or the last part of the path or hub id.
+
+    A name that would be another model's, here or in the store, is the whole path.
+    """
+    targets = {spec: model_id(spec).removeprefix("replay:").split("+")[-1] for spec in specs}
+    short = last_parts(target for spec, target in targets.items() if not spec.startswith(("run:", "openai:")))
+    taken = {e.run: model_id(e.model) for e in store.evaluations() if e.alignment is None}
+    names = {}
+    for spec, target in targets.items():
+        name = short.get(target, spec.removeprefix("run:"))
+        foreign = not spec.startswith("run:") and taken.get(name, model_id(spec)) != model_id(spec)
+        names[spec] = "base" if base == model_id(spec) else target if foreign else name
+    return names
+
+
+def lookup_run(store: Store) -> Any:
+    """How ``run:NAME`` finds its files: (base model directory, adapter directory or None)."""
+
+    def find(name: str) -> tuple[str, str | None]:
+        record = store.alignment(name)
+        if record.status != "done":
+            raise UsageError(f"run:{name} is {record.status}; finish it with `align --name {name} --resume` first.")
+        if (Path(record.model_dir) / "adapter_config.json").exists():
+            return str(record.config["model"]), record.model_dir
+        return record.model_dir, None
+
+    return find

@@ -1,0 +1,96 @@
+"""`score`: answers made elsewhere, checked against a benchmark, judged and stored."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError, UsageError
+from harness.evaluation.resolve import load, make_benchmark
+from harness.evaluation.score import evaluate
+from harness.models.replay import read_responses
+from harness.protocols.benchmark import Benchmark, BenchmarkData, Sample
+from harness.protocols.judge import Judge
+from harness.protocols.model import Answer
+from harness.protocols.progress import Progress
+from harness.store import EvaluationRecord, EvaluationSubject, Store
+from harness.util.options import content_key
+from workflows.judging import Judges
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A benchmark's samples and the answers to them that a responses file holds."""
+
+    benchmark: Benchmark
+    data: BenchmarkData
+    answers: dict[str, str]
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        return self.data.samples
+
+    @property
+    def missing(self) -> list[str]:
+        """The ids without an answer, in the benchmark's order."""
+        return [sample.id for sample in self.samples if sample.id not in self.answers]
+
+
+def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: Path) -> Answered:
+    """The answers of a file, checked against the benchmark. Opens no image.
+
+    An id that is not the benchmark's, or one answered twice, raises a DataError.
+    """
+    benchmark = make_benchmark(name, settings)
+    if not root.is_dir():
+        raise UsageError(f"--data-dir {root}: no such directory.")
+    data = load(benchmark, root)
+    samples = data.samples
+    given = read_responses(responses)
+    unknown = sorted(set(given) - {sample.id for sample in samples})
+    if unknown:
+        shown = ", ".join(repr(sample_id) for sample_id in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        raise DataError(
+            f"{responses}: {len(unknown)} ids are not of {name}: {shown}. Its ids run from {samples[0].id!r} to "
+            f"{samples[-1].id!r}; take those lines out, or name the data they belong to with --data-dir."
+        )
+    return Answered(benchmark, data, given)
+
+
+def score(
+    store: Store,
+    given: Answered,
+    settings: Mapping[str, Any],
+    responses: Path,
+    root: Path,
+    judges: Judges,
+    progress: Progress,
+) -> EvaluationRecord:
+    """Score answers from a file and store the evaluation."""
+    asked_judge = judges.open(given.benchmark, root)
+    data = dataclasses.replace(given.data, notes=[*given.data.notes, *_foreign_replies(asked_judge, given)])
+    subject = EvaluationSubject(
+        run=responses.stem,
+        model=f"replay:{responses}",
+        model_key=content_key("replay", given.answers),
+        alignment=None,
+        data_dir=str(root.resolve()),
+        settings=dict(settings),
+        info={"route": "file"},
+    )
+    answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
+    return evaluate(
+        store, given.benchmark, data, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
+        progress=progress,
+    )  # fmt: skip
+
+
+def _foreign_replies(judge: Judge | None, given: Answered) -> list[str]:
+    """A note where recorded replies are about samples that the data do not have."""
+    foreign = sorted(judge.ids - {sample.id for sample in given.samples}) if judge is not None else []
+    if judge is None or not foreign:
+        return []
+    return [f"{judge.name}: replies for {len(foreign)} ids that the data do not have, for example {foreign[0]!r}"]
