@@ -152,9 +152,11 @@ class Amber(Benchmark):
         safe_words = frozenset(files.read_text(safe).split())
         setting = find_similarity(self.similarity)
         kind, _, table = setting.partition(":")
-        parts = [files.sha256(relation), files.sha256(safe), kind]
+        digests = [files.sha256(relation), files.sha256(safe), kind]
         words = Words(associations, safe_words, load_similarity(setting))
-        digest = hashlib.sha256("".join([*parts, files.sha256(Path(table)) if table else ""]).encode()).hexdigest()[:16]
+        digest = hashlib.sha256("".join([*digests, files.sha256(Path(table)) if table else ""]).encode()).hexdigest()[
+            :16
+        ]
         return CaptionRules(words, find_tagger(self.tagger, words.vocabulary), digest)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:

@@ -186,13 +186,13 @@ def _rule(root: Path, category: str) -> Prompt:
 
 def _by(path: Path, key: str, value: str) -> dict[str, str]:
     """``value`` by ``key`` of every row; a value that is a list of lines is joined."""
-    found = {}
+    values = {}
     for number, row in iter_jsonl(path):
         where = f"{path} line {number}"
         said = files.field_of(row, value, (str, list), where)
         said = said if isinstance(said, str) else "\n".join(files.strings_of(row, value, where))
-        found[str(files.field_of(row, key, (int, str), where))] = said
-    return found
+        values[str(files.field_of(row, key, (int, str), where))] = said
+    return values
 
 
 _NUMBER = r"(-?\d+(?:\.\d+)?)(?:\s*/\s*10)?"

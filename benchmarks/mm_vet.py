@@ -170,8 +170,8 @@ def _version(prompt: str) -> str:
 def _again(path: Path) -> str:
     """What the official script adds when it asks again: the one string in it that starts a new line and ends open."""
     strings = [node.value for node in ast.walk(ast.parse(files.read_text(path))) if isinstance(node, ast.Constant)]
-    found = [text for text in strings if isinstance(text, str) and text.startswith("\n") and text.endswith(": ")]
-    return found[0] if found else GRADE_AGAIN
+    added = [text for text in strings if isinstance(text, str) and text.startswith("\n") and text.endswith(": ")]
+    return added[0] if added else GRADE_AGAIN
 
 
 _GRADE = re.compile(r"(?<![\w.,/-])(\d*\.\d+|\d+)(?:\s*(?:/|out of)\s*1(?:\.0+)?)?(?![\w/%-]|[.,]\d)", re.IGNORECASE)
@@ -183,10 +183,10 @@ def read_grade(reply: str) -> float | None:
 
     None for anything else: no number, two different ones, a range, a percentage, another scale.
     """
-    found = {float(match[1]) for match in _GRADE.finditer(reply)}
-    if _DIGIT.search(_GRADE.sub("", reply)) or len(found) != 1:
+    numbers = {float(match[1]) for match in _GRADE.finditer(reply)}
+    if _DIGIT.search(_GRADE.sub("", reply)) or len(numbers) != 1:
         return None
-    grade = found.pop()
+    grade = numbers.pop()
     return grade if 0.0 <= grade <= 1.0 else None
 
 

@@ -199,8 +199,8 @@ def read_rating(reply: str) -> int | None:
 
 def read_rating_officially(reply: str) -> int:
     """REPRODUCE (official_*): the one s of 0..6 for which "rating: s" occurs; 0 where none or several do."""
-    found = [score for score in range(BEST + 1) if f"rating: {score}" in reply.lower()]
-    return found[0] if len(found) == 1 else 0
+    ratings = [score for score in range(BEST + 1) if f"rating: {score}" in reply.lower()]
+    return ratings[0] if len(ratings) == 1 else 0
 
 
 def _official(sample: Sample, replies: Sequence[str]) -> dict[str, float]:

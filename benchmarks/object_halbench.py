@@ -231,8 +231,8 @@ def questions_file(root: Path) -> Path:
         return named
     candidates = [path for path in sorted(root.glob("*.jsonl")) if _asks(path)]
     if len(candidates) != 1:
-        found = f"found {', '.join(path.name for path in candidates)}" if candidates else "found none"
-        raise DataError(f"{root}: expected {QUESTIONS}, or one *.jsonl with `question` and `image_id`; {found}.")
+        present = f"found {', '.join(path.name for path in candidates)}" if candidates else "found none"
+        raise DataError(f"{root}: expected {QUESTIONS}, or one *.jsonl with `question` and `image_id`; {present}.")
     return candidates[0]
 
 

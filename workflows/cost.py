@@ -74,7 +74,7 @@ def bench_cost(
         for name, count in estimate_tokens(chat_request(question)).items():
             tokens[name] += count
     making = _generation(benchmark, samples) if answers is None else {"prompt_tokens": 0, "completion_tokens": 0}
-    parts = [_judge_money(judge, tokens) if missing else 0.0, _model_money(model, making, prices)]
+    money = [_judge_money(judge, tokens) if missing else 0.0, _model_money(model, making, prices)]
     return BenchCost(
         benchmark.name,
         model,
@@ -85,7 +85,7 @@ def bench_cost(
         tokens["prompt_tokens"],
         tokens["completion_tokens"],
         len(keyed) - len(missing),
-        None if None in parts else sum(part for part in parts if part is not None),
+        None if None in money else sum(usd for usd in money if usd is not None),
         benchmark.decoding.eos_bias,
     )
 

@@ -35,8 +35,8 @@ def resolve_models(store: Store, models: Sequence[str], embedded: str | None) ->
     if not specs:
         raise UsageError("Nothing to benchmark: name a model with --model, or align one first.")
     names = _names(store, specs, model_id(bases[0]) if len(bases) == 1 else None)
-    found = [EvalModel(names[spec], _placed(spec), spec[4:] if spec.startswith("run:") else None) for spec in specs]
-    return found if models else found + [EvalModel(a.name, f"run:{a.name}", a.name) for a in aligned]
+    named = [EvalModel(names[spec], _placed(spec), spec[4:] if spec.startswith("run:") else None) for spec in specs]
+    return named if models else named + [EvalModel(a.name, f"run:{a.name}", a.name) for a in aligned]
 
 
 def _placed(spec: str) -> str:

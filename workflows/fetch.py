@@ -33,5 +33,5 @@ def fetch_benchmark(
     return folder, fetch(sources, folder, any_version=any_version, progress=progress)
 
 
-def row(found: Fetched) -> dict[str, Any]:
-    return {"file": found.path, "state": found.state, "detail": found.detail}
+def row(file: Fetched) -> dict[str, Any]:
+    return {"file": file.path, "state": file.state, "detail": file.detail}

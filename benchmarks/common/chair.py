@@ -190,14 +190,14 @@ def refine(objects: Iterable[str], synonyms: Synonyms, tagger: Tagger) -> list[s
 
 def _compounds_in(name: str, synonyms: Synonyms, tagger: Tagger) -> list[str]:
     lemmas = [token.lemma for token in tagger.parse(f"a {name}")]
-    found, at = [], 0
+    compounds, at = [], 0
     while at < len(lemmas) - 1:
         pair = f"{lemmas[at]} {lemmas[at + 1]}"
         if pair in synonyms.compounds:
-            found.append(synonyms.compounds[pair])
+            compounds.append(synonyms.compounds[pair])
             at += 1
         at += 1
-    return found
+    return compounds
 
 
 def _noun_runs(name: str, tagger: Tagger) -> list[str]:

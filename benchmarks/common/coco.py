@@ -39,8 +39,8 @@ def read_facts(root: Path, wanted: Collection[str]) -> dict[str, ImageFacts]:
     if single is not None:
         return _from_single(single, wanted)
     facts = {key: ImageFacts() for key in wanted}
-    found = [_add_split(path, facts) for kind in ("instances", "captions") for path in _coco_files(root, kind)]
-    if not found:
+    read = [_add_split(path, facts) for kind in ("instances", "captions") for path in _coco_files(root, kind)]
+    if not read:
         raise DataError(
             f"{root}: no ground truth found; expected COCO 2014's captions_{{train,val}}2014.json and "
             "instances_{train,val}2014.json here or in annotations/, or one ground_truth.jsonl of "

@@ -48,7 +48,7 @@ class OfficialPrompt:
         A script whose prompt has another sha256 is not the official one and is not used.
         Raises DataError where the official prompt is asked for and not there.
         """
-        path = files.find(root, *self._places())
+        path = files.find(root, *self._paths())
         if choice == "own" or (choice == "auto" and path is None):
             return own
         if path is None:
@@ -62,7 +62,7 @@ class OfficialPrompt:
 
     def note(self, root: Path) -> list[str]:
         """A note where a script is there whose prompt is not the official one."""
-        path = files.find(root, *self._places())
+        path = files.find(root, *self._paths())
         if path is None:
             return []
         digest = hashlib.sha256(string_literal(path, self.variable).encode()).hexdigest()
@@ -70,7 +70,7 @@ class OfficialPrompt:
             return []
         return [f"{path.name}: not the official prompt (sha256 {digest[:12]}, official {self.sha256[:12]}); not used"]
 
-    def _places(self) -> list[str]:
+    def _paths(self) -> list[str]:
         return [f"{folder}{name}" for folder in ("", "eval/") for name in self.scripts]
 
 

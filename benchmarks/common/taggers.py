@@ -94,8 +94,8 @@ def resolve_name_tagger(name: TaggerName) -> str:
     """The name of the tagger that ``find_name_tagger(name)`` gives on this machine, without loading it."""
     if name == "auto" and spacy_model() == OFFICIAL_SPACY:
         name = "spacy"
-    found = resolve(name)
-    return f"{found}+{NltkTagger.name}" if found.startswith("spacy-") and has_nltk_data() else found
+    tagger = resolve(name)
+    return f"{tagger}+{NltkTagger.name}" if tagger.startswith("spacy-") and has_nltk_data() else tagger
 
 
 def resolve(name: TaggerName) -> str:
