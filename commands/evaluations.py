@@ -62,6 +62,10 @@ def finish(result: BenchResult | Evaluation, as_json: bool) -> None:
         # That the embedded world's files are not the official ones is no news. It is stored.
         for text in [] if is_embedded(Path(record.data_dir)) else record.info.get("data_notes", []):
             note(f"{record.benchmark}: {text}")
+        for name, figure in record.metrics.items():
+            if lost := figure.get("groups_left_out"):
+                whole = figure["groups"] + lost
+                note(f"{record.benchmark}: {name} leaves out {lost} of {whole} groups: a sample failed or is missing")
         for reason, count in record.info.get("failures", {}).items():
             note(f"{record.benchmark}: {count} failed: {reason}")
     if as_json:
