@@ -120,6 +120,11 @@ def test_everything_exported_is_there_and_documented() -> None:
     assert all(f"`{name}" in page or f"dama.{name}" in page for name in ("align", "bench", "score", "compare", "open"))
 
 
+def test_the_stub_names_what_the_library_exports() -> None:
+    stub = (ROOT / "dama-stubs" / "__init__.pyi").read_text(encoding="utf-8")
+    assert set(re.findall(r"import \w+ as (\w+)", stub)) == set(dama.__all__)
+
+
 def test_importing_transformers_first_is_no_hindrance(tmp_path: Path) -> None:
     """A torchvision that lacks operators is declared by our import; a notebook has imported transformers before."""
     code = "import transformers, sys, pathlib, dama; from tests.tiny import tiny_llava; "
