@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.house import ROOT
+from tests.leaderboards.fakes import example
 
 NAMES = {
     "aligners": "hinge",
@@ -23,6 +24,7 @@ NAMES = {
     "splitters": "phrases",
     "formats": "tsv",
 }
+QUESTIONS = '{"id": "a", "object": "sky", "colour": "blue"}\n{"id": "b", "object": "grass", "colour": "green"}\n'
 JUDGE = """
 import re, sys
 colour, answer = re.search(r"which is (\\w+)\\..*<answer>\\n(.*)\\n</answer>", sys.stdin.read(), re.S).groups()
@@ -47,7 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def python(site: Path, *words: str) -> str:
+def python(site: Path, *words: str, cwd: Path | None = None) -> str:
     """The standard output of a Python process that sees the package; it must end well and warn of nothing."""
     environment = {
         **os.environ,
@@ -56,11 +58,25 @@ def python(site: Path, *words: str) -> str:
         "COLUMNS": "120",
     }
     done = subprocess.run(
-        [sys.executable, *words], env=environment, cwd=site, capture_output=True, text=True, check=False
+        [sys.executable, *words], env=environment, cwd=cwd or site, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "left out" not in done.stderr
     return done.stdout
+
+
+def test_every_example_passes_the_checks_that_its_page_shows(site: Path) -> None:
+    """The tests of the pages, run by pytest in a folder that has the data of the benchmark and a results file."""
+    folder = site / "checks"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data/colours.jsonl").write_text(QUESTIONS)
+    example(folder)
+    for kind in NAMES:
+        text = (ROOT / f"docs/plugins/{kind}.md").read_text(encoding="utf-8")
+        (test,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "def test_" in block]
+        (folder / f"test_{kind}.py").write_text(test)
+    out = python(site, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".", cwd=folder)
+    assert f"{len(NAMES)} passed" in out
 
 
 def test_every_kind_is_listed(site: Path) -> None:
@@ -78,9 +94,7 @@ def test_the_model_answers_the_benchmark_the_judge_judges_it_and_the_format_show
     """Of a blue sky and green grass the answer "blue" is right about one: 100 * 1 / 2; "red" about none."""
     data = site / "data"
     data.mkdir()
-    (data / "colours.jsonl").write_text(
-        '{"id": "a", "object": "sky", "colour": "blue"}\n{"id": "b", "object": "grass", "colour": "green"}\n'
-    )
+    (data / "colours.jsonl").write_text(QUESTIONS)
     (site / "judge.py").write_text(JUDGE)
     cli = str(ROOT / "cli.py")
     judge = f"command:{shlex.join([sys.executable, str(site / 'judge.py')])}"
