@@ -112,7 +112,7 @@ class ClipModel:
 
         def flush() -> None:
             features = embed(list(batch.values()))
-            _write(folder, list(batch), features)  # at once, so that an interrupted run goes on from here
+            _write(folder, list(batch), features)  # at once, so that an interrupted run resumes from here
             cached.update(zip(batch, features, strict=True))
             batch.clear()
 
