@@ -17,6 +17,6 @@ from commands.screen import print_json
 @click.option("--input", "file", required=True, type=click.Path(dir_okay=False, path_type=Path), help="JSON file.")
 def command(assignments: tuple[str, ...], as_json: bool, method: str, file: Path) -> None:
     """Probe an objective: betas, losses, the kept pairs and the next state for given log-probabilities (float64)."""
-    from workflows.probe import probe_file
+    from workflows.objective import probe_file
 
     print_json(probe_file(method, assignments, file))

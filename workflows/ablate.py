@@ -86,7 +86,7 @@ def read_ablation(values: Mapping[str, Any]) -> Ablation:
 
 def jobs(ablation: Ablation, db: str) -> list[Job]:
     """Panels x methods x settings x seeds."""
-    found = []
+    planned = []
     for panel, seed, row in itertools.product(ablation.panels, ablation.seeds, ablation.methods):
         for label, swept in sweep(row):
             name = "-".join(filter(None, [slug(label), slug(panel.get("name", "")), f"s{seed}"]))
@@ -98,8 +98,8 @@ def jobs(ablation: Ablation, db: str) -> list[Job]:
                 "method": row["method"],
                 "seed": seed,
             }
-            found.append(Job(db, name, label, panel.get("name", ""), settings, row.get("match"), ablation))
-    return found
+            planned.append(Job(db, name, label, panel.get("name", ""), settings, row.get("match"), ablation))
+    return planned
 
 
 def sweep(row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

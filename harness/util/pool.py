@@ -18,15 +18,15 @@ Result = TypeVar("Result")
 
 EVERY = 0.2  # seconds between two reports of a step
 
-_news: Any = None
-_told: dict[str, float] = {}
+_reports: Any = None  # in a worker: the queue to its parent
+_reported: dict[str, float] = {}  # when each step was reported last
 
 
 class Pool:
-    """Processes started with spawn. ``news`` carries their reports."""
+    """Processes started with spawn. ``reports`` is the queue of what they report."""
 
-    def __init__(self, executor: ProcessPoolExecutor, news: Any) -> None:
-        self._executor, self._news = executor, news
+    def __init__(self, executor: ProcessPoolExecutor, reports: Any) -> None:
+        self._executor, self._reports = executor, reports
 
     def submit(self, work: Callable[..., Result], *arguments: Any) -> Future[Result]:
         """Run ``work`` in a worker; it may call ``report``."""
@@ -39,7 +39,7 @@ class Pool:
             done, pending = wait(pending, timeout=EVERY, return_when=FIRST_COMPLETED)
             with contextlib.suppress(queue.Empty):
                 while True:
-                    progress(*self._news.get_nowait())
+                    progress(*self._reports.get_nowait())
             yield from done
 
 
@@ -47,10 +47,10 @@ class Pool:
 def workers(count: int, threads: int | None = None) -> Iterator[Pool]:
     """A pool of ``count`` processes with ``threads`` torch threads each (None: torch's own choice)."""
     context = get_context("spawn")
-    news = context.Queue()
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_start, initargs=(news, threads)) as executor:
+    reports = context.Queue()
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_start, initargs=(reports, threads)) as executor:
         try:
-            yield Pool(executor, news)
+            yield Pool(executor, reports)
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
@@ -59,14 +59,14 @@ def workers(count: int, threads: int | None = None) -> Iterator[Pool]:
 def report(step: str, done: int, total: int) -> None:
     """In a worker: report to the parent how far ``step`` is. Most calls between two reports are dropped."""
     now = time.monotonic()
-    if _news is not None and (done == total or now - _told.get(step, 0.0) > EVERY):
-        _told[step] = now
-        _news.put((step, done, total))
+    if _reports is not None and (done == total or now - _reported.get(step, 0.0) > EVERY):
+        _reported[step] = now
+        _reports.put((step, done, total))
 
 
-def _start(news: Any, threads: int | None) -> None:
-    global _news  # a pool's initializer has no other way to hand something to its tasks
-    _news = news
+def _start(reports: Any, threads: int | None) -> None:
+    global _reports  # a pool's initializer has no other way to hand something to its tasks
+    _reports = reports
     threading.Thread(target=_follow_parent, name="parent", daemon=True).start()
     if threads is not None:
         import torch
