@@ -171,6 +171,7 @@ def test_the_first_association_takes_the_credit_and_duplicates_are_never_covered
     words = Words({"forest": ["tree"], "tree": [], "sky": []}, frozenset({"snack"}), exact_similarity)
     counts = count_caption(["tree", "tree", "Sky"], ["forest", "tree", "sky", "sky"], ["sky"], words)
     assert (counts.mentions, counts.hallucinated, counts.covered, counts.imagined) == (["tree", "tree"], [], 1, 0)
+    assert count_caption(["tree", "forest"], ["forest", "tree"], [], words).covered == 1
 
 
 def test_safe_words_stay_mentions_and_similar_words_are_forgiven() -> None:
