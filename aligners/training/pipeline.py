@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+from transformers import TrainingArguments
 
 from aligners.objective import Objective
 from aligners.pairs.data import PairSet, load_pairs
@@ -20,7 +21,7 @@ from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from aligners.training.model_card import write_card
 from aligners.training.preference_data import training_order
-from aligners.training.preparation import check_needs, hardness_of, prepare
+from aligners.training.preparation import Prepared, check_needs, hardness_of, prepare
 from aligners.training.probes import Probes, spread
 from aligners.training.trainer import PreferenceTrainer
 from harness.protocols.progress import Progress, silent
@@ -73,15 +74,7 @@ def align(
     deltas, facts = hardness_of(sets, hardness, args.device, needed=needed, progress=progress)
     data, cached = ready.tables(objective, train_set.pairs, deltas.get("train"))
     probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
-    info = {
-        "data": {**train_set.report, "hash": train_set.content_hash},
-        **ready.facts,
-        "device": str(args.device),
-        "processes": args.world_size,
-        "reference_cached": cached,
-        "software": environment(),
-        **facts,
-    }
+    info = _facts(train_set, ready, args, cached) | facts
     if first:
         _log_start(recorder, info, sets, deltas)
     trainer = PreferenceTrainer(
@@ -103,6 +96,18 @@ def align(
         _save(trainer, ready.loaded.processor, out_dir, record, merge=config.merge)
         recorder.log_info({"two_passes": trainer.two_passes})
     return AlignResult(out_dir / "model", args.max_steps, record)
+
+
+def _facts(train_set: PairSet, ready: Prepared, args: TrainingArguments, cached: bool) -> dict[str, Any]:
+    """What a record says of the data, the route and the machine."""
+    return {
+        "data": {**train_set.report, "hash": train_set.content_hash},
+        **ready.facts,
+        "device": str(args.device),
+        "processes": args.world_size,
+        "reference_cached": cached,
+        "software": environment(),
+    }
 
 
 def _log_start(
