@@ -70,8 +70,7 @@ def align(
     order = training_order(train_set.pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = training_arguments(config, out_dir, steps=len(order) // config.batch_size)
     ready = prepare(config, objective, hardness, args, progress)
-    needed = "hardness" in objective.needs
-    deltas, facts = hardness_of(sets, hardness, args.device, needed=needed, progress=progress)
+    deltas, facts = hardness_of(sets, hardness, objective, args.device, progress)
     data, cached = ready.tables(objective, train_set.pairs, deltas.get("train"))
     probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
     info = _facts(train_set, ready, args, cached) | facts

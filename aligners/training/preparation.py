@@ -107,12 +107,11 @@ def prepare(
 def hardness_of(
     sets: Mapping[str, PairSet],
     config: HardnessConfig | None,
+    objective: Objective,
     device: torch.device,
-    *,
-    needed: bool,
     progress: Progress,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Hardness deltas by split, float64 [N], and their record. Where they are only shown, failing is a note."""
+    """Hardness deltas by split, float64 [N], and their record. Where ``objective`` needs none, failing is a note."""
     from aligners.pair_hardness.hardness import compute_hardness
 
     if config is None:
@@ -120,7 +119,7 @@ def hardness_of(
     try:
         computed = {split: compute_hardness(each.pairs, config, device, progress) for split, each in sets.items()}
     except HarnessError as error:
-        if needed:
+        if "hardness" in objective.needs:
             raise
         return {}, {"hardness": f"not computed: {error}"}
     deltas = {split: torch.tensor(each.delta, dtype=torch.float64) for split, each in computed.items()}
