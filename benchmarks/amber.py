@@ -84,7 +84,7 @@ class Amber(Benchmark):
     """AMBER.
 
     Settings:
-        similarity: how two different words are told to mean the same: ``spacy`` (official: en_core_web_lg),
+        similarity: what decides that two different words mean the same: ``spacy`` (official: en_core_web_lg),
             ``exact`` (never), ``table:FILE`` (pairs worked out elsewhere), ``auto`` (spacy if installed, else exact).
         tagger: what finds the nouns; official is ``nltk``.
     """

@@ -73,7 +73,7 @@ def condition_text(condition: Condition) -> str:
 
 
 def condition_titles(conditions: Iterable[Condition]) -> dict[Condition, str]:
-    """The benchmark of every condition, and where a benchmark has several what tells each from the others."""
+    """The benchmark of every condition, and where a benchmark has several what distinguishes them."""
     groups: dict[str, dict[Condition, list[str]]] = defaultdict(dict)
     for c in conditions:
         words = [

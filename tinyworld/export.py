@@ -55,7 +55,7 @@ def export_object_halbench(folder: Path, scenes: Sequence[Scene]) -> None:
 def amber_questions(scene: Scene, rng: np.random.Generator) -> list[tuple[str, Asked]]:
     """(AMBER's type, question) of one image: as many "yes" as "no" for states, numbers and relations.
 
-    As in AMBER, all questions on existence name absent objects, and a relation's type tells its answer.
+    As in AMBER, all questions on existence name absent objects, and a relation's type gives its answer.
     """
     absent = list(scene.absent_typical)[:3] or [name for name in OBJECTS if name not in scene.names][:1]
     questions = [(AMBER_KINDS["existence"], existence(name, False)) for name in absent]

@@ -210,7 +210,7 @@ def is_benched(store: Store, eval_model: EvalModel, ablation: Ablation, since: s
     """Whether every evaluation of ``eval_model`` is there, complete and made ``since``: of the same samples under the
     benchmarks' present versions, by the embedded world's judge.
 
-    Never so with a judge of its own: what that would say now, its stored replies alone can tell.
+    Never so with a judge of its own: what that would say now, only its stored replies show.
     """
     wanted = wanted_of(ablation)
     if ablation.judge is not None or any(issubclass(BENCHMARKS.get(item.name), ExternalBenchmark) for item in wanted):

@@ -62,7 +62,7 @@ class LlmSplitter(Splitter):
         return [list(json.loads(file.read_text())) for file in files]
 
     def _ask(self, todo: Conversations, files: Sequence[Path], progress: Progress, last: bool = False) -> Conversations:
-        """Ask and store what can be read; returns the conversations to go on with, where a reply is no list.
+        """Ask and store what can be read; returns the conversations to continue, where a reply is no list.
 
         All are asked before the first failure is raised: what was paid for is kept.
         """

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 class Throttle:
     """A gate for calls whose width follows the endpoint's rate limit.
 
-    Starts at ``ceiling``. A 429 halves it (once for all calls that were sent before the cut, since they tell of the
+    Starts at ``ceiling``. A 429 halves it (once for all calls that were sent before the cut, since they show the
     same overload), every success widens it by 1/width, so by one call per round, as TCP does.
     Belongs to one event loop.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -10,7 +11,7 @@ import click
 import pytest
 
 from cli import cli
-from tests.house import ROOT
+from tests.house import ROOT, modules, path_of, tree_of
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TEXT = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
@@ -62,8 +63,15 @@ def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
 @pytest.mark.parametrize("page", TEXT)
 def test_a_page_uses_no_private_words(page: str) -> None:
     prose = re.sub(r"```.*?```|`[^`]*`", "", TEXT[page], flags=re.DOTALL)
-    found = [match.group() for match in PRIVATE.finditer(prose)]
-    assert not found, f"{page}: {found}: say run, resume, download, show, report"
+    private = [match.group() for match in PRIVATE.finditer(prose)]
+    assert not private, f"{page}: {private}: say run, resume, download, show, report"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_docstrings_and_messages_use_no_private_words(module: str) -> None:
+    texts = [node.value for node in ast.walk(tree_of(modules()[module])) if isinstance(node, ast.Constant)]
+    private = [match.group() for text in texts if isinstance(text, str) for match in PRIVATE.finditer(text)]
+    assert not private, f"{path_of(module)}: {private}: say run, resume, download, show, report"
 
 
 def test_the_tree_of_the_readme_names_what_is_there() -> None:
