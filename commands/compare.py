@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from commands import options
-from commands.screen import out, print_json
+from commands.screen import note, out, print_json
 
 
 @click.command("compare")
@@ -18,4 +18,6 @@ def command(a: str, b: str, db: str, as_json: bool) -> None:
     import dama
 
     compared = dama.compare(a, b, db=db)
+    for text in compared.left_out:
+        note(text, style="yellow")
     print_json(compared.records) if as_json else out.print(compared)

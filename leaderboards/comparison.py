@@ -46,9 +46,12 @@ def load_comparison(snapshot: Snapshot, a: str, b: str) -> list[Comparison]:
     """
     names, evaluations = snapshot.groups, snapshot.current
     if not snapshot.evaluations:
-        raise UsageError(f"{snapshot.store.path} holds no evaluations yet: run `python cli.py bench` or `demo` first.")
+        missing = " ".join(snapshot.left_out.values()) or "Run `python cli.py bench` or `demo` first."
+        raise UsageError(f"{snapshot.store.path} holds no evaluations to compare. {missing}")
     for name in {a, b} & set(snapshot.stale) - {e.run for e in evaluations}:
         raise UsageError(f"{name} was aligned anew since it was benchmarked: `bench --model run:{name}` first.")
+    for name in {a, b} & {e.run for e in snapshot.stored} - {e.run for e in evaluations}:
+        raise UsageError(f"{name} has no evaluations to compare. {' '.join(snapshot.left_out.values())}")
     runs = {name: runs_of(name, evaluations, names) for name in (a, b) if name != BASE}
     aligned = [names.alignments[side[0]].panel for side in runs.values() if side[0] in names.alignments]
     panel = panel_of(aligned, names, evaluations) if BASE in (a, b) or aligned else names.panels[0]
@@ -117,7 +120,8 @@ def compare(
     shared = [condition for condition in sides[0] if condition in sides[1]]
     if not shared:
         raise UsageError(
-            f"{a} and {b} share no benchmark with the same judge, version, data and decoding: run both again."
+            f"{a} and {b} share no benchmark with the same judge, version, data and decoding: run both again. "
+            + " ".join(snapshot.left_out.values())
         )
     comparisons: list[Comparison] = []
     for condition in shared:

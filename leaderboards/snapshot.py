@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from harness.errors import HarnessError
+from harness.evaluation.resolve import make_benchmark
 from harness.evaluation.score import metrics_of
 from harness.protocols.benchmark import Metric
 from harness.store import AlignmentRecord, EvaluationRecord, Store, VerdictRecord
@@ -28,6 +31,7 @@ class Snapshot:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._faults: dict[str, str | None] = {}
         self._samples: dict[str, list[dict[str, Any]]] = {}
         self._metrics: dict[str, Sequence[Metric]] = {}
         self._verdicts: dict[int, tuple[VerdictTable, bytes]] = {}
@@ -37,9 +41,28 @@ class Snapshot:
         self._shared: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     @cached_property
-    def evaluations(self) -> list[EvaluationRecord]:
+    def stored(self) -> list[EvaluationRecord]:
         """All evaluations, oldest first."""
         return self.store.evaluations()
+
+    @cached_property
+    def evaluations(self) -> list[EvaluationRecord]:
+        """The evaluations whose figures can be computed here, oldest first."""
+        return [e for e in self.stored if self._fault(e) is None]
+
+    @cached_property
+    def left_out(self) -> dict[str, str]:
+        """By benchmark how many evaluations are not in ``evaluations`` and why: its package was uninstalled, cannot be
+        used, or takes other settings now."""
+        faults: dict[str, list[str]] = defaultdict(list)
+        for e in self.stored:
+            if (fault := self._fault(e)) is not None:
+                faults[e.benchmark].append(fault)
+        return {
+            name: f"{len(each)} evaluation{'s' * (len(each) > 1)} of {name} left out: {each[0]} "
+            "`show` and `export` have them as they were stored."
+            for name, each in faults.items()
+        }
 
     @cached_property
     def alignments(self) -> list[AlignmentRecord]:
@@ -65,6 +88,19 @@ class Snapshot:
     def generation_totals(self) -> dict[str, tuple[int, int, float]]:
         """By model key: answers, their tokens, the seconds they took."""
         return self.store.generation_totals()
+
+    def _fault(self, evaluation: EvaluationRecord) -> str | None:
+        """Why the benchmark of an evaluation cannot be made with the settings that it had then; None if it can."""
+        key = content_key(evaluation.benchmark, evaluation.settings)
+        if key not in self._faults:
+            try:
+                make_benchmark(evaluation.benchmark, evaluation.settings)
+                self._faults[key] = None
+            except HarnessError as error:
+                self._faults[key] = str(error)
+            except Exception as error:  # whatever another package's code raises: the others are shown
+                self._faults[key] = f"making it raised {type(error).__name__}: {error}."
+        return self._faults[key]
 
     def samples(self, data_key: str) -> list[dict[str, Any]]:
         """The samples of a data set, in its order."""

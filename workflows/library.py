@@ -181,10 +181,12 @@ def compare(a: str | AlignResult, b: str | AlignResult, *, db: str | Path = DB) 
     A and B are runs (or what ``align`` returned), "base", or METHOD or METHOD@PANEL for all its seeds.
     """
     from harness.store import Store
-    from workflows.report import comparison
+    from leaderboards.comparison import load_comparison
+    from leaderboards.snapshot import Snapshot
 
     one, other = (run.name if isinstance(run, AlignResult) else run for run in (a, b))
-    return Comparison(one, other, tuple(comparison(Store.existing(db), one, other)))
+    snapshot = Snapshot(Store.existing(db))
+    return Comparison(one, other, tuple(load_comparison(snapshot, one, other)), tuple(snapshot.left_out.values()))
 
 
 def leaderboard(

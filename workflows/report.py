@@ -1,4 +1,4 @@
-"""`leaderboard`, `compare`, `show`: what the store says, as tables, files and figures."""
+"""`leaderboard`, `show`: what the store says, as tables, files and figures."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from harness.util.jsonl import iter_jsonl
 from leaderboards.charts.curves import write_curves
 from leaderboards.charts.gap_curves import write_figures
 from leaderboards.charts.plots import write_plots
-from leaderboards.comparison import Comparison, load_comparison
 from leaderboards.formats.html import Html
 from leaderboards.formats.markdown import Markdown
 from leaderboards.formats.run_view import run_view
 from leaderboards.page.samples import thumbnail
+from leaderboards.run_groups import current_evaluations
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import NO_EVALUATIONS
 from leaderboards.view import View
@@ -58,7 +58,7 @@ def _empty(snapshot: Snapshot, suite: str | None, benchmarks: frozenset[str] | N
     """What to say where there is no table: that nothing is stored, or nothing of the suite."""
     stored = dict.fromkeys(e.benchmark for e in snapshot.evaluations)
     if benchmarks is None or not stored:
-        return NO_EVALUATIONS
+        return " ".join(snapshot.left_out.values()) or NO_EVALUATIONS
     return (
         f"No evaluations of suite {suite} ({', '.join(sorted(benchmarks))}). Stored are those of "
         f"{', '.join(stored)}: leave out --suite to see them, or run `bench --suite {suite}`."
@@ -73,6 +73,7 @@ def warnings(view: View, *, says_empty: bool = False) -> list[str]:
         for run, benchmarks in stale.items()
         if benchmarks
     ]
+    lines += [line for name, line in view.snapshot.left_out.items() if view.wanted(name)]
     stored = {e.benchmark for e in view.snapshot.evaluations}
     if view.benchmarks is not None and not says_empty and not view.benchmarks & stored:
         lines.append(view.empty)
@@ -140,11 +141,6 @@ def typical_of_scene(snapshot: Snapshot, run: str = "base") -> str | None:
     return None
 
 
-def comparison(store: Store, a: str, b: str) -> list[Comparison]:
-    """Paired differences between two runs, methods or the base; an unknown name raises a UsageError."""
-    return load_comparison(Snapshot(store), a, b)
-
-
 def run_page(store: Store, run: str, samples: int) -> list[RenderableType]:
     """`show RUN` for the terminal."""
     snapshot = Snapshot(store)
@@ -152,19 +148,19 @@ def run_page(store: Store, run: str, samples: int) -> list[RenderableType]:
 
 
 def evaluations_of(snapshot: Snapshot, run: str) -> list[EvaluationRecord]:
-    """The evaluations of ``run`` that tables are made of."""
-    return [e for e in snapshot.current if e.run == run]
+    """The evaluations of ``run`` that tables are made of, and those of benchmarks that cannot be used here."""
+    return [e for e in current_evaluations(snapshot.stored, snapshot.groups) if e.run == run]
 
 
 def run_facts(snapshot: Snapshot, run: str, samples: int) -> dict[str, Any]:
     """What is stored of a run: its alignment, its evaluations, and some answers with their verdicts."""
     evaluations = evaluations_of(snapshot, run)
     alignments = {a.name: a for a in snapshot.alignments}
-    if not alignments and not snapshot.evaluations:
+    if not alignments and not snapshot.stored:
         path = snapshot.store.path
         raise UsageError(f"{path} holds no runs yet: run `python cli.py align`, `bench` or `demo` first.")
     if not evaluations and run not in alignments:
-        raise unknown_name("run", run, {*alignments, *(e.run for e in snapshot.evaluations)})
+        raise unknown_name("run", run, {*alignments, *(e.run for e in snapshot.stored)})
     facts: dict[str, Any] = {"run": run}
     if run in alignments:
         facts["alignment"] = _alignment_facts(snapshot, alignments[run])

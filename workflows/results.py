@@ -209,11 +209,15 @@ class BenchResult(Records):
 
 @dataclass(frozen=True, repr=False)
 class Comparison(Records):
-    """A against B: for every metric of every benchmark both were run on, the paired difference A - B."""
+    """A against B: for every metric of every benchmark both were run on, the paired difference A - B.
+
+    ``left_out`` names stored benchmarks that cannot be compared here (their package was uninstalled) and says why.
+    """
 
     a: str
     b: str
     differences: tuple[MetricComparison, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def records(self) -> list[dict[str, Any]]:

@@ -85,6 +85,7 @@ def _content(view: View, chunks: Chunks) -> dict[str, Any]:
         "stale_evaluations": {
             run: kept for run, names in snapshot.stale.items() if (kept := [*filter(view.wanted, names)])
         },
+        "unknown_benchmarks": [line for name, line in snapshot.left_out.items() if view.wanted(name)],
         "failed": [a for a in snapshot.groups.alignments.values() if a.status != "done"],
         "commit": view.commit,
         "store_name": snapshot.store.path.name,
