@@ -34,8 +34,9 @@ from commands.screen import INCOMPLETE, line, out, print_json
     "eos_biases",
     type=float,
     multiple=True,
-    help="Object HalBench once more with this bias on the end-of-sequence logit (longer answers below 0); may be "
-    "repeated. Two of them, on both sides of 0, and CHAIRi can be compared at the base's coverage.",
+    help="Object HalBench, or without it another benchmark of coverage, once more with this bias on the "
+    "end-of-sequence logit (longer answers below 0); may be repeated. Two of them, on both sides of 0, and CHAIRi can "
+    "be compared at the base's coverage.",
 )
 @click.option("--shard", metavar="I/N", help="Only answer the I-th of N parts; score later, without this option.")
 def command(

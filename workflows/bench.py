@@ -24,7 +24,7 @@ from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, EvaluationSubject, Store
 from harness.util.distributed import rank_and_world_size
 from harness.util.options import overlay
-from leaderboards.declared import declared
+from leaderboards.declared import benchmark_order, declared
 from workflows.eval_models import EvalModel, lookup_run
 from workflows.judging import Judges
 from workflows.settings import deal_benchmarks
@@ -50,10 +50,10 @@ def resolve_benchmarks(
     """The benchmarks of a suite with their settings: ``defaults``, then the suite's own, then ``settings``.
 
     A setting that is none raises a UsageError. ``limit`` (`--limit`) goes before a suite's. ``eos_biases`` adds the
-    first benchmark that measures both hallucination and coverage once more with each bias on the end-of-sequence
-    logit: the points of its curve.
+    first benchmark (in the registry's order) that measures both hallucination and coverage once more with each bias on
+    the end-of-sequence logit: the points of its curve.
     """
-    curved = next((m.benchmark for m in members if declared(m.benchmark).tradeoff), None)
+    curved = min((m.benchmark for m in members if declared(m.benchmark).tradeoff), key=benchmark_order, default=None)
     if eos_biases and curved is None:
         able = ", ".join(name for name, benchmark in BENCHMARKS.items() if benchmark.tradeoff)
         raise UsageError(

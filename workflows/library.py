@@ -128,7 +128,8 @@ def bench(
         judge: "openai:NAME[@URL]", "replay:FILE.jsonl", "rule"; needed where a benchmark has one and data are real.
         budget: USD that the judge may cost at most; ``prices``: YAML of your prices.
         settings: what `--set` takes: {"similarity": "exact", "judge.temperature": 0, "model.dtype": "bfloat16"}.
-        eos_bias: Object HalBench once more with each of these on the end-of-sequence logit.
+        eos_bias: Object HalBench, or without it another benchmark of coverage, once more with each of these on the
+            end-of-sequence logit.
         limit: only the first so many samples.
         fresh: answer and judge anew.
         share: share the work with other processes on the same results file.

@@ -64,6 +64,9 @@ def test_a_bias_adds_the_captions_once_more_under_the_same_settings() -> None:
     assert len(resolve_benchmarks(members_of("hallucination", ()), {}, eos_biases=[0.0, 0.5, 0.5])) == 4, (
         "0 is there anyway"
     )
+    for named in (["amber", "object_halbench"], ["object_halbench", "amber"]):
+        curves = resolve_benchmarks(members_of(None, named), {}, eos_biases=[0.5])
+        assert [item.name for item in curves if item.settings] == ["object_halbench"], "whichever is named first"
     with pytest.raises(UsageError, match="Did you mean 'num_beams'"):
         resolve_benchmarks(members_of(None, ["amber"]), {"decoding.num_beam": 1})
     with pytest.raises(UsageError, match=r"name one that does \(amber, object_halbench\)"):
