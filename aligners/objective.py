@@ -169,6 +169,7 @@ ALIGNERS: Registry[type[Objective]] = Registry(
     ),
     group="dama_harness.aligners",
     check=extends(Objective, "name", "paper", "formula", default=("needs", "needs_reward_gaps")),
+    named=True,
 )
 
 

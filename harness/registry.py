@@ -5,24 +5,29 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from types import UnionType
+from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from harness.errors import UsageError, unknown_name
 
 T = TypeVar("T")
 
+NAME = re.compile(r"[\w.+-]+")
+"""Names of plug-ins: words of a command line, of which a comma, colon or slash has a meaning of its own."""
 
 Check = Callable[[object], Sequence[str]]
 """What is wrong with the shape of an item, one line a fault; an item without a fault gives none."""
 
 
 def extends(base: type, *names: str, default: Sequence[str] | None = None) -> Check:
-    """A shape check: a class that extends ``base``, implements all that is abstract there and has ``names``.
+    """A shape check: a class that extends ``base``, implements all that is abstract there and has ``names``; what
+    ``base`` declares as a ClassVar has its type.
 
     ``default``: it can also be made without arguments, and these members of what is made can be read.
     """
@@ -34,11 +39,48 @@ def extends(base: type, *names: str, default: Sequence[str] | None = None) -> Ch
             return [f"the class {item.__name__} does not extend {base.__module__}.{base.__name__}"]
         missing = sorted(getattr(item, "__abstractmethods__", ()))
         missing += [name for name in names if name not in missing and not hasattr(item, name)]
-        if missing or default is None:
+        if missing:
             return [f"it has no {name!r}" for name in missing]
-        return _faults_of_default(item, default)
+        wrong = _faults_of_declared(item, base)
+        return wrong if wrong or default is None else _faults_of_default(item, default)
 
     return faults
+
+
+def _faults_of_declared(item: type, base: type) -> list[str]:
+    """What ``base`` declares for the class and ``item`` gives in another type: a headline that is a string."""
+    hints = {name: hint for name, hint in get_type_hints(base).items() if get_origin(hint) is ClassVar}
+    faults = []
+    for name, hint in hints.items():
+        value = getattr(item, name, None)
+        if not isinstance(value, property) and not _is_of(value, get_args(hint)[0]):
+            faults.append(f"its {name!r} is {value!r}, expected {_written(get_args(hint)[0])}")
+    return faults
+
+
+def _is_of(value: object, hint: Any) -> bool:
+    """Whether ``value`` is of the type that ``hint`` says; a list will do for a tuple of any length."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (Union, UnionType):
+        return any(_is_of(value, each) for each in args)
+    if origin is type:
+        return inspect.isclass(value)
+    if origin is tuple and args[-1] is not Ellipsis:
+        return isinstance(value, tuple) and len(value) == len(args) and all(map(_is_of, value, args))
+    if origin in (tuple, Sequence):
+        return isinstance(value, list | tuple) and all(_is_of(each, args[0]) for each in value)
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(_is_of(k, args[0]) and _is_of(v, args[1]) for k, v in value.items())
+    if origin is frozenset:
+        return isinstance(value, Set) and all(_is_of(each, args[0]) for each in value)
+    return isinstance(value, origin or hint)
+
+
+def _written(hint: Any) -> str:
+    """A type as it is written in code, without its modules."""
+    return re.sub(r"\b(\w+\.)+", "", hint.__name__ if inspect.isclass(hint) and not get_args(hint) else str(hint))
 
 
 def _faults_of_default(kind: type, members: Sequence[str]) -> list[str]:
@@ -74,14 +116,17 @@ class Registry(Generic[T]):
         modules: modules of the project that register their plug-in when imported.
         group: the entry-point group through which other packages add plug-ins.
         check: the shape that every item must have.
+        named: whether an item's own ``name`` must be the one it is registered under.
 
     Built-in modules and entry points are imported on first use, so that `--help` stays fast. A plug-in of another
     package that cannot be imported, has the wrong shape or a name that is taken is left out with a warning; asking for
     it raises a UsageError that says what is wrong with it. What a package prints while it is imported goes to stderr.
     """
 
-    def __init__(self, kind: str, modules: tuple[str, ...], group: str, check: Check | None = None) -> None:
-        self.kind, self.group, self._modules, self._check = kind, group, modules, check
+    def __init__(
+        self, kind: str, modules: tuple[str, ...], group: str, check: Check | None = None, *, named: bool = False
+    ) -> None:
+        self.kind, self.group, self._modules, self._check, self._named = kind, group, modules, check, named
         self._items: dict[str, T] = {}
         self._families: dict[str, Family[T]] = {}
         self._faults: dict[str, str] = {}
@@ -164,6 +209,11 @@ class Registry(Generic[T]):
 
     def _refusal(self, name: str, item: T) -> str:
         """Why ``item`` cannot be registered under ``name``; "" if it can."""
+        if not NAME.fullmatch(name):
+            return "a name has letters, digits and . _ + - only"
         if self._items.get(name, item) is not item:
             return f"another {self.kind} has that name; rename or uninstall one"
-        return "; ".join(self.faults(item))
+        if faults := self.faults(item):
+            return "; ".join(faults)
+        own = getattr(item, "name", name) if self._named else name
+        return "" if own == name else f"it calls itself {own!r}; name it so in the entry point too"

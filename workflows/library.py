@@ -127,7 +127,7 @@ def bench(
         data_dir: holds a folder for each benchmark; None: the embedded world, built if absent (minutes).
         judge: "openai:NAME[@URL]", "replay:FILE.jsonl", "rule"; needed where a benchmark has one and data are real.
         budget: USD that the judge may cost at most; ``prices``: YAML of your prices.
-        settings: what `--set` takes: {"similarity": "exact", "judge.temperature": 0, "model.dtype": "bfloat16"}.
+        settings: what `--set` takes: {"similarity": "exact", "judge.concurrency": 8, "model.dtype": "bfloat16"}.
         eos_bias: Object HalBench, or without it another benchmark of coverage, once more with each of these on the
             end-of-sequence logit.
         limit: only the first so many samples.

@@ -166,5 +166,6 @@ def _take(settings: dict[str, Any], qualifier: str) -> Mapping[str, Any]:
     """Take the settings called QUALIFIER.NAME out of ``settings``."""
     taken = settings.pop(qualifier, {})
     if not isinstance(taken, Mapping):
-        raise UsageError(f"Setting {qualifier!r}: expected {qualifier}.NAME=VALUE, as in --set judge.temperature=0.")
+        example = {"judge": "judge.concurrency=8", "model": "model.batch_size=64"}[qualifier]
+        raise UsageError(f"Setting {qualifier!r}: expected {qualifier}.NAME=VALUE, as in --set {example}.")
     return taken

@@ -272,4 +272,5 @@ BENCHMARKS: Registry[type[Benchmark]] = Registry(
     ),
     group="dama_harness.benchmarks",
     check=extends(Benchmark, "name", default=("version", "mode", "needs_judge", "decoding")),
+    named=True,
 )

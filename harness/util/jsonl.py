@@ -30,7 +30,7 @@ def iter_values(path: Path, expected: str = "one JSON value a line") -> Iterator
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield number, _value(line.removeprefix(BOM), f"{path} line {number}", expected)
+                    yield number, _value(line.removeprefix(BOM).strip(), f"{path} line {number}", expected)
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
 
@@ -38,8 +38,10 @@ def iter_values(path: Path, expected: str = "one JSON value a line") -> Iterator
 def _value(line: bytes, where: str, expected: str) -> Any:
     try:
         return json.loads(line.decode())
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not valid JSON ({error.msg}, column {error.colno}); expected {expected}.") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not valid JSON ({getattr(error, 'msg', error)}); expected {expected}.") from error
+        raise DataError(f"{where}: not valid JSON ({error}); expected {expected}.") from error
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

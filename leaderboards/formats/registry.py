@@ -56,6 +56,7 @@ FORMATS: Registry[type[Format]] = Registry(
     ),
     group="dama_harness.formats",
     check=extends(Format, "name"),
+    named=True,
 )
 
 

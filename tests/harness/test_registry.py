@@ -80,7 +80,19 @@ class GoodBenchmark(Benchmark):
         return []
 
 
-# What lacks something:
+# What lacks something, or has it in another type:
+@dataclass(frozen=True, kw_only=True)
+class Lettered(GoodBenchmark):
+    name: ClassVar[str] = "lettered"
+    headline: ClassVar[str] = "chair_i"
+    suites: ClassVar[str] = "general"
+    tradeoff: ClassVar[list] = ["chair_i"]
+
+
+class Misnamed(GoodBenchmark):
+    name = "other"
+
+
 class BadAligner(Objective):
     name = "bad"
     paper = "none"
@@ -144,6 +156,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind, (good, bad, _) in NAMES.items():
         lines += [f"[dama_harness.{kind}]", f"good = plugged:{good}", f"bad = plugged:{bad}"]
         lines += ["exits = exits:Anything", "breaks = breaks:Anything"]
+        if kind == "benchmarks":
+            lines += ["lettered = plugged:Lettered", "misnamed = plugged:Misnamed", "a/b,c = plugged:GoodBenchmark"]
     info = folder / "plugged-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1.0\n")
@@ -167,6 +181,18 @@ def test_the_list_holds_good_plug_ins_and_names_the_others_on_stderr(kind: str, 
     assert "'exits' of exits:Anything is left out: importing it raised SystemExit: not today" in listed.stderr
     assert "'breaks' of breaks:Anything is left out: importing it raised ZeroDivisionError" in listed.stderr
     assert "printed on import" in listed.stderr and "Traceback" not in listed.stderr
+
+
+def test_members_of_another_type_names_that_differ_and_odd_names_are_faults(site: Path) -> None:
+    listed = run(site, str(ROOT / "cli.py"), "list", "suites", "--json")
+    assert {row["name"] for row in json.loads(listed.stdout)} == {"hallucination", "general", "all"}
+    for fault in (
+        "its 'headline' is 'chair_i', expected tuple[str, ...]; its 'suites' is 'general', expected tuple[str, ...]",
+        "its 'tradeoff' is ['chair_i'], expected tuple[str, str] | None",
+        "'misnamed' of plugged:Misnamed is left out: it calls itself 'other'",
+        "'a/b,c' of plugged:GoodBenchmark is left out: a name has letters, digits and . _ + - only",
+    ):
+        assert fault in listed.stderr
 
 
 def test_a_faulty_plug_in_is_refused_with_what_is_wrong_when_asked_for(site: Path) -> None:

@@ -20,6 +20,10 @@ def test_lines_come_with_their_numbers_blank_ones_and_byte_order_marks_left_out(
     ("line", "message"),
     [
         (b"{", r"a\.jsonl line 2: not valid JSON .*; expected a row\."),
+        (
+            b'{"a": "cut off\n',
+            r"line 2: not valid JSON \(Unterminated string starting at, column 7\); expected a row\.",
+        ),
         (b"[1]", r"a\.jsonl line 2: expected a row, found list\."),
         (b'"\xff"', r"a\.jsonl line 2: not valid JSON"),
         (b"[" * 100_000, r"a\.jsonl line 2: not valid JSON"),
