@@ -59,6 +59,23 @@ def test_align_bench_and_a_table_without_a_word_on_stdout(here: Path, capfd: pyt
     assert capfd.readouterr().out == ""
 
 
+def test_a_model_may_be_a_directory_a_suite_a_path_and_a_bias_a_number(here: Path) -> None:
+    (here / "suite.yaml").write_text("benchmarks: [amber]\nlimit: 2\n")
+    curve = dama.bench(here / "suite.yaml", model=Path("model"), eos_bias=0.5, data_dir=here / "data", progress=False)
+    assert [(e.n, e.record.decoding["eos_bias"]) for e in curve] == [(2, 0.0), (2, 0.5)]
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_one_is_no_limit_at_all_but_an_error(here: Path, limit: int) -> None:
+    with pytest.raises(dama.UsageError, match=f"limit {limit}: expected a whole number of at least 1"):
+        dama.bench(benchmark="amber", model="replay:answers.jsonl", data_dir="data", limit=limit, progress=False)
+    with pytest.raises(dama.UsageError, match=f"limit={limit}: expected a whole number of at least 1"):
+        dama.align("dpo", model="model", data="pairs.jsonl", limit=limit, progress=False)
+    (here / "suite.yaml").write_text(f"benchmarks: [{{benchmark: amber, limit: {limit}}}]\n")
+    with pytest.raises(dama.UsageError, match=f"limit {limit}"):
+        dama.bench("suite.yaml", model="replay:answers.jsonl", data_dir="data", progress=False)
+
+
 def test_results_are_frozen_short_and_data_frames(here: Path) -> None:
     scored = dama.score("amber", "answers.jsonl", "data/amber", progress=False)
     assert (scored.n, scored.n_scored, scored.missing, scored.complete) == (4, 3, ("4",), False)

@@ -53,6 +53,9 @@ def resolve_benchmarks(
     first benchmark (in the registry's order) that measures both hallucination and coverage once more with each bias on
     the end-of-sequence logit: the points of its curve.
     """
+    for count in (limit, *(m.limit for m in members)):
+        if count is not None and count < 1:
+            raise UsageError(f"limit {count}: expected a whole number of at least 1; leave it out for all samples.")
     curved = min((m.benchmark for m in members if declared(m.benchmark).tradeoff), key=benchmark_order, default=None)
     if eos_biases and curved is None:
         able = ", ".join(name for name, benchmark in BENCHMARKS.items() if benchmark.tradeoff)

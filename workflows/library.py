@@ -100,7 +100,7 @@ def _resolve(
 
 
 def bench(
-    suite: str | None = None,
+    suite: str | Path | None = None,
     *,
     benchmark: str | Sequence[str] | None = None,
     model: Models = None,
@@ -109,7 +109,7 @@ def bench(
     budget: float | None = None,
     prices: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
-    eos_bias: Sequence[float] = (),
+    eos_bias: float | Sequence[float] = (),
     limit: int | None = None,
     device: str = "auto",
     fresh: bool = False,
@@ -122,8 +122,8 @@ def bench(
     Args:
         suite: "hallucination" (the default), "general", "all", or a YAML file.
         benchmark: one or several benchmarks in place of a suite.
-        model: what align returned, or "hf:DIR_OR_ID", "run:NAME", "openai:NAME@URL", "replay:FILE"; or several; None:
-            base and every aligned run of the store.
+        model: what align returned, a directory (Path), or "hf:DIR_OR_ID", "run:NAME", "openai:NAME@URL", "replay:FILE";
+            or several; None: base and every aligned run of the store.
         data_dir: holds a folder for each benchmark; None: the embedded world, built if absent (minutes).
         judge: "openai:NAME[@URL]", "replay:FILE.jsonl", "rule"; needed where a benchmark has one and data are real.
         budget: USD that the judge may cost at most; ``prices``: YAML of your prices.

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from workflows.judging import Judges
 
 DB = "results.sqlite"
-Models = str | AlignResult | Sequence[str | AlignResult] | None
-"""A model or several: specs, or what ``align`` returned."""
+Models = str | Path | AlignResult | Sequence[str | Path | AlignResult] | None
+"""A model or several: specs, directories, or what ``align`` returned."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
     """What `bench` is asked for; the same words as its options."""
 
-    suite: str | None = None
+    suite: str | Path | None = None
     benchmark: str | Sequence[str] | None = None
     model: Models = None
     data_dir: str | Path | None = None
@@ -37,7 +37,7 @@ class BenchOptions:
     budget: float | None = None
     prices: str | Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    eos_bias: Sequence[float] = ()
+    eos_bias: float | Sequence[float] = ()
     limit: int | None = None
     device: str = "auto"
     fresh: bool = False
@@ -58,7 +58,8 @@ class BenchOptions:
         names = [self.benchmark] if isinstance(self.benchmark, str) else list(self.benchmark or ())
         # Models and settings are checked before the embedded world is built, which takes minutes.
         defaults = None if self.data_dir else SETTINGS
-        wanted = resolve_benchmarks(members_of(self.suite, names), settings, defaults, self.limit, self.eos_bias)
+        biases = [self.eos_bias] if isinstance(self.eos_bias, int | float) else self.eos_bias
+        wanted = resolve_benchmarks(members_of(text_of(self.suite), names), settings, defaults, self.limit, biases)
         store = Store(self.db)
         root = Path(self.data_dir) if self.data_dir else data_root(None, progress)
         base = None if self.data_dir else base_model(progress)
@@ -157,9 +158,10 @@ def text_of(value: str | Path | None) -> str | None:
 
 
 def _models(model: Models) -> list[str]:
-    """The models' specs; what ``align`` returned is its run."""
-    several = [model] if isinstance(model, str | AlignResult) else list(model or ())
-    return [item.model if isinstance(item, AlignResult) else item for item in several]
+    """The models' specs; what ``align`` returned is its run, a path is the directory of a model."""
+    several = [model] if isinstance(model, str | Path | AlignResult) else list(model or ())
+    specs = [item.model if isinstance(item, AlignResult) else item for item in several]
+    return [f"hf:{spec}" if isinstance(spec, Path) else spec for spec in specs]
 
 
 def _take(settings: dict[str, Any], qualifier: str) -> Mapping[str, Any]:

@@ -70,9 +70,10 @@ class AlignConfig:
     merge: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "micro_batch", "max_length"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"align: {name}={getattr(self, name)}: expected a whole number of at least 1.")
+        for name in ("epochs", "batch_size", "micro_batch", "max_length", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"align: {name}={value}: expected a whole number of at least 1.")
         if self.quantize != "none" and not self.lora_rank:
             raise UsageError("align: quantize=4bit trains adapters only: set lora_rank (for example 64).")
         if self.merge and (not self.lora_rank or self.quantize != "none"):

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,9 @@ import yaml
 from harness.errors import UsageError, unknown_name
 
 T = TypeVar("T")
+
+EXPONENT = re.compile(r"[-+]?[\d.]*\d[eE][-+]?\d+")
+"""Numbers that YAML 1.1 reads as strings: 5e-7 in a recipe."""
 
 
 def content_key(*parts: Any) -> str:
@@ -122,6 +126,8 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
         return build(hint, value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str) and EXPONENT.fullmatch(value):
         return float(value)
     if hint is int and isinstance(value, float) and value.is_integer():
         return int(value)

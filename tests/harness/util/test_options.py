@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from harness.errors import UsageError
-from harness.util.options import build, content_key, overlay, parse_assignments
+from harness.util.options import build, content_key, overlay, parse_assignments, read_yaml
 
 
 @dataclass(frozen=True)
@@ -79,3 +80,14 @@ def test_keys_depend_on_content_and_not_on_order() -> None:
     assert content_key({"a": 1, "b": 2}) == content_key({"b": 2, "a": 1})
     assert content_key({"a": 1}) != content_key({"a": 2})
     assert content_key(Settings()) == content_key(Settings()) != content_key(Settings(beta=0.2))
+
+
+@pytest.mark.parametrize(("text", "value"), [("2e-4", 2e-4), ("1E5", 1e5), ("-.5e3", -500.0)])
+def test_a_recipe_may_write_a_number_with_an_exponent_and_no_point(text: str, value: float, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(f"beta: {text}\n")
+    assert build(Settings, read_yaml(tmp_path / "recipe.yaml"), "these").beta == value
+
+
+def test_a_word_is_no_number() -> None:
+    with pytest.raises(UsageError, match="expected float, found str"):
+        build(Settings, {"beta": "fast"}, "these")
