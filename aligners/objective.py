@@ -167,6 +167,7 @@ ALIGNERS: Registry[type[Objective]] = Registry(
         "aligners.mdpo",
         "aligners.pea_dpo",
     ),
+    package="aligners",
     group="dama_harness.aligners",
     check=extends(Objective, "name", "paper", "formula", default=("needs", "needs_reward_gaps")),
     named=True,

@@ -101,7 +101,10 @@ class _Fields:
     def vector(self, name: str) -> Tensor:
         """A list of one finite number a pair, as float64 [N]."""
         if self.payload.get(name) is None:
-            raise UsageError(f"objective input: {name} is missing; expected a list of one number a pair.")
+            raise UsageError(
+                f"objective input: {name} is missing; expected a list of one number a pair. Its fields are: "
+                f"{', '.join(sorted(map(str, self.payload))) or 'none'}."
+            )
         values = self.payload[name]
         if not isinstance(values, list | tuple) or not values:
             raise UsageError(f"objective input: {name}: expected a list of one number a pair, found {values!r}.")

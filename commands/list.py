@@ -7,6 +7,8 @@ import click
 from commands import options
 from commands.screen import line, out, print_json
 
+LONGEST = 600
+"""Characters of a value on the screen; `--json` has all."""
 KINDS = ("aligners", "benchmarks", "suites", "judges", "models", "splitters", "formats", "runs")
 
 
@@ -29,4 +31,5 @@ def command(what: str, db: str, as_json: bool) -> None:
         for name, value in row.items():
             if name != "name" and value not in ("", None):
                 out.print(Text(f"  {name}  ", "dim"), end="")
-                line(str(value))
+                text = str(value)
+                line(text if len(text) <= LONGEST else f"{text[:LONGEST]} ... (all of it: --json)")

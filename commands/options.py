@@ -28,7 +28,10 @@ device = click.option("--device", default="auto", show_default=True, help="auto,
 resume = click.option("--resume/--fresh", default=True, show_default=True, help="Resume, or start over.")
 dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 limit = click.option("--limit", type=click.IntRange(min=1), help="Only the first N.")
-judge = click.option("--judge", help="openai:NAME[@BASE_URL], replay:FILE.jsonl, or rule (embedded world).")
+judge = click.option(
+    "--judge",
+    help="openai:NAME[@BASE_URL], replay:FILE.jsonl, rule (embedded world), or a plug-in's: see `list judges`.",
+)
 budget = click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Limit of the judge's cost.")
 prices = click.option("--prices", type=click.Path(exists=True, dir_okay=False), help="YAML of your prices.")
 recipe_folder = click.option("--out", "folder", default=".", type=FOLDER, help="Where the leaderboard goes.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import pkgutil
 import re
 import sys
 import warnings
@@ -113,7 +114,8 @@ class Registry(Generic[T]):
 
     Args:
         kind: what a plug-in is called in messages ("aligner").
-        modules: modules of the project that register their plug-in when imported.
+        modules: modules of the project that register their plug-in when imported, in the order of tables.
+        package: a package of the project whose other modules are imported too, so that a new file is a new plug-in.
         group: the entry-point group through which other packages add plug-ins.
         check: the shape that every item must have.
         named: whether an item's own ``name`` must be the one it is registered under.
@@ -124,9 +126,17 @@ class Registry(Generic[T]):
     """
 
     def __init__(
-        self, kind: str, modules: tuple[str, ...], group: str, check: Check | None = None, *, named: bool = False
+        self,
+        kind: str,
+        modules: tuple[str, ...],
+        group: str,
+        check: Check | None = None,
+        *,
+        package: str = "",
+        named: bool = False,
     ) -> None:
-        self.kind, self.group, self._modules, self._check, self._named = kind, group, modules, check, named
+        self.kind, self.group, self._modules, self._check = kind, group, modules, check
+        self._package, self._named = package, named
         self._items: dict[str, T] = {}
         self._families: dict[str, Family[T]] = {}
         self._faults: dict[str, str] = {}
@@ -174,6 +184,10 @@ class Registry(Generic[T]):
         self._load()
         return sorted(self._items)
 
+    def listed(self) -> list[str]:
+        """The names of the plug-ins whose modules are in the project's list."""
+        return [name for name in self.names() if self.position(name) < len(self._modules)]
+
     def position(self, name: str) -> int:
         """Where the project's list of modules has the item's; those of other packages, and unknown names, come last."""
         self._load()
@@ -187,10 +201,17 @@ class Registry(Generic[T]):
         if self._loaded:
             return
         self._loaded = True
-        for module in self._modules:
+        for module in (*self._modules, *self._other_modules()):
             importlib.import_module(module)
         for entry in entry_points(group=self.group):
             self._add(entry)
+
+    def _other_modules(self) -> list[str]:
+        """The modules of the package that are not listed."""
+        if not self._package:
+            return []
+        names = (info.name for info in pkgutil.iter_modules(importlib.import_module(self._package).__path__))
+        return [f"{self._package}.{name}" for name in names if f"{self._package}.{name}" not in self._modules]
 
     def _add(self, entry: EntryPoint) -> None:
         """Register what ``entry`` names, or remember and report what is wrong with it."""

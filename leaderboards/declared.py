@@ -39,7 +39,8 @@ def metric_name(benchmark: str, metric: str) -> str:
     declaration = declared(benchmark)
     if declaration.tradeoff and metric == matched_name(benchmark):
         return f"{metric_name(benchmark, declaration.tradeoff[0])} matched"
-    return declaration.metric_titles.get(metric, metric.capitalize() if metric.isalnum() else metric)
+    plain_word = metric.isalnum() and metric.islower()  # "recall", not "qAcc"
+    return declaration.metric_titles.get(metric, metric.capitalize() if plain_word else metric)
 
 
 def metric_title(metric: Metric, benchmark: str) -> str:

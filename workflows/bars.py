@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,31 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
+
+
+SOON, EVERY = 2.0, 10.0
+"""Seconds before the first line of a step, and between two, where stderr is no terminal."""
+
+
+class Lines:
+    """Bars for a log file: lines of a step that takes longer than two seconds, now and then and when it is done."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._begun: dict[str, float] = {}
+        self._written: dict[str, float] = {}
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        begun = self._begun.setdefault(step, now)
+        finished = done >= total
+        due = now - self._written.get(step, -EVERY) >= EVERY or finished
+        if due and (now - begun >= SOON or done == 0):
+            self._written[step] = now
+            self.console.out(f"{step}: {done} of {total}", highlight=False)
+        if finished:
+            self._begun.pop(step)
+            self._written.pop(step, None)
 
 
 class Bars:
@@ -37,15 +63,18 @@ class Bars:
 
 
 @contextlib.contextmanager
-def bars(console: Console | None = None) -> Iterator[Bars]:
-    """Bars on ``console`` (default: stderr; in a notebook the cell's output) while the context lasts."""
+def bars(console: Console | None = None) -> Iterator[Bars | Lines]:
+    """Bars on ``console`` (default: stderr; in a notebook the cell's output), lines where it is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
     shown = Console(stderr=True, emoji=False) if console is None else console
+    if not (shown.is_terminal or shown.is_jupyter):
+        yield Lines(shown)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with RichProgress(*columns, console=shown, transient=not shown.is_terminal) as progress:
+    with RichProgress(*columns, console=shown) as progress:
         yield Bars(progress)
 
 

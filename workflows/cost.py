@@ -74,7 +74,10 @@ def bench_cost(
         for name, count in estimate_tokens(chat_request(question)).items():
             tokens[name] += count
     making = _generation(benchmark, samples) if answers is None else {"prompt_tokens": 0, "completion_tokens": 0}
-    money = [_judge_money(judge, tokens) if missing else 0.0, _model_money(model, making, prices)]
+    money = [
+        _judge_money(judge, {**tokens, "calls": len(missing)}) if missing else 0.0,
+        _model_money(model, making, prices),
+    ]
     return BenchCost(
         benchmark.name,
         model,

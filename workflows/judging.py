@@ -32,7 +32,10 @@ class Judges:
     ) -> Judges:
         """From `--judge`, `--set judge.*`, `--budget` and `--prices`; a judge without prices reads no price file."""
         if budget is not None and (spec is None or not has_setting(spec, "budget")):
-            raise UsageError("--budget: only a judge that costs money has one: --judge openai:NAME[@BASE_URL].")
+            raise UsageError(
+                "--budget: only a judge that costs money has one, such as --judge openai:NAME[@BASE_URL]; see `list "
+                "judges` for those with a setting `budget`."
+            )
         given = {"budget": budget, "prices": prices}
         taken = {n: value for n, value in given.items() if value is not None and spec and has_setting(spec, n)}
         return cls(spec, {**settings, **taken})

@@ -43,6 +43,7 @@ class SplitError(HarnessError):
 SPLITTERS: Registry[type[Splitter]] = Registry(
     "splitter",
     ("aligners.pair_hardness.rule_splitter", "aligners.pair_hardness.llm_splitter"),
+    package="aligners.pair_hardness",
     group="dama_harness.splitters",
     check=extends(Splitter),
 )

@@ -30,19 +30,29 @@ class Judged:
 
 @dataclass
 class JudgeUsage:
-    """What the replies behind a set of verdicts were, stored ones included: models as returned, tokens they took."""
+    """What the replies behind a set of verdicts were, stored ones included.
+
+    ``models`` as returned; ``amounts`` sums every number of the replies' usage (tokens, and what a judge of another
+    package counts by), with ``calls``, one a reply: what ``Judge.cost`` is asked for.
+    """
 
     replies: int = 0
     failed: int = 0
     models: Counter[str] = field(default_factory=Counter)
-    tokens: Counter[str] = field(default_factory=Counter)
+    amounts: Counter[str] = field(default_factory=Counter)
 
     def add(self, reply: Reply) -> None:
         self.replies += reply.text is not None
         self.failed += reply.text is None
         if reply.text is not None and reply.model:
             self.models[reply.model] += 1
-        self.tokens.update({k: v for k, v in reply.usage.items() if k in ("prompt_tokens", "completion_tokens")})
+        numbers = {k: v for k, v in reply.usage.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+        self.amounts.update({**numbers, "calls": 1})
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """Tokens of the prompts and of the replies."""
+        return {name: self.amounts[name] for name in ("prompt_tokens", "completion_tokens") if name in self.amounts}
 
 
 @dataclass

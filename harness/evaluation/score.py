@@ -83,8 +83,8 @@ def judging_info(judge: Judge, usage: JudgeUsage) -> dict[str, Any]:
         "models": dict(usage.models),
         "replies": usage.replies,
         "failed_calls": usage.failed,
-        "tokens": dict(usage.tokens),
-        "usd": judge.cost(usage.tokens),
+        "tokens": usage.tokens,
+        "usd": judge.cost(usage.amounts),
     }
 
 

@@ -13,7 +13,11 @@ from harness.registry import Registry, extends
 from harness.util.options import build
 
 JUDGES: Registry[type[Judge]] = Registry(
-    "judge", ("harness.judges.openai", "harness.judges.replay"), group="dama_harness.judges", check=extends(Judge)
+    "judge",
+    ("harness.judges.openai", "harness.judges.replay"),
+    package="harness.judges",
+    group="dama_harness.judges",
+    check=extends(Judge),
 )
 
 

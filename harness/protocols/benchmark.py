@@ -270,6 +270,7 @@ BENCHMARKS: Registry[type[Benchmark]] = Registry(
         "benchmarks.pope",
         "benchmarks.lmms",
     ),
+    package="benchmarks",
     group="dama_harness.benchmarks",
     check=extends(Benchmark, "name", default=("version", "mode", "needs_judge", "decoding")),
     named=True,

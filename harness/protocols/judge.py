@@ -46,6 +46,7 @@ class Judge(ABC):
     The rest has a default:
         Settings: the dataclass of its settings (`--set judge.KEY=VALUE`); None if it has none. One with a field
             ``budget`` (USD) takes `--budget` and serves all benchmarks of a command, so that one budget holds for all;
+            to keep to it is the judge's own task: what it may not ask any more is a Reply without text and an error;
             one with a field ``prices`` (a file's name, see ``harness.chat.prices``) takes `--prices`.
         endpoint: where it answers.
         model: the name it expects in replies; another one that is returned names the judge's column in tables.
@@ -79,7 +80,11 @@ class Judge(ABC):
         return stored if stored.text is not None else None
 
     def cost(self, usage: Mapping[str, Any]) -> float | None:
-        """USD for the tokens of ``usage``; None where the price is unknown. Without an own rule a judge is free."""
+        """USD for ``usage``; None where the price is unknown. Without an own rule a judge is free.
+
+        ``usage`` sums the replies' own ``Reply.usage`` (every number in it), with ``calls``, how many replies there
+        are. A dry run gives ``prompt_tokens``, ``completion_tokens`` (estimated) and ``calls``.
+        """
         return 0.0
 
     @property

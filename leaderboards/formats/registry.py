@@ -54,6 +54,7 @@ FORMATS: Registry[type[Format]] = Registry(
         "leaderboards.formats.latex",
         "leaderboards.formats.data",
     ),
+    package="leaderboards.formats",
     group="dama_harness.formats",
     check=extends(Format, "name"),
     named=True,

@@ -82,7 +82,8 @@ def _sample(evaluation: Mapping[str, Any], sample: Mapping[str, Any]) -> Panel:
         text.highlight_words([str(word) for word in words], "bold red underline", case_sensitive=False)
     if sample["error"]:
         text.append(f"\n{sample['error']}", "yellow")
-    rest = {k: v for k, v in sample.items() if k not in ("id", "answer", "values", "error", "hallucinated") and v}
+    shown = ("id", "answer", "values", "error", "hallucinated")
+    rest = {k: v for k, v in sample.items() if k not in shown and v not in (None, "", [], {})}  # a rating of 0 counts
     for name, value in rest.items():
         text.append(f"\n{name}: {str(value)[:LONGEST]}", "dim")
     title = Text(f"{benchmark_title(evaluation['benchmark'])} {sample['id']}")

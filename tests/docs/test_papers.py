@@ -13,7 +13,7 @@ from tests.house import ROOT
 PAGE = (ROOT / "docs/papers.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ALIGNERS.names())
+@pytest.mark.parametrize("name", ALIGNERS.listed())
 def test_every_aligner_has_its_equation_its_file_and_its_authors_settings(name: str) -> None:
     rows = re.findall(rf"^\| `{name}` \|.*", PAGE, re.MULTILINE)
     assert len(rows) == 2, f"{name}: expected one row of the paper and one of the settings"
@@ -24,7 +24,7 @@ def test_every_aligner_has_its_equation_its_file_and_its_authors_settings(name: 
     assert arxiv in PAGE
 
 
-@pytest.mark.parametrize("name", BENCHMARKS.names())
+@pytest.mark.parametrize("name", BENCHMARKS.listed())
 def test_every_benchmark_cites_the_paper_that_it_declares(name: str) -> None:
     (row,) = re.findall(rf"^\| `{name}` \|.*", PAGE, re.MULTILINE)
     assert BENCHMARKS.get(name).paper in row

@@ -40,7 +40,7 @@ from tests.house import ROOT
 from tests.leaderboards.fakes import example
 
 
-@pytest.mark.parametrize("name", BENCHMARKS.names())
+@pytest.mark.parametrize("name", BENCHMARKS.listed())
 def test_every_benchmark_of_the_project_passes(name: str) -> None:
     folder = ROOT / "tests" / "golden" / name / "data"
     settings = {"amber": {"similarity": "exact"}}.get(name)
