@@ -73,7 +73,7 @@ def split_names(names: Sequence[str]) -> list[str]:
 
 
 def _read(path: Path) -> list[Member]:
-    suite = build(SuiteFile, read_yaml(path), f"suite {path}")
+    suite = build(SuiteFile, read_yaml(path, "suite"), f"suite {path}")
     members: list[Member] = []
     for row in suite.benchmarks:
         if isinstance(row, str):

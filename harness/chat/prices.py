@@ -50,7 +50,7 @@ PRICES: Mapping[str, Price] = {
 def load_prices(path: Path | None) -> dict[str, Price]:
     """The built-in table with the rows of a YAML file on top: ``my-model: {input: 0.2, output: 0.8}``."""
     table = dict(PRICES)
-    for model, row in (read_yaml(path) if path else {}).items():
+    for model, row in (read_yaml(path, "price list") if path else {}).items():
         try:
             price = Price(float(row["input"]), float(row["output"]))
         except (TypeError, KeyError, ValueError) as error:

@@ -77,14 +77,14 @@ def _parse_value(text: str) -> Any:
     return value
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A recipe file as a dictionary; anything else in it raises a UsageError naming the file."""
+def read_yaml(path: Path, what: str = "recipe") -> dict[str, Any]:
+    """A YAML file as a dictionary; anything else raises a UsageError naming the file and ``what`` it should be."""
     try:
         loaded = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"Cannot read recipe {path}: {error}") from error
+        raise UsageError(f"Cannot read {what} {path}: {error}") from error
     if not isinstance(loaded, dict):
-        raise UsageError(f"Recipe {path}: expected `key: value` lines, found {type(loaded).__name__}.")
+        raise UsageError(f"{path}: expected a {what} of `key: value` lines, found {type(loaded).__name__}.")
     return loaded
 
 

@@ -91,3 +91,12 @@ def test_a_recipe_may_write_a_number_with_an_exponent_and_no_point(text: str, va
 def test_a_word_is_no_number() -> None:
     with pytest.raises(UsageError, match="expected float, found str"):
         build(Settings, {"beta": "fast"}, "these")
+
+
+@pytest.mark.parametrize("text", [None, "- a\n", "a: [\n", ""])
+def test_a_file_that_cannot_be_read_is_called_what_it_should_be(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError, match=r"price list.*mine\.yaml|mine\.yaml.*price list"):
+        read_yaml(path, "price list")
