@@ -169,7 +169,8 @@ ALIGNERS: Registry[type[Objective]] = Registry(
     ),
     package="aligners",
     group="dama_harness.aligners",
-    check=extends(Objective, "name", "paper", "formula", default=("needs", "needs_reward_gaps")),
+    check=extends(Objective, "name", "paper", "formula"),
+    readable=("needs", "needs_reward_gaps"),
     named=True,
 )
 

@@ -26,11 +26,9 @@ Check = Callable[[object], Sequence[str]]
 """What is wrong with the shape of an item, one line a fault; an item without a fault gives none."""
 
 
-def extends(base: type, *names: str, default: Sequence[str] | None = None) -> Check:
+def extends(base: type, *names: str) -> Check:
     """A shape check: a class that extends ``base``, implements all that is abstract there and has ``names``; what
     ``base`` declares as a ClassVar has its type.
-
-    ``default``: it can also be made without arguments, and these members of what is made can be read.
     """
 
     def faults(item: object) -> list[str]:
@@ -42,8 +40,7 @@ def extends(base: type, *names: str, default: Sequence[str] | None = None) -> Ch
         missing += [name for name in names if name not in missing and not hasattr(item, name)]
         if missing:
             return [f"it has no {name!r}" for name in missing]
-        wrong = _faults_of_declared(item, base)
-        return wrong if wrong or default is None else _faults_of_default(item, default)
+        return _faults_of_declared(item, base)
 
     return faults
 
@@ -84,7 +81,10 @@ def _written(hint: Any) -> str:
     return re.sub(r"\b(\w+\.)+", "", hint.__name__ if inspect.isclass(hint) and not get_args(hint) else str(hint))
 
 
-def _faults_of_default(kind: type, members: Sequence[str]) -> list[str]:
+def _fault_of_default(kind: Any, members: Sequence[str]) -> str:
+    """Why ``members`` of ``kind`` made without arguments cannot be read; "" if they can, or if there are none."""
+    if not members:
+        return ""
     what = "it cannot be made with its default settings"
     try:
         made = kind()
@@ -92,8 +92,8 @@ def _faults_of_default(kind: type, members: Sequence[str]) -> list[str]:
             what = f"its {name!r} cannot be read"
             getattr(made, name)
     except Exception as error:  # whatever a plug-in's code raises is a fault of its shape
-        return [f"{what} ({type(error).__name__}: {error})"]
-    return []
+        return f"{what} ({type(error).__name__}: {error})"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,8 @@ class Registry(Generic[T]):
         package: a package of the project whose other modules are imported too, so that a new file is a new plug-in.
         group: the entry-point group through which other packages add plug-ins.
         check: the shape that every item must have.
+        readable: members of an item made with its default settings that can be read. Asked of other packages' items
+            when they enter, of the project's own by its tests: reading them may import much.
         named: whether an item's own ``name`` must be the one it is registered under.
 
     Built-in modules and entry points are imported on first use, so that `--help` stays fast. A plug-in of another
@@ -132,11 +134,12 @@ class Registry(Generic[T]):
         group: str,
         check: Check | None = None,
         *,
+        readable: tuple[str, ...] = (),
         package: str = "",
         named: bool = False,
     ) -> None:
         self.kind, self.group, self._modules, self._check = kind, group, modules, check
-        self._package, self._named = package, named
+        self._package, self._named, self._readable = package, named, readable
         self._items: dict[str, T] = {}
         self._families: dict[str, Family[T]] = {}
         self._faults: dict[str, str] = {}
@@ -149,9 +152,10 @@ class Registry(Generic[T]):
         self._items[name] = item
         return item
 
-    def faults(self, item: object) -> Sequence[str]:
-        """What is wrong with the shape of ``item``, one line a fault."""
-        return self._check(item) if self._check else ()
+    def faults(self, item: object) -> list[str]:
+        """What is wrong with ``item``, one line a fault: its shape, and what cannot be read of it."""
+        shape = list(self._check(item)) if self._check else []
+        return shape or [*filter(None, [_fault_of_default(item, self._readable)])]
 
     def register_family(self, prefix: str, family: Family[T]) -> None:
         """Add all items named ``prefix:NAME``."""
@@ -219,7 +223,7 @@ class Registry(Generic[T]):
         try:
             with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the command's own output
                 item = entry.load()
-                reason = self._refusal(entry.name, item)
+                reason = self._refusal(entry.name, item) or _fault_of_default(item, self._readable)
         except (Exception, SystemExit) as error:  # another package's fault must not stop ours
             reason = f"importing it raised {type(error).__name__}: {error}"
         if reason:
@@ -234,7 +238,7 @@ class Registry(Generic[T]):
             return "a name has letters, digits and . _ + - only"
         if self._items.get(name, item) is not item:
             return f"another {self.kind} has that name; rename or uninstall one"
-        if faults := self.faults(item):
+        if faults := self._check(item) if self._check else ():
             return "; ".join(faults)
         own = getattr(item, "name", name) if self._named else name
         return "" if own == name else f"it calls itself {own!r}; name it so in the entry point too"

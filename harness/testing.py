@@ -17,6 +17,7 @@ import numpy as np
 
 from harness.evaluation.metrics import columns_of, matrix, named_sums
 from harness.protocols.benchmark import (
+    BENCHMARKS,
     Benchmark,
     Decoding,
     JudgeParseError,
@@ -26,7 +27,6 @@ from harness.protocols.benchmark import (
 )
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Model
-from harness.registry import extends
 
 ANSWERS = ("Yes", "No.", "A dog sits on a table beside two cats.", "", "\u00df\u4e2d \ud83e\udd8a \n\t{")
 UNREADABLE = ("", "zxcvb qwrtp", "{", "\u00df\u4e2d \ud83e\udd8a", "I cannot help with that.")
@@ -42,7 +42,7 @@ def check_benchmark(
     It loads, twice alike; ids are unique; verdicts hold finite numbers; a reply that cannot be read never becomes a
     plain count; metrics are finite or NaN, in the shape of the sums, also where nothing was counted.
     """
-    faults = extends(Benchmark, "name", default=("version", "decoding"))(kind) if not settings else []
+    faults = [] if settings else BENCHMARKS.faults(kind)
     assert not faults, f"{kind.__name__}: {'; '.join(faults)}"
     benchmark = kind(**(settings or {}))
     data = benchmark.load(root)

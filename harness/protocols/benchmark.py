@@ -272,6 +272,7 @@ BENCHMARKS: Registry[type[Benchmark]] = Registry(
     ),
     package="benchmarks",
     group="dama_harness.benchmarks",
-    check=extends(Benchmark, "name", default=("version", "mode", "needs_judge", "decoding")),
+    check=extends(Benchmark, "name"),
+    readable=("version", "mode", "needs_judge", "decoding"),
     named=True,
 )

@@ -12,7 +12,7 @@ from harness.errors import DataError
 BOM = b"\xef\xbb\xbf"
 
 
-def iter_jsonl(path: Path, expected: str = "a JSON object") -> Iterator[tuple[int, dict[str, Any]]]:
+def iter_jsonl(path: Path, expected: str = "one JSON object a line") -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number from 1, object) of every line that is not blank, as they are read; ``expected`` is for messages."""
     for number, row in iter_values(path, expected):
         if not isinstance(row, dict):

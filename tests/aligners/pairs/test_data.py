@@ -121,7 +121,7 @@ def test_bad_rows_may_be_skipped_and_are_reported_by_reason(folder: Path) -> Non
     ("row", "message"),
     [
         ("{not json", "line 1: not valid JSON"),
-        ("[1]", "line 1: expected a JSON object"),
+        ("[1]", "line 1: expected one JSON object a line"),
         ({"image": "a.png", "question": "q", "chosen": "a"}, "line 1: no rejected. Expected columns image, question"),
         ({**ROW, "image": "a.png", "rejected": "a dog "}, "line 1: chosen and rejected are equal"),
         ({**ROW, "image": "missing.png"}, "line 1: image 'missing.png': no such file"),
