@@ -223,7 +223,7 @@ class Registry(Generic[T]):
         try:
             with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the command's own output
                 item = entry.load()
-                reason = self._refusal(entry.name, item) or _fault_of_default(item, self._readable)
+                reason = "; ".join(self.faults(item)) or self._refusal(entry.name, item)
         except (Exception, SystemExit) as error:  # another package's fault must not stop ours
             reason = f"importing it raised {type(error).__name__}: {error}"
         if reason:
