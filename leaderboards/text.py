@@ -23,6 +23,7 @@ MATCHED = (
     "{} is read off each method's coverage curve (decoding with a bias on the end-of-sequence "
     "logit) where it names as many of the objects as base does: silence cannot buy it."
 )
+OVER_GROUPS = "Metrics over groups: the interval resamples groups (images, where each group lies within one image)."
 
 NO_EVALUATIONS = "No evaluations yet: run `bench` or `ablate` first, or `demo`."
 
@@ -35,7 +36,13 @@ def note(tables: Sequence[Table]) -> str:
         for metric in table.metrics
         if is_matched(table, metric)
     }
-    return " ".join([NOTE, *map(MATCHED.format, matched), *_not_comparable(tables)])
+    groups = over_groups(metric for table in tables for metric in table.metrics)
+    return " ".join([NOTE, *groups, *map(MATCHED.format, matched), *_not_comparable(tables)])
+
+
+def over_groups(metrics: Iterable[Metric]) -> list[str]:
+    """The sentence on metrics over groups of samples; none where there are no such metrics."""
+    return [OVER_GROUPS] if any(metric.groups is not None for metric in metrics) else []
 
 
 def is_matched(table: Table, metric: Metric) -> bool:

@@ -91,6 +91,9 @@ def test_results_are_frozen_short_and_data_frames(here: Path) -> None:
         assert results.runs == ["answers"] and results.alignments == ()
         (stored,) = results.evaluations(benchmark="amber")
         assert stored.metrics == scored.metrics
+        assert len(results.evaluations(run="answers")) == 1
+        with pytest.raises(dama.UsageError, match=r"Unknown run 'answer'\. Did you mean 'answers'"):
+            results.evaluations(run="answer")
         verdicts = results.verdicts(stored).to_pandas()
         assert list(verdicts["sample_id"]) == ["1", "2", "3"]
         assert results.show("answers")["evaluations"][0]["benchmark"] == "amber"
@@ -106,6 +109,28 @@ def test_errors_are_the_harness_and_a_file_is_not_made_by_reading(here: Path) ->
         with pytest.raises(dama.UsageError, match="no such results file"):
             read("typo.sqlite")
     assert not Path("typo.sqlite").exists()
+    with pytest.raises(dama.UsageError, match=r"data is a directory.*data/results.sqlite"):
+        dama.open("data")
+
+
+@pytest.mark.parametrize("words", [["lr=1"], "lr=1"])
+def test_settings_that_are_no_mapping_are_an_error_that_says_what_is_expected(here: Path, words: Any) -> None:
+    with pytest.raises(dama.UsageError, match=r'lr=1.*expected a mapping of names to values, for example {"lr": 5e-7}'):
+        dama.align("dpo", model="model", data="pairs.jsonl", settings=words, progress=False)
+    with pytest.raises(dama.UsageError, match="expected a mapping of names to values"):
+        dama.bench(benchmark="amber", model="hf:model", data_dir="data", settings=words, progress=False)
+    with pytest.raises(dama.UsageError, match="expected a mapping of names to values"):
+        dama.score("amber", "answers.jsonl", "data/amber", settings=words, progress=False)
+
+
+def test_a_file_is_written_as_it_ends(here: Path) -> None:
+    dama.score("amber", "answers.jsonl", "data/amber", progress=False)
+    board = dama.leaderboard()
+    for name, format in (("b.md", "markdown"), ("b.TEX", "latex"), ("b.csv", "csv"), ("b.json", "json")):
+        assert board.write(name) == [Path(name)]
+        assert Path(name).read_text(encoding="utf-8") == board.render(format)
+    with pytest.raises(dama.UsageError, match=r"b.txt: name the format.*\.md \.html \.tex \.csv \.json"):
+        board.write("b.txt")
 
 
 def test_progress_is_a_callers_own_or_none(here: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from harness.errors import unknown_name
 from harness.store import Store, VerdictRecord
 from workflows.library import compare, leaderboard
 from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Leaderboard, Records
@@ -46,7 +47,9 @@ class Results:
         return tuple(AlignResult.of(a, self._store.train_log(a.name)) for a in done)
 
     def evaluations(self, *, run: str | None = None, benchmark: str | None = None) -> BenchResult:
-        """The stored evaluations, oldest first; those of a run or of a benchmark."""
+        """The stored evaluations, oldest first; those of a run or of a benchmark. An unknown run is a UsageError."""
+        if run is not None and run not in self.runs:
+            raise unknown_name("run", run, self.runs)
         return BenchResult(tuple(map(Evaluation, self._store.evaluations(run=run, benchmark=benchmark))))
 
     def verdicts(self, evaluation: Evaluation) -> Verdicts:

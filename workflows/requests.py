@@ -11,6 +11,7 @@ from harness.errors import UsageError
 from harness.protocols.progress import Progress
 from harness.util.options import nested
 from workflows.results import AlignResult, BenchResult, Evaluation
+from workflows.settings import check_settings
 
 if TYPE_CHECKING:
     from harness.evaluation.shard import Shard
@@ -52,6 +53,7 @@ class BenchOptions:
         from workflows.judging import Judges
         from workflows.suites import members_of
 
+        check_settings(self.settings)
         settings = nested(self.settings)
         judge, loading = _take(settings, "judge"), _take(settings, "model")
         judges = Judges.of(self.judge, judge, self.budget, text_of(self.prices))
@@ -147,6 +149,7 @@ class ScoreOptions:
 
         if self.judge and self.replies:
             raise UsageError("--judge and --replies: give one of them.")
+        check_settings(self.settings)
         settings = nested(self.settings)
         judge_settings = _take(settings, "judge")
         spec = f"replay:{self.replies}" if self.replies else self.judge

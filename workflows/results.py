@@ -264,14 +264,10 @@ class Leaderboard(Records):
         return FORMATS.get(format)().render(self.view)
 
     def write(self, file: str | Path, format: str | None = None) -> list[Path]:
-        """Write ``file`` in ``format`` (None: as it ends, .html .md .tex .csv .json); returns the files."""
-        from leaderboards.formats.registry import FORMATS
+        """Write ``file`` in ``format`` (None: that of its ending, ``Format.suffixes``); returns the files."""
+        from leaderboards.formats.registry import FORMATS, format_of
 
-        endings = {".html": "html", ".md": "markdown", ".tex": "latex", ".csv": "csv", ".json": "json"}
-        kind = format or endings.get(Path(file).suffix)
-        if kind is None:
-            raise UsageError(f"{file}: name the format, for example write({str(file)!r}, 'markdown').")
-        return FORMATS.get(kind)().write(self.view, Path(file))
+        return FORMATS.get(format or format_of(file))().write(self.view, Path(file))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.records)

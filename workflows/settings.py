@@ -22,11 +22,18 @@ def gather(recipe: Path | None, settings: Mapping[str, Any], options: Mapping[st
     """
     out: dict[str, Any] = {}
     given = {name: value for name, value in options.items() if value is not None}
+    check_settings(settings)
     for layer in (read_yaml(recipe) if recipe else {}, settings, given):
         for name, value in _flat(layer):
             out.pop(name, None)
             out[name] = value
     return out
+
+
+def check_settings(settings: object) -> None:
+    """Raise UsageError where settings given from Python are no mapping: a list of `--set` words."""
+    if not isinstance(settings, Mapping):
+        raise UsageError(f'settings={settings!r}: expected a mapping of names to values, for example {{"lr": 5e-7}}.')
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from aligners.training.config import AlignConfig
-from harness.errors import UsageError
+from aligners.training.model_configs import check_source
 from harness.models.loading import Loaded, load
 from harness.protocols.progress import Progress, silent
 
@@ -25,8 +23,7 @@ def load_base(config: AlignConfig, device: torch.device, progress: Progress = si
     Weights are float32, since small updates add up; bfloat16 under LoRA where bfloat16 is computed in.
     Raises UsageError if the model cannot be loaded.
     """
-    if not Path(config.model).is_dir() and config.model.count("/") != 1:
-        raise UsageError(f"model {config.model}: no such directory, and not a hub id (ORGANISATION/NAME).")
+    check_source(config.model)
     half = config.lora_rank and compute_dtype(config, device) == "bfloat16"
     loaded = load(
         config.model,

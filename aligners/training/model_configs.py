@@ -14,6 +14,13 @@ from transformers import (
 )
 
 from harness.errors import UsageError
+from harness.models.spec import may_be_hub_id
+
+
+def check_source(source: str) -> None:
+    """Raise UsageError where ``source`` can be no model to train: neither a directory nor a hub id."""
+    if not Path(source).is_dir() and not (may_be_hub_id(source) and "/" in source):
+        raise UsageError(f"model {source}: no such directory, and not a hub id (ORGANISATION/NAME).")
 
 
 def model_config(source: str) -> tuple[Any, str]:
@@ -23,6 +30,7 @@ def model_config(source: str) -> tuple[Any, str]:
     """
     if source in KNOWN and not Path(source).is_dir():
         return KNOWN[source](), "shapes known to this project"
+    check_source(source)
     try:
         return AutoConfig.from_pretrained(source), "its config.json"
     except (OSError, ValueError) as error:

@@ -60,6 +60,11 @@ def model_id(spec: str) -> str:
     return str(Path(target).resolve()) if Path(target).exists() else target.rstrip("/")
 
 
+def may_be_hub_id(source: str) -> bool:
+    """Whether ``source`` is written as NAME or OWNER/NAME, unlike ./DIR, /DIR, ~/DIR and DIR/DIR/DIR."""
+    return not source.startswith((".", "/", "~")) and source.count("/") <= 1
+
+
 def last_parts(names: Iterable[str]) -> dict[str, str]:
     """Every path or hub id by its last part, or whole where another one ends alike."""
     last = {name: Path(name).name for name in names}
@@ -94,7 +99,7 @@ def _parse_hf(target: str) -> ModelSpec:
         raise UsageError(f"hf:{target}: {adapter or 'the adapter'} is no adapter directory (no adapter_config.json).")
     if Path(base).is_dir():
         _check_model_dir(Path(base))
-    elif base.startswith((".", "/", "~")) or base.count("/") > 1:  # a hub id is NAME or OWNER/NAME
+    elif not may_be_hub_id(base):
         raise UsageError(f"hf:{base}: no such directory.")
     return ModelSpec("hf", base, adapter or None)
 

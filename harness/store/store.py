@@ -20,6 +20,10 @@ class Store(Answers, Evaluations, Alignments):
     @classmethod
     def existing(cls, path: str | Path) -> Store:
         """The store at ``path``, for reading: a file that does not exist is not made but is a UsageError."""
+        if Path(path).is_dir():
+            raise UsageError(
+                f"{path} is a directory; name the results file in it, for example {Path(path) / 'results.sqlite'}."
+            )
         if not Path(path).is_file():
             raise UsageError(
                 f"{path}: there is no such results file. Name yours with --db, or make one: `python cli.py demo`, or "

@@ -11,19 +11,31 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from leaderboards.comparison import Comparison
-from leaderboards.text import better, condition_titles, interval, number, p_text, signed, stars, wrapped_title
+from leaderboards.text import (
+    better,
+    condition_titles,
+    interval,
+    number,
+    over_groups,
+    p_text,
+    signed,
+    stars,
+    wrapped_title,
+)
 
 EXPLAINED = (
     "Δ = A - B on common samples; the 95 % interval resamples images; p: paired permutation test, Holm-adjusted over "
     "all metrics shown; MDD: minimum detectable difference, 80 % power."
 )
-MCNEMAR = " McNemar: p of the exact test on right and wrong answers, which takes questions on one image as independent."
+MCNEMAR = "McNemar: p of the exact test on right and wrong answers, which takes questions on one image as independent."
 
 
 def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, everything: bool = False) -> Group:
     """The headline metrics (or ``everything``) of a comparison, a table for each benchmark; 80 columns are enough."""
     shown = [c for c in comparisons if c.headline or everything]
-    explained = EXPLAINED + (MCNEMAR if any(c.p_mcnemar is not None for c in shown) else "")
+    explained = " ".join(
+        [EXPLAINED, *over_groups(c.metric for c in shown), *([MCNEMAR] if any(map(_has_mcnemar, shown)) else [])]
+    )
     out: list[RenderableType] = [Text.assemble(("A ", "dim"), (a, "bold"), ("  against  B ", "dim"), (b, "bold"))]
     titles = condition_titles(c.condition for c in comparisons)
     for condition in dict.fromkeys(c.condition for c in shown):
@@ -31,8 +43,12 @@ def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, every
     return Group(*out, Text(explained, "dim"))
 
 
+def _has_mcnemar(c: Comparison) -> bool:
+    return c.p_mcnemar is not None
+
+
 def _table(title: str, comparisons: Sequence[Comparison]) -> RichTable:
-    mcnemar = any(c.p_mcnemar is not None for c in comparisons)
+    mcnemar = any(map(_has_mcnemar, comparisons))
     samples = f", {comparisons[0].difference.n} samples"
     out = RichTable(
         title=Text.assemble((title, "bold cyan"), samples, style="table.title"),

@@ -114,6 +114,7 @@ class Csv(Format):
     """One line a record, every metric included; published figures never stand among them."""
 
     name = "csv"
+    suffixes = (".csv",)
 
     def render(self, view: View) -> str:
         return to_csv(view.full_tables)
@@ -123,6 +124,7 @@ class Json(Format):
     """An array of records, every metric included; published figures never stand among them."""
 
     name = "json"
+    suffixes = (".json",)
 
     def render(self, view: View) -> str:
         return to_json(view.full_tables)

@@ -14,6 +14,7 @@ class Html(Format):
     """One page that asks nothing of a network."""
 
     name = "html"
+    suffixes = (".html",)
     default_out = "leaderboard.html"
 
     def render(self, view: View) -> str:

@@ -153,6 +153,7 @@ class Latex(Format):
     """Tables for papers."""
 
     name = "latex"
+    suffixes = (".tex",)
     says_empty = True
 
     def render(self, view: View) -> str:

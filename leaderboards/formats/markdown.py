@@ -129,6 +129,7 @@ class Markdown(Format):
     """Tables, reward gaps, and the published figures if they are wanted."""
 
     name = "markdown"
+    suffixes = (".md",)
     says_empty = True
 
     def render(self, view: View) -> str:

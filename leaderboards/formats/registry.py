@@ -19,11 +19,13 @@ class Format(ABC):
     Declared on the class:
         name: how it is called on the command line.
         default_out: the file it is written to where none is named; "": it is printed.
+        suffixes: the endings of files that are written in it where no format is named (".md").
         says_empty: whether it says ``view.empty`` where there is no table; else the command does.
     """
 
     name: ClassVar[str]
     default_out: ClassVar[str] = ""
+    suffixes: ClassVar[tuple[str, ...]] = ()
     says_empty: ClassVar[bool] = False
 
     @abstractmethod
@@ -64,3 +66,15 @@ FORMATS: Registry[type[Format]] = Registry(
 def format_names() -> list[str]:
     """The formats that `leaderboard --format` offers, the project's own first."""
     return sorted(FORMATS.names(), key=lambda name: (FORMATS.position(name), name))
+
+
+def format_of(file: str | Path) -> str:
+    """The format that declares the ending of ``file``, the project's own first; a UsageError where none does."""
+    ending = Path(file).suffix.lower()
+    named = next((name for name in format_names() if ending in FORMATS.get(name).suffixes), None)
+    if named is None:
+        known = " ".join(suffix for name in format_names() for suffix in FORMATS.get(name).suffixes)
+        raise UsageError(
+            f"{file}: name the format, for example write({str(file)!r}, 'markdown'). Known without: {known}."
+        )
+    return named

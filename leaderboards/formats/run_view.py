@@ -39,7 +39,7 @@ def run_view(facts: Mapping[str, Any], evaluations: list[EvaluationRecord]) -> l
 
 
 def _alignment(alignment: Mapping[str, Any]) -> RichTable:
-    config = alignment["config"]
+    config, info = alignment["config"], alignment["info"]
     rows = {
         "method": alignment["method"],
         "panel": alignment["panel"] or "-",
@@ -50,7 +50,8 @@ def _alignment(alignment: Mapping[str, Any]) -> RichTable:
         "pairs": config.get("data", "-"),
         **{name: config[name] for name in ("seed", "epochs", "batch_size", "lr") if name in config},
         **(config.get("objective") or {}),
-        "code": software_text(alignment["info"]),
+        **{name: info[name] for name in ("route", "dtype") if info.get(name)},
+        "code": software_text(info),
     }
     return _facts(rows)
 

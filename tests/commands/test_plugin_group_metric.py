@@ -104,6 +104,9 @@ def test_a_metric_over_groups_goes_through_bench_leaderboard_and_compare(data: P
     assert shown == {"a.jsonl": pytest.approx(200 / 3), "b.jsonl": 50}
     table = run("leaderboard", "--format", "markdown", *db).stdout
     assert "66.7" in table and "acc_plus" in table.lower()
+    resampled = "Metrics over groups: the interval resamples groups (images, where each group lies within one image)."
+    assert resampled in table
+    assert resampled in " ".join(run("compare", "a.jsonl", "b.jsonl", *db).stdout.split())
 
     compared = {row["metric"]: row for row in json.loads(run("compare", "a.jsonl", "b.jsonl", *db, "--json").stdout)}
     assert compared["acc_plus"]["difference"] == pytest.approx(100 / 3)

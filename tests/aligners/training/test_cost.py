@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from aligners.dpo import Dpo
 from aligners.gap import Gap
+from aligners.training.base_model import load_base
 from aligners.training.config import AlignConfig
 from aligners.training.cost import estimate
 from harness.errors import UsageError
@@ -74,6 +76,16 @@ def test_lengths_are_those_of_the_users_pairs(llava: Path, pairs_file: Path) -> 
 def test_a_model_without_a_configuration_is_an_error(tmp_path: Path, pairs_file: Path) -> None:
     with pytest.raises(UsageError, match="its configuration cannot be read"):
         estimate(AlignConfig(model=str(tmp_path), data=str(pairs_file)), Dpo())
+
+
+@pytest.mark.parametrize("model", ["./missing", "missing", "a/b/missing", "~/missing"])
+def test_a_model_that_is_neither_directory_nor_hub_id_is_refused_in_the_words_of_training(
+    model: str, pairs_file: Path
+) -> None:
+    config = AlignConfig(model=model, data=str(pairs_file))
+    for refused in (lambda: estimate(config, Dpo()), lambda: load_base(config, torch.device("cpu"))):
+        with pytest.raises(UsageError, match=f"^model {model}: no such directory, and not a hub id"):
+            refused()
 
 
 def test_sharding_configurations_are_what_their_engines_read() -> None:

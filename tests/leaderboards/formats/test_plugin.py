@@ -29,6 +29,7 @@ class OrgTables(Format):
     '''A heading and a table for each benchmark condition of each panel.'''
 
     name = "org"
+    suffixes = (".org",)
     says_empty = True
 
     def render(self, view: View) -> str:
@@ -54,6 +55,11 @@ class Half(Format):
 """
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """That of a process which sees the packages in ``folder``."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "site"), str(ROOT)]), "COLUMNS": "200"}
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """`leaderboard` on a small store, where a package brings the format `org` and one that lacks `render`."""
@@ -68,11 +74,12 @@ def run(tmp_path: Path) -> Run:
         "[dama_harness.formats]\norg = org_table:OrgTables\nhalf = half:Half\n"
     )
     example(tmp_path)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)]), "COLUMNS": "200"}
 
     def invoke(*words: str, db: str = "results.sqlite") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "cli.py"), "leaderboard", "--db", db, *words]
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False
+        )
 
     return invoke
 
@@ -94,8 +101,14 @@ def test_it_says_what_to_do_where_nothing_is_stored(run: Run, tmp_path: Path) ->
     assert "run `bench`" in run("--format", "org", db="empty.sqlite").stdout
 
 
-def test_the_command_offers_it_and_names_what_a_broken_one_lacks(run: Run) -> None:
-    assert "table|markdown|html|latex|csv|json|org]" in run("--help").stdout
+def test_a_file_with_its_ending_is_written_in_it(run: Run, tmp_path: Path) -> None:
+    code = "import dama; dama.leaderboard().write('board.org')"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(tmp_path), cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "board.org").read_text(encoding="utf-8") == run("--format", "org").stdout
+
+
+def test_the_command_names_what_a_broken_one_lacks(run: Run) -> None:
     refused = run("--format", "half")
     assert refused.returncode == 2 and not refused.stdout
     assert "format 'half' of half:Half cannot be used: it has no 'render'" in refused.stderr
