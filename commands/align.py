@@ -29,6 +29,9 @@ def command(
 ) -> None:  # fmt: skip
     """Align a model on preference pairs.
 
+    Without --model and --data the embedded world is used, built in $DAMA_HOME (default: ./artifacts) if absent:
+    minutes, also with --dry-run.
+
     \b
     python cli.py align --method dama
     python cli.py align --method dpo --model DIR --data pairs.jsonl --set lr=5e-7 --set lora_rank=64

@@ -46,6 +46,9 @@ def command(
 ) -> None:  # fmt: skip
     """Answer benchmarks with models and score the answers.
 
+    Without --data-dir the embedded world is used, built in $DAMA_HOME (default: ./artifacts) if absent:
+    minutes, also with --dry-run.
+
     Settings of the judge: --set judge.KEY=VALUE; of a model: --set model.dtype=bfloat16, model.quantization=4bit,
     model.device_map=auto, model.batch_size=64.
 

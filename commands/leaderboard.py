@@ -12,7 +12,7 @@ from commands.screen import note, out, print_written
 
 
 class FormatName(click.Choice[str]):
-    """The registered formats, looked up when they are needed: not for `--help` of all commands.
+    """The name of a registered format, looked up when it is needed: not for `--help`.
 
     A plug-in that cannot be used is refused with what is wrong with it.
     """
@@ -20,11 +20,10 @@ class FormatName(click.Choice[str]):
     def __init__(self) -> None:
         super().__init__(())
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
-        return self._known().get_metavar(param, ctx)
-
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return self._known().shell_complete(ctx, param, incomplete)
+        from leaderboards.formats.registry import format_names
+
+        return [CompletionItem(name) for name in format_names() if name.startswith(incomplete)]
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         from leaderboards.formats.registry import FORMATS
@@ -32,15 +31,18 @@ class FormatName(click.Choice[str]):
         FORMATS.get(value)
         return value
 
-    def _known(self) -> click.Choice[str]:
-        from leaderboards.formats.registry import format_names
-
-        return click.Choice(format_names())
-
 
 @click.command("leaderboard")
 @options.db
-@click.option("--format", "kind", type=FormatName(), default="table", show_default=True, help="How it is written.")
+@click.option(
+    "--format",
+    "kind",
+    type=FormatName(),
+    default="table",
+    show_default=True,
+    metavar="FORMAT",
+    help="How it is written: see `list formats`.",
+)
 @click.option(
     "--out",
     "file",
