@@ -106,7 +106,13 @@ def test_the_model_answers_the_benchmark_the_judge_judges_it_and_the_format_show
     assert blue["metrics"]["right"]["value"] == 50.0 and red["metrics"]["right"]["value"] == 0.0
     assert blue["n_scored"] == 2 and blue["judge"] == judge
     shown = python(site, cli, "leaderboard", "--format", "tsv")
-    assert shown.splitlines() == ["colours\tright", "constant:blue\t50", "constant:red\t0"]
+    assert shown.splitlines() == [
+        "panel\tcolours\tright",
+        "all runs\tconstant:blue\t50",
+        "all runs\tconstant:red\t0",
+    ]
+    undefined = python(site, "-c", "from tsv_format import cell; print([cell(float('nan')), cell(0.0)])")
+    assert undefined.strip() == "['', '0']"
 
 
 def test_the_splitter_cuts_at_commas_and_ends_of_sentences(site: Path) -> None:
