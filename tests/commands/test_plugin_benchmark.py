@@ -46,6 +46,7 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: st
     monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr(BENCHMARKS, "_items", dict(BENCHMARKS._items))
+    monkeypatch.setattr(BENCHMARKS, "_faults", dict(BENCHMARKS._faults))
     monkeypatch.setattr(BENCHMARKS, "_loaded", False)
     monkeypatch.setenv("DAMA_HOME", str(folder / "home"))
 
