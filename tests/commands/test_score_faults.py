@@ -18,7 +18,7 @@ from tests.harness.fault_server import Fault, FaultServer, completion, http
 
 N = 6
 FIELDS = {"question_topic": "x", "image_src": "", "image_content": ["Dog"], "gt_answer": "A dog.", "model_answer": ""}
-QUICK = {"first_wait": 0.001, "longest_wait": 0.01, "tries": 2, "timeout": 0.3, "concurrency": 2}
+QUICK = {"first_wait": 0.001, "longest_wait": 0.01, "tries": 2, "timeout": 30, "concurrency": 2}
 GOOD = "Fine.\nRating: 4"
 
 
@@ -65,14 +65,14 @@ FAULTS: Mapping[str, str | Fault | dict[str, Any]] = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_a_failed_sample_and_mending_it_asks_only_for_that_one(name: str, folder: Path) -> None:
     fault = FAULTS[name]
-    bad = [True]
+    bad, waiting = [True], {"timeout": 1.0} if name == "stall" else {}
     with FaultServer(lambda prompt, nth: fault if "answer 3." in prompt and bad[0] else GOOD) as server:
-        broken = figures(run(folder, *at(server), code=3))
+        broken = figures(run(folder, *at(server, **waiting), code=3))
         assert (broken["n"], broken["n_scored"], broken["n_failed"]) == (N, N - 1, 1)
         assert broken["metrics"]["score"]["value"] == 4.0, "what failed is in no plain figure"
         assert broken["metrics"]["hallucination_rate"]["value"] == 0.0
         record = Store(folder / "r.sqlite").evaluations()[-1]
-        assert "mmhal: 1 failed: judge: " in run(folder, *at(server), code=3).stderr
+        assert "mmhal: 1 failed: judge: " in run(folder, *at(server, **waiting), code=3).stderr
         errors = {v.sample_id: v.error for v in Store(folder / "r.sqlite").verdicts(record.id) if v.error}
         assert set(errors) == {"3"} and errors["3"].startswith("judge: ")
 

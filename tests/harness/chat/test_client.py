@@ -24,7 +24,9 @@ from harness.protocols.benchmark import Image
 from tests.harness.fault_server import Fault, FaultServer, completion, http
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
-QUICK: dict[str, Any] = {"first_wait": 0.002, "longest_wait": 0.01, "tries": 3, "timeout": 0.3, "concurrency": 8}
+QUICK: dict[str, Any] = {"first_wait": 0.002, "longest_wait": 0.01, "tries": 3, "timeout": 30, "concurrency": 8}
+SHORT = 1.0
+"""Timeout in seconds against a server that never answers; a loaded machine answers the other calls within it."""
 
 
 def requests(*prompts: str, image: Image | None = None, role: Role = "user", **fields: Any) -> list[ChatRequest]:
@@ -78,8 +80,8 @@ def test_messages_images_and_limits_are_sent_as_the_wire_format_has_them() -> No
 
 FAULTS = {
     "reset": (Fault("reset"), "connection failed"),
-    "stall": (Fault("stall"), "no answer within 0.3 s"),
-    "drip": (Fault("drip", b'{"choices": [{"message": {"content": "6"}}]}'), "no answer within 0.3 s"),
+    "stall": (Fault("stall"), "no answer within 1 s"),
+    "drip": (Fault("drip", b'{"choices": [{"message": {"content": "6"}}]}'), "no answer within 1 s"),
     "500": (http(500), "HTTP 500: no"),
     "html": (Fault("raw", b"<html>busy</html>", content_type="text/html"), "not JSON: '<html>busy"),
     "html error": (http(502, b"<html>bad\ngateway</html>"), "HTTP 502: <html>bad gateway"),
@@ -97,7 +99,7 @@ FAULTS = {
 def test_a_fault_that_lasts_becomes_an_error_reply_after_bounded_tries(name: str) -> None:
     fault, reason = FAULTS[name]
     with FaultServer(lambda prompt, nth: fault if prompt == "bad" else "fine") as server:
-        bad, good = ask(server, requests("bad", "good"))
+        bad, good = ask(server, requests("bad", "good"), **({"timeout": SHORT} if name in ("stall", "drip") else {}))
     assert bad.text is None
     assert reason in (bad.error or "")
     assert "(asked 3 times)" in (bad.error or "")
@@ -109,7 +111,7 @@ def test_a_fault_that_passes_costs_another_try_and_no_reply() -> None:
     faults = [fault for fault, _ in FAULTS.values()]
     play = lambda prompt, nth: faults[int(prompt)] if nth == 0 else "now"
     with FaultServer(play) as server:
-        replies = ask(server, requests(*map(str, range(len(faults)))))
+        replies = ask(server, requests(*map(str, range(len(faults)))), timeout=SHORT)
     assert {reply.text for reply in replies} == {"now"}
     assert set(server.seen.values()) == {2}
 
@@ -317,7 +319,7 @@ def test_replies_come_in_order_of_arrival_and_one_by_one() -> None:
     with FaultServer(
         lambda prompt, nth: Fault("stall") if prompt == "slow" and not gate.is_set() else "fine"
     ) as server:
-        arriving = client_at(server).ask(requests("slow", "a", "b"))
+        arriving = client_at(server, timeout=SHORT).ask(requests("slow", "a", "b"))
         first, second = next(arriving)[0], next(arriving)[0]
         gate.set()
         assert {first, second} == {1, 2}
@@ -331,7 +333,7 @@ def test_leaving_the_iteration_cancels_what_is_in_flight() -> None:
         assert "chat" in {thread.name for thread in threading.enumerate()}
         began = time.monotonic()
         arriving.close()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10
         assert "chat" not in {thread.name for thread in threading.enumerate()}
         asked = len(server.calls)
         time.sleep(0.1)

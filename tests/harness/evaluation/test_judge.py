@@ -20,7 +20,7 @@ from tests.harness.fault_server import FaultServer, completion
 
 
 def judge_at(server: FaultServer, name: str = "judge", **settings: Any) -> Judge:
-    quick = ChatSettings(first_wait=0.001, tries=2, timeout=1.0)
+    quick = ChatSettings(first_wait=0.001, tries=2, timeout=30.0)
     return OpenAIJudge(f"{name}@{server.url}", settings=replace(quick, **settings))
 
 
