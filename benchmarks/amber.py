@@ -31,11 +31,11 @@ from harness.protocols.benchmark import (
     Benchmark,
     BenchmarkData,
     Decoding,
-    Image,
     Metric,
     Sample,
     Verdict,
 )
+from harness.protocols.conversation import Image
 from harness.util.download import Manual, Source
 
 KINDS = {

@@ -28,7 +28,6 @@ from harness.protocols.benchmark import (
     Benchmark,
     BenchmarkData,
     Decoding,
-    Image,
     JudgeParseError,
     JudgePrompt,
     Metric,
@@ -37,6 +36,7 @@ from harness.protocols.benchmark import (
     Verdict,
     ratio,
 )
+from harness.protocols.conversation import Image
 from harness.util.download import Manual, Source
 from harness.util.jsonl import iter_jsonl
 

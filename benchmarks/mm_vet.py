@@ -24,7 +24,6 @@ from harness.protocols.benchmark import (
     Benchmark,
     BenchmarkData,
     Decoding,
-    Image,
     JudgeParseError,
     JudgePrompt,
     Metric,
@@ -32,6 +31,7 @@ from harness.protocols.benchmark import (
     Verdict,
     ratio,
 )
+from harness.protocols.conversation import Image
 from harness.util.download import Manual, Source
 
 DATA = "mm-vet.json"

@@ -23,7 +23,6 @@ from harness.protocols.benchmark import (
     Benchmark,
     BenchmarkData,
     Decoding,
-    Image,
     JudgeParseError,
     JudgePrompt,
     Metric,
@@ -31,6 +30,7 @@ from harness.protocols.benchmark import (
     Verdict,
     ratio,
 )
+from harness.protocols.conversation import Image
 from harness.util.download import Manual, Source
 
 TEMPLATES = ("mmhal-bench_answer_template.json", "response_template.json", "mmhal-bench_with_image.jsonl")

@@ -24,12 +24,12 @@ from harness.protocols.benchmark import (
     Benchmark,
     BenchmarkData,
     Decoding,
-    Image,
     Metric,
     Sample,
     Sums,
     Verdict,
 )
+from harness.protocols.conversation import Image
 from harness.util.download import Manual, Source
 from harness.util.jsonl import iter_jsonl
 

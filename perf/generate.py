@@ -29,7 +29,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from harness.protocols.benchmark import Decoding, Image, Sample
+from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.conversation import Image
 
 QUESTIONS_PER_IMAGE = 14
 YES_NO, CAPTION = Decoding(max_new_tokens=8), Decoding(max_new_tokens=64)

@@ -10,9 +10,10 @@ from pathlib import Path
 from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter
 from harness.chat.client import ChatClient
 from harness.chat.endpoint import default_url, is_base_url
-from harness.chat.request import Caller, ChatReply, ChatRequest, Message
+from harness.chat.request import Caller, ChatReply, ChatRequest
 from harness.chat.settings import ChatSettings
 from harness.errors import UsageError
+from harness.protocols.conversation import Turn
 from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key
 from harness.util.paths import cache_dir, write_atomically
@@ -29,7 +30,7 @@ RE_ASK = "That was not a JSON list of strings. Send the list alone, with no othe
 
 SETTINGS = ChatSettings(concurrency=8, timeout=600.0, tries=3, allow_other_model=True)
 """A model on a machine of one's own may be slow, and may call itself what it likes."""
-Conversations = Mapping[int, tuple[Message, ...]]
+Conversations = Mapping[int, tuple[Turn, ...]]
 """What is asked about a text, by the text's index."""
 
 
@@ -56,7 +57,7 @@ class LlmSplitter(Splitter):
     def split(self, texts: Sequence[str], progress: Progress = silent) -> list[list[str]]:
         files = [cache_dir("split") / f"{content_key(self.name, PROMPT, text)}.json" for text in texts]
         first = {file: index for index, file in reversed(list(enumerate(files)))}  # equal texts are asked about once
-        todo = {i: (Message("user", PROMPT.format(text=texts[i])),) for file, i in first.items() if not file.exists()}
+        todo = {i: (Turn("user", (PROMPT.format(text=texts[i]),)),) for file, i in first.items() if not file.exists()}
         open_ = self._ask(dict(sorted(todo.items())), files, progress)
         self._ask(open_, files, progress, last=True)
         return [list(json.loads(file.read_text())) for file in files]
@@ -66,7 +67,7 @@ class LlmSplitter(Splitter):
 
         All are asked before the first failure is raised: what was paid for is kept.
         """
-        indices, again = list(todo), dict[int, tuple[Message, ...]]()
+        indices, again = list(todo), dict[int, tuple[Turn, ...]]()
         failed: dict[int, str] = {}
         replies = self._client.ask([ChatRequest(messages) for messages in todo.values()])
         for done, (position, reply) in enumerate(replies, start=1):
@@ -77,7 +78,7 @@ class LlmSplitter(Splitter):
             elif reply.text is None or last:
                 failed[index] = self._reason(reply)
             else:
-                again[index] = (*todo[index], Message("assistant", reply.text), Message("user", RE_ASK))
+                again[index] = (*todo[index], Turn("assistant", (reply.text,)), Turn("user", (RE_ASK,)))
             progress("splitting", done, len(indices))
         if failed:
             index = min(failed)

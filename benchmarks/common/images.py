@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from harness.protocols.benchmark import Image
+from harness.protocols.conversation import Image
 
 LONGEST_PATH = 512
 """Characters; an encoded picture is longer."""

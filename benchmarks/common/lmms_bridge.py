@@ -15,7 +15,8 @@ from lmms_eval.api.model import lmms
 from PIL import Image as PilImage
 
 from harness.errors import UsageError
-from harness.protocols.benchmark import Decoding, Image, Sample
+from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.conversation import Image
 from harness.protocols.external import AnswerFunction
 from harness.protocols.model import Answer
 

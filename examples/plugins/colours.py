@@ -12,7 +12,6 @@ from harness.protocols.benchmark import (
     Benchmark,
     BenchmarkData,
     Decoding,
-    Image,
     JudgeParseError,
     JudgePrompt,
     Metric,
@@ -20,6 +19,7 @@ from harness.protocols.benchmark import (
     Verdict,
     ratio,
 )
+from harness.protocols.conversation import Image
 from harness.util.jsonl import iter_jsonl
 
 SHORT = Decoding(max_new_tokens=32)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.chat.prices import DATED
-from harness.chat.request import ChatRequest, Message
-from harness.protocols.benchmark import Image
+from harness.chat.request import ChatRequest
+from harness.protocols.conversation import Image, Turn
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 SIGNATURES = {b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
@@ -44,17 +44,22 @@ def valid(text: str) -> str:
 
 def body(request: ChatRequest, model: str) -> dict[str, Any]:
     """The arguments of a chat completion call; limits that ``request`` leaves open are not sent."""
-    messages = [{"role": message.role, "content": _content(message)} for message in request.messages]
+    messages = [{"role": turn.role, "content": _content(turn)} for turn in request.messages]
     arguments: dict[str, Any] = {"model": model, "messages": messages, "temperature": request.temperature}
     limits = {"max_tokens": request.max_tokens, "top_p": request.top_p}
     return arguments | {name: value for name, value in limits.items() if value is not None}
 
 
-def _content(message: Message) -> str | list[dict[str, Any]]:
-    text = valid(message.text)
-    if message.image is None:
-        return text
-    return [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": data_url(message.image)}}]
+def _content(turn: Turn) -> str | list[dict[str, Any]]:
+    """A text as it is; text and images as parts in their order."""
+    if not turn.images:
+        return valid(turn.text)
+    return [
+        {"type": "image_url", "image_url": {"url": data_url(part)}}
+        if isinstance(part, Image)
+        else {"type": "text", "text": valid(part)}
+        for part in turn.content
+    ]
 
 
 def data_url(image: Image) -> str:

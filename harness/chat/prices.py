@@ -84,6 +84,6 @@ def cost(usage: Mapping[str, Any], model: str, prices: Mapping[str, Price] = PRI
 def estimate_tokens(request: ChatRequest) -> dict[str, int]:
     """Tokens that ``request`` will take, on the safe side, before it is asked: for `--dry-run` and budgets."""
     characters = sum(len(message.text) for message in request.messages)
-    images = sum(message.image is not None for message in request.messages)
+    images = sum(len(message.images) for message in request.messages)
     prompt = 16 + round(characters / CHARACTERS_PER_TOKEN) + IMAGE_TOKENS * images
     return {"prompt_tokens": prompt, "completion_tokens": request.max_tokens or REPLY_TOKENS}

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from harness.protocols.benchmark import Image
-
-Role = Literal["system", "user", "assistant"]
-
-
-@dataclass(frozen=True)
-class Message:
-    """One message of a chat; an image goes with its text."""
-
-    role: Role
-    text: str
-    image: Image | None = None
+from harness.protocols.conversation import Turn
 
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """What is asked: the messages so far and the decoding. Limits that are None are left to the endpoint."""
+    """What is asked: the turns so far and the decoding. Limits that are None are left to the endpoint."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[Turn, ...]
     temperature: float = 0.0
     max_tokens: int | None = None
     top_p: float | None = None

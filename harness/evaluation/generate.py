@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.protocols.benchmark import Decoding, Image, Sample
+from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.conversation import Image
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent
 from harness.store import Store

@@ -9,10 +9,11 @@ from typing import Any
 from harness.chat.client import ChatClient
 from harness.chat.completion import same_model
 from harness.chat.endpoint import parse_endpoint
-from harness.chat.request import Caller, ChatRequest, Message
+from harness.chat.request import Caller, ChatRequest
 from harness.chat.settings import ChatSettings
 from harness.judges.registry import JUDGES
 from harness.protocols.benchmark import JudgePrompt
+from harness.protocols.conversation import Turn
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 
 
@@ -68,8 +69,9 @@ class OpenAIJudge(Judge):
 
 def chat_request(question: JudgePrompt) -> ChatRequest:
     """What is sent for ``question``."""
-    system = () if question.system is None else (Message("system", question.system),)
-    asked = Message(question.role if question.system is None else "user", question.prompt, question.image)
+    system = () if question.system is None else (Turn("system", (question.system,)),)
+    images = () if question.image is None else (question.image,)
+    asked = Turn(question.role if question.system is None else "user", (*images, question.prompt))
     return ChatRequest((*system, asked), question.temperature, question.max_tokens, question.top_p)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.chat.client import ChatClient
 from harness.chat.endpoint import parse_endpoint
-from harness.chat.request import Caller, ChatRequest, Message
+from harness.chat.request import Caller, ChatRequest
 from harness.chat.settings import ChatSettings
 from harness.errors import UsageError
 from harness.protocols.benchmark import Decoding, Sample
@@ -40,10 +40,7 @@ class OpenAIModel(Model):
                 f"benchmark asks for num_beams={decoding.num_beams}, eos_bias={decoding.eos_bias:g}. Run the model as "
                 "hf:, or answer elsewhere and name the answers replay:FILE.jsonl."
             )
-        requests = [
-            ChatRequest((Message("user", sample.prompt, sample.image),), decoding.temperature, decoding.max_new_tokens)
-            for sample in samples
-        ]
+        requests = [ChatRequest((sample.turn,), decoding.temperature, decoding.max_new_tokens) for sample in samples]
         before = time.perf_counter()
         for position, reply in self._client.ask(requests):
             now = time.perf_counter()

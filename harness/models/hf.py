@@ -18,7 +18,8 @@ from harness.models.batching import GenerateOptions, Layout, Row, choose_layout
 from harness.models.loading import device_named, load
 from harness.models.spec import BATCH_SIZE, HfSettings, ModelSpec
 from harness.models.weights import files_identity
-from harness.protocols.benchmark import Decoding, Image, Sample
+from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.conversation import Image
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key

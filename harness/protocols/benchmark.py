@@ -11,26 +11,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.protocols.conversation import Image, Turn, question
 from harness.registry import Registry, extends
 from harness.util.download import Manual, Source
 
 Sums = Mapping[str, NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image by file or by its encoded bytes; opened only by what looks at it."""
-
-    path: Path | None = None
-    data: bytes | None = None
-
-    def read(self) -> bytes:
-        """The encoded bytes (JPEG, PNG...); a missing file raises FileNotFoundError."""
-        if self.data is not None:
-            return self.data
-        if self.path is None:
-            raise FileNotFoundError("this sample has no image")
-        return self.path.read_bytes()
 
 
 @dataclass(frozen=True)
@@ -67,6 +52,11 @@ class Sample:
     data: Mapping[str, Any] = field(default_factory=dict)
     group: str = ""
     resources: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def turn(self) -> Turn:
+        """What is put to the model: the prompt about the image, which comes first."""
+        return question(self.prompt, *(() if self.image is None else (self.image,)))
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ class FaultServer:
 
     async def _answer(self, writer: asyncio.StreamWriter, call: dict[str, Any], head: bytes) -> None:
         content = call["messages"][-1]["content"]
-        prompt = content if isinstance(content, str) else content[0]["text"]
+        prompt = content if isinstance(content, str) else content[-1]["text"]
         nth, told = 0, None
         if self._keep:
             nth = self.seen[prompt]

@@ -16,11 +16,11 @@ from harness.chat.client import ChatClient
 from harness.chat.completion import Malformed, read, same_model
 from harness.chat.endpoint import parse_endpoint
 from harness.chat.prices import Price, cost, load_prices
-from harness.chat.request import Caller, ChatReply, ChatRequest, Message, Role
+from harness.chat.request import Caller, ChatReply, ChatRequest
 from harness.chat.settings import ChatSettings
 from harness.chat.throttle import Throttle, retry_after
 from harness.errors import UsageError
-from harness.protocols.benchmark import Image
+from harness.protocols.conversation import Image, Role, Turn
 from tests.harness.fault_server import Fault, FaultServer, completion, http
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
@@ -30,7 +30,7 @@ SHORT = 1.0
 
 
 def requests(*prompts: str, image: Image | None = None, role: Role = "user", **fields: Any) -> list[ChatRequest]:
-    return [ChatRequest((Message(role, prompt, image),), **fields) for prompt in prompts]
+    return [ChatRequest((Turn(role, (*((image,) if image else ()), prompt)),), **fields) for prompt in prompts]
 
 
 def client_of(argument: str, **settings: Any) -> ChatClient:
@@ -62,7 +62,7 @@ def test_every_question_gets_its_own_reply_with_model_and_tokens() -> None:
 def test_messages_images_and_limits_are_sent_as_the_wire_format_has_them() -> None:
     with FaultServer() as server:
         ask(server, requests("p", role="system", temperature=0.2, max_tokens=512, top_p=1.0))
-        ask(server, [ChatRequest((Message("system", "s"), Message("user", "p", Image(data=PNG))))])
+        ask(server, [ChatRequest((Turn("system", ("s",)), Turn("user", (Image(data=PNG), "p"))))])
     first, second = server.calls
     assert first == {
         "model": "judge",
@@ -72,7 +72,7 @@ def test_messages_images_and_limits_are_sent_as_the_wire_format_has_them() -> No
         "top_p": 1.0,
     }
     assert second["messages"][0] == {"role": "system", "content": "s"}
-    text, picture = second["messages"][1]["content"]
+    picture, text = second["messages"][1]["content"]
     assert text == {"type": "text", "text": "p"}
     assert picture["image_url"]["url"] == "data:image/png;base64," + base64.b64encode(PNG).decode()
     assert "max_tokens" not in second

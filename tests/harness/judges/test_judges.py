@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.chat.request import ChatRequest, Message
+from harness.chat.request import ChatRequest
 from harness.errors import DataError, UsageError
 from harness.judges.openai import chat_request
 from harness.judges.registry import JUDGES, make_judge
 from harness.judges.replay import ReplayJudge
-from harness.protocols.benchmark import Image, JudgePrompt
+from harness.protocols.benchmark import JudgePrompt
+from harness.protocols.conversation import Image, Turn
 from harness.protocols.judge import JudgeRequest
 
 
@@ -123,6 +124,6 @@ def test_messages_name_what_the_user_typed(tmp_path: Path, monkeypatch: pytest.M
 def test_a_question_is_sent_as_the_protocol_has_it() -> None:
     image = Image(data=b"png")
     alone = chat_request(JudgePrompt("p", role="system", temperature=0.2, max_tokens=512, top_p=1.0))
-    assert alone == ChatRequest((Message("system", "p"),), 0.2, 512, 1.0)
+    assert alone == ChatRequest((Turn("system", ("p",)),), 0.2, 512, 1.0)
     both = chat_request(JudgePrompt("p", system="s", image=image))
-    assert both == ChatRequest((Message("system", "s"), Message("user", "p", image)))
+    assert both == ChatRequest((Turn("system", ("s",)), Turn("user", (image, "p"))))

@@ -12,7 +12,8 @@ import pytest
 
 from harness.errors import UsageError
 from harness.models.spec import load_model
-from harness.protocols.benchmark import Decoding, Image, Sample
+from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.conversation import Image
 
 PNG = b"\x89PNG not decoded by anyone here"
 
@@ -26,7 +27,7 @@ def endpoint() -> Iterator[tuple[str, list[dict[str, Any]]]]:
             call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             seen.append(call)
             content = call["messages"][0]["content"]
-            text = content if isinstance(content, str) else content[0]["text"]
+            text = content if isinstance(content, str) else content[-1]["text"]
             message = {"role": "assistant", "content": f"You asked: {text}"}
             reply = {
                 "model": call["model"],
@@ -57,7 +58,7 @@ def test_samples_are_asked_with_image_and_decoding(endpoint: tuple[str, list[dic
     assert [(found[i].text, found[i].tokens) for i in (0, 1)] == [("You asked: One?", 3), ("You asked: Two?", 3)]
     assert {(call["model"], call["max_tokens"], call["temperature"]) for call in seen} == {("llava", 7, 0.0)}
     pictured = next(call for call in seen if not isinstance(call["messages"][0]["content"], str))
-    assert pictured["messages"][0]["content"][1]["image_url"]["url"].startswith("data:image/png;base64,")
+    assert pictured["messages"][0]["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")
 
 
 def test_an_unreadable_image_is_an_error_and_the_rest_go_on(

@@ -19,7 +19,8 @@ from harness.models.batching import ImagePrefix, Padded, Row
 from harness.models.hf import HfModel, batches
 from harness.models.prompts import conversation
 from harness.models.spec import load_model
-from harness.protocols.benchmark import Decoding, Image, Sample
+from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.conversation import Image
 from harness.protocols.model import Answer
 from tests.tiny_llava import save_tiny_llava
 

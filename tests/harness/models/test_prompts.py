@@ -22,7 +22,8 @@ from harness.models.hf import HfModel
 from harness.models.loading import load
 from harness.models.prompts import adds_special_tokens, ensure_template, prompt_text
 from harness.models.spec import load_model
-from harness.protocols.benchmark import Decoding, Image, Sample
+from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.conversation import Image
 from tests import tiny_families
 from tests.tiny import picture, tiny_llava
 from tests.tiny_families import tiny_family
