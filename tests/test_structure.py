@@ -138,6 +138,22 @@ def test_every_home_is_lived_in() -> None:
             assert re.search(pattern, (ROOT / home).read_text(encoding="utf-8")), f"{concept} has left {home}"
 
 
+def test_a_new_setting_at_its_default_changes_no_stored_key() -> None:
+    """The keys are those of version 0.1.0, so that what was stored then is found: see ``options.added``."""
+    from aligners.pair_hardness.hardness import HardnessConfig
+    from aligners.training.config import AlignConfig
+    from harness.protocols.benchmark import Decoding
+    from harness.util.options import content_key
+
+    of_version_010 = {
+        AlignConfig(model="m", data="d"): "6296ac2a271415d1b7af3809",
+        HardnessConfig(): "8518fbe40d7dfdafccbfe729",
+        Decoding(): "d62d8c14a8b7ee63ed4e21dd",
+    }
+    changed = {type(made).__name__ for made, key in of_version_010.items() if content_key(made) != key}
+    none_of(changed, 'a setting that is new needs a default like `name: str = added("none")` (harness.util.options)')
+
+
 def test_only_the_commands_print() -> None:
     printing = {
         path_of(module)

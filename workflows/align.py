@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from harness.models.spec import model_id
 from harness.protocols.progress import Progress, silent
 from harness.store import AlignmentRecord, Store
 from harness.util.distributed import rank_and_world_size
-from harness.util.options import build, content_key, overlay, read_yaml
+from harness.util.options import build, content_key, keyed, overlay, read_yaml
 from harness.util.paths import home
 from recipes import RECIPES
 from workflows.embedded import build_embedded
@@ -43,17 +43,20 @@ class AlignSpec:
     @property
     def record(self) -> dict[str, Any]:
         """Everything that determines the result, flat enough to read."""
-        return {
-            **dataclasses.asdict(self.train),
-            "method": self.method,
-            "objective": dataclasses.asdict(self.objective),
-            "hardness": dataclasses.asdict(self.hardness),
-            "heldout": self.heldout,
-        }
+        return self._all(dataclasses.asdict)
 
     @property
     def key(self) -> str:
-        return content_key(self.record)
+        return content_key(self._all(keyed))
+
+    def _all(self, settings_of: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {
+            **settings_of(self.train),
+            "method": self.method,
+            "objective": settings_of(self.objective),
+            "hardness": settings_of(self.hardness),
+            "heldout": self.heldout,
+        }
 
 
 def resolve_alignment(settings: Mapping[str, Any], progress: Progress) -> AlignSpec:

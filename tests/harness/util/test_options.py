@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from harness.errors import UsageError
-from harness.util.options import build, content_key, overlay, parse_assignments, read_yaml
+from harness.util.options import added, build, content_key, keyed, overlay, parse_assignments, read_yaml
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,26 @@ def test_keys_depend_on_content_and_not_on_order() -> None:
     assert content_key({"a": 1, "b": 2}) == content_key({"b": 2, "a": 1})
     assert content_key({"a": 1}) != content_key({"a": 2})
     assert content_key(Settings()) == content_key(Settings()) != content_key(Settings(beta=0.2))
+
+
+@dataclass(frozen=True)
+class Grown(Settings):
+    """``Settings`` of a later version."""
+
+    unit: str = added("words")
+
+
+def test_an_added_setting_is_in_a_key_only_where_it_is_changed() -> None:
+    assert build(Grown, {}, "test").unit == "words"
+    assert content_key(Grown()) == content_key(Settings())
+    assert content_key(Grown(unit="tokens")) != content_key(Settings())
+
+    @dataclass(frozen=True)
+    class Outer:
+        inner: Grown = Grown()
+
+    assert "unit" not in keyed(Outer())["inner"]
+    assert keyed(Outer(Grown(unit="tokens")))["inner"]["unit"] == "tokens"
 
 
 @pytest.mark.parametrize(("text", "value"), [("2e-4", 2e-4), ("1E5", 1e5), ("-.5e3", -500.0)])
