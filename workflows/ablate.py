@@ -256,8 +256,8 @@ def _bench(store: Store, eval_model: EvalModel, ablation: Ablation, device: str)
     root = data_root(ablation.data_dir, world=ablation.world, split=ablation.split)
     judges = Judges(ablation.judge)
 
-    def progress(step: str, done: int, total: int) -> None:
-        report(f"{eval_model.run}: {step}", done, total)
+    def progress(step: str, done: int, total: int, note: str = "") -> None:
+        report(f"{eval_model.run}: {step}", done, total, note)
 
     for _ in bench_model(store, eval_model, wanted_of(ablation), root, judges, device=device, progress=progress):
         pass

@@ -160,11 +160,11 @@ def align(store: Store, spec: AlignSpec, *, fresh: bool = False, progress: Progr
         return done
     out = home() / "aligned" / f"{spec.name}-{spec.key[:8]}"
 
-    def stage(step: str, done: int, total: int) -> None:
-        progress(f"{spec.name}: {step}", done, total)
+    def stage(step: str, done: int, total: int, note: str = "") -> None:
+        progress(f"{spec.name}: {step}", done, total, note)
 
-    def held_out(step: str, done: int, total: int) -> None:
-        stage(f"held-out {step}", done, total)
+    def held_out(step: str, done: int, total: int, note: str = "") -> None:
+        stage(f"held-out {step}", done, total, note)
 
     heldout = load_pairs(spec.heldout, progress=held_out) if spec.heldout else None
     log = store.start_alignment(

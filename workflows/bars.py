@@ -5,18 +5,33 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from harness.protocols.progress import Progress, silent
+from harness.protocols.progress import Progress, Watcher, silent
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
+    from rich.progress import Task, TaskID
 
 
 SOON, EVERY = 2.0, 10.0
 """Seconds before the first line of a step, and between two, where stderr is no terminal."""
+
+
+@dataclass
+class Begun:
+    """A step under way: when it was first heard of and how much was done then (a resumed one begins in the middle)."""
+
+    at: float
+    done: int
+    written: float = float("-inf")
+
+    def speed(self, now: float, done: int) -> float:
+        """Things done a second since then; 0 where nothing can be said."""
+        return (done - self.done) / (now - self.at) if now > self.at else 0.0
 
 
 class Lines:
@@ -24,20 +39,28 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._begun: dict[str, float] = {}
-        self._written: dict[str, float] = {}
+        self._begun: dict[str, Begun] = {}
 
-    def __call__(self, step: str, done: int, total: int) -> None:
+    def __call__(self, step: str, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
-        begun = self._begun.setdefault(step, now)
+        begun = self._begun.setdefault(step, Begun(now, done))
         finished = done >= total
-        due = now - self._written.get(step, -EVERY) >= EVERY or finished
-        if due and (now - begun >= SOON or done == 0):
-            self._written[step] = now
-            self.console.out(f"{step}: {done} of {total}", highlight=False)
+        due = now - begun.written >= EVERY or finished
+        if due and (now - begun.at >= SOON or done == 0):
+            begun.written = now
+            speed = begun.speed(now, done)
+            left = "" if finished or not speed else f"{timedelta(seconds=round((total - done) / speed))} left"
+            words = (f"{step}: {done} of {total}", note, speed_text(speed), left)
+            self.console.out("  ".join(filter(None, words)), highlight=False)
         if finished:
             self._begun.pop(step)
-            self._written.pop(step, None)
+
+
+def speed_text(speed: float) -> str:
+    """Things a second, or seconds a thing where there are fewer; nothing where there are none."""
+    if speed <= 0:
+        return ""
+    return f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
 
 
 class Bars:
@@ -47,12 +70,12 @@ class Bars:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
-    def __call__(self, step: str, done: int, total: int) -> None:
+    def __call__(self, step: str, done: int, total: int, note: str = "") -> None:
         from rich.markup import escape
 
         if step not in self._tasks:
-            self._tasks[step] = self._progress.add_task(escape(step), total=total)
-        self._progress.update(self._tasks[step], completed=done, total=total)
+            self._tasks[step] = self._progress.add_task(escape(step), total=total, completed=done, note="")
+        self._progress.update(self._tasks[step], completed=done, total=total, note=escape(note))
         if done >= total:  # what is done makes room for what is not
             self._progress.remove_task(self._tasks.pop(step))
 
@@ -66,23 +89,33 @@ class Bars:
 def bars(console: Console | None = None) -> Iterator[Bars | Lines]:
     """Bars on ``console`` (default: stderr; in a notebook the cell's output), lines where it is no terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        """Things done a second."""
+
+        def render(self, task: Task) -> Text:
+            return Text(speed_text(task.speed or 0.0), "dim")
 
     shown = Console(stderr=True, emoji=False) if console is None else console
     if not (shown.is_terminal or shown.is_jupyter):
         yield Lines(shown)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with RichProgress(*columns, console=shown) as progress:
+    counts = (MofNCompleteColumn(), TimeRemainingColumn(), Speed(), TextColumn("[dim]{task.fields[note]}"))
+    with RichProgress(TextColumn("{task.description}"), BarColumn(), *counts, console=shown) as progress:
         yield Bars(progress)
 
 
 @contextlib.contextmanager
-def shown(progress: bool | Progress) -> Iterator[Progress]:
+def shown(progress: bool | Watcher) -> Iterator[Progress]:
     """The Progress that ``progress`` stands for: bars, none, or the caller's own."""
     if progress is True:
         with bars() as drawn:
             yield drawn
+    elif progress is False:
+        yield silent
     else:
-        yield silent if progress is False else progress
+        own = progress
+        yield lambda step, done, total, note="": own(step, done, total)

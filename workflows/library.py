@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.protocols.progress import Progress
+from harness.protocols.progress import Progress, Watcher
 from workflows.bars import shown
 from workflows.requests import DB, BenchOptions, Models, ScoreOptions, text_of
 from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Leaderboard
@@ -29,7 +29,7 @@ def align(
     settings: Mapping[str, Any] | None = None,
     fresh: bool = False,
     db: str | Path = DB,
-    progress: bool | Progress = True,
+    progress: bool | Watcher = True,
 ) -> AlignResult:
     """Align a model on preference pairs; a run that finished before with the same settings is returned from the store.
 
@@ -68,7 +68,7 @@ def estimate_align(
     settings: Mapping[str, Any] | None = None,
     fresh: bool = False,
     db: str | Path = DB,
-    progress: bool | Progress = True,
+    progress: bool | Watcher = True,
     **options: Any,
 ) -> dict[str, Any]:
     """What ``align`` with the same arguments would do and cost: every setting, FLOPs, memory; loads no weights."""
@@ -115,7 +115,7 @@ def bench(
     fresh: bool = False,
     share: bool = False,
     db: str | Path = DB,
-    progress: bool | Progress = True,
+    progress: bool | Watcher = True,
 ) -> BenchResult:
     """Answer benchmarks with models and score the answers; what is stored already is neither answered nor judged again.
 
@@ -156,7 +156,7 @@ def score(
     prices: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     db: str | Path = DB,
-    progress: bool | Progress = True,
+    progress: bool | Watcher = True,
 ) -> Evaluation:
     """Score answers made elsewhere, with a live or a recorded judge.
 

@@ -7,7 +7,7 @@ micro-batches gives them first; pairs that then count for nothing are left out o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +28,14 @@ from aligners.training.probes import Probes
 from harness.models.loading import load_weights
 from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
+
+WATCHED = {"loss": ".4f", "margin": ".3f", "accuracy": ".2f", "lr": ".2e"}
+"""The metrics shown while training runs, and how they are written."""
+
+
+def watched(metrics: Mapping[str, float]) -> str:
+    """What is shown of a step's ``metrics`` while training runs."""
+    return "  ".join(f"{name} {metrics[name]:{form}}" for name, form in WATCHED.items())
 
 
 class PreferenceTrainer(Trainer):
@@ -221,7 +229,7 @@ class PreferenceTrainer(Trainer):
         if self.probes.due(step, self.state.max_steps):
             self.measure_probes()
         if self.is_world_process_zero():
-            self.progress("training steps", step, self.state.max_steps)
+            self.progress("training steps", step, self.state.max_steps, watched(metrics))
 
     def measure_probes(self) -> None:
         """Record the reward gaps of the probe pairs as the model is now."""

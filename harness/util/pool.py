@@ -56,12 +56,12 @@ def workers(count: int, threads: int | None = None) -> Iterator[Pool]:
             raise
 
 
-def report(step: str, done: int, total: int) -> None:
+def report(step: str, done: int, total: int, note: str = "") -> None:
     """In a worker: report to the parent how far ``step`` is. Most calls between two reports are dropped."""
     now = time.monotonic()
     if _reports is not None and (done == total or now - _reported.get(step, 0.0) > EVERY):
         _reported[step] = now
-        _reports.put((step, done, total))
+        _reports.put((step, done, total, note))
 
 
 def _start(reports: Any, threads: int | None) -> None:

@@ -30,7 +30,7 @@ def test_a_second_build_returns_at_once(world: World, world_root: Path) -> None:
 def test_every_stage_of_building_reports_and_ends_complete(tmp_path: Path) -> None:
     last: dict[str, tuple[int, int]] = {}
 
-    def progress(step: str, done: int, total: int) -> None:
+    def progress(step: str, done: int, total: int, note: str = "") -> None:
         last[step] = (done, total)
 
     build(WorldConfig(**SMALL, world_seed=1), tmp_path, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,12 @@ class Stages:
 
     def __init__(self) -> None:
         self.last: dict[str, tuple[int, int]] = {}
+        self.notes: dict[str, str] = {}
 
-    def __call__(self, step: str, done: int, total: int) -> None:
+    def __call__(self, step: str, done: int, total: int, note: str = "") -> None:
         assert 0 <= done <= total, (step, done, total)
         self.last[step] = (done, total)
+        self.notes[step] = note
 
 
 def test_every_stage_of_an_alignment_reports_in_order_and_ends_complete(
@@ -52,6 +55,8 @@ def test_every_stage_of_an_alignment_reports_in_order_and_ends_complete(
     assert {step for step, (done, total) in stages.last.items() if done != total} == set()
     assert stages.last["pairs"] == (32, 32) and stages.last["training steps"] == (2, 2)
     assert stages.last["probe pairs"] == (37, 37)
+    words = stages.notes["training steps"].split()
+    assert words[::2] == ["loss", "margin", "accuracy", "lr"] and all(map(math.isfinite, map(float, words[1::2])))
 
 
 def test_pairs_report_as_many_rows_as_are_read(pairs_file: Path) -> None:
