@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 
-from aligners.model_aware import beta_metrics, gaps_of, keep_sampled, kept_count, kept_weight, moving_average
+from aligners.model_aware import (
+    KEPT,
+    MOMENTUM,
+    beta_metrics,
+    gaps_of,
+    keep_sampled,
+    kept_count,
+    kept_weight,
+    moving_average,
+)
 from aligners.objective import Objective, State, Step, Weights, register
-from harness.errors import UsageError
 
 MIN_STD = 1e-6  # equal gaps, or a single pair: (R - R_bar) / s must stay finite
 
@@ -25,20 +33,13 @@ class BetaDpo(Objective):
         sensitivity: how far beta follows the mean gap of the kept (0.6 in the paper).
     """
 
-    keep: float = 0.8
-    momentum: float = 0.9
+    keep: Annotated[float, KEPT] = 0.8
+    momentum: Annotated[float, MOMENTUM] = 0.9
     sensitivity: float = 0.6
 
     name: ClassVar[str] = "beta-dpo"
     paper: ClassVar[str] = "Wu et al., beta-DPO, arXiv 2407.08639"
     formula: ClassVar[str] = "-log sigmoid(beta (1 + 0.6 (mean h of the kept - R_bar)) h) over the kept"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.keep <= 1:
-            raise UsageError(f"aligner {self.name}: keep={self.keep}: expected a share above 0 and at most 1.")
-        if not 0 <= self.momentum < 1:
-            raise UsageError(f"aligner {self.name}: momentum={self.momentum}: expected a number in [0, 1).")
 
     @property
     def needs_reward_gaps(self) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from aligners.objective import Batch, Objective, register
+from harness.util.ranges import above
 
 
 @register
@@ -20,7 +21,7 @@ class DaDpo(Objective):
         scale: the factor a of the weight w = (|c_w - c_l| + 1) a.
     """
 
-    scale: float = 1.0
+    scale: Annotated[float, above(0)] = 1.0
 
     name: ClassVar[str] = "da-dpo"
     paper: ClassVar[str] = "DA-DPO (difficulty-aware preference optimization), scores given in the data"

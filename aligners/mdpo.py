@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from aligners.objective import Batch, Objective, register
+from harness.util.ranges import at_least
 
 
 @register
@@ -22,8 +23,8 @@ class Mdpo(Objective):
         anchor: in nats, after beta.
     """
 
-    image_weight: float = 1.0
-    anchor_weight: float = 1.0
+    image_weight: Annotated[float, at_least(0)] = 1.0
+    anchor_weight: Annotated[float, at_least(0)] = 1.0
     anchor: float = 0.0
 
     name: ClassVar[str] = "mdpo"

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from aligners.objective import Objective, State, Step, Weights, clamp_beta
-from harness.errors import UsageError
+from harness.util.ranges import Range
 
 Variant = Literal["paper", "code"]
 
+KEPT = Range(0, 1, "share of the pairs of a step", open_low=True)
+MOMENTUM = Range(0, 1, open_high=True)
 MAX_LOG_SCALE = 600.0  # exp(600) times beta times any gap is still a float64; beyond it lies infinity
 
 
@@ -104,18 +106,11 @@ class ModelAware(Objective):
         filter: "random" drops as many pairs at random, "none" drops no pair: controls.
     """
 
-    keep: float = 0.8
-    momentum: float = 0.9
+    keep: Annotated[float, KEPT] = 0.8
+    momentum: Annotated[float, MOMENTUM] = 0.9
     variant: Variant = "paper"
     scale: Literal["live", "one"] = "live"
     filter: Literal["gap", "random", "none"] = "gap"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.keep <= 1:
-            raise UsageError(f"aligner {self.name}: keep={self.keep}: expected a share above 0 and at most 1.")
-        if not 0 <= self.momentum < 1:
-            raise UsageError(f"aligner {self.name}: momentum={self.momentum}: expected a number in [0, 1).")
 
     @property
     def needs_reward_gaps(self) -> bool:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from harness.errors import UsageError
 from harness.registry import Registry, extends
+from harness.util.ranges import above, require_ranges
 
 MIN_BETA = 1e-3
 State = Mapping[str, float]
@@ -101,11 +101,14 @@ class Weights:
 class Objective:
     """Base of all aligners: a frozen dataclass of hyper-parameters and two pure methods.
 
+    Args:
+        beta: how closely the policy is held to the reference: it multiplies the reward gap h.
+
     Subclasses set ``name``, ``paper``, ``formula`` and ``needs`` (of "reference", "hardness",
     "corrupted:KIND", "column:NAME"), and override ``compute_weights`` and ``losses`` where they differ from DPO.
     """
 
-    beta: float = 0.1
+    beta: Annotated[float, above(0)] = 0.1
 
     name: ClassVar[str]
     paper: ClassVar[str]
@@ -113,8 +116,7 @@ class Objective:
     needs: ClassVar[frozenset[str]] = frozenset({"reference"})
 
     def __post_init__(self) -> None:
-        if not self.beta > 0:
-            raise UsageError(f"aligner {self.name}: beta={self.beta}: expected a number above 0.")
+        require_ranges(self, f"aligner {self.name}")
 
     @property
     def needs_reward_gaps(self) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from aligners.objective import Batch, Objective, register
+from harness.util.ranges import at_least
 
 
 @register
@@ -20,7 +21,7 @@ class PeaDpo(Objective):
         image_weight: of the image term.
     """
 
-    image_weight: float = 0.2
+    image_weight: Annotated[float, at_least(0)] = 0.2
 
     name: ClassVar[str] = "pea-dpo"
     paper: ClassVar[str] = "PEA-DPO (ACM MM 2026)"

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from aligners.objective import Batch, Objective, register
+from harness.util.ranges import above
 
 
 @register
 @dataclass(frozen=True, kw_only=True)
 class SimPo(Objective):
-    """The gap of mean log-probabilities must exceed the margin ``gamma`` (in units of beta times nats a token)."""
+    """The gap of mean log-probabilities must exceed a margin.
 
-    beta: float = 2.0
+    Args:
+        beta: of the loss; there is no reference that it would hold the policy to.
+        gamma: the margin, in units of beta times nats a token.
+    """
+
+    beta: Annotated[float, above(0)] = 2.0
     gamma: float = 1.0
 
     name: ClassVar[str] = "simpo"

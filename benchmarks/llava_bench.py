@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ from harness.protocols.benchmark import (
 from harness.protocols.conversation import Image
 from harness.util.download import Manual, Source
 from harness.util.jsonl import iter_jsonl
+from harness.util.ranges import at_least
 
 OFFICIAL_ROWS = {"questions.jsonl": 60, "context.jsonl": 24, "answers_gpt4.jsonl": 60}
 RULES_SHA256 = "dd7345a44ce9f7a24e51a30ee030cdab32346f9d08e3359c80545ff1312b1e07"
@@ -85,8 +86,8 @@ class LlavaBench(Benchmark):
     ability: ClassVar[str] = "all"
     needs_judge: ClassVar[bool] = True
 
-    attempts: int = 2
-    judge_runs: int = 1
+    attempts: Annotated[int, at_least(1)] = 2
+    judge_runs: Annotated[int, at_least(1)] = 1
     decoding: Decoding = DECODING
 
     @property

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from benchmarks.common import files
 from benchmarks.common.general_prompts import GRADE, GRADE_AGAIN
@@ -33,6 +33,7 @@ from harness.protocols.benchmark import (
 )
 from harness.protocols.conversation import Image
 from harness.util.download import Manual, Source
+from harness.util.ranges import at_least
 
 DATA = "mm-vet.json"
 SCRIPT = "mm-vet_evaluator.py"
@@ -89,7 +90,7 @@ class MMVet(Benchmark):
     attempts: ClassVar[int] = len(TEMPERATURES)
 
     prompt: PromptChoice = "auto"
-    judge_runs: int = 5
+    judge_runs: Annotated[int, at_least(1)] = 5
     decoding: Decoding = DECODING
 
     @property

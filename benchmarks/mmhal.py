@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from benchmarks.common import files
 from benchmarks.common.images import image_in
@@ -32,6 +32,7 @@ from harness.protocols.benchmark import (
 )
 from harness.protocols.conversation import Image
 from harness.util.download import Manual, Source
+from harness.util.ranges import at_least
 
 TEMPLATES = ("mmhal-bench_answer_template.json", "response_template.json", "mmhal-bench_with_image.jsonl")
 OFFICIAL_SHA256 = "28ed24e19ffef292597c35f1dad37760b2e0a088b3b40ca3b50f105fc1b951bb"
@@ -89,7 +90,7 @@ class MMHal(Benchmark):
     needs_judge: ClassVar[bool] = True
 
     prompt: PromptChoice = "auto"
-    attempts: int = 2
+    attempts: Annotated[int, at_least(1)] = 2
     decoding: Decoding = DECODING
 
     @property

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from benchmarks.common import files
 from benchmarks.common.chair import (
@@ -51,6 +51,7 @@ from harness.protocols.benchmark import (
 )
 from harness.util.download import Manual, Source
 from harness.util.jsonl import iter_jsonl
+from harness.util.ranges import at_least
 
 QUESTIONS = "obj_halbench_300_with_image.jsonl"
 OFFICIAL_BLOB = "cb8e15a"  # its git blob id in RLHF-V and RLAIF-V
@@ -130,7 +131,7 @@ class ObjectHalBench(Benchmark):
     tagger: TaggerName = "auto"
     prompt: PromptChoice = "auto"
     parser: Literal["strict", "tolerant"] = "strict"
-    attempts: int = 5
+    attempts: Annotated[int, at_least(1)] = 5
     decoding: Decoding = DECODING
 
     @property

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from harness.errors import UsageError
 from harness.protocols.progress import Progress, silent
 from harness.util.jsonl import iter_jsonl, write_jsonl
 from harness.util.options import content_key
 from harness.util.paths import home
 from harness.util.pool import report, workers
+from harness.util.ranges import at_least, require_ranges, share
 
 BENCH_PARTS = ("halbench", "amber", "mmhal", "pope", "mmvet", "llavabench", "tuning")
 VERSION = 4  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
@@ -38,32 +38,27 @@ class WorldConfig:
         tuning_images: size of the tuning split (Object HalBench alone), on which settings are chosen.
     """
 
-    world_seed: int = 0
-    sft_images: int = 6000
-    sft_epochs: int = 6
-    sft_hallucinated: float = 0.7
-    clip_images: int = 6000
-    clip_epochs: int = 6
-    pair_images: int = 1200
-    heldout_images: int = 150
-    easy_share: float = 0.5
-    label_noise: float = 0.0
-    halbench_images: int = 500
-    amber_images: int = 400
-    amber_questioned: int = 150
-    mmhal_questions: int = 96
-    pope_images: int = 80
-    mmvet_questions: int = 64
-    llavabench_images: int = 20
-    tuning_images: int = 300
+    world_seed: Annotated[int, at_least(0)] = 0
+    sft_images: Annotated[int, at_least(1, "scenes")] = 6000
+    sft_epochs: Annotated[int, at_least(1, "passes")] = 6
+    sft_hallucinated: Annotated[float, share()] = 0.7
+    clip_images: Annotated[int, at_least(1, "scenes")] = 6000
+    clip_epochs: Annotated[int, at_least(1, "passes")] = 6
+    pair_images: Annotated[int, at_least(1, "scenes")] = 1200
+    heldout_images: Annotated[int, at_least(1, "scenes")] = 150
+    easy_share: Annotated[float, share()] = 0.5
+    label_noise: Annotated[float, share()] = 0.0
+    halbench_images: Annotated[int, at_least(1, "scenes")] = 500
+    amber_images: Annotated[int, at_least(1, "scenes")] = 400
+    amber_questioned: Annotated[int, at_least(1, "scenes")] = 150
+    mmhal_questions: Annotated[int, at_least(1, "questions")] = 96
+    pope_images: Annotated[int, at_least(1, "scenes")] = 80
+    mmvet_questions: Annotated[int, at_least(1, "questions")] = 64
+    llavabench_images: Annotated[int, at_least(1, "scenes")] = 20
+    tuning_images: Annotated[int, at_least(1, "scenes")] = 300
 
     def __post_init__(self) -> None:
-        for name in ("sft_hallucinated", "easy_share", "label_noise"):
-            if not 0 <= (value := getattr(self, name)) <= 1:
-                raise UsageError(f"the embedded world: {name}={value}: expected a share from 0 to 1.")
-        for name, value in vars(self).items():
-            if isinstance(value, int) and name != "world_seed" and value < 1:
-                raise UsageError(f"the embedded world: {name}={value}: expected at least 1.")
+        require_ranges(self, "the embedded world")
 
     def subset(self, *prefixes: str) -> dict[str, Any]:
         """The settings whose names begin with one of ``prefixes``, with the seed: what an artefact is keyed by."""

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key
 from harness.util.paths import cache_dir, write_atomically
+from harness.util.ranges import at_least, require_ranges
 
 Aggregation = Literal["softmax", "sum", "mean", "whole"]
 
@@ -60,14 +61,13 @@ class HardnessConfig:
     aggregation: Aggregation = "softmax"
     splitter_model: str = ""
     splitter_base_url: str | None = None
-    permute_seed: int | None = None
-    clip_batch: int = 64
+    permute_seed: Annotated[int, at_least(0)] | None = None
+    clip_batch: Annotated[int, at_least(1, "images or texts")] = 64
 
     def __post_init__(self) -> None:
         if SPLITTERS.get(self.splitter).needs_model and not self.splitter_model:
             raise UsageError(f"splitter={self.splitter} needs the name of a model: --set splitter_model=NAME.")
-        if self.clip_batch < 1:
-            raise UsageError(f"hardness: clip_batch={self.clip_batch}: expected at least 1.")
+        require_ranges(self, "hardness")
 
 
 @dataclass(frozen=True)

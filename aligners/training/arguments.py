@@ -27,6 +27,12 @@ def training_arguments(config: AlignConfig, out_dir: Path, steps: int) -> Traini
     on_cpu = config.device == "cpu" or not torch.cuda.is_available()
     if on_cpu and config.device not in {"auto", "cpu"}:
         raise UsageError(f"align: device={config.device}: no such device here. Use auto or cpu.")
+    if config.device not in {"auto", "cpu", "cuda", "cuda:0"}:
+        number = config.device.partition(":")[2]
+        raise UsageError(
+            f"align: device={config.device}: training takes the first GPU that it sees. Set the environment variable "
+            f"CUDA_VISIBLE_DEVICES={number} and device=cuda."
+        )
     args = TrainingArguments(
         output_dir=str(out_dir),
         use_cpu=on_cpu,
@@ -35,9 +41,9 @@ def training_arguments(config: AlignConfig, out_dir: Path, steps: int) -> Traini
         max_steps=steps,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=accumulate,
-        learning_rate=config.lr,
+        learning_rate=config.learning_rate,
         lr_scheduler_type=config.scheduler,
-        warmup_steps=math.ceil(config.warmup * steps),
+        warmup_steps=warmup_steps(config.warmup, steps),
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
         save_strategy="steps" if config.checkpoint_every else "no",
@@ -56,6 +62,13 @@ def training_arguments(config: AlignConfig, out_dir: Path, steps: int) -> Traini
     # One process drives one device: several are started with torchrun, never by DataParallel.
     args._n_gpu = min(1, args.n_gpu)
     return args
+
+
+def warmup_steps(share: float, steps: int) -> int:
+    """Steps of warm-up, the first of which has a learning rate of 0: none where they would be less than one step, or
+    all there is.
+    """
+    return math.ceil(share * steps) if share * steps >= 1 < steps else 0
 
 
 def _split(config: AlignConfig) -> tuple[int, int]:

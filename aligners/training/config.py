@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from harness.errors import UsageError
+from harness.util.ranges import Range, above, at_least, require_ranges, share
+
+FULL_LR = 5e-7
+"""DAMA's and RLAIF-V's, on LLaVA-1.5-7B with batches of 16 pairs (docs/papers.md)."""
+LORA_LR = 5e-6
+"""Ten times that: TRL's example script of DPO and LLaMA-Factory's LoRA examples of DPO take the same. Papers that train
+with LoRA lie between 2e-6 (DA-DPO) and 1e-5 (mDPO)."""
+Scheduler = Literal[
+    "cosine", "linear", "constant", "constant_with_warmup", "cosine_with_restarts", "polynomial", "inverse_sqrt"
+]
+"""Those of transformers that need no further argument."""
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +33,18 @@ class AlignConfig:
         epochs: passes over the data; the run has ``epochs * pairs // batch_size`` steps (at least 1).
         batch_size: pairs in an optimiser step, over all processes.
         micro_batch: pairs in a forward at most; the same step results for every value.
+        lr: peak learning rate of AdamW; None: 5e-7, with LoRA 5e-6. The record shows the number.
+        scheduler: how the learning rate falls after warm-up, by transformers' names.
+        warmup: share of the steps in which the learning rate rises from 0; none where that is less than one step.
+        weight_decay: of AdamW.
+        max_grad_norm: gradients are scaled down to this norm; 0 leaves them as they are.
         max_length: tokens of prompt and response; responses are cut from the right, image tokens never.
         lora_rank: 0 tunes the language model and projector in full, else LoRA adapters on the language model.
+        lora_alpha: the adapters' updates count alpha / rank times.
         train_vision: also tune the vision tower (full fine-tuning only).
         dtype: "bfloat16" computes in bfloat16 and keeps float32 weights (bfloat16 under LoRA); "auto": that on CUDA.
-        device: "auto", "cpu" or "cuda".
+        device: "auto" (a GPU if there is one), "cpu" or "cuda".
+        gradient_checkpointing: compute activations twice instead of keeping them: less memory, a third more time.
         route: how a pair is run: "shared" prefix in one row, "plain" rows of their own, "auto" (see aligners.pairs).
         checkpoint_every: steps between checkpoints; 0 saves none.
         probe_every: steps between measurements of the probe pairs' reward gaps; 0 measures at the start and end only.
@@ -42,41 +62,48 @@ class AlignConfig:
     model: str
     data: str
     method: str = "dama"
-    seed: int = 0
-    epochs: int = 1
-    batch_size: int = 16
-    micro_batch: int = 8
-    lr: float = 5e-7
-    scheduler: str = "cosine"
-    warmup: float = 0.1
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    max_length: int = 2048
-    lora_rank: int = 0
-    lora_alpha: int = 32
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
+    epochs: Annotated[int, at_least(1, "passes")] = 1
+    batch_size: Annotated[int, at_least(1, "pairs")] = 16
+    micro_batch: Annotated[int, at_least(1, "pairs")] = 8
+    lr: Annotated[float, above(0)] | None = None
+    scheduler: Scheduler = "cosine"
+    warmup: Annotated[float, share("share of the steps")] = 0.1
+    weight_decay: Annotated[float, at_least(0)] = 0.0
+    max_grad_norm: Annotated[float, at_least(0)] = 1.0
+    max_length: Annotated[int, at_least(1, "tokens")] = 2048
+    lora_rank: Annotated[int, at_least(0)] = 0
+    lora_alpha: Annotated[int, at_least(1)] = 32
     train_vision: bool = False
     dtype: Literal["float32", "bfloat16", "auto"] = "auto"
     device: str = "auto"
     gradient_checkpointing: bool = False
     route: Literal["auto", "shared", "plain"] = "auto"
-    checkpoint_every: int = 200
-    probe_every: int = 25
-    limit: int | None = None
+    checkpoint_every: Annotated[int, at_least(0, "steps")] = 200
+    probe_every: Annotated[int, at_least(0, "steps")] = 25
+    limit: Annotated[int, at_least(1, "pairs")] | None = None
     skip_bad_rows: bool = False
-    workers: int = 0
+    workers: Annotated[int, at_least(0, "processes")] = 0
     attention: Literal["sdpa", "flex_attention", "eager"] = "sdpa"
     quantize: Literal["none", "4bit"] = "none"
     sharding: Literal["none", "fsdp", "zero2", "zero3"] = "none"
     merge: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "micro_batch", "max_length", "limit"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"align: {name}={value}: expected a whole number of at least 1.")
+        if self.lr is None:
+            object.__setattr__(self, "lr", LORA_LR if self.lora_rank else FULL_LR)
+        require_ranges(self, "align")
+        if not DEVICE.fullmatch(self.device):
+            raise UsageError(f"align: device={self.device}: expected auto, cpu, cuda or cuda:0.")
         if self.quantize != "none" and not self.lora_rank:
             raise UsageError("align: quantize=4bit trains adapters only: set lora_rank (for example 64).")
         if self.merge and (not self.lora_rank or self.quantize != "none"):
             raise UsageError("align: merge=true needs LoRA on a base that is not quantized.")
         if self.lora_rank and self.train_vision:
             raise UsageError("align: train_vision has no effect with LoRA: set lora_rank=0 or leave train_vision out.")
+
+    @property
+    def learning_rate(self) -> float:
+        """``lr``, which is a number once the settings are made."""
+        assert self.lr is not None
+        return self.lr

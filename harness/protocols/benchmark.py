@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from harness.protocols.conversation import Image, Turn, question
 from harness.registry import Registry, extends
 from harness.util.download import Manual, Source
+from harness.util.ranges import at_least
 
 Sums = Mapping[str, NDArray[np.float64]]
 
@@ -22,12 +23,16 @@ Sums = Mapping[str, NDArray[np.float64]]
 class Decoding:
     """How answers are generated. It belongs to a benchmark's protocol, hence to its version.
 
-    ``eos_bias`` is added to the end-of-sequence logit (0: the model as it is); it trades length against silence.
+    Args:
+        max_new_tokens: length of an answer at most.
+        num_beams: 1 is greedy, more are beam search.
+        temperature: 0 is greedy, above it answers are sampled.
+        eos_bias: added to the end-of-sequence logit (0: the model as it is); it trades length against silence.
     """
 
-    max_new_tokens: int = 1024
-    num_beams: int = 1
-    temperature: float = 0.0
+    max_new_tokens: Annotated[int, at_least(1, "tokens")] = 1024
+    num_beams: Annotated[int, at_least(1)] = 1
+    temperature: Annotated[float, at_least(0)] = 0.0
     eos_bias: float = 0.0
 
 

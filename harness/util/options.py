@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import yaml
 
 from harness.errors import UsageError, unknown_name
+from harness.util.ranges import fault_of_number
 
 T = TypeVar("T")
 
@@ -113,13 +114,13 @@ def read_yaml(path: Path, what: str = "recipe") -> dict[str, Any]:
 
 
 def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
-    """``kind(**values)`` with every name and type checked against the dataclass ``kind``.
+    """``kind(**values)`` with every name, type and range (``harness.util.ranges``) checked against the dataclass.
 
     ``what`` names the thing in messages ("aligner dama"). An unknown key raises a UsageError with a suggestion. Of a
     field that is a dataclass itself a mapping changes the names it holds and leaves the others at the field's default.
     """
     known = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     for name in values:
         if name not in known:
             raise unknown_name(f"setting of {what}", name, known)
@@ -135,11 +136,19 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
 
 
 def _coerce(value: Any, hint: Any, where: str) -> Any:
+    """``value`` as the type ``hint`` has it; a wrong type or a number out of range raises UsageError."""
+    coerced = _of_type(value, hint, where)
+    if expected := fault_of_number(coerced, hint):
+        raise UsageError(f"{where}={value}: expected {expected}.")
+    return coerced
+
+
+def _of_type(value: Any, hint: Any, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return _of_type(value, args[0], where)
     if origin is typing.Literal:
-        if value not in args:
-            raise UsageError(f"{where}={value!r}: choose one of {', '.join(map(str, args))}.")
-        return value
+        return _choice(value, args, where)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:
             return None
@@ -159,6 +168,15 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
         return str(value)
     if isinstance(hint, type) and not (isinstance(value, hint) and (hint is bool) == isinstance(value, bool)):
         raise UsageError(f"{where}={value!r}: expected {hint.__name__}, found {type(value).__name__}.")
+    return value
+
+
+def _choice(value: Any, choices: tuple[Any, ...], where: str) -> Any:
+    if isinstance(value, bool):  # YAML reads the words on, off, yes and no so
+        words = ("on", "yes", "true") if value else ("off", "no", "false", "none")
+        value = next((word for word in words if word in choices), value)
+    if value not in choices:
+        raise UsageError(f"{where}={value!r}: choose one of {', '.join(map(str, choices))}.")
     return value
 
 
