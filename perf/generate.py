@@ -66,7 +66,7 @@ def one_by_one(folder: str) -> Answering:
     from PIL import Image as PilImage
     from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-    from harness.models.prompts import conversation
+    from harness.models.prompts import messages
 
     model: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     processor: Any = LlavaProcessor.from_pretrained(folder)
@@ -76,7 +76,7 @@ def one_by_one(folder: str) -> Answering:
         for sample in samples:
             assert sample.image is not None
             image = PilImage.open(io.BytesIO(sample.image.read())).convert("RGB")
-            prompt = processor.apply_chat_template(conversation(sample.prompt, True), add_generation_prompt=True)
+            prompt = processor.apply_chat_template(messages([sample.turn]), add_generation_prompt=True)
             inputs = processor(images=image, text=prompt, return_tensors="pt")
             with torch.inference_mode():
                 out = model.generate(**inputs, max_new_tokens=decoding.max_new_tokens, do_sample=False)

@@ -58,7 +58,8 @@ WORDS = [
 TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER : {% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<image> {% else %}{{ part['text'] }}{% endif %}{% endfor %} "
-    "{% endif %}{% endfor %}{% if add_generation_prompt %}ASSISTANT :{% endif %}"
+    "{% else %}ASSISTANT : {{ message['content'][0]['text'] }} </s> {% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}ASSISTANT :{% endif %}"
 )
 
 

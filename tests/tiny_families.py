@@ -76,8 +76,10 @@ def tiny_family(family: str, seed: int = 0) -> tuple[Any, Any]:
 
 def template(image: str) -> str:
     return (
-        "{% for message in messages %}USER : {% for part in message['content'] %}"
-        "{% if part['type'] == 'image' %}" + image + "{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endfor %}"
+        "{% for message in messages %}{% if message['role'] == 'assistant' %} ASSISTANT : {% else %}USER : {% endif %}"
+        "{% for part in message['content'] %}"
+        "{% if part['type'] == 'image' %}" + image + "{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+        "{% if message['role'] == 'assistant' %} </s>{% endif %}{% endfor %}"
         "{% if add_generation_prompt %} ASSISTANT :{% endif %}"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import hashlib
 import io
 import json
@@ -13,11 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image as PilImage
 
 from aligners.pairs.formats import standard
 from aligners.pairs.sources import Row, Rows, open_rows
 from harness.errors import DataError
+from harness.protocols.conversation import Image, Turn
+from harness.protocols.conversation import question as ask
 from harness.protocols.progress import Progress, silent
 
 KNOWN = frozenset({"idx", "id", "image", "images", "question", "prompt", "chosen", "rejected", "text"})
@@ -25,35 +28,82 @@ KNOWN = frozenset({"idx", "id", "image", "images", "question", "prompt", "chosen
 
 @dataclass(frozen=True)
 class Pair:
-    """One preference: ``chosen`` is preferred to ``rejected`` as the answer to ``question`` about ``image``.
+    """One preference: ``chosen`` is preferred to ``rejected`` as the answer to ``prompt``.
 
-    ``image`` is a file or the encoded bytes. ``columns`` holds the data's further columns (such as scores).
+    Args:
+        prompt: the conversation up to the answer; the last turn is the user's.
+        prefix: what both answers begin with: given to the model, not trained on.
+        columns: the data's further columns (such as scores).
     """
 
     id: str
-    question: str
+    prompt: tuple[Turn, ...]
     chosen: str
     rejected: str
-    image: Path | bytes
+    prefix: str = ""
     columns: Mapping[str, Any] = field(default_factory=dict)
 
-    def image_bytes(self) -> bytes:
-        """The encoded image (JPEG, PNG...)."""
-        return self.image if isinstance(self.image, bytes) else self.image.read_bytes()
+    @classmethod
+    def about(
+        cls,
+        image: Path | bytes | None,
+        id: str,
+        question: str,
+        chosen: str,
+        rejected: str,
+        columns: Mapping[str, Any] | None = None,
+    ) -> Pair:
+        """A pair of one question about one image (a file or its encoded bytes), or about none."""
+        images = () if image is None else (as_image(image),)
+        return cls(id, (ask(question, *images),), chosen, rejected, columns=columns or {})
 
-    def open_image(self) -> Image.Image:
-        """The image in RGB. Raises DataError naming the pair if it cannot be decoded."""
+    @property
+    def question(self) -> str:
+        """The text of the last question."""
+        return self.prompt[-1].text
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """The images of all turns, in order."""
+        return tuple(image for turn in self.prompt for image in turn.images)
+
+    def image_bytes(self) -> bytes:
+        """The encoded bytes of its first image. Raises DataError naming the pair if it has none."""
+        if not self.images:
+            raise DataError(f"pair {self.id}: it has no image.")
+        return self.images[0].read()
+
+    def open_image(self) -> PilImage.Image:
+        """Its first image in RGB. Raises DataError naming the pair if there is none or it cannot be decoded."""
+        return self._opened(self.image_bytes())
+
+    def open_images(self) -> list[PilImage.Image]:
+        """Its images in RGB. Raises DataError naming the pair if one cannot be decoded."""
+        return [self._opened(image.read()) for image in self.images]
+
+    def _opened(self, data: bytes) -> PilImage.Image:
         try:
-            return Image.open(io.BytesIO(self.image_bytes())).convert("RGB")
+            return PilImage.open(io.BytesIO(data)).convert("RGB")
         except (OSError, SyntaxError, ValueError) as error:
             raise DataError(f"pair {self.id}: the image cannot be read ({error}).") from error
 
     @cached_property
     def content(self) -> str:
-        """Hash of everything a model sees of the pair: the texts and the image's bytes."""
-        digest = hashlib.sha256(json.dumps([self.question, self.chosen, self.rejected]).encode())
-        digest.update(self.image_bytes())
+        """Hash of everything a model sees of the pair: the texts and the images' bytes."""
+        texts = [self.question, self.chosen, self.rejected]
+        if len(self.prompt) > 1 or self.prefix or len(self.images) > 1:
+            said = [[part if isinstance(part, str) else 0 for part in turn.content] for turn in self.prompt]
+            shape = [[turn.role for turn in self.prompt], said]
+            texts += [self.prefix, json.dumps(shape)]
+        digest = hashlib.sha256(json.dumps(texts).encode())
+        for image in self.images:
+            digest.update(image.read())
         return digest.hexdigest()
+
+
+def as_image(image: Path | bytes) -> Image:
+    """An image by its file or its encoded bytes."""
+    return Image(data=image) if isinstance(image, bytes) else Image(path=image)
 
 
 @dataclass(frozen=True)
@@ -83,7 +133,7 @@ def load_pairs(
         raise DataError(f"{source}: there are no pairs in it.{why}")
     ids = [pair.id for pair in pairs]
     if len(set(ids)) < len(ids):  # RLAIF-V's idx is unique, but a merged file's may not be
-        pairs = [Pair(f"{n}:{p.id}", p.question, p.chosen, p.rejected, p.image, p.columns) for n, p in enumerate(pairs)]
+        pairs = [dataclasses.replace(pair, id=f"{n}:{pair.id}") for n, pair in enumerate(pairs)]
     digest = hashlib.sha256()
     for pair in pairs:
         digest.update(f"{pair.id}\0{pair.content}\n".encode())
@@ -137,9 +187,9 @@ def _pair(row: Row, where: str, folder: Path) -> Pair:
     number = row.get("idx", row.get("id"))
     name = where.rpartition(" ")[2] if number is None else str(number)
     columns = {key: value for key, value in row.items() if key not in KNOWN}
-    pair = Pair(name, question, chosen, rejected, _image(row["image"], where, folder), columns)
+    pair = Pair.about(_image(row["image"], where, folder), name, question, chosen, rejected, columns)
     try:
-        with Image.open(io.BytesIO(pair.image_bytes())) as image:
+        with PilImage.open(io.BytesIO(pair.image_bytes())) as image:
             image.load()
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{where}: the image cannot be read ({error}). Is it complete?") from error

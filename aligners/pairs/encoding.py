@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from PIL import Image
@@ -13,7 +12,7 @@ from torch import Tensor
 from aligners.pairs.corruption import Corruption
 from aligners.pairs.data import Pair
 from harness.errors import DataError
-from harness.models.prompts import adds_special_tokens, processor_inputs, prompt_text
+from harness.models.prompts import AnswerForm, Prompts
 
 Vision = dict[str, Tensor]
 """What the processor made of an image besides tokens (pixel_values, grids)."""
@@ -39,20 +38,21 @@ class Encoded:
 
 @dataclass
 class Encoder:
-    """Encodes pairs for one processor. ``max_length`` counts prompt, image and one response.
+    """Encodes pairs for one model. ``max_length`` counts prompt, image and one response.
 
     ``corruption`` makes the image that objectives with a corrupted branch need.
     """
 
-    processor: Any
+    prompts: Prompts
     max_length: int
     corruption: Corruption | None = None
 
     def __call__(self, index: int, pair: Pair) -> Encoded:
         """Tokens of ``pair``. Raises DataError naming it if the prompt and one token more exceed ``max_length``."""
-        text = prompt_text(self.processor, pair.question)
-        prompt, vision, marks = self._prompt(text, pair.open_image())
-        responses, cut = self._responses(text, pair)
+        form = self.prompts.form(pair.prompt)
+        images = pair.open_images()
+        prompt, vision, marks = self._prompt(form.prompt, images)
+        responses, cut = self._responses(form, pair)
         prefix = prompt[: len(prompt) - cut]
         room = self.max_length - len(prefix)
         if room < 1:
@@ -67,46 +67,47 @@ class Encoder:
                 ". Raise max_length or remove the pair."
             )
         marks = {name: mark[: len(prefix)] for name, mark in marks.items()}
-        return Encoded(index, pair.id, prefix, chosen, rejected, vision, marks, self._corrupted(text, pair, prompt))
+        return Encoded(
+            index, pair.id, prefix, chosen, rejected, vision, marks, self._corrupted(form.prompt, pair, prompt)
+        )
 
     def _corrupted(self, text: str, pair: Pair, prompt: Tensor) -> Vision:
         """The corrupted image at the original's size, so that it takes the place of the same image tokens."""
         if self.corruption is None:
             return {}
-        ids, vision, _ = self._prompt(text, self.corruption(pair).resize(pair.open_image().size))
+        first, *others = pair.open_images()
+        ids, vision, _ = self._prompt(text, [self.corruption(pair).resize(first.size), *others])
         if not torch.equal(ids, prompt):
             raise DataError(f"pair {pair.id}: its corrupted image takes {len(ids)} prompt tokens, not {len(prompt)}.")
         return vision
 
-    def _prompt(self, text: str, image: Image.Image) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-        made = dict(processor_inputs(self.processor, [text], [image]))
+    def _prompt(self, text: str, images: list[Image.Image]) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        made = dict(self.prompts.inputs([text], [images] if images else None))
         ids = made.pop("input_ids")
         made.pop("attention_mask", None)
         marks = {name: value[0] for name, value in made.items() if value.shape == ids.shape}
         return ids[0], {name: value for name, value in made.items() if name not in marks}, marks
 
-    def _responses(self, text: str, pair: Pair) -> tuple[list[Tensor], int]:
-        """Both responses with EOS, and how many tokens at the prompt's end belong to them.
+    def _responses(self, form: AnswerForm, pair: Pair) -> tuple[list[Tensor], int]:
+        """Both responses with the end of their turn, and how many tokens at the prompt's end belong to them.
 
-        Each is tokenised after the prompt, since a tokeniser may merge across the seam; what the three token
-        sequences have in common is the prefix, so it is truly shared.
+        Each is tokenised after the prompt, since a tokeniser may merge across the seam; what the two token sequences
+        have in common with the prompt (and the prefix of the answers) is the common prefix, so it is truly shared.
         """
-        tokenizer, special = self.processor.tokenizer, adds_special_tokens(self.processor, text)
-        seam = "" if text[-1:].isspace() else " "
-        prompt, chosen, rejected = (
-            tokenizer(text + tail, add_special_tokens=special)["input_ids"]
-            for tail in ("", seam + pair.chosen, seam + pair.rejected)
-        )
-        if tokenizer.eos_token_id in prompt[-1:]:  # a tokeniser that closes every sequence
+        processor = self.prompts.processor
+        special = self.prompts.adds_special_tokens(form.prompt)
+        texts = (form.prompt, *(form.answered(answer, pair.prefix) for answer in (pair.chosen, pair.rejected)))
+        prompt, chosen, rejected = processor.tokenizer(list(texts), add_special_tokens=special)["input_ids"]
+        eos = processor.tokenizer.eos_token_id
+        if eos in prompt[-1:]:  # a tokeniser that closes every sequence
             prompt, chosen, rejected = prompt[:-1], chosen[:-1], rejected[:-1]
         common = len(prompt)
         while common and not prompt[:common] == chosen[:common] == rejected[:common]:
             common -= 1
-        image_token = getattr(self.processor, "image_token_id", None)
+        image_token = getattr(processor, "image_token_id", None)
         if image_token in prompt[common:]:
             raise DataError(f"pair {pair.id}: the prompt's tokens change when a response follows, up to the image's.")
-        end = [tokenizer.eos_token_id]
-        return [torch.tensor(ids[common:] + end) for ids in (chosen, rejected)], len(prompt) - common
+        return [torch.tensor(ids[common:]) for ids in (chosen, rejected)], len(prompt) - common
 
 
 def stack_vision(images: Sequence[Vision]) -> Vision:

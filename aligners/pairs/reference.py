@@ -23,8 +23,8 @@ from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoder
 from aligners.pairs.forward import Route, response_logprobs, sum_tokens
 from aligners.pairs.memory import named_out_of_memory
-from harness.models.prompts import adds_special_tokens, prompt_text
 from harness.models.weights import tensors_hash
+from harness.protocols.conversation import Image, question
 from harness.protocols.progress import Progress, silent
 from harness.util.distributed import rank_and_world_size
 from harness.util.paths import cache_dir
@@ -73,14 +73,14 @@ class ReferenceModel:
 
     def key(self, pairs: Sequence[Pair]) -> str:
         """Hash of all that determines the values: weights, prompts, responses, images, processor, route, type."""
-        processor = self.encoder.processor
-        prompt = prompt_text(processor, "?")
+        processor = self.encoder.prompts.processor
+        asked = self.encoder.prompts.form([question("?", Image())]).answered("!")
         facts = [
             self._weights,
             type(processor).__name__,
             json.dumps(processor.image_processor.to_dict(), sort_keys=True, default=str),
             hashlib.sha256(json.dumps(processor.tokenizer.get_vocab(), sort_keys=True).encode()).hexdigest(),
-            prompt if adds_special_tokens(processor, prompt) else f"with its own BOS: {prompt}",
+            f"{asked} {self.encoder.prompts.adds_special_tokens(asked)}",
             self.encoder.max_length,
             self.route,
             self.dtype,

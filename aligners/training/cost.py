@@ -20,6 +20,7 @@ from aligners.training.model_configs import model_config
 from harness.errors import DataError, UsageError
 from harness.models.families import family_of
 from harness.models.loading import load_processor
+from harness.models.prompts import Prompts
 from harness.protocols.progress import Progress, silent
 from harness.util.distributed import launched, rank_and_world_size
 
@@ -200,7 +201,7 @@ def _lengths(config: AlignConfig, shapes: Any, notes: list[str], progress: Progr
         notes.append(f"processor not reached ({type(error).__name__}): lengths are nominal")
         return len(pairs), guess
     every = max(1, len(pairs) // SAMPLE)
-    encode = Encoder(processor, config.max_length)
+    encode = Encoder(Prompts(processor), config.max_length)
     sample = [encode(i, pair) for i, pair in enumerate(pairs[::every][:SAMPLE])]
     notes.append(f"lengths: mean of {len(sample)} of the pairs")
     return len(pairs), _measured(sample, shapes, patches / max(nominal, 1))

@@ -21,7 +21,7 @@ from aligners.training.config import AlignConfig
 from aligners.training.preference_data import PreferenceData, data_columns
 from harness.errors import HarnessError, UsageError
 from harness.models.loading import Loaded
-from harness.models.prompts import prompt_text
+from harness.protocols.conversation import Image, question
 from harness.protocols.progress import Progress
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ class Prepared:
     @property
     def facts(self) -> dict[str, Any]:
         """What the run's record says of it."""
+        form = self.loaded.prompts.form([question("{question}", Image())])
         return {
-            "prompt": prompt_text(self.loaded.processor, "{question}"),
+            "prompt": form.prompt,
+            "answer": form.lead + "{answer}" + form.end,
             "prompt_template": "fallback" if self.loaded.fallback else "processor",
             "route": self.why,
             "dtype": self.dtype,
@@ -89,7 +91,7 @@ def prepare(
     loaded = load_base(config, args.device, progress)
     route, why = choose_route(loaded.model, config.route)
     corruption = corruption_for(objective.needs, hardness.clip if hardness else None, args.device)
-    encoder = Encoder(loaded.processor, config.max_length, corruption)
+    encoder = Encoder(loaded.prompts, config.max_length, corruption)
     reference = None
     if "reference" in objective.needs:
         reference = ReferenceModel(

@@ -16,12 +16,12 @@ from PIL import Image as PilImage
 from transformers import DynamicCache, GenerationConfig, LogitsProcessorList
 
 from harness.models.families import family_of
-from harness.models.prompts import adds_special_tokens, processor_inputs, prompt_text
+from harness.models.prompts import Prompts
 
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt to answer.
+    """One prompt to answer: its text as the template renders it.
 
     ``image`` identifies its image ("" without one); ``before`` and ``after`` are the token ids around the image token,
     where the layout splits there. Rows go together only with the same ``before``.
@@ -48,7 +48,7 @@ class Layout(Protocol):
     name: str
 
     def rows(self, prompts: Sequence[tuple[str, str]]) -> list[Row]:
-        """Rows of (prompt, image identity or "") pairs, in order."""
+        """Rows of (rendered prompt, image identity or "") pairs, in order."""
         ...
 
     def generate(
@@ -63,8 +63,8 @@ class Padded:
 
     name = "padded"
 
-    def __init__(self, model: Any, processor: Any) -> None:
-        self._model, self._processor = model, processor
+    def __init__(self, model: Any, prompts: Prompts) -> None:
+        self._model, self._prompts = model, prompts
 
     def rows(self, prompts: Sequence[tuple[str, str]]) -> list[Row]:
         # processors do not take rows with and without an image in one batch: ``before`` keeps them apart
@@ -73,9 +73,8 @@ class Padded:
     def generate(
         self, rows: Sequence[Row], images: Mapping[str, PilImage.Image], options: GenerateOptions
     ) -> torch.Tensor:
-        texts = [prompt_text(self._processor, row.prompt, image=bool(row.image)) for row in rows]
         pictures = [[images[row.image]] for row in rows] if rows[0].image else None
-        inputs = processor_inputs(self._processor, texts, pictures, padding=True)
+        inputs = self._prompts.inputs([row.prompt for row in rows], pictures, padding=True)
         inputs = inputs.to(self._model.device, dtype=self._model.dtype)
         out = self._model.generate(
             **inputs, generation_config=options.config, logits_processor=options.logits_processor
@@ -88,16 +87,16 @@ class ImagePrefix:
 
     name = "image-prefix"
 
-    def __init__(self, model: Any, processor: Any) -> None:
-        self._model, self._processor = model, processor
+    def __init__(self, model: Any, prompts: Prompts) -> None:
+        self._model, self._prompts = model, prompts
         self._image_token: int = model.config.image_token_id
 
     def rows(self, prompts: Sequence[tuple[str, str]]) -> list[Row]:
         if not prompts:
             return []
-        texts = [prompt_text(self._processor, prompt, image=bool(image)) for prompt, image in prompts]
-        special = adds_special_tokens(self._processor, texts[0])
-        encoded = self._processor.tokenizer(texts, add_special_tokens=special)["input_ids"]
+        texts = [prompt for prompt, _ in prompts]
+        special = self._prompts.adds_special_tokens(texts[0])
+        encoded = self._prompts.processor.tokenizer(texts, add_special_tokens=special)["input_ids"]
         return [
             Row(i, prompt, image, *self._split(ids, bool(image)))
             for i, ((prompt, image), ids) in enumerate(zip(prompts, encoded, strict=True))
@@ -126,7 +125,7 @@ class ImagePrefix:
     def _prefix(self, before: tuple[int, ...], images: list[PilImage.Image]) -> tuple[torch.Tensor, DynamicCache]:
         """Ids of the prefix [1, P], the same for all images, and its cache, one row an image."""
         model = self._model
-        pixels = self._processor.image_processor(images, return_tensors="pt")["pixel_values"]
+        pixels = self._prompts.processor.image_processor(images, return_tensors="pt")["pixel_values"]
         features = model.get_image_features(pixel_values=pixels.to(model.device, model.dtype), return_dict=True)
         per_image = features.pooler_output[0].shape[0]
         ids = torch.tensor([[*before, *[self._image_token] * (per_image - 1)]], device=model.device)
@@ -152,14 +151,14 @@ class ImagePrefix:
         return out[:, ids.shape[1] :]  # type: ignore[no-any-return]
 
     def _left_pad(self, rows: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
-        longest, pad = max(map(len, rows)), self._processor.tokenizer.pad_token_id or 0
+        longest, pad = max(map(len, rows)), self._prompts.processor.tokenizer.pad_token_id or 0
         ids = [[pad] * (longest - len(row)) + list(row) for row in rows]
         mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
         return torch.tensor(ids, device=self._model.device), torch.tensor(mask, device=self._model.device)
 
 
-def choose_layout(model: Any, processor: Any) -> Layout:
+def choose_layout(model: Any, prompts: Prompts) -> Layout:
     """The fastest layout that is exact for the model's family."""
     if family_of(model.config).image_prefix:
-        return ImagePrefix(model, processor)
-    return Padded(model, processor)
+        return ImagePrefix(model, prompts)
+    return Padded(model, prompts)

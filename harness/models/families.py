@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 VICUNA = (
-    "{% for message in messages %}USER: {% for item in message['content'] %}{% if item['type'] == 'image' %}"
-    "{{ '<image>\\n' }}{% else %}{{ item['text'] }}{% endif %}{% endfor %}{% endfor %}"
+    "{% for message in messages %}{% if message['role'] == 'assistant' %} ASSISTANT: "
+    "{% elif message['role'] == 'user' %}USER: {% endif %}"
+    "{% for item in message['content'] %}{% if item['type'] == 'image' %}{{ '<image>\\n' }}"
+    "{% else %}{{ item['text'] }}{% endif %}{% endfor %}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% elif message['role'] == 'system' %} {% endif %}"
+    "{% endfor %}"
     "{% if add_generation_prompt %} ASSISTANT:{% endif %}"
 )
 """LLaVA-1.5's prompt: ``USER: <image>\\nQUESTION ASSISTANT:``."""
 CHATML_QWEN = (
-    "{% for message in messages %}<|im_start|>user\n{% for item in message['content'] %}"
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for item in message['content'] %}"
     "{% if item['type'] == 'image' %}"
     "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ item['text'] }}{% endif %}{% endfor %}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

@@ -16,7 +16,9 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from harness.errors import HarnessError
 from harness.models.batching import GenerateOptions, Layout, Row, choose_layout
 from harness.models.loading import device_named, load
-from harness.models.spec import BATCH_SIZE, HfSettings, ModelSpec
+from harness.models.prompts import Prompts
+from harness.models.settings import BATCH_SIZE, HfSettings
+from harness.models.spec import ModelSpec
 from harness.models.weights import files_identity
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
@@ -50,7 +52,7 @@ class HfModel(Model):
     def __init__(
         self,
         model: Any,
-        processor: Any,
+        prompts: Prompts,
         *,
         name: str,
         spec: str,
@@ -60,9 +62,10 @@ class HfModel(Model):
         fallback_prompt: bool = False,
     ) -> None:
         self.name, self.spec, self.batch_size = name, spec, batch_size
-        self._model, self._processor, self._layout = model, processor, layout
-        processor.tokenizer.padding_side = "left"
-        self._eos_ids = _eos_ids(model, processor)
+        self._model, self._prompts, self._layout = model, prompts, layout
+        self._tokenizer = prompts.processor.tokenizer
+        self._tokenizer.padding_side = "left"
+        self._eos_ids = prompts.stops
         self._refused = 0  # samples in a row that could not be answered
         dtype = str(model.dtype).removeprefix("torch.")
         self.key = content_key("hf", identity, dtype, layout.name)
@@ -92,21 +95,21 @@ class HfModel(Model):
             adapter=files.adapter,
             progress=progress,
         )
-        model, processor = loaded.model, loaded.processor
+        model, prompts = loaded.model, loaded.prompts
         identity = files_identity(files.target, model, progress)
         if files.adapter:
             identity += "+" + files_identity(files.adapter, model)
         if settings.quantization != "none":
             identity += f" {settings.quantization}"
         if loaded.fallback:  # the files do not hold the prompt that answers depend on
-            identity += f" {processor.chat_template}"
+            identity += f" {loaded.processor.chat_template}"
         return cls(
             model,
-            processor,
+            prompts,
             name=name,
             spec=spec,
             identity=identity,
-            layout=choose_layout(model, processor),
+            layout=choose_layout(model, prompts),
             batch_size=settings.batch_size,
             fallback_prompt=loaded.fallback,
         )
@@ -115,7 +118,7 @@ class HfModel(Model):
         """Answers as batches finish. A sample whose image cannot be opened gets an error for an answer."""
         options = self._options(decoding)
         images = {_image_name(s.image): s.image for s in samples if s.image is not None}
-        rows = self._layout.rows([(s.prompt, _image_name(s.image)) for s in samples])
+        rows = self._layout.rows([(self._prompts.text([s.turn]), _image_name(s.image)) for s in samples])
         for batch in batches(rows, self.batch_size):
             opened, failed = _open_images({row.image: images[row.image] for row in batch if row.image})
             yield from ((row.position, Answer(None, failed[row.image])) for row in batch if row.image in failed)
@@ -184,7 +187,7 @@ class HfModel(Model):
 
     def _read(self, rows: Sequence[Row], tokens: list[list[int]], seconds: float) -> Iterator[tuple[int, Answer]]:
         kept = [self._until_eos(line) for line in tokens]
-        texts = self._processor.tokenizer.batch_decode(kept, skip_special_tokens=True)
+        texts = self._tokenizer.batch_decode(kept, skip_special_tokens=True)
         for row, line, text in zip(rows, kept, texts, strict=True):
             yield row.position, Answer(text.strip(), tokens=len(line), seconds=seconds)
 
@@ -198,7 +201,7 @@ class HfModel(Model):
             max_new_tokens=decoding.max_new_tokens,
             num_beams=decoding.num_beams,
             eos_token_id=sorted(self._eos_ids),
-            pad_token_id=self._processor.tokenizer.pad_token_id or 0,
+            pad_token_id=self._tokenizer.pad_token_id or 0,
             **({"do_sample": False} | sampling),
         )
         bias = [EosBias(sorted(self._eos_ids), decoding.eos_bias)] if decoding.eos_bias else []
@@ -228,13 +231,6 @@ def batches(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
 
 def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _eos_ids(model: Any, processor: Any) -> set[int]:
-    ids = model.generation_config.eos_token_id
-    if ids is None:
-        ids = processor.tokenizer.eos_token_id
-    return set() if ids is None else {ids} if isinstance(ids, int) else set(ids)
 
 
 def _image_name(image: Image | None) -> str:

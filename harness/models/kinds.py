@@ -6,7 +6,8 @@ from pathlib import Path
 
 from harness.chat.settings import ChatSettings
 from harness.errors import UsageError
-from harness.models.spec import MODELS, HfSettings, Loading, ModelKind, ModelSpec, parse_spec
+from harness.models.settings import HfSettings
+from harness.models.spec import MODELS, Loading, ModelKind, ModelSpec, parse_spec
 from harness.protocols.model import Model
 
 

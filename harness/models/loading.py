@@ -14,7 +14,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndByte
 from transformers.utils import logging as transformers_logging
 
 from harness.errors import UsageError
-from harness.models.prompts import ensure_template
+from harness.models.prompts import Prompts, ensure_template
 from harness.protocols.progress import Progress, silent
 from harness.util.distributed import local_rank
 
@@ -30,6 +30,11 @@ class Loaded:
     model: Any
     processor: Any
     fallback: bool
+
+    @property
+    def prompts(self) -> Prompts:
+        """How the model is asked."""
+        return Prompts(self.processor, answer_ends(self.model, self.processor))
 
 
 def load(
@@ -82,6 +87,14 @@ def load_processor(source: str, config: Any) -> tuple[Any, bool]:
     """The processor of ``source``, and whether it brought no chat template and got the family's."""
     processor: Any = AutoProcessor.from_pretrained(source)  # type: ignore[no-untyped-call]
     return processor, ensure_template(processor, config)
+
+
+def answer_ends(model: Any, processor: Any) -> frozenset[int]:
+    """Ids of the tokens at which the model's configuration ends an answer."""
+    ids = model.generation_config.eos_token_id
+    if ids is None:
+        ids = processor.tokenizer.eos_token_id
+    return frozenset() if ids is None else frozenset({ids} if isinstance(ids, int) else ids)
 
 
 def load_weights(model: Any, folder: str) -> None:

@@ -1,11 +1,123 @@
-"""The prompt of a question about an image: one way for training, reference and generation."""
+"""The prompt of a conversation and the form of its answer, from the model's own chat template.
+
+One way for training, reference, generation and what checks a server: the conversation is rendered with and without an
+answer, and the difference says how an answer begins and ends.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from harness.errors import UsageError
 from harness.models.families import family_of
+from harness.models.settings import PromptSettings
+from harness.protocols.conversation import Turn
+
+ANSWER = "@@ANSWER@@"
+"""Stands for an answer while a template is rendered; no template changes it."""
+OPEN_THOUGHT, CLOSED_THOUGHT = "<think>", "</think>"
+
+
+@dataclass(frozen=True)
+class AnswerForm:
+    """How the template continues ``prompt``: ``prompt + lead + ANSWER + end``; ``end`` is what ends the turn."""
+
+    prompt: str
+    lead: str
+    end: str
+
+    def answered(self, answer: str, prefix: str = "") -> str:
+        """The whole text with ``answer`` in it, after ``prefix``, the beginning of the answer that is given."""
+        return f"{self.prompt}{self.lead}{prefix}{answer}{self.end}"
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts and answers of one model.
+
+    Args:
+        processor: of the model; it has a chat template (see ``ensure_template``).
+        ends: ids of the tokens at which the model's own configuration ends an answer.
+    """
+
+    processor: Any
+    ends: frozenset[int] = frozenset()
+    settings: PromptSettings = field(default_factory=PromptSettings)
+
+    def text(self, turns: Sequence[Turn]) -> str:
+        """The prompt of ``turns`` up to where the answer begins."""
+        text = self._render(turns, add_generation_prompt=True)
+        open_thought = text.rpartition(OPEN_THOUGHT)[2] if OPEN_THOUGHT in text else CLOSED_THOUGHT
+        if self.settings.thinking == "off" and CLOSED_THOUGHT not in open_thought:
+            text = text.rstrip("\n") + f"\n\n{CLOSED_THOUGHT}\n\n"
+        return text
+
+    def form(self, turns: Sequence[Turn]) -> AnswerForm:
+        """How an answer to ``turns`` stands in the template.
+
+        Raises UsageError for a template that writes an answered conversation in another way than it asks.
+        """
+        prompt = self.text(turns)
+        whole = self._render([*turns, Turn("assistant", (ANSWER,))])
+        before, mark, after = whole.partition(ANSWER)
+        if not mark:
+            raise UsageError(f"the chat template leaves the answer out: {whole[-200:]!r}. {REMEDY}")
+        common = _common(prompt, before)
+        asked, answered = prompt[common:], before[common:]
+        if not asked:
+            return AnswerForm(prompt, answered, self._end(after))
+        if asked.strip().endswith(CLOSED_THOUGHT) and not answered.strip():
+            return AnswerForm(prompt, "", self._end(after))  # asked with closed thoughts, which a past turn leaves out
+        if OPEN_THOUGHT in asked and CLOSED_THOUGHT not in asked:
+            raise UsageError(
+                f"the chat template ends the prompt in open thoughts ({prompt[-60:]!r}), in which an answer would be "
+                "trained. Give --set model.thinking=off, to align and to bench."
+            )
+        raise UsageError(
+            f"the chat template asks with {asked!r} and writes an answer after {answered!r}: an answer trained would "
+            f"not follow what is asked. {REMEDY}"
+        )
+
+    def inputs(self, texts: Sequence[str], images: Any, **options: Any) -> Any:
+        """Token ids, masks and image inputs of prompts made by ``text``, as the processor's BatchFeature.
+
+        ``images``: a list a text, None without any.
+        """
+        if not self.adds_special_tokens(texts[0]):
+            options["add_special_tokens"] = False
+        return self.processor(text=list(texts), images=images, return_tensors="pt", **options)
+
+    def adds_special_tokens(self, text: str) -> bool:
+        """Whether the tokeniser still has to add its special tokens: not to a prompt whose template wrote the BOS."""
+        bos = self.processor.tokenizer.bos_token
+        return bos is None or not text.startswith(bos)
+
+    @cached_property
+    def stops(self) -> frozenset[int]:
+        """Ids at which generation stops: the configured ones, and the one that ends a turn in the template."""
+        try:
+            end = self.form([Turn("user", ("?",))]).end
+        except UsageError:  # such a template can be asked, though nothing can be trained with it
+            return self.ends
+        return self.ends | {self.processor.tokenizer.encode(end.strip(), add_special_tokens=False)[-1]}
+
+    def _render(self, turns: Sequence[Turn], **options: Any) -> str:
+        if self.settings.thinking != "auto":
+            options["enable_thinking"] = self.settings.thinking == "on"
+        return str(self.processor.apply_chat_template(messages(turns), tokenize=False, **options))
+
+    def _end(self, after: str) -> str:
+        """The end of a turn: the special token that follows the answer, else the end of the sequence."""
+        tokenizer = self.processor.tokenizer
+        closed = after.lstrip()
+        token = max((t for t in tokenizer.get_added_vocab() if closed.startswith(t)), key=len, default=None)
+        return str(tokenizer.eos_token) if token is None else after[: len(after) - len(closed)] + str(token)
+
+
+REMEDY = "Give another one with --set model.template=FILE."
 
 
 def ensure_template(processor: Any, config: Any) -> bool:
@@ -19,29 +131,20 @@ def ensure_template(processor: Any, config: Any) -> bool:
     return True
 
 
-def conversation(question: str, image: Any = None) -> list[dict[str, Any]]:
-    """A user's turn for a chat template; ``image`` may be True, for the placeholder alone."""
-    picture = [] if image is None else [{"type": "image"} if image is True else {"type": "image", "image": image}]
-    return [{"role": "user", "content": [*picture, {"type": "text", "text": question}]}]
+def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    """Turns as a chat template reads them."""
+    return [
+        {
+            "role": turn.role,
+            "content": [
+                {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in turn.content
+            ],
+        }
+        for turn in turns
+    ]
 
 
-def prompt_text(processor: Any, question: str, *, image: bool = True) -> str:
-    """The prompt for a question, about one image unless ``image`` is false, up to where the response begins."""
-    turn = conversation(question, True if image else None)
-    return str(processor.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))
-
-
-def adds_special_tokens(processor: Any, text: str) -> bool:
-    """Whether the tokeniser still has to add its special tokens: not to a prompt whose template wrote the BOS."""
-    bos = processor.tokenizer.bos_token
-    return bos is None or not text.startswith(bos)
-
-
-def processor_inputs(processor: Any, texts: Sequence[str], images: Any, **options: Any) -> Any:
-    """Token ids, masks and image inputs of prompts made by ``prompt_text``, as the processor's BatchFeature.
-
-    ``images`` is what the processor takes beside ``texts`` (a list an image or a list a text), None without any.
-    """
-    if not adds_special_tokens(processor, texts[0]):
-        options["add_special_tokens"] = False
-    return processor(text=list(texts), images=images, return_tensors="pt", **options)
+def _common(first: str, second: str) -> int:
+    """How many characters both begin with."""
+    length = min(len(first), len(second))
+    return next((i for i in range(length) if first[i] != second[i]), length)

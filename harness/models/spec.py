@@ -6,37 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from harness.errors import UsageError
 from harness.protocols.model import Model
 from harness.protocols.progress import Progress, silent
 from harness.registry import Registry
 from harness.util.options import build
-
-BATCH_SIZE = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class HfSettings:
-    """How a transformers model is loaded (`--set model.KEY=VALUE`). All but ``batch_size`` are part of its key.
-
-    Args:
-        dtype: "auto" (float32 on CPU, the checkpoint's own on a GPU), "float32", "bfloat16", "float16".
-        quantization: "4bit" (NF4) and "8bit" need bitsandbytes.
-        device_map: "" for one device; "auto" spreads the layers over all GPUs of this process.
-        batch_size: rows generated together at most; halved by itself when memory runs out.
-    """
-
-    dtype: str = "auto"
-    quantization: Literal["none", "4bit", "8bit"] = "none"
-    device_map: str = ""
-    batch_size: int = BATCH_SIZE
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise UsageError(f"--set model.batch_size={self.batch_size}: expected at least 1.")
-
 
 RunLookup = Callable[[str], tuple[str, str | None]]
 """The name of an alignment run -> (its base model or merged model, its adapter directory or None)."""

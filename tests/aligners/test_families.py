@@ -15,6 +15,7 @@ from torch import Tensor
 from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.forward import choose_route, response_logprobs
+from harness.models.prompts import Prompts
 from tests.tiny_families import FAMILIES, tiny_family
 
 SIZES = [(16, 16), (32, 16), (28, 40)]
@@ -30,9 +31,9 @@ def picture(width: int, height: int) -> bytes:
 
 
 def encoded(processor: Any) -> list[Encoded]:
-    encode = Encoder(processor, 256)
+    encode = Encoder(Prompts(processor), 256)
     pairs = [
-        Pair(str(i), "what is in the image ?", chosen, rejected, picture(*size))
+        Pair.about(picture(*size), str(i), "what is in the image ?", chosen, rejected)
         for i, (size, (chosen, rejected)) in enumerate(zip(SIZES, TEXTS, strict=True))
     ]
     made = [encode(i, pair) for i, pair in enumerate(pairs)]

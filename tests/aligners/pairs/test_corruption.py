@@ -12,11 +12,12 @@ from aligners.pairs.data import Pair, load_pairs
 from aligners.pairs.encoding import Encoder
 from aligners.pairs.forward import response_logprobs
 from harness.errors import UsageError
+from harness.models.prompts import Prompts
 from tests.tiny import load_tiny, picture
 
 
 def pair(seed: int) -> Pair:
-    return Pair(str(seed), "what ?", "a dog", "a cat", picture(seed))
+    return Pair.about(picture(seed), str(seed), "what ?", "a dog", "a cat")
 
 
 def test_a_crop_loses_at_most_a_fifth_and_is_the_same_every_time() -> None:
@@ -50,7 +51,7 @@ def test_the_mask_is_the_one_that_hurts_most_and_is_chosen_once(
 
 def test_the_corrupted_branch_is_the_chosen_response_given_the_corrupted_image(llava: Path, pairs_file: Path) -> None:
     model, processor = load_tiny(llava)
-    encode = Encoder(processor, 128, Crop())
+    encode = Encoder(Prompts(processor), 128, Crop())
     pairs = [encode(i, pair) for i, pair in enumerate(load_pairs(pairs_file, 4).pairs)]
     swapped = [type(p)(p.index, p.id, p.prefix, p.chosen, p.rejected, p.corrupted, p.marks) for p in pairs]
     with torch.no_grad():

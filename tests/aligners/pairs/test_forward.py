@@ -12,14 +12,15 @@ from aligners.pairs.data import Pair, load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.forward import Route, choose_route, response_logprobs
 from harness.errors import DataError, UsageError
-from harness.models.prompts import prompt_text
+from harness.models.prompts import Prompts
+from harness.protocols.conversation import Image, question
 from tests.tiny import load_tiny, picture, tiny_llava
 
 
 @pytest.fixture(scope="module")
 def model_and_pairs(llava: Path, pairs_file: Path) -> tuple[Any, list[Encoded]]:
     model, processor = load_tiny(llava)
-    encode = Encoder(processor, 256)
+    encode = Encoder(Prompts(processor), 256)
     return model.double(), [encode(i, pair) for i, pair in enumerate(load_pairs(pairs_file, 5).pairs)]
 
 
@@ -72,7 +73,7 @@ def test_what_is_chosen_does_not_touch_what_is_rejected(model_and_pairs: tuple[A
 
 def test_a_pair_is_its_prompt_its_image_and_two_closed_responses(llava: Path) -> None:
     _, processor = load_tiny(llava)
-    encoded = Encoder(processor, 64)(0, Pair("7", "what ?", "a dog", "a red dog", picture(0)))
+    encoded = Encoder(Prompts(processor), 64)(0, Pair.about(picture(0), "7", "what ?", "a dog", "a red dog"))
     words = processor.tokenizer
     assert words.decode(encoded.prefix) == "USER : <image> <image> <image> <image> what ? ASSISTANT :"
     assert words.decode(encoded.chosen) == "a dog </s>"
@@ -81,18 +82,18 @@ def test_a_pair_is_its_prompt_its_image_and_two_closed_responses(llava: Path) ->
 
 def test_long_responses_are_cut_from_the_right_and_images_never(llava: Path) -> None:
     _, processor = load_tiny(llava)
-    pair = Pair("7", "what ?", "a red dog", "a blue cat", picture(0))
-    cut = Encoder(processor, 12)(0, pair)  # 10 tokens of prompt
+    pair = Pair.about(picture(0), "7", "what ?", "a red dog", "a blue cat")
+    cut = Encoder(Prompts(processor), 12)(0, pair)  # 10 tokens of prompt
     assert processor.tokenizer.decode(cut.chosen) == "a red"
     with pytest.raises(DataError, match="pair 7: chosen and rejected are the same tokens after the cut"):
-        Encoder(processor, 11)(0, pair)
+        Encoder(Prompts(processor), 11)(0, pair)
     with pytest.raises(DataError, match="pair 7: its prompt and image take 10 of max_length=10 tokens"):
-        Encoder(processor, 10)(0, pair)
+        Encoder(Prompts(processor), 10)(0, pair)
 
 
 def test_without_a_template_the_prompt_is_llavas(tmp_path: Path) -> None:
     _, processor = load_tiny(tiny_llava(tmp_path, template=None))
-    assert prompt_text(processor, "what ?") == "USER: <image>\nwhat ? ASSISTANT:"
+    assert Prompts(processor).text([question("what ?", Image())]) == "USER: <image>\nwhat ? ASSISTANT:"
 
 
 def test_a_model_that_does_not_fit_the_shared_row_takes_plain_rows(model_and_pairs: tuple[Any, list[Encoded]]) -> None:
@@ -117,10 +118,12 @@ def test_a_template_that_breaks_the_common_prefix_is_named(llava: Path) -> None:
 
         bos_token, eos_token_id = "<s>", 2
 
-        def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
-            return {"input_ids": [len(text), *original(text)["input_ids"]]}
+        def __call__(self, texts: list[str], add_special_tokens: bool) -> dict[str, list[list[int]]]:
+            ids = original(texts)["input_ids"]
+            return {"input_ids": [[len(text), *row] for text, row in zip(texts, ids, strict=True)]}
 
-    text = prompt_text(processor, "what ?")
+    pair = Pair.about(picture(0), "7", "what ?", "a dog", "a red dog")
+    form = Prompts(processor).form(pair.prompt)
     processor.tokenizer = Rewrites()
     with pytest.raises(DataError, match="pair 7: the prompt's tokens change when a response follows"):
-        Encoder(processor, 64)._responses(text, Pair("7", "what ?", "a dog", "a red dog", picture(0)))
+        Encoder(Prompts(processor), 64)._responses(form, pair)

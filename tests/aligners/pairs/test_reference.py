@@ -9,6 +9,7 @@ import torch
 from aligners.pairs.data import load_pairs
 from aligners.pairs.encoding import Encoder
 from aligners.pairs.reference import ReferenceModel
+from harness.models.prompts import Prompts
 from harness.models.weights import tensors_hash
 from tests.tiny import load_tiny
 
@@ -18,7 +19,12 @@ def reference(llava: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     monkeypatch.setenv("DAMA_HOME", str(tmp_path))
     model, processor = load_tiny(llava)
     return ReferenceModel(
-        model, Encoder(processor, 64), route="shared", dtype="float32", device=torch.device("cpu"), micro_batch=4
+        model,
+        Encoder(Prompts(processor), 64),
+        route="shared",
+        dtype="float32",
+        device=torch.device("cpu"),
+        micro_batch=4,
     )
 
 

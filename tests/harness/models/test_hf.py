@@ -17,7 +17,7 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 from harness.errors import HarnessError, UsageError
 from harness.models.batching import ImagePrefix, Padded, Row
 from harness.models.hf import HfModel, batches
-from harness.models.prompts import conversation
+from harness.models.prompts import messages
 from harness.models.spec import load_model
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
@@ -69,9 +69,7 @@ def one_by_one(folder: Path, samples: list[Sample], **options: object) -> list[s
     texts = []
     for sample in samples:
         image = PilImage.open(io.BytesIO(sample.image.read())).convert("RGB") if sample.image else None
-        prompt = processor.apply_chat_template(
-            conversation(sample.prompt, True if image else None), add_generation_prompt=True
-        )
+        prompt = processor.apply_chat_template(messages([sample.turn]), add_generation_prompt=True)
         inputs = processor(images=image, text=prompt, return_tensors="pt")
         out = plain.generate(**inputs, **({"max_new_tokens": 12, "do_sample": False} | options))
         texts.append(processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())
@@ -83,7 +81,7 @@ def one_by_one(folder: Path, samples: list[Sample], **options: object) -> list[s
 def test_answers_are_those_of_the_plain_model_one_by_one(
     folder: Path, model: HfModel, layout: type[ImagePrefix] | type[Padded], beams: int
 ) -> None:
-    model._layout = layout(model._model, model._processor)
+    model._layout = layout(model._model, model._prompts)
     samples = questions()
     expected = one_by_one(folder, samples, num_beams=beams)
     assert len(set(expected)) > len(samples) // 2, "the random model must tell the images apart"
@@ -166,7 +164,7 @@ def test_an_image_the_processor_refuses_is_an_error_and_the_rest_go_on(
     expected = [a.text for a in answers(model, questions())]
     out = io.BytesIO()
     PilImage.new("RGB", (900, 4)).save(out, "PNG")
-    image_processor = model._processor.image_processor
+    image_processor = model._prompts.processor.image_processor
     refused = type(image_processor).__call__
 
     def picky(self: Any, images: list[PilImage.Image], **options: Any) -> Any:

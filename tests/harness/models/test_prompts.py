@@ -20,10 +20,11 @@ from harness.models.batching import GenerateOptions, ImagePrefix, Layout, Padded
 from harness.models.families import FAMILIES, UNKNOWN, family_of
 from harness.models.hf import HfModel
 from harness.models.loading import load
-from harness.models.prompts import adds_special_tokens, ensure_template, prompt_text
+from harness.models.prompts import Prompts, ensure_template
 from harness.models.spec import load_model
 from harness.protocols.benchmark import Decoding, Sample
-from harness.protocols.conversation import Image
+from harness.protocols.conversation import Image, Turn
+from harness.protocols.conversation import question as ask
 from tests import tiny_families
 from tests.tiny import picture, tiny_llava
 from tests.tiny_families import tiny_family
@@ -33,11 +34,15 @@ QUESTIONS = ("what is in the image ?", "describe the image .")
 
 def trained(processor: Any, question: str, image: bytes) -> list[int]:
     """The prompt's tokens as a preference pair is trained on."""
-    pair = Pair("0", question, "a dog", "the cat", image)
-    return Encoder(processor, 512)(0, pair).prefix.tolist()  # type: ignore[no-any-return]
+    pair = Pair.about(image, "0", question, "a dog", "the cat")
+    return Encoder(Prompts(processor), 512)(0, pair).prefix.tolist()  # type: ignore[no-any-return]
 
 
-def asked(model: Any, layout: Layout, question: str, image: bytes) -> list[int]:
+def about_image(question: str) -> list[Turn]:
+    return [ask(question, Image())]
+
+
+def asked(model: Any, layout: Layout, prompts: Prompts, question: str, image: bytes) -> list[int]:
     """The prompt's tokens as they arrive at ``generate`` when a benchmark asks."""
     seen: list[torch.Tensor] = []
 
@@ -49,7 +54,7 @@ def asked(model: Any, layout: Layout, question: str, image: bytes) -> list[int]:
     opened = PilImage.open(io.BytesIO(image)).convert("RGB")
     options = GenerateOptions(GenerationConfig(), LogitsProcessorList())  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        layout.generate(layout.rows([(question, "image")]), {"image": opened}, options)
+        layout.generate(layout.rows([(prompts.text(about_image(question)), "image")]), {"image": opened}, options)
     return seen[0][0].tolist()  # type: ignore[no-any-return]
 
 
@@ -60,14 +65,14 @@ def test_the_prompt_trained_is_the_prompt_asked_token_by_token(family: str, ques
     image = picture(0)
     wanted = trained(processor, question, image)
     assert wanted.count(model.config.image_token_id) > 0
-    assert asked(model, choose_layout(model, processor), question, image) == wanted
+    assert asked(model, choose_layout(model, Prompts(processor)), Prompts(processor), question, image) == wanted
 
 
 @pytest.mark.parametrize("layout", [ImagePrefix, Padded])
 def test_both_layouts_ask_what_a_pair_is_trained_on(layout: type[ImagePrefix] | type[Padded]) -> None:
     model, processor = tiny_family("llava")
     wanted = trained(processor, QUESTIONS[0], picture(0))
-    assert asked(model, layout(model, processor), QUESTIONS[0], picture(0)) == wanted
+    assert asked(model, layout(model, Prompts(processor)), Prompts(processor), QUESTIONS[0], picture(0)) == wanted
 
 
 @pytest.mark.parametrize("layout", [ImagePrefix, Padded])
@@ -81,10 +86,10 @@ def test_a_template_that_writes_the_bos_gets_no_second_one(layout: type[ImagePre
     )
     assert trained(processor, QUESTIONS[0], picture(0)).count(1) == 1, "the tokeniser's own, without the template's"
     processor.chat_template = "{{ '<s> ' }}" + processor.chat_template
-    assert not adds_special_tokens(processor, prompt_text(processor, "?"))
+    assert not Prompts(processor).adds_special_tokens(Prompts(processor).text(about_image("?")))
     wanted = trained(processor, QUESTIONS[0], picture(0))
     assert (wanted[0], wanted.count(1)) == (1, 1)
-    assert asked(model, layout(model, processor), QUESTIONS[0], picture(0)) == wanted
+    assert asked(model, layout(model, Prompts(processor)), Prompts(processor), QUESTIONS[0], picture(0)) == wanted
 
 
 def test_a_model_without_a_template_is_trained_and_asked_with_the_familys(tmp_path: Path) -> None:
@@ -94,9 +99,9 @@ def test_a_model_without_a_template_is_trained_and_asked_with_the_familys(tmp_pa
     assert isinstance(answering, HfModel)
     assert base.fallback and answering.route.endswith("image-prefix, fallback prompt")
     wanted = trained(base.processor, QUESTIONS[0], picture(0))
-    assert asked(answering._model, answering._layout, QUESTIONS[0], picture(0)) == wanted
-    assert prompt_text(base.processor, "what ?") == "USER: <image>\nwhat ? ASSISTANT:"
-    assert prompt_text(base.processor, "what ?", image=False) == "USER: what ? ASSISTANT:"
+    assert asked(answering._model, answering._layout, answering._prompts, QUESTIONS[0], picture(0)) == wanted
+    assert Prompts(base.processor).text(about_image("what ?")) == "USER: <image>\nwhat ? ASSISTANT:"
+    assert Prompts(base.processor).text([ask("what ?")]) == "USER: what ? ASSISTANT:"
     sample = Sample("1", QUESTIONS[0], Image(data=picture(0)))
     ((_, answer),) = load_model(f"hf:{bare}", device="cpu").generate([sample], Decoding(max_new_tokens=3))
     assert answer.error is None
@@ -117,7 +122,7 @@ def test_a_processor_saved_after_training_keeps_the_fallback_prompt(tmp_path: Pa
     loaded.processor.save_pretrained(tmp_path / "saved")
     again = load(str(tmp_path / "saved"), device=torch.device("cpu"), named="saved")
     assert not again.fallback
-    assert prompt_text(again.processor, "?") == prompt_text(loaded.processor, "?")
+    assert Prompts(again.processor).text(about_image("?")) == Prompts(loaded.processor).text(about_image("?"))
 
 
 @pytest.mark.parametrize("family", tiny_families.FAMILIES)
@@ -125,10 +130,10 @@ def test_every_familys_fallback_holds_its_image_and_ends_where_the_answer_begins
     model, processor = tiny_family(family)
     processor.chat_template = None
     assert ensure_template(processor, model.config)
-    text = prompt_text(processor, "what is this ?")
+    text = Prompts(processor).text(about_image("what is this ?"))
     assert text.count(processor.image_token) == 1 and text.index(processor.image_token) < text.index("what is this ?")
     assert text.lower().rstrip().rstrip(":").endswith("assistant")
-    assert processor.image_token not in prompt_text(processor, "what is this ?", image=False)
+    assert processor.image_token not in Prompts(processor).text([ask("what is this ?")])
 
 
 @pytest.mark.parametrize("family", tiny_families.FAMILIES)
