@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import signal
+from types import FrameType
 from typing import Any
 
 import click
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Interrupted
 
 COMMANDS = (
     "demo",
@@ -48,6 +50,10 @@ class Commands(click.Group):
 
             print_error(error)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt as stop:
+            from commands.screen import print_interrupted
+
+            ctx.exit(print_interrupted(stop))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -63,7 +69,13 @@ def cli() -> None:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, terminated)
     cli()
+
+
+def terminated(number: int, frame: FrameType | None) -> None:
+    """A queue or a container that is stopped ends a command as Ctrl-C does: with word of what is kept."""
+    raise Interrupted(exit_code=128 + number)
 
 
 if __name__ == "__main__":

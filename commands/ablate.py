@@ -32,7 +32,8 @@ def run_recipe(recipe: Path, db: str, device: str, folder: Path, as_json: bool) 
     from harness.util.options import read_yaml
     from harness.util.paths import home
     from leaderboards.formats.terminal import Terminal
-    from workflows.ablate import ablate, read_ablation
+    from workflows.ablate import ablate
+    from workflows.ablation import read_ablation
     from workflows.bars import bars
     from workflows.report import leaderboard_view, typical_of_scene, write_report
 

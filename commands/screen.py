@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, Interrupted, UsageError
+from harness.util.distributed import rank_and_world_size
 
 out = Console(emoji=False)  # a name may hold :a_word: between colons
 err = Console(stderr=True, emoji=False)
@@ -32,6 +35,17 @@ def note(text: str, *, style: str | None = None) -> None:
 def print_error(error: HarnessError) -> None:
     err.print("Error", style="bold red", end=" ")
     note(str(error))
+
+
+def print_interrupted(stop: KeyboardInterrupt) -> int:
+    """Say what is kept of work that was stopped and which command resumes it; returns the exit code."""
+    stopped = stop if isinstance(stop, Interrupted) else Interrupted()
+    err.print("Interrupted", style="bold yellow", end=" ")
+    note(str(stopped))
+    if rank_and_world_size()[0] == 0:
+        again = shlex.join(word for word in sys.argv if word != "--fresh")
+        note(f"Resume with: {'python ' if again.partition(' ')[0].endswith('.py') else ''}{again}")
+    return stopped.exit_code
 
 
 def print_json(value: Any) -> None:

@@ -27,7 +27,7 @@ def _show(facts: dict[str, Any]) -> None:
 
     print_facts({name: facts[name] for name in ("db", "alignments", "evaluations")})
     for row in facts["unfinished"]:
-        out.print(Text.assemble((row["status"], "yellow"), "  ", row["name"]))
+        out.print(Text.assemble((row["status"], "yellow"), "  ", row["name"], "  ", (row["where"], "dim")))
     for row in facts["incomplete"]:
         counts = f"{row['run']} on {row['benchmark']}: {row['scored']} of {row['of']} scored, {row['failed']} failed"
         out.print(Text.assemble(("incomplete", "yellow"), "  ", counts))

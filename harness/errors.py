@@ -12,6 +12,22 @@ class HarnessError(Exception):
     exit_code = 1
 
 
+class Interrupted(KeyboardInterrupt):
+    """The work was stopped from outside, by Ctrl-C or a signal; the message says what is kept and how to resume.
+
+    Not a HarnessError: a loop over runs that continues after an error ends with this.
+    """
+
+    def __init__(self, kept: str = "", exit_code: int = 130) -> None:
+        super().__init__(kept)
+        self.exit_code = exit_code
+
+    @classmethod
+    def of(cls, stop: KeyboardInterrupt, kept: str) -> Interrupted:
+        """``stop`` with what is kept."""
+        return cls(kept, stop.exit_code if isinstance(stop, Interrupted) else 130)
+
+
 class UsageError(HarnessError):
     """The command, option, file or recipe is wrong; nothing was started."""
 

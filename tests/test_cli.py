@@ -16,7 +16,8 @@ from harness.store import Store
 from harness.util.environment import environment
 from leaderboards.provenance import provenance
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
-from workflows.ablate import Ablation, is_benched
+from workflows.ablate import is_benched
+from workflows.ablation import Ablation
 from workflows.eval_models import EvalModel
 
 Run = Callable[..., Result]

@@ -4,116 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, Interrupted
 from harness.evaluation.resolve import data_dir, data_key, load, make_benchmark
 from harness.protocols.benchmark import BENCHMARKS
 from harness.protocols.external import ExternalBenchmark
 from harness.protocols.progress import Progress, silent
 from harness.store import Store
-from harness.util.options import build, content_key
+from harness.util.options import content_key
 from harness.util.pool import Pool, report, workers
+from workflows.ablation import Ablation, Job, jobs
 from workflows.bench import BenchmarkSpec, bench_model, resolve_benchmarks
 from workflows.embedded import SETTINGS, data_root
 from workflows.eval_models import EvalModel
+from workflows.interruption import kept_of
 from workflows.judging import Judges
 from workflows.suites import members_of
 
 Log = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """An ablation recipe. Every row of ``methods`` is ``{method, label?, set?, match?}``; a list in ``set`` is swept.
-
-    Args:
-        common: settings of every run (model, data, epochs...).
-        world: settings of the embedded world, where no model and data are given.
-        panels: conditions of the data, each ``{name, set}``; a panel of the leaderboard each.
-        methods: what is compared. ``match: LABEL`` sets beta to the mean effective beta of that label's run (control).
-        seeds: alignment seeds.
-        suite: the benchmark suite of every model.
-        benchmarks: single benchmarks in place of the suite.
-        split: of the embedded world; settings are chosen on "tuning", results are of "report".
-        eos_biases: points of the hallucination-against-coverage curve beside 0.
-        data_dir: benchmark data; None for the embedded world.
-        judge: judge of the suite; None for the embedded world's own.
-        workers: processes at a time; 0 for one per accelerator, or one per core up to two on a CPU.
-    """
-
-    methods: tuple[dict, ...]  # type: ignore[type-arg]
-    panels: tuple[dict, ...] = ({"name": "", "set": {}},)  # type: ignore[type-arg]
-    seeds: tuple[int, ...] = (0, 1)
-    common: dict = field(default_factory=dict)  # type: ignore[type-arg]
-    world: dict = field(default_factory=dict)  # type: ignore[type-arg]
-    suite: str = "hallucination"
-    benchmarks: tuple[str, ...] = ()
-    split: Literal["report", "tuning"] = "report"
-    eos_biases: tuple[float, ...] = ()
-    data_dir: str | None = None
-    judge: str | None = None
-    workers: int = 0
-
-
-@dataclass(frozen=True)
-class Job:
-    """One alignment with its evaluation, small enough to send to another process."""
-
-    db: str
-    name: str
-    label: str
-    panel: str
-    settings: dict[str, Any]
-    match: str | None
-    ablation: Ablation
-
-
-def read_ablation(values: Mapping[str, Any]) -> Ablation:
-    """An Ablation from a recipe's dictionary; unknown keys and rows without a method raise a UsageError."""
-    ablation = build(Ablation, values, "ablation recipe")
-    for row in ablation.methods:
-        if "method" not in row or set(row) - {"method", "label", "set", "match"}:
-            raise UsageError(f"ablation recipe: {row}: expected {{method, label, set, match}}.")
-    return ablation
-
-
-def jobs(ablation: Ablation, db: str) -> list[Job]:
-    """Panels x methods x settings x seeds."""
-    planned = []
-    for panel, seed, row in itertools.product(ablation.panels, ablation.seeds, ablation.methods):
-        for label, swept in sweep(row):
-            name = "-".join(filter(None, [slug(label), slug(panel.get("name", "")), f"s{seed}"]))
-            settings = {
-                **ablation.world,
-                **ablation.common,
-                **panel.get("set", {}),
-                **swept,
-                "method": row["method"],
-                "seed": seed,
-            }
-            planned.append(Job(db, name, label, panel.get("name", ""), settings, row.get("match"), ablation))
-    return planned
-
-
-def sweep(row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every combination of the values listed in ``row["set"]``, labelled by the swept values."""
-    given = {k: v if isinstance(v, list) else [v] for k, v in (row.get("set") or {}).items()}
-    for values in itertools.product(*given.values()):
-        chosen = dict(zip(given, values, strict=True))
-        swept = [f"{k}={v}" for k, v in chosen.items() if len(given[k]) > 1]
-        yield " ".join([row.get("label", row["method"]), *swept]), chosen
-
-
-def slug(text: str) -> str:
-    """``text`` as part of a run's name."""
-    return re.sub(r"[^\w=.]+", "-", text.lower()).strip("-")
 
 
 def ablate(
@@ -129,7 +41,7 @@ def ablate(
     base = prepare(ablation, steps)
     everything = jobs(ablation, db)
     store, failures = Store(db), list[str]()
-    with pool(ablation.workers, device) as processes:
+    with stopped(store, everything), pool(ablation.workers, device) as processes:
         done, pending = 0, {}
         if is_benched(store, base, ablation):
             done += 1
@@ -150,6 +62,25 @@ def ablate(
                 log(f"{pending[future]}: {'failed' if error else 'done'}")
             pending = {}
     return failures
+
+
+@contextlib.contextmanager
+def stopped(store: Store, planned: Sequence[Job]) -> Iterator[None]:
+    """An interruption within it says what is kept of the ``planned`` runs."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise Interrupted.of(stop, kept(store, planned)) from stop
+
+
+def kept(store: Store, planned: Sequence[Job]) -> str:
+    """What is done of the ``planned`` runs, and where those that were begun resume."""
+    runs = [run for run in store.alignments() if run.name in {job.name for job in planned}]
+    done = sum(run.status == "done" for run in runs)
+    begun = [kept_of(store, run) for run in runs if run.status != "done"]
+    return "\n  ".join(
+        [f"{done} of {len(planned)} alignments are done, and kept with their answers in {store.path}.", *begun]
+    )
 
 
 def pool(count: int, device: str) -> contextlib.AbstractContextManager[Pool]:

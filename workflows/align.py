@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, Interrupted, UsageError
 from harness.models.spec import model_id
 from harness.protocols.progress import Progress, silent
+from harness.protocols.recorder import Recorder
 from harness.store import AlignmentRecord, Store
+from harness.store.claims import ALIGNMENT, LEASE, Claims
 from harness.util.distributed import rank_and_world_size
 from harness.util.options import build, content_key, keyed, overlay, read_yaml
-from harness.util.paths import home
 from recipes import RECIPES
 from workflows.embedded import build_embedded
+from workflows.interruption import folder_of, kept_of
 from workflows.settings import Kinds, route
 
 OF_THE_RUN = ("method", "name", "panel", "label", "heldout")
@@ -158,7 +161,7 @@ def align(store: Store, spec: AlignSpec, *, fresh: bool = False, progress: Progr
     done = finished(store, spec)
     if done is not None and not fresh:
         return done
-    out = home() / "aligned" / f"{spec.name}-{spec.key[:8]}"
+    out = folder_of(spec.name, spec.key)
 
     def stage(step: str, done: int, total: int, note: str = "") -> None:
         progress(f"{spec.name}: {step}", done, total, note)
@@ -167,12 +170,8 @@ def align(store: Store, spec: AlignSpec, *, fresh: bool = False, progress: Progr
         stage(f"held-out {step}", done, total, note)
 
     heldout = load_pairs(spec.heldout, progress=held_out) if spec.heldout else None
-    log = store.start_alignment(
-        spec.name, method=spec.label, seed=spec.train.seed, panel=spec.panel, key=spec.key, config=spec.record,
-        fresh=fresh and rank_and_world_size()[0] == 0,
-    )  # fmt: skip
     started = time.monotonic()
-    try:
+    with under_way(store, spec, out, fresh=fresh) as log:
         result = train(
             spec.train,
             spec.objective,
@@ -183,9 +182,38 @@ def align(store: Store, spec: AlignSpec, *, fresh: bool = False, progress: Progr
             resume=not fresh,
             progress=stage,
         )
-    except HarnessError:
-        store.finish_alignment(spec.name, status="failed", model_dir="", seconds=time.monotonic() - started)
-        raise
-    seconds = time.monotonic() - started
-    store.finish_alignment(spec.name, status="done", model_dir=str(result.model_dir), seconds=seconds)
+        seconds = time.monotonic() - started
+        store.finish_alignment(spec.name, status="done", model_dir=str(result.model_dir), seconds=seconds)
     return store.alignment(spec.name)
+
+
+@contextlib.contextmanager
+def under_way(store: Store, spec: AlignSpec, folder: Path, *, fresh: bool) -> Iterator[Recorder]:
+    """The record of an alignment while it is trained in ``folder``; closed as failed or interrupted where it ends so.
+
+    The first of torchrun's processes holds the run's name: a second alignment of that name is a UsageError, and a run
+    that nobody holds is no longer running.
+    """
+    first = rank_and_world_size()[0] == 0
+    started = time.monotonic()
+    with Claims(store.path) if first else contextlib.nullcontext() as claims:
+        if claims and not claims.take(ALIGNMENT, [spec.name], 1):
+            holder = store.aligning().get(spec.name, "another process")
+            raise UsageError(
+                f"{spec.name} is being aligned by {holder}. Wait for it or stop it (a lost one counts as gone after "
+                f"{LEASE:.0f} seconds), or give this run another --name."
+            )
+        log = store.start_alignment(
+            spec.name, method=spec.label, seed=spec.train.seed, panel=spec.panel, key=spec.key, config=spec.record,
+            fresh=fresh and first,
+        )  # fmt: skip
+        try:
+            yield log
+        except HarnessError:
+            store.finish_alignment(spec.name, status="failed", model_dir="", seconds=time.monotonic() - started)
+            raise
+        except KeyboardInterrupt as stop:
+            if first:
+                seconds = time.monotonic() - started
+                store.finish_alignment(spec.name, status="interrupted", model_dir="", seconds=seconds)
+            raise Interrupted.of(stop, kept_of(store, store.alignment(spec.name))) from stop

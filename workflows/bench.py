@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.evaluation.claims import Claims
 from harness.evaluation.external import run_external
 from harness.evaluation.generate import generate
 from harness.evaluation.resolve import data_dir, load, make_benchmark
@@ -22,6 +21,7 @@ from harness.protocols.external import ExternalBenchmark
 from harness.protocols.model import Model
 from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, EvaluationSubject, Store
+from harness.store.claims import Claims
 from harness.util.distributed import rank_and_world_size
 from harness.util.options import overlay
 from leaderboards.declared import benchmark_order, declared

@@ -10,6 +10,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.models.spec import last_parts, model_id
 from harness.store import Store
+from leaderboards.provenance import command_of
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def lookup_run(store: Store) -> Any:
     def find(name: str) -> tuple[str, str | None]:
         record = store.alignment(name)
         if record.status != "done":
-            raise UsageError(f"run:{name} is {record.status}; finish it with `align --name {name} --resume` first.")
+            raise UsageError(f"run:{name} is {record.status}; finish it first: {command_of(record)}")
         if (Path(record.model_dir) / "adapter_config.json").exists():
             return str(record.config["model"]), record.model_dir
         return record.model_dir, None

@@ -84,11 +84,13 @@ class BenchJob:
     def run(self, *, share: bool, progress: Progress) -> BenchResult:
         """Answer, judge and store; together with other processes under torchrun, or with ``share``."""
         from workflows.bench import bench_all
+        from workflows.interruption import kept_answers
 
-        records = bench_all(
-            self.store, self.models, self.benchmarks, self.root, self.judges,
-            share=share, fresh=self.fresh, progress=progress, **self.loading,
-        )  # fmt: skip
+        with kept_answers(self.store, progress) as watched:
+            records = bench_all(
+                self.store, self.models, self.benchmarks, self.root, self.judges,
+                share=share, fresh=self.fresh, progress=watched, **self.loading,
+            )  # fmt: skip
         return BenchResult(tuple(Evaluation(record) for record in records), self.judges.spent)
 
     def estimates(self) -> list[BenchCost]:
@@ -101,10 +103,12 @@ class BenchJob:
     def answer_shard(self, shard: Shard, progress: Progress) -> list[dict[str, Any]]:
         """Answer one part of every benchmark and store the answers; nothing is judged."""
         from workflows.bench import answer_shard
+        from workflows.interruption import kept_answers
 
-        how = {"fresh": self.fresh, "progress": progress, **self.loading}
         arguments = [(self.store, model, self.benchmarks, self.root, shard) for model in self.models]
-        return [row for given in arguments for row in answer_shard(*given, **how)]
+        with kept_answers(self.store, progress) as watched:
+            how = {"fresh": self.fresh, "progress": watched, **self.loading}
+            return [row for given in arguments for row in answer_shard(*given, **how)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,12 +139,14 @@ class ScoreOptions:
     def run(self, progress: Progress) -> Evaluation:
         """Judge the answers and store the evaluation."""
         from harness.store import Store
+        from workflows.interruption import kept_answers
         from workflows.score import read_answers
         from workflows.score import score as evaluate
 
         judges, settings, root = *self._judges(), Path(self.data_dir)
-        given = read_answers(self.benchmark, settings, Path(self.responses), root)
-        record = evaluate(Store(self.db), given, settings, Path(self.responses), root, judges, progress)
+        given, store = read_answers(self.benchmark, settings, Path(self.responses), root), Store(self.db)
+        with kept_answers(store, progress) as watched:
+            record = evaluate(store, given, settings, Path(self.responses), root, judges, watched)
         return Evaluation(record, tuple(given.missing), judges.spent)
 
     def _judges(self) -> tuple[Judges, dict[str, Any]]:

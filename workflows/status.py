@@ -7,13 +7,22 @@ from typing import Any
 
 from harness.errors import HarnessError, UsageError
 from harness.store import Store
+from leaderboards.provenance import command_of
+from workflows.interruption import kept_of
 
 
 def status(store: Store) -> dict[str, Any]:
     """Counts, what is unfinished or failed, and the commands that resume it."""
     alignments, evaluations = store.alignments(), store.evaluations()
     benched = {e.alignment for e in evaluations}
-    unfinished = [{"name": a.name, "status": a.status} for a in alignments if a.status != "done"]
+    aligning = store.aligning()
+    unfinished = [
+        {"name": a.name, "status": a.status, "where": str(aligning[a.name])}
+        if a.name in aligning
+        else {"name": a.name, "status": a.status, "where": kept_of(store, a), "resume": command_of(a)}
+        for a in alignments
+        if a.status != "done"
+    ]
     incomplete = [
         {"run": e.run, "benchmark": e.benchmark, "scored": e.n_scored, "of": e.n, "failed": e.n_failed}
         for e in evaluations
@@ -23,8 +32,7 @@ def status(store: Store) -> dict[str, Any]:
     following = []
     if not alignments and not evaluations:
         following.append("python cli.py demo")
-    if unfinished:
-        following.append("the command that aligned them: it resumes where it stopped")
+    following += [row["resume"] for row in unfinished if "resume" in row]
     following += [f"python cli.py bench --model run:{name}" for name in waiting]
     if incomplete:
         following.append("the same bench or score command: only what is missing is asked again")

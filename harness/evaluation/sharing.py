@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from harness.evaluation.claims import Claims
 from harness.evaluation.generate import AnswerKeys, generate
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent
 from harness.store import Store
+from harness.store.claims import Claims
 from harness.util.options import content_key
 
 POLL = 0.5

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.errors import unknown_name
+from harness.store.claims import ALIGNMENT, Holder, holders
 from harness.store.file import ResultsFile, dump, now
 from harness.store.records import AlignmentRecord, Row
 
@@ -19,7 +20,8 @@ class Alignments(ResultsFile):
     ) -> AlignmentLog:
         """Begin the alignment ``name``, or resume it; returns the recorder that training reports to.
 
-        One with another key, or to be made ``fresh``, starts over and replaces what is stored.
+        One with another key, or to be made ``fresh``, starts over and replaces what is stored. Its status is "running",
+        and read as "interrupted" where no living process holds its name (``Claims``).
         """
         before = self.select("SELECT key FROM alignment WHERE name = ?", [name])
         if before and (fresh or before[0]["key"] != key):
@@ -27,22 +29,33 @@ class Alignments(ResultsFile):
                 self.db.conn.execute("DELETE FROM alignment WHERE name = ?", [name])
         row = (name, method, seed, panel, key, dump(config), "{}", "running", "", 0.0, now())
         self.write("INSERT OR IGNORE INTO alignment VALUES (?,?,?,?,?,?,?,?,?,?,?)", [row])
+        self.write("UPDATE alignment SET status = 'running' WHERE name = ?", [(name,)])  # it failed, or was stopped
         return AlignmentLog(self, name)
 
     def finish_alignment(self, name: str, *, status: str, model_dir: str, seconds: float) -> None:
-        """Close an alignment run: status "done" or "failed"."""
+        """Close an alignment run: status "done", "failed" or "interrupted"."""
         self.write(
             "UPDATE alignment SET status = ?, model_dir = ?, seconds = ? WHERE name = ?",
             [(status, model_dir, seconds, name)],
         )
 
     def alignments(self) -> list[AlignmentRecord]:
-        """All alignment runs, oldest first."""
+        """All alignment runs, oldest first; one that was killed has the status "interrupted"."""
         rows = self.select("SELECT * FROM alignment ORDER BY created, name", [])
+        living = self.aligning() if any(row["status"] == "running" for row in rows) else {}
+        for row in rows:
+            if row["status"] == "running" and row["name"] not in living:
+                row["status"] = (
+                    "interrupted"  # said, not written: the file may be a copy of one that is in use elsewhere
+                )
         return [
             AlignmentRecord(**{**row, "config": json.loads(row["config"]), "info": json.loads(row["info"])})
             for row in rows
         ]
+
+    def aligning(self) -> dict[str, Holder]:
+        """The runs that a process is aligning now, by name, and which process."""
+        return holders(self.db.conn, ALIGNMENT)
 
     def alignment(self, name: str) -> AlignmentRecord:
         """The alignment called ``name``; an unknown one raises a UsageError with a suggestion."""

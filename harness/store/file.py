@@ -14,6 +14,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from harness.errors import HarnessError
+from harness.store.connection import connect
 from harness.store.migrations import migrate
 from harness.store.records import Row
 
@@ -25,8 +26,7 @@ class ResultsFile:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            connection = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
-            self.db = Database(connection)
+            self.db = Database(connect(self.path, check_same_thread=False))
             with self._migration_lock():
                 self.db.enable_wal()
                 migrate(self.db, str(path))

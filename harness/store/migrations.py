@@ -45,7 +45,7 @@ def m001_initial(db: Database) -> None:
 
 
 def m002_claims(db: Database) -> None:
-    """What processes that share the work hold (harness.evaluation.claims); ``until`` in seconds since 1970."""
+    """What processes that share the work hold (harness.store.claims); ``until`` in seconds since 1970."""
     db.executescript("""
     CREATE TABLE claim (
         scope TEXT, item TEXT, owner TEXT, host TEXT, pid INTEGER, until REAL,

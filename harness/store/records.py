@@ -80,7 +80,10 @@ class VerdictRecord:
 
 @dataclass(frozen=True)
 class AlignmentRecord:
-    """One alignment run. ``panel`` names the data condition it belongs to in a leaderboard ("clean", ...)."""
+    """One alignment run. ``panel`` names the data condition it belongs to in a leaderboard ("clean", ...).
+
+    ``status``: "running", "done", "failed", or "interrupted" (stopped, or its process is gone).
+    """
 
     name: str
     method: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from typing import Any, TypeVar
 
 from harness.protocols.progress import Progress
@@ -49,10 +50,13 @@ def workers(count: int, threads: int | None = None) -> Iterator[Pool]:
     context = get_context("spawn")
     reports = context.Queue()
     with ProcessPoolExecutor(count, mp_context=context, initializer=_start, initargs=(reports, threads)) as executor:
+        before = set(active_children())
         try:
             yield Pool(executor, reports)
-        except BaseException:
+        except BaseException:  # the rest is not waited for: what a worker has not stored it does again next time
             executor.shutdown(wait=False, cancel_futures=True)
+            for worker in set(active_children()) - before:
+                worker.terminate()
             raise
 
 
@@ -67,6 +71,7 @@ def report(step: str, done: int, total: int, note: str = "") -> None:
 def _start(reports: Any, threads: int | None) -> None:
     global _reports  # a pool's initializer has no other way to hand something to its tasks
     _reports = reports
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: the parent ends this one
     threading.Thread(target=_follow_parent, name="parent", daemon=True).start()
     if threads is not None:
         import torch

@@ -9,7 +9,8 @@ from harness.errors import HarnessError, UsageError
 from harness.store import Store
 from harness.util.options import read_yaml
 from recipes import RECIPES
-from workflows.ablate import Job, jobs, matched_beta, read_ablation, sweep
+from workflows.ablate import matched_beta
+from workflows.ablation import Job, jobs, read_ablation, sweep
 from workflows.settings import route
 
 

@@ -53,7 +53,10 @@ def test_status_names_what_is_unfinished_and_how_to_go_on(tmp_path: Path) -> Non
     store.start_alignment("ready", method="gap", seed=0, panel="", key="k", config={})
     store.finish_alignment("ready", status="done", model_dir="m", seconds=1.0)
     facts = json.loads(run("status", "--json", "--db", str(store.path)).stdout)
-    assert facts["unfinished"] == [{"name": "stopped", "status": "running"}]
+    (stopped,) = facts["unfinished"]
+    assert (stopped["name"], stopped["status"]) == ("stopped", "interrupted"), "no living process holds it"
+    assert stopped["where"].startswith("stopped: interrupted before step 1.")
+    assert stopped["resume"] in facts["next"] and "--name stopped" in stopped["resume"]
     assert facts["incomplete"] == [{"run": "dama-s1", "benchmark": "amber", "scored": 5, "of": 6, "failed": 1}]
     assert "python cli.py bench --model run:ready" in facts["next"]
     assert "5 of 6 scored" in run("status", "--db", str(store.path)).stdout

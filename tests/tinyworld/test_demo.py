@@ -14,7 +14,7 @@ from harness.errors import UsageError
 from harness.store import Store
 from tests.tinyworld.conftest import SMALL
 from tinyworld.build import World
-from workflows.ablate import read_ablation
+from workflows.ablation import read_ablation
 from workflows.embedded import data_root
 
 RECIPE = {

@@ -15,12 +15,12 @@ from harness.util.pool import report, workers
 
 
 def _square(number: int) -> int:
-    report(f"square {number}", 1, 1)
+    report(f"square {number}", 1, 1, "even" if number % 2 == 0 else "odd")
     return number * number
 
 
 def test_results_and_reports_come_back() -> None:
-    heard: list[tuple[str, int, int]] = []
+    heard: list[tuple[str, int, int, str]] = []
     with workers(2) as pool:
         futures = [pool.submit(_square, n) for n in (2, 3)]
         found = {f.result() for f in pool.finished(futures, lambda *news: heard.append(news))}
@@ -28,7 +28,7 @@ def test_results_and_reports_come_back() -> None:
         while len(heard) < 2 and time.monotonic() < deadline:  # a report may arrive after its result
             list(pool.finished([pool.submit(abs, 1)], lambda *news: heard.append(news)))
     assert found == {4, 9}
-    assert sorted(heard) == [("square 2", 1, 1), ("square 3", 1, 1)]
+    assert sorted(heard) == [("square 2", 1, 1, "even"), ("square 3", 1, 1, "odd")]
 
 
 def test_outside_a_worker_a_report_goes_nowhere() -> None:
@@ -76,3 +76,19 @@ def wait_for(true: object, seconds: float = 30) -> None:
         if time.monotonic() > deadline:
             pytest.fail("waited in vain")
         time.sleep(0.05)
+
+
+def test_workers_end_at_once_where_their_parent_is_interrupted(tmp_path: Path) -> None:
+    started = tmp_path / "pid"
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), workers(1) as pool:
+        pool.submit(_sleep, started)
+        wait_for(lambda: started.exists() and started.read_text() != "")
+        raise KeyboardInterrupt
+    wait_for(lambda: not running(int(started.read_text())))
+    assert time.monotonic() - begun < 60
+
+
+def _sleep(told: Path) -> None:
+    told.write_text(str(os.getpid()))
+    time.sleep(300)

@@ -7,6 +7,7 @@ more, that of one on another host until its end.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sqlite3
@@ -16,9 +17,44 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
+
+from harness.store.connection import Locked, connect
 
 LEASE = 60.0
 """Seconds after which a claim that nobody renewed is free."""
+ALIGNMENT = "alignment"
+"""The scope of the alignments under way: who trains a run holds its name."""
+
+
+class Holder(NamedTuple):
+    """The process that holds a claim."""
+
+    owner: str
+    host: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+def holders(connection: sqlite3.Connection, scope: str) -> dict[str, Holder]:
+    """The items of ``scope`` that a process holds which may be living, as the claims in the results file say."""
+    rows = connection.execute("SELECT item, until, owner, host, pid FROM claim WHERE scope = ?", [scope])
+    now = time.time()
+    return {item: Holder(*holder) for item, until, *holder in rows if until > now and _may_live(*holder[1:])}
+
+
+def _may_live(host: str, pid: int) -> bool:
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class Claims:
@@ -44,7 +80,7 @@ class Claims:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        with self._connect() as db:
+        with contextlib.suppress(Locked), self._connect() as db:  # locked: the claims end by themselves
             db.execute("DELETE FROM claim WHERE owner = ?", [self.owner])
 
     def take(self, scope: str, items: Sequence[str], most: int) -> list[str]:
@@ -52,13 +88,7 @@ class Claims:
         now = time.time()
         with self._connect() as db:
             db.execute("BEGIN IMMEDIATE")  # reading and writing are one step for all processes
-            held = {
-                item
-                for item, owner, host, pid, until in db.execute(
-                    "SELECT item, owner, host, pid, until FROM claim WHERE scope = ?", [scope]
-                )
-                if owner != self.owner and until > now and self._may_live(host, pid)
-            }
+            held = {item for item, holder in holders(db, scope).items() if holder.owner != self.owner}
             taken = [item for item in items if item not in held][:most]
             row = (self.owner, self._host, self._pid, now + self._lease)
             db.executemany("INSERT OR REPLACE INTO claim VALUES (?,?,?,?,?,?)", [(scope, i, *row) for i in taken])
@@ -70,20 +100,9 @@ class Claims:
             rows = [(scope, item, self.owner) for item in items]
             db.executemany("DELETE FROM claim WHERE scope = ? AND item = ? AND owner = ?", rows)
 
-    def _may_live(self, host: str, pid: int) -> bool:
-        if host != self._host:
-            return True
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
-
     def _renew(self) -> None:
         while not self._stop.wait(self._lease / 3):
-            with self._connect() as db:
+            with contextlib.suppress(Locked), self._connect() as db:  # locked: the next time then
                 db.execute("UPDATE claim SET until = ? WHERE owner = ?", [time.time() + self._lease, self.owner])
 
     def _connect(self) -> _Closing:
@@ -94,7 +113,7 @@ class _Closing:
     """A short transaction on a connection of its own: claims are taken from several threads."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+        self._db = connect(path, isolation_level=None)
 
     def __enter__(self) -> sqlite3.Connection:
         return self._db

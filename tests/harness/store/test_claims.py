@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.evaluation.claims import Claims
 from harness.evaluation.sharing import generate_shared
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.model import Answer
 from harness.store import Store
+from harness.store.claims import Claims
 from tests.harness.fakes import Recorded
 
 ITEMS = [f"i{n}" for n in range(10)]
