@@ -13,7 +13,6 @@ from commands.screen import out, print_facts, print_json
 @click.command("align")
 @options.db
 @options.assignments
-@options.device
 @options.resume
 @options.dry_run
 @options.limit
@@ -23,6 +22,7 @@ from commands.screen import out, print_facts, print_json
 @click.option("--data", help="Preference pairs: JSONL, parquet or hub id.  [default: the embedded world]")
 @click.option("--recipe", type=options.RECIPE, help="YAML of settings.")
 @click.option("--name", help="Name of the run.  [default: METHOD-sSEED, with other settings METHOD-sSEED-KEY]")
+@click.option("--device", help="auto, cpu or cuda.  [default: auto]")
 @click.option("--seed", type=int, help="Seed of data order and sampling.  [default: 0]")
 def command(
     db: str, assignments: tuple[str, ...], resume: bool, dry_run: bool, as_json: bool, **options: Any

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.judges.registry import has_setting, make_judge
+from harness.judges.registry import has_setting, judge_settings, make_judge
 from harness.protocols.benchmark import Benchmark
 from harness.protocols.judge import Judge
 from workflows.embedded import is_embedded
@@ -38,6 +38,8 @@ class Judges:
             )
         given = {"budget": budget, "prices": prices}
         taken = {n: value for n, value in given.items() if value is not None and spec and has_setting(spec, n)}
+        if spec:
+            judge_settings(spec, {**settings, **taken})  # what is wrong is an error before a model answers
         return cls(spec, {**settings, **taken})
 
     def named(self, benchmark: Benchmark, folder: Path) -> str | None:

@@ -25,7 +25,7 @@ def align(
     name: str | None = None,
     seed: int | None = None,
     limit: int | None = None,
-    device: str = "auto",
+    device: str | None = None,
     settings: Mapping[str, Any] | None = None,
     fresh: bool = False,
     db: str | Path = DB,
@@ -41,6 +41,7 @@ def align(
         name: of the run; None: METHOD-sSEED, with other settings than a stored run of that name METHOD-sSEED-KEY.
         seed: of data order and sampling.
         limit: only so many pairs.
+        device: "auto" (a GPU if there is one; None too), "cpu" or "cuda".
         settings: what `--set` takes, for example {"lr": 5e-7, "objective.beta": 0.2}.
         fresh: start over, where else an interrupted run is resumed.
         db: the results file, made if absent.

@@ -44,17 +44,21 @@ def make_judge(
     """
     # A kind's constructor takes what Judge's docstring says; that is no part of the type.
     kind: Any = judge_kind(spec)
-    name, _, argument = spec.partition(":")
-    made: Judge
-    if kind.Settings is None:
-        if settings:
-            raise UsageError(f"--judge {spec}: this judge has no settings, got {', '.join(sorted(settings))}.")
-        made = kind(argument, root)
-    else:
-        made = kind(argument, root, build(kind.Settings, settings or {}, f"--judge {name}"))
+    argument, chosen = spec.partition(":")[2], judge_settings(spec, settings or {})
+    made: Judge = kind(argument, root) if chosen is None else kind(argument, root, chosen)
     if not only_estimate:
         made.check()
     return made
+
+
+def judge_settings(spec: str, settings: Mapping[str, Any]) -> Any:
+    """The settings of the judge that ``spec`` names; None if it has none. Raises UsageError for what it does not have."""
+    kind, name = judge_kind(spec), spec.partition(":")[0]
+    if kind.Settings is None:
+        if settings:
+            raise UsageError(f"--judge {spec}: this judge has no settings, got {', '.join(sorted(settings))}.")
+        return None
+    return build(kind.Settings, settings, f"--judge {name}")
 
 
 def has_setting(spec: str, name: str) -> bool:

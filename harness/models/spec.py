@@ -137,6 +137,16 @@ MODELS: Registry[ModelKind] = Registry(
 )
 
 
+def model_settings(spec: ModelSpec, settings: Mapping[str, Any]) -> Any:
+    """The settings of the kind of ``spec``; None if it has none. Raises UsageError for what it does not have."""
+    kind = MODELS.get(spec.kind)
+    if kind.settings is None:
+        if settings:
+            raise UsageError(f"--model {spec}: this model has no settings, got {', '.join(sorted(settings))}.")
+        return None
+    return build(kind.settings, settings, f"--model {spec}")
+
+
 def load_model(
     spec: str | ModelSpec,
     *,
@@ -156,8 +166,5 @@ def load_model(
     Raises UsageError if the name is wrong or the model cannot be loaded.
     """
     parsed = parse_spec(spec) if isinstance(spec, str) else spec
-    kind = MODELS.get(parsed.kind)
-    if kind.settings is None and settings:
-        raise UsageError(f"--model {parsed}: this model has no settings, got {', '.join(sorted(settings))}.")
-    chosen = None if kind.settings is None else build(kind.settings, settings or {}, f"--model {parsed}")
-    return kind.load(parsed, Loading(device, chosen, runs, progress))
+    chosen = model_settings(parsed, settings or {})
+    return MODELS.get(parsed.kind).load(parsed, Loading(device, chosen, runs, progress))
