@@ -60,12 +60,12 @@ class BenchOptions:
         judges = Judges.of(self.judge, judge, self.budget, text_of(self.prices))
         names = [self.benchmark] if isinstance(self.benchmark, str) else list(self.benchmark or ())
         # Models and settings are checked before the embedded world is built, which takes minutes.
-        specs = _models(self.model)
-        for spec in specs:
-            model_settings(parse_spec(spec), loading)
         defaults = None if self.data_dir else SETTINGS
         biases = [self.eos_bias] if isinstance(self.eos_bias, int | float) else self.eos_bias
         wanted = resolve_benchmarks(members_of(text_of(self.suite), names), settings, defaults, self.limit, biases)
+        specs = _models(self.model)
+        for spec in specs:
+            model_settings(parse_spec(spec), loading)
         store = Store(self.db)
         root = Path(self.data_dir) if self.data_dir else data_root(None, progress)
         base = None if self.data_dir else base_model(progress)

@@ -52,7 +52,7 @@ def make_judge(
 
 
 def judge_settings(spec: str, settings: Mapping[str, Any]) -> Any:
-    """The settings of the judge that ``spec`` names; None if it has none. Raises UsageError for what it does not have."""
+    """The settings of the judge that ``spec`` names; None if it has none. An unknown one is a UsageError."""
     kind, name = judge_kind(spec), spec.partition(":")[0]
     if kind.Settings is None:
         if settings:

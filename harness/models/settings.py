@@ -33,7 +33,7 @@ class HfSettings:
         batch_size: rows generated together at most; halved by itself when memory runs out.
     """
 
-    dtype: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     quantization: Literal["none", "4bit", "8bit"] = "none"
     device_map: str = ""
     batch_size: int = BATCH_SIZE
