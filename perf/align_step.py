@@ -156,9 +156,10 @@ def train_trl(_: str, lora: bool, folder: Path, steps: int, checkpointing: bool)
 
     import torch
     from datasets import Dataset
-    from PIL import Image
     from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
     from trl import DPOConfig, DPOTrainer
+
+    from harness.util.images import open_image
 
     cuda = torch.cuda.is_available()
     rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
@@ -166,7 +167,7 @@ def train_trl(_: str, lora: bool, folder: Path, steps: int, checkpointing: bool)
     data = Dataset.from_list(
         [
             {
-                "images": [Image.open(folder / row["image"])],
+                "images": [open_image((folder / row["image"]).read_bytes())],
                 **{to: [{"role": role, "content": row[name]}] for name, to, role in said},
             }
             for row in rows

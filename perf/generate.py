@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import io
 import json
 import multiprocessing as mp
 import os
@@ -31,6 +30,7 @@ import numpy as np
 
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
+from harness.util.images import open_image
 
 QUESTIONS_PER_IMAGE = 14
 YES_NO, CAPTION = Decoding(max_new_tokens=8), Decoding(max_new_tokens=64)
@@ -63,7 +63,6 @@ def questions(images: int, captions: int) -> dict[str, tuple[list[Sample], Decod
 def one_by_one(folder: str) -> Answering:
     """As the LLaVA-lineage scripts do: a sample at a time through the processor and generate."""
     import torch
-    from PIL import Image as PilImage
     from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
     from harness.models.prompts import messages
@@ -75,7 +74,7 @@ def one_by_one(folder: str) -> Answering:
         texts = []
         for sample in samples:
             assert sample.image is not None
-            image = PilImage.open(io.BytesIO(sample.image.read())).convert("RGB")
+            image = open_image(sample.image.read())
             prompt = processor.apply_chat_template(messages([sample.turn]), add_generation_prompt=True)
             inputs = processor(images=image, text=prompt, return_tensors="pt")
             with torch.inference_mode():
@@ -91,7 +90,6 @@ def lmms_eval(folder: str) -> Answering:
     from lmms_eval.api.instance import Instance
     from lmms_eval.models.simple.llava_hf import LlavaHf
     from loguru import logger
-    from PIL import Image as PilImage
 
     logger.remove()
     model = LlavaHf(pretrained=folder, device="cpu", dtype="float32", device_map="cpu", chat_template=TEMPLATE)
@@ -101,7 +99,7 @@ def lmms_eval(folder: str) -> Answering:
 
         def visual(sample: Sample) -> list[Any]:
             assert sample.image is not None
-            return [PilImage.open(io.BytesIO(sample.image.read())).convert("RGB")]
+            return [open_image(sample.image.read())]
 
         requests = []
         for i, sample in enumerate(samples):

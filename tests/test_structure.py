@@ -28,6 +28,7 @@ HOMES: dict[str, tuple[str, set[str]]] = {
     "load a model": (r"\b(AutoModel\w*|AutoProcessor|PeftModel)\.from_pretrained\(", {"harness/models/loading.py"}),
     "hash weights": (r"sorted\(\w+\.state_dict\(\)|\*\.safetensors", {"harness/models/weights.py"}),
     "make a prompt": (r"\.apply_chat_template\(", {"harness/models/prompts.py"}),
+    "open an image": (r"\b(Pil)?Image\.open\(", {"harness/util/images.py"}),
     "read JSON lines": (r"json\.loads\(line\b", {"harness/util/jsonl.py"}),
     "read yes or no": (r"\(yes\|no\)", {"benchmarks/common/yes_no.py"}),
     "rank and world size": (r"""["'](LOCAL_)?(RANK|WORLD_SIZE)["']""", {"harness/util/distributed.py"}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor
 from harness.errors import DataError, UsageError
 from harness.models.weights import tensors_hash
 from harness.protocols.progress import Progress, silent
+from harness.util.images import open_image, seen_digest
 from harness.util.options import content_key
 from harness.util.paths import cache_dir
 
@@ -129,8 +129,8 @@ class ClipModel:
 
 
 def content_hash(item: str | bytes) -> str:
-    """sha256 of a text or of an encoded image."""
-    return hashlib.sha256(item.encode() if isinstance(item, str) else item).hexdigest()
+    """sha256 of a text or of an encoded image as it is seen."""
+    return hashlib.sha256(item.encode()).hexdigest() if isinstance(item, str) else seen_digest(item)
 
 
 def parse_name(name: str) -> tuple[str, str | None]:
@@ -147,8 +147,8 @@ def parse_name(name: str) -> tuple[str, str | None]:
 
 def _open(image: bytes) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(image)).convert("RGB")
-    except OSError as error:
+        return open_image(image)
+    except ValueError as error:
         raise DataError(f"An image of the preference data cannot be decoded: {error}") from error
 
 

@@ -6,7 +6,6 @@ import base64
 import binascii
 import dataclasses
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from harness.errors import DataError
 from harness.protocols.conversation import Image, Turn
 from harness.protocols.conversation import question as ask
 from harness.protocols.progress import Progress, silent
+from harness.util.images import open_image, shown_otherwise
 
 KNOWN = frozenset({"idx", "id", "image", "images", "question", "prompt", "chosen", "rejected", "text"})
 
@@ -83,8 +83,8 @@ class Pair:
 
     def _opened(self, data: bytes) -> PilImage.Image:
         try:
-            return PilImage.open(io.BytesIO(data)).convert("RGB")
-        except (OSError, SyntaxError, ValueError) as error:
+            return open_image(data)
+        except ValueError as error:
             raise DataError(f"pair {self.id}: the image cannot be read ({error}).") from error
 
     @cached_property
@@ -97,7 +97,8 @@ class Pair:
             texts += [self.prefix, json.dumps(shape)]
         digest = hashlib.sha256(json.dumps(texts).encode())
         for image in self.images:
-            digest.update(image.read())
+            data = image.read()
+            digest.update(data + b"shown" if shown_otherwise(data) else data)
         return digest.hexdigest()
 
 
@@ -189,9 +190,8 @@ def _pair(row: Row, where: str, folder: Path) -> Pair:
     columns = {key: value for key, value in row.items() if key not in KNOWN}
     pair = Pair.about(_image(row["image"], where, folder), name, question, chosen, rejected, columns)
     try:
-        with PilImage.open(io.BytesIO(pair.image_bytes())) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError) as error:
+        open_image(pair.image_bytes())
+    except (OSError, ValueError) as error:
         raise DataError(f"{where}: the image cannot be read ({error}). Is it complete?") from error
     return pair
 

@@ -19,6 +19,7 @@ from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
 from harness.protocols.external import AnswerFunction
 from harness.protocols.model import Answer
+from harness.util.images import to_rgb
 
 DEFAULT_NEW_TOKENS = 1024
 """lmms-eval's own models take this where a task sets no limit."""
@@ -118,5 +119,5 @@ def _decoding(options: Mapping[str, Any], where: str) -> Decoding:
 
 def _png(image: PilImage.Image) -> bytes:
     out = io.BytesIO()
-    image.convert("RGB").save(out, format="PNG")
+    to_rgb(image).save(out, format="PNG")
     return out.getvalue()

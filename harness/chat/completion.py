@@ -10,6 +10,7 @@ from typing import Any
 from harness.chat.prices import DATED
 from harness.chat.request import ChatRequest
 from harness.protocols.conversation import Image, Turn
+from harness.util.images import as_shown
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 SIGNATURES = {b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
@@ -64,7 +65,7 @@ def _content(turn: Turn) -> str | list[dict[str, Any]]:
 
 def data_url(image: Image) -> str:
     """The image as a base64 data URL, its type read from its first bytes (JPEG if they are unknown)."""
-    data = image.read()
+    data = as_shown(image.read())
     kind = SIGNATURES.get(data[:4], "jpeg")
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from harness.protocols.conversation import Image
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent
 from harness.store import Store
+from harness.util.images import seen_digest
 from harness.util.options import content_key
 
 ANSWERS_PER_WRITE = 64
@@ -29,7 +29,7 @@ class ImageDigests:
         if image.path is not None and image.path in self._known:
             return self._known[image.path]
         try:
-            digest = hashlib.sha256(image.read()).hexdigest()
+            digest = seen_digest(image.read())
         except OSError:
             return ""
         if image.path is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,6 +23,7 @@ from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent
+from harness.util.images import open_image
 from harness.util.options import content_key
 
 GIVE_UP = 64
@@ -245,7 +245,7 @@ def _open_images(images: dict[str, Image]) -> tuple[dict[str, PilImage.Image], d
     failed: dict[str, str] = {}
     for name, image in images.items():
         try:
-            opened[name] = PilImage.open(io.BytesIO(image.read())).convert("RGB")
-        except (OSError, ValueError, SyntaxError, PilImage.DecompressionBombError) as error:
+            opened[name] = open_image(image.read())
+        except (OSError, ValueError) as error:
             failed[name] = f"cannot open image {name}: {error}"
     return opened, failed

@@ -117,16 +117,15 @@ def _settings(evaluation: EvaluationRecord) -> dict[str, Any]:
 
 def thumbnail(read: Callable[[], bytes]) -> bytes:
     """The image that ``read`` gives as WebP of at most ``THUMBNAIL`` pixels; b"" where it cannot be read."""
-    from PIL import Image as Pillow
+    from harness.util.images import open_image
 
     try:
-        with Pillow.open(io.BytesIO(read())) as opened:
-            picture = opened.convert("RGB")
-            picture.thumbnail((THUMBNAIL, THUMBNAIL))
-            out = io.BytesIO()
-            picture.save(out, "WEBP", quality=72)
-            return out.getvalue()
-    except (OSError, ValueError, Pillow.DecompressionBombError):
+        picture = open_image(read())
+        picture.thumbnail((THUMBNAIL, THUMBNAIL))
+        out = io.BytesIO()
+        picture.save(out, "WEBP", quality=72)
+        return out.getvalue()
+    except (OSError, ValueError):
         return b""
 
 
