@@ -179,6 +179,7 @@ def align(store: Store, spec: AlignSpec, *, fresh: bool = False, progress: Progr
             out,
             hardness=spec.hardness,
             heldout=heldout,
+            name=spec.name,
             resume=not fresh,
             progress=stage,
         )
