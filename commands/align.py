@@ -14,6 +14,7 @@ from commands.screen import out, print_facts, print_json
 @options.db
 @options.assignments
 @options.resume
+@options.probe
 @options.dry_run
 @options.limit
 @options.as_json
@@ -25,7 +26,7 @@ from commands.screen import out, print_facts, print_json
 @click.option("--device", help="auto, cpu or cuda.  [default: auto]")
 @click.option("--seed", type=int, help="Seed of data order and sampling.  [default: 0]")
 def command(
-    db: str, assignments: tuple[str, ...], resume: bool, dry_run: bool, as_json: bool, **options: Any
+    db: str, assignments: tuple[str, ...], resume: bool, probe: bool, dry_run: bool, as_json: bool, **options: Any
 ) -> None:  # fmt: skip
     """Align a model on preference pairs.
 
@@ -45,7 +46,7 @@ def command(
         facts = estimate_align(**options, settings=settings, fresh=not resume, db=db)
         print_json(facts) if as_json else print_facts({**facts, "estimate": "", **facts["estimate"]})
         return
-    run = dama.align(**options, settings=settings, fresh=not resume, db=db)
+    run = dama.align(**options, settings=settings, fresh=not resume, probe=probe, db=db)
     facts = {"name": run.name, "model_dir": str(run.model_dir), "seconds": round(run.seconds, 1), **run.last_step}
     if as_json:
         print_json({**facts, "config": run.config, "info": run.info})

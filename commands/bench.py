@@ -21,6 +21,7 @@ from commands.screen import INCOMPLETE, line, out, print_json
 @options.budget
 @options.prices
 @options.resume
+@options.probe
 @options.dry_run
 @options.limit
 @options.as_json
@@ -41,8 +42,9 @@ from commands.screen import INCOMPLETE, line, out, print_json
 @click.option("--shard", metavar="I/N", help="Only answer the I-th of N parts; score later, without this option.")
 def command(
     db: str, assignments: tuple[str, ...], device: str, judge: str | None, budget: float | None, prices: str | None,
-    resume: bool, dry_run: bool, limit: int | None, as_json: bool, suite: str | None, names: tuple[str, ...],
-    models: tuple[str, ...], data_dir: Path | None, eos_biases: tuple[float, ...], shard: str | None, share: bool,
+    resume: bool, probe: bool, dry_run: bool, limit: int | None, as_json: bool, suite: str | None,
+    names: tuple[str, ...], models: tuple[str, ...], data_dir: Path | None, eos_biases: tuple[float, ...],
+    shard: str | None, share: bool,
 ) -> None:  # fmt: skip
     """Answer benchmarks with models and score the answers.
 
@@ -67,7 +69,7 @@ def command(
     asked = BenchOptions(
         suite=suite, benchmark=names, model=models, data_dir=data_dir, judge=judge, budget=budget, prices=prices,
         settings=parse_assignments(assignments), eos_bias=eos_biases, limit=limit, device=device, fresh=not resume,
-        db=db,
+        probe=probe, db=db,
     )  # fmt: skip
     if dry_run:
         with bars() as progress:

@@ -26,6 +26,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on st
 assignments = click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 resume = click.option("--resume/--fresh", default=True, show_default=True, help="Resume, or start over.")
+probe = click.option(
+    "--probe/--no-probe",
+    default=True,
+    show_default=True,
+    help="Look first whether the model is asked as it is trained and sees its images.",
+)
 dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 limit = click.option("--limit", type=click.IntRange(min=1), help="Only the first N.")
 judge = click.option(

@@ -21,6 +21,7 @@ from harness.util.options import build, content_key, keyed, overlay, read_yaml
 from recipes import RECIPES
 from workflows.embedded import build_embedded
 from workflows.interruption import folder_of, kept_of
+from workflows.probing import was_probed
 from workflows.settings import Kinds, route
 
 OF_THE_RUN = ("method", "name", "panel", "label", "heldout")
@@ -150,10 +151,13 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for group in (settings, *inner) for k, v in group.items() if not isinstance(v, Mapping)}
 
 
-def align(store: Store, spec: AlignSpec, *, fresh: bool = False, progress: Progress) -> AlignmentRecord:
+def align(
+    store: Store, spec: AlignSpec, *, fresh: bool = False, probe: bool = True, progress: Progress
+) -> AlignmentRecord:
     """Train as ``spec`` says, or return the record of a run that finished with the same settings.
 
-    An interrupted run resumes from its last checkpoint unless ``fresh``.
+    An interrupted run resumes from its last checkpoint unless ``fresh``. With ``probe`` the model is probed before it
+    is trained, unless the run that is resumed was under the same software.
     """
     from aligners.pairs.data import load_pairs
     from aligners.training.pipeline import align as train
@@ -179,8 +183,8 @@ def align(store: Store, spec: AlignSpec, *, fresh: bool = False, progress: Progr
             out,
             hardness=spec.hardness,
             heldout=heldout,
-            name=spec.name,
             resume=not fresh,
+            probe=probe and not was_probed(store.alignment(spec.name)),
             progress=stage,
         )
         seconds = time.monotonic() - started

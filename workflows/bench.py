@@ -15,8 +15,7 @@ from harness.evaluation.resolve import data_dir, load, make_benchmark
 from harness.evaluation.score import evaluate
 from harness.evaluation.shard import Shard
 from harness.evaluation.sharing import exclusive, generate_shared
-from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings
-from harness.models.spec import MODELS, load_model, parse_spec
+from harness.models.spec import load_model
 from harness.protocols.benchmark import BENCHMARKS
 from harness.protocols.external import ExternalBenchmark
 from harness.protocols.model import Model
@@ -28,6 +27,7 @@ from harness.util.options import overlay
 from leaderboards.declared import benchmark_order, declared
 from workflows.eval_models import EvalModel, lookup_run
 from workflows.judging import Judges
+from workflows.probing import Probed
 from workflows.settings import deal_benchmarks
 from workflows.suites import Member
 
@@ -77,19 +77,6 @@ def resolve_benchmarks(
     return specs
 
 
-def check_decodings(specs: Sequence[str], benchmarks: Sequence[BenchmarkSpec]) -> None:
-    """Raise UsageError where a benchmark's decoding is beyond a model's kind, naming both, before anything is asked."""
-    decodings = {b.name: make_benchmark(b.name, b.settings).decoding for b in benchmarks}
-    for spec in specs:
-        refused: dict[str, list[str]] = {}
-        for name, decoding in decodings.items():
-            if reason := MODELS.get(parse_spec(spec).kind).refuses(decoding):
-                refused.setdefault(reason, []).append(name)
-        if refused:
-            reason, names = next(iter(refused.items()))
-            raise UsageError(f"--model {spec} on {', '.join(names)}: {reason}")
-
-
 def bench_model(
     store: Store,
     eval_model: EvalModel,
@@ -100,16 +87,17 @@ def bench_model(
     device: str = "auto",
     loading: Mapping[str, Any] | None = None,
     fresh: bool = False,
-    scoring: ScoringSettings = LEAVE_OUT,
+    probe: bool = True,
     claims: Claims | None = None,
     progress: Progress = silent,
 ) -> Iterator[EvaluationRecord]:
     """Run one model over benchmarks, yielding each stored evaluation.
 
-    ``loading`` holds settings of ``load_model``. With ``claims`` the work is shared with other processes on the results
-    file; of those that torchrun started, the first alone judges and yields.
+    ``loading`` holds settings of ``load_model``; with ``probe`` the model is probed before its first answer. With
+    ``claims`` the work is shared with other processes on the results file; of those that torchrun started, the first
+    alone judges and yields.
     """
-    model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store), progress=progress)
+    model = _loaded(store, eval_model, device, loading, probe, progress)
     for item in benchmarks:
         name, settings = item.name, item.settings
         benchmark = make_benchmark(name, settings)
@@ -118,9 +106,8 @@ def bench_model(
                 subject = subject_of(eval_model, model, settings, root, loading)
                 with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
                     records = run_external(
-                        store, benchmark, model, subject, root,
-                        limit=item.limit, fresh=fresh, scoring=scoring, progress=progress,
-                    )  # fmt: skip
+                        store, benchmark, model, subject, root, limit=item.limit, fresh=fresh, progress=progress
+                    )
                 yield from records
             continue
         folder = data_dir(name, root)
@@ -136,7 +123,7 @@ def bench_model(
         with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
             record = evaluate(
                 store, benchmark, data, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
-                scoring=scoring, progress=progress,
+                progress=progress,
             )  # fmt: skip
         yield record
 
@@ -150,9 +137,9 @@ def bench_all(
     *,
     share: bool = False,
     fresh: bool = False,
+    probe: bool = True,
     device: str = "auto",
     loading: Mapping[str, Any] | None = None,
-    scoring: ScoringSettings = LEAVE_OUT,
     progress: Progress = silent,
 ) -> list[EvaluationRecord]:
     """Run all models over all benchmarks; under torchrun, or with ``share``, together with other processes."""
@@ -165,7 +152,7 @@ def bench_all(
             for eval_model in eval_models
             for record in bench_model(
                 store, eval_model, benchmarks, root, judges,
-                device=device, loading=loading, fresh=fresh, scoring=scoring, claims=claims, progress=progress,
+                device=device, loading=loading, fresh=fresh, probe=probe, claims=claims, progress=progress,
             )
         ]  # fmt: skip
 
@@ -180,13 +167,14 @@ def answer_shard(
     device: str = "auto",
     loading: Mapping[str, Any] | None = None,
     fresh: bool = False,
+    probe: bool = True,
     progress: Progress = silent,
 ) -> Iterator[dict[str, Any]]:
     """Answer one shard of every benchmark and store the answers; nothing is judged, no evaluation is stored.
 
     The same command without a shard finds the answers of all shards and scores them.
     """
-    model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store), progress=progress)
+    model = _loaded(store, eval_model, device, loading, probe, progress)
     for item in benchmarks:
         benchmark = make_benchmark(item.name, item.settings)
         samples = shard.of(load(benchmark, data_dir(item.name, root), item.limit).samples)
@@ -199,6 +187,21 @@ def answer_shard(
             "n": len(samples),
             "n_failed": failed,
         }
+
+
+def _loaded(
+    store: Store,
+    eval_model: EvalModel,
+    device: str,
+    loading: Mapping[str, Any] | None,
+    probe: bool,
+    progress: Progress,
+) -> Model:
+    model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store), progress=progress)
+    if not probe:
+        return model
+    trained = store.alignment(eval_model.alignment).info.get("probe", {}) if eval_model.alignment else {}
+    return Probed(model, store, trained, loading or {}, progress)
 
 
 def subject_of(
@@ -216,5 +219,9 @@ def subject_of(
         alignment=eval_model.alignment,
         settings=dict(settings),
         data_dir=str(folder.resolve()),
-        info={"route": model.route, "loading": dict(loading or {})},
+        info={"route": model.route, "loading": dict(loading or {}), **_probe_info(model)},
     )
+
+
+def _probe_info(model: Model) -> dict[str, Any]:
+    return {"probe": model.record} if isinstance(model, Probed) and model.record else {}

@@ -28,6 +28,7 @@ def align(
     device: str | None = None,
     settings: Mapping[str, Any] | None = None,
     fresh: bool = False,
+    probe: bool = True,
     db: str | Path = DB,
     progress: bool | Watcher = True,
 ) -> AlignResult:
@@ -44,6 +45,7 @@ def align(
         device: "auto" (a GPU if there is one; None too), "cpu" or "cuda".
         settings: what `--set` takes, for example {"lr": 5e-7, "objective.beta": 0.2}.
         fresh: start over, where else an interrupted run is resumed.
+        probe: look first whether the model is asked what it is trained on; what differs is a UsageError.
         db: the results file, made if absent.
         progress: bars (True), none (False), or called as ``progress(step, done, total)``.
 
@@ -59,7 +61,7 @@ def align(
     store = Store(db)
     with shown(progress) as reported:
         spec = _resolve(store, recipe, settings or {}, options, fresh=fresh, progress=reported)
-        record = train(store, spec, fresh=fresh, progress=reported)
+        record = train(store, spec, fresh=fresh, probe=probe, progress=reported)
     return AlignResult.of(record, store.train_log(record.name))
 
 
@@ -114,6 +116,7 @@ def bench(
     limit: int | None = None,
     device: str = "auto",
     fresh: bool = False,
+    probe: bool = True,
     share: bool = False,
     db: str | Path = DB,
     progress: bool | Watcher = True,
@@ -133,6 +136,8 @@ def bench(
             end-of-sequence logit.
         limit: only the first so many samples.
         fresh: answer and judge anew.
+        probe: look before a model's first answer whether it is asked as it was trained and sees its images; what
+            differs is a UsageError.
         share: share the work with other processes on the same results file.
         db, progress: as of ``align``.
 
@@ -140,7 +145,8 @@ def bench(
     """
     options = BenchOptions(
         suite=suite, benchmark=benchmark, model=model, data_dir=data_dir, judge=judge, budget=budget, prices=prices,
-        settings=settings or {}, eos_bias=eos_bias, limit=limit, device=device, fresh=fresh, db=db,
+        settings=settings or {}, eos_bias=eos_bias, limit=limit, device=device, fresh=fresh, probe=probe,
+        db=db,
     )  # fmt: skip
     with shown(progress) as reported:
         return options.resolve(reported).run(share=share, progress=reported)

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.protocols.progress import Progress
-from harness.util.options import build, nested
+from harness.util.options import nested
 from workflows.results import AlignResult, BenchResult, Evaluation
 from workflows.settings import check_settings
 
 if TYPE_CHECKING:
     from harness.evaluation.shard import Shard
-    from harness.evaluation.spoken import ScoringSettings
     from harness.store import Store
     from workflows.bench import BenchmarkSpec
     from workflows.cost import BenchCost
@@ -43,13 +42,14 @@ class BenchOptions:
     limit: int | None = None
     device: str = "auto"
     fresh: bool = False
+    probe: bool = True
     db: str | Path = DB
 
     def resolve(self, progress: Progress) -> BenchJob:
         """The models and benchmarks that this means. Without a data directory the embedded world is built if absent."""
         from harness.models.spec import model_settings, parse_spec
         from harness.store import Store
-        from workflows.bench import check_decodings, resolve_benchmarks
+        from workflows.bench import resolve_benchmarks
         from workflows.embedded import SETTINGS, base_model, data_root
         from workflows.eval_models import resolve_models
         from workflows.judging import Judges
@@ -57,7 +57,7 @@ class BenchOptions:
 
         check_settings(self.settings)
         settings = nested(self.settings)
-        judge, loading, scoring = _take(settings, "judge"), _take(settings, "model"), scoring_of(settings)
+        judge, loading = _take(settings, "judge"), _take(settings, "model")
         judges = Judges.of(self.judge, judge, self.budget, text_of(self.prices))
         names = [self.benchmark] if isinstance(self.benchmark, str) else list(self.benchmark or ())
         # Models and settings are checked before the embedded world is built, which takes minutes.
@@ -67,18 +67,17 @@ class BenchOptions:
         specs = _models(self.model)
         for spec in specs:
             model_settings(parse_spec(spec), loading)
-        check_decodings(specs, wanted)
         store = Store(self.db)
         root = Path(self.data_dir) if self.data_dir else data_root(None, progress)
         base = None if self.data_dir else base_model(progress)
         models = resolve_models(store, specs, base)
-        how = {"device": self.device, "loading": loading}
-        return BenchJob(store, models, wanted, root, judges, how, self.fresh, scoring)
+        how = {"device": self.device, "loading": loading, "probe": self.probe}
+        return BenchJob(store, models, wanted, root, judges, how, self.fresh)
 
 
 @dataclass(frozen=True)
 class BenchJob:
-    """Models and benchmarks, resolved; how a model is loaded stands in ``loading``."""
+    """Models and benchmarks, resolved; how a model is loaded, and whether it is probed, stands in ``loading``."""
 
     store: Store
     models: Sequence[EvalModel]
@@ -87,7 +86,6 @@ class BenchJob:
     judges: Judges
     loading: Mapping[str, Any]
     fresh: bool
-    scoring: ScoringSettings
 
     def run(self, *, share: bool, progress: Progress) -> BenchResult:
         """Answer, judge and store; together with other processes under torchrun, or with ``share``."""
@@ -97,7 +95,7 @@ class BenchJob:
         with kept_answers(self.store, progress) as watched:
             records = bench_all(
                 self.store, self.models, self.benchmarks, self.root, self.judges,
-                share=share, fresh=self.fresh, scoring=self.scoring, progress=watched, **self.loading,
+                share=share, fresh=self.fresh, progress=watched, **self.loading,
             )  # fmt: skip
         return BenchResult(tuple(Evaluation(record) for record in records), self.judges.spent)
 
@@ -139,7 +137,7 @@ class ScoreOptions:
         from workflows.cost import bench_cost
         from workflows.score import read_answers
 
-        judges, settings, _, root = *self._judges(), Path(self.data_dir)
+        judges, settings, root = *self._judges(), Path(self.data_dir)
         given = read_answers(self.benchmark, settings, Path(self.responses), root)
         model = f"replay:{self.responses}"
         return bench_cost(Store(self.db), given.benchmark, given.samples, model, judges, root, answers=given.answers)
@@ -151,30 +149,23 @@ class ScoreOptions:
         from workflows.score import read_answers
         from workflows.score import score as evaluate
 
-        judges, settings, scoring, root = *self._judges(), Path(self.data_dir)
+        judges, settings, root = *self._judges(), Path(self.data_dir)
         given, store = read_answers(self.benchmark, settings, Path(self.responses), root), Store(self.db)
         with kept_answers(store, progress) as watched:
-            record = evaluate(store, given, settings, Path(self.responses), root, judges, watched, scoring)
+            record = evaluate(store, given, settings, Path(self.responses), root, judges, watched)
         return Evaluation(record, tuple(given.missing), judges.spent)
 
-    def _judges(self) -> tuple[Judges, dict[str, Any], ScoringSettings]:
-        """The judge, the settings that are the benchmark's, and what of the answers is scored."""
+    def _judges(self) -> tuple[Judges, dict[str, Any]]:
+        """The judge, and the settings that are the benchmark's."""
         from workflows.judging import Judges
 
         if self.judge and self.replies:
             raise UsageError("--judge and --replies: give one of them.")
         check_settings(self.settings)
         settings = nested(self.settings)
-        judge_settings, scoring = _take(settings, "judge"), scoring_of(settings)
+        judge_settings = _take(settings, "judge")
         spec = f"replay:{self.replies}" if self.replies else self.judge
-        return Judges.of(spec, judge_settings, self.budget, text_of(self.prices)), settings, scoring
-
-
-def scoring_of(settings: dict[str, Any]) -> ScoringSettings:
-    """Take the settings called scoring.NAME out of ``settings``: what of an answer is scored."""
-    from harness.evaluation.spoken import ScoringSettings
-
-    return build(ScoringSettings, _take(settings, "scoring"), "scoring")
+        return Judges.of(spec, judge_settings, self.budget, text_of(self.prices)), settings
 
 
 def text_of(value: str | Path | None) -> str | None:
@@ -192,7 +183,6 @@ def _take(settings: dict[str, Any], qualifier: str) -> Mapping[str, Any]:
     """Take the settings called QUALIFIER.NAME out of ``settings``."""
     taken = settings.pop(qualifier, {})
     if not isinstance(taken, Mapping):
-        examples = {"judge": "judge.concurrency=8", "model": "model.batch_size=64", "scoring": "scoring.reasoning=keep"}
-        example = examples[qualifier]
+        example = {"judge": "judge.concurrency=8", "model": "model.batch_size=64"}[qualifier]
         raise UsageError(f"Setting {qualifier!r}: expected {qualifier}.NAME=VALUE, as in --set {example}.")
     return taken

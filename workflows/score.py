@@ -11,7 +11,6 @@ from typing import Any
 from harness.errors import DataError, UsageError
 from harness.evaluation.resolve import load, make_benchmark
 from harness.evaluation.score import evaluate
-from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings
 from harness.models.replay import read_responses
 from harness.protocols.benchmark import Benchmark, BenchmarkData, Sample
 from harness.protocols.judge import Judge
@@ -69,7 +68,6 @@ def score(
     root: Path,
     judges: Judges,
     progress: Progress,
-    scoring: ScoringSettings = LEAVE_OUT,
 ) -> EvaluationRecord:
     """Score answers from a file and store the evaluation."""
     asked_judge = judges.open(given.benchmark, root)
@@ -86,7 +84,7 @@ def score(
     answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
     return evaluate(
         store, given.benchmark, data, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
-        scoring=scoring, progress=progress,
+        progress=progress,
     )  # fmt: skip
 
 

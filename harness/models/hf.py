@@ -18,11 +18,11 @@ from harness.models.loading import device_named, load
 from harness.models.prompts import Prompts
 from harness.models.settings import BATCH_SIZE, HfSettings
 from harness.models.spec import ModelSpec
-from harness.models.thinking import Decoder
 from harness.models.weights import files_identity
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
 from harness.protocols.model import Answer, Model
+from harness.protocols.probe import Encode, Probe
 from harness.protocols.progress import Progress, silent
 from harness.util.images import open_image
 from harness.util.options import content_key
@@ -67,13 +67,22 @@ class HfModel(Model):
         self._tokenizer = prompts.processor.tokenizer
         self._tokenizer.padding_side = "left"
         self._eos_ids = prompts.stops
-        self._decoder = Decoder(prompts)
         self._refused = 0  # samples in a row that could not be answered
         dtype = str(model.dtype).removeprefix("torch.")
         self.key = content_key("hf", identity, dtype, layout.name)
         self.route = f"transformers {transformers.__version__}, {model.device.type}, {dtype}, {layout.name}"
         if fallback_prompt:
             self.route += ", fallback prompt"
+
+    @property
+    def network(self) -> Any:
+        """The transformers model that answers."""
+        return self._model
+
+    @property
+    def prompts(self) -> Prompts:
+        """How it is asked."""
+        return self._prompts
 
     @classmethod
     def load(
@@ -115,6 +124,11 @@ class HfModel(Model):
             batch_size=settings.batch_size,
             fallback_prompt=loaded.fallback,
         )
+
+    def probe(self, encode: Encode | None = None) -> Probe:
+        from harness.models.probe_local import probe_local
+
+        return probe_local(self, encode)
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """Answers as batches finish. A sample whose image cannot be opened gets an error for an answer."""
@@ -189,9 +203,9 @@ class HfModel(Model):
 
     def _read(self, rows: Sequence[Row], tokens: list[list[int]], seconds: float) -> Iterator[tuple[int, Answer]]:
         kept = [self._until_eos(line) for line in tokens]
-        for row, line in zip(rows, kept, strict=True):
-            cut = not line or line[-1] not in self._eos_ids
-            yield row.position, Answer(self._decoder.text(line), tokens=len(line), seconds=seconds, cut=cut)
+        texts = self._tokenizer.batch_decode(kept, skip_special_tokens=True)
+        for row, line, text in zip(rows, kept, texts, strict=True):
+            yield row.position, Answer(text.strip(), tokens=len(line), seconds=seconds)
 
     def _until_eos(self, tokens: list[int]) -> list[int]:
         """The answer up to and including its end; the rest is padding up to the batch's longest."""

@@ -65,7 +65,7 @@ class Prompts:
         before, mark, after = whole.partition(ANSWER)
         if not mark:
             raise UsageError(f"the chat template leaves the answer out: {whole[-200:]!r}. {REMEDY}")
-        common = _common(prompt, before)
+        common = common_length(prompt, before)
         asked, answered = prompt[common:], before[common:]
         if not asked:
             return AnswerForm(prompt, answered, self._end(after))
@@ -144,7 +144,7 @@ def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
     ]
 
 
-def _common(first: str, second: str) -> int:
-    """How many characters both begin with."""
+def common_length(first: Sequence[Any], second: Sequence[Any]) -> int:
+    """How many items (characters of texts) both begin with."""
     length = min(len(first), len(second))
     return next((i for i in range(length) if first[i] != second[i]), length)

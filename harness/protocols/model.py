@@ -7,26 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.probe import Encode, Probe
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's answer to one sample as it came, thoughts included, or the reason why there is none.
-
-    Args:
-        tokens, seconds: what it took.
-        cut: it ended at the token limit, not at its own end.
-        reasoning: thoughts that came apart from the text.
-        adapted: what an endpoint was not sent as the protocol has it, in words.
-    """
+    """A model's answer to one sample, or the reason why there is none."""
 
     text: str | None
     error: str | None = None
     tokens: int = 0
     seconds: float = 0.0
-    cut: bool = False
-    reasoning: str = ""
-    adapted: tuple[str, ...] = ()
 
 
 class Model(ABC):
@@ -51,3 +42,10 @@ class Model(ABC):
     @abstractmethod
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """Yield (position in ``samples``, answer) as they come, one for every sample."""
+
+    def probe(self, encode: Encode | None = None) -> Probe | None:
+        """What becomes of one question about one image; None for a model of which nothing can be seen so.
+
+        ``encode`` is how training encodes that question.
+        """
+        return None
