@@ -62,6 +62,8 @@ def finish(result: BenchResult | Evaluation, as_json: bool) -> None:
         # That the embedded world's files are not the official ones is no news. It is stored.
         for text in [] if is_embedded(Path(record.data_dir)) else record.info.get("data_notes", []):
             note(f"{record.benchmark}: {text}")
+        for text in record.info.get("notes", []):
+            note(f"{record.benchmark}: {text}")
         for name, figure in record.metrics.items():
             if lost := figure.get("groups_left_out"):
                 whole = figure["groups"] + lost

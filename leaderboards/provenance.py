@@ -40,9 +40,23 @@ def provenance(evaluations: Sequence[EvaluationRecord]) -> list[dict[str, Any]]:
         rows.setdefault(key, []).append(e)
     names = ("benchmark", "version", "rules", "judge", "data", "decoding", "route", "software")
     return [
-        {**dict(zip(names, key, strict=True)), "runs": [e.run for e in group], "command": bench_command(group)}
+        {
+            **dict(zip(names, key, strict=True)),
+            "runs": [e.run for e in group],
+            "notes": notes_of(group),
+            "command": bench_command(group),
+        }
         for key, group in rows.items()
     ]
+
+
+def notes_of(evaluations: Sequence[EvaluationRecord]) -> list[str]:
+    """What is to be known of how answers and replies came about, each with the runs that it is true of."""
+    runs: dict[str, list[str]] = {}
+    for e in evaluations:
+        for text in e.info.get("notes", []):
+            runs.setdefault(text, []).append(e.run)
+    return [f"{text} ({', '.join(names)})" for text, names in runs.items()]
 
 
 def software_text(info: Mapping[str, Any]) -> str:
@@ -85,6 +99,9 @@ def bench_command(evaluations: Sequence[EvaluationRecord]) -> str:
         whole = {"openai": f"{judging['asked']}@{endpoint}", "replay": f"replay:{endpoint}"} if endpoint else {}
         words += ["--judge", whole.get(kind, judging["asked"])]
     settings = {f"model.{name}": value for name, value in first.info.get("loading", {}).items()}
+    if judging and judging.get("variant"):
+        settings["judge.extra_body"] = json.loads(judging["variant"])
+    settings |= {"scoring.reasoning": "keep"} if first.version.endswith(" reasoning=keep") else {}
     if not issubclass(declared(first.benchmark), ExternalBenchmark):  # whose settings are its own engine's
         settings |= {**first.settings, "decoding": first.decoding}
     return shlex.join([*words, *_set(settings)])

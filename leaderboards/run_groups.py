@@ -29,7 +29,7 @@ EXECUTION_SETTINGS = frozenset(
     {
         *("method", "seed", "model", "data", "heldout"),
         *("device", "micro_batch", "gradient_checkpointing", "route", "attention", "sharding", "workers", "clip_batch"),
-        *("checkpoint_every", "probe_every", "merge", "skip_bad_rows"),
+        *("checkpoint_every", "probe_every", "merge", "skip_bad_rows", "report_to"),
     }
 )
 """Settings of an alignment that say how and of what; two runs that differ in nothing else are trained alike."""

@@ -28,6 +28,7 @@ NEEDS: Mapping[str, tuple[Callable[[], bool], str]] = {
     "browser": (browser, "no chromium or chromedriver: apt-get install chromium chromium-driver"),
     "tex": (lambda: shutil.which("pdflatex") is not None, "no pdflatex: apt-get install texlive-latex-base"),
     "spacy": (lambda: spacy_model() is not None, "no spaCy or no English model of it (extra nlp)"),
+    "tensorboard": (package("tensorboard"), "no tensorboard (extra test)"),
     "scipy": (package("scipy"), "no scipy (extra test)"),
 }
 

@@ -152,7 +152,10 @@ def test_a_new_setting_at_its_default_changes_no_stored_key() -> None:
         Decoding(): "d62d8c14a8b7ee63ed4e21dd",
     }
     changed = {type(made).__name__ for made, key in of_version_010.items() if content_key(made) != key}
-    none_of(changed, 'a setting that is new needs a default like `name: str = added("none")` (harness.util.options)')
+    none_of(
+        changed,
+        'a new setting needs a default like `name: str = added("none")` or `unkeyed("none")` (harness.util.options)',
+    )
 
 
 def test_only_the_commands_print() -> None:

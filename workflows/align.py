@@ -183,6 +183,7 @@ def align(
             out,
             hardness=spec.hardness,
             heldout=heldout,
+            name=spec.name,
             resume=not fresh,
             probe=probe and not was_probed(store.alignment(spec.name)),
             progress=stage,

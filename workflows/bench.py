@@ -15,7 +15,8 @@ from harness.evaluation.resolve import data_dir, load, make_benchmark
 from harness.evaluation.score import evaluate
 from harness.evaluation.shard import Shard
 from harness.evaluation.sharing import exclusive, generate_shared
-from harness.models.spec import load_model
+from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings
+from harness.models.spec import MODELS, load_model, parse_spec
 from harness.protocols.benchmark import BENCHMARKS
 from harness.protocols.external import ExternalBenchmark
 from harness.protocols.model import Model
@@ -77,6 +78,19 @@ def resolve_benchmarks(
     return specs
 
 
+def check_decodings(specs: Sequence[str], benchmarks: Sequence[BenchmarkSpec]) -> None:
+    """Raise UsageError where a benchmark's decoding is beyond a model's kind, naming both, before anything is asked."""
+    decodings = {b.name: make_benchmark(b.name, b.settings).decoding for b in benchmarks}
+    for spec in specs:
+        refused: dict[str, list[str]] = {}
+        for name, decoding in decodings.items():
+            if reason := MODELS.get(parse_spec(spec).kind).refuses(decoding):
+                refused.setdefault(reason, []).append(name)
+        if refused:
+            reason, names = next(iter(refused.items()))
+            raise UsageError(f"--model {spec} on {', '.join(names)}: {reason}")
+
+
 def bench_model(
     store: Store,
     eval_model: EvalModel,
@@ -87,6 +101,7 @@ def bench_model(
     device: str = "auto",
     loading: Mapping[str, Any] | None = None,
     fresh: bool = False,
+    scoring: ScoringSettings = LEAVE_OUT,
     probe: bool = True,
     claims: Claims | None = None,
     progress: Progress = silent,
@@ -106,8 +121,9 @@ def bench_model(
                 subject = subject_of(eval_model, model, settings, root, loading)
                 with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
                     records = run_external(
-                        store, benchmark, model, subject, root, limit=item.limit, fresh=fresh, progress=progress
-                    )
+                        store, benchmark, model, subject, root,
+                        limit=item.limit, fresh=fresh, scoring=scoring, progress=progress,
+                    )  # fmt: skip
                 yield from records
             continue
         folder = data_dir(name, root)
@@ -123,7 +139,7 @@ def bench_model(
         with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
             record = evaluate(
                 store, benchmark, data, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
-                progress=progress,
+                scoring=scoring, progress=progress,
             )  # fmt: skip
         yield record
 
@@ -140,6 +156,7 @@ def bench_all(
     probe: bool = True,
     device: str = "auto",
     loading: Mapping[str, Any] | None = None,
+    scoring: ScoringSettings = LEAVE_OUT,
     progress: Progress = silent,
 ) -> list[EvaluationRecord]:
     """Run all models over all benchmarks; under torchrun, or with ``share``, together with other processes."""
@@ -152,7 +169,8 @@ def bench_all(
             for eval_model in eval_models
             for record in bench_model(
                 store, eval_model, benchmarks, root, judges,
-                device=device, loading=loading, fresh=fresh, probe=probe, claims=claims, progress=progress,
+                device=device, loading=loading, fresh=fresh, probe=probe, scoring=scoring, claims=claims,
+                progress=progress,
             )
         ]  # fmt: skip
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.protocols.progress import Progress
-from harness.util.options import nested
+from harness.util.options import build, nested
 from workflows.results import AlignResult, BenchResult, Evaluation
 from workflows.settings import check_settings
 
 if TYPE_CHECKING:
     from harness.evaluation.shard import Shard
+    from harness.evaluation.spoken import ScoringSettings
     from harness.store import Store
     from workflows.bench import BenchmarkSpec
     from workflows.cost import BenchCost
@@ -49,7 +50,7 @@ class BenchOptions:
         """The models and benchmarks that this means. Without a data directory the embedded world is built if absent."""
         from harness.models.spec import model_settings, parse_spec
         from harness.store import Store
-        from workflows.bench import resolve_benchmarks
+        from workflows.bench import check_decodings, resolve_benchmarks
         from workflows.embedded import SETTINGS, base_model, data_root
         from workflows.eval_models import resolve_models
         from workflows.judging import Judges
@@ -57,7 +58,7 @@ class BenchOptions:
 
         check_settings(self.settings)
         settings = nested(self.settings)
-        judge, loading = _take(settings, "judge"), _take(settings, "model")
+        judge, loading, scoring = _take(settings, "judge"), _take(settings, "model"), scoring_of(settings)
         judges = Judges.of(self.judge, judge, self.budget, text_of(self.prices))
         names = [self.benchmark] if isinstance(self.benchmark, str) else list(self.benchmark or ())
         # Models and settings are checked before the embedded world is built, which takes minutes.
@@ -67,12 +68,13 @@ class BenchOptions:
         specs = _models(self.model)
         for spec in specs:
             model_settings(parse_spec(spec), loading)
+        check_decodings(specs, wanted)
         store = Store(self.db)
         root = Path(self.data_dir) if self.data_dir else data_root(None, progress)
         base = None if self.data_dir else base_model(progress)
         models = resolve_models(store, specs, base)
         how = {"device": self.device, "loading": loading, "probe": self.probe}
-        return BenchJob(store, models, wanted, root, judges, how, self.fresh)
+        return BenchJob(store, models, wanted, root, judges, how, self.fresh, scoring)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class BenchJob:
     judges: Judges
     loading: Mapping[str, Any]
     fresh: bool
+    scoring: ScoringSettings
 
     def run(self, *, share: bool, progress: Progress) -> BenchResult:
         """Answer, judge and store; together with other processes under torchrun, or with ``share``."""
@@ -95,7 +98,7 @@ class BenchJob:
         with kept_answers(self.store, progress) as watched:
             records = bench_all(
                 self.store, self.models, self.benchmarks, self.root, self.judges,
-                share=share, fresh=self.fresh, progress=watched, **self.loading,
+                share=share, fresh=self.fresh, scoring=self.scoring, progress=watched, **self.loading,
             )  # fmt: skip
         return BenchResult(tuple(Evaluation(record) for record in records), self.judges.spent)
 
@@ -137,7 +140,7 @@ class ScoreOptions:
         from workflows.cost import bench_cost
         from workflows.score import read_answers
 
-        judges, settings, root = *self._judges(), Path(self.data_dir)
+        judges, settings, _, root = *self._judges(), Path(self.data_dir)
         given = read_answers(self.benchmark, settings, Path(self.responses), root)
         model = f"replay:{self.responses}"
         return bench_cost(Store(self.db), given.benchmark, given.samples, model, judges, root, answers=given.answers)
@@ -149,23 +152,30 @@ class ScoreOptions:
         from workflows.score import read_answers
         from workflows.score import score as evaluate
 
-        judges, settings, root = *self._judges(), Path(self.data_dir)
+        judges, settings, scoring, root = *self._judges(), Path(self.data_dir)
         given, store = read_answers(self.benchmark, settings, Path(self.responses), root), Store(self.db)
         with kept_answers(store, progress) as watched:
-            record = evaluate(store, given, settings, Path(self.responses), root, judges, watched)
+            record = evaluate(store, given, settings, Path(self.responses), root, judges, watched, scoring)
         return Evaluation(record, tuple(given.missing), judges.spent)
 
-    def _judges(self) -> tuple[Judges, dict[str, Any]]:
-        """The judge, and the settings that are the benchmark's."""
+    def _judges(self) -> tuple[Judges, dict[str, Any], ScoringSettings]:
+        """The judge, the settings that are the benchmark's, and what of the answers is scored."""
         from workflows.judging import Judges
 
         if self.judge and self.replies:
             raise UsageError("--judge and --replies: give one of them.")
         check_settings(self.settings)
         settings = nested(self.settings)
-        judge_settings = _take(settings, "judge")
+        judge_settings, scoring = _take(settings, "judge"), scoring_of(settings)
         spec = f"replay:{self.replies}" if self.replies else self.judge
-        return Judges.of(spec, judge_settings, self.budget, text_of(self.prices)), settings
+        return Judges.of(spec, judge_settings, self.budget, text_of(self.prices)), settings, scoring
+
+
+def scoring_of(settings: dict[str, Any]) -> ScoringSettings:
+    """Take the settings called scoring.NAME out of ``settings``: what of an answer is scored."""
+    from harness.evaluation.spoken import ScoringSettings
+
+    return build(ScoringSettings, _take(settings, "scoring"), "scoring")
 
 
 def text_of(value: str | Path | None) -> str | None:
@@ -183,6 +193,7 @@ def _take(settings: dict[str, Any], qualifier: str) -> Mapping[str, Any]:
     """Take the settings called QUALIFIER.NAME out of ``settings``."""
     taken = settings.pop(qualifier, {})
     if not isinstance(taken, Mapping):
-        example = {"judge": "judge.concurrency=8", "model": "model.batch_size=64"}[qualifier]
+        examples = {"judge": "judge.concurrency=8", "model": "model.batch_size=64", "scoring": "scoring.reasoning=keep"}
+        example = examples[qualifier]
         raise UsageError(f"Setting {qualifier!r}: expected {qualifier}.NAME=VALUE, as in --set {example}.")
     return taken

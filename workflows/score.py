@@ -11,6 +11,7 @@ from typing import Any
 from harness.errors import DataError, UsageError
 from harness.evaluation.resolve import load, make_benchmark
 from harness.evaluation.score import evaluate
+from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings
 from harness.models.replay import read_responses
 from harness.protocols.benchmark import Benchmark, BenchmarkData, Sample
 from harness.protocols.judge import Judge
@@ -68,6 +69,7 @@ def score(
     root: Path,
     judges: Judges,
     progress: Progress,
+    scoring: ScoringSettings = LEAVE_OUT,
 ) -> EvaluationRecord:
     """Score answers from a file and store the evaluation."""
     asked_judge = judges.open(given.benchmark, root)
@@ -84,7 +86,7 @@ def score(
     answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
     return evaluate(
         store, given.benchmark, data, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
-        progress=progress,
+        scoring=scoring, progress=progress,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from aligners.pair_hardness.clip import ClipModel, content_hash
 from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter
 from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.progress import Progress, silent
-from harness.util.options import content_key
+from harness.util.options import added, content_key
 from harness.util.paths import cache_dir, write_atomically
 from harness.util.ranges import at_least, require_ranges
 
@@ -51,6 +51,8 @@ class HardnessConfig:
     Args:
         clip: an open_clip model, see ``ClipModel``.
         splitter: "rule" works offline, "llm" asks ``splitter_model`` at ``splitter_base_url``; see `list splitters`.
+        splitter_api_key_env: the environment variable that holds the key of ``splitter_base_url``; "" for
+            ``OPENAI_API_KEY`` where the endpoint is OpenAI's, and none on this machine or network.
         aggregation: how piece scores become one delta, see ``aggregate``.
         permute_seed: a control: the deltas are dealt to other pairs at random.
         clip_batch: images or texts a forward pass.
@@ -61,6 +63,7 @@ class HardnessConfig:
     aggregation: Aggregation = "softmax"
     splitter_model: str = ""
     splitter_base_url: str | None = None
+    splitter_api_key_env: str = added("")
     permute_seed: Annotated[int, at_least(0)] | None = None
     clip_batch: Annotated[int, at_least(1, "images or texts")] = 64
 
@@ -97,7 +100,9 @@ def aggregate(cos_w: Tensor, cos_l: Tensor, logit_scale: float, how: Aggregation
 
 def make_splitter(config: HardnessConfig) -> Splitter:
     """The splitter that ``config`` names."""
-    return SPLITTERS.get(config.splitter)(config.splitter_model, config.splitter_base_url)
+    splitter = SPLITTERS.get(config.splitter)(config.splitter_model, config.splitter_base_url)
+    splitter.api_key_env = config.splitter_api_key_env
+    return splitter
 
 
 def compute_hardness(

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter
 from harness.chat.client import ChatClient
-from harness.chat.endpoint import default_url, is_base_url
+from harness.chat.endpoint import default_url, url_fault
 from harness.chat.request import Caller, ChatReply, ChatRequest
 from harness.chat.settings import ChatSettings
 from harness.errors import UsageError
 from harness.protocols.conversation import Turn
 from harness.protocols.progress import Progress, silent
+from harness.protocols.reasoning import spoken
 from harness.util.options import content_key
 from harness.util.paths import cache_dir, write_atomically
 
@@ -41,7 +44,8 @@ class LlmSplitter(Splitter):
         model: the model's name at the endpoint.
         base_url: the endpoint's address, for the name and the cache key; None for ``$OPENAI_BASE_URL`` or OpenAI's own.
 
-    Raises UsageError for an address that is none, and when the first text is asked about without ``OPENAI_API_KEY``.
+    Raises UsageError for an address that is none, and when the first text is asked about without a key that the
+    endpoint needs (``api_key_env``).
     """
 
     needs_model = True
@@ -49,10 +53,14 @@ class LlmSplitter(Splitter):
     def __init__(self, model: str = "", base_url: str | None = None) -> None:
         super().__init__(model, base_url)
         self.name = f"llm-1:{model}" + (f"@{base_url}" if base_url else "")
-        if base_url and not is_base_url(base_url):
-            raise UsageError(f"--set splitter_base_url={base_url}: expected a base URL like http://127.0.0.1:8000/v1.")
-        caller = Caller("splitter", f"--set splitter=llm splitter_model={model}")
-        self._client = ChatClient(model, base_url or default_url(), caller, SETTINGS)
+        if base_url and (fault := url_fault(base_url)):
+            raise UsageError(f"--set splitter_base_url: expected a URL like http://127.0.0.1:8000/v1; {fault}.")
+
+    @cached_property
+    def _client(self) -> ChatClient:
+        caller = Caller("splitter", f"--set splitter=llm splitter_model={self.model}", "splitter_")
+        settings = replace(SETTINGS, api_key_env=self.api_key_env)
+        return ChatClient(self.model, self.base_url or default_url(), caller, settings)
 
     def split(self, texts: Sequence[str], progress: Progress = silent) -> list[list[str]]:
         files = [cache_dir("split") / f"{content_key(self.name, PROMPT, text)}.json" for text in texts]
@@ -72,7 +80,7 @@ class LlmSplitter(Splitter):
         replies = self._client.ask([ChatRequest(messages) for messages in todo.values()])
         for done, (position, reply) in enumerate(replies, start=1):
             index = indices[position]
-            pieces = None if reply.text is None else read_pieces(reply.text)
+            pieces = None if reply.text is None else read_pieces(spoken(reply.text).text)
             if pieces is not None:
                 write_atomically(files[index], json.dumps(pieces))
             elif reply.text is None or last:

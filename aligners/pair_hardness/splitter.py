@@ -18,11 +18,13 @@ class Splitter(ABC):
         model, base_url: `--set splitter_model` and `--set splitter_base_url`, for splitters that ask an endpoint.
 
     Every splitter sets ``name``: it stands in the record of what was computed and in the cache keys, so it changes with
-    whatever changes the pieces. ``needs_model`` says that it cannot do without ``splitter_model``.
+    whatever changes the pieces. ``needs_model`` says that it cannot do without ``splitter_model``; ``api_key_env`` is
+    the environment variable that holds the endpoint's key (`--set splitter_api_key_env`), "" for the usual one.
     """
 
     needs_model: ClassVar[bool] = False
     name: str
+    api_key_env: str = ""
 
     def __init__(self, model: str = "", base_url: str | None = None) -> None:
         self.model, self.base_url = model, base_url

@@ -18,8 +18,8 @@ from harness.util.distributed import rank_and_world_size
 from recipes import RECIPES
 
 
-def training_arguments(config: AlignConfig, out_dir: Path, steps: int) -> TrainingArguments:
-    """Trainer's arguments for ``steps`` optimiser steps; checkpoints go to ``out_dir``.
+def training_arguments(config: AlignConfig, out_dir: Path, steps: int, name: str = "") -> TrainingArguments:
+    """Trainer's arguments for ``steps`` optimiser steps of the run called ``name``; checkpoints go to ``out_dir``.
 
     Raises UsageError where batch size and processes do not divide, or the device or DeepSpeed is not there.
     """
@@ -53,7 +53,8 @@ def training_arguments(config: AlignConfig, out_dir: Path, steps: int) -> Traini
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
         dataloader_num_workers=config.workers,
-        report_to="none",
+        report_to="none",  # the first process alone reports (aligners.training.reporting)
+        run_name=name or out_dir.name,
         disable_tqdm=True,
         **_sharding(config),
     )

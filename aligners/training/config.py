@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from aligners.training.reporting import tracker_names
 from harness.errors import UsageError
+from harness.util.options import unkeyed
 from harness.util.ranges import Range, above, at_least, require_ranges, share
 
 FULL_LR = 5e-7
@@ -57,6 +59,8 @@ class AlignConfig:
         quantize: "4bit" holds the frozen base in NF4 (QLoRA; needs bitsandbytes and lora_rank).
         sharding: over processes, "fsdp" (FSDP2), or DeepSpeed's "zero2" and "zero3"; "none" replicates (DDP).
         merge: after training, also write the model with the adapter merged into it (LoRA), as model-merged.
+        report_to: trackers that get the metrics of every step, one or several with commas: tensorboard, wandb, trackio,
+            mlflow, swanlab (docs/watching.md).
     """
 
     model: str
@@ -88,6 +92,7 @@ class AlignConfig:
     quantize: Literal["none", "4bit"] = "none"
     sharding: Literal["none", "fsdp", "zero2", "zero3"] = "none"
     merge: bool = False
+    report_to: str = unkeyed("none")
 
     def __post_init__(self) -> None:
         if self.lr is None:
@@ -95,6 +100,7 @@ class AlignConfig:
         require_ranges(self, "align")
         if not DEVICE.fullmatch(self.device):
             raise UsageError(f"align: device={self.device}: expected auto, cpu, cuda or cuda:0.")
+        tracker_names(self.report_to)
         if self.quantize != "none" and not self.lora_rank:
             raise UsageError("align: quantize=4bit trains adapters only: set lora_rank (for example 64).")
         if self.merge and (not self.lora_rank or self.quantize != "none"):

@@ -23,6 +23,7 @@ from aligners.training.model_card import write_card
 from aligners.training.preference_data import training_order
 from aligners.training.preparation import Prepared, check_needs, hardness_of, prepare
 from aligners.training.probes import Probes, spread
+from aligners.training.reporting import finished_trackers, tracker_callbacks, tracker_names
 from aligners.training.start_probe import probe_start
 from aligners.training.trainer import PreferenceTrainer
 from harness.protocols.progress import Progress, silent
@@ -51,6 +52,7 @@ def align(
     *,
     hardness: HardnessConfig | None,
     heldout: PairSet | None = None,
+    name: str = "",
     resume: bool,
     probe: bool = False,
     progress: Progress = silent,
@@ -60,7 +62,8 @@ def align(
     With ``resume`` it starts from the last complete checkpoint in ``out_dir``; a resumed run equals an uninterrupted
     one. ``hardness`` is computed for objectives that need it, and for others too (where it can be) to show the gaps of
     easy and hard pairs. ``heldout`` pairs are only measured. With ``probe`` it is looked first whether the model is
-    asked what it is trained on. ``progress`` is called in every stage, by the first process alone.
+    asked what it is trained on. ``progress`` is called in every stage, and the trackers of ``config.report_to`` get the
+    metrics of the run called ``name`` (default: as ``out_dir``), by the first process alone.
 
     Raises UsageError (settings), DataError (pairs), HarnessError (a loss or gradient that is not finite).
     """
@@ -68,10 +71,12 @@ def align(
     first = rank_and_world_size()[0] == 0
     progress = progress if first else silent
     check_needs(objective, hardness)
+    trackers = tracker_names(config.report_to) if first else []
+    callbacks = tracker_callbacks(trackers, name or out_dir.name, resume=resume)
     train_set = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows, progress=progress)
     sets = {"train": train_set, **({"heldout": heldout} if heldout else {})}
     order = training_order(train_set.pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
-    args = training_arguments(config, out_dir, steps=len(order) // config.batch_size)
+    args = training_arguments(config, out_dir, steps=len(order) // config.batch_size, name=name)
     ready = prepare(config, objective, hardness, args, progress)
     looked = {"probe": probe_start(ready.loaded, f"model {config.model}")} if probe else {}
     deltas, facts = hardness_of(sets, hardness, objective, args.device, progress)
@@ -91,8 +96,10 @@ def align(
         recorder=recorder,
         probes=Probes(probes, ready.encoder, config.probe_every),
         progress=progress,
+        callbacks=callbacks,
     )
-    _train(trainer, out_dir, resume=resume)
+    with finished_trackers(trackers):
+        _train(trainer, out_dir, resume=resume)
     record = {**dataclasses.asdict(config), **info, "objective": dataclasses.asdict(objective)}
     record |= {"two_passes": trainer.two_passes, "steps": args.max_steps, "seconds": time.monotonic() - started}
     if first:

@@ -15,7 +15,7 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 from torch.utils.data import SequentialSampler
-from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from aligners.objective import Batch, Objective, State, Step, Weights
 from aligners.pairs.encoding import Encoded, Encoder
@@ -42,7 +42,8 @@ class PreferenceTrainer(Trainer):
     """Trains ``model`` on ``data`` with ``objective``.
 
     ``order`` is the result of training_order. The gaps of ``probes`` are measured before the first step and whenever
-    they are due; that has no effect on training. ``progress`` is called while they are, and after each step.
+    they are due; that has no effect on training. ``progress`` is called while they are, and after each step, when
+    ``callbacks`` get the metrics.
     """
 
     objective: Objective
@@ -61,8 +62,11 @@ class PreferenceTrainer(Trainer):
         recorder: Recorder,
         probes: Probes,
         progress: Progress,
+        callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
-        super().__init__(model, args, train_dataset=PairStream(data.pairs, order, encoder), data_collator=as_batch)
+        stream = PairStream(data.pairs, order, encoder)
+        super().__init__(model, args, train_dataset=stream, data_collator=as_batch, callbacks=[*callbacks])
+        self.remove_callback(PrinterCallback)  # ``progress`` shows what it would print
         # The weights of a step sum over all its pairs already: Trainer must not divide by the micro-batches.
         self.model_accepts_loss_kwargs = True
         self.objective, self.objective_state = objective, objective.initial_state()
@@ -204,6 +208,7 @@ class PreferenceTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Called by Trainer after every optimiser step, on every rank, before a checkpoint is saved."""
         if "loss" not in logs:  # its summary at the end
+            self._to_callbacks(logs)
             return
         step, norm = self.state.global_step, float(logs.get("grad_norm") or 0.0)
         require_finite_norm(norm, step=step, folder=self.args.output_dir)
@@ -225,6 +230,7 @@ class PreferenceTrainer(Trainer):
         }
         if self.is_world_process_zero():
             self.recorder.log_step(step, metrics)
+            self._to_callbacks(metrics)
         self.curve.append({"step": step, **metrics})
         if self.probes.due(step, self.state.max_steps):
             self.measure_probes()
@@ -237,6 +243,14 @@ class PreferenceTrainer(Trainer):
         for split, gaps in self.probes.measure(self._gaps, self.args.per_device_train_batch_size, progress):
             if self.is_world_process_zero():
                 self.recorder.log_gaps(self.state.global_step, split, gaps)
+                found = torch.tensor([gap for _, gap in gaps], dtype=torch.float64)
+                kind = "eval" if split == "heldout" else "probe"
+                means = {"gap": found.mean().item(), "accuracy": (found > 0).double().mean().item()}
+                self._to_callbacks({f"{kind}_{name}": value for name, value in means.items()})
+
+    def _to_callbacks(self, metrics: dict[str, float]) -> None:
+        """Pass ``metrics`` on to the trackers (aligners.training.reporting)."""
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, dict(metrics))
 
     # -- Trainer's hooks ----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.chat.completion import Completion, Malformed, read, same_model
+from harness.chat.dialect import refused_parameter
 from harness.chat.request import Caller
 from harness.chat.throttle import retry_after
 
@@ -32,6 +33,10 @@ class Failure(Exception):
         usage: tokens it took nevertheless.
         model: the name the endpoint returned, if it did.
         text: the reply, if there was one that does not count.
+        reasoning: the thoughts that came instead of a reply, ``finish`` why they ended.
+        refused: the parameter that the endpoint does not take, where it can be sent another way.
+        slow: whether there was no answer in time, as when too many calls are in flight.
+        unauthorized: whether the endpoint wants a key, or another one.
     """
 
     def __init__(
@@ -45,11 +50,17 @@ class Failure(Exception):
         usage: Mapping[str, int] | None = None,
         model: str = "",
         text: str = "",
+        reasoning: str = "",
+        finish: str = "",
+        refused: str = "",
+        slow: bool = False,
+        unauthorized: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason, self.again, self.stop = reason, again and not stop, stop
         self.limited, self.pause, self.usage = limited, pause, dict(usage or {})
-        self.model, self.text = model, text
+        self.model, self.text, self.reasoning, self.finish = model, text, reasoning, finish
+        self.refused, self.slow, self.unauthorized = refused, slow, unauthorized
 
 
 async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout: float) -> Completion:
@@ -65,7 +76,7 @@ async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout
         asking = client.post("/chat/completions", body=arguments, cast_to=httpx2.Response)
         return read((await asyncio.wait_for(asking, timeout)).content)
     except (asyncio.TimeoutError, openai.APITimeoutError):
-        raise Failure(f"no answer within {timeout:g} s") from None
+        raise Failure(f"no answer within {timeout:g} s", slow=True) from None
     except openai.APIConnectionError as error:
         raise Failure(f"connection failed: {error.__cause__ or error!r}") from error
     except openai.APIStatusError as error:
@@ -75,25 +86,35 @@ async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout
 
 
 def accept(completion: Completion, asked: str, caller: Caller, allow_other_model: bool) -> None:
-    """Raise Failure unless ``completion`` is a text of the model that was asked."""
+    """Raise Failure unless ``completion`` is a text of the model that was asked, and not only its thoughts."""
     model, usage, text = completion.model, completion.usage, completion.text
     if not allow_other_model and not same_model(asked, model):
         returned = f"model {model!r}" if model else "no model name"
         reason = f"asked for model {asked!r}, the endpoint returned {returned}"
-        remedy = f"; name that model, or take its replies with --set {caller.prefix}allow_other_model=true"
+        remedy = f"; name that model, or take its replies with {caller.setting('allow_other_model')}=true"
         raise Failure(reason + remedy, again=False, usage=usage, model=model, text=text or "")
     if text is None:
         raise Failure(f"the {caller.role} refused: {completion.refusal}", again=False, usage=usage, model=model)
+    if completion.cut and not text.strip():
+        # Asked again it would think as long and be paid for again.
+        said = "cut inside its thoughts" if completion.reasoning else "cut before any text"
+        reason = f"{said}: the {caller.role} used all tokens it may (finish reason {completion.finish_reason})"
+        thoughts, finish = completion.reasoning, completion.finish_reason
+        raise Failure(reason, again=False, usage=usage, model=model, reasoning=thoughts, finish=finish)
 
 
 def status_failure(error: openai.APIStatusError) -> Failure:
     """What follows from an HTTP error status."""
     status, pause = error.status_code, retry_after(error.response.headers)
-    reason = f"HTTP {status}: {_said(error)}"
+    said = _said(error)
+    reason = f"HTTP {status}: {said[:200] or error.response.reason_phrase}"
+    if refused := refused_parameter(status, said, error.param):
+        return Failure(reason, again=False, refused=refused)
     if status == 429 and "insufficient_quota" in (error.code, error.type):
         return Failure(reason, stop=True)
     again = status == 429 or status in PASSING or status >= 500
-    return Failure(reason, again=again, stop=status in HOPELESS, limited=status == 429, pause=pause)
+    stop, limited = status in HOPELESS, status == 429
+    return Failure(reason, again=again, stop=stop, limited=limited, pause=pause, unauthorized=status == 401)
 
 
 def _said(error: openai.APIStatusError) -> str:
@@ -101,4 +122,4 @@ def _said(error: openai.APIStatusError) -> str:
     with contextlib.suppress(AttributeError):
         message = error.body.get("message")  # type: ignore[attr-defined]
     text = message if isinstance(message, str) else error.response.text
-    return " ".join(text.encode(errors="replace").decode().split())[:200] or error.response.reason_phrase
+    return " ".join(text.encode(errors="replace").decode().split())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import ssl
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -15,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.chat.account import Account
 from harness.chat.calls import Failure, accept, call
 from harness.chat.completion import Completion, body
-from harness.chat.endpoint import is_loopback
+from harness.chat.dialect import Dialect
+from harness.chat.endpoint import is_loopback, is_private
+from harness.chat.keys import NO_KEY, check_proxy, key_for
 from harness.chat.prices import Price, cost, estimate_tokens, load_prices, price_of
 from harness.chat.request import Caller, ChatReply, ChatRequest
 from harness.chat.settings import ChatSettings
@@ -48,28 +49,28 @@ class ChatClient:
         caller: who asks, for messages.
         settings: retries, throttle, budget.
 
-    The key is ``$OPENAI_API_KEY``; only a loopback endpoint does without one. Money and tokens are in ``account``.
-    Raises UsageError for a budget on a model without a price; ``check`` and ``ask`` do so for a missing key.
+    Money and tokens are in ``account``; what the endpoint does not take as asked is in ``dialect``. Raises UsageError
+    for a budget on a model without a price; ``check`` and ``ask`` do so for a missing key (``harness.chat.keys``).
     """
 
     def __init__(self, model: str, url: str, caller: Caller, settings: ChatSettings) -> None:
         self.model, self.url, self.caller, self.settings = model, url, caller, settings
-        self._loopback = is_loopback(url)
-        self._key = os.environ.get("OPENAI_API_KEY") or ("none" if self._loopback else "")
+        self.dialect = Dialect()
+        self._loopback, self._key = is_loopback(url), ""
         self.prices = load_prices(Path(settings.prices) if settings.prices else None)
-        if self._loopback and price_of(model, self.prices) is None:
+        if is_private(url) and price_of(model, self.prices) is None:
             self.prices[model] = Price(0.0, 0.0)
         if settings.budget is not None and price_of(model, self.prices) is None:
             raise UsageError(
                 f"{caller.option}: a budget needs the price of {model}: put `{model}: {{input: X, output: Y}}` (USD "
-                f"per million tokens) into a YAML file and name it with --set {caller.prefix}prices=FILE."
+                f"per million tokens) into a YAML file and name it with {caller.setting('prices')}=FILE."
             )
         self.account = Account(model, self.prices, settings.budget, settings.give_up)
 
     def check(self) -> None:
-        """Raise UsageError where no call can be made, because there is no key."""
-        if not self._key:
-            raise UsageError(f"{self.caller.option}: set OPENAI_API_KEY to the key for {self.url}.")
+        """Raise UsageError where no call can be made, for want of a key or of a proxy that can be used."""
+        self._key = key_for(self.url, self.settings.api_key_env, self.caller)
+        check_proxy(self.url, self.caller)
 
     def cost(self, usage: Mapping[str, Any]) -> float | None:
         """USD for the tokens of ``usage``; None where the model has no price."""
@@ -145,13 +146,18 @@ class ChatClient:
             arguments = body(request, self.model)
         except OSError as error:
             return ChatReply(None, "", error=f"the image cannot be read: {error}")
+        extra = self.settings.extra_body
+        arguments = {n: v for n, v in {**arguments, **extra}.items() if v is not None or n not in extra}
         expected = estimate_tokens(request)
         tries = waits = 0
         lost: dict[str, int] = {}  # tokens of tries that gave no reply
         while True:
+            sent = self.dialect.spoken(arguments)
             try:
-                completion = await self._call(client, throttle, arguments, expected, waits + 1)
+                completion = await self._call(client, throttle, sent, expected, waits + 1)
             except Failure as failure:
+                if failure.refused and self.dialect.learn(failure.refused, sent):
+                    continue
                 waits, tries = waits + failure.limited, tries + (not failure.limited)
                 lost = _sum(lost, failure.usage)
                 if failure.again and self._may_retry(tries, waits):
@@ -159,16 +165,42 @@ class ChatClient:
                         await asyncio.sleep(self._wait(tries) if failure.pause is None else failure.pause)
                     continue
                 self.account.failed(failure)
-                again = f" (asked {tries + waits} times)" if tries + waits > 1 else ""
-                unused = {"reply": failure.text} if failure.text else {}  # paid for: kept, though it counts for nothing
-                return ChatReply(None, failure.model, error=failure.reason + again, usage={**lost, **unused})
+                return self._failed(failure, tries + waits, lost)
             self.account.succeeded()
-            usage: dict[str, Any] = _sum(lost, completion.usage or expected)
-            if not completion.usage:
-                usage["estimated"] = True
-            if completion.finish_reason not in ("", "stop"):
-                usage["finish_reason"] = completion.finish_reason
-            return ChatReply(completion.text, completion.model, usage=usage)
+            return self._replied(completion, expected, lost)
+
+    def _failed(self, failure: Failure, calls: int, lost: Mapping[str, int]) -> ChatReply:
+        """Why there is no reply after so many ``calls``, without the key, which an endpoint may repeat."""
+        reason = failure.reason + (f" (asked {calls} times)" if calls > 1 else "") + self._remedy(failure)
+        if self._key != NO_KEY:
+            reason = reason.replace(self._key, "[the key]")
+        # Paid for: kept, though it counts for nothing.
+        unused = {"reply": failure.text, "reasoning": failure.reasoning, "finish_reason": failure.finish}
+        usage = {**lost, **{name: text for name, text in unused.items() if text}}
+        return ChatReply(None, failure.model, error=reason, usage=usage)
+
+    def _remedy(self, failure: Failure) -> str:
+        """What the user can set against a failure that lasts, where there is something; "" where the role has none."""
+        if failure.unauthorized and self._key == NO_KEY and self.caller.prefix:
+            return f"; name the variable that holds its key with {self.caller.setting('api_key_env')}=NAME"
+        if not self.caller.prefix.endswith("."):
+            return ""
+        if failure.slow:
+            fewer, longer = self.caller.setting("concurrency"), self.caller.setting("timeout")
+            return f"; a slow server needs fewer calls at once ({fewer}=1) or more time ({longer}=SECONDS)"
+        return ""
+
+    def _replied(self, completion: Completion, expected: Mapping[str, int], lost: Mapping[str, int]) -> ChatReply:
+        usage: dict[str, Any] = _sum(lost, completion.usage or expected)
+        if not completion.usage:
+            usage["estimated"] = True
+        if completion.finish_reason not in ("", "stop"):
+            usage["finish_reason"] = completion.finish_reason
+        if completion.reasoning:
+            usage["reasoning"] = completion.reasoning
+        if self.dialect.notes:
+            usage["adapted"] = self.dialect.notes
+        return ChatReply(completion.text, completion.model, usage=usage)
 
     async def _call(
         self,
@@ -192,6 +224,8 @@ class ChatClient:
                 raise Failure(f"{failure.reason}; asked to wait {failure.pause:g} s", stop=True) from failure
             if failure.limited:
                 throttle.rate_limited(entered, self._wait(wait) if failure.pause is None else failure.pause)
+            if failure.slow:
+                throttle.narrow(entered)
             raise
         finally:
             self.account.release(promised)

@@ -13,6 +13,10 @@ from harness.protocols.conversation import Image, Turn
 from harness.util.images import as_shown
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+CUT = "length"
+"""The finish reason of a completion that met the token limit."""
+REASONING = ("reasoning_content", "reasoning")
+"""Where vLLM, SGLang, DeepSeek and OpenRouter put the thoughts of a message."""
 SIGNATURES = {b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
 
 
@@ -29,13 +33,22 @@ class Malformed(Exception):
 
 @dataclass(frozen=True)
 class Completion:
-    """What is used of a chat completion. ``refusal`` is the model's own word for giving no text."""
+    """What is used of a chat completion. ``refusal`` is the model's own word for giving no text.
+
+    ``reasoning`` is what the endpoint holds apart from the text: the model's thoughts.
+    """
 
     text: str | None
     model: str
     usage: dict[str, int] = field(default_factory=dict)
     finish_reason: str = ""
     refusal: str = ""
+    reasoning: str = ""
+
+    @property
+    def cut(self) -> bool:
+        """Whether it ended at the token limit."""
+        return self.finish_reason == CUT
 
 
 def valid(text: str) -> str:
@@ -87,14 +100,28 @@ def read(content: bytes) -> Completion:
     choice = choices[0] if isinstance(choices[0], dict) else {}
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
-    text, refusal = message.get("content"), message.get("refusal")
-    finish = choice.get("finish_reason")
+    refusal, finish = message.get("refusal"), choice.get("finish_reason")
     finish = finish if isinstance(finish, str) else ""
-    if isinstance(text, str):
-        return Completion(valid(text), model, usage, finish)
-    if (isinstance(refusal, str) and refusal) or finish == "content_filter":
+    text, thoughts = _parts(message.get("content"))
+    reasoning = next((said for name in REASONING if isinstance(said := message.get(name), str)), thoughts)
+    if (isinstance(refusal, str) and refusal) or (text is None and finish == "content_filter"):
         return Completion(None, model, usage, finish, valid(str(refusal or "content filter")))
-    raise Malformed(f"the message holds no text (finish reason {finish or 'not given'})", model, usage)
+    if text is None and reasoning:
+        text = ""  # it never came to speak
+    if text is None:
+        raise Malformed(f"the message holds no text (finish reason {finish or 'not given'})", model, usage)
+    return Completion(valid(text), model, usage, finish, reasoning=valid(reasoning))
+
+
+def _parts(content: Any) -> tuple[str | None, str]:
+    """(text, thoughts) of a message's content, which may be a list of parts of either kind; None: there is no text."""
+    if isinstance(content, str):
+        return content, ""
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+        return None, ""
+    texts = [str(part["text"]) for part in content if part.get("type") in ("text", "output_text") and "text" in part]
+    thoughts = [_parts(part["thinking"])[0] or "" for part in content if part.get("type") == "thinking"]
+    return "".join(texts) if texts or not thoughts else None, "".join(thoughts)
 
 
 def same_model(asked: str, returned: str) -> bool:

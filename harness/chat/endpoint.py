@@ -1,4 +1,4 @@
-"""An endpoint by name: ``NAME[@BASE_URL]``, and whether it is on this machine."""
+"""An endpoint by name: ``NAME[@BASE_URL]``, and whether it is on this machine or network."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from urllib.parse import urlsplit
 from harness.errors import UsageError
 
 OPENAI_URL = "https://api.openai.com/v1"
+SHARED = ipaddress.ip_network("100.64.0.0/10")
+"""Addresses behind a carrier's or a VPN's translation (RFC 6598)."""
+LOCAL_NAMES = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
+"""Ends of names that are never of the public internet."""
 
 
 def default_url() -> str:
@@ -25,21 +29,45 @@ def parse_endpoint(argument: str, option: str) -> tuple[str, str]:
     split = re.fullmatch(r"(.*?)@(https?://.*)", argument)
     name, url = split.groups() if split else (argument, default_url())
     forgotten_scheme = re.search(r".@.*[:/.]", name)  # m@localhost:8000
-    if not name or not is_base_url(url) or forgotten_scheme:
+    fault = url_fault(url)
+    if not name or forgotten_scheme or fault:
         raise UsageError(
-            f"{option} openai:{argument}: expected openai:NAME or openai:NAME@BASE_URL with a base URL like "
-            f"http://127.0.0.1:8000/v1, found the name {name!r} and the URL {url!r}."
+            f"{option} openai:{without_secrets(argument)}: expected openai:NAME or openai:NAME@BASE_URL with a base "
+            f"URL like http://127.0.0.1:8000/v1, found the name {name!r} and the URL {without_secrets(url)!r}"
+            f"{f': {fault}' if fault else ''}."
         )
     return name, url.rstrip("/")
 
 
-def is_base_url(url: str) -> bool:
-    """Whether ``url`` can be an endpoint's address: http or https, with a host and a port that is a number."""
+def url_fault(url: str) -> str:
+    """Why ``url`` cannot be an endpoint's base URL; "" if it can: http or https, a host, a port that is a number."""
     try:
         split = urlsplit(url)
-        return split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
+        if split.scheme not in ("http", "https") or not split.hostname or split.port == 0:
+            return "it has no host"
     except ValueError:  # a port that is no number
-        return False
+        return "its port is no number"
+    if "@" in split.netloc:
+        return "a key or password does not belong into a URL, which is stored; name a variable with api_key_env"
+    if split.query or split.fragment:
+        return (
+            "it has a query, to which no path can be added; Azure's form without one is "
+            "https://RESOURCE.openai.azure.com/openai/v1, with the deployment for a name"
+        )
+    if split.path.rstrip("/").endswith("/chat/completions"):
+        return "/chat/completions is added to it; leave that out"
+    return ""
+
+
+def without_secrets(url: str) -> str:
+    """``url`` without what stands before its host, which may be a password."""
+    return re.sub(r"(//)[^/]*@", r"\1...@", url)
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port: what a key belongs to."""
+    split = urlsplit(url)
+    return split.scheme, split.hostname or "", split.port or {"http": 80, "https": 443}.get(split.scheme)
 
 
 def is_loopback(url: str) -> bool:
@@ -48,4 +76,14 @@ def is_loopback(url: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def is_private(url: str) -> bool:
+    """Whether ``url`` names this machine or one of its own network, by its address or by a name of that network."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith(LOCAL_NAMES)  # localhost, a service of docker, a node of a cluster
+    return address.is_private or address.is_link_local or (address.version == 4 and address in SHARED)

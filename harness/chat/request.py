@@ -24,7 +24,8 @@ class ChatReply:
     """The reply's text, or why there is none. ``model`` is the name that the endpoint returned.
 
     ``usage`` holds the tokens of all tries (``prompt_tokens``, ``completion_tokens``); ``estimated`` where the endpoint
-    counts none; ``finish_reason`` unless it is "stop"; ``reply`` is a text that was paid for and does not count.
+    counts none; ``finish_reason`` unless it is "stop"; ``reply`` is a text that was paid for and does not count;
+    ``reasoning`` the thoughts that the endpoint gave apart from the text; ``adapted`` says what was not sent as asked.
     """
 
     text: str | None
@@ -40,9 +41,13 @@ class Caller:
     Args:
         role: what answers: "judge", "model", "splitter".
         option: what names it on the command line: "--judge openai:gpt-4o".
-        prefix: what stands before its settings after `--set`: "judge."; "" where it has none.
+        prefix: what stands before its settings after `--set`: "judge.", "splitter_"; "" where it has none.
     """
 
     role: str
     option: str
     prefix: str = ""
+
+    def setting(self, name: str) -> str:
+        """How the user sets it: "--set judge.timeout"."""
+        return f"--set {self.prefix}{name}"

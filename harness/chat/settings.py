@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
+
+OWN = frozenset({"model", "messages", "stream", "n"})
+"""Fields of a call that are not the user's to set: what is asked, and how the reply is read, depend on them."""
 
 
 @dataclass(frozen=True)
 class ChatSettings:
-    """How the endpoint is called (`--set judge.KEY=VALUE`, `--set model.KEY=VALUE`). None of it changes what is asked.
+    """How the endpoint is called (`--set judge.KEY=VALUE`, `--set model.KEY=VALUE`).
+
+    None of it changes what is asked but ``extra_body``, which is part of the keys of replies and answers.
 
     Args:
-        concurrency: most calls in flight; fewer after HTTP 429.
+        api_key_env: the environment variable that holds this endpoint's key; "" for ``OPENAI_API_KEY`` where the
+            endpoint is OpenAI's (or ``OPENAI_BASE_URL``'s) and none on this machine or network; "none" for no key.
+        extra_body: fields of the call's JSON body beside or instead of its own, ``{reasoning_effort: low}``,
+            ``{add_special_tokens: true}``; one that is null is not sent (``{temperature: null}``).
+        concurrency: most calls in flight; fewer after HTTP 429 and after answers that do not come in time.
         timeout: seconds for one call, from sending to the last byte.
         tries: calls for one request before it is given up; what fails in passing is tried again
             (connection, timeout, HTTP 408, 409, 425 and 5xx, a body that is no completion).
@@ -36,6 +46,8 @@ class ChatSettings:
     allow_other_model: bool = False
     budget: float | None = None
     prices: str = ""
+    api_key_env: str = ""
+    extra_body: dict = field(default_factory=dict)  # type: ignore[type-arg]
 
     def __post_init__(self) -> None:
         positive = {name: getattr(self, name) for name in ("concurrency", "timeout", "tries", "waits", "give_up")}
@@ -46,3 +58,21 @@ class ChatSettings:
         for name, value in {**waits, "budget": self.budget or 0.0}.items():
             if not value >= 0:
                 raise ValueError(f"{name}={value}: expected 0 or more")
+        if own := OWN & self.extra_body.keys():
+            raise ValueError(f"extra_body={self.extra_body}: {', '.join(sorted(own))} cannot be set there")
+
+    @property
+    def variant(self) -> str:
+        """What of the settings changes what is asked, as people read it; "" where nothing does."""
+        return json.dumps(self.extra_body, sort_keys=True) if self.extra_body else ""
+
+
+@dataclass(frozen=True)
+class ServedSettings(ChatSettings):
+    """How a served model is called (`--set model.KEY=VALUE`): ``ChatSettings``, and
+
+    Args:
+        system: a system message before every question; "" for none. Part of the model's key, like ``extra_body``.
+    """
+
+    system: str = ""

@@ -1,4 +1,7 @@
-"""How many calls may be in flight, and how long to wait: additive increase, multiplicative decrease on HTTP 429."""
+"""How many calls may be in flight, and how long to wait: additive increase, multiplicative decrease.
+
+What narrows is HTTP 429 and an answer that does not come in time: a small server works at one call after the other.
+"""
 
 from __future__ import annotations
 
@@ -54,10 +57,13 @@ class Throttle:
 
     def rate_limited(self, entered: float, pause: float) -> None:
         """A call that entered at ``entered`` got 429: narrow, and let nobody in for ``pause`` seconds."""
-        now = time.monotonic()
-        self._closed_until = max(self._closed_until, now + pause)
+        self._closed_until = max(self._closed_until, time.monotonic() + pause)
+        self.narrow(entered)
+
+    def narrow(self, entered: float) -> None:
+        """A call that entered at ``entered`` was one too many: half as many from now on."""
         if entered >= self._cut_at:
-            self._cut_at = now
+            self._cut_at = time.monotonic()
             self.width = max(1.0, self.width / 2)
 
 

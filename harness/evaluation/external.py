@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.evaluation.generate import generate
 from harness.evaluation.resolve import data_key
+from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings, scored_answers
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.external import ExternalBenchmark, ExternalResult
 from harness.protocols.model import Answer, Model
@@ -24,17 +26,26 @@ def run_external(
     *,
     limit: int | None = None,
     fresh: bool = False,
+    scoring: ScoringSettings = LEAVE_OUT,
     progress: Progress = silent,
 ) -> list[EvaluationRecord]:
     """Run ``benchmark`` on ``model`` and store an evaluation of each of its results; stored answers are used."""
+    given: dict[str, Answer] = {}
 
     def answer(samples: Sequence[Sample], decoding: Decoding) -> Mapping[str, Answer]:
-        return generate(store, model, samples, decoding, fresh=fresh, progress=progress)
+        answers = generate(store, model, samples, decoding, fresh=fresh, progress=progress)
+        given.update(answers)
+        return scored_answers(answers, scoring).answers
 
-    return [_save(store, result, subject) for result in benchmark.run(answer, root, limit)]
+    results = benchmark.run(answer, root, limit)
+    notes = scored_answers(given, scoring).notes
+    noted = dataclasses.replace(subject, info={**subject.info, "notes": list(notes)}) if notes else subject
+    return [_save(store, result, noted, scoring) for result in results]
 
 
-def _save(store: Store, result: ExternalResult, subject: EvaluationSubject) -> EvaluationRecord:
+def _save(
+    store: Store, result: ExternalResult, subject: EvaluationSubject, scoring: ScoringSettings
+) -> EvaluationRecord:
     samples = [sample for sample, _, _ in result.answered]
     failed = sum(verdict.error is not None for _, _, verdict in result.answered)
     key = data_key(result.name, samples)
@@ -42,7 +53,7 @@ def _save(store: Store, result: ExternalResult, subject: EvaluationSubject) -> E
     evaluation = NewEvaluation(
         **{**vars(subject), "info": {**subject.info, "software": environment()}},
         benchmark=result.name,
-        version=result.version,
+        version=scoring.of(result.version),
         mode=result.mode,
         judge="none",
         data_key=key,

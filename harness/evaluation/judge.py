@@ -14,6 +14,7 @@ from harness.protocols.benchmark import Benchmark, JudgeParseError, JudgePrompt,
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Answer
 from harness.protocols.progress import Progress, silent
+from harness.protocols.reasoning import UNFINISHED, spoken, spoken_by_all
 from harness.store import Store
 from harness.util.options import content_key
 
@@ -38,12 +39,16 @@ class JudgeUsage:
 
     replies: int = 0
     failed: int = 0
+    cut: int = 0
     models: Counter[str] = field(default_factory=Counter)
     amounts: Counter[str] = field(default_factory=Counter)
+    adapted: Counter[str] = field(default_factory=Counter)
 
     def add(self, reply: Reply) -> None:
         self.replies += reply.text is not None
         self.failed += reply.text is None
+        self.cut += _cut(reply)
+        self.adapted.update(reply.usage.get("adapted", ()))
         if reply.text is not None and reply.model:
             self.models[reply.model] += 1
         numbers = {k: v for k, v in reply.usage.items() if isinstance(v, int | float) and not isinstance(v, bool)}
@@ -54,6 +59,13 @@ class JudgeUsage:
         """Tokens of the prompts and of the replies."""
         return {name: self.amounts[name] for name in ("prompt_tokens", "completion_tokens") if name in self.amounts}
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the figures should know of how the replies came about."""
+        count = self.replies + self.failed
+        cut = [f"{self.cut} of {count} replies of the judge reached its token limit and are cut"] if self.cut else []
+        return cut + [f"not sent to the judge as the protocol has it: {text}" for text in self.adapted]
+
 
 @dataclass
 class _Pending:
@@ -61,8 +73,13 @@ class _Pending:
 
     sample: Sample
     answer: str
-    replies: list[str] = field(default_factory=list)
+    given: list[Reply] = field(default_factory=list)
     failure: str | None = None
+
+    @property
+    def replies(self) -> list[str]:
+        """What the judge said, without its thoughts."""
+        return [spoken(reply.text or "").text for reply in self.given]
 
 
 @dataclass(frozen=True)
@@ -128,7 +145,8 @@ def _judge_once(judge_run: _JudgeRun, samples: Sequence[Sample], answers: Mappin
 
 def request_key(judge: Judge, question: JudgePrompt, sample: Sample, answer: str) -> str:
     """The key of a question to ``judge``; one that answers by sample has sample and answer in it."""
-    return question_key(question, sample.id, answer) if judge.keyed_by_sample else question_key(question, "", "")
+    about = (sample.id, answer) if judge.keyed_by_sample else ("", "")
+    return question_key(question, *about, *([judge.variant] if judge.variant else []))
 
 
 def question_key(question: JudgePrompt, *more: str) -> str:
@@ -184,6 +202,8 @@ def _ask(judge_run: _JudgeRun, pending: Sequence[_Pending], attempt: int) -> Non
         # A judge of recorded replies or of known truth costs nothing, and its file may have changed.
         known = None if judge.keyed_by_sample else store.reply(judge.name, judge.endpoint, key, run, attempt)
         recalled = judge.recall(known) if known is not None else None
+        if recalled is not None and spoken(recalled.text or "").unfinished:
+            recalled = None  # a failure like any other: asked for again
         if recalled is not None:
             _take(judge_run, recalled, [item])
         else:
@@ -202,13 +222,21 @@ def _take(judge_run: _JudgeRun, reply: Reply, items: Sequence[_Pending]) -> None
         if reply.text is None:
             item.failure = reply.error or "no reply"
         else:
-            item.replies.append(reply.text)
+            item.given.append(reply)
+
+
+def _cut(reply: Reply) -> bool:
+    return reply.usage.get("finish_reason") == "length"
 
 
 def _settle(judge_run: _JudgeRun, pending: Sequence[_Pending], done: dict[str, Judged]) -> Iterator[_Pending]:
     """Move what has a verdict (or a failed call) to ``done``; yield what must be asked again."""
-    for item in pending:
+    last = spoken_by_all({i: (p.given[-1].text or "", _cut(p.given[-1])) for i, p in enumerate(pending) if p.given})
+    for index, item in enumerate(pending):
         sample, text, replies = item.sample, item.answer, item.replies
+        if item.failure is None and index in last and last[index].unfinished:
+            item.failure = f"{UNFINISHED}: it must be allowed more tokens, or to think less (extra_body)"
+            replies = replies[:-1]
         if item.failure is not None:
             # What earlier replies amount to, by the official rules at least, stands.
             verdict = (

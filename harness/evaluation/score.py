@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harness.evaluation.judge import JudgeUsage, judge_answers
+from harness.evaluation.judge import Judged, JudgeUsage, judge_answers
 from harness.evaluation.metrics import Scored, summarise
 from harness.evaluation.resolve import data_key, make_benchmark
-from harness.protocols.benchmark import Benchmark, BenchmarkData, Decoding, Metric, Sample
+from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings, scored_answers
+from harness.protocols.benchmark import Benchmark, BenchmarkData, Decoding, Metric, Sample, Verdict
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer
 from harness.protocols.progress import Progress, silent
@@ -30,19 +31,27 @@ def evaluate(
     subject: EvaluationSubject,
     decoding: Decoding | None = None,
     runs: int | None = None,
+    scoring: ScoringSettings = LEAVE_OUT,
     progress: Progress = silent,
 ) -> EvaluationRecord:
     """Judge ``answers``, sum them up and store the evaluation. ``decoding`` defaults to the benchmark's own.
 
+    ``answers`` are as the model gave them; ``scoring`` says what of them is scored.
+
     Rerunning with the same run, model, data, version, judge and decoding replaces the evaluation.
     """
     usage, samples = JudgeUsage(), data.samples
-    judged = judge_answers(store, benchmark, samples, answers, judge, runs=runs, progress=progress, usage_total=usage)
+    scored = scored_answers({s.id: answers[s.id] for s in samples if s.id in answers}, scoring)
+    judged = judge_answers(
+        store, benchmark, samples, scored.answers, judge, runs=runs, progress=progress, usage_total=usage
+    )
     key = data_key(benchmark.name, samples)
     store.save_samples(key, samples)
     errors = {j.sample.id for j in judged if j.verdict.error is not None}
     asked = judge.name if judge is not None and benchmark.needs_judge else "none"
     info = {**subject.info, "data_notes": list(data.notes), **data.info, "software": environment()}
+    if notes := [*scored.notes, *usage.notes]:
+        info["notes"] = notes
     if judge is not None and asked != "none":
         info["judging"] = judging_info(judge, usage) | {"runs": 1 + max((j.run for j in judged), default=0)}
     reasons = Counter(j.verdict.error for j in judged if j.verdict.error is not None)
@@ -51,7 +60,7 @@ def evaluate(
     evaluation = NewEvaluation(
         **{**vars(subject), "info": info},
         benchmark=benchmark.name,
-        version=data.version,
+        version=scoring.of(data.version),
         mode=benchmark.mode,
         judge=judge_column(asked, judge, usage),
         data_key=key,
@@ -63,16 +72,27 @@ def evaluate(
             benchmark.metrics(samples),
             [Scored(j.sample.id, j.run, j.sample.group, j.verdict.counts, j.verdict.error) for j in judged],
         ),
-    ).keyed(asked)
-    store.save_evaluation(evaluation, ((j.sample.id, j.run, j.sample.group, j.answer, j.verdict) for j in judged))
+    ).keyed(f"{asked} {judge.variant}" if judge is not None and judge.variant and asked != "none" else asked)
+    store.save_evaluation(evaluation, (_stored(j, scored.thoughts.get(j.sample.id)) for j in judged))
     return store.evaluations(key=evaluation.key)[0]
 
 
+def _stored(judged: Judged, thoughts: str | None) -> tuple[str, int, str, str | None, Verdict]:
+    """A verdict's row; the thoughts that were left out stand among its details."""
+    verdict = judged.verdict
+    if thoughts:
+        verdict = dataclasses.replace(verdict, details={**verdict.details, "thoughts": thoughts})
+    return judged.sample.id, judged.run, judged.sample.group, judged.answer, verdict
+
+
 def judge_column(asked: str, judge: Judge | None, usage: JudgeUsage) -> str:
-    """The judge as it called itself: its returned name decides which figures may be compared."""
-    if asked == "none" or judge is None or not judge.model or not usage.models or set(usage.models) == {judge.model}:
+    """The judge as it called itself, with what it is asked beside the protocol: both decide what may be compared."""
+    if asked == "none" or judge is None:
         return asked
-    return f"{asked.partition(':')[0]}:{'+'.join(sorted(usage.models))}"
+    column = asked
+    if judge.model and usage.models and set(usage.models) != {judge.model}:
+        column = f"{asked.partition(':')[0]}:{'+'.join(sorted(usage.models))}"
+    return f"{column} {judge.variant}".rstrip()
 
 
 def judging_info(judge: Judge, usage: JudgeUsage) -> dict[str, Any]:
@@ -83,6 +103,7 @@ def judging_info(judge: Judge, usage: JudgeUsage) -> dict[str, Any]:
         "models": dict(usage.models),
         "replies": usage.replies,
         "failed_calls": usage.failed,
+        **({"variant": judge.variant} if judge.variant else {}),
         "tokens": usage.tokens,
         "usd": judge.cost(usage.amounts),
     }

@@ -34,6 +34,7 @@ class OpenAIJudge(Judge):
         settings = settings or ChatSettings()
         self.model, self.endpoint = parse_endpoint(argument, "--judge")
         self.name, self.concurrency = f"openai:{self.model}", settings.concurrency
+        self.variant = settings.variant
         self.client = ChatClient(
             self.model, self.endpoint, Caller("judge", f"--judge openai:{argument}", "judge."), settings
         )
@@ -44,7 +45,7 @@ class OpenAIJudge(Judge):
             yield position, Reply(reply.text, reply.model, reply.error, dict(reply.usage))
 
     def check(self) -> None:
-        """Raise UsageError without a key, unless the endpoint is on this machine."""
+        """Raise UsageError where it cannot be called: no key that belongs to it (``harness.chat.keys``)."""
         self.client.check()
 
     def recall(self, stored: Reply) -> Reply | None:

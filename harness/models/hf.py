@@ -18,6 +18,7 @@ from harness.models.loading import device_named, load
 from harness.models.prompts import Prompts
 from harness.models.settings import BATCH_SIZE, HfSettings
 from harness.models.spec import ModelSpec
+from harness.models.thinking import Decoder
 from harness.models.weights import files_identity
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
@@ -67,6 +68,7 @@ class HfModel(Model):
         self._tokenizer = prompts.processor.tokenizer
         self._tokenizer.padding_side = "left"
         self._eos_ids = prompts.stops
+        self._decoder = Decoder(prompts)
         self._refused = 0  # samples in a row that could not be answered
         dtype = str(model.dtype).removeprefix("torch.")
         self.key = content_key("hf", identity, dtype, layout.name)
@@ -203,9 +205,9 @@ class HfModel(Model):
 
     def _read(self, rows: Sequence[Row], tokens: list[list[int]], seconds: float) -> Iterator[tuple[int, Answer]]:
         kept = [self._until_eos(line) for line in tokens]
-        texts = self._tokenizer.batch_decode(kept, skip_special_tokens=True)
-        for row, line, text in zip(rows, kept, texts, strict=True):
-            yield row.position, Answer(text.strip(), tokens=len(line), seconds=seconds)
+        for row, line in zip(rows, kept, strict=True):
+            cut = not line or line[-1] not in self._eos_ids
+            yield row.position, Answer(self._decoder.text(line), tokens=len(line), seconds=seconds, cut=cut)
 
     def _until_eos(self, tokens: list[int]) -> list[int]:
         """The answer up to and including its end; the rest is padding up to the batch's longest."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.chat.settings import ChatSettings
+from harness.chat.settings import ServedSettings
 from harness.errors import UsageError
 from harness.models.settings import HfSettings
 from harness.models.spec import MODELS, Loading, ModelKind, ModelSpec, parse_spec
+from harness.protocols.benchmark import Decoding
 from harness.protocols.model import Model
 
 
@@ -50,6 +51,18 @@ def _openai(spec: ModelSpec, loading: Loading) -> Model:
     return OpenAIModel(spec.target, loading.settings)
 
 
+def _beyond_endpoints(decoding: Decoding) -> str:
+    from harness.models.chat import beyond_endpoints
+
+    return beyond_endpoints(decoding)
+
+
+def _beyond_files(decoding: Decoding) -> str:
+    from harness.models.replay import beyond_files
+
+    return beyond_files(decoding)
+
+
 def _check_openai(target: str) -> None:
     if "@http" not in target:
         raise UsageError(
@@ -73,9 +86,18 @@ MODELS.register(
         "openai:NAME@BASE_URL",
         "a model behind an OpenAI-compatible endpoint (vLLM, SGLang, OpenAI)",
         _openai,
-        settings=ChatSettings,
+        settings=ServedSettings,
         check=_check_openai,
+        refuses=_beyond_endpoints,
     ),
 )
 MODELS.register("run", ModelKind("run:NAME", "a model aligned here", _run, settings=HfSettings))
-MODELS.register("replay", ModelKind("replay:FILE.jsonl", 'answers made elsewhere, {"id", "response"} a line', _replay))
+MODELS.register(
+    "replay",
+    ModelKind(
+        "replay:FILE.jsonl",
+        'answers made elsewhere, {"id", "response"} a line',
+        _replay,
+        refuses=_beyond_files,
+    ),
+)

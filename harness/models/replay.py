@@ -43,6 +43,16 @@ def _id_and_text(row: Mapping[str, Any], where: str) -> tuple[str, str]:
     return str(sample_id), text.encode(errors="replace").decode()
 
 
+def beyond_files(decoding: Decoding) -> str:
+    """Why recorded answers cannot be those of ``decoding``; "" if they can."""
+    if not decoding.eos_bias:
+        return ""
+    return (
+        f"recorded answers cannot be given again with eos_bias={decoding.eos_bias:g}; leave --eos-bias out, or run the "
+        "model as hf:."
+    )
+
+
 class ReplayModel(Model):
     """A Model whose answers stand in a file; a sample that is not in it gets an error for an answer."""
 
@@ -57,11 +67,8 @@ class ReplayModel(Model):
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """The recorded answers, whatever else ``decoding`` asks for; a bias, which would change them, is refused."""
-        if decoding.eos_bias:
-            raise UsageError(
-                f"{self.spec}: recorded answers cannot be given again with eos_bias={decoding.eos_bias:g}; leave "
-                "--eos-bias out, or run the model as hf:."
-            )
+        if reason := beyond_files(decoding):
+            raise UsageError(f"{self.spec}: {reason}")
         for position, sample in enumerate(samples):
             text = self._answers.get(sample.id)
             yield position, Answer(text, None if text is not None else f"no answer in {self.path}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.protocols.benchmark import Decoding
 from harness.protocols.model import Model
 from harness.protocols.progress import Progress, silent
 from harness.registry import Registry
@@ -117,6 +118,7 @@ class ModelKind:
         load: makes the model; it imports what that needs, so that naming a kind stays fast.
         settings: the dataclass of its settings (`--set model.KEY=VALUE`); None if it has none.
         check: raises UsageError for a target that cannot be one, before anything is loaded.
+        refuses: why no model of this kind can decode so, with what to do; "" if it can.
     """
 
     form: str
@@ -124,6 +126,7 @@ class ModelKind:
     load: Callable[[ModelSpec, Loading], Model]
     settings: type[Any] | None = None
     check: Callable[[str], None] = lambda target: None
+    refuses: Callable[[Decoding], str] = lambda decoding: ""
 
 
 def _shape(item: object) -> list[str]:

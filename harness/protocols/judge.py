@@ -26,7 +26,11 @@ class JudgeRequest:
 
 @dataclass(frozen=True)
 class Reply:
-    """A judge's raw reply, or why there is none. ``model`` is the name the endpoint returned."""
+    """A judge's raw reply, or why there is none. ``model`` is the name the endpoint returned.
+
+    Of ``usage`` every number is summed up. ``finish_reason`` "length" says that it was cut at its token limit,
+    ``adapted`` (texts) what was not sent as the protocol has it.
+    """
 
     text: str | None
     model: str
@@ -50,6 +54,8 @@ class Judge(ABC):
             one with a field ``prices`` (a file's name, see ``harness.chat.prices``) takes `--prices`.
         endpoint: where it answers.
         model: the name it expects in replies; another one that is returned names the judge's column in tables.
+        variant: settings that change what it is asked, as people read them: part of the keys of its replies and of
+            its name in tables; "" where there are none.
         concurrency: how many questions it answers at once.
         runs: how many judge runs it has to give, where that is not the protocol's choice.
         recorded: its replies are in a file: asking again costs nothing, and as many attempts are read as officially.
@@ -62,6 +68,7 @@ class Judge(ABC):
     name: str
     endpoint: str = ""
     model: str = ""
+    variant: str = ""
     concurrency: int = 1
     runs: int | None = None
     recorded: bool = False

@@ -12,12 +12,22 @@ from harness.protocols.probe import Encode, Probe
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's answer to one sample, or the reason why there is none."""
+    """A model's answer to one sample as it came, thoughts included, or the reason why there is none.
+
+    Args:
+        tokens, seconds: what it took.
+        cut: it ended at the token limit, not at its own end.
+        reasoning: thoughts that came apart from the text.
+        adapted: what an endpoint was not sent as the protocol has it, in words.
+    """
 
     text: str | None
     error: str | None = None
     tokens: int = 0
     seconds: float = 0.0
+    cut: bool = False
+    reasoning: str = ""
+    adapted: tuple[str, ...] = ()
 
 
 class Model(ABC):

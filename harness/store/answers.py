@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from harness.protocols.benchmark import Sample
 from harness.protocols.judge import Reply
@@ -38,14 +39,15 @@ class Answers(ResultsFile):
 
     def save_answers(self, model_key: str, answers: Iterable[tuple[str, Answer]]) -> None:
         """Store answers by the key of what was asked. A failed one is stored with its reason and asked again later."""
-        rows = [(model_key, key, a.text, a.error, a.tokens, a.seconds, now()) for key, a in answers]
-        self.write("INSERT OR REPLACE INTO generation VALUES (?,?,?,?,?,?,?)", rows)
+        rows = [(model_key, key, a.text, a.error, a.tokens, a.seconds, now(), _details(a)) for key, a in answers]
+        self.write("INSERT OR REPLACE INTO generation VALUES (?,?,?,?,?,?,?,?)", rows)
 
     def answers(self, model_key: str, question_keys: Iterable[str]) -> dict[str, Answer]:
         """Stored answers among ``question_keys``."""
         wanted = set(question_keys)
-        query = "SELECT question_key, text, error, tokens, seconds FROM generation WHERE model_key = ?"
-        return {row[0]: Answer(*row[1:]) for row in self.db.execute(query, [model_key]) if row[0] in wanted}
+        query = "SELECT question_key, details, text, error, tokens, seconds FROM generation WHERE model_key = ?"
+        rows = self.db.execute(query, [model_key])
+        return {row[0]: Answer(*row[2:], **_read_details(row[1])) for row in rows if row[0] in wanted}
 
     def generation_totals(self) -> dict[str, tuple[int, int, float]]:
         """By model key: stored answers, their tokens, and the seconds they took."""
@@ -79,3 +81,15 @@ class Answers(ResultsFile):
 def _image_path(sample: Sample) -> str | None:
     """The file of a sample's image, if it is one."""
     return str(sample.image.path) if sample.image and sample.image.path else None
+
+
+def _details(answer: Answer) -> str | None:
+    """What few answers have, as JSON; None for the others."""
+    values = {"cut": answer.cut, "reasoning": answer.reasoning, "adapted": answer.adapted}
+    given = {name: value for name, value in values.items() if value}
+    return dump(given) if given else None
+
+
+def _read_details(stored: str | None) -> dict[str, Any]:
+    details = json.loads(stored) if stored else {}
+    return {**details, "adapted": tuple(details.get("adapted", ()))}

@@ -53,7 +53,12 @@ def m002_claims(db: Database) -> None:
     """)
 
 
-MIGRATIONS = (m001_initial, m002_claims)
+def m003_answer_details(db: Database) -> None:
+    """Of an answer also whether it was cut, its thoughts that came apart, and what was not sent as asked (JSON)."""
+    db.executescript("ALTER TABLE generation ADD COLUMN details TEXT;")
+
+
+MIGRATIONS = (m001_initial, m002_claims, m003_answer_details)
 
 
 def migrate(db: Database, path: str) -> None:

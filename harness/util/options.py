@@ -33,21 +33,25 @@ def content_key(*parts: Any) -> str:
 def added(default: T) -> T:
     """The default of a setting that was added after keys had been stored: at it the setting is in no key (``keyed``).
 
-    It stands where a dataclass has its default: ``report_to: str = added("none")``. Such a default can never change.
+    It stands where a dataclass has its default: ``variant: str = added("paper")``. Such a default can never change.
     """
     # A dataclass takes the field for the default; to the reader and the type checker it is the default.
     return dataclasses.field(default=default, metadata={"added": True})  # type: ignore[return-value]
 
 
-def keyed(settings: Any) -> dict[str, Any]:
-    """What a key is made of: the settings of a dataclass without those that were ``added`` and stand at their default.
+def unkeyed(default: T) -> T:
+    """The default of a setting that changes no result, and is in no key: ``report_to: str = unkeyed("none")``."""
+    return dataclasses.field(default=default, metadata={"unkeyed": True})  # type: ignore[return-value]
 
-    So what was stored before there was such a setting keeps its key.
+
+def keyed(settings: Any) -> dict[str, Any]:
+    """What a key is made of: the settings of a dataclass without those that change no result (``unkeyed``), and without
+    those that were ``added`` and stand at their default: what was stored before there was such a setting keeps its key.
     """
     values = dataclasses.asdict(settings)
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if field.metadata.get("added") and value == field.default:
+        if field.metadata.get("unkeyed") or (field.metadata.get("added") and value == field.default):
             del values[field.name]
         elif dataclasses.is_dataclass(value):
             values[field.name] = keyed(value)

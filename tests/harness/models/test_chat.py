@@ -82,7 +82,9 @@ def test_a_decoding_the_endpoint_cannot_do_is_refused_before_any_call(
 
 def test_messages_name_the_model_as_the_user_typed_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(UsageError, match=r"^--model openai:llava@https://api.example.org/v1: set OPENAI_API_KEY"):
+    with pytest.raises(
+        UsageError, match=r"^--model openai:llava@https://api.example.org/v1: no key for .*model.api_key_env"
+    ):
         load_model("openai:llava@https://api.example.org/v1")
     with pytest.raises(UsageError, match=r"^--model openai:llava@http.*: tries=0: expected more than 0"):
         load_model("openai:llava@http://127.0.0.1:1/v1", settings={"tries": 0})

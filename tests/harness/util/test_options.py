@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from harness.errors import UsageError
-from harness.util.options import added, build, content_key, keyed, overlay, parse_assignments, read_yaml
+from harness.util.options import added, build, content_key, keyed, overlay, parse_assignments, read_yaml, unkeyed
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,14 @@ class Grown(Settings):
     """``Settings`` of a later version."""
 
     unit: str = added("words")
+    shown: bool = unkeyed(False)
 
 
 def test_an_added_setting_is_in_a_key_only_where_it_is_changed() -> None:
     assert build(Grown, {}, "test").unit == "words"
     assert content_key(Grown()) == content_key(Settings())
     assert content_key(Grown(unit="tokens")) != content_key(Settings())
+    assert content_key(Grown(shown=True)) == content_key(Settings()), "what changes no result is in no key"
 
     @dataclass(frozen=True)
     class Outer:
