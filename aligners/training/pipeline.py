@@ -24,7 +24,6 @@ from aligners.training.preference_data import training_order
 from aligners.training.preparation import Prepared, check_needs, hardness_of, prepare
 from aligners.training.probes import Probes, spread
 from aligners.training.reporting import finished_trackers, tracker_callbacks, tracker_names
-from aligners.training.start_probe import probe_start
 from aligners.training.trainer import PreferenceTrainer
 from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
@@ -61,10 +60,9 @@ def align(
 
     With ``resume`` it starts from the last complete checkpoint in ``out_dir``; a resumed run equals an uninterrupted
     one. ``hardness`` is computed for objectives that need it, and for others too (where it can be) to show the gaps of
-    easy and hard pairs. ``heldout`` pairs are only measured. With ``probe`` it is looked first whether the model is
-    asked what it is trained on. ``progress`` is called in every stage, and the trackers of ``config.report_to`` get the
+    easy and hard pairs. ``heldout`` pairs are only measured. With ``probe`` a model that is not asked what it is
+    trained on is refused. ``progress`` is called in every stage, and the trackers of ``config.report_to`` get the
     metrics of the run called ``name`` (default: as ``out_dir``), by the first process alone.
-
     Raises UsageError (settings), DataError (pairs), HarnessError (a loss or gradient that is not finite).
     """
     started = time.monotonic()
@@ -77,12 +75,11 @@ def align(
     sets = {"train": train_set, **({"heldout": heldout} if heldout else {})}
     order = training_order(train_set.pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = training_arguments(config, out_dir, steps=len(order) // config.batch_size, name=name)
-    ready = prepare(config, objective, hardness, args, progress)
-    looked = {"probe": probe_start(ready.loaded, f"model {config.model}")} if probe else {}
+    ready = prepare(config, objective, hardness, args, progress, probe=probe)
     deltas, facts = hardness_of(sets, hardness, objective, args.device, progress)
     data, cached = ready.tables(objective, train_set.pairs, deltas.get("train"))
     probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
-    info = _facts(train_set, ready, args, cached) | facts | looked
+    info = _facts(train_set, ready, args, cached) | facts
     if first:
         _log_start(recorder, info, sets, deltas)
     trainer = PreferenceTrainer(

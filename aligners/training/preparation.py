@@ -19,6 +19,7 @@ from aligners.pairs.reference import ReferenceModel
 from aligners.training.base_model import compute_dtype, load_base
 from aligners.training.config import AlignConfig
 from aligners.training.preference_data import PreferenceData, data_columns
+from aligners.training.start_probe import probe_start
 from harness.errors import HarnessError, UsageError
 from harness.models.loading import Loaded
 from harness.protocols.conversation import Image, question
@@ -44,7 +45,7 @@ def check_needs(objective: Objective, hardness: HardnessConfig | None) -> None:
 class Prepared:
     """The model before it is made trainable, and what its pairs are run with; ``why`` says how ``route`` was chosen.
 
-    ``reference`` is None for an objective that needs none.
+    ``reference`` is None for an objective that needs none, ``probe`` where the model was not probed.
     """
 
     loaded: Loaded
@@ -54,6 +55,7 @@ class Prepared:
     encoder: Encoder
     reference: ReferenceModel | None
     progress: Progress
+    probe: Mapping[str, Any] | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -65,6 +67,7 @@ class Prepared:
             "prompt_template": "fallback" if self.loaded.fallback else "processor",
             "route": self.why,
             "dtype": self.dtype,
+            **({} if self.probe is None else {"probe": self.probe}),
         }
 
     def tables(
@@ -85,10 +88,13 @@ def prepare(
     hardness: HardnessConfig | None,
     args: TrainingArguments,
     progress: Progress,
+    *,
+    probe: bool,
 ) -> Prepared:
-    """Load the model and processor, and choose how pairs are run."""
+    """Load the model and processor, probe it if asked to, and choose how pairs are run."""
     dtype = compute_dtype(config, args.device)
     loaded = load_base(config, args.device, progress)
+    probed = probe_start(loaded, f"model {config.model}") if probe else None
     route, why = choose_route(loaded.model, config.route)
     corruption = corruption_for(objective.needs, hardness.clip if hardness else None, args.device)
     encoder = Encoder(loaded.prompts, config.max_length, corruption)
@@ -103,7 +109,7 @@ def prepare(
             micro_batch=2 * args.per_device_train_batch_size,
             progress=progress,
         )
-    return Prepared(loaded, dtype, route, why, encoder, reference, progress)
+    return Prepared(loaded, dtype, route, why, encoder, reference, progress, probed)
 
 
 def hardness_of(
