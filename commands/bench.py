@@ -28,6 +28,7 @@ from commands.screen import INCOMPLETE, line, out, print_json
 @click.option("--suite", help="hallucination, general, all, or a YAML file.  [default: hallucination]")
 @click.option("--benchmark", "names", multiple=True, help="A single benchmark (see `list`); may be repeated.")
 @click.option("--model", "models", multiple=True, help="hf:DIR, run:NAME, replay:FILE; default: base and every run.")
+@click.option("--name", help="What the model's row is called; of one --model.  [default: its path or id's last part]")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Benchmark data.  [default: the embedded world]")
 @click.option("--share", is_flag=True, help="Share the work with other processes on the same --db (torchrun: set).")
 @click.option(
@@ -43,7 +44,8 @@ from commands.screen import INCOMPLETE, line, out, print_json
 def command(
     db: str, assignments: tuple[str, ...], device: str, judge: str | None, budget: float | None, prices: str | None,
     resume: bool, probe: bool, dry_run: bool, limit: int | None, as_json: bool, suite: str | None,
-    names: tuple[str, ...], models: tuple[str, ...], data_dir: Path | None, eos_biases: tuple[float, ...],
+    names: tuple[str, ...], name: str | None, models: tuple[str, ...], data_dir: Path | None,
+    eos_biases: tuple[float, ...],
     shard: str | None, share: bool,
 ) -> None:  # fmt: skip
     """Answer benchmarks with models and score the answers.
@@ -67,9 +69,9 @@ def command(
 
     part = Shard.parse(shard) if shard else None
     asked = BenchOptions(
-        suite=suite, benchmark=names, model=models, data_dir=data_dir, judge=judge, budget=budget, prices=prices,
-        settings=parse_assignments(assignments), eos_bias=eos_biases, limit=limit, device=device, fresh=not resume,
-        probe=probe, db=db,
+        suite=suite, benchmark=names, model=models, name=name, data_dir=data_dir, judge=judge, budget=budget,
+        prices=prices, settings=parse_assignments(assignments), eos_bias=eos_biases, limit=limit,
+        device=device, fresh=not resume, probe=probe, db=db,
     )  # fmt: skip
     if dry_run:
         with bars() as progress:

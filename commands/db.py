@@ -2,23 +2,69 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from commands import options
 from commands.screen import print_facts, print_json
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.store import Store
+
+TAKES = {"backup": "FILE", "rm": "RUN...", "hide": "RUN...", "unhide": "RUN..."}
+"""What follows an action; nothing follows the others."""
+ACTIONS = ("info", "check", "vacuum", *TAKES)
 
 
 @click.command("db")
-@click.argument("action", type=click.Choice(["info", "check", "vacuum", "backup"]), default="info")
-@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("action", type=click.Choice(ACTIONS), default="info")
+@click.argument("words", metavar="[FILE | RUN...]", nargs=-1)
+@click.option("--yes", is_flag=True, help="Remove without asking.")
 @options.db
 @options.as_json
-def command(action: str, file: Path | None, db: str, as_json: bool) -> None:
-    """Look after the results file: rows by table, check it, shrink it, copy it (backup FILE)."""
-    from harness.store import Store
-    from workflows.status import care
+def command(action: str, words: tuple[str, ...], yes: bool, db: str, as_json: bool) -> None:
+    """Look after the results file.
 
-    facts = care(Store.existing(db), action, file)
+    \b
+    info         rows by table
+    check        is it sound?
+    vacuum       give back the room of deleted rows
+    backup FILE  a copy, also while others write
+    rm RUN       remove runs with their evaluations; answers and replies stay
+    hide RUN     keep runs, but leave them out of leaderboards and of `bench` without --model
+    unhide RUN   show them again
+    """
+    from harness.store import Store
+    from workflows.status import care, hide
+
+    if bool(words) != (action in TAKES) or (action == "backup" and len(words) != 1):
+        raise UsageError(
+            f"db {action} {TAKES[action]}: name it." if action in TAKES else f"db {action} takes nothing more."
+        )
+    store = Store.existing(db)
+    if action == "rm":
+        _remove(store, words, yes, as_json)
+        return
+    if action in ("hide", "unhide"):
+        facts = hide(store, words, hidden=action == "hide")
+    else:
+        facts = care(store, action, Path(words[0]) if words else None)
     print_json(facts) if as_json else print_facts(facts)
+
+
+def _remove(store: Store, runs: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Say what is removed, ask unless ``yes``, remove it."""
+    from workflows.status import removal, remove
+
+    facts = removal(store, runs)
+    if not yes:
+        if as_json or not sys.stdin.isatty():
+            raise UsageError("db rm: nobody is there to be asked; add --yes to remove " + ", ".join(runs) + ".")
+        print_facts({**facts, "runs": ", ".join(runs)})
+        click.confirm("Remove this?", abort=True)
+    remove(store, runs)
+    print_json(facts) if as_json else print_facts({**facts, "runs": f"removed: {', '.join(runs)}"})

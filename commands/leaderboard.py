@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -51,6 +52,10 @@ class FormatName(click.Choice[str]):
     "[default: stdout; html: leaderboard.html]",
 )
 @click.option("--suite", help="Only the benchmarks of a suite.")
+@click.option("--run", "runs", multiple=True, help="Only this run or method, beside base; may be repeated.")
+@click.option("--benchmark", "benchmarks", multiple=True, help="Only this benchmark; may be repeated.")
+@click.option("--judge", "judges", multiple=True, help="Only figures of this judge; may be repeated.")
+@click.option("--complete", is_flag=True, help="Only evaluations of which every sample was scored.")
 @click.option(
     "--differences",
     is_flag=True,
@@ -60,14 +65,16 @@ class FormatName(click.Choice[str]):
 @click.option("--published", is_flag=True, help="Show the papers' figures too, in a block of their own.")
 @click.option("--plots", "--figures", type=options.FOLDER, help="Figures as SVG and PNG.")
 def command(
-    db: str, kind: str, file: Path | None, suite: str | None, differences: bool, published: bool, plots: Path | None
-) -> None:
+    db: str, kind: str, file: Path | None, plots: Path | None, runs: tuple[str, ...], benchmarks: tuple[str, ...],
+    judges: tuple[str, ...], **shown: Any,
+) -> None:  # fmt: skip
     """Compare all runs of the store: figures, intervals, and the paired differences to DPO and base."""
     import dama
     from leaderboards.formats.registry import FORMATS
     from workflows.report import draw, warnings
 
-    view = dama.leaderboard(suite=suite, differences=differences, published=published, width=out.width, db=db).view
+    board = dama.leaderboard(run=runs, benchmark=benchmarks, judge=judges, **shown, width=out.width, db=db)
+    view = board.view
     form = FORMATS.get(kind)()
     for warning in warnings(view, says_empty=form.says_empty):
         note(warning, style="yellow")

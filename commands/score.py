@@ -24,11 +24,12 @@ IDS_SHOWN = 100
 @options.as_json
 @click.option("--benchmark", "name", required=True, help="See `list benchmarks`.")
 @click.option("--responses", required=True, type=click.Path(path_type=Path), help='JSONL of {"id", "response"}.')
+@click.option("--name", "run", help="What the row is called.  [default: the file's name]")
 @click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="The benchmark's own data folder.")
 @click.option("--replies", type=click.Path(path_type=Path), help='JSONL of recorded replies {"id", "reply", "run"}.')
 def command(
     db: str, assignments: tuple[str, ...], judge: str | None, budget: float | None, prices: str | None, dry_run: bool,
-    as_json: bool, name: str, responses: Path, data_dir: Path, replies: Path | None,
+    as_json: bool, name: str, responses: Path, run: str | None, data_dir: Path, replies: Path | None,
 ) -> None:  # fmt: skip
     """Score answers made elsewhere, with a live or a recorded judge. Settings of the judge: --set judge.KEY=VALUE."""
     import dama
@@ -36,7 +37,7 @@ def command(
     from workflows.requests import ScoreOptions
 
     asked = ScoreOptions(
-        benchmark=name, responses=responses, data_dir=data_dir, judge=judge, replies=replies, budget=budget,
+        benchmark=name, responses=responses, name=run, data_dir=data_dir, judge=judge, replies=replies, budget=budget,
         prices=prices, settings=parse_assignments(assignments), db=db,
     )  # fmt: skip
     if dry_run:

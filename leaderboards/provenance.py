@@ -36,12 +36,13 @@ def provenance(evaluations: Sequence[EvaluationRecord]) -> list[dict[str, Any]]:
             _words(c.decoding),
             str(e.info.get("route", "")),
             software_text(e.info),
+            e.run if e.info.get("named") else "",  # a command names one
         )
         rows.setdefault(key, []).append(e)
     names = ("benchmark", "version", "rules", "judge", "data", "decoding", "route", "software")
     return [
         {
-            **dict(zip(names, key, strict=True)),
+            **dict(zip(names, key[:-1], strict=True)),
             "runs": [e.run for e in group],
             "notes": notes_of(group),
             "command": bench_command(group),
@@ -92,6 +93,7 @@ def bench_command(evaluations: Sequence[EvaluationRecord]) -> str:
     first = evaluations[0]
     words = ["python", "cli.py", "bench", "--benchmark", first.benchmark]
     words += [word for model in dict.fromkeys(e.model for e in evaluations) for word in ("--model", model)]
+    words += ["--name", first.run] if first.info.get("named") else []
     words += ["--data-dir", first.data_dir, "--limit", str(first.n)]
     judging = first.info.get("judging")
     if judging:

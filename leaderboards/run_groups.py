@@ -51,23 +51,28 @@ class RunGroups:
     @property
     def panels(self) -> list[str]:
         """The panels of the finished alignments, in the order of their first run."""
-        return list(dict.fromkeys(a.panel for a in self.alignments.values() if a.status == "done")) or [""]
+        finished = dict.fromkeys(a.panel for a in self.alignments.values() if a.status == "done")
+        return list(finished) or list(self.bases) or [""]
 
     def label(self, evaluation: EvaluationRecord, panel: str) -> str | None:
         """The row of ``panel`` that an evaluation belongs to, None for none.
 
         A model that was not aligned here belongs to every panel, unless it is another panel's base. An evaluation of a
-        run that was aligned anew since belongs to none: it is of another model.
+        run that was aligned anew since belongs to none: it is of another model. One that was given a name (`--name`) is
+        called so.
         """
-        alignment = self.alignments.get(evaluation.alignment or "")
+        alignment, given = self.alignments.get(evaluation.alignment or ""), bool(evaluation.info.get("named"))
         if alignment is not None:
-            return alignment.method if alignment.panel == panel and not self.outdated(evaluation) else None
+            of_panel = alignment.panel == panel and not self.outdated(evaluation)
+            return (evaluation.run if given else alignment.method) if of_panel else None
         model = model_id(evaluation.model)
         if model == self.bases.get(panel):
-            return BASE
+            return evaluation.run if given else BASE
         if model in self.bases.values():
             return None
-        return evaluation.model if evaluation.run == BASE and panel in self.bases else evaluation.run
+        methods = {a.method for a in self.alignments.values() if a.panel == panel and a.status == "done"}
+        taken = evaluation.run in methods or (evaluation.run == BASE and panel in self.bases)
+        return evaluation.model if taken else evaluation.run  # it is no seed of the method whose name it bears
 
     def key(self, evaluation: EvaluationRecord, panel: str) -> str:
         """What stands for an evaluation's model in ``panel``: BASE for its base and for nothing else, or the run."""

@@ -17,6 +17,7 @@ from harness.protocols.benchmark import Metric
 from harness.store import AlignmentRecord, EvaluationRecord, Store, VerdictRecord
 from harness.util.options import content_key
 from leaderboards.run_groups import RunGroups, current_evaluations, run_groups, stale_evaluations
+from leaderboards.selection import EVERYTHING, Selection
 from leaderboards.verdict_table import VerdictTable
 
 Answer = tuple[str | None, Mapping[str, Any]]
@@ -26,11 +27,12 @@ Answer = tuple[str | None, Mapping[str, Any]]
 class Snapshot:
     """A store while tables, charts and pages are made of it; what is written to it meanwhile is not seen.
 
-    Verdicts are kept as small arrays, and their answers compressed: one of 15,000 verdicts takes about a megabyte.
+    Of it only what the ``selection`` shows. Verdicts are kept as small arrays, and their answers compressed: one of
+    15,000 verdicts takes about a megabyte.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, selection: Selection = EVERYTHING) -> None:
+        self.store, self.selection = store, selection
         self._faults: dict[str, str | None] = {}
         self._samples: dict[str, list[dict[str, Any]]] = {}
         self._metrics: dict[str, Sequence[Metric]] = {}
@@ -42,8 +44,13 @@ class Snapshot:
 
     @cached_property
     def stored(self) -> list[EvaluationRecord]:
-        """All evaluations, oldest first."""
-        return self.store.evaluations()
+        """All evaluations that are shown, oldest first."""
+        return [e for e in self.all_stored if self.selection.shows(e, self.all_groups)]
+
+    @cached_property
+    def all_stored(self) -> list[EvaluationRecord]:
+        """All evaluations of runs that are not hidden, oldest first."""
+        return [e for e in self.store.evaluations() if not self.selection.hides(e)]
 
     @cached_property
     def evaluations(self) -> list[EvaluationRecord]:
@@ -66,13 +73,18 @@ class Snapshot:
 
     @cached_property
     def alignments(self) -> list[AlignmentRecord]:
-        """All alignments under their own names, oldest first."""
-        return self.store.alignments()
+        """All alignments that are not hidden under their own names, oldest first."""
+        return [a for a in self.store.alignments() if a.name not in self.selection.hidden]
+
+    @cached_property
+    def all_groups(self) -> RunGroups:
+        """All of these under the names that tables give them."""
+        return run_groups(self.alignments)
 
     @cached_property
     def groups(self) -> RunGroups:
-        """The alignments under the names that tables give them."""
-        return run_groups(self.alignments)
+        """The alignments that are shown under the names that tables give them."""
+        return self.selection.of_groups(self.all_groups)
 
     @cached_property
     def current(self) -> list[EvaluationRecord]:

@@ -237,7 +237,12 @@ def subject_of(
         alignment=eval_model.alignment,
         settings=dict(settings),
         data_dir=str(folder.resolve()),
-        info={"route": model.route, "loading": dict(loading or {}), **_probe_info(model)},
+        info={
+            "route": model.route,
+            "loading": dict(loading or {}),
+            **_probe_info(model),
+            **({"named": True} if eval_model.named else {}),
+        },
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +12,28 @@ from harness.errors import UsageError
 from harness.models.spec import last_parts, model_id
 from harness.store import Store
 from leaderboards.provenance import command_of
+from leaderboards.run_groups import BASE
 
 
 @dataclass(frozen=True)
 class EvalModel:
-    """A model to benchmark: its name in tables, how to load it, and the alignment it came from."""
+    """A model to benchmark: its name in tables, how to load it, and the alignment it came from.
+
+    ``named``: the user gave the name, so that the model's row is called so whatever else it is.
+    """
 
     run: str
     spec: str
     alignment: str | None = None
+    named: bool = False
 
 
-def resolve_models(store: Store, models: Sequence[str], embedded: str | None) -> list[EvalModel]:
+def resolve_models(
+    store: Store, models: Sequence[str], embedded: str | None, *, name: str | None = None
+) -> list[EvalModel]:
     """The models named, or every finished alignment of the store after the models that they started from.
 
+    Alignments that are hidden (`db hide`) are left out of the latter. ``name`` is what one model is called.
     ``embedded`` is the embedded world's base, which belongs to its data. Called "base" is the only model that anything
     started from; of several each has its own name.
     """
@@ -37,7 +46,29 @@ def resolve_models(store: Store, models: Sequence[str], embedded: str | None) ->
         raise UsageError("Nothing to benchmark: name a model with --model, or align one first.")
     names = _names(store, specs, model_id(bases[0]) if len(bases) == 1 else None)
     named = [EvalModel(names[spec], _placed(spec), spec[4:] if spec.startswith("run:") else None) for spec in specs]
-    return named if models else named + [EvalModel(a.name, f"run:{a.name}", a.name) for a in aligned]
+    if name is not None:
+        return [dataclasses.replace(named[0], run=name, named=True)]
+    hidden = store.hidden_runs()
+    return (
+        named
+        if models
+        else named + [EvalModel(a.name, f"run:{a.name}", a.name) for a in aligned if a.name not in hidden]
+    )
+
+
+def require_free(store: Store, name: str, models: Sequence[str]) -> None:
+    """Raise UsageError where ``name`` cannot be what one model is called: it is a row already, of another model."""
+    if len(models) != 1:
+        raise UsageError(f"--name {name}: it names one model, give one --model with it.")
+    aligned = {word for a in store.alignments() for word in (a.name, a.method)}
+    others = {e.model for e in store.evaluations(run=name)} - {models[0], _placed(models[0])}
+    if models[0].startswith("replay:"):  # answers to each benchmark come in files of their own
+        others = {model for model in others if not model.startswith("replay:")}
+    if not name.strip() or name == BASE or name in aligned or others:
+        whose = (
+            f"the row of {', '.join(sorted(others))}" if others else "the name of an alignment, a method or the base"
+        )
+        raise UsageError(f"--name {name!r}: that is {whose}. Give another name.")
 
 
 def _placed(spec: str) -> str:

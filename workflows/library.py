@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.protocols.progress import Progress, Watcher
 from workflows.bars import shown
-from workflows.requests import DB, BenchOptions, Models, ScoreOptions, text_of
+from workflows.requests import DB, BenchOptions, Models, Names, ScoreOptions, several, text_of
 from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Leaderboard
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def bench(
     *,
     benchmark: str | Sequence[str] | None = None,
     model: Models = None,
+    name: str | None = None,
     data_dir: str | Path | None = None,
     judge: str | None = None,
     budget: float | None = None,
@@ -127,7 +128,8 @@ def bench(
         suite: "hallucination" (the default), "general", "all", or a YAML file.
         benchmark: one or several benchmarks in place of a suite.
         model: what align returned, a directory (Path), or "hf:DIR_OR_ID", "run:NAME", "openai:NAME@URL", "replay:FILE";
-            or several; None: base and every aligned run of the store.
+            or several; None: base and every aligned run of the store that is not hidden.
+        name: what the model's row is called, of one model (None: the last part of its path or id).
         data_dir: holds a folder for each benchmark; None: the embedded world, built if absent (minutes).
         judge: "openai:NAME[@URL]", "replay:FILE.jsonl", "rule"; needed where a benchmark has one and data are real.
         budget: USD that the judge may cost at most; ``prices``: YAML of your prices.
@@ -144,9 +146,9 @@ def bench(
     Failed and missing answers are counted in the result (``complete``), never scored. Raises HarnessError.
     """
     options = BenchOptions(
-        suite=suite, benchmark=benchmark, model=model, data_dir=data_dir, judge=judge, budget=budget, prices=prices,
-        settings=settings or {}, eos_bias=eos_bias, limit=limit, device=device, fresh=fresh, probe=probe,
-        db=db,
+        suite=suite, benchmark=benchmark, model=model, name=name, data_dir=data_dir, judge=judge, budget=budget,
+        prices=prices, settings=settings or {}, eos_bias=eos_bias, limit=limit, device=device, fresh=fresh,
+        probe=probe, db=db,
     )  # fmt: skip
     with shown(progress) as reported:
         return options.resolve(reported).run(share=share, progress=reported)
@@ -157,6 +159,7 @@ def score(
     responses: str | Path,
     data_dir: str | Path,
     *,
+    name: str | None = None,
     judge: str | None = None,
     replies: str | Path | None = None,
     budget: float | None = None,
@@ -170,14 +173,15 @@ def score(
     Args:
         responses: JSONL of {"id", "response"}.
         data_dir: the benchmark's own folder.
+        name: what the row is called (None: as the file).
         replies: JSONL of recorded judge replies {"id", "reply", "run"}, in place of ``judge``.
         judge, budget, prices, settings, db, progress: as of ``bench``.
 
     The ids without an answer are ``missing`` in the result. Raises HarnessError.
     """
     options = ScoreOptions(
-        benchmark=benchmark, responses=responses, data_dir=data_dir, judge=judge, replies=replies, budget=budget,
-        prices=prices, settings=settings or {}, db=db,
+        benchmark=benchmark, responses=responses, data_dir=data_dir, name=name, judge=judge, replies=replies,
+        budget=budget, prices=prices, settings=settings or {}, db=db,
     )  # fmt: skip
     with shown(progress) as reported:
         return options.run(reported)
@@ -200,6 +204,10 @@ def compare(a: str | AlignResult, b: str | AlignResult, *, db: str | Path = DB) 
 def leaderboard(
     *,
     suite: str | None = None,
+    run: Names = (),
+    benchmark: Names = (),
+    judge: Names = (),
+    complete: bool = False,
     differences: bool = False,
     published: bool = False,
     width: int = 100,
@@ -209,13 +217,19 @@ def leaderboard(
 
     Args:
         suite: only its benchmarks.
+        run: only these runs or methods, beside the base model; ``benchmark``, ``judge``: only these. One or several.
+        complete: only evaluations of which every sample was scored.
         differences: also in the terminal and LaTeX (the other formats always have them).
         published: the papers' figures too, where a format has a block for them.
         width: columns of the plain-text format.
     """
     from harness.store import Store
+    from leaderboards.selection import Selection
     from workflows.report import leaderboard_view
 
     store = Store.existing(db)
-    view = leaderboard_view(store, suite=suite, differences=differences, published=published, width=width)
+    chosen = Selection(runs=several(run), benchmarks=several(benchmark), judges=several(judge), complete=complete)
+    view = leaderboard_view(
+        store, suite=suite, selection=chosen, differences=differences, published=published, width=width
+    )
     return Leaderboard(view)

@@ -115,4 +115,6 @@ def _runs(db: str) -> list[dict[str, Any]]:
         row = rows.setdefault(evaluation.run, {"name": evaluation.run, "model": evaluation.model})
         benchmarks = {*filter(None, row.get("evaluations", "").split(", ")), evaluation.benchmark}
         row["evaluations"] = ", ".join(sorted(benchmarks))
+    for run in store.hidden_runs() & rows.keys():
+        rows[run]["hidden"] = "yes"
     return list(rows.values())

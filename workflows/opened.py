@@ -56,9 +56,9 @@ class Results:
         """What every answer of an evaluation was found to be."""
         return Verdicts(tuple(self._store.verdicts(evaluation.record.id)))
 
-    def leaderboard(self, *, suite: str | None = None) -> Leaderboard:
-        """As ``dama.leaderboard``."""
-        return leaderboard(suite=suite, db=self.db)
+    def leaderboard(self, *, suite: str | None = None, **filters: Any) -> Leaderboard:
+        """As ``dama.leaderboard``, with its filters."""
+        return leaderboard(suite=suite, **filters, db=self.db)
 
     def compare(self, a: str | AlignResult, b: str | AlignResult) -> Comparison:
         """As ``dama.compare``."""

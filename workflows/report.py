@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from leaderboards.formats.markdown import Markdown
 from leaderboards.formats.run_view import run_view
 from leaderboards.page.samples import thumbnail
 from leaderboards.run_groups import current_evaluations
+from leaderboards.selection import EVERYTHING, Selection, left_out
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import NO_EVALUATIONS
 from leaderboards.view import View
@@ -34,13 +36,17 @@ def leaderboard_view(
     store: Store,
     *,
     suite: str | None = None,
+    selection: Selection = EVERYTHING,
     published: bool = False,
     differences: bool = False,
     width: int = 100,
 ) -> View:
-    """What every format renders: all benchmarks, or those of a suite; an unknown suite raises a UsageError."""
+    """What every format renders: all benchmarks, or those of a suite, and of these what ``selection`` shows; no run
+    that is hidden. An unknown suite, run, benchmark or judge raises a UsageError.
+    """
     benchmarks = None if suite is None else frozenset(member.benchmark for member in members_of(suite, ()))
-    snapshot = Snapshot(store)
+    snapshot = Snapshot(store, replace(selection, hidden=store.hidden_runs()))
+    selection.require_known(snapshot.all_stored, snapshot.all_groups)
     return View(
         snapshot,
         benchmarks,
@@ -57,6 +63,8 @@ def leaderboard_view(
 def _empty(snapshot: Snapshot, suite: str | None, benchmarks: frozenset[str] | None) -> str:
     """What to say where there is no table: that nothing is stored, or nothing of the suite."""
     stored = dict.fromkeys(e.benchmark for e in snapshot.evaluations)
+    if snapshot.all_stored and not snapshot.stored:
+        return f"No evaluation is left by {snapshot.selection.filters}."
     if benchmarks is None or not stored:
         return " ".join(snapshot.left_out.values()) or NO_EVALUATIONS
     return (
@@ -74,9 +82,29 @@ def warnings(view: View, *, says_empty: bool = False) -> list[str]:
         if benchmarks
     ]
     lines += [line for name, line in view.snapshot.left_out.items() if view.wanted(name)]
+    lines += _filtered(view)
     stored = {e.benchmark for e in view.snapshot.evaluations}
     if view.benchmarks is not None and not says_empty and not view.benchmarks & stored:
         lines.append(view.empty)
+    return lines
+
+
+def _filtered(view: View) -> list[str]:
+    """What the filters and `db hide` leave out, and what that means for the figures."""
+    snapshot, lines = view.snapshot, []
+    selection = snapshot.selection
+    if selection.runs:
+        everywhere = {e.run for e in snapshot.all_stored}
+        shown = {e.run for e in snapshot.stored}
+        lines.append(
+            f"{len(shown)} of {len(everywhere)} runs are shown: p-values are adjusted over their methods alone."
+        )
+    if selection.complete:
+        rest = replace(selection, complete=False)
+        incomplete = [e for e in snapshot.all_stored if rest.shows(e, snapshot.all_groups) and e.n_scored < e.n]
+        lines += [f"--complete leaves out {left_out(incomplete)}."] if incomplete else []
+    if selection.hidden:
+        lines.append(f"Hidden: {', '.join(sorted(selection.hidden))} (`db unhide RUN` shows it again).")
     return lines
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 DB = "results.sqlite"
 Models = str | Path | AlignResult | Sequence[str | Path | AlignResult] | None
 """A model or several: specs, directories, or what ``align`` returned."""
+Names = str | Sequence[str]
+"""A name or several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class BenchOptions:
     suite: str | Path | None = None
     benchmark: str | Sequence[str] | None = None
     model: Models = None
+    name: str | None = None
     data_dir: str | Path | None = None
     judge: str | None = None
     budget: float | None = None
@@ -52,7 +55,7 @@ class BenchOptions:
         from harness.store import Store
         from workflows.bench import check_decodings, resolve_benchmarks
         from workflows.embedded import SETTINGS, base_model, data_root
-        from workflows.eval_models import resolve_models
+        from workflows.eval_models import require_free, resolve_models
         from workflows.judging import Judges
         from workflows.suites import members_of
 
@@ -70,9 +73,11 @@ class BenchOptions:
             model_settings(parse_spec(spec), loading)
         check_decodings(specs, wanted)
         store = Store(self.db)
+        if self.name is not None:
+            require_free(store, self.name, specs)
         root = Path(self.data_dir) if self.data_dir else data_root(None, progress)
         base = None if self.data_dir else base_model(progress)
-        models = resolve_models(store, specs, base)
+        models = resolve_models(store, specs, base, name=self.name)
         how = {"device": self.device, "loading": loading, "probe": self.probe}
         return BenchJob(store, models, wanted, root, judges, how, self.fresh, scoring)
 
@@ -127,6 +132,7 @@ class ScoreOptions:
     benchmark: str
     responses: str | Path
     data_dir: str | Path
+    name: str | None = None
     judge: str | None = None
     replies: str | Path | None = None
     budget: float | None = None
@@ -155,7 +161,7 @@ class ScoreOptions:
         judges, settings, scoring, root = *self._judges(), Path(self.data_dir)
         given, store = read_answers(self.benchmark, settings, Path(self.responses), root), Store(self.db)
         with kept_answers(store, progress) as watched:
-            record = evaluate(store, given, settings, Path(self.responses), root, judges, watched, scoring)
+            record = evaluate(store, given, settings, Path(self.responses), root, judges, watched, scoring, self.name)
         return Evaluation(record, tuple(given.missing), judges.spent)
 
     def _judges(self) -> tuple[Judges, dict[str, Any], ScoringSettings]:
@@ -176,6 +182,11 @@ def scoring_of(settings: dict[str, Any]) -> ScoringSettings:
     from harness.evaluation.spoken import ScoringSettings
 
     return build(ScoringSettings, _take(settings, "scoring"), "scoring")
+
+
+def several(names: Names) -> tuple[str, ...]:
+    """One name or several, as several."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def text_of(value: str | Path | None) -> str | None:

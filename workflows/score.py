@@ -19,6 +19,7 @@ from harness.protocols.model import Answer
 from harness.protocols.progress import Progress
 from harness.store import EvaluationRecord, EvaluationSubject, Store
 from harness.util.options import content_key
+from workflows.eval_models import require_free
 from workflows.judging import Judges
 
 
@@ -70,18 +71,21 @@ def score(
     judges: Judges,
     progress: Progress,
     scoring: ScoringSettings = LEAVE_OUT,
+    name: str | None = None,
 ) -> EvaluationRecord:
-    """Score answers from a file and store the evaluation."""
+    """Score answers from a file and store the evaluation as the run ``name`` (None: the file's name)."""
+    if name is not None:
+        require_free(store, name, [f"replay:{responses}"])
     asked_judge = judges.open(given.benchmark, root)
     data = dataclasses.replace(given.data, notes=[*given.data.notes, *_foreign_replies(asked_judge, given)])
     subject = EvaluationSubject(
-        run=responses.stem,
+        run=name or responses.stem,
         model=f"replay:{responses}",
         model_key=content_key("replay", given.answers),
         alignment=None,
         data_dir=str(root.resolve()),
         settings=dict(settings),
-        info={"route": "file"},
+        info={"route": "file", **({} if name is None else {"named": True})},
     )
     answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
     return evaluate(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, UsageError, unknown_name
 from harness.store import Store
 from leaderboards.provenance import command_of
 from workflows.interruption import kept_of
@@ -28,7 +30,8 @@ def status(store: Store) -> dict[str, Any]:
         for e in evaluations
         if e.n_scored < e.n
     ]
-    waiting = [a.name for a in alignments if a.status == "done" and a.name not in benched]
+    quiet = benched | store.hidden_runs()
+    waiting = [a.name for a in alignments if a.status == "done" and a.name not in quiet]
     following = []
     if not alignments and not evaluations:
         following.append("python cli.py demo")
@@ -47,12 +50,8 @@ def status(store: Store) -> dict[str, Any]:
     }
 
 
-def care(store: Store, action: str, file: Path | None) -> dict[str, Any]:
+def care(store: Store, action: str, file: Path | None = None) -> dict[str, Any]:
     """`db info|check|vacuum|backup`; a damaged file or a backup over an existing file is an error."""
-    if (file is None) != (action != "backup"):
-        raise UsageError(
-            "db backup FILE: name the file of the copy." if file is None else f"db {action} takes no file."
-        )
     facts: dict[str, Any] = {"db": str(store.path)}
     if action == "check":
         faults = store.faults()
@@ -73,3 +72,40 @@ def care(store: Store, action: str, file: Path | None) -> dict[str, Any]:
         return {**facts, "copy": str(file), "bytes": file.stat().st_size}
     counts = {name: store.count(name) for name in store.tables()}
     return {**facts, "bytes": store.path.stat().st_size, "schema": store.schema_version, **counts}
+
+
+def removal(store: Store, runs: Sequence[str]) -> dict[str, Any]:
+    """What `db rm` would remove of ``runs``, and what stays; a run that is unknown or being aligned is a UsageError."""
+    require_runs(store, runs)
+    models = [a.model_dir for a in store.alignments() if a.name in runs and a.model_dir]
+    counts = Counter[str]()
+    for run in runs:
+        if run in store.aligning():
+            raise UsageError(f"{run} is being aligned by {store.aligning()[run]}: stop it first.")
+        counts.update(store.rows_of(run))
+    kept = ["answers and replies, so that nothing is asked again", *(f"the model in {folder}" for folder in models)]
+    return {"runs": list(runs), **counts, "kept": "; ".join(kept)}
+
+
+def require_runs(store: Store, runs: Sequence[str]) -> None:
+    """Raise UsageError where ``runs`` is empty or one of them is not stored, with the nearest that is."""
+    if not runs:
+        raise UsageError("db: name a run (see `list runs`).")
+    known = {*(a.name for a in store.alignments()), *(e.run for e in store.evaluations()), *store.hidden_runs()}
+    for run in runs:
+        if run not in known:
+            raise unknown_name("run", run, known)
+
+
+def remove(store: Store, runs: Sequence[str]) -> None:
+    """Remove ``runs`` with their evaluations."""
+    for run in runs:
+        store.remove_run(run)
+
+
+def hide(store: Store, runs: Sequence[str], *, hidden: bool) -> dict[str, Any]:
+    """Hide ``runs`` from leaderboards, or show them again; returns all that are hidden now."""
+    require_runs(store, runs)
+    for run in runs:
+        store.hide_run(run, hidden=hidden)
+    return {"db": str(store.path), "hidden": sorted(store.hidden_runs())}

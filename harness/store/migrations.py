@@ -58,7 +58,12 @@ def m003_answer_details(db: Database) -> None:
     db.executescript("ALTER TABLE generation ADD COLUMN details TEXT;")
 
 
-MIGRATIONS = (m001_initial, m002_claims, m003_answer_details)
+def m004_hidden(db: Database) -> None:
+    """Runs that are kept but not shown in leaderboards."""
+    db.executescript("CREATE TABLE hidden (run TEXT PRIMARY KEY) WITHOUT ROWID;")
+
+
+MIGRATIONS = (m001_initial, m002_claims, m003_answer_details, m004_hidden)
 
 
 def migrate(db: Database, path: str) -> None:

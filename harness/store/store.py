@@ -12,9 +12,10 @@ from harness.errors import UsageError
 from harness.store.alignments import Alignments
 from harness.store.answers import Answers
 from harness.store.evaluations import Evaluations
+from harness.store.runs import Runs
 
 
-class Store(Answers, Evaluations, Alignments):
+class Store(Answers, Evaluations, Alignments, Runs):
     """The results file at ``path``: a small typed surface over its tables."""
 
     @classmethod

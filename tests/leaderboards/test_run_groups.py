@@ -228,3 +228,15 @@ def test_figures_of_a_run_that_was_aligned_anew_are_left_out_until_it_is_benchma
 
 def test_what_does_not_tell_runs_apart_are_settings_that_exist() -> None:
     assert EXECUTION_SETTINGS - {"heldout"} <= {f.name for kind in (AlignConfig, HardnessConfig) for f in fields(kind)}
+
+
+def test_a_model_with_a_name_of_its_own_does_not_stand_for_base_or_for_its_alignment(store: Store) -> None:
+    align(store, "dpo-s0")
+    add(store, "base", answers([2] * 6), model="hf:llava-7b", alignment=None)
+    given = {"info": {"named": True, "loading": {"quantization": "4bit"}}}
+    add(store, "base in 4 bits", answers([3] * 6), model="hf:llava-7b", alignment=None, **given)
+    add(store, "dpo in 4 bits", answers([3] * 6), model="run:dpo-s0", alignment="dpo-s0", **given)
+    (table,) = tables(store).values()
+    named = {row.label: row.runs for row in table.rows}
+    assert named.pop("base") == ("base",) and named.pop("dpo") == ("dpo-s0",)
+    assert named == {name: (name,) for name in ("base in 4 bits", "dpo in 4 bits")}
