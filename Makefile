@@ -3,7 +3,7 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install install-test demo demo-all test mutants check docs clean
+.PHONY: help install install-test demo demo-all test test-vllm mutants check docs clean
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,12 @@ demo-all: .venv/.core  ## all six benchmarks on the embedded world's base model 
 test: .venv/.test  ## run the tests
 	$(BIN)/python -m pytest -q
 
+.venv-vllm/.done: tests/vllm/environment.sh
+	tests/vllm/environment.sh $(PYTHON)
+
+test-vllm: .venv/.core .venv-vllm/.done  ## compare 100 answers here and behind vLLM on the CPU (3 GB, minutes)
+	$(BIN)/python -m tests.vllm.compare
+
 mutants: .venv/.test  ## put one fault after the other into a copy; the tests must catch each (minutes)
 	$(BIN)/python -m tests.mutants
 
@@ -41,4 +47,4 @@ docs: .venv/.test  ## write the pages that are made from the code: docs/commands
 	$(BIN)/python -m tests.docs.architecture_page
 
 clean:  ## remove what was made (results and the environment)
-	rm -rf .venv artifacts results.sqlite*
+	rm -rf .venv .venv-vllm artifacts results.sqlite*

@@ -194,7 +194,8 @@ def short_questions(scene: Scene, count: int, rng: np.random.Generator) -> list[
 SPECIAL = ("<pad>", "<s>", "<unk>", "<image>")
 END = "</s>"
 CHAT_TEMPLATE = (
-    "{% for message in messages %}{% if message['role'] == 'user' %}USER: {% for part in message['content'] %}"
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}USER: "
+    "{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<image>\n{% else %}{{ part['text'] }}{% endif %}{% endfor %} "
     "{% else %}ASSISTANT: {% for part in message['content'] %}{{ part['text'] }}{% endfor %}</s>{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}ASSISTANT:{% endif %}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     CLIPImageProcessor,
     CLIPVisionConfig,
@@ -168,8 +170,24 @@ def train_llava(folder: Path, *, seed: int, images: int, epochs: int, hallucinat
             progress("tiny world: base model", step, total)
     model.eval()
     quiet()
+    save(model, processor, folder)
+
+
+def save(model: Any, processor: Any, folder: Path) -> None:
+    """Write both to ``folder`` as models of the hub are written."""
     model.save_pretrained(folder)
+    as_on_the_hub(folder / "model.safetensors")
     processor.save_pretrained(folder)
+
+
+def as_on_the_hub(file: Path) -> None:
+    """Rename the weights of a LLaVA built here to what those of the hub are called: servers know no other names.
+
+    Transformers has dropped a level of the vision tower's names. It reads both and saves what it has read.
+    """
+    tower, here = "vision_tower.vision_model.", re.compile(r"^vision_tower\.(?!vision_model\.)")
+    weights = {here.sub(tower, name): weight.clone() for name, weight in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
 
 
 @torch.no_grad()

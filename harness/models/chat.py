@@ -67,9 +67,10 @@ def beyond_endpoints(decoding: Decoding) -> str:
 
 
 def _answer(reply: ChatReply, seconds: float) -> Answer:
+    """The answer in ``reply``, without the space around it, like those of models that run here."""
     usage = reply.usage
     return Answer(
-        reply.text,
+        None if reply.text is None else reply.text.strip(),
         reply.error,
         usage.get("completion_tokens", 0),
         seconds,

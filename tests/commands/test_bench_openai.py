@@ -146,3 +146,15 @@ def test_answers_that_are_not_the_benchmarks_or_are_given_twice_are_refused(data
         words = ["score", "--benchmark", "pope", "--responses", str(file), "--data-dir", str(data)]
         result = CliRunner().invoke(cli, [*words, "--db", str(tmp_path / "r.sqlite")])
         assert result.exit_code != 0 and said in result.output and "answers.jsonl" in result.output
+
+
+def test_a_decoding_beyond_an_endpoint_is_refused_with_the_benchmarks_that_ask_for_it_before_any_call(
+    tmp_path: Path,
+) -> None:
+    """Nothing is looked at before: there is no data directory and no server."""
+    words = ["bench", "--suite", "hallucination", "--data-dir", str(tmp_path), "--db", str(tmp_path / "r.sqlite")]
+    result = CliRunner().invoke(cli, [*words, "--model", "openai:m@http://127.0.0.1:9/v1"])
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert "on object_halbench, mmhal: an OpenAI-compatible endpoint has no beam search" in said
+    assert "--set decoding.num_beams=1" in said

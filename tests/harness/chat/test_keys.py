@@ -1,0 +1,118 @@
+"""Whose key goes where: to the host that it belongs to, whole and never shown; and no host of one's own needs one."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.chat.client import ChatClient
+from harness.chat.endpoint import is_private, parse_endpoint
+from harness.chat.keys import NO_KEY, check_proxy, key_for
+from harness.chat.request import Caller, ChatRequest
+from harness.chat.settings import ChatSettings
+from harness.errors import UsageError
+from harness.protocols.conversation import question
+from tests.harness.fault_server import FaultServer, http
+
+JUDGE = Caller("judge", "--judge openai:m", "judge.")
+OPENAI = "https://api.openai.com/v1"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "variable", "sent"),
+    [
+        (OPENAI, "", "sk-openai"),
+        ("http://127.0.0.1:8000/v1", "", NO_KEY),
+        ("http://10.1.2.3:8000/v1", "", NO_KEY),
+        ("http://vllm:8000/v1", "", NO_KEY),
+        ("https://vllm.example.org/v1", "HOSTED", "hosted"),
+        ("http://127.0.0.1:8000/v1", "OPENAI_API_KEY", "sk-openai"),
+        (OPENAI, "none", NO_KEY),
+    ],
+)
+def test_a_key_goes_to_its_own_host_or_where_it_is_named(
+    url: str, variable: str, sent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai\r\n")
+    monkeypatch.setenv("HOSTED", " hosted ")
+    assert key_for(url, variable, JUDGE) == sent
+
+
+@pytest.mark.parametrize("url", ["https://vllm.example.org/v1", "http://api.openai.com/v1", "http://8.8.8.8/v1"])
+def test_a_key_is_sent_to_no_host_that_it_was_not_given_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    with pytest.raises(UsageError, match=r"api\.openai\.com and is sent nowhere else.*--set judge\.api_key_env=NAME"):
+        key_for(url, "", JUDGE)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    assert key_for(url, "", JUDGE) == "sk-openai", "the key of a base URL that is named beside it"
+    with pytest.raises(UsageError, match="sent nowhere else"):
+        key_for(OPENAI, "", JUDGE)
+
+
+@pytest.mark.parametrize("key", ["“sk-SECRET”", "sk-SEC\tRET", "sk-SEC RET"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOSTED", key)
+    with pytest.raises(UsageError, match="the key in HOSTED") as caught:
+        key_for("https://example.org/v1", "HOSTED", JUDGE)
+    assert "SEC" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"judge\.api_key_env=ABSENT: there is no such environment variable"):
+        key_for("https://example.org/v1", "ABSENT", JUDGE)
+
+
+def test_an_endpoint_that_wants_a_key_after_all_says_how_and_one_that_repeats_it_is_not_quoted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOSTED", "sk-SECRET")
+    asked = [ChatRequest((question("q"),))]
+    with FaultServer(lambda prompt, nth: http(401, b'{"error": {"message": "wrong key sk-SECRET"}}')) as server:
+        ((_, without),) = ChatClient("m", server.url, JUDGE, ChatSettings()).ask(asked)
+        ((_, wrong),) = ChatClient("m", server.url, JUDGE, ChatSettings(api_key_env="HOSTED")).ask(asked)
+    assert (without.error or "").endswith("name the variable that holds its key with --set judge.api_key_env=NAME")
+    assert wrong.error == "HTTP 401: wrong key [the key]"
+    assert [b"Bearer sk-SECRET" in head for head in server.headers] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("url", "private"),
+    [
+        ("http://[::1]:8000/v1", True),
+        ("http://192.168.1.2/v1", True),
+        ("http://100.64.0.1/v1", True),
+        ("http://box.local:1/v1", True),
+        ("http://gpu7:8000/v1", True),
+        ("http://8.8.8.8/v1", False),
+        ("http://example.org/v1", False),
+    ],
+)
+def test_a_private_host_is_known_by_its_address_or_the_form_of_its_name(url: str, private: bool) -> None:
+    assert is_private(url) is private
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://a.openai.azure.com/openai/deployments/x?api-version=1", "it has a query.*/openai/v1"),
+        ("https://me:SECRET@example.org/v1", "a key or password does not belong into a URL"),
+        ("https://example.org/v1/chat/completions", "leave that out"),
+    ],
+)
+def test_a_url_that_no_path_can_follow_or_that_holds_a_secret_is_refused(url: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason) as caught:
+        parse_endpoint(f"m@{url}", "--judge")
+    assert "SECRET" not in str(caught.value)
+
+
+def test_a_proxy_that_cannot_be_used_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    monkeypatch.setattr("harness.chat.keys.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"SOCKS proxy .*pip install socksio"):
+        check_proxy("https://example.org/v1", JUDGE)
+    check_proxy("http://127.0.0.1:8000/v1", JUDGE)
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    check_proxy("https://example.org/v1", JUDGE)

@@ -1,0 +1,148 @@
+"""From raw answers and raw replies to what is scored: thoughts left out, cut ones counted, the raw text kept."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.chat.settings import ChatSettings
+from harness.evaluation.generate import generate
+from harness.evaluation.score import evaluate
+from harness.evaluation.spoken import ScoringSettings
+from harness.judges.openai import OpenAIJudge
+from harness.protocols.benchmark import Decoding
+from harness.protocols.model import Answer
+from harness.store import EvaluationRecord, Store
+from harness.util.options import build
+from tests.harness.evaluation.test_score import SUBJECT, Echo, Grades, Scripted
+from tests.harness.fakes import Recorded
+from tests.harness.fault_server import Fault, FaultServer, completion, http
+
+GRADED: dict[tuple[str, int], str | None] = {("Yes", 0): "4", ("No", 0): "2", ("<think>hm</think>Yes", 0): "1"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "r.sqlite")
+
+
+def graded(store: Store, answers: dict[str, Answer], judge: Any = None, **how: Any) -> EvaluationRecord:
+    benchmark = Grades()
+    data = benchmark.load(Path())
+    return evaluate(store, benchmark, data, answers, judge or Scripted(dict(GRADED)), subject=SUBJECT, **how)
+
+
+def test_thoughts_are_left_out_of_scoring_and_kept_and_one_cut_inside_them_fails(store: Store) -> None:
+    given = {
+        "a": Answer("<think>No?</think>Yes"),
+        "b": Answer("<think>a dog, no", cut=True),
+        "c": Answer("No", reasoning="I see none."),
+    }
+    record = graded(store, given)
+    assert (record.metrics["grade"]["value"], record.n_scored, record.n_failed) == (3.0, 2, 1)
+    rows = {verdict.sample_id: verdict for verdict in store.verdicts(record.id)}
+    assert (rows["a"].answer, rows["a"].details["thoughts"]) == ("Yes", "No?")
+    assert rows["b"].error == "no answer: it ends inside its thoughts, cut at the token limit"
+    assert (rows["c"].answer, rows["c"].details["thoughts"]) == ("No", "I see none.")
+    assert record.info["notes"][:2] == [
+        "1 of 3 answers (33.3 %) reached the token limit and are cut",
+        "the thoughts of 3 of 3 answers are left out of scoring",
+    ]
+
+
+def test_the_raw_answer_is_scored_where_that_is_asked_for_under_a_version_of_its_own(store: Store) -> None:
+    given = {"a": Answer("<think>hm</think>Yes")}
+    keep = build(ScoringSettings, {"reasoning": "keep"}, "scoring")
+    plain, raw = graded(store, given), graded(store, given, scoring=keep)
+    assert (plain.metrics["grade"]["value"], raw.metrics["grade"]["value"]) == (4.0, 1.0)
+    assert (plain.version, raw.version) == ("1", "1 reasoning=keep")
+    assert len(store.evaluations()) == 2, "neither replaces the other"
+    assert "notes" not in raw.info
+
+
+def test_answers_are_stored_raw_with_what_came_beside_the_text(store: Store) -> None:
+    given = {"a": Answer("<think>hm", None, 3, 0.5, cut=True, reasoning="r", adapted=("x",)), "b": Answer("Yes")}
+    samples = [sample for sample in Grades().load(Path()).samples if sample.id in given]
+    generate(store, Recorded(given), samples, Decoding())
+    assert generate(store, Echo(key="recorded"), samples, Decoding()) == given, "from the store"
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Answers were stored without details before; they are as good as they were."""
+    store = Store(tmp_path / "old.sqlite")
+    store.save_answers("m", [("q", Answer("Yes", tokens=2))])
+    store.close()
+    with sqlite3.connect(tmp_path / "old.sqlite") as db:
+        db.executescript("ALTER TABLE generation DROP COLUMN details; PRAGMA user_version = 2;")
+    assert Store(tmp_path / "old.sqlite").answers("m", ["q"]) == {"q": Answer("Yes", tokens=2)}
+
+
+def judge_at(server: FaultServer, **settings: Any) -> OpenAIJudge:
+    return OpenAIJudge(f"judge@{server.url}", settings=ChatSettings(first_wait=0.001, tries=2, **settings))
+
+
+def test_a_judge_that_thinks_is_read_after_its_thoughts(store: Store) -> None:
+    with FaultServer(lambda prompt, nth: "<think>2, or 3?\n6</think>\n\n4") as server:
+        record = graded(store, {"a": Answer("Yes")}, judge_at(server))
+        again = graded(store, {"a": Answer("Yes")}, judge_at(server))
+    assert record.metrics["grade"]["value"] == again.metrics["grade"]["value"] == 4.0
+    assert len(server.calls) == 1, "and its raw reply is stored"
+
+
+CUT: dict[str, dict[str, Any]] = {
+    "in the text": {"content": "<think>A first guess is\n2"},
+    "apart from it": {"content": None, "reasoning_content": "A first guess is 2"},
+    "unseen": {"content": ""},
+}
+
+
+@pytest.mark.parametrize("kind", CUT)
+def test_a_reply_cut_inside_its_thoughts_is_an_error_row_and_asked_for_again_next_time(kind: str, store: Store) -> None:
+    choice = {"message": {"role": "assistant", **CUT[kind]}, "finish_reason": "length"}
+    play = lambda prompt, nth: completion("", choices=[choice]) if nth == 0 else completion("5")
+    with FaultServer(play) as server:
+        cut = graded(store, {"a": Answer("Yes")}, judge_at(server))
+        assert (cut.n_scored, cut.n_failed, cut.metrics["grade"]["value"], len(server.calls)) == (0, 1, None, 1)
+        (reason,) = cut.info["failures"]
+        assert "thoughts" in reason or "before any text" in reason
+        assert cut.info["notes"] == ["1 of 1 replies of the judge reached its token limit and are cut"]
+        assert graded(store, {"a": Answer("Yes")}, judge_at(server)).metrics["grade"]["value"] == 5.0
+
+
+def test_what_an_endpoint_does_not_take_is_learned_once_and_stays_recorded(store: Store) -> None:
+    """OpenAI's reasoning models: no max_tokens, no temperature but 1."""
+
+    def play(prompt: str, nth: int) -> str | Fault:
+        call = server.calls[-1]
+        if "max_tokens" in call:
+            return refused("Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                           "'max_completion_tokens' instead.", "max_tokens")  # fmt: skip
+        if "temperature" in call:
+            return refused("Unsupported value: 'temperature' does not support 0 with this model.", "temperature")
+        return "4"
+
+    with FaultServer(play) as server:
+        record = graded(store, {"a": Answer("Yes"), "b": Answer("No")}, judge_at(server, concurrency=1))
+        again = graded(store, {"a": Answer("Yes"), "b": Answer("No")}, judge_at(server, concurrency=1))
+    assert record.n_scored == 2 and len(server.calls) == 3, "one call more than questions: there is no max_tokens here"
+    assert record.info["notes"] == again.info["notes"]
+    assert "temperature is left to the endpoint, which refuses 0" in record.info["notes"][-1]
+
+
+def refused(message: str, parameter: str) -> Fault:
+    error = {"message": message, "type": "invalid_request_error", "param": parameter, "code": "unsupported_parameter"}
+    return http(400, json.dumps({"error": error}).encode())
+
+
+def test_fields_beside_the_protocols_are_sent_and_keep_replies_and_columns_apart(store: Store) -> None:
+    with FaultServer(lambda prompt, nth: "4" if nth == 0 else "2") as server:
+        plain = graded(store, {"a": Answer("Yes")}, judge_at(server))
+        less = graded(store, {"a": Answer("Yes")}, judge_at(server, extra_body={"reasoning_effort": "low"}))
+        assert [call.get("reasoning_effort") for call in server.calls] == [None, "low"]
+    assert (plain.judge, less.judge) == ("openai:judge", 'openai:judge {"reasoning_effort": "low"}')
+    assert (plain.metrics["grade"]["value"], less.metrics["grade"]["value"]) == (4.0, 2.0)
+    assert less.info["judging"]["variant"] == '{"reasoning_effort": "low"}'
