@@ -20,7 +20,15 @@ from commands.screen import out, print_facts, print_json
 @options.as_json
 @click.option("--method", help="Aligner: see `list aligners`.  [default: dama]")
 @click.option("--model", help="Hub id or directory of an image-text-to-text model.")
-@click.option("--data", help="Preference pairs: JSONL, parquet or hub id.  [default: the embedded world]")
+@click.option(
+    "--data",
+    multiple=True,
+    help="Preference pairs: file, directory or hub id; may be repeated.  [default: the embedded world]",
+)
+@click.option(
+    "--image-root", metavar="DIR", help="Folder of the images that the pairs name.  [default: the file's own]"
+)
+@click.option("--columns", metavar="OURS=THEIRS,...", help="Names of the pairs' columns: chosen=y_win,rejected=y_lose.")
 @click.option("--recipe", type=options.RECIPE, help="YAML of settings.")
 @click.option("--name", help="Name of the run.  [default: METHOD-sSEED, with other settings METHOD-sSEED-KEY]")
 @click.option("--device", help="auto, cpu or cuda.  [default: auto]")
@@ -39,9 +47,12 @@ def command(
     """
     import dama
     from harness.util.options import parse_assignments
+    from workflows.align import data_lines
     from workflows.library import estimate_align
 
-    settings = parse_assignments(assignments)
+    reading = {name: value for name in ("image_root", "columns") if (value := options.pop(name))}
+    settings = {**parse_assignments(assignments), **reading}
+    options["data"] = ",".join(options["data"]) or None
     if dry_run:
         facts = estimate_align(**options, settings=settings, fresh=not resume, db=db)
         print_json(facts) if as_json else print_facts({**facts, "estimate": "", **facts["estimate"]})
@@ -51,5 +62,5 @@ def command(
     if as_json:
         print_json({**facts, "config": run.config, "info": run.info})
         return
-    print_facts(facts)
+    print_facts({**facts, "data": "; ".join(data_lines(run.info))})
     out.print(f"\nNext: python cli.py bench --suite hallucination --model {run.model}", highlight=False, markup=False)

@@ -76,7 +76,7 @@ def resolve_alignment(settings: Mapping[str, Any], progress: Progress) -> AlignS
     method = str(settings.get("method", "dama"))
     objective = ALIGNERS.get(method)
     values = {f"train.{k}" if k in OPTIONS else k: v for k, v in settings.items() if k not in OF_THE_RUN}
-    files: dict[str, Any] = {name: model_id(str(values[name])) for name in INPUTS if name in values}
+    files: dict[str, Any] = {name: input_of(name, values[name]) for name in INPUTS if name in values}
     if len(files) == 1:
         raise UsageError("Give both --model and --data, or neither (the embedded world).")
     kinds: dict[str, type[Any]] = {"train": AlignConfig, "objective": objective, "hardness": HardnessConfig}
@@ -98,6 +98,16 @@ def resolve_alignment(settings: Mapping[str, Any], progress: Progress) -> AlignS
     )
 
 
+def input_of(name: str, value: Any) -> str:
+    """A model or data as it is recorded: paths are absolute, several sources of data have commas between."""
+    from aligners.pairs.sources import sources_of
+
+    if name == "train.model":
+        return model_id(str(value))
+    given = value if isinstance(value, list | tuple) else sources_of(value)
+    return ",".join(model_id(str(source)) for source in given)
+
+
 def dry_run(spec: AlignSpec, progress: Progress = silent) -> dict[str, Any]:
     """What ``spec`` will do and cost; reads configuration, processor and pairs where they can be had, no weights."""
     from aligners.training.cost import estimate
@@ -117,6 +127,13 @@ def embedded(
     defaults = route(read_yaml(RECIPES / "tinyworld.yaml"), kinds, what)
     defaults = overlay(defaults, {"train": files, "hardness": {"clip": f"local-dir:{world.clip_dir}"}})
     return overlay(defaults, dealt), str(world.heldout_pairs)
+
+
+def data_lines(info: Mapping[str, Any]) -> list[str]:
+    """What a run's record says of its pairs: how many, of which split, what was dropped and why."""
+    from aligners.pairs.report import described
+
+    return described(info["data"]) if "pairs" in info.get("data", {}) else []
 
 
 def finished(store: Store, spec: AlignSpec) -> AlignmentRecord | None:
@@ -173,7 +190,10 @@ def align(
     def held_out(step: str, done: int, total: int, note: str = "") -> None:
         stage(f"held-out {step}", done, total, note)
 
-    heldout = load_pairs(spec.heldout, progress=held_out) if spec.heldout else None
+    heldout = None
+    if spec.heldout:
+        reading = spec.train.of_other_data
+        heldout = load_pairs(spec.heldout, skip_bad=spec.train.skip_bad_rows, reading=reading, progress=held_out)
     started = time.monotonic()
     with under_way(store, spec, out, fresh=fresh) as log:
         result = train(

@@ -111,12 +111,18 @@ def _filtered(view: View) -> list[str]:
 def pair_examples(alignment: AlignmentRecord, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Question, answers and a small picture of the pairs ``ids`` of an alignment, where its data is still there."""
     from aligners.pairs.data import load_pairs
+    from aligners.pairs.reading import Reading
+    from aligners.pairs.sources import sources_of
 
-    source = str(alignment.config.get("data", ""))
-    if not Path(source).exists():
+    config = alignment.config
+    source = str(config.get("data", ""))
+    if not source or not all(Path(part).exists() for part in sources_of(source)):
         return {}
     try:
-        pairs = {pair.id: pair for pair in load_pairs(source).pairs}
+        read = load_pairs(
+            source, config.get("limit"), skip_bad=bool(config.get("skip_bad_rows")), reading=Reading.of(config)
+        )
+        pairs = {pair.id: pair for pair in read.pairs}
     except HarnessError:
         return {}
     return {
@@ -124,7 +130,7 @@ def pair_examples(alignment: AlignmentRecord, ids: Sequence[str]) -> dict[str, d
             "question": pairs[i].question,
             "chosen": pairs[i].chosen,
             "rejected": pairs[i].rejected,
-            "picture": thumbnail(pairs[i].image_bytes),
+            "picture": thumbnail(pairs[i].image_bytes) if pairs[i].images else b"",
         }
         for i in ids
         if i in pairs

@@ -19,6 +19,7 @@ from torch import Tensor
 from aligners.pair_hardness.clip import ClipModel, content_hash
 from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter
 from harness.errors import DataError, HarnessError, UsageError
+from harness.protocols.conversation import Image
 from harness.protocols.progress import Progress, silent
 from harness.util.options import added, content_key
 from harness.util.paths import cache_dir, write_atomically
@@ -38,10 +39,8 @@ class Pair(Protocol):
     def chosen(self) -> str: ...
     @property
     def rejected(self) -> str: ...
-
-    def image_bytes(self) -> bytes:
-        """The encoded image (PNG, JPEG, ...)."""
-        ...
+    @property
+    def images(self) -> Sequence[Image]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +74,11 @@ class HardnessConfig:
 
 @dataclass(frozen=True)
 class Hardness:
-    """delta of each pair in the order given, their mean, and the record of how they were made."""
+    """delta of each pair in the order given, their mean, and the record of how they were made.
+
+    A pair without an image has the mean of the others, so that its aD is 1 and its beta the method's own (our reading:
+    the paper's pairs all have one image).
+    """
 
     delta: list[float]
     delta_mean: float
@@ -117,10 +120,11 @@ def compute_hardness(
         progress: called as pairs are looked up, split and embedded.
 
     Raises:
-        DataError: there is no pair, or a response is empty. HarnessError: a response cannot be split (names the pair).
+        DataError: there is no pair with an image, or a response is empty. HarnessError: a response cannot be split
+            (names the pair).
     """
-    if not pairs:
-        raise DataError("Hardness of no pairs: expected at least one preference pair.")
+    if not any(pair.images for pair in pairs):
+        raise DataError(f"Hardness of {len(pairs)} pairs without an image: expected at least one pair with an image.")
     progress("CLIP weights", 0, 1)
     clip = ClipModel(config.clip, device, config.clip_batch)
     progress("CLIP weights", 1, 1)
@@ -136,7 +140,7 @@ def compute_hardness(
 def _key(pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter, progress: Progress) -> str:
     data = []
     for done, pair in enumerate(pairs, start=1):
-        data.append((pair.chosen, pair.rejected, content_hash(pair.image_bytes())))
+        data.append((pair.chosen, pair.rejected, *(content_hash(image.read()) for image in pair.images)))
         progress("CLIP: looking for known hardness", done, len(pairs))
     return content_key("hardness-1", clip.identity, splitter.name, config.aggregation, config.permute_seed, data)
 
@@ -144,18 +148,24 @@ def _key(pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitte
 def _score(
     pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter, progress: Progress
 ) -> Hardness:
-    chosen, rejected = _pieces(pairs, config, splitter, progress)
+    shown = [pair for pair in pairs if pair.images]
+    chosen, rejected = _pieces(shown, config, splitter, progress)
     texts = sorted({piece for pieces in (*chosen, *rejected) for piece in pieces})
     _, text_of = clip.encode_texts(texts, progress)
-    image_keys, image_of = clip.encode_images((pair.image_bytes() for pair in pairs), len(pairs), progress)
+    images = [image for pair in shown for image in pair.images]
+    image_keys, image_of = clip.encode_images((image.read() for image in images), len(images), progress)
+    keys = iter(image_keys)
 
-    def cosines(pieces: list[str], image: str) -> Tensor:
-        return torch.stack([text_of[content_hash(piece)] for piece in pieces]) @ image_of[image]
+    def cosines(pieces: list[str], of_pair: list[str]) -> Tensor:
+        """Of each piece with the image that it fits best: a statement about several is true of one of them."""
+        features = torch.stack([text_of[content_hash(piece)] for piece in pieces])
+        return torch.stack([features @ image_of[key] for key in of_pair]).amax(0)
 
-    delta = [
-        aggregate(cosines(pieces_w, image), cosines(pieces_l, image), clip.logit_scale, config.aggregation)
-        for pieces_w, pieces_l, image in zip(chosen, rejected, image_keys, strict=True)
-    ]
+    delta = []
+    for pieces_w, pieces_l, pair in zip(chosen, rejected, shown, strict=True):
+        of_pair = [next(keys) for _ in pair.images]
+        both = cosines(pieces_w, of_pair), cosines(pieces_l, of_pair)
+        delta.append(aggregate(*both, clip.logit_scale, config.aggregation))
     mean = math.fsum(delta) / len(delta)
     counts_w, counts_l = np.array([len(p) for p in chosen]), np.array([len(p) for p in rejected])
     record = {
@@ -175,7 +185,10 @@ def _score(
         "context_length": clip.context_length,
         "summary": _summary(delta),
     }
-    return Hardness(delta, mean, record)
+    if len(shown) < len(pairs):
+        record["pairs_without_image"] = len(pairs) - len(shown)
+    known = iter(delta)
+    return Hardness([next(known) if pair.images else mean for pair in pairs], mean, record)
 
 
 def _pieces(

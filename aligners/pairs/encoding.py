@@ -49,7 +49,7 @@ class Encoder:
 
     def __call__(self, index: int, pair: Pair) -> Encoded:
         """Tokens of ``pair``. Raises DataError naming it if the prompt and one token more exceed ``max_length``."""
-        form = self.prompts.form(pair.prompt)
+        form = self.prompts.form(pair.prompt).begun(pair.prefix, ends=pair.ends)
         images = pair.open_images()
         prompt, vision, marks = self._prompt(form.prompt, images)
         responses, cut = self._responses(form, pair)
@@ -96,7 +96,7 @@ class Encoder:
         """
         processor = self.prompts.processor
         special = self.prompts.adds_special_tokens(form.prompt)
-        texts = (form.prompt, *(form.answered(answer, pair.prefix) for answer in (pair.chosen, pair.rejected)))
+        texts = (form.prompt, *(form.answered(answer) for answer in (pair.chosen, pair.rejected)))
         prompt, chosen, rejected = processor.tokenizer(list(texts), add_special_tokens=special)["input_ids"]
         eos = processor.tokenizer.eos_token_id
         if eos in prompt[-1:]:  # a tokeniser that closes every sequence
@@ -112,7 +112,8 @@ class Encoder:
 
 def stack_vision(images: Sequence[Vision]) -> Vision:
     """The inputs of several images along dimension 0; other dimensions (crops an image) are padded with zeros."""
-    return {name: _concatenate([image[name] for image in images]) for name in images[0]}
+    names = dict.fromkeys(name for image in images for name in image)  # a text without images has none
+    return {name: _concatenate([image[name] for image in images if name in image]) for name in names}
 
 
 def _concatenate(tensors: Sequence[Tensor]) -> Tensor:

@@ -1,93 +1,178 @@
-"""One row of preference data, in any of the layouts in use, as question, chosen, rejected and one image.
+"""One row of preference data, in any of the layouts in use, as prompt, chosen and rejected answer, and images.
 
-- ours and RLAIF-V's: columns image, question, chosen, rejected;
-- RLHF-V's: column ``text`` holds question, chosen and rejected as one JSON string;
-- TRL's: ``images`` (a list) or ``image``, with ``prompt``, ``chosen`` and ``rejected`` as text or as conversations;
-  without ``prompt`` both conversations begin with it.
+Columns of other names are called ours first (``SYNONYMS``, and ``--columns``); then the first of ``LAYOUTS`` whose
+columns are all there reads the row.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.errors import DataError
+from aligners.pairs.chat_templates import question_of
+from aligners.pairs.layouts import LAYOUTS, Preference
+from aligners.pairs.messages import Said
+from aligners.pairs.rows import BadRow, NoPreference, Place, Row, text_of
 
-Row = Mapping[str, Any]
+SYNONYMS = {
+    "y_win": "chosen", "win": "chosen", "y_lose": "rejected", "lose": "rejected", "reject": "rejected",
+    "query": "question", "response": "chosen", "rejected_response": "rejected",
+    "messages": "conversations", "chosen_conversations": "conversations",
+    "rejected_messages": "rejected_conversations", "reject_conversations": "rejected_conversations",
+    "img_path": "image", "image_path": "image",
+}  # fmt: skip
+"""Columns of published data sets and of other trainers by what they are called here."""
+FIELDS = (
+    "question", "chosen", "rejected", "image", "images", "idx", "prompt", "conversations", "rejected_conversations",
+    "instruction", "input", "system", "history", "completions", "output_1", "output_2", "preference", "prefix", "text",
+)  # fmt: skip
+"""What ``--columns`` may name."""
+READ = {*FIELDS, *SYNONYMS, "id", "image_id", "context", "rejected_images"}
+"""Columns that are read; the others are the data's own."""
+UNREAD = ("videos", "audios", "video", "audio")
 
 
-def standard(row: Row, where: str) -> dict[str, Any]:
-    """``row`` with the columns image, question, chosen and rejected; ``where`` names it in errors.
+@dataclass(frozen=True)
+class Wording:
+    """What the user says about the rows: other names of columns, a question for rows without one.
 
-    Raises DataError: a column is missing, there is no image or several, a conversation has several turns.
+    ``unwrap``: take the question out of prompts that hold a chat template.
     """
-    made = dict(row)
-    made |= _packed_text(row, where)
-    if made.get("question") is None:
-        made |= _trl_texts(made, where)
-    if made.get("image") is None and "images" in made:
-        made["image"] = _only_image(made["images"], where)
-    missing = [name for name in ("image", "question", "chosen", "rejected") if made.get(name) is None]
-    if missing == ["image"]:
-        raise DataError(f"{where}: no image. Text-only pairs are not trained on: remove the row or skip_bad_rows=true.")
-    if missing:
-        raise DataError(
-            f"{where}: no {', '.join(missing)}. Expected columns image, question, chosen, rejected, idx; "
-            f"found {', '.join(sorted(map(str, row)))}."
-        )
-    return made
+
+    columns: Mapping[str, str]
+    question: str = ""
+    unwrap: bool = False
 
 
-def _packed_text(row: Row, where: str) -> Row:
+def read_row(row: Row, place: Place, wording: Wording) -> Preference:
+    """``row`` as one preference. Raises BadRow where it cannot be trained on, NoPreference where it prefers nothing."""
+    if "reject" in row and row.get("correct") is True:  # HA-DPO's own training skips these as well
+        raise NoPreference(place, "the answer was correct (HA-DPO): nothing is preferred.")
+    made = _renamed(row, place, wording.columns)
+    made |= _packed_text(made, place)
+    if wording.question and not any(made.get(name) is not None for name in ("question", "prompt", "instruction")):
+        made["question"] = wording.question
+    if kind := next((name for name in UNREAD if made.get(name)), None):
+        raise BadRow(place, f"{kind}: only texts and images are trained on.")
+    layout = next((each for each in LAYOUTS if all(made.get(name) is not None for name in each.columns)), None)
+    if layout is None:
+        raise _unknown(row, made, place)
+    read = layout.read(made, place)
+    number = made.get("idx", made.get("id"))
+    read = replace(
+        read,
+        prompt=_prompt(read.prompt, made, place, wording),
+        images=_images(made, place),
+        id="" if number is None else str(number),
+    )
+    return _prefixed(read, row, made, place)
+
+
+def _renamed(row: Row, place: Place, columns: Mapping[str, str]) -> dict[str, Any]:
+    """``row`` under our names: the user's first, then those of ``SYNONYMS`` that name nothing else here."""
+    made = {name: value for name, value in row.items() if value is not None}
+    for ours, theirs in columns.items():
+        if theirs not in row:
+            found = ", ".join(sorted(map(str, row)))
+            raise BadRow(place, f"--columns {ours}={theirs}: no such column; found {found}.")
+        made.pop(theirs, None)
+    for theirs, ours in SYNONYMS.items():
+        if theirs in made and made.get(ours) is None:
+            made[ours] = made.pop(theirs)
+    return made | {ours: row[theirs] for ours, theirs in columns.items() if ours and row[theirs] is not None}
+
+
+def _packed_text(row: Row, place: Place) -> Row:
     """RLHF-V's column ``text``."""
-    if "chosen" in row or not isinstance(row.get("text"), str | dict):
+    packed = row.get("text")
+    if "chosen" in row or not isinstance(packed, str | dict):
         return {}
     try:
-        packed = json.loads(row["text"]) if isinstance(row["text"], str) else row["text"]
+        packed = json.loads(packed) if isinstance(packed, str) else packed
     except json.JSONDecodeError as error:
-        raise DataError(f"{where}: column text is not JSON ({error}), and there is no column chosen.") from error
+        raise BadRow(place, "column text is not JSON, and there is no column chosen.", f" ({error})") from error
+    if not isinstance(packed, Mapping):
+        raise BadRow(place, "column text holds no question, chosen and rejected.")
     return {name: packed.get(name) for name in ("question", "chosen", "rejected")}
 
 
-def _only_image(images: Any, where: str) -> Any:
-    if not isinstance(images, list | tuple):
-        return images
-    if len(images) > 1:
-        raise DataError(
-            f"{where}: {len(images)} images. Pairs with several images are not trained on: remove the row or "
-            "skip_bad_rows=true."
-        )
-    return images[0] if images else None
+def _unknown(row: Row, made: Row, place: Place) -> BadRow:
+    missing = [name for name in ("question", "chosen", "rejected") if made.get(name) is None]
+    known = "; ".join(f"{', '.join(layout.columns)} ({layout.written_by})" for layout in LAYOUTS)
+    found = ", ".join(sorted(map(str, row)))
+    return BadRow(
+        place,
+        f"no {', '.join(missing) or 'layout has these columns'}. Expected columns image, question, chosen, rejected, "
+        f"idx, or one of: {known}; found {found}. Other names: --columns chosen=NAME,...",
+    )
 
 
-def _trl_texts(row: Row, where: str) -> dict[str, Any]:
-    """Question and responses of TRL's formats."""
-    chosen, rejected, prompt = row.get("chosen"), row.get("rejected"), row.get("prompt")
-    if prompt is None and isinstance(chosen, list) and isinstance(rejected, list):
-        shared = 0
-        while shared < min(len(chosen), len(rejected)) and chosen[shared] == rejected[shared]:
-            shared += 1
-        prompt, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
-    if prompt is None:
-        return {}
-    return {
-        "question": _turn(prompt, "user", f"{where}: prompt"),
-        "chosen": _turn(chosen, "assistant", f"{where}: chosen"),
-        "rejected": _turn(rejected, "assistant", f"{where}: rejected"),
-    }
+def _prompt(said: tuple[Said, ...], row: Row, place: Place, wording: Wording) -> tuple[Said, ...]:
+    """``said`` after the columns ``system`` and ``history``, its last question free of a chat template."""
+    before: list[Said] = []
+    if row.get("system"):
+        if said and said[0].role == "system":
+            raise BadRow(place, "a column system and a system message: expected one of them.")
+        before.append(Said("system", (text_of(row["system"], "system", place),)))
+    for turn in row.get("history") or ():
+        if not isinstance(turn, list | tuple) or len(turn) != 2:
+            raise BadRow(place, "history: expected pairs of question and answer.")
+        before.append(Said("user", (text_of(turn[0], "history", place),)))
+        before.append(Said("assistant", (text_of(turn[1], "history", place),)))
+    if not said or not any(part if isinstance(part, str) and part.strip() else False for part in said[-1].parts):
+        raise BadRow(place, "question is empty.")
+    last = said[-1]
+    if len(last.parts) == 1 and isinstance(last.parts[0], str):
+        last = Said(last.role, (question_of(last.parts[0], place, unwrap=wording.unwrap),))
+    return (*before, *said[:-1], last)
 
 
-def _turn(said: Any, role: str, where: str) -> str | None:
-    """The text of a string or of a conversation of one message."""
-    if said is None or isinstance(said, str):
-        return said
-    messages = said if isinstance(said, list) else [said]
-    if len(messages) != 1 or not isinstance(messages[0], Mapping) or messages[0].get("role") != role:
-        roles = [m.get("role") if isinstance(m, Mapping) else type(m).__name__ for m in messages]
-        raise DataError(f"{where}: expected one message of role {role}, found {roles}. Several turns are not handled.")
-    content = messages[0].get("content")
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return "".join(str(part.get("text") or "") for part in parts if isinstance(part, Mapping))
+def _images(row: Row, place: Place) -> tuple[Any, ...]:
+    """The row's images: ``images`` or ``image``, one or a list; a number of Visual Genome's or COCO's by its file."""
+    given = row.get("images") if row.get("images") else row.get("image")
+    images = tuple(given) if isinstance(given, list | tuple) else () if given is None or given == "" else (given,)
+    other = row.get("rejected_images")
+    if other and list(other if isinstance(other, list | tuple) else [other]) != list(images):
+        raise BadRow(place, "rejected_images differ from images; pairs about the same images are trained on.")
+    if not images and row.get("image_id") is not None:
+        return ({"image_id": row["image_id"]},)
+    return images
+
+
+def _prefixed(read: Preference, row: Row, made: Row, place: Place) -> Preference:
+    """``read`` with what both answers begin with.
+
+    SENTINEL's ``context`` is that by its layout (y_win, y_lose, or converted for LLaMA-Factory), followed by a blank,
+    and its answers are sentences inside a longer one; its own training leaves out the end of such answers as well. In
+    other layouts a context may be anything, so the user says.
+    """
+    if made.get("prefix"):
+        return replace(read, prefix=str(made["prefix"]).rstrip() + " ", ends=False)
+    context = row.get("context") if "context" in made else None
+    if not context or not str(context).strip():
+        return read
+    if not {"y_win", "win", "instruction"} & row.keys():
+        raise BadRow(
+            place, "column context: set --columns prefix=context if both answers begin with it (it is given, not "
+            "trained on), or --columns =context to leave it out."
+        )  # fmt: skip
+    return replace(read, prefix=text_of(context, "context", place) + " ", ends=False)
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """``chosen=y_win,rejected=y_lose`` as our names and the data's; ``=NAME`` leaves a column out.
+
+    Raises ValueError.
+    """
+    columns = {}
+    for assignment in filter(None, text.split(",")):
+        ours, equals, theirs = (part.strip() for part in assignment.partition("="))
+        if not equals or not theirs or (ours and ours not in FIELDS):
+            raise ValueError(
+                f"columns={assignment}: expected OURS=THEIRS with OURS one of {', '.join(FIELDS)}, as in "
+                "chosen=y_win,rejected=y_lose"
+            )
+        columns[ours] = theirs
+    return columns

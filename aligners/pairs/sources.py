@@ -1,102 +1,232 @@
-"""Where preference pairs are read from: JSON lines, parquet, a data set of the hub."""
+"""Where preference pairs are read from: files, directories of them, folders of ``save_to_disk``, data sets of the hub.
+
+A source with several splits gives one of them, ``train`` where none is named; data to train and to test on never come
+together.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from aligners.pairs.rows import Place, Row
+from aligners.pairs.tables import EXPECTED, TABLES
 from harness.errors import DataError
-from harness.util.jsonl import iter_jsonl
 
-Row = Mapping[str, Any]
+SPLITS = {
+    "train": "train", "training": "train",
+    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+    "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
+}  # fmt: skip
+"""Words in the names of files and folders that say which split they hold, as the hub reads them."""
+DESCRIPTIONS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json"}
+"""Files that describe data and hold none."""
+INFO = "dataset_info.json"
 
 
 @dataclass(frozen=True)
 class Rows:
-    """About ``total`` rows, each as (where it stands, the folder that image paths are relative to, its columns)."""
+    """The rows of a source.
+
+    Args:
+        total: about how many; 0 where that is not known before they are read.
+        rows: (where it stands, its columns).
+        identity: changes when the source does: its files with size and time, or the hub's fingerprint.
+        notes: which split was taken, which columns another trainer's description names.
+        columns: our names of columns by that description.
+    """
 
     total: int
-    rows: Iterator[tuple[str, Path, Row]]
+    rows: Iterator[tuple[Place, Row]]
+    identity: Any
+    notes: tuple[str, ...] = ()
+    columns: Mapping[str, str] | None = None
 
 
-def open_rows(source: str | Path) -> Rows:
-    """The rows of a .jsonl or .parquet file, of the train.jsonl or *.parquet of a directory, or of a data set's hub id.
+def open_rows(source: str | Path, split: str = "", subset: str = "") -> Rows:
+    """The rows of ``source``: a file, a directory, a hub id, or several of them with commas between.
 
-    Raises DataError for what is none of these; for a file that cannot be read as its rows are taken.
+    Raises DataError for what is none of these, or where ``split`` has to say which part is meant; for a file that
+    cannot be read as its rows are taken.
     """
+    opened = [_open(part, split, subset) for part in sources_of(source)]
+    if len(opened) == 1:
+        return opened[0]
+    if any(each.columns for each in opened):
+        raise DataError(f"{source}: columns described by {INFO} are read of one file at a time. Use --columns.")
+    return Rows(
+        sum(each.total for each in opened),
+        itertools.chain.from_iterable(each.rows for each in opened),
+        [each.identity for each in opened],
+        tuple(dict.fromkeys(note for each in opened for note in each.notes)),
+    )
+
+
+def sources_of(source: str | Path) -> list[str]:
+    """``source`` taken apart at its commas, unless it is one path."""
+    if Path(source).exists():
+        return [str(source)]
+    return [part.strip() for part in str(source).split(",") if part.strip()]
+
+
+def _open(source: str, split: str, subset: str) -> Rows:
     path = Path(source)
     if path.is_dir():
-        files = [path / "train.jsonl"] if (path / "train.jsonl").exists() else sorted(path.rglob("*.parquet"))
-        if not files:
-            raise DataError(f"{path}: expected train.jsonl or *.parquet in this directory.")
-    elif path.exists():
-        files = [path]
-    elif path.suffix in {".jsonl", ".parquet"} or str(source).count("/") != 1:
-        raise DataError(f"{source}: there is no such file. Give a .jsonl or .parquet file, a directory or a hub id.")
-    else:
-        return _hub_rows(str(source))
-    total = sum(_parquet_count(file) if file.suffix == ".parquet" else _line_count(file) for file in files)
-    return Rows(total, itertools.chain.from_iterable(map(_file_rows, files)))
+        files, notes = _files_of(path, split)
+        return _of_files(files, notes)
+    if path.exists():
+        if path.suffix not in TABLES:
+            raise DataError(f"{path}: expected {EXPECTED}, a directory of them or a hub id.")
+        return _of_files([path], (), *_described(path))
+    if path.suffix in TABLES or source.count("/") != 1:
+        raise DataError(f"{source}: there is no such file. Give {EXPECTED}, a directory of them or a hub id.")
+    return _of_hub(source, split, subset)
 
 
-def _file_rows(file: Path) -> Iterator[tuple[str, Path, Row]]:
-    return _parquet_rows(file) if file.suffix == ".parquet" else _jsonl_rows(file)
+def _of_files(
+    files: Sequence[Path], notes: tuple[str, ...], columns: Mapping[str, str] | None = None, note: str = ""
+) -> Rows:
+    tables = [TABLES[file.suffix] for file in files]
+    identity = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    rows = itertools.chain.from_iterable(table.rows(file) for table, file in zip(tables, files, strict=True))
+    total = sum(table.count(file) for table, file in zip(tables, files, strict=True))
+    return Rows(total, rows, identity, (*notes, *([note] if note else [])), columns)
 
 
-def _line_count(file: Path) -> int:
-    with file.open("rb") as stream:
-        return sum(block.count(b"\n") for block in iter(partial(stream.read, 1 << 22), b"")) + 1
-
-
-def _jsonl_rows(file: Path) -> Iterator[tuple[str, Path, Row]]:
-    for number, row in iter_jsonl(file):
-        yield f"{file} line {number}", file.parent, row
-
-
-def _parquet_count(file: Path) -> int:
-    import pyarrow.parquet as pq
-
-    with _readable(file), pq.ParquetFile(file) as table:
-        return int(table.metadata.num_rows)
-
-
-def _parquet_rows(file: Path) -> Iterator[tuple[str, Path, Row]]:
-    import pyarrow.parquet as pq
-
-    number = 0
-    with _readable(file), pq.ParquetFile(file) as table:
-        for batch in table.iter_batches(batch_size=64):
-            for row in batch.to_pylist():
-                yield f"{file} row {number}", file.parent, row
-                number += 1
-
-
-@contextlib.contextmanager
-def _readable(file: Path) -> Iterator[None]:
-    import pyarrow
-
+def _described(file: Path) -> tuple[Mapping[str, str] | None, str]:
+    """Our names of the columns of ``file`` by the LLaMA-Factory dataset_info.json beside it, and a note."""
     try:
-        yield
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{file}: not a readable parquet file ({error}).") from error
+        described = json.loads((file.parent / INFO).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None, ""
+    entries = described.values() if isinstance(described, Mapping) else ()
+    entry = next((e for e in entries if isinstance(e, Mapping) and e.get("file_name") == file.name), None)
+    if entry is None or not isinstance(entry.get("columns"), Mapping):
+        return None, ""
+    ours = {"messages": "conversations", "prompt": "instruction", "query": "input"}
+    if entry.get("formatting") == "sharegpt":
+        ours |= {"prompt": "", "query": ""}
+    names = {ours.get(name, name): str(theirs) for name, theirs in entry["columns"].items() if name in LLAMA_FACTORY}
+    names.pop("", None)
+    return names, f"columns by {INFO}: " + ", ".join(f"{a}={b}" for a, b in names.items())
 
 
-def _hub_rows(name: str) -> Rows:
+LLAMA_FACTORY = {"messages", "prompt", "query", "history", "system", "images", "chosen", "rejected"}
+
+
+# -- directories ------------------------------------------------------------------------------------------------------
+
+
+def _files_of(folder: Path, split: str) -> tuple[list[Path], tuple[str, ...]]:
+    """The files of one split of ``folder``, and which it is where there are several."""
+    if (folder / "dataset_dict.json").exists():  # a DatasetDict's save_to_disk
+        splits = json.loads((folder / "dataset_dict.json").read_text())["splits"]
+        chosen, notes = choose_split(str(folder), splits, split)
+        return _arrow_files(folder / chosen), notes
+    if (folder / "state.json").exists():  # a Dataset's
+        return _arrow_files(folder), ()
+    files = [f for f in sorted(folder.rglob("*")) if f.suffix in TABLES and f.name not in DESCRIPTIONS and f.is_file()]
+    files = [f for f in files if not any(part.startswith(".") for part in f.relative_to(folder).parts)]
+    if not files:
+        raise DataError(f"{folder}: expected {EXPECTED} in this directory.")
+    by_split: dict[str, list[Path]] = {}
+    for file in files:
+        by_split.setdefault(_split_of(file.relative_to(folder)), []).append(file)
+    if by_split.keys() == {""}:
+        if split:
+            raise DataError(f"{folder}: no file's name says that it is of the split {split!r}.")
+        return _of_one_kind(folder, files), ()
+    other = by_split.pop("", [])
+    chosen, notes = choose_split(str(folder), list(by_split), split)
+    if other:
+        notes = (*notes, f"not read, since others name their split: {', '.join(file.name for file in other[:5])}")
+    return _of_one_kind(folder, by_split[chosen]), notes
+
+
+def _split_of(file: Path) -> str:
+    """The split that the name of a file, else of a folder it is in, says: train-00000-of-00002.parquet is of train."""
+    for part in (file.stem, *reversed(file.parts[:-1])):
+        for word in re.split(r"[^a-z]+", part.lower()):
+            if word in SPLITS:
+                return SPLITS[word]
+    return ""
+
+
+def _of_one_kind(folder: Path, files: list[Path]) -> list[Path]:
+    """``files``, which must not be the same data in two forms."""
+    kinds = sorted({file.suffix for file in files})
+    if len(kinds) > 1:
+        raise DataError(f"{folder}: holds {' and '.join(kinds)} files: which are the pairs? Give the files' own paths.")
+    return files
+
+
+def _arrow_files(folder: Path) -> list[Path]:
+    """The files of a ``save_to_disk`` folder in their order."""
+    try:
+        names = [file["filename"] for file in json.loads((folder / "state.json").read_text())["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: expected a folder of datasets' save_to_disk ({error}).") from error
+    return [folder / name for name in names]
+
+
+def choose_split(name: str, splits: Sequence[str], wanted: str) -> tuple[str, tuple[str, ...]]:
+    """The split to train on, and a note where there are others. Raises DataError where it has to be named."""
+    if wanted:
+        if wanted not in splits:
+            raise DataError(f"{name}: there is no split {wanted!r}; its splits: {', '.join(splits)}.")
+        chosen = wanted
+    elif len(splits) == 1:
+        chosen = splits[0]
+        if chosen == "train":
+            return chosen, ()
+        if chosen == "test":
+            raise DataError(f"{name}: its only split is {chosen}: set split={chosen} if you mean to train on it.")
+    elif "train" in splits:
+        chosen = "train"
+    else:
+        raise DataError(f"{name}: its splits are {', '.join(splits)}: set split= to one of them.")
+    others = [each for each in splits if each != chosen]
+    return chosen, (f"split {chosen}" + (f" (not {', '.join(others)})" if others else ""),)
+
+
+# -- the hub ----------------------------------------------------------------------------------------------------------
+
+
+def _of_hub(name: str, split: str, subset: str) -> Rows:
     import datasets
 
     try:
-        table = datasets.load_dataset(name, split="train")
+        splits = datasets.get_dataset_split_names(name, subset or None)
     except Exception as error:  # the hub client raises its transport's own errors
-        raise DataError(
-            f"{name}: no such file, and the hub did not give such a data set ({type(error).__name__}: {error})."
-        ) from error
-    if "image" in table.column_names and isinstance(table.features["image"], datasets.Image):
-        table = table.cast_column("image", datasets.Image(decode=False))
-    if "images" in table.column_names:
-        table = table.cast_column("images", datasets.List(datasets.Image(decode=False)))
-    return Rows(len(table), ((f"{name}, row {number}", Path(), row) for number, row in enumerate(table)))
+        raise _not_given(name, error) from error
+    chosen, notes = choose_split(name, splits, split)
+    try:
+        table = datasets.load_dataset(name, subset or None, split=chosen)
+    except Exception as error:
+        raise _not_given(name, error) from error
+    return of_dataset(table, name, notes)
+
+
+def of_dataset(table: Any, name: str, notes: tuple[str, ...] = ()) -> Rows:
+    """The rows of a data set of ``datasets``, its images as they are encoded."""
+    import datasets
+
+    for column, feature in table.features.items():
+        if isinstance(feature, datasets.Image):
+            table = table.cast_column(column, datasets.Image(decode=False))
+        elif isinstance(getattr(feature, "feature", None), datasets.Image):
+            table = table.cast_column(column, datasets.List(datasets.Image(decode=False)))
+    rows = ((Place(f"{name}, row {n}", Path(), str(n)), row) for n, row in enumerate(table))
+    return Rows(len(table), rows, table._fingerprint, notes)
+
+
+def _not_given(name: str, error: Exception) -> DataError:
+    return DataError(
+        f"{name}: no such file, and the hub did not give such a data set ({type(error).__name__}: {error}). A data set "
+        "of several subsets needs subset=NAME."
+    )

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from aligners.pairs.reading import Reading
 from aligners.training.reporting import tracker_names
 from harness.errors import UsageError
 from harness.util.options import unkeyed
@@ -24,12 +25,12 @@ DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlignConfig:
+class AlignConfig(Reading):
     """How a model is trained on preference pairs.
 
     Args:
         model: directory or hub id of the base model; it is also the reference.
-        data: preference pairs (file, directory or hub id; see aligners.pairs.data).
+        data: preference pairs: a file, a directory or a hub id, or several with commas between (docs/data.md).
         method: the aligner's name, for the record.
         seed: governs the order of the data and every draw, so that all methods see identical batches.
         epochs: passes over the data; the run has ``epochs * pairs // batch_size`` steps (at least 1).
@@ -51,7 +52,7 @@ class AlignConfig:
         checkpoint_every: steps between checkpoints; 0 saves none.
         probe_every: steps between measurements of the probe pairs' reward gaps; 0 measures at the start and end only.
         limit: use the first so many pairs; None uses all.
-        skip_bad_rows: leave out rows that cannot be used (broken image, no or several images, equal responses), and
+        skip_bad_rows: leave out rows that cannot be used (missing or broken image, equal or empty responses), and
             report them, instead of stopping at the first.
         workers: processes that read and decode images while the model computes; 0 does it in between.
         attention: "flex_attention" skips the blocks of the mask that nobody sees (CUDA; not on CPU, which lacks its
@@ -95,6 +96,7 @@ class AlignConfig:
     report_to: str = unkeyed("none")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.lr is None:
             object.__setattr__(self, "lr", LORA_LR if self.lora_rank else FULL_LR)
         require_ranges(self, "align")

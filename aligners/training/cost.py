@@ -12,11 +12,12 @@ from torch import nn
 from transformers import AutoModelForImageTextToText
 
 from aligners.objective import Objective
-from aligners.pairs.data import load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
+from aligners.pairs.report import described
 from aligners.training.config import AlignConfig
 from aligners.training.lora import lora_targets
 from aligners.training.model_configs import model_config
+from aligners.training.preference_data import training_pairs
 from harness.errors import DataError, UsageError
 from harness.models.families import family_of
 from harness.models.loading import load_processor
@@ -186,7 +187,7 @@ def _lengths(config: AlignConfig, shapes: Any, notes: list[str], progress: Progr
     patches = nominal * merge if merge else nominal + 1
     guess = Lengths(nominal + NOMINAL_PROMPT, nominal, 2 * NOMINAL_RESPONSE, patches)
     try:
-        pairs = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows, progress=progress).pairs
+        data = training_pairs(config, progress)
     except DataError as error:
         if config.data not in RLAIF_V:
             raise
@@ -195,6 +196,8 @@ def _lengths(config: AlignConfig, shapes: Any, notes: list[str], progress: Progr
             f"{nominal} image, {NOMINAL_PROMPT} prompt and 2 x {NOMINAL_RESPONSE} response tokens"
         )
         return min(config.limit or math.inf, RLAIF_V[config.data]), guess  # type: ignore[return-value]
+    pairs = data.pairs
+    notes.append("data: " + "; ".join(described(data.report)))
     try:
         processor, _ = load_processor(config.model, shapes)
     except (OSError, ValueError) as error:

@@ -14,13 +14,13 @@ from torch import Tensor
 from transformers import TrainingArguments
 
 from aligners.objective import Objective
-from aligners.pairs.data import PairSet, load_pairs
+from aligners.pairs.data import PairSet
 from aligners.training.arguments import training_arguments
 from aligners.training.checkpoints import last_checkpoint, remove_checkpoints
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from aligners.training.model_card import write_card
-from aligners.training.preference_data import training_order
+from aligners.training.preference_data import training_order, training_pairs
 from aligners.training.preparation import Prepared, check_needs, hardness_of, prepare
 from aligners.training.probes import Probes, spread
 from aligners.training.reporting import finished_trackers, tracker_callbacks, tracker_names
@@ -71,7 +71,7 @@ def align(
     check_needs(objective, hardness)
     trackers = tracker_names(config.report_to) if first else []
     callbacks = tracker_callbacks(trackers, name or out_dir.name, resume=resume)
-    train_set = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows, progress=progress)
+    train_set = training_pairs(config, progress)
     sets = {"train": train_set, **({"heldout": heldout} if heldout else {})}
     order = training_order(train_set.pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = training_arguments(config, out_dir, steps=len(order) // config.batch_size, name=name)

@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from aligners.objective import Objective
-from aligners.pairs.data import Pair
+from aligners.pairs.data import Pair, PairSet, load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
+from aligners.training.config import AlignConfig
 from harness.errors import UsageError
+from harness.protocols.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,11 @@ class PairStream(Dataset[Encoded]):
     def __getitem__(self, position: int) -> Encoded:
         index = self._order[position]
         return self._encoder(index, self._pairs[index])
+
+
+def training_pairs(config: AlignConfig, progress: Progress) -> PairSet:
+    """The pairs that ``config`` names, read as it says. Raises DataError."""
+    return load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows, reading=config, progress=progress)
 
 
 def as_batch(pairs: list[Encoded]) -> dict[str, list[Encoded]]:

@@ -29,9 +29,14 @@ class AnswerForm:
     lead: str
     end: str
 
-    def answered(self, answer: str, prefix: str = "") -> str:
-        """The whole text with ``answer`` in it, after ``prefix``, the beginning of the answer that is given."""
-        return f"{self.prompt}{self.lead}{prefix}{answer}{self.end}"
+    def answered(self, answer: str) -> str:
+        """The whole text with ``answer`` in it."""
+        return f"{self.prompt}{self.lead}{answer}{self.end}"
+
+    def begun(self, prefix: str, *, ends: bool) -> AnswerForm:
+        """The form once ``prefix``, the answer's beginning, is given; without an end where it does not end there."""
+        given = (f"{self.prompt}{self.lead}{prefix}", "") if prefix else (self.prompt, self.lead)
+        return AnswerForm(*given, self.end if ends else "")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from harness.errors import HarnessError
 from harness.store.connection import connect
 from harness.store.migrations import migrate
 from harness.store.records import Row
+from harness.util.paths import locked
 
 
 class ResultsFile:
@@ -27,7 +27,8 @@ class ResultsFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self.db = Database(connect(self.path, check_same_thread=False))
-            with self._migration_lock():
+            # Processes that open a new file at the same time must not race to create the schema.
+            with locked(self.path.with_name(self.path.name + ".lock")):
                 self.db.enable_wal()
                 migrate(self.db, str(path))
             self.db.execute("PRAGMA foreign_keys = ON")
@@ -36,13 +37,6 @@ class ResultsFile:
             self.db.execute("PRAGMA synchronous = NORMAL")
         except sqlite3.DatabaseError as error:
             raise HarnessError(f"{path} cannot be the results file: {error}. Name another with --db.") from error
-
-    @contextlib.contextmanager
-    def _migration_lock(self) -> Iterator[None]:
-        """Processes that open a new file at the same time must not race to create the schema."""
-        with open(self.path.with_name(self.path.name + ".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
     def close(self) -> None:
         self.db.close()

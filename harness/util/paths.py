@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -23,3 +26,11 @@ def write_atomically(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.{os.getpid()}")
     part.write_text(text)
     part.replace(path)
+
+
+@contextlib.contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Held by one process of this machine at a time; the others wait. ``file`` is made if absent, and stays."""
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -20,6 +20,7 @@ from aligners.pair_hardness.clip import ClipModel, parse_name
 from aligners.pair_hardness.hardness import HardnessConfig, aggregate, compute_hardness, correlation
 from aligners.pair_hardness.splitter import SplitError, Splitter
 from harness.errors import DataError, HarnessError, UsageError
+from harness.protocols.conversation import Image as Picture
 from harness.protocols.progress import Progress, silent
 
 
@@ -28,11 +29,12 @@ class Pair:
     id: str
     chosen: str
     rejected: str
-    image: bytes
+    image: bytes | tuple[bytes, ...]
     question: str = "What is there?"
 
-    def image_bytes(self) -> bytes:
-        return self.image
+    @property
+    def images(self) -> tuple[Picture, ...]:
+        return tuple(Picture(data=data) for data in ((self.image,) if isinstance(self.image, bytes) else self.image))
 
 
 def png(shade: int) -> bytes:
@@ -104,12 +106,33 @@ def test_record_tells_how_the_deltas_were_made(clip_name: str, pairs: list[Pair]
 
 def test_deltas_follow_from_the_embeddings(clip_name: str, pairs: list[Pair]) -> None:
     clip = ClipModel(clip_name)
-    keys, image = clip.encode_images([pairs[2].image])
+    keys, image = clip.encode_images([pairs[2].images[0].read()])
     text_keys, text = clip.encode_texts([pairs[2].chosen, pairs[2].rejected])
     expected = (text[text_keys[0]] - text[text_keys[1]]) @ image[keys[0]]
     for how in ("sum", "mean", "whole"):
         delta = compute_hardness([pairs[2]], HardnessConfig(clip=clip_name, aggregation=how)).delta
         assert delta == [pytest.approx(expected.item(), abs=1e-6)]
+
+
+def test_of_several_images_each_piece_takes_its_best_and_a_pair_without_has_the_mean(
+    clip_name: str, pairs: list[Pair]
+) -> None:
+    clip = ClipModel(clip_name)
+    keys, image = clip.encode_images([png(0), png(1)])
+    (chosen, rejected), text = clip.encode_texts(["A red bus.", "A blue bus."])
+    best = [max((text[piece] @ image[key]).item() for key in keys) for piece in (chosen, rejected)]
+    several = Pair("several", "A red bus.", "A blue bus.", (png(0), png(1)))
+    without = Pair("without", "Two.", "Three.", ())
+    hardness = compute_hardness([several, without, pairs[2]], HardnessConfig(clip=clip_name, aggregation="whole"))
+    assert hardness.delta[0] == pytest.approx(best[0] - best[1], abs=1e-6)
+    assert hardness.delta[1] == hardness.delta_mean == pytest.approx((hardness.delta[0] + hardness.delta[2]) / 2)
+    assert hardness.record["pairs_without_image"] == 1 and "pairs_without_image" not in _record(clip_name, pairs)
+    with pytest.raises(DataError, match="1 pairs without an image"):
+        compute_hardness([without], HardnessConfig(clip=clip_name))
+
+
+def _record(clip_name: str, pairs: list[Pair]) -> dict[str, Any]:
+    return compute_hardness(pairs, HardnessConfig(clip=clip_name)).record
 
 
 def test_batch_size_does_not_matter_and_embeddings_are_computed_once(

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from aligners.pairs.data import load_pairs
+from aligners.pairs.report import described
 from harness.errors import DataError
 from tests.tiny import picture
 
@@ -54,6 +55,26 @@ def test_rlhf_v_packs_its_texts_in_one_column(folder: Path) -> None:
     assert (pair.question, pair.chosen, pair.rejected) == ("what ?", "a dog", "a cat")
 
 
+def test_no_pair_holds_an_image_and_what_was_read_is_kept_while_the_files_are_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = {"bytes": PICTURE, "path": "x.jpg"}
+    rows = [{**ROW, "idx": i, "chosen": f"{i} dog", "image": image} for i in range(3)]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "part.parquet")
+    first = load_pairs(folder / "part.parquet")
+    assert all(image.data is None for pair in first.pairs for image in pair.images)
+    assert len({image.path for pair in first.pairs for image in pair.images}) == 1, (
+        "an image that rows share is one file"
+    )
+    monkeypatch.setattr("aligners.pairs.data.check", lambda *_: pytest.fail("it was read before"))
+    assert load_pairs(folder / "part.parquet") == first
+    kept = first.pairs[0].images[0].path
+    assert kept is not None
+    kept.unlink()
+    with pytest.raises(pytest.fail.Exception, match="it was read before"):
+        load_pairs(folder / "part.parquet")
+
+
 def test_the_hash_changes_with_the_image_and_the_text(folder: Path) -> None:
     row = {**ROW, "image": "a.png"}
     first = load_pairs(jsonl(folder, row)).content_hash
@@ -71,6 +92,7 @@ def test_repeated_ids_are_told_apart_and_counted(folder: Path) -> None:
 
 IMAGE_PART = {"type": "image"}
 USER = [{"role": "user", "content": [IMAGE_PART, {"type": "text", "text": "what ?"}]}]
+ASSISTANT = {"role": "assistant", "content": "a dog"}
 
 
 @pytest.mark.parametrize(
@@ -107,14 +129,19 @@ def test_a_repeated_pair_is_dropped_and_reported(folder: Path) -> None:
 
 def test_bad_rows_may_be_skipped_and_are_reported_by_reason(folder: Path) -> None:
     good = {**ROW, "image": "a.png"}
-    bad = [{**ROW, "images": []}, {**ROW, "images": ["a.png", "a.png"]}, {**good, "rejected": "a dog"}]
+    bad = [{**good, "image": f"{name}.png"} for name in ("b", "c", "d")] + [{**good, "rejected": "a dog"}]
     file = jsonl(folder, *bad, good, {**good, "chosen": "a car"})
     loaded = load_pairs(file, 1, skip_bad=True)
     assert [pair.chosen for pair in loaded.pairs] == ["a dog"], "the limit counts pairs that are kept"
-    reasons = " ".join(loaded.report["dropped"])
-    assert "no image. Text-only" in reasons and "2 images" in reasons and "equal: there is no preference" in reasons
-    with pytest.raises(DataError, match=r"line 1: no image\. Text-only pairs"):
+    missing, equal = loaded.report["dropped"].items()
+    assert missing[0] == "image: no such file, and not base64" and missing[1]["rows"] == 3, "counted by their reason"
+    assert "equal: there is no preference" in equal[0]
+    with pytest.raises(DataError, match=r"line 1: image: no such file, and not base64: 'b.png' under"):
         load_pairs(file)
+    assert any("dropped 3 (first: " in line for line in described(loaded.report)), "what the screen shows"
+
+    (folder / "b.png").write_bytes(picture(3))
+    assert load_pairs(file, 1, skip_bad=True).report["dropped"] == {}, "an image that is there by now is found"
 
 
 @pytest.mark.parametrize(
@@ -124,14 +151,31 @@ def test_bad_rows_may_be_skipped_and_are_reported_by_reason(folder: Path) -> Non
         ("[1]", "line 1: expected one JSON object a line"),
         ({"image": "a.png", "question": "q", "chosen": "a"}, "line 1: no rejected. Expected columns image, question"),
         ({**ROW, "image": "a.png", "rejected": "a dog "}, "line 1: chosen and rejected are equal"),
-        ({**ROW, "image": "missing.png"}, "line 1: image 'missing.png': no such file"),
+        ({**ROW, "image": "missing.png"}, "line 1: image: no such file, and not base64: 'missing.png' under"),
         ({**ROW, "image": base64.b64encode(PICTURE[:500]).decode()}, "line 1: the image cannot be read"),
         ({**ROW, "image": 3}, "line 1: image: expected a path"),
-        ({**ROW, "images": ["a.png", "a.png"]}, "line 1: 2 images. Pairs with several images"),
+        ({**ROW, "question": " "}, "line 1: question is empty"),
+        ({**ROW, "image": "a.png", "chosen": ["a dog"]}, "line 1: chosen: expected a text, found a list (['a dog'])"),
         (
-            {"image": "a.png", "prompt": [*USER, *USER], "chosen": "a", "rejected": "b"},
-            "line 1: prompt: expected one message of role user, found ['user', 'user']",
+            '{"image": "a.png", "question": "q", "chosen": NaN, "rejected": "a"}',
+            "line 1: chosen: expected a text, found NaN",
         ),
+        ({**ROW, "image": "a.png", "rejected": 7}, "line 1: rejected: expected a text, found a int (7)"),
+        ({**ROW, "image": "a.png", "rejected": "a <image>"}, "line 1: rejected holds <image>"),
+        (
+            {**ROW, "image": "a.png", "question": "<image> or <image> ?"},
+            "has 2 places for images (<image>), the row has 1",
+        ),
+        ({**ROW, "question": "<image> what ?"}, "has 1 places for images (<image>), the row has 0"),
+        ({**ROW, "image": "https://example.org/a.png"}, "the image is a URL: set image_urls=true"),
+        ({**ROW, "image_id": 7}, "the image is given by its number (image_id): set --image-root"),
+        ({**ROW, "image": "a.png", "context": "A room."}, "column context: set --columns prefix=context if both"),
+        ({**ROW, "image": "a.png", "videos": ["a.mp4"]}, "videos: only texts and images are trained on"),
+        (
+            {"image": "a.png", "prompt": [*USER, ASSISTANT], "chosen": "a", "rejected": "b"},
+            "ends with a message of the assistant",
+        ),
+        (ROW, "no pair has an image; columns idx, question, chosen, rejected. Name the images' column"),
     ],
 )
 def test_a_bad_row_is_named_with_its_file(folder: Path, row: dict[str, Any] | str, message: str) -> None:
@@ -147,7 +191,7 @@ def test_empty_or_absent_data_are_errors(folder: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         load_pairs(folder / "none.jsonl")
     (folder / "empty").mkdir()
-    with pytest.raises(DataError, match=r"expected train\.jsonl or \*\.parquet"):
+    with pytest.raises(DataError, match=r"expected a \.jsonl, .* or \.arrow file in this directory"):
         load_pairs(folder / "empty")
     (folder / "broken.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="not a readable parquet"):

@@ -1,0 +1,120 @@
+"""Images of preference data as people have them (paths, bytes, base64, URLs, numbers), each as a file that is read when
+it is needed.
+
+What is embedded in a table or downloaded is kept once by its content under ``$DAMA_HOME``/cache/images, so that no
+process holds it in memory and an image that many rows share is there once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aligners.pairs.rows import BadRow, Place
+from harness.protocols.conversation import Image
+from harness.util.download import DownloadError, download
+from harness.util.images import open_image
+from harness.util.paths import cache_dir
+
+NUMBERED = ("{}.jpg", "{}.png", "VG_100K/{}.jpg", "VG_100K_2/{}.jpg", "images/{}.jpg")
+"""Where the image of a number lies under ``image_root``: Visual Genome's folders, or plainly."""
+LONGEST_PATH = 1024
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Finds the images of rows. ``root``: the folder of relative paths, in place of the row's own; ``urls``: whether
+    images may be downloaded."""
+
+    root: Path | None = None
+    urls: bool = False
+
+    def open(self, value: Any, place: Place) -> Image:
+        """The image that ``value`` is, as a file. Raises BadRow naming the row; does not decode it."""
+        if isinstance(value, Mapping):
+            if value.get("image_id") is not None:
+                return self._numbered(value["image_id"], place)
+            value = value.get("bytes") or value.get("path") or value.get("url")
+        if isinstance(value, bytes | bytearray):
+            return Image(path=keep(bytes(value)))
+        if not isinstance(value, str) or not value:
+            raise BadRow(place, f"image: expected a path, base64, bytes or a URL, found {type(value).__name__}.")
+        if value.startswith(("http://", "https://")):
+            return Image(path=self._downloaded(value, place))
+        if value.startswith("file://"):
+            value = value.removeprefix("file://")
+        folder = self.root or place.folder
+        # A path is short; only what cannot be a file name is worth decoding.
+        if len(value) < LONGEST_PATH and (folder / value).is_file():
+            return Image(path=(folder / value).resolve())
+        try:
+            encoded = value.partition("base64,")[2] if value.startswith("data:") else value
+            return Image(path=keep(base64.b64decode(encoded, validate=True)))
+        except (binascii.Error, ValueError):
+            hint = "" if self.root else " (--image-root DIR names another folder)"
+            detail = f": {value[:80]!r} under {folder}{hint}."
+            raise BadRow(place, "image: no such file, and not base64", detail, (folder / value[:255],)) from None
+
+    def _numbered(self, number: Any, place: Place) -> Image:
+        if self.root is None:
+            raise BadRow(place, "the image is given by its number (image_id): set --image-root to the images' folder.")
+        files = tuple(self.root / name.format(number) for name in NUMBERED)
+        if there := next((file for file in files if file.is_file()), None):
+            return Image(path=there.resolve())
+        places = ", ".join(name.format(number) for name in NUMBERED)
+        raise BadRow(place, "the image of this number is not there", f": looked for {places} under {self.root}.", files)
+
+    def _downloaded(self, url: str, place: Place) -> Path:
+        if not self.urls:
+            raise BadRow(place, "the image is a URL: set image_urls=true to download such images.")
+        file = cache_dir("images") / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}"
+        if not file.exists():
+            try:
+                with _one_at_a_time(str(file)):
+                    if not file.exists():
+                        download(url, file)
+            except DownloadError as error:
+                raise BadRow(place, "the image could not be downloaded", f" ({error})", None) from error
+        return file
+
+
+def keep(data: bytes) -> Path:
+    """The file of encoded bytes under the cache, written if it is not there yet."""
+    digest = hashlib.sha256(data).hexdigest()
+    file = cache_dir("images").resolve() / digest[:2] / digest
+    if not file.exists():
+        file.parent.mkdir(exist_ok=True)
+        part = file.with_name(f"{digest}.{os.getpid()}.{threading.get_ident()}")
+        part.write_bytes(data)
+        part.replace(file)
+    return file
+
+
+def check(image: Image, place: Place) -> None:
+    """Decode ``image`` once. Raises BadRow if that cannot be done."""
+    try:
+        open_image(image.read())
+    except (OSError, ValueError) as error:
+        files = (image.path,) if image.path else ()
+        raise BadRow(place, "the image cannot be read", f" ({error}). Is it complete?", files) from error
+
+
+_LOCKS: dict[str, threading.Lock] = {}
+_GUARD = threading.Lock()
+
+
+@contextlib.contextmanager
+def _one_at_a_time(name: str) -> Iterator[None]:
+    """Two rows with the same URL do not write the same file at once."""
+    with _GUARD:
+        lock = _LOCKS.setdefault(name, threading.Lock())
+    with lock:
+        yield

@@ -1,0 +1,45 @@
+"""What is said of a set of pairs: how many, of what kind, and which rows were left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aligners.pairs.pair import Pair
+
+COUNTED = {
+    "without_image": "without an image", "several_images": "with several images", "several_turns": "with several turns",
+    "with_prefix": "with a given beginning of the answers",
+}  # fmt: skip
+"""Counts of a report that are shown where they are not 0."""
+
+
+def report_of(
+    source: str | Path, notes: Sequence[str], pairs: Sequence[Pair], repeated: int, dropped: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """Counts of ``pairs`` of ``source``; ``repeated`` ids; rows ``dropped`` by reason, each by its place."""
+    words = [[len(text.split()) for text in (pair.chosen, pair.rejected)] for pair in pairs]
+    return {
+        "source": str(source),
+        "pairs": len(pairs),
+        "chosen_words": sum(w for w, _ in words) / len(pairs),
+        "rejected_words": sum(w for _, w in words) / len(pairs),
+        "duplicate_ids": repeated,
+        "without_image": sum(not pair.images for pair in pairs),
+        "several_images": sum(len(pair.images) > 1 for pair in pairs),
+        "several_turns": sum(len(pair.prompt) > 1 for pair in pairs),
+        "with_prefix": sum(bool(pair.prefix) for pair in pairs),
+        "notes": list(notes),
+        "dropped": {reason: {"rows": len(places), "first": places[:3]} for reason, places in dropped.items()},
+    }
+
+
+def described(report: Mapping[str, Any]) -> list[str]:
+    """What a ``report`` says of the pairs that a user should know before hours of training, in phrases."""
+    lines = [f"{report['pairs']} pairs", *report.get("notes", ())]
+    lines += [f"{report[name]} {what}" for name, what in COUNTED.items() if report.get(name)]
+    for reason, dropped in report["dropped"].items():
+        first = dropped["first"][0]
+        lines.append(f"dropped {dropped['rows']} (first: {first}): {reason}")
+    return lines

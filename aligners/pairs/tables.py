@@ -1,0 +1,169 @@
+"""Files of rows: JSON lines, JSON arrays, CSV, parquet and arrow, read row by row where their form allows it."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from aligners.pairs.rows import Place, Row
+from harness.errors import DataError
+from harness.util.jsonl import BOM, iter_jsonl
+
+BATCH = 64
+"""Rows of a parquet file in memory at a time; one of them may hold megabytes of images."""
+STREAMED = 1 << 20
+"""Bytes of a parquet column read ahead, so that a file of one row group of gigabytes is not read whole."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """How a kind of file is read: about how many rows it has, and the rows."""
+
+    count: Callable[[Path], int]
+    rows: Callable[[Path], Iterator[tuple[Place, Row]]]
+
+
+def _line_count(file: Path) -> int:
+    with file.open("rb") as stream:
+        return sum(block.count(b"\n") for block in iter(partial(stream.read, 1 << 22), b"")) + 1
+
+
+def _jsonl_rows(file: Path) -> Iterator[tuple[Place, Row]]:
+    for number, row in iter_jsonl(file):
+        yield Place(f"{file} line {number}", file.parent, str(number)), row
+
+
+def _json_count(file: Path) -> int:
+    return 0  # known when it is read
+
+
+def _json_rows(file: Path) -> Iterator[tuple[Place, Row]]:
+    """An array of objects; an object that holds lists of them, or one, by the images' numbers; or JSON lines."""
+    try:
+        content = file.read_bytes().removeprefix(BOM)
+        value = json.loads(content)
+    except OSError as error:
+        raise DataError(f"Cannot read {file}: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        if content.lstrip().startswith(b"{") and "Extra data" in str(error):
+            yield from _jsonl_rows(file)
+            return
+        raise DataError(f"{file}: not valid JSON ({error}); expected an array of objects.") from error
+    del content
+    rows = _by_image(value) if isinstance(value, Mapping) else value
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise DataError(f"{file}: expected an array of objects, or objects by the image's number.")
+    number = 0
+    for row in rows:
+        for each in _unpacked(row):
+            yield Place(f"{file} row {number}", file.parent, str(number)), each
+            number += 1
+
+
+def _by_image(value: Mapping[str, Any]) -> list[Any] | None:
+    """{image number: [rows] or row} as rows with ``image_id`` (SENTINEL, HA-DPO's descriptions)."""
+    rows: list[Any] = []
+    for number, held in value.items():
+        each = held if isinstance(held, list) else [held]
+        if not all(isinstance(row, Mapping) for row in each):
+            return None
+        rows += [{"image_id": number, **row} for row in each]
+    return rows
+
+
+def _unpacked(row: Row) -> Sequence[Row]:
+    """HA-DPO's descriptions, lists of chosen and of rejected texts of one image: every pair of them, as it trains."""
+    chosen, rejected = row.get("chosen"), row.get("rejected")
+    lists = all(isinstance(texts, list) and all(isinstance(t, str) for t in texts) for texts in (chosen, rejected))
+    if not lists or "image_id" not in row or "question" in row:
+        return [row]
+    return [{**row, "chosen": one, "rejected": other} for one in chosen or () for other in rejected or ()]
+
+
+def _csv_rows(file: Path) -> Iterator[tuple[Place, Row]]:
+    csv.field_size_limit(sys.maxsize)  # a cell may hold an image
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            delimiter = "\t" if file.suffix == ".tsv" else ","
+            for number, row in enumerate(csv.DictReader(stream, delimiter=delimiter, strict=True)):
+                if None in row or None in row.values():
+                    raise DataError(f"{file} row {number}: its number of cells is not the header's.")
+                yield Place(f"{file} row {number}", file.parent, str(number)), {k: v for k, v in row.items() if v != ""}
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: not readable as CSV in UTF-8 ({error}).") from error
+
+
+def _parquet_count(file: Path) -> int:
+    import pyarrow.parquet as pq
+
+    with readable(file), pq.ParquetFile(file) as table:
+        return int(table.metadata.num_rows)
+
+
+def _parquet_rows(file: Path) -> Iterator[tuple[Place, Row]]:
+    import pyarrow.parquet as pq
+
+    number = 0
+    with readable(file), pq.ParquetFile(file, buffer_size=STREAMED) as table:
+        for batch in table.iter_batches(batch_size=BATCH, use_threads=False):
+            for row in batch.to_pylist():
+                yield Place(f"{file} row {number}", file.parent, str(number)), row
+                number += 1
+
+
+def _arrow_count(file: Path) -> int:
+    with _arrow_batches(file) as batches:
+        return sum(batch.num_rows for batch in batches)
+
+
+def _arrow_rows(file: Path) -> Iterator[tuple[Place, Row]]:
+    number = 0
+    with _arrow_batches(file) as batches:
+        for batch in batches:
+            for start in range(0, batch.num_rows, BATCH):
+                for row in batch.slice(start, BATCH).to_pylist():
+                    yield Place(f"{file} row {number}", file.parent, str(number)), row
+                    number += 1
+
+
+@contextlib.contextmanager
+def _arrow_batches(file: Path) -> Iterator[Iterator[Any]]:
+    """The record batches of an IPC stream (what ``save_to_disk`` and the hub's cache write) or of an IPC file."""
+    import pyarrow as pa
+
+    with readable(file), pa.memory_map(str(file)) as source:
+        try:
+            yield iter(pa.ipc.open_stream(source))
+        except pa.ArrowInvalid:
+            source.seek(0)
+            reader = pa.ipc.open_file(source)
+            yield (reader.get_batch(number) for number in range(reader.num_record_batches))
+
+
+@contextlib.contextmanager
+def readable(file: Path) -> Iterator[None]:
+    import pyarrow
+
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{file}: not a readable {file.suffix.removeprefix('.')} file ({error}).") from error
+
+
+TABLES: Mapping[str, Table] = {
+    ".jsonl": Table(_line_count, _jsonl_rows),
+    ".json": Table(_json_count, _json_rows),
+    ".csv": Table(_line_count, _csv_rows),
+    ".tsv": Table(_line_count, _csv_rows),
+    ".parquet": Table(_parquet_count, _parquet_rows),
+    ".arrow": Table(_arrow_count, _arrow_rows),
+}
+"""By the ending of the file's name."""
+EXPECTED = "a .jsonl, .json, .csv, .tsv, .parquet or .arrow file"

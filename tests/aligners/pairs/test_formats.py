@@ -1,0 +1,272 @@
+"""Every layout in a file of the shape it is published in: column names, nesting and endings are the originals'."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from aligners.pairs.data import PairSet, load_pairs
+from aligners.pairs.reading import Reading
+from harness.errors import DataError, UsageError
+from harness.protocols.conversation import Image
+from tests.tiny import picture
+
+Q, GOOD, BAD = "What is there ?", "a dog", "a cat"
+HUMAN = {"from": "human", "value": f"<image>\n{Q}"}
+USER = {"role": "user", "content": f"<image>{Q}"}
+
+
+def gpt(text: str) -> dict[str, str]:
+    return {"from": "gpt", "value": text}
+
+
+def assistant(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+def rated(*ratings: str) -> dict[str, Any]:
+    """VLFeedback's annotations of one completion."""
+    aspects = ("Helpfulness", "Ethical Considerations", "Visual Faithfulness")
+    return {name: {"Rating": rating, "Rationale": "It is."} for name, rating in zip(aspects, ratings, strict=True)}
+
+
+COMPLETIONS: dict[str, list[Any]] = {
+    "model": ["a", "b", "c", "d"],
+    "response": ["a bird", GOOD, BAD, "no number"],
+    "annotations": [rated("3", "5", "4"), rated("5", "5", "4"), rated("1", "5", "2"), rated("5", "N/A", "5")],
+}
+SINGLE: dict[str, list[dict[str, Any]]] = {
+    "rlaif-v": [{"idx": 4, "image": "a.png", "question": Q, "chosen": GOOD, "rejected": BAD, "ds_name": "vg"}],
+    "rlhf-v": [{"idx": 4, "image": "a.png", "text": json.dumps({"question": Q, "chosen": GOOD, "rejected": BAD})}],
+    "spa-vl": [
+        {"image": "a.png", "question": Q, "chosen": GOOD, "rejected": BAD, "image_name": "a.jpg", "class1": "x"}
+    ],
+    "nemo messages": [{"image": "a.png", "question": Q, "chosen": [assistant(GOOD)], "rejected": [assistant(BAD)]}],
+    "trl text": [{"images": ["a.png"], "prompt": Q, "chosen": GOOD, "rejected": BAD}],
+    "trl ultrafeedback": [
+        {
+            "images": ["a.png"],
+            "prompt": Q,
+            "chosen": [{"role": "user", "content": Q}, assistant(GOOD)],
+            "rejected": [{"role": "user", "content": Q}, assistant(BAD)],
+            "messages": [{"role": "user", "content": Q}, assistant(GOOD)],
+            "score_chosen": 8.0,
+        }
+    ],
+    "llama-factory sharegpt": [
+        {"conversations": [HUMAN], "chosen": gpt(GOOD), "rejected": gpt(BAD), "images": ["a.png"]}
+    ],
+    "llama-factory alpaca": [{"instruction": Q, "input": "", "chosen": GOOD, "rejected": BAD, "images": ["a.png"]}],
+    "ms-swift": [{"messages": [USER, assistant(GOOD)], "rejected_response": BAD, "images": ["a.png"]}],
+    "ms-swift rejected_messages": [
+        {
+            "messages": [USER, assistant(GOOD)],
+            "images": ["a.png"],
+            "rejected_messages": [USER, assistant(BAD)],
+            "rejected_images": ["a.png"],
+        }
+    ],
+    "ms-swift query": [{"query": Q, "response": GOOD, "rejected_response": BAD, "images": ["a.png"]}],
+    "llava-rlhf": [
+        {
+            "id": "000000224052",
+            "image": "a.png",
+            "conversations": [HUMAN, gpt("neither")],
+            "output_1": gpt(BAD),
+            "output_2": gpt(GOOD),
+            "hallucination": True,
+            "preference": 2,
+        }
+    ],
+    "povid": [
+        {"id": "1", "image": "a.png", "conversations": [HUMAN, gpt(GOOD)], "rejected_conversations": [HUMAN, gpt(BAD)]}
+    ],
+    "vlfeedback": [{"id": "svit-1", "img_path": "a.png", "prompt": Q, "completions": COMPLETIONS}],
+    "vlfeedback list": [
+        {
+            "img_path": "a.png",
+            "prompt": Q,
+            "completions": [
+                {"response": r, "annotations": a}
+                for r, a in zip(COMPLETIONS["response"], COMPLETIONS["annotations"], strict=True)
+            ],
+        }
+    ],
+    "ha-dpo pope": [{"image_id": 7, "question": Q, "chosen": GOOD, "reject": BAD, "correct": False, "answer": "yes"}],
+}
+"""Layouts of one question about one image."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number, name in enumerate(("a.png", "b.png", "VG_100K/7.jpg")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(picture(number))
+    return tmp_path
+
+
+def written(folder: Path, rows: Any, name: str = "data.json") -> Path:
+    file = folder / name
+    if file.suffix == ".json":
+        file.write_text(json.dumps(rows, indent=1))
+    elif file.suffix == ".jsonl":
+        file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(map(json.dumps, rows)).encode())  # as Windows writes it
+    elif file.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    else:
+        with file.open("w", encoding="utf-8-sig", newline="") as out:
+            writer = csv.DictWriter(out, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    return file
+
+
+def read(source: Path, **reading: Any) -> PairSet:
+    return load_pairs(source, reading=Reading(**reading))
+
+
+@pytest.mark.parametrize("layout", SINGLE)
+def test_a_layout_of_one_question_about_one_image(folder: Path, layout: str) -> None:
+    reading = {"image_root": str(folder)} if layout == "ha-dpo pope" else {}
+    for kind in ("json", "jsonl", "parquet"):
+        (pair,) = read(written(folder, SINGLE[layout], f"data.{kind}"), **reading).pairs
+        (turn,) = pair.prompt
+        image = folder.resolve() / ("VG_100K/7.jpg" if layout == "ha-dpo pope" else "a.png")
+        assert turn.content == (Image(path=image), Q)
+        assert (pair.chosen, pair.rejected, pair.prefix, pair.ends) == (GOOD, BAD, "", True)
+
+
+def test_rows_that_prefer_nothing_by_their_layout_are_left_out_and_counted(folder: Path) -> None:
+    alike = {"response": ["x", "y"], "annotations": [rated("5", "5", "5")] * 2}
+    rows = [*SINGLE["vlfeedback"], {"img_path": "b.png", "prompt": Q, "completions": alike}]
+    loaded = read(written(folder, rows))
+    assert len(loaded.pairs) == 1 and loaded.report["dropped"]["all completions are rated alike."]["rows"] == 1
+
+
+def test_sentinels_context_is_given_and_not_trained_on(folder: Path) -> None:
+    """Its hub files are {image number: [rows]}; its jsonl has image_path; for LLaMA-Factory it has instructions."""
+    pair = {"question": Q, "context": "A room.", "y_win": "A dog sits.", "y_lose": "A cat sits.", "type": "y+"}
+    converted = {"instruction": f"<image>{Q}", "context": "A room.", "images": ["a.png"]}
+    forms = [
+        ({"7": [pair, {**pair, "context": ""}]}, {"image_root": str(folder)}),
+        ([{"image_id": "7", "image_path": str(folder / "a.png"), **pair}], {}),
+        ([{**converted, "chosen": "A dog sits.", "rejected": "A cat sits."}], {}),
+    ]
+    for rows, reading in forms:
+        loaded = read(written(folder, rows), **reading)
+        first = loaded.pairs[0]
+        assert (first.prefix, first.chosen, first.rejected, first.ends) == (
+            "A room. ",
+            "A dog sits.",
+            "A cat sits.",
+            False,
+        )
+        assert loaded.report["with_prefix"] == 1
+        if len(loaded.pairs) == 2:
+            assert (loaded.pairs[1].prefix, loaded.pairs[1].ends) == ("", True)
+
+
+def test_ha_dpos_descriptions_are_every_pair_of_their_texts_and_need_a_question(folder: Path) -> None:
+    file = written(folder, {"7": {"chosen": ["a dog", "the dog"], "rejected": ["a cat"]}})
+    with pytest.raises(DataError, match=r"row 0: no question; .* question=TEXT"):
+        read(file, image_root=str(folder))
+    loaded = read(file, image_root=str(folder), question="Describe this image in detail.")
+    assert [(p.question, p.chosen, p.rejected) for p in loaded.pairs] == [
+        ("Describe this image in detail.", "a dog", "a cat"),
+        ("Describe this image in detail.", "the dog", "a cat"),
+    ]
+
+
+def test_mdpos_prompts_hold_a_template_that_is_refused_or_taken_off(folder: Path) -> None:
+    prompt = f"A chat between a curious user and an assistant. USER: <image>\n{Q} ASSISTANT:"
+    file = written(folder, [{"img_path": "a.png", "prompt": prompt, "chosen": GOOD, "rejected": BAD}])
+    with pytest.raises(DataError, match=r"row 0: the prompt holds a chat template .* unwrap_prompts=true"):
+        read(file)
+    (pair,) = read(file, unwrap_prompts=True).pairs
+    assert pair.prompt[0].content == (Image(path=folder.resolve() / "a.png"), Q)
+
+
+def test_system_messages_several_turns_several_images_and_text_alone(folder: Path) -> None:
+    parts = [{"type": "image"}, {"type": "text", "text": "One, "}, {"type": "image"}, {"type": "text", "text": "two ?"}]
+    rows = [
+        {
+            "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": parts}],
+            "chosen": [assistant(GOOD)],
+            "rejected": [assistant(BAD)],
+            "images": ["a.png", "b.png"],
+        },
+        {
+            "conversations": [HUMAN, gpt("A room."), {"from": "human", "value": "And ?"}],
+            "system": "Be brief.",
+            "chosen": gpt(GOOD),
+            "rejected": gpt(BAD),
+            "images": ["b.png"],
+        },
+        {"messages": [{"role": "user", "content": "1 + 1 ?"}, assistant("2")], "rejected_response": "3", "images": []},
+    ]
+    loaded = read(written(folder, rows))
+    a, b = (Image(path=folder.resolve() / name) for name in ("a.png", "b.png"))
+    two, turns, text = ([(turn.role, turn.content) for turn in pair.prompt] for pair in loaded.pairs)
+    assert two == [("system", ("Be brief.",)), ("user", (a, "One, ", b, "two ?"))]
+    assert turns[0] == ("system", ("Be brief.",)) and turns[1:] == [
+        ("user", (b, Q)),
+        ("assistant", ("A room.",)),
+        ("user", ("And ?",)),
+    ]
+    assert text == [("user", ("1 + 1 ?",))]
+    assert [loaded.report[k] for k in ("pairs", "without_image", "several_images", "several_turns")] == [3, 1, 1, 2]
+    (only,) = read(written(folder, rows[2:]), text_only=True).pairs
+    assert only.images == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({**SINGLE["ms-swift rejected_messages"][0], "rejected_images": ["b.png"]}, "rejected_images differ"),
+        (
+            {**SINGLE["povid"][0], "rejected_conversations": [{"from": "human", "value": "Other ?"}, gpt(BAD)]},
+            "the two conversations differ before their last answer",
+        ),
+        ({**SINGLE["llava-rlhf"][0], "preference": 0}, "preference=0: expected 1 or 2"),
+        ({**SINGLE["ms-swift"][0], "messages": [{"role": "tool", "content": "x"}]}, "a message of 'tool'"),
+        ({"image": "a.png", "prompt": Q, "chosen": [assistant(GOOD), assistant(BAD)], "rejected": BAD}, "one message"),
+        ({"img": "a.png", "q": Q, "good": GOOD, "bad": BAD}, "no question, chosen, rejected. Expected columns image"),
+        ({"image": "a.png", "text": "{not json", "x": 1}, "column text is not JSON"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_on_is_refused_with_the_row(folder: Path, row: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=r"data\.json row 0: ") as caught:
+        read(written(folder, [row]))
+    assert message in str(caught.value)
+
+
+def test_columns_of_other_names_and_images_of_another_folder(folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    rows = [{"img": "a.png", "q": Q, "good": GOOD, "bad": BAD, "context": "a book", "score": "3"}]
+    file = written(folder / "elsewhere", rows, "data.csv")
+    names = "image=img,question=q,chosen=good,rejected=bad"
+    (pair,) = read(file, columns=f"{names},=context", image_root=str(folder)).pairs
+    assert (pair.question, pair.chosen, pair.images[0].path) == (Q, GOOD, folder.resolve() / "a.png")
+    assert pair.columns == {"score": "3"}
+    assert read(file, columns=f"{names},prefix=context", image_root=str(folder)).pairs[0].prefix == "a book "
+    with pytest.raises(DataError, match=r"--columns chosen=nice: no such column; found bad, context, good"):
+        read(file, columns="chosen=nice")
+    with pytest.raises(UsageError, match="columns=best=good: expected OURS=THEIRS"):
+        Reading(columns="best=good")
+    with pytest.raises(UsageError, match=r"image_root=.*none: there is no such folder"):
+        read(file, image_root=str(folder / "none"))
+
+
+def test_columns_that_llama_factory_describes_beside_the_file(folder: Path) -> None:
+    columns = {"messages": "talk", "chosen": "good", "rejected": "bad", "images": "pictures"}
+    info = {"mine": {"file_name": "data.json", "ranking": True, "formatting": "sharegpt", "columns": columns}}
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    rows = [{"talk": [HUMAN], "good": gpt(GOOD), "bad": gpt(BAD), "pictures": ["a.png"]}]
+    loaded = read(written(folder, rows))
+    assert loaded.pairs[0].chosen == GOOD and "columns by dataset_info.json" in loaded.report["notes"][0]
