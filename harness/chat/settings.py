@@ -73,6 +73,9 @@ class ServedSettings(ChatSettings):
 
     Args:
         system: a system message before every question; "" for none. Part of the model's key, like ``extra_body``.
+        processor: directory or hub id of the model's processor, with whose prompt the endpoint's is compared; "" for
+            the model's name, where that is a directory or a model of the hub's cache.
     """
 
     system: str = ""
+    processor: str = ""

@@ -11,9 +11,11 @@ from harness.chat.endpoint import parse_endpoint
 from harness.chat.request import Caller, ChatReply, ChatRequest
 from harness.chat.settings import ServedSettings
 from harness.errors import UsageError
+from harness.models.probe_served import probe_served
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Turn
 from harness.protocols.model import Answer, Model
+from harness.protocols.probe import Encode, Probe
 from harness.util.options import content_key
 
 
@@ -30,11 +32,19 @@ class OpenAIModel(Model):
         self.name, endpoint = parse_endpoint(argument, "--model")
         self._client = ChatClient(self.name, endpoint, Caller("model", f"--model {self.spec}", "model."), chosen)
         self._client.check()
+        self._settings = chosen
         self._system = (Turn("system", (chosen.system,)),) if chosen.system else ()
         self.batch_size = 2 * chosen.concurrency  # enough to keep the endpoint busy
         # 2: the image before the text, as every chat template of a family has it; before, it came after.
         self.key = content_key("openai-2", self.name, endpoint, chosen.system, chosen.extra_body)
         self.route = f"openai, {endpoint}"
+
+    def probe(self, encode: Encode | None = None) -> Probe:
+        return probe_served(self.name, self._settings, self._replies, encode)
+
+    def _replies(self, conversations: Sequence[Sequence[Turn]], max_tokens: int) -> dict[int, ChatReply]:
+        """The replies to whole conversations, greedily decoded."""
+        return dict(self._client.ask([ChatRequest(tuple(turns), 0.0, max_tokens) for turns in conversations]))
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """Answers in order of arrival. A decoding that the endpoint cannot do raises UsageError before any call."""

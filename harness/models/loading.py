@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from huggingface_hub.utils.tqdm import enable_progress_bars
-from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
 from harness.errors import UsageError
 from harness.models.prompts import Prompts, ensure_template
+from harness.models.settings import PromptSettings
 from harness.protocols.progress import Progress, silent
 from harness.util.distributed import local_rank
 
@@ -87,6 +88,18 @@ def load_processor(source: str, config: Any) -> tuple[Any, bool]:
     """The processor of ``source``, and whether it brought no chat template and got the family's."""
     processor: Any = AutoProcessor.from_pretrained(source)  # type: ignore[no-untyped-call]
     return processor, ensure_template(processor, config)
+
+
+def prompts_of(source: str, settings: PromptSettings, *, named: str) -> Prompts:
+    """How the model of ``source`` is asked, from its processor and configuration; no weights are read.
+
+    Raises UsageError, which begins with ``named``, if they cannot be had.
+    """
+    try:
+        processor, _ = load_processor(source, AutoConfig.from_pretrained(source))
+    except CANNOT_LOAD as error:
+        raise UsageError(f"{named}: no processor of a model there ({error}).") from error
+    return Prompts(processor, settings=settings)
 
 
 def answer_ends(model: Any, processor: Any) -> frozenset[int]:

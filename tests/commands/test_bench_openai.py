@@ -14,16 +14,18 @@ from click.testing import CliRunner
 from PIL import Image as PilImage
 
 from cli import cli
+from harness.models.probe import QUESTION
 
 Fault = Callable[[int, dict[str, Any]], int]
-"""(number of the call, call) -> HTTP status; 0 closes the connection, 1 sends what is no JSON."""
+"""(number of the question, 0 for a probe's; call) -> HTTP status; 0 closes the connection, 1 sends what is no JSON."""
 
 
 class Endpoint:
-    """Answers "Yes" to every question, or fails as ``fault`` says."""
+    """Answers "Yes" to every question, or fails as ``fault`` says. ``calls`` are the questions, ``probes`` the rest."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
+        self.probes: list[dict[str, Any]] = []
         self.fault: Fault = lambda number, call: 200
         self.lock = threading.Lock()
         endpoint = self
@@ -32,8 +34,9 @@ class Endpoint:
             def do_POST(self) -> None:
                 call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with endpoint.lock:
-                    endpoint.calls.append(call)
-                    status = endpoint.fault(len(endpoint.calls), call)
+                    probe = QUESTION in json.dumps(call["messages"])
+                    (endpoint.probes if probe else endpoint.calls).append(call)
+                    status = endpoint.fault(0 if probe else len(endpoint.calls), call)
                 if status == 0:
                     self.close_connection = True
                     return

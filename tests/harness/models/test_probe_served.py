@@ -1,0 +1,111 @@
+"""The probe of an endpoint: what it counts is what is counted here, and an image that does not arrive is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aligners.pairs.probing import encoded
+from harness.models.families import VICUNA
+from harness.models.spec import load_model
+from harness.protocols.probe import Probe
+from tests.harness.template_server import Refused, TemplateServer
+from tests.tiny_llava import save_tiny_llava
+
+SPECIAL = {"extra_body": {"add_special_tokens": True}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose tokeniser adds the BOS that its template does not write, like LLaVA-1.5."""
+    saved = save_tiny_llava(tmp_path_factory.mktemp("probed"))
+    (saved / "chat_template.jinja").write_text(VICUNA)
+    return saved
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[TemplateServer]:
+    with TemplateServer(folder) as running:
+        yield running
+
+
+def probe(server: TemplateServer, **settings: Any) -> Probe:
+    found = load_model(f"openai:served@{server.url}", settings=settings).probe(encoded)
+    assert found is not None
+    return found
+
+
+def states(found: Probe) -> dict[str, str]:
+    return {check.name: check.state for check in found.checks}
+
+
+def test_an_endpoint_whose_prompt_is_the_trained_one_passes(server: TemplateServer, folder: Path) -> None:
+    found = probe(server, processor=str(folder), **SPECIAL)
+    assert states(found) == {"prompt": "ok", "server": "ok", "image": "ok"}
+    assert found.tokens["training"] == found.tokens["generation"] == found.tokens["server"] and found.image_tokens == 4
+    assert found.prompt.startswith("<s>USER: [4 x <image>]\nWhat do you see") and found.end == "</s>"
+    assert len(server.calls) == 2 and {call["max_tokens"] for call in server.calls} == {16}
+
+
+def test_a_begin_token_that_the_endpoint_leaves_out_is_named_with_its_remedy(
+    server: TemplateServer, folder: Path
+) -> None:
+    (fault,) = probe(server, processor=str(folder)).of_state("bad")
+    here = probe(server, processor=str(folder), **SPECIAL).tokens["server"]
+    assert fault.startswith(f"the endpoint counts {here - 1} prompt tokens where there are {here} here: ")
+    assert "against" in fault and "leave out '<s>'" in fault and "add_special_tokens: true" in fault
+
+
+def test_without_a_processor_the_prompt_is_not_compared_but_the_image_is(server: TemplateServer) -> None:
+    assert states(probe(server)) == {"prompt": "note", "image": "ok"}
+
+
+def blind(call: dict[str, Any]) -> dict[str, Any]:
+    """The call without its images."""
+    turns = [{**turn, "content": [p for p in parts(turn) if p["type"] == "text"]} for turn in call["messages"]]
+    return {**call, "messages": turns}
+
+
+def parts(turn: dict[str, Any]) -> list[dict[str, Any]]:
+    content = turn["content"]
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def uncounted(completion: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in completion.items() if name != "usage"}
+
+
+def refusing(call: dict[str, Any]) -> dict[str, Any]:
+    if len(parts(call["messages"][-1])) > 1:
+        raise Refused(400, "At most 0 image(s) may be provided in one prompt.")
+    return call
+
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected", "said"),
+    [
+        (blind, dict, {"prompt": "note", "image": "bad"}, "the image does not reach the model"),
+        (dict, uncounted, {"prompt": "note", "image": "ok"}, "the answer is another one with an image"),
+        (blind, uncounted, {"prompt": "note", "image": "note"}, "says nothing by which to see"),
+        (refusing, dict, {"image": "bad"}, "HTTP 400: At most 0 image(s)"),
+    ],
+)
+def test_an_image_that_does_not_arrive_is_a_fault_and_what_cannot_be_seen_is_said(
+    server: TemplateServer, monkeypatch: pytest.MonkeyPatch, before: Change, after: Change, expected: Any, said: str
+) -> None:
+    complete = server.complete
+    monkeypatch.setattr(server, "complete", lambda call: after(complete(before(call))))
+    found = probe(server)
+    assert states(found) == expected and said in " ".join(check.detail for check in found.checks)
+
+
+def test_an_endpoint_that_does_not_answer_is_probed_again_later() -> None:
+    gone = load_model("openai:served@http://127.0.0.1:9/v1", settings={"tries": 1}).probe(None)
+    assert gone is not None and not gone.complete and not gone.of_state("bad")
+    assert "connection failed" in gone.of_state("note")[0]
