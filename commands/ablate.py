@@ -31,6 +31,7 @@ def run_recipe(recipe: Path, db: str, device: str, folder: Path, as_json: bool) 
     from harness.store import Store
     from harness.util.options import read_yaml
     from harness.util.paths import home
+    from leaderboards.conclusion import conclusions
     from leaderboards.formats.terminal import Terminal
     from workflows.ablate import ablate
     from workflows.ablation import read_ablation
@@ -59,6 +60,7 @@ def run_recipe(recipe: Path, db: str, device: str, folder: Path, as_json: bool) 
         line(f"\nResults  {Path(db).resolve()}\nModels   {(home() / 'aligned').resolve()}")
         for file in files:
             line(f"Report   {file.resolve()}")
+        line("\n" + "\n".join(conclusions(view.tables)))
     if failures:
         raise HarnessError(
             "Some runs failed; the others are stored, and the same command tries these again:\n  "

@@ -84,7 +84,7 @@ def command(
     else:
         result = dama.bench(**vars(asked), share=share)
         if rank_and_world_size()[0] == 0:  # the first of torchrun's processes shows the figures of all
-            finish(result, as_json)
+            finish(result, as_json, db)
 
 
 def _finish_shards(rows: list[dict[str, Any]], as_json: bool) -> None:

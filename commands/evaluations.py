@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.screen import INCOMPLETE, err, note, out, print_json
+from commands.screen import INCOMPLETE, err, line, note, out, print_json
 
 if TYPE_CHECKING:
     from workflows.cost import BenchCost
@@ -46,10 +46,10 @@ def show_estimates(estimates: Sequence[BenchCost], as_json: bool) -> None:
     err.print("Calls, tokens in and out are the judge's; replies as long as allowed, no re-asks.", style="dim")
 
 
-def finish(result: BenchResult | Evaluation, as_json: bool) -> None:
-    """Show evaluations and what the judge cost; exit 3 where a sample failed or has no answer.
+def finish(result: BenchResult | Evaluation, as_json: bool, db: str) -> None:
+    """Show evaluations, what the judge cost, and of `bench` what the leaderboard in ``db`` says with them, in words.
 
-    JSON is an array of `bench`, an object of `score`.
+    Exit 3 where a sample failed or has no answer. JSON is an array of `bench`, an object of `score`.
     """
     from harness.evaluation.score import result_object
     from workflows.embedded import is_embedded
@@ -75,5 +75,18 @@ def finish(result: BenchResult | Evaluation, as_json: bool) -> None:
         print_json(objects[0] if isinstance(result, Evaluation) else objects)
     else:
         out.print(result)
+        if not isinstance(result, Evaluation):
+            _say(result, db)
     if not result.complete:
         sys.exit(INCOMPLETE)
+
+
+def _say(result: BenchResult, db: str) -> None:
+    """The answer in words, of the tables that the evaluations stand in."""
+    from harness.store import Store
+    from workflows.report import answer_of
+
+    with err.status("comparing with what is stored"):
+        said = answer_of(Store.existing(db), [evaluation.record for evaluation in result])
+    for text in said:
+        line(text)

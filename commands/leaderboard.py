@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from commands import options
-from commands.screen import note, out, print_written
+from commands.screen import line, note, out, print_written
 
 
 class FormatName(click.Choice[str]):
@@ -70,6 +70,7 @@ def command(
 ) -> None:  # fmt: skip
     """Compare all runs of the store: figures, intervals, and the paired differences to DPO and base."""
     import dama
+    from leaderboards.conclusion import conclusions
     from leaderboards.formats.registry import FORMATS
     from workflows.report import draw, warnings
 
@@ -85,5 +86,7 @@ def command(
     elif blocks := form.rich(view):
         for block in blocks:
             out.print(block)
+        for text in conclusions(view.tables):
+            line(text)
     else:
         click.echo(form.render(view), nl=False)

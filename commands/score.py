@@ -49,7 +49,7 @@ def command(
         note(f"{responses}: there are no answers in it; all {scored.n} samples are missing.")
     elif missing:
         note(f"{len(missing)} of {scored.n} samples have no answer: {_listed(missing, whole=as_json)}")
-    finish(scored, as_json)
+    finish(scored, as_json, db)
 
 
 def _listed(ids: Sequence[str], *, whole: bool) -> str:

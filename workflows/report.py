@@ -16,6 +16,8 @@ from harness.util.jsonl import iter_jsonl
 from leaderboards.charts.curves import write_curves
 from leaderboards.charts.gap_curves import write_figures
 from leaderboards.charts.plots import write_plots
+from leaderboards.conclusion import conclusions
+from leaderboards.condition import condition_of
 from leaderboards.formats.html import Html
 from leaderboards.formats.markdown import Markdown
 from leaderboards.formats.run_view import run_view
@@ -58,6 +60,14 @@ def leaderboard_view(
         explain=lambda of: (typical_of_scene(of) or "") if benchmarks is None or EXPLAINED in benchmarks else "",
         commit=environment()["commit"],
     )
+
+
+def answer_of(store: Store, evaluations: Sequence[EvaluationRecord]) -> list[str]:
+    """What the tables that ``evaluations`` stand in say, in words."""
+    shown = {condition_of(evaluation) for evaluation in evaluations}
+    names = tuple(dict.fromkeys(condition.benchmark for condition in shown))
+    view = leaderboard_view(store, selection=Selection(benchmarks=names))
+    return conclusions([table for table in view.tables if table.condition in shown])
 
 
 def _empty(snapshot: Snapshot, suite: str | None, benchmarks: frozenset[str] | None) -> str:
