@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,10 +11,8 @@ from torch import Tensor
 from aligners.pairs.corruption import Corruption
 from aligners.pairs.data import Pair
 from harness.errors import DataError
+from harness.models.inputs import Vision, split_inputs
 from harness.models.prompts import AnswerForm, Prompts
-
-Vision = dict[str, Tensor]
-"""What the processor made of an image besides tokens (pixel_values, grids)."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class Encoded:
     """A pair as token ids: ``prefix`` [P] (with its image tokens), ``chosen`` [C] and ``rejected`` [R] (with EOS).
 
     ``vision`` is of the image, ``corrupted`` of its corrupted copy (empty where no objective asks for one), ``marks``
-    holds further per-token inputs of the prefix, [P] each (0 for response tokens).
+    holds further inputs of the prefix's tokens, [P] or [P, ...] each.
     """
 
     index: int
@@ -51,7 +48,7 @@ class Encoder:
         """Tokens of ``pair``. Raises DataError naming it if the prompt and one token more exceed ``max_length``."""
         form = self.prompts.form(pair.prompt).begun(pair.prefix, ends=pair.ends)
         images = pair.open_images()
-        prompt, vision, marks = self._prompt(form.prompt, images)
+        prompt, marks, vision = self._prompt(form.prompt, images)
         responses, cut = self._responses(form, pair)
         prefix = prompt[: len(prompt) - cut]
         room = self.max_length - len(prefix)
@@ -76,17 +73,13 @@ class Encoder:
         if self.corruption is None:
             return {}
         first, *others = pair.open_images()
-        ids, vision, _ = self._prompt(text, [self.corruption(pair).resize(first.size), *others])
+        ids, _, vision = self._prompt(text, [self.corruption(pair).resize(first.size), *others])
         if not torch.equal(ids, prompt):
             raise DataError(f"pair {pair.id}: its corrupted image takes {len(ids)} prompt tokens, not {len(prompt)}.")
         return vision
 
-    def _prompt(self, text: str, images: list[Image.Image]) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-        made = dict(self.prompts.inputs([text], [images] if images else None))
-        ids = made.pop("input_ids")
-        made.pop("attention_mask", None)
-        marks = {name: value[0] for name, value in made.items() if value.shape == ids.shape}
-        return ids[0], {name: value for name, value in made.items() if name not in marks}, marks
+    def _prompt(self, text: str, images: list[Image.Image]) -> tuple[Tensor, dict[str, Tensor], Vision]:
+        return split_inputs(self.prompts.inputs([text], [images] if images else None))
 
     def _responses(self, form: AnswerForm, pair: Pair) -> tuple[list[Tensor], int]:
         """Both responses with the end of their turn, and how many tokens at the prompt's end belong to them.
@@ -108,21 +101,3 @@ class Encoder:
         if image_token in prompt[common:]:
             raise DataError(f"pair {pair.id}: the prompt's tokens change when a response follows, up to the image's.")
         return [torch.tensor(ids[common:]) for ids in (chosen, rejected)], len(prompt) - common
-
-
-def stack_vision(images: Sequence[Vision]) -> Vision:
-    """The inputs of several images along dimension 0; other dimensions (crops an image) are padded with zeros."""
-    names = dict.fromkeys(name for image in images for name in image)  # a text without images has none
-    return {name: _concatenate([image[name] for image in images if name in image]) for name in names}
-
-
-def _concatenate(tensors: Sequence[Tensor]) -> Tensor:
-    shape = [max(sizes) for sizes in zip(*(tensor.shape[1:] for tensor in tensors), strict=True)]
-    if all(list(tensor.shape[1:]) == shape for tensor in tensors):
-        return torch.cat(list(tensors))
-    padded = tensors[0].new_zeros(sum(map(len, tensors)), *shape)
-    start = 0
-    for tensor in tensors:
-        padded[(slice(start, start + len(tensor)), *(slice(size) for size in tensor.shape[1:]))] = tensor
-        start += len(tensor)
-    return padded

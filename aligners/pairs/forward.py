@@ -14,13 +14,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from aligners.pairs.encoding import Encoded, Vision, stack_vision
-from harness.errors import UsageError
-from harness.models.families import FAMILIES, family_of
+from aligners.pairs.encoding import Encoded
+from harness.models.families import family_of
+from harness.models.inputs import Vision, continued, stack_vision
 
 Route = Literal["shared", "plain"]
-MASKED_ATTENTION = frozenset({"sdpa", "flex_attention"})
-"""Attention implementations that obey a mask of our own; FlashAttention would not."""
 
 
 @dataclass(frozen=True)
@@ -38,33 +36,6 @@ class LogProbs:
     rejected_length: Tensor
     tokens: Tensor
     corrupted: Tensor | None = None
-
-
-def choose_route(model: Any, route: str) -> tuple[Route, str]:
-    """The route for ``model`` and why. Raises UsageError if "shared" is asked for where it would not be exact."""
-    config = model.config
-    text = getattr(config, "text_config", config)
-    attention = getattr(text, "_attn_implementation", None)
-    local = sliding_layers(text)
-    fits = family_of(config).shared_row and attention in MASKED_ATTENTION and not local
-    why = f"model type {config.model_type}, {attention} attention" + (", sliding windows" if local else "")
-    if route == "plain" or (route == "auto" and not fits):
-        return "plain", f"plain rows ({why})"
-    if not fits:
-        types = ", ".join(name for name, family in FAMILIES.items() if family.shared_row)
-        raise UsageError(
-            f"route=shared needs a model of type {types} with sdpa attention over the whole "
-            f"sequence; this: {why}. Use route=auto."
-        )
-    return "shared", f"shared prefix ({why})"
-
-
-def sliding_layers(text_config: Any) -> bool:
-    """Whether some layer sees a window only: a mask of our own would widen it."""
-    kinds = getattr(text_config, "layer_types", None)
-    if kinds is not None:
-        return any(kind != "full_attention" for kind in kinds)
-    return bool(getattr(text_config, "sliding_window", None))
 
 
 def response_logprobs(
@@ -159,7 +130,7 @@ def _batch(rows: Sequence[_Row], *, masked: bool, stock: Any, device: torch.devi
     inputs: dict[str, Any] = {
         "input_ids": _pad([row.ids for row in rows], length),
         **stack_vision([row.vision for row in rows]),
-        **{name: _pad([row.marks[name] for row in rows], length) for name in rows[0].marks},
+        **_marks(rows, length, family_of(stock.config).response_type),
     }
     if masked:
         inputs["position_ids"] = _positions(rows, length, stock)
@@ -176,6 +147,19 @@ def _batch(rows: Sequence[_Row], *, masked: bool, stock: Any, device: torch.devi
     responses = [response for row in rows for response in row.responses]
     lengths = torch.tensor([len(response) for response in responses])
     return _Batch(inputs, _pad(keep, width), order, torch.cat(responses), lengths)
+
+
+def _marks(rows: Sequence[_Row], length: int, response_type: int) -> dict[str, Tensor]:
+    """The further inputs of all tokens, [B, S] or [B, S, ...]; zeros in rows without them (those without an image)."""
+    of_names = {name: mark for row in rows for name, mark in row.marks.items()}
+    marks = {}
+    for name, example in of_names.items():
+        lines = []
+        for row in rows:
+            mark = row.marks.get(name, example.new_zeros(len(row.prefix), *example.shape[1:]))
+            lines.append(torch.cat([mark, continued(name, mark, len(row.ids) - len(mark), response_type)]))
+        marks[name] = _pad(lines, length)
+    return marks
 
 
 def _positions(rows: Sequence[_Row], length: int, stock: Any) -> Tensor:
@@ -230,9 +214,11 @@ def stock_model(model: Any) -> Any:
 
 
 def _pad(rows: Sequence[Tensor], length: int, value: int = 0) -> Tensor:
-    padded = rows[0].new_full((len(rows), length), value)
+    """Rows [S, ...] on the right to ``length`` tokens, and to the largest of their other dimensions."""
+    shape = [max(sizes) for sizes in zip(*(row.shape[1:] for row in rows), strict=True)]
+    padded = rows[0].new_full((len(rows), length, *shape), value)
     for row, tokens in zip(padded, rows, strict=True):
-        row[: len(tokens)] = tokens
+        row[tuple(slice(size) for size in tokens.shape)] = tokens
     return padded
 
 

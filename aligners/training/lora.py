@@ -8,7 +8,10 @@ from torch import nn
 
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
-from harness.models.families import family_of
+from harness.models.families import UNKNOWN, family_of
+
+IN_EXPERTS = frozenset({"gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"})
+"""Names under which peft takes a layer for one of an expert."""
 
 
 def make_trainable(model: Any, config: AlignConfig) -> Any:
@@ -22,16 +25,37 @@ def make_trainable(model: Any, config: AlignConfig) -> Any:
 
 
 def lora_targets(model: Any) -> list[str]:
-    """Names of the language model's linear layers. Not peft's "all-linear", which adapts the vision tower as well."""
-    family = family_of(model.config)
+    """Names of the language model's linear layers. Not peft's "all-linear", which adapts the vision tower as well.
+
+    Of a mixture of experts only those of its attention: its experts are tensors of three dimensions, and peft would
+    move an adapter of a dense layer of the same name onto them.
+    """
+    root = language_model(model)
     names = [
-        name for name, module in model.named_modules() if isinstance(module, nn.Linear) and family.is_language(name)
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and f"{name}.".startswith(f"{root}.")
     ]
+    if expert_tensors(model):
+        names = [name for name in names if name.rpartition(".")[2] not in IN_EXPERTS]
     if not names:
-        raise UsageError(
-            f"LoRA: {type(model).__name__} has no linear layer under {' or '.join(family.language)}; use lora_rank=0."
-        )
+        raise UsageError(f"LoRA: {type(model).__name__} has no linear layer under {root}; use lora_rank=0.")
     return names
+
+
+def language_model(model: Any) -> str:
+    """The (dotted) name of the language model, by its family, else as transformers finds it."""
+    family = family_of(model.config)
+    if family is not UNKNOWN:
+        return f"model.{family.language}"
+    decoder = model.get_decoder()
+    names: list[str] = [name for name, module in model.named_modules() if module is decoder and name]
+    return names[0] if names else "language_model"
+
+
+def expert_tensors(model: Any) -> list[str]:
+    """Names of the parameters that hold the experts of a layer, [experts, ...] each; none in a dense model."""
+    return [name for name, weight in model.named_parameters() if ".experts." in name and weight.dim() == 3]
 
 
 def _with_lora(model: Any, config: AlignConfig) -> Any:

@@ -14,8 +14,9 @@ from aligners.objective import Objective
 from aligners.pairs.corruption import PREFIX, corruption_for
 from aligners.pairs.data import Pair, PairSet
 from aligners.pairs.encoding import Encoder
-from aligners.pairs.forward import Route, choose_route
+from aligners.pairs.forward import Route
 from aligners.pairs.reference import ReferenceModel
+from aligners.pairs.route import choose_route
 from aligners.training.base_model import compute_dtype, load_base
 from aligners.training.config import AlignConfig
 from aligners.training.preference_data import PreferenceData, data_columns
@@ -95,7 +96,7 @@ def prepare(
     dtype = compute_dtype(config, args.device)
     loaded = load_base(config, args.device, progress)
     probed = probe_start(loaded, f"model {config.model}") if probe else None
-    route, why = choose_route(loaded.model, config.route)
+    route, why = choose_route(loaded.model, loaded.prompts, config.route, config.max_length)
     corruption = corruption_for(objective.needs, hardness.clip if hardness else None, args.device)
     encoder = Encoder(loaded.prompts, config.max_length, corruption)
     reference = None

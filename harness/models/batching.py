@@ -7,15 +7,18 @@ allow the former.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from PIL import Image as PilImage
+from torch.nn.functional import pad
 from transformers import DynamicCache, GenerationConfig, LogitsProcessorList
 
 from harness.models.families import family_of
+from harness.models.inputs import Vision, split_inputs, stack_vision
 from harness.models.prompts import Prompts
 
 
@@ -40,6 +43,10 @@ class GenerateOptions:
 
     config: GenerationConfig
     logits_processor: LogitsProcessorList
+
+
+Parted = tuple[torch.Tensor | None, dict[str, torch.Tensor], Vision]
+"""A prompt up to its image: token ids [P], further inputs of these tokens, inputs of the image."""
 
 
 class Layout(Protocol):
@@ -83,13 +90,19 @@ class Padded:
 
 
 class ImagePrefix:
-    """The tokens up to and including the image once per image; its cache is copied to each question about it."""
+    """The tokens up to and including the image once per image; its cache is copied to each question about it.
+
+    Rows whose prompt does not part there (see ``_parted``) go through ``Padded``, which answers the same.
+    """
 
     name = "image-prefix"
 
     def __init__(self, model: Any, prompts: Prompts) -> None:
-        self._model, self._prompts = model, prompts
-        self._image_token: int = model.config.image_token_id
+        self._model, self._prompts, self._padded = model, prompts, Padded(model, prompts)
+        tokenizer = prompts.processor.tokenizer
+        self._image_token: int = tokenizer.convert_tokens_to_ids(prompts.processor.image_token)
+        self._atoms = frozenset(tokenizer.added_tokens_decoder)
+        self._window: int | None = getattr(model.config.get_text_config(), "sliding_window", None)
 
     def rows(self, prompts: Sequence[tuple[str, str]]) -> list[Row]:
         if not prompts:
@@ -113,30 +126,53 @@ class ImagePrefix:
         questions, mask = self._left_pad([row.after for row in rows])
         if not rows[0].image:
             return self._continue(questions, mask, None, options)
-        names = list(dict.fromkeys(row.image for row in rows))
-        prefix, cache = self._prefix(rows[0].before, [images[name] for name in names])
+        first = {row.image: row for row in reversed(rows)}
+        parted = [self._parted(row, images[name]) for name, row in first.items()]
+        longest = max((len(ids) for ids, _, _ in parted if ids is not None), default=0)
+        room = self._window or math.inf
+        if any(ids is None for ids, _, _ in parted) or longest + questions.shape[1] + _new(options) > room:
+            return self._padded.generate(rows, images, options)
+        names = list(first)
         owners = torch.tensor([names.index(row.image) for row in rows], device=questions.device)
+        prefix, prefix_mask, cache = self._prefix(parted, owners)
         # generate() repeats the inputs for its beams, but not a cache handed to it
         cache.batch_select_indices(owners.repeat_interleave(options.config.num_beams or 1))
-        input_ids = torch.cat([prefix.expand(len(rows), -1), questions], dim=1)
-        attended = torch.cat([mask.new_ones(len(rows), prefix.shape[1]), mask], dim=1)
+        input_ids = torch.cat([prefix[owners], questions], dim=1)
+        attended = torch.cat([prefix_mask[owners], mask], dim=1)
         return self._continue(input_ids, attended, cache, options)
 
-    def _prefix(self, before: tuple[int, ...], images: list[PilImage.Image]) -> tuple[torch.Tensor, DynamicCache]:
-        """Ids of the prefix [1, P], the same for all images, and its cache, one row an image."""
+    def _parted(self, row: Row, image: PilImage.Image) -> Parted:
+        """Ids of the prompt up to and including the image, and the inputs of its tokens and of the image.
+
+        The ids are None where the prompt does not part behind the image's last token: where the processor changes what
+        follows, or ends the image with a text, with which a question might be tokenised together.
+        """
+        made = self._prompts.inputs([row.prompt], [[image]]).to(self._model.device, dtype=self._model.dtype)
+        ids, marks, vision = split_inputs(made)
+        end = len(ids) - len(row.after)
+        if tuple(ids[end:].tolist()) != row.after or int(ids[end - 1]) not in self._atoms:
+            return None, marks, vision
+        return ids[:end], {name: mark[:end] for name, mark in marks.items()}, vision
+
+    def _prefix(
+        self, parted: Sequence[Parted], owners: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, DynamicCache]:
+        """Ids of the prefixes and their mask [images, P], padded on the left, and their cache."""
         model = self._model
-        pixels = self._prompts.processor.image_processor(images, return_tensors="pt")["pixel_values"]
-        features = model.get_image_features(pixel_values=pixels.to(model.device, model.dtype), return_dict=True)
-        per_image = features.pooler_output[0].shape[0]
-        ids = torch.tensor([[*before, *[self._image_token] * (per_image - 1)]], device=model.device)
+        ids, mask = self._left_pad([tuple(ids.tolist()) for ids, _, _ in parted if ids is not None])
+        marks = {
+            name: torch.stack([pad(marks[name], (ids.shape[1] - len(marks[name]), 0)) for _, marks, _ in parted])
+            for name in parted[0][1]
+        }
         cache = DynamicCache(config=model.config.get_text_config())
-        model.model(
-            input_ids=ids.expand(len(images), -1),
-            mm_encoder_outputs={"image": features},
-            past_key_values=cache,
-            use_cache=True,
-        )
-        return ids, cache
+        rotary = getattr(model.model, "get_rope_index", None)  # makes positions of three dimensions from the grids
+        if rotary is None:
+            marks["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+        vision = stack_vision([vision for _, _, vision in parted])
+        model.model(input_ids=ids, attention_mask=mask, **marks, **vision, past_key_values=cache, use_cache=True)
+        if rotary is not None:  # by how much the positions that follow are shorter than the tokens before them
+            model.model.rope_deltas = model.model.rope_deltas[owners]
+        return ids, mask, cache
 
     def _continue(
         self, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache | None, options: GenerateOptions
@@ -151,10 +187,14 @@ class ImagePrefix:
         return out[:, ids.shape[1] :]  # type: ignore[no-any-return]
 
     def _left_pad(self, rows: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
-        longest, pad = max(map(len, rows)), self._prompts.processor.tokenizer.pad_token_id or 0
-        ids = [[pad] * (longest - len(row)) + list(row) for row in rows]
+        longest, filler = max(map(len, rows)), self._prompts.processor.tokenizer.pad_token_id or 0
+        ids = [[filler] * (longest - len(row)) + list(row) for row in rows]
         mask = [[0] * (longest - len(row)) + [1] * len(row) for row in rows]
         return torch.tensor(ids, device=self._model.device), torch.tensor(mask, device=self._model.device)
+
+
+def _new(options: GenerateOptions) -> int:
+    return int(options.config.max_new_tokens or 0)
 
 
 def choose_layout(model: Any, prompts: Prompts) -> Layout:

@@ -1,4 +1,4 @@
-"""How model families differ: a row each. A family that is not listed is run the careful way."""
+"""How model families differ: a row each. A model of a family that is not listed is run the careful way."""
 
 from __future__ import annotations
 
@@ -24,48 +24,138 @@ CHATML_QWEN = (
 """Qwen-VL's turns, without a system message."""
 
 
+PALIGEMMA = (
+    "{% for message in messages %}{% for item in message['content'] %}"
+    "{% if item['type'] == 'image' %}<image>{% else %}{{ item['text'] }}{% endif %}{% endfor %}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% else %}\n{% endif %}{% endfor %}"
+)
+"""PaliGemma's prompt, ``<image>QUESTION`` and a line's end; its processor puts the BOS between image and question."""
+WRITTEN_AFTER = {"PaliGemmaProcessor": "\n"}
+"""What a processor writes behind every prompt by itself: a prompt that already ends so is given without it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What is known of a model type of transformers.
+    """What is known of a model type of transformers. Paths are of modules, from the model inside its head.
 
     Args:
-        shared_row: training may put both responses behind one prefix in one row under a mask of our own: the attention
-            is purely causal over the whole sequence (tested for each such family in float64).
-        image_prefix: an image is a fixed run of tokens under one-dimensional positions, so that generation may share
-            the key-value cache of everything up to the image between its questions.
-        vision: names of the modules that hold the vision tower; frozen unless ``train_vision``.
-        language: names of the modules that hold the language model, whose linear layers LoRA adapts.
-        fallback_template: the chat template (Jinja) of a processor that has none.
+        title: the family as people call it.
+        models: some of its models on the hub.
+        tower: the vision tower; frozen unless ``train_vision``.
+        projector: what lies between tower and language model, trained; may lie in the tower.
+        language: the language model, whose linear layers LoRA adapts.
+        shared_row: both responses in one row behind one prefix are exact for it (tested in float64). Counts only
+            where a model cannot be tried at start-up (see ``aligners.pairs.route``).
+        image_prefix: the key-value cache of everything up to the image may be shared by all questions about it
+            (tested: the tokens of both layouts are the same).
+        response_type: ``token_type_ids`` of a response's tokens.
+        fallback_template: the chat template (Jinja) of a processor that has none; "": it has to be given.
     """
 
+    title: str = ""
+    models: tuple[str, ...] = ()
+    tower: tuple[str, ...] = ("vision_tower",)
+    projector: tuple[str, ...] = ("multi_modal_projector",)
+    language: str = "language_model"
     shared_row: bool = False
     image_prefix: bool = False
-    vision: tuple[str, ...] = ("vision_tower", "vision_model", "visual", "image_tower")
-    language: tuple[str, ...] = ("language_model",)
-    fallback_template: str = VICUNA
+    response_type: int = 0
+    fallback_template: str = ""
+
+    def part_of(self, parameter: str) -> str:
+        """The part in which a parameter of this (dotted) name lies: projector, tower, language or ""."""
+        parts = {"projector": self.projector, "tower": self.tower, "language": (self.language, "lm_head")}
+        return next((part for part, paths in parts.items() if any(lies_in(parameter, path) for path in paths)), "")
 
     def is_vision(self, parameter: str) -> bool:
         """Whether a parameter of this (dotted) name belongs to the vision tower."""
-        return not set(self.vision).isdisjoint(parameter.split(".")[:-1])
+        return self.part_of(parameter) == "tower"
 
     def is_language(self, module: str) -> bool:
         """Whether a module of this (dotted) name is the language model or lies in it."""
-        return not set(self.language).isdisjoint(module.split("."))
+        return lies_in(module, self.language)
 
+
+def lies_in(name: str, path: str) -> bool:
+    """Whether a (dotted) name is of ``path``, counted from the model inside its head, or of something in it."""
+    return f"{name.removeprefix('model.')}.".startswith(f"{path}.")
+
+
+EXACT: dict[str, Any] = {"shared_row": True, "image_prefix": True}
+"""Causal attention over the whole sequence: images before the question need be computed once."""
+QWEN: dict[str, Any] = {"tower": ("visual",), "projector": ("visual.merger",), "fallback_template": CHATML_QWEN}
+QWEN3: dict[str, Any] = {**QWEN, "projector": ("visual.merger", "visual.deepstack_merger_list")}
+GLM: dict[str, Any] = {"tower": ("visual",), "projector": ("visual.merger",)}
+IDEFICS: dict[str, Any] = {"tower": ("vision_model",), "projector": ("connector",), "language": "text_model"}
+ANYRES: dict[str, Any] = {"projector": ("multi_modal_projector", "image_newline"), "fallback_template": VICUNA}
 
 UNKNOWN = Family()
 FAMILIES = {
-    "llava": Family(shared_row=True, image_prefix=True),
-    "llava_next": Family(shared_row=True),
-    "llava_onevision": Family(shared_row=True),
-    "qwen2_vl": Family(shared_row=True, fallback_template=CHATML_QWEN),
-    "qwen2_5_vl": Family(shared_row=True, fallback_template=CHATML_QWEN),
-    "idefics3": Family(shared_row=True, language=("text_model",)),
-    "smolvlm": Family(shared_row=True, language=("text_model",)),
+    "llava": Family(
+        title="LLaVA-1.5",
+        models=("llava-hf/llava-1.5-7b-hf", "llava-hf/llava-1.5-13b-hf"),
+        fallback_template=VICUNA,
+        **EXACT,
+    ),
+    "llava:pixtral": Family(title="Pixtral", models=("mistral-community/pixtral-12b",), **EXACT),
+    "llava_next": Family(
+        title="LLaVA-NeXT",
+        models=("llava-hf/llava-v1.6-mistral-7b-hf", "llava-hf/llama3-llava-next-8b-hf"),
+        **ANYRES,
+        **EXACT,
+    ),
+    "llava_onevision": Family(
+        title="LLaVA-OneVision", models=("llava-hf/llava-onevision-qwen2-7b-ov-hf",), **ANYRES, **EXACT
+    ),
+    "vipllava": Family(title="VipLLaVA", models=("llava-hf/vip-llava-7b-hf",), fallback_template=VICUNA, **EXACT),
+    "qwen2_vl": Family(title="Qwen2-VL", models=("Qwen/Qwen2-VL-7B-Instruct",), **QWEN, **EXACT),
+    "qwen2_5_vl": Family(
+        title="Qwen2.5-VL", models=("Qwen/Qwen2.5-VL-3B-Instruct", "Qwen/Qwen2.5-VL-7B-Instruct"), **QWEN, **EXACT
+    ),
+    "qwen3_vl": Family(
+        title="Qwen3-VL", models=("Qwen/Qwen3-VL-4B-Instruct", "Qwen/Qwen3-VL-8B-Thinking"), **QWEN3, **EXACT
+    ),
+    "qwen3_vl_moe": Family(title="Qwen3-VL (MoE)", models=("Qwen/Qwen3-VL-30B-A3B-Instruct",), **QWEN3, **EXACT),
+    "qwen3_5": Family(title="Qwen3.5", models=("Qwen/Qwen3.5-27B",), **QWEN),
+    "internvl": Family(title="InternVL (hf)", models=("OpenGVLab/InternVL3-8B-hf",), **EXACT),
+    "gemma3": Family(title="Gemma-3", models=("google/gemma-3-4b-it", "google/gemma-3-12b-it")),
+    "paligemma": Family(
+        title="PaliGemma",
+        models=("google/paligemma2-3b-mix-224",),
+        response_type=1,
+        fallback_template=PALIGEMMA,
+    ),
+    "mistral3": Family(title="Mistral-3", models=("mistralai/Mistral-Small-3.1-24B-Instruct-2503",), **EXACT),
+    "glm4v": Family(title="GLM-4V", models=("zai-org/GLM-4.1V-9B-Thinking",), **GLM, **EXACT),
+    "glm4v_moe": Family(title="GLM-4V (MoE)", models=("zai-org/GLM-4.5V",), **GLM, **EXACT),
+    "aya_vision": Family(title="Aya Vision", models=("CohereLabs/aya-vision-8b",), **EXACT),
+    "idefics2": Family(title="Idefics2", models=("HuggingFaceM4/idefics2-8b",), shared_row=True, **IDEFICS),
+    "idefics3": Family(
+        title="Idefics3",
+        models=("HuggingFaceM4/Idefics3-8B-Llama3",),
+        fallback_template=VICUNA,
+        **IDEFICS,
+        **EXACT,
+    ),
+    "smolvlm": Family(
+        title="SmolVLM",
+        models=("HuggingFaceTB/SmolVLM-Instruct", "HuggingFaceTB/SmolVLM2-2.2B-Instruct"),
+        fallback_template=VICUNA,
+        **IDEFICS,
+        **EXACT,
+    ),
+    "mllama": Family(
+        title="Mllama",
+        models=("meta-llama/Llama-3.2-11B-Vision-Instruct",),
+        tower=("vision_model",),
+        shared_row=True,
+    ),
+    "lfm2_vl": Family(title="LFM2-VL", models=("LiquidAI/LFM2-VL-1.6B",)),
 }
-"""By ``model_type`` of the configuration."""
+"""By ``model_type`` of the configuration, or by it and the tower's where the tower makes another family of it."""
 
 
 def family_of(config: Any) -> Family:
     """The family of a model's configuration; ``UNKNOWN`` for a type that has no row."""
-    return FAMILIES.get(config.model_type, UNKNOWN)
+    tower = getattr(getattr(config, "vision_config", None), "model_type", "")
+    return FAMILIES.get(f"{config.model_type}:{tower}") or FAMILIES.get(config.model_type, UNKNOWN)

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from harness.errors import UsageError
-from harness.models.families import family_of
+from harness.models.families import WRITTEN_AFTER, family_of
 from harness.models.settings import PromptSettings
 from harness.protocols.conversation import Turn
 
@@ -93,7 +93,10 @@ class Prompts:
         """
         if not self.adds_special_tokens(texts[0]):
             options["add_special_tokens"] = False
-        return self.processor(text=list(texts), images=images, return_tensors="pt", **options)
+        given = [text.removesuffix(WRITTEN_AFTER.get(type(self.processor).__name__, "")) for text in texts]
+        made = self.processor(text=given, images=images, return_tensors="pt", **options)
+        made.pop("labels", None)  # PaliGemma's, for a training of its own
+        return made
 
     def adds_special_tokens(self, text: str) -> bool:
         """Whether the tokeniser still has to add its special tokens: not to a prompt whose template wrote the BOS."""
@@ -132,7 +135,10 @@ def ensure_template(processor: Any, config: Any) -> bool:
     """
     if getattr(processor, "chat_template", None) is not None:
         return False
-    processor.chat_template = family_of(config).fallback_template
+    template = family_of(config).fallback_template
+    if not template:
+        raise UsageError(f"a model of type {config.model_type} whose processor has no chat template. {REMEDY}")
+    processor.chat_template = template
     return True
 
 

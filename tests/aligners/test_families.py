@@ -1,9 +1,11 @@
-"""Every family on the shared route: log-probabilities and gradients equal to each response alone, in float64."""
+"""Every family: what is computed on either route equals each response alone, in float64, and what is trained moves."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,16 +13,31 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers import AutoModelForImageTextToText
 
 from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoded, Encoder
-from aligners.pairs.forward import choose_route, response_logprobs
+from aligners.pairs.forward import Route, response_logprobs
+from aligners.pairs.route import choose_route
+from aligners.training.config import AlignConfig
+from aligners.training.lora import make_trainable
+from harness.errors import UsageError
+from harness.models.families import family_of
+from harness.models.inputs import continued
 from harness.models.prompts import Prompts
-from tests.tiny_families import FAMILIES, tiny_family
+from tests.tiny_families import FAMILIES, shared_family
 
 SIZES = [(16, 16), (32, 16), (28, 40)]
 """Width and height: families that cut an image in crops or patches make other numbers of tokens of each."""
 TEXTS = [("a dog on the table", "a cat"), ("yes", "no there is a car ."), ("a red ball", "two small cup")]
+PLAIN = {
+    "qwen3_5": "layers of type linear_attention",
+    "lfm2_vl": "layers of type conv",
+    "gemma3": "sliding windows of 64 tokens",
+    "paligemma": "run both ways differs by",
+}
+"""The families that take plain rows, and why."""
+SHARED = [family for family in FAMILIES if family not in PLAIN]
 
 
 def picture(width: int, height: int) -> bytes:
@@ -30,8 +47,8 @@ def picture(width: int, height: int) -> bytes:
     return out.getvalue()
 
 
-def encoded(processor: Any) -> list[Encoded]:
-    encode = Encoder(Prompts(processor), 256)
+def encoded(prompts: Prompts) -> list[Encoded]:
+    encode = Encoder(prompts, 256)
     pairs = [
         Pair.about(picture(*size), str(i), "what is in the image ?", chosen, rejected)
         for i, (size, (chosen, rejected)) in enumerate(zip(SIZES, TEXTS, strict=True))
@@ -44,7 +61,10 @@ def encoded(processor: Any) -> list[Encoded]:
 def alone(model: Any, pair: Encoded, response: Tensor) -> Tensor:
     """The definition: one response, unpadded, through the stock model."""
     ids = torch.cat([pair.prefix, response])[None]
-    marks = {name: torch.nn.functional.pad(mark, (0, len(response)))[None] for name, mark in pair.marks.items()}
+    kind = family_of(model.config).response_type
+    marks = {
+        name: torch.cat([mark, continued(name, mark, len(response), kind)])[None] for name, mark in pair.marks.items()
+    }
     logits: Tensor = model(input_ids=ids, **pair.vision, **marks).logits[0]
     return logits[len(pair.prefix) - 1 : -1].log_softmax(-1).gather(1, response[:, None]).sum()
 
@@ -56,15 +76,18 @@ def gradients(model: Any, values: Tensor) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_shared_and_plain_rows_equal_each_response_alone(family: str) -> None:
-    model, processor = tiny_family(family)
-    pairs = encoded(processor)
-    assert choose_route(model, "auto")[0] == "shared"
+def test_either_route_equals_each_response_alone(family: str) -> None:
+    model, prompts = shared_family(family)
+    pairs = encoded(prompts)
+    route, why = choose_route(model, prompts, "auto", 256)
+    assert route == ("plain" if family in PLAIN else "shared"), why
+    assert PLAIN.get(family, "sdpa attention; a pair with an image run both ways differs by 0.0e+00") in why
     expected = torch.stack([alone(model, pair, r) for pair in pairs for r in (pair.chosen, pair.rejected)])
     wanted = gradients(model, expected)
     assert len(wanted) > 20
-    for route in ("shared", "plain"):
-        out = response_logprobs(model, pairs, route, "cpu")  # type: ignore[arg-type]
+    routes: list[Route] = ["plain"] if family in PLAIN else ["shared", "plain"]
+    for route in routes:
+        out = response_logprobs(model, pairs, route, "cpu")
         found = torch.stack([out.chosen, out.rejected], 1).flatten()
         # RMSNorm computes in float32 whatever the model's type: that is what is left.
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
@@ -72,11 +95,11 @@ def test_shared_and_plain_rows_equal_each_response_alone(family: str) -> None:
             torch.testing.assert_close(gradient, wanted[name], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SHARED)
 def test_the_image_and_the_other_branch(family: str) -> None:
     """The image matters, each is encoded once, and the rejected response does not see the chosen one."""
-    model, processor = tiny_family(family)
-    pairs = encoded(processor)
+    model, prompts = shared_family(family)
+    pairs = encoded(prompts)
     seen: list[int] = []
     watch = model.register_forward_pre_hook(
         lambda _, args, kwargs: seen.append(len(kwargs["pixel_values"])), with_kwargs=True
@@ -85,7 +108,7 @@ def test_the_image_and_the_other_branch(family: str) -> None:
         before = response_logprobs(model, pairs, "shared", "cpu")
         assert seen == [sum(len(pair.vision["pixel_values"]) for pair in pairs)]
         watch.remove()
-        changed = [dataclasses.replace(pair, chosen=(pair.chosen + 3) % 20 + 30) for pair in pairs]
+        changed = [dataclasses.replace(pair, chosen=(pair.chosen + 3) % 20 + 150) for pair in pairs]
         after = response_logprobs(model, changed, "shared", "cpu")
         assert torch.equal(before.rejected, after.rejected)
         blank = [
@@ -93,3 +116,67 @@ def test_the_image_and_the_other_branch(family: str) -> None:
             for p in pairs
         ]
         assert (response_logprobs(model, blank, "shared", "cpu").chosen - before.chosen).abs().min() > 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_step_moves_projector_and_language_model_and_no_tower(family: str, tmp_path: Path) -> None:
+    model, prompts = shared_family(family)
+    start = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    trained = make_trainable(copy.deepcopy(model), AlignConfig(model="", data=""))
+    step(trained, encoded(prompts))
+    moved = {name for name, parameter in trained.named_parameters() if not torch.equal(parameter, start[name])}
+    row = family_of(model.config)
+    parts = {name: row.part_of(name) for name in start}
+    assert set(parts.values()) == {"tower", "projector", "language"}, "every parameter lies in one of them"
+    assert {parts[name] for name in moved} == {"projector", "language"}
+    assert {name for name, part in parts.items() if part != "tower"} - moved <= untouched(family, parts)
+    trained.save_pretrained(tmp_path)
+    again = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float64).state_dict()
+    assert all(torch.equal(again[name], weight) for name, weight in trained.state_dict().items()), "read back"
+
+
+def untouched(family: str, parts: dict[str, str]) -> set[str]:
+    """Parameters that no answer of these pairs depends on, though they are trained."""
+    if family.endswith("_moe"):  # experts that no token chose
+        return {name for name in parts if ".experts." in name}
+    return set()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_lora_adapts_the_language_models_linear_layers_and_nothing_else(family: str) -> None:
+    model, prompts = shared_family(family)
+    config = AlignConfig(model="", data="", lora_rank=2)
+    adapted = make_trainable(copy.deepcopy(model), config).double()
+    names = [name.removeprefix("base_model.model.") for name, p in adapted.named_parameters() if p.requires_grad]
+    language = family_of(model.config).language
+    assert names and all(name.startswith(f"model.{language}.") and ".lora_" in name for name in names)
+    if family.endswith("_moe"):
+        assert {name.split(".")[-4] for name in names} == {"q_proj", "k_proj", "v_proj", "o_proj"}
+    step(adapted, encoded(prompts))
+    assert all(p.abs().max() > 0 for name, p in adapted.named_parameters() if ".lora_B." in name)
+
+
+def step(model: Any, pairs: list[Encoded]) -> None:
+    """One step of gradient descent that raises what is chosen over what is rejected."""
+    out = response_logprobs(model, pairs, "plain", "cpu")
+    (out.rejected - out.chosen).sum().backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.sub_(0.1 * parameter.grad)
+
+
+def test_a_window_shorter_than_the_longest_row_keeps_from_the_shared_row() -> None:
+    model, prompts = shared_family("aya_vision")  # windows of 4096 tokens, so rows of two times 2048 are safe
+    assert choose_route(model, prompts, "auto", 2048)[0] == "shared"
+    assert choose_route(model, prompts, "auto", 2049) == (
+        "plain",
+        "plain rows (sliding windows of 4096 tokens under rows of up to 4098 (twice max_length))",
+    )
+
+
+def test_a_shared_row_that_is_asked_for_is_refused_with_the_difference_measured() -> None:
+    model, prompts = shared_family("paligemma")
+    with pytest.raises(UsageError, match=r"route=shared would not be exact .* differs by \d\.\de-0\d nats a tok"):
+        choose_route(model, prompts, "shared", 256)
+    assert choose_route(model, prompts, "plain", 256) == ("plain", "plain rows (as asked)")

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from aligners.pairs.data import Pair, load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
-from aligners.pairs.forward import Route, choose_route, response_logprobs
+from aligners.pairs.forward import Route, response_logprobs
+from aligners.pairs.route import choose_route
 from harness.errors import DataError, UsageError
 from harness.models.prompts import Prompts
 from harness.protocols.conversation import Image, question
@@ -96,14 +97,16 @@ def test_without_a_template_the_prompt_is_llavas(tmp_path: Path) -> None:
     assert Prompts(processor).text([question("what ?", Image())]) == "USER: <image>\nwhat ? ASSISTANT:"
 
 
-def test_a_model_that_does_not_fit_the_shared_row_takes_plain_rows(model_and_pairs: tuple[Any, list[Encoded]]) -> None:
-    model, _ = model_and_pairs
-    assert choose_route(model, "auto")[0] == "shared"
+def test_a_model_that_does_not_fit_the_shared_row_takes_plain_rows(
+    llava: Path, model_and_pairs: tuple[Any, list[Encoded]]
+) -> None:
+    model, prompts = model_and_pairs[0], Prompts(load_tiny(llava)[1])
+    assert choose_route(model, prompts, "auto", 256)[0] == "shared"
     model.set_attn_implementation("eager")
     try:
-        assert choose_route(model, "auto")[0] == "plain"
-        with pytest.raises(UsageError, match="route=shared needs"):
-            choose_route(model, "shared")
+        assert choose_route(model, prompts, "auto", 256)[0] == "plain"
+        with pytest.raises(UsageError, match=r"route=shared would not be exact .*: eager attention"):
+            choose_route(model, prompts, "shared", 256)
     finally:
         model.set_attn_implementation("sdpa")
 

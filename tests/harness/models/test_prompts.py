@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image as PilImage
@@ -16,6 +17,7 @@ from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoder
 from aligners.training.base_model import load_base
 from aligners.training.config import AlignConfig
+from harness.errors import UsageError
 from harness.models.batching import GenerateOptions, ImagePrefix, Layout, Padded, choose_layout
 from harness.models.families import FAMILIES, UNKNOWN, family_of
 from harness.models.hf import HfModel
@@ -27,15 +29,28 @@ from harness.protocols.conversation import Image, Turn
 from harness.protocols.conversation import question as ask
 from tests import tiny_families
 from tests.tiny import picture, tiny_llava
-from tests.tiny_families import tiny_family
+from tests.tiny_families import shared_family, tiny_family
 
+IMAGE_PREFIX = [family for family in tiny_families.FAMILIES if family_of(shared_family(family)[0].config).image_prefix]
+WITH_FALLBACK = [
+    family for family in tiny_families.FAMILIES if family_of(shared_family(family)[0].config).fallback_template
+]
+SIZES = {"wide": (40, 28), "tall": (16, 30)}
+QUESTIONS_ABOUT = [("what is in it ?", "wide"), ("why", "wide"), ("describe the image .", "tall"), ("x", "wide")]
 QUESTIONS = ("what is in the image ?", "describe the image .")
 
 
-def trained(processor: Any, question: str, image: bytes) -> list[int]:
+def trained(prompts: Prompts, question: str, image: bytes) -> list[int]:
     """The prompt's tokens as a preference pair is trained on."""
     pair = Pair.about(image, "0", question, "a dog", "the cat")
-    return Encoder(Prompts(processor), 512)(0, pair).prefix.tolist()  # type: ignore[no-any-return]
+    return Encoder(prompts, 512)(0, pair).prefix.tolist()  # type: ignore[no-any-return]
+
+
+def noise(width: int, height: int) -> bytes:
+    pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    PilImage.fromarray(pixels).save(out, format="PNG")
+    return out.getvalue()
 
 
 def about_image(question: str) -> list[Turn]:
@@ -58,20 +73,49 @@ def asked(model: Any, layout: Layout, prompts: Prompts, question: str, image: by
     return seen[0][0].tolist()  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("family", tiny_families.FAMILIES)
-def test_the_prompt_trained_is_the_prompt_asked_token_by_token(family: str, question: str) -> None:
-    model, processor = tiny_family(family)
-    image = picture(0)
-    wanted = trained(processor, question, image)
+def test_the_prompt_trained_is_the_prompt_asked_token_by_token(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, prompts = shared_family(family)
+    monkeypatch.setattr(model, "generate", None, raising=False)  # put back afterwards
+    wanted = trained(prompts, QUESTIONS[0], picture(0))
     assert wanted.count(model.config.image_token_id) > 0
-    assert asked(model, choose_layout(model, Prompts(processor)), Prompts(processor), question, image) == wanted
+    assert wanted.count(prompts.processor.tokenizer.bos_token_id) <= 1
+    assert asked(model, choose_layout(model, prompts), prompts, QUESTIONS[0], picture(0)) == wanted
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+@pytest.mark.parametrize("family", IMAGE_PREFIX)
+def test_both_layouts_answer_alike(family: str, beams: int) -> None:
+    """Questions of several lengths about images of several sizes: the new tokens of a shared prefix and without one."""
+    model, prompts = shared_family(family)
+    images = {name: PilImage.open(io.BytesIO(noise(*size))) for name, size in SIZES.items()}
+    rows = [(prompts.text(about_image(question)), name) for question, name in QUESTIONS_ABOUT]
+    config = GenerationConfig(max_new_tokens=6, min_new_tokens=6, num_beams=beams, pad_token_id=0)  # type: ignore[no-untyped-call]
+    options = GenerateOptions(config, LogitsProcessorList())
+    fast = choose_layout(model, prompts)
+    assert isinstance(fast, ImagePrefix)
+    fast._padded = None  # type: ignore[assignment]  # no row may need it
+    prompts.processor.tokenizer.padding_side = "left"
+    with torch.no_grad():
+        wanted = [Padded(model, prompts).generate([row], images, options) for row in Padded(model, prompts).rows(rows)]
+        assert torch.equal(fast.generate(fast.rows(rows), images, options), torch.cat(wanted))
+
+
+def test_a_prompt_that_does_not_part_behind_its_image_takes_the_padded_way() -> None:
+    """Idefics2's processor may put a space behind the image, which belongs to the question's first token."""
+    model, prompts = shared_family("idefics2")
+    layout, seen = ImagePrefix(model, prompts), []
+    layout._padded.generate = lambda rows, images, options: seen.append(rows)  # type: ignore
+    options = GenerateOptions(GenerationConfig(), LogitsProcessorList())  # type: ignore[no-untyped-call]
+    rows = layout.rows([(prompts.text(about_image("what ?")), "image")])
+    layout.generate(rows, {"image": PilImage.open(io.BytesIO(picture(0)))}, options)
+    assert seen == [rows]
 
 
 @pytest.mark.parametrize("layout", [ImagePrefix, Padded])
 def test_both_layouts_ask_what_a_pair_is_trained_on(layout: type[ImagePrefix] | type[Padded]) -> None:
     model, processor = tiny_family("llava")
-    wanted = trained(processor, QUESTIONS[0], picture(0))
+    wanted = trained(Prompts(processor), QUESTIONS[0], picture(0))
     assert asked(model, layout(model, Prompts(processor)), Prompts(processor), QUESTIONS[0], picture(0)) == wanted
 
 
@@ -84,10 +128,12 @@ def test_a_template_that_writes_the_bos_gets_no_second_one(layout: type[ImagePre
     processor.tokenizer._tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", 1)]
     )
-    assert trained(processor, QUESTIONS[0], picture(0)).count(1) == 1, "the tokeniser's own, without the template's"
+    assert trained(Prompts(processor), QUESTIONS[0], picture(0)).count(1) == 1, (
+        "the tokeniser's own, without the template's"
+    )
     processor.chat_template = "{{ '<s> ' }}" + processor.chat_template
     assert not Prompts(processor).adds_special_tokens(Prompts(processor).text(about_image("?")))
-    wanted = trained(processor, QUESTIONS[0], picture(0))
+    wanted = trained(Prompts(processor), QUESTIONS[0], picture(0))
     assert (wanted[0], wanted.count(1)) == (1, 1)
     assert asked(model, layout(model, Prompts(processor)), Prompts(processor), QUESTIONS[0], picture(0)) == wanted
 
@@ -98,7 +144,7 @@ def test_a_model_without_a_template_is_trained_and_asked_with_the_familys(tmp_pa
     answering = load_model(f"hf:{bare}", device="cpu")
     assert isinstance(answering, HfModel)
     assert base.fallback and answering.route.endswith("image-prefix, fallback prompt")
-    wanted = trained(base.processor, QUESTIONS[0], picture(0))
+    wanted = trained(Prompts(base.processor), QUESTIONS[0], picture(0))
     assert asked(answering._model, answering._layout, answering._prompts, QUESTIONS[0], picture(0)) == wanted
     assert Prompts(base.processor).text(about_image("what ?")) == "USER: <image>\nwhat ? ASSISTANT:"
     assert Prompts(base.processor).text([ask("what ?")]) == "USER: what ? ASSISTANT:"
@@ -125,23 +171,19 @@ def test_a_processor_saved_after_training_keeps_the_fallback_prompt(tmp_path: Pa
     assert Prompts(again.processor).text(about_image("?")) == Prompts(loaded.processor).text(about_image("?"))
 
 
-@pytest.mark.parametrize("family", tiny_families.FAMILIES)
+@pytest.mark.parametrize("family", WITH_FALLBACK)
 def test_every_familys_fallback_holds_its_image_and_ends_where_the_answer_begins(family: str) -> None:
     model, processor = tiny_family(family)
     processor.chat_template = None
     assert ensure_template(processor, model.config)
     text = Prompts(processor).text(about_image("what is this ?"))
     assert text.count(processor.image_token) == 1 and text.index(processor.image_token) < text.index("what is this ?")
-    assert text.lower().rstrip().rstrip(":").endswith("assistant")
+    assert text.lower().rstrip().rstrip(":").endswith("assistant") or family == "paligemma"
     assert processor.image_token not in Prompts(processor).text([ask("what is this ?")])
 
 
-@pytest.mark.parametrize("family", tiny_families.FAMILIES)
-def test_a_familys_row_names_its_tower_and_its_language_model(family: str) -> None:
-    model, _ = tiny_family(family)
-    row = family_of(model.config)
-    names = [name for name, _ in model.named_parameters()]
-    tower = {name for name in names if row.is_vision(name)}
-    language = {name for name in names if row.is_language(name)}
-    assert tower and language and not tower & language
-    assert not any("embed_tokens" in name or "lm_head" in name for name in tower)
+def test_a_model_of_a_family_without_a_fallback_is_refused_by_name() -> None:
+    model, processor = tiny_family("internvl")
+    processor.chat_template = None
+    with pytest.raises(UsageError, match=r"type internvl whose processor has no chat template. Give .*model.template"):
+        ensure_template(processor, model.config)
