@@ -117,12 +117,16 @@ class ImagePrefix:
 
     def _split(self, ids: list[int], has_image: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
         # split on token ids, not on text: the pieces are then tokenised exactly as the whole prompt is
+        if has_image and ids.count(self._image_token) != 1:
+            return tuple(ids), ()  # nothing to split at: see ``generate``
         cut = ids.index(self._image_token) + 1 if has_image else 0
         return tuple(ids[:cut]), tuple(ids[cut:])
 
     def generate(
         self, rows: Sequence[Row], images: Mapping[str, PilImage.Image], options: GenerateOptions
     ) -> torch.Tensor:
+        if not all(row.after for row in rows):
+            return self._padded.generate(rows, images, options)
         questions, mask = self._left_pad([row.after for row in rows])
         if not rows[0].image:
             return self._continue(questions, mask, None, options)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 import pytest
@@ -16,13 +15,11 @@ from harness.errors import UsageError
 from harness.models.batching import choose_layout
 from harness.models.hf import HfModel
 from harness.models.loading import answer_ends
-from harness.models.probe import Reading
+from harness.models.probe import QUESTION, Reading, asked_about, pictures
 from harness.models.prompts import Prompts
 from harness.protocols.conversation import Turn
 from harness.protocols.probe import Probe, Trained
-from tests.tiny_families import FAMILIES, tiny_family
-
-tiny = cache(tiny_family)
+from tests.tiny_families import FAMILIES, shared_family
 
 
 def wrapped(network: Any, prompts: Prompts) -> HfModel:
@@ -30,8 +27,9 @@ def wrapped(network: Any, prompts: Prompts) -> HfModel:
 
 
 def probe(family: str, encode: Any = encoded, change: Callable[[Prompts], Prompts] = lambda prompts: prompts) -> Probe:
-    network, processor = tiny(family)
-    return wrapped(network, change(Prompts(processor, answer_ends(network, processor)))).probe(encode)
+    network, prompts = shared_family(family)
+    prompts = dataclasses.replace(prompts, ends=answer_ends(network, prompts.processor))
+    return wrapped(network, change(prompts)).probe(encode)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -39,7 +37,8 @@ def test_a_model_whose_training_and_asking_agree_passes(family: str) -> None:
     found = probe(family)
     assert not found.of_state("bad") and {c.name for c in found.checks} == {"prompt", "end", "image", "numbers"}
     assert found.tokens["training"] == found.tokens["generation"] == found.record["tokens"]["generation"] > 8
-    assert found.image_tokens and found.end == "</s>" and "ASSISTANT" in found.prompt
+    form = shared_family(family)[1].form([asked_about(pictures()[0])])
+    assert found.image_tokens and found.end == form.end.strip() and QUESTION in found.prompt
     found.require("m")
 
 
@@ -55,8 +54,8 @@ def test_another_template_in_training_is_named_by_its_first_differing_token() ->
 
     found = probe("qwen2_vl", other)
     assert fault(found) == (
-        "the prompt has 26 tokens in training and 25 in generation; they part at token 2: "
-        "'no <|vision_start|> <|image_pad|>' in training, '<|vision_start|> <|image_pad|> <|image_pad|>' in generation"
+        "the prompt has 103 tokens in training and 101 in generation; they part at token 44: "
+        "'n o <|vision_start|>' in training, '<|vision_start|> <|image_pad|> <|image_pad|>' in generation"
     )
     with pytest.raises(UsageError, match=r"hf:m: the prompt has .* Nothing was trained or asked.*--no-probe"):
         found.require("hf:m")
@@ -65,7 +64,7 @@ def test_another_template_in_training_is_named_by_its_first_differing_token() ->
 def test_a_prompt_that_begins_twice_is_a_fault_though_training_does_the_same() -> None:
     def twice(prompts: Prompts) -> Prompts:
         processor = copy.copy(prompts.processor)
-        processor.chat_template = "<s> <s> " + processor.chat_template
+        processor.chat_template = "<s><s>" + processor.chat_template
         return dataclasses.replace(prompts, processor=processor)
 
     assert "'<s>' twice" in fault(probe("llava", change=twice))
@@ -107,8 +106,8 @@ def test_a_template_that_leaves_the_image_out_is_a_fault() -> None:
 
 
 def test_random_weights_are_a_warning_and_broken_ones_a_fault() -> None:
-    network = copy.deepcopy(tiny("llava")[0])
-    prompts = Prompts(tiny("llava")[1], frozenset({2}))
+    network = copy.deepcopy(shared_family("llava")[0])
+    prompts = dataclasses.replace(shared_family("llava")[1], ends=frozenset({2}))
     network.lm_head.weight.data *= 1e-3
     found = wrapped(network, prompts).probe()
     assert "entropy 100 % of the most possible" in fault(found, "warning") and not found.of_state("bad")
@@ -118,6 +117,6 @@ def test_random_weights_are_a_warning_and_broken_ones_a_fault() -> None:
 
 
 def test_a_tokeniser_that_joins_prompt_and_answer_is_a_warning() -> None:
-    reading = Reading(tiny("llava")[1].tokenizer, None)
+    reading = Reading(shared_family("llava")[1].processor.tokenizer, None)
     checks = reading.same_prompt({"generation": [5, 6, 7]}, Trained((5, 6), (8, 2)), "")
     assert [(check.name, check.state) for check in checks] == [("prompt", "ok"), ("seam", "warning")]
