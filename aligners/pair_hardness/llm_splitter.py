@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter
 from harness.chat.client import ChatClient
-from harness.chat.endpoint import default_url, url_fault
+from harness.chat.endpoint import default_url, url_fault, without_secrets
 from harness.chat.request import Caller, ChatReply, ChatRequest
 from harness.chat.settings import ChatSettings
 from harness.errors import UsageError
@@ -54,7 +54,10 @@ class LlmSplitter(Splitter):
         super().__init__(model, base_url)
         self.name = f"llm-1:{model}" + (f"@{base_url}" if base_url else "")
         if base_url and (fault := url_fault(base_url)):
-            raise UsageError(f"--set splitter_base_url: expected a URL like http://127.0.0.1:8000/v1; {fault}.")
+            raise UsageError(
+                f"--set splitter_base_url={without_secrets(base_url)}: expected a base URL like "
+                f"http://127.0.0.1:8000/v1; {fault}."
+            )
 
     @cached_property
     def _client(self) -> ChatClient:

@@ -185,6 +185,9 @@ class ChatClient:
             return f"; name the variable that holds its key with {self.caller.setting('api_key_env')}=NAME"
         if not self.caller.prefix.endswith("."):
             return ""
+        if failure.finish:
+            more = "decoding.max_new_tokens=N" if self.caller.role == "model" else "judge.extra_body={max_tokens: N}"
+            return f"; allow it more with --set {more}"
         if failure.slow:
             fewer, longer = self.caller.setting("concurrency"), self.caller.setting("timeout")
             return f"; a slow server needs fewer calls at once ({fewer}=1) or more time ({longer}=SECONDS)"

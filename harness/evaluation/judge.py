@@ -14,9 +14,11 @@ from harness.protocols.benchmark import Benchmark, JudgeParseError, JudgePrompt,
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Answer
 from harness.protocols.progress import Progress, silent
-from harness.protocols.reasoning import UNFINISHED, spoken, spoken_by_all
+from harness.protocols.reasoning import spoken, spoken_by_all
 from harness.store import Store
 from harness.util.options import content_key
+
+MORE_TOKENS = "--set judge.extra_body={max_tokens: 4096} of an openai: judge"
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,7 @@ def _settle(judge_run: _JudgeRun, pending: Sequence[_Pending], done: dict[str, J
     for index, item in enumerate(pending):
         sample, text, replies = item.sample, item.answer, item.replies
         if item.failure is None and index in last and last[index].unfinished:
-            item.failure = f"{UNFINISHED}: it must be allowed more tokens, or to think less (extra_body)"
+            item.failure = f"the reply ends inside its thoughts: allow it more tokens ({MORE_TOKENS})"
             replies = replies[:-1]
         if item.failure is not None:
             # What earlier replies amount to, by the official rules at least, stands.

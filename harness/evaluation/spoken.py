@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.protocols.model import Answer
-from harness.protocols.reasoning import UNFINISHED, spoken_by_all
+from harness.protocols.reasoning import spoken_by_all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,8 @@ def scored_answers(answers: Mapping[str, Answer], settings: ScoringSettings = LE
     for id_, said in read.items():
         answer = given[id_]
         if said.unfinished:
-            limit = ", cut at the token limit" if answer.cut else ""
-            scored[id_] = replace(answer, text=None, error=f"{UNFINISHED}{limit}")
+            limit = ", cut at the token limit (--set decoding.max_new_tokens=N)" if answer.cut else ""
+            scored[id_] = replace(answer, text=None, error=f"it ends inside its thoughts{limit}")
         else:
             scored[id_] = replace(answer, text=said.text)
     thoughts = {id_: read[id_].thoughts or given[id_].reasoning for id_ in read}

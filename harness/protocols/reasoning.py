@@ -38,7 +38,6 @@ BEGINS = re.compile("(?:" + "|".join(begin for begin, _ in THOUGHTS) + ")$", re.
 """The end of a prompt whose template begins the thoughts."""
 PARTS = frozenset({"<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|channel>", "<channel|>"})
 """Tokens that marks are put together from."""
-UNFINISHED = "it ends inside its thoughts"
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
-from aligners.pair_hardness.hardness import HardnessConfig
+from aligners.pair_hardness.hardness import HardnessConfig, make_splitter
 from aligners.pair_hardness.llm_splitter import PROMPT, RE_ASK, LlmSplitter, read_pieces
 from aligners.pair_hardness.rule_splitter import RuleSplitter
 from aligners.pair_hardness.splitter import SplitError
 from harness.errors import UsageError
+from harness.util.options import content_key
 from tests.harness.fault_server import FaultServer, http
 
 
@@ -80,6 +82,17 @@ def test_an_endpoint_that_fails_is_an_error_that_names_splitter_and_cause() -> N
     reason = r"splitter llm-1:m@http.* could not be asked: HTTP 404: no"
     with FaultServer(lambda prompt, nth: http(404)) as server, pytest.raises(SplitError, match=reason):
         LlmSplitter("m", server.url).split(["one", "two"])
+
+
+def test_an_endpoint_gets_the_key_that_is_named_for_it_and_is_read_after_its_thoughts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOSTED", "sk-hosted")
+    with FaultServer(lambda prompt, nth: '<think>["no"]</think>["a", "b"]') as server:
+        config = HardnessConfig(splitter="llm", splitter_model="m", splitter_base_url=server.url)
+        assert make_splitter(replace(config, splitter_api_key_env="HOSTED")).split(["one"]) == [["a", "b"]]
+    assert b"Bearer sk-hosted" in server.headers[0]
+    assert content_key(config) == content_key({k: v for k, v in asdict(config).items() if k != "splitter_api_key_env"})
 
 
 def test_messages_name_the_settings_that_the_user_typed(monkeypatch: pytest.MonkeyPatch) -> None:
