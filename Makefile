@@ -28,7 +28,7 @@ demo-all: .venv/.core  ## all six benchmarks on the embedded world's base model 
 	$(BIN)/python cli.py bench --suite all
 
 test: .venv/.test  ## run the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
 .venv-vllm/.done: tests/vllm/environment.sh
 	tests/vllm/environment.sh $(PYTHON)

@@ -27,7 +27,8 @@ KINDS = ("llava_next", "qwen2_5_vl", "gemma3", "mllama")
 The steps of all others are in test_families.py."""
 
 NAMES = sorted(ALIGNERS.names())
-SETTINGS: dict[str, Any] = {"epochs": 2, "lr": 2e-3, "batch_size": 16, "device": "cpu"}
+# Before the first step all gaps are 0 but for rounding, which would decide what a gap filter drops: its rate is 0.
+SETTINGS: dict[str, Any] = {"epochs": 2, "lr": 2e-3, "warmup": 0.25, "batch_size": 16, "device": "cpu"}
 
 
 def run(

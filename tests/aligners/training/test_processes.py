@@ -23,7 +23,7 @@ from tests.aligners.training.runs import DamaOfScores, Notes
 from aligners.training.config import AlignConfig
 model, data, out, sharding, dies = sys.argv[1:]
 config = AlignConfig(model=model, data=data, epochs=2, lr=2e-3, micro_batch=4, device="cpu", sharding=sharding,
-                     checkpoint_every=2 if dies == "dies" else 0)
+                     warmup=0.25, checkpoint_every=2 if dies == "dies" else 0)
 class Dies(Notes):
     def log_step(self, step, metrics):
         if dies == "dies" and step == 3:
