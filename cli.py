@@ -45,6 +45,10 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            from commands.screen import hint_on_option
+
+            raise click.UsageError(error.format_message() + hint_on_option(error), error.ctx) from error
         except HarnessError as error:
             from commands.screen import print_error
 

@@ -10,7 +10,23 @@ from commands import options
 from commands.screen import out, print_facts, print_json
 
 
-@click.command("align")
+class AlignCommand(click.Command):
+    """`align`, whose help ends with the settings that people change most."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from workflows.known_settings import common
+
+        with formatter.section("Settings people change most (--set NAME=VALUE)"):
+            formatter.write_dl([(f"{s.name} [{s.default}]", s.meaning.replace("``", "")) for s in common()])
+        formatter.write_paragraph()
+        formatter.write_text(
+            "In brackets: the default; the embedded world has a recipe of its own (recipes/tinyworld.yaml). The "
+            "objective's own settings, beta first: `list aligners`. All of them, with what TRL and LLaMA-Factory call "
+            "them: `list settings` or docs/settings.md."
+        )
+
+
+@click.command("align", cls=AlignCommand)
 @options.db
 @options.assignments
 @options.resume

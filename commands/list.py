@@ -9,7 +9,7 @@ from commands.screen import line, out, print_json
 
 LONGEST = 600
 """Characters of a value on the screen; `--json` has all."""
-KINDS = ("aligners", "benchmarks", "suites", "judges", "models", "splitters", "formats", "runs")
+KINDS = ("aligners", "benchmarks", "suites", "judges", "models", "splitters", "formats", "settings", "runs")
 
 
 @click.command("list")
@@ -17,7 +17,7 @@ KINDS = ("aligners", "benchmarks", "suites", "judges", "models", "splitters", "f
 @options.db
 @options.as_json
 def command(what: str, db: str, as_json: bool) -> None:
-    """What there is: aligners, benchmarks, suites, judges, models, splitters, formats, runs."""
+    """What there is: aligners, benchmarks, suites, judges, models, splitters, formats, settings, runs."""
     from rich.text import Text
 
     from workflows.listing import listing

@@ -48,6 +48,17 @@ def print_interrupted(stop: KeyboardInterrupt) -> int:
     return stopped.exit_code
 
 
+def hint_on_option(error: click.NoSuchOption) -> str:
+    """For an option that does not exist: what it is here, if other tools have it, and how settings are given."""
+    from harness.util.other_names import OTHER_NAMES
+
+    name = error.option_name.lstrip("-").replace("-", "_")
+    ours = OTHER_NAMES[name].names if name in OTHER_NAMES else ()
+    if ours and ours[0].startswith("--"):
+        return f" Here it is {ours[0]}."
+    return f" Settings are given as --set {ours[0] if ours else name}=VALUE (see `list settings`)."
+
+
 def print_json(value: Any) -> None:
     """``value`` on stdout; NaN and infinity, which JSON does not have, as null."""
     from harness.util.json_safe import json_safe

@@ -27,15 +27,23 @@ class WorldConfig:
 
     Args:
         world_seed: all seeds derive from it.
-        sft_images, sft_epochs: scenes the base model is trained on, and passes over them.
+        sft_images: scenes the base model is trained on.
+        sft_epochs: passes over them.
         sft_hallucinated: share of its captions that name absent objects typical of the place.
-        clip_images, clip_epochs: the same of CLIP, on scenes of its own.
-        pair_images, heldout_images: scenes of the preference pairs (one pair each) and of the held-out pairs.
+        clip_images: scenes CLIP is trained on, none of the base model's.
+        clip_epochs: passes over them.
+        pair_images: scenes of the preference pairs, a pair each.
+        heldout_images: the same of the held-out pairs.
         easy_share: share of the pairs whose rejected response answers another image.
         label_noise: share of the training pairs whose labels are exchanged; held-out pairs stay right.
-        halbench_images, amber_images, amber_questioned, mmhal_questions: size of the benchmarks of the report split.
-        pope_images, mmvet_questions, llavabench_images: the same of the general benchmarks.
-        tuning_images: size of the tuning split (Object HalBench alone), on which settings are chosen.
+        halbench_images: scenes of Object HalBench.
+        amber_images: scenes of AMBER's captions.
+        amber_questioned: those of them that are asked about too.
+        mmhal_questions: questions of MMHal-Bench.
+        pope_images: scenes of POPE.
+        mmvet_questions: questions of MM-Vet.
+        llavabench_images: scenes of LLaVA-Bench.
+        tuning_images: scenes of the tuning split (Object HalBench alone), on which settings are chosen.
     """
 
     world_seed: Annotated[int, at_least(0)] = 0

@@ -24,8 +24,27 @@ from workflows.interruption import folder_of, kept_of
 from workflows.probing import was_probed
 from workflows.settings import Kinds, route
 
-OF_THE_RUN = ("method", "name", "panel", "label", "heldout")
-"""Settings that belong to the run itself and not to one of its dataclasses."""
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Settings of the run itself.
+
+    Args:
+        method: the aligner, as of `--method`.
+        name: as of `--name`; None: METHOD-sSEED.
+        label: the name of its row in tables; None: the method.
+        panel: the block of the tables that it stands in.
+        heldout: preference pairs that are only measured: their reward gaps, while the model is trained on others.
+    """
+
+    method: str = "dama"
+    name: str | None = None
+    label: str | None = None
+    panel: str = ""
+    heldout: str | None = None
+
+
+OF_THE_RUN = tuple(field.name for field in dataclasses.fields(RunSettings))
 OPTIONS = ("model", "data", "seed", "limit", "device")
 """Options of `align`: settings of the training, whatever an objective calls its own."""
 INPUTS = ("train.model", "train.data")
@@ -63,37 +82,41 @@ class AlignSpec:
         }
 
 
+def kinds_of(method: str) -> dict[str, type[Any]]:
+    """The dataclasses whose settings an alignment takes, by the name of the part: "train", "objective", "hardness"."""
+    from aligners.objective import ALIGNERS
+    from aligners.pair_hardness.hardness import HardnessConfig
+    from aligners.training.config import AlignConfig
+
+    return {"train": AlignConfig, "objective": ALIGNERS.get(method), "hardness": HardnessConfig}
+
+
 def resolve_alignment(settings: Mapping[str, Any], progress: Progress) -> AlignSpec:
     """The alignment that one dictionary of settings describes (see workflows.settings.route).
 
     Without ``model`` and ``data`` the embedded world is built (or found) and its recipe is the default.
     An unknown method or setting raises a UsageError with the nearest known name.
     """
-    from aligners.objective import ALIGNERS
-    from aligners.pair_hardness.hardness import HardnessConfig
-    from aligners.training.config import AlignConfig
-
     method = str(settings.get("method", "dama"))
-    objective = ALIGNERS.get(method)
+    kinds = kinds_of(method)
     values = {f"train.{k}" if k in OPTIONS else k: v for k, v in settings.items() if k not in OF_THE_RUN}
     files: dict[str, Any] = {name: input_of(name, values[name]) for name in INPUTS if name in values}
     if len(files) == 1:
         raise UsageError("Give both --model and --data, or neither (the embedded world).")
-    kinds: dict[str, type[Any]] = {"train": AlignConfig, "objective": objective, "hardness": HardnessConfig}
     heldout = settings.get("heldout")
     if files:
         dealt = route({**values, **files}, kinds, f"align --method {method}")
     else:
         dealt, heldout = embedded(values, kinds, f"align --method {method}", progress)
-    train = build(AlignConfig, {**dealt["train"], "method": method}, "align")
+    train = build(kinds["train"], {**dealt["train"], "method": method}, "align")
     return AlignSpec(
         name=str(settings.get("name") or f"{method}-s{train.seed}"),
         method=method,
         label=str(settings.get("label") or method),
         panel=str(settings.get("panel", "")),
         train=train,
-        objective=build(objective, dealt["objective"], f"aligner {method}"),
-        hardness=build(HardnessConfig, dealt["hardness"], "hardness"),
+        objective=build(kinds["objective"], dealt["objective"], f"aligner {method}"),
+        hardness=build(kinds["hardness"], dealt["hardness"], "hardness"),
         heldout=heldout,
     )
 

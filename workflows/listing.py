@@ -19,6 +19,7 @@ def listing(what: str, db: str) -> list[dict[str, Any]]:
         "models": _models,
         "splitters": _splitters,
         "formats": _formats,
+        "settings": _known_settings,
         "runs": lambda: _runs(db),
     }
     return listings[what]()
@@ -86,6 +87,23 @@ def _formats() -> list[dict[str, Any]]:
     from leaderboards.formats.registry import FORMATS
 
     return [{"name": name, "is": _summary(kind)} for name, kind in FORMATS.items()]
+
+
+def _known_settings() -> list[dict[str, Any]]:
+    from workflows.known_settings import sections
+
+    return [
+        {
+            "name": setting.name if section.alone or not section.part else f"{section.part}.{setting.name}",
+            "of": f"{section.title}{f' ({owner})' if owner else ''}",
+            "is": setting.meaning,
+            "value": setting.allowed,
+            "default": setting.default,
+            "elsewhere": ", ".join(section.names_elsewhere(setting.name)),
+        }
+        for section in sections()
+        for setting, owner in section.settings
+    ]
 
 
 def _summary(kind: type[Any]) -> str:

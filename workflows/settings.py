@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.util.options import nested, overlay, read_yaml
+from harness.util.other_names import in_our_words
 
 Kinds = Mapping[str, type[Any]]
 """Dataclasses of settings by the name that stands before the dot: {"train": AlignConfig, "objective": Dama, ...}."""
@@ -46,26 +47,31 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def route(
-    settings: Mapping[str, Any], kinds: Kinds, what: str, *, everywhere: bool = False
+    settings: Mapping[str, Any], kinds: Kinds, what: str, *, everywhere: bool = False, others: Kinds | None = None
 ) -> dict[str, dict[str, Any]]:
     """Deal ``settings`` out to the dataclasses that have a field of that name, by the keys of ``kinds``.
 
     A name may be qualified ("train.lr"). One without a qualifier goes to the dataclass that has it; where several have
     it, to all of them (``everywhere``), or it is a UsageError that names the qualified ones. A name that no dataclass
-    has is a UsageError with the nearest that exist, and where.
+    has is a UsageError with the nearest that exist, and where; ``others`` are kinds that are set elsewhere, by their
+    qualified names alone.
     """
-    fields = {label: {f.name for f in dataclasses.fields(kind) if f.init} for label, kind in kinds.items()}
+    fields = {label: _names(kind) for label, kind in kinds.items()}
     dealt: dict[str, dict[str, Any]] = {label: {} for label in kinds}
     for given, value in _flat(settings):
         homes, name, *inner = _address(given, fields)
         if not homes:
-            raise _unknown(f"setting of {what}", given, fields)
+            raise _unknown(f"setting of {what}", given, kinds, others or {})
         if len(homes) > 1 and not everywhere:
             choices = " and ".join(f"{label}.{name}" for label in homes)
             raise UsageError(f"Setting {given!r} of {what}: there are {choices}; say which you mean.")
         for label in homes:
             dealt[label] = overlay(dealt[label], nested({".".join([name, *inner]): value}))
     return dealt
+
+
+def _names(kind: type[Any]) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind) if field.init}
 
 
 def _address(given: str, fields: Mapping[str, set[str]]) -> tuple[Any, ...]:
@@ -76,17 +82,37 @@ def _address(given: str, fields: Mapping[str, set[str]]) -> tuple[Any, ...]:
     return [label for label, names in fields.items() if first in names], first, *rest
 
 
-def _unknown(kind: str, given: str, fields: Mapping[str, set[str]]) -> UsageError:
-    """The error for a name that is nobody's: the nearest names and their homes; without one near, all by home."""
+def _of_a_part(name: str, others: Kinds) -> str:
+    """Where ``name`` is a setting that only goes by the name of its part: "model.dtype"."""
+    homes = [address for address in _addresses(others) if address.rpartition(".")[2] == name]
+    return f"Did you mean {' or '.join(map(repr, homes))}?" if homes else ""
+
+
+def _addresses(kinds: Kinds, prefix: str = "") -> Iterator[str]:
+    """How settings are called: by the names of their parts ("model.dtype"), in what is a part itself as well."""
+    for label, kind in kinds.items():
+        for field in dataclasses.fields(kind):
+            yield f"{prefix}{label}.{field.name}"
+            if dataclasses.is_dataclass(field.default):
+                yield from _addresses({field.name: type(field.default)}, prefix=f"{prefix}{label}.")
+
+
+def _unknown(kind: str, given: str, kinds: Kinds, others: Kinds) -> UsageError:
+    """The error for a name that is nobody's: what it is called here, if it is another tool's name; else the nearest
+    names and their homes; without one near, all by home."""
     qualifier, _, name = given.rpartition(".")
+    fields = {label: _names(kind) for label, kind in kinds.items()}
     searched = {qualifier: fields[qualifier]} if qualifier in fields else fields
+    known = {address.partition(".")[2] for address in _addresses(kinds)} | set(_addresses(others))
     homes: dict[str, list[str]] = {}
     for label, names in searched.items():
-        for known in names:
-            homes.setdefault(known, []).append(label)
+        for each in names:
+            homes.setdefault(each, []).append(label)
     near = difflib.get_close_matches(name, homes, n=3)
-    if near:
-        hint = "Did you mean " + " or ".join(f"{known!r} ({', '.join(homes[known])})" for known in near) + "?"
+    if hint := in_our_words(name, known) or _of_a_part(name, others):
+        pass
+    elif near:
+        hint = "Did you mean " + " or ".join(f"{each!r} ({', '.join(homes[each])})" for each in near) + "?"
     else:
         hint = "Known: " + "; ".join(f"{label}: {', '.join(sorted(names))}" for label, names in searched.items()) + "."
     return UsageError(f"Unknown {kind} {given!r}. {hint}")
@@ -104,4 +130,12 @@ def deal_benchmarks(
     kinds = {name: BENCHMARKS.get(name) for name in names}
     fields = {f.name for kind in kinds.values() for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     known = {name: value for name, value in (defaults or {}).items() if name in fields}
-    return route({**known, **settings}, kinds, "these benchmarks", everywhere=True)
+    return route({**known, **settings}, kinds, "these benchmarks", everywhere=True, others=parts_of_bench())
+
+
+def parts_of_bench() -> dict[str, type[Any]]:
+    """The dataclasses whose settings `bench` takes by their qualified names: of the model and of the judge."""
+    from harness.chat.settings import ChatSettings
+    from harness.models.settings import HfSettings
+
+    return {"model": HfSettings, "judge": ChatSettings}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from harness.errors import UsageError, unknown_name
 from harness.protocols.benchmark import BENCHMARKS
 from harness.util.options import build, read_yaml
+from harness.util.ranges import at_least
 
 DEFAULT = "hallucination"
 EVERYTHING = "all"
@@ -28,20 +30,32 @@ def suites() -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One benchmark of a suite: its settings (as `--set`), and how many of its samples are asked (None: all)."""
+    """One benchmark of a suite.
+
+    Args:
+        benchmark: its name.
+        set: its settings, as of `--set`.
+        limit: how many of its samples are asked; None: all, or the suite's limit.
+    """
 
     benchmark: str
     set: dict = field(default_factory=dict)  # type: ignore[type-arg]
-    limit: int | None = None
+    limit: Annotated[int, at_least(1, "samples")] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteFile:
-    """A suite in YAML. ``benchmarks`` holds names, or mappings with the fields of a Member."""
+    """A suite in YAML.
+
+    Args:
+        benchmarks: names, or mappings with the keys below.
+        name: for people; nothing reads it.
+        limit: samples of each benchmark; None: all.
+    """
 
     benchmarks: tuple[object, ...] = ()
     name: str = ""
-    limit: int | None = None
+    limit: Annotated[int, at_least(1, "samples")] | None = None
 
 
 def members_of(suite: str | None, names: Sequence[str]) -> list[Member]:

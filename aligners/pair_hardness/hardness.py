@@ -48,11 +48,13 @@ class HardnessConfig:
     """Everything that determines the hardness of a set of pairs, with the CLIP's weights.
 
     Args:
-        clip: an open_clip model, see ``ClipModel``.
-        splitter: "rule" works offline, "llm" asks ``splitter_model`` at ``splitter_base_url``; see `list splitters`.
+        clip: an open_clip model (NAME/PRETRAINED, hf-hub:ID or local-dir:DIR).
+        splitter: what cuts a response into pieces: "rule" works offline, "llm" asks a model; see `list splitters`.
+        aggregation: how the pieces' similarities become one delta; "whole" does not cut the response.
+        splitter_model: the model that the splitter "llm" asks.
+        splitter_base_url: its endpoint; None: as of the judge openai:.
         splitter_api_key_env: the environment variable that holds the key of ``splitter_base_url``; "" for
             ``OPENAI_API_KEY`` where the endpoint is OpenAI's, and none on this machine or network.
-        aggregation: how piece scores become one delta, see ``aggregate``.
         permute_seed: a control: the deltas are dealt to other pairs at random.
         clip_batch: images or texts a forward pass.
     """

@@ -33,7 +33,7 @@ class AlignConfig(Reading):
         data: preference pairs: a file, a directory or a hub id, or several with commas between (docs/data.md).
         method: the aligner's name, for the record.
         seed: governs the order of the data and every draw, so that all methods see identical batches.
-        epochs: passes over the data; the run has ``epochs * pairs // batch_size`` steps (at least 1).
+        epochs: passes over the data; the run has ``epochs * pairs // batch_size`` steps, at least 1.
         batch_size: pairs in an optimiser step, over all processes.
         micro_batch: pairs in a forward at most; the same step results for every value.
         lr: peak learning rate of AdamW; None: 5e-7, with LoRA 5e-6. The record shows the number.
@@ -48,7 +48,8 @@ class AlignConfig(Reading):
         dtype: "bfloat16" computes in bfloat16 and keeps float32 weights (bfloat16 under LoRA); "auto": that on CUDA.
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
         gradient_checkpointing: compute activations twice instead of keeping them: less memory, a third more time.
-        route: how a pair is run: "shared" prefix in one row, "plain" rows of their own, "auto" (see aligners.pairs).
+        route: how a pair is run: "shared" prefix in one row, "plain" rows of their own, "auto": shared where it
+            is exact.
         checkpoint_every: steps between checkpoints; 0 saves none.
         probe_every: steps between measurements of the probe pairs' reward gaps; 0 measures at the start and end only.
         limit: use the first so many pairs; None uses all.

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from harness.chat.request import ChatRequest
 from harness.errors import UsageError
 from harness.util.options import read_yaml
+from harness.util.ranges import at_least, require_ranges
 
 DATED = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4})$")
 """The release date that providers append to a model's name: -2024-11-20, -20241120, -0613."""
@@ -25,10 +26,15 @@ REPLY_TOKENS = 512
 
 @dataclass(frozen=True)
 class Price:
-    """USD per million tokens."""
+    """What a model costs, a row of a price list: ``NAME: {input: 0.2, output: 0.8}``.
 
-    input: float
-    output: float
+    Args:
+        input: of the prompt.
+        output: of the reply.
+    """
+
+    input: Annotated[float, at_least(0, "USD per million tokens")]
+    output: Annotated[float, at_least(0, "USD per million tokens")]
 
 
 PRICES: Mapping[str, Price] = {
@@ -57,8 +63,7 @@ def load_prices(path: Path | None) -> dict[str, Price]:
             raise UsageError(
                 f"{path}: {model}: expected {{input: X, output: Y}} in USD per million tokens, got {row!r}."
             ) from error
-        if not (price.input >= 0 and price.output >= 0):
-            raise UsageError(f"{path}: {model}: a price is not negative, got {row!r}.")
+        require_ranges(price, f"{path}: {model}")
         table[str(model)] = price
     return table
 

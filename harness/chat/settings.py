@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from harness.util.ranges import above, at_least
 
 OWN = frozenset({"model", "messages", "stream", "n"})
 """Fields of a call that are not the user's to set: what is asked, and how the reply is read, depend on them."""
@@ -21,43 +24,34 @@ class ChatSettings:
         extra_body: fields of the call's JSON body beside or instead of its own, ``{reasoning_effort: low}``,
             ``{add_special_tokens: true}``; one that is null is not sent (``{temperature: null}``).
         concurrency: most calls in flight; fewer after HTTP 429 and after answers that do not come in time.
-        timeout: seconds for one call, from sending to the last byte.
+        timeout: of one call, from sending to the last byte.
         tries: calls for one request before it is given up; what fails in passing is tried again
             (connection, timeout, HTTP 408, 409, 425 and 5xx, a body that is no completion).
         waits: how often one request may meet HTTP 429, which counts apart from ``tries``.
-        first_wait, longest_wait: seconds, of the doubling wait between tries.
-        longest_pause: seconds; a Retry-After is honoured as it comes up to this, a longer one ends the asking.
+        first_wait: the wait before the second try; every further one is twice as long.
+        longest_wait: what the doubling stops at.
+        longest_pause: a Retry-After is honoured as it comes up to this, a longer one ends the asking.
         give_up: requests given up in a row, with no success between, after which the rest is not asked.
         allow_other_model: take replies of a model that is not the one asked for.
-        budget: USD that one client may spend; None is no limit.
+        budget: what one client may spend; None is no limit.
         prices: a YAML file over the built-in price table, "" for none.
-
-    A value out of range raises ValueError.
     """
 
-    concurrency: int = 64
-    timeout: float = 60.0
-    tries: int = 4
-    waits: int = 30
-    first_wait: float = 0.5
-    longest_wait: float = 30.0
-    longest_pause: float = 300.0
-    give_up: int = 32
+    concurrency: Annotated[int, at_least(1, "calls")] = 64
+    timeout: Annotated[float, above(0, "seconds")] = 60.0
+    tries: Annotated[int, at_least(1, "calls")] = 4
+    waits: Annotated[int, at_least(1)] = 30
+    first_wait: Annotated[float, at_least(0, "seconds")] = 0.5
+    longest_wait: Annotated[float, at_least(0, "seconds")] = 30.0
+    longest_pause: Annotated[float, at_least(0, "seconds")] = 300.0
+    give_up: Annotated[int, at_least(1, "requests")] = 32
     allow_other_model: bool = False
-    budget: float | None = None
+    budget: Annotated[float, at_least(0, "USD")] | None = None
     prices: str = ""
     api_key_env: str = ""
     extra_body: dict = field(default_factory=dict)  # type: ignore[type-arg]
 
     def __post_init__(self) -> None:
-        positive = {name: getattr(self, name) for name in ("concurrency", "timeout", "tries", "waits", "give_up")}
-        waits = {name: getattr(self, name) for name in ("first_wait", "longest_wait", "longest_pause")}
-        for name, value in positive.items():
-            if not value > 0:
-                raise ValueError(f"{name}={value}: expected more than 0")
-        for name, value in {**waits, "budget": self.budget or 0.0}.items():
-            if not value >= 0:
-                raise ValueError(f"{name}={value}: expected 0 or more")
         if own := OWN & self.extra_body.keys():
             raise ValueError(f"extra_body={self.extra_body}: {', '.join(sorted(own))} cannot be set there")
 

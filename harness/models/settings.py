@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from harness.errors import UsageError
+from harness.util.ranges import at_least, require_ranges
 
 BATCH_SIZE = 128
 
@@ -27,7 +27,7 @@ class HfSettings:
     """How a transformers model is loaded (`--set model.KEY=VALUE`). All but ``batch_size`` are part of its key.
 
     Args:
-        dtype: "auto" (float32 on CPU, the checkpoint's own on a GPU), "float32", "bfloat16", "float16".
+        dtype: of weights and computing; "auto": float32 on CPU, the checkpoint's own on a GPU.
         quantization: "4bit" (NF4) and "8bit" need bitsandbytes.
         device_map: "" for one device; "auto" spreads the layers over all GPUs of this process.
         batch_size: rows generated together at most; halved by itself when memory runs out.
@@ -36,8 +36,7 @@ class HfSettings:
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     quantization: Literal["none", "4bit", "8bit"] = "none"
     device_map: str = ""
-    batch_size: int = BATCH_SIZE
+    batch_size: Annotated[int, at_least(1, "rows")] = BATCH_SIZE
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise UsageError(f"--set model.batch_size={self.batch_size}: expected at least 1.")
+        require_ranges(self, "--set model.*")

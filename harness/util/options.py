@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import yaml
 
 from harness.errors import UsageError, unknown_name
+from harness.util.other_names import in_our_words
 from harness.util.ranges import fault_of_number
 
 T = TypeVar("T")
@@ -127,6 +128,8 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
     hints = typing.get_type_hints(kind, include_extras=True)
     for name in values:
         if name not in known:
+            if hint := in_our_words(name, known):
+                raise UsageError(f"Unknown setting of {what} {name!r}. {hint}")
             raise unknown_name(f"setting of {what}", name, known)
     for name, value in values.items():
         default = known[name].default

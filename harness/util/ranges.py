@@ -36,11 +36,15 @@ class Range:
 
     def __str__(self) -> str:
         """As it is written after "a number": "above 0 and at most 1", "from 0 to 1"."""
-        if None not in (self.low, self.high) and not (self.open_low or self.open_high):
-            return f"from {self.low:g} to {self.high:g}"
-        low = "" if self.low is None else f"{'above' if self.open_low else 'of at least'} {self.low:g}"
-        high = "" if self.high is None else f"{'below' if self.open_high else 'at most'} {self.high:g}"
+        if self.low is not None and self.high is not None and not (self.open_low or self.open_high):
+            return f"from {_plain_number(self.low)} to {_plain_number(self.high)}"
+        low = "" if self.low is None else f"{'above' if self.open_low else 'of at least'} {_plain_number(self.low)}"
+        high = "" if self.high is None else f"{'below' if self.open_high else 'at most'} {_plain_number(self.high)}"
         return " and ".join(filter(None, (low, high)))
+
+
+def _plain_number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:g}"
 
 
 def at_least(low: float, unit: str = "") -> Range:

@@ -17,8 +17,8 @@ package is installed `dama COMMAND`. Every command has `--help`.
 
 Exit codes: 0 done, 1 failed, 2 wrong use, 3 incomplete (some samples failed or have no answer; the figures of the
 others are given). With `--json` stdout holds the JSON and nothing else. `--set key=value` changes one setting; where
-two parts of a command have a setting of one name, it is written with its part (`train.lr=1e-6`). `list aligners` and
-`list benchmarks` show the settings of each, `align --dry-run` all of a run.
+two parts of a command have a setting of one name, it is written with its part (`train.lr=1e-6`). All
+of them: [settings.md](settings.md).
 """
 
 

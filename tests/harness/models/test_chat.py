@@ -86,7 +86,9 @@ def test_messages_name_the_model_as_the_user_typed_it(monkeypatch: pytest.Monkey
         UsageError, match=r"^--model openai:llava@https://api.example.org/v1: no key for .*model.api_key_env"
     ):
         load_model("openai:llava@https://api.example.org/v1")
-    with pytest.raises(UsageError, match=r"^--model openai:llava@http.*: tries=0: expected more than 0"):
+    with pytest.raises(
+        UsageError, match=r"^--model openai:llava@http.*: tries=0: expected a whole number of at least 1"
+    ):
         load_model("openai:llava@http://127.0.0.1:1/v1", settings={"tries": 0})
     with pytest.raises(UsageError, match=r"^--model openai:llava@http://h:port/v1: expected openai:NAME"):
         load_model("openai:llava@http://h:port/v1")
