@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import shlex
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from commands import options
 from commands.screen import out, print_facts, print_json
+
+if TYPE_CHECKING:
+    from workflows.results import AlignResult
 
 
 class AlignCommand(click.Command):
@@ -54,8 +58,8 @@ def command(
 ) -> None:  # fmt: skip
     """Align a model on preference pairs.
 
-    Without --model and --data the embedded world is used, built in $DAMA_HOME (default: ./artifacts) if absent:
-    minutes, also with --dry-run.
+    Without --model and --data the embedded world is used, built in $DAMA_HOME (default: ./artifacts) if absent, which
+    takes minutes; --dry-run builds nothing.
 
     \b
     python cli.py align --method dama
@@ -79,4 +83,13 @@ def command(
         print_json({**facts, "config": run.config, "info": run.info})
         return
     print_facts({**facts, "data": "; ".join(data_lines(run.info))})
-    out.print(f"\nNext: python cli.py bench --suite hallucination --model {run.model}", highlight=False, markup=False)
+    out.print(f"\nNext: {next_command(run, db)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def next_command(run: AlignResult, db: str) -> str:
+    """The command that benchmarks an alignment: on the user's own data, unless the model is the embedded world's."""
+    from workflows.embedded import is_embedded_model
+
+    words = ["python", "cli.py", "bench", "--suite", "hallucination", "--model", run.model]
+    words += [] if is_embedded_model(str(run.config["model"])) else ["--data-dir", "DIR", "--judge", "openai:NAME"]
+    return shlex.join([*words, *([] if db == "results.sqlite" else ["--db", db])])

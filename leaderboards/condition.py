@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from harness.store import EvaluationRecord
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What all rows of a table share: figures of different judges, versions, data or decodings are never mixed."""
+    """What all rows of a table share: figures of different judges, versions, data or decodings are never mixed.
+
+    ``synthetic`` says of made-up data what they are; "" for others. It follows from the data and distinguishes nothing.
+    """
 
     benchmark: str
     version: str
@@ -19,6 +22,7 @@ class Condition:
     judge: str
     data_hash: str
     decoding: tuple[tuple[str, str], ...]
+    synthetic: str = field(default="", compare=False, repr=False)
 
     @property
     def eos_bias(self) -> float:
@@ -35,7 +39,7 @@ def condition_of(evaluation: EvaluationRecord) -> Condition:
     """The condition an evaluation was made under."""
     decoding = tuple(sorted((name, str(value)) for name, value in evaluation.decoding.items()))
     e = evaluation
-    return Condition(e.benchmark, e.version, e.mode, e.judge, e.data_key, decoding)
+    return Condition(e.benchmark, e.version, e.mode, e.judge, e.data_key, decoding, str(e.info.get("synthetic", "")))
 
 
 def newest(
@@ -43,6 +47,9 @@ def newest(
 ) -> dict[Condition, dict[str, EvaluationRecord]]:
     """The evaluation that stands for each model, by ``key``, under each condition: the last of those given."""
     grouped: dict[Condition, dict[str, EvaluationRecord]] = defaultdict(dict)
-    for evaluation in evaluations:
-        grouped[condition_of(evaluation)][key(evaluation)] = evaluation
+    given = list(evaluations)
+    synthetic = {e.data_key: str(e.info["synthetic"]) for e in given if "synthetic" in e.info}
+    for evaluation in given:  # an old evaluation of the same data may not say what they are
+        condition = replace(condition_of(evaluation), synthetic=synthetic.get(evaluation.data_key, ""))
+        grouped[condition][key(evaluation)] = evaluation
     return grouped

@@ -69,6 +69,22 @@ def _not_comparable(tables: Sequence[Table]) -> list[str]:
     ]
 
 
+def heading(tables: Iterable[Table]) -> str:
+    """ "Leaderboard", and what the data are where they are made up."""
+    return ": ".join(["Leaderboard", *filter(None, ["; ".join(synthetic_data(tables))])])
+
+
+def synthetic_data(tables: Iterable[Table]) -> list[str]:
+    """What the made-up data of the tables are, each once."""
+    return list(dict.fromkeys(table.condition.synthetic for table in tables if table.condition.synthetic))
+
+
+def table_title(condition: Condition) -> str:
+    """The benchmark's title; of made-up data with what they are before the comma ("embedded world (synthetic)")."""
+    made_up = condition.synthetic.partition(",")[0]
+    return f"{benchmark_title(condition.benchmark)}{f', {made_up}' if made_up else ''}"
+
+
 def panel_title(panel: str) -> str:
     return panel or "all runs"
 
@@ -76,7 +92,8 @@ def panel_title(panel: str) -> str:
 def condition_text(condition: Condition) -> str:
     """The judge, rules, version, decoding and data of a table on one line."""
     words = [f"judge {condition.judge}", f"rules {condition.mode}", f"version {condition.version}"]
-    return " · ".join([*filter(None, [*words, decoding_text(condition)]), f"data {condition.data_hash[:8]}"])
+    words += [decoding_text(condition), f"data {condition.data_hash[:8]}", condition.synthetic]
+    return " · ".join(filter(None, words))
 
 
 def condition_titles(conditions: Iterable[Condition]) -> dict[Condition, str]:
@@ -92,11 +109,11 @@ def condition_titles(conditions: Iterable[Condition]) -> dict[Condition, str]:
         ]
         groups[c.benchmark][c] = words
     titles = {}
-    for benchmark, group in groups.items():
+    for group in groups.values():
         common = set.intersection(*map(set, group.values()))
         for condition, words in group.items():
             own = [word for word in words if word and word not in common]
-            titles[condition] = ", ".join([benchmark_title(benchmark), *own])
+            titles[condition] = ", ".join([table_title(condition), *own])
     return titles
 
 

@@ -18,6 +18,13 @@ from harness.util.pool import report, workers
 from harness.util.ranges import at_least, require_ranges, share
 
 BENCH_PARTS = ("halbench", "amber", "mmhal", "pope", "mmvet", "llavabench", "tuning")
+SYNTHETIC = "embedded world (synthetic), not a real benchmark"
+"""What everything that is made here, and every figure on it, is called."""
+README = f"""# {SYNTHETIC[0].upper()}{SYNTHETIC[1:]}
+
+Scenes drawn by the DAMA harness, and small models trained on them: the whole chain can be tried without a download.
+Files of benchmarks have the official formats, not the official contents.
+"""
 VERSION = 4  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
 
 
@@ -88,6 +95,27 @@ class World:
     bench_dir: Path
     tuning_dir: Path
 
+    @property
+    def built(self) -> bool:
+        """Whether all of it is there."""
+        return all(path.exists() for path in vars(self).values())
+
+
+def located(config: WorldConfig, root: Path | None = None) -> World:
+    """Where the parts of the world of ``config`` lie, or will lie once it is built; ``root`` as of ``build``."""
+    root = (root or home() / "tinyworld").absolute()
+    base, clip = config.subset("sft"), config.subset("clip")
+    clean = {**base, **config.subset("pair", "heldout", "easy")}
+    bench_dir = root / f"bench-{content_key(config.subset(*BENCH_PARTS))}"
+    return World(
+        model_dir=root / f"base-{content_key(base)}",
+        clip_dir=root / f"clip-{content_key(clip)}",
+        pairs=root / f"labels-{content_key(clean, config.label_noise)}" / "train.jsonl",
+        heldout_pairs=root / f"pairs-{content_key(clean)}" / "heldout.jsonl",
+        bench_dir=bench_dir / "report",
+        tuning_dir=bench_dir / "tuning",
+    )
+
 
 def build(config: WorldConfig, root: Path | None = None, progress: Progress = silent) -> World:
     """The world of ``config``, built where parts of it are absent.
@@ -97,26 +125,13 @@ def build(config: WorldConfig, root: Path | None = None, progress: Progress = si
             ``tinyworld`` in the home of artefacts.
         progress: called with (what, steps done, steps in all).
     """
-    root = (root or home() / "tinyworld").absolute()
-    root.mkdir(parents=True, exist_ok=True)
-    base, clip = config.subset("sft"), config.subset("clip")
-    model_dir, clip_dir = root / f"base-{content_key(base)}", root / f"clip-{content_key(clip)}"
-    clean = {**base, **config.subset("pair", "heldout", "easy")}
-    clean_dir = root / f"pairs-{content_key(clean)}"
-    noisy_dir = root / f"labels-{content_key(clean, config.label_noise)}"
-    bench_dir = root / f"bench-{content_key(config.subset(*BENCH_PARTS))}"
-    _models(config, model_dir, clip_dir, progress)
-    _once(bench_dir, partial(_benchmarks, config, progress))
-    _once(clean_dir, partial(_pairs, config, model_dir, progress))
-    _once(noisy_dir, partial(_labels, config, clean_dir))
-    return World(
-        model_dir=model_dir,
-        clip_dir=clip_dir,
-        pairs=noisy_dir / "train.jsonl",
-        heldout_pairs=clean_dir / "heldout.jsonl",
-        bench_dir=bench_dir / "report",
-        tuning_dir=bench_dir / "tuning",
-    )
+    world = located(config, root)
+    world.model_dir.parent.mkdir(parents=True, exist_ok=True)
+    _models(config, world.model_dir, world.clip_dir, progress)
+    _once(world.bench_dir.parent, partial(_benchmarks, config, progress))
+    _once(world.heldout_pairs.parent, partial(_pairs, config, world.model_dir, progress))
+    _once(world.pairs.parent, partial(_labels, config, world.heldout_pairs.parent))
+    return world
 
 
 def _once(folder: Path, make: Callable[[Path], None]) -> None:
@@ -125,6 +140,7 @@ def _once(folder: Path, make: Callable[[Path], None]) -> None:
         return
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as part:
         make(Path(part) / "made")
+        (Path(part) / "made" / "README.md").write_text(README)
         try:
             os.replace(Path(part) / "made", folder)
         except OSError:

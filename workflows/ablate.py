@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError, Interrupted
+from harness.errors import HarnessError, Interrupted, UsageError
 from harness.evaluation.resolve import data_dir, data_key, load, make_benchmark
 from harness.protocols.benchmark import BENCHMARKS
 from harness.protocols.external import ExternalBenchmark
@@ -19,7 +19,7 @@ from harness.util.options import content_key
 from harness.util.pool import Pool, report, workers
 from workflows.ablation import Ablation, Job, jobs
 from workflows.bench import BenchmarkSpec, bench_model, resolve_benchmarks
-from workflows.embedded import SETTINGS, data_root
+from workflows.embedded import SETTINGS, data_root, is_embedded_model
 from workflows.eval_models import EvalModel
 from workflows.interruption import kept_of
 from workflows.judging import Judges
@@ -94,7 +94,13 @@ def pool(count: int, device: str) -> contextlib.AbstractContextManager[Pool]:
 def prepare(ablation: Ablation, progress: Progress) -> EvalModel:
     """Build what all jobs share (the embedded world, once a panel) and name the base model."""
     if "model" in ablation.common:
-        return EvalModel("base", f"hf:{ablation.common['model']}")
+        spec = f"hf:{ablation.common['model']}"
+        if ablation.data_dir is None and not is_embedded_model(spec):
+            raise UsageError(
+                f"ablation recipe: {ablation.common['model']} is not a model of the embedded world, whose data stand "
+                "in where none are named: add data_dir, the folder of your benchmarks' data."
+            )
+        return EvalModel("base", spec)
     from workflows.align import resolve_alignment
 
     spec = ""

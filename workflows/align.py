@@ -19,7 +19,7 @@ from harness.store.claims import ALIGNMENT, LEASE, Claims
 from harness.util.distributed import rank_and_world_size
 from harness.util.options import build, content_key, keyed, overlay, read_yaml
 from recipes import RECIPES
-from workflows.embedded import build_embedded
+from workflows.embedded import build_embedded, embedded_world, is_embedded_model, mark_card, unbuilt
 from workflows.interruption import folder_of, kept_of
 from workflows.probing import was_probed
 from workflows.settings import Kinds, route
@@ -91,10 +91,11 @@ def kinds_of(method: str) -> dict[str, type[Any]]:
     return {"train": AlignConfig, "objective": ALIGNERS.get(method), "hardness": HardnessConfig}
 
 
-def resolve_alignment(settings: Mapping[str, Any], progress: Progress) -> AlignSpec:
+def resolve_alignment(settings: Mapping[str, Any], progress: Progress, *, built: bool = True) -> AlignSpec:
     """The alignment that one dictionary of settings describes (see workflows.settings.route).
 
-    Without ``model`` and ``data`` the embedded world is built (or found) and its recipe is the default.
+    Without ``model`` and ``data`` the embedded world is built (or found) and its recipe is the default; with ``built``
+    false it is only said where it will lie.
     An unknown method or setting raises a UsageError with the nearest known name.
     """
     method = str(settings.get("method", "dama"))
@@ -107,7 +108,7 @@ def resolve_alignment(settings: Mapping[str, Any], progress: Progress) -> AlignS
     if files:
         dealt = route({**values, **files}, kinds, f"align --method {method}")
     else:
-        dealt, heldout = embedded(values, kinds, f"align --method {method}", progress)
+        dealt, heldout = embedded(values, kinds, f"align --method {method}", progress, built=built)
     train = build(kinds["train"], {**dealt["train"], "method": method}, "align")
     return AlignSpec(
         name=str(settings.get("name") or f"{method}-s{train.seed}"),
@@ -132,20 +133,26 @@ def input_of(name: str, value: Any) -> str:
 
 
 def dry_run(spec: AlignSpec, progress: Progress = silent) -> dict[str, Any]:
-    """What ``spec`` will do and cost; reads configuration, processor and pairs where they can be had, no weights."""
+    """What ``spec`` will do and cost; reads configuration, processor and pairs where they can be had, no weights.
+
+    Where the embedded world is not built yet it says so instead of the cost.
+    """
     from aligners.training.cost import estimate
 
+    if missing := unbuilt(spec.train.model, spec.train.data):
+        notes = f"the embedded world is built first, which takes minutes: {', '.join(missing)}; costs are known then"
+        return {"name": spec.name, **spec.record, "estimate": {"notes": notes}}
     return {"name": spec.name, **spec.record, "estimate": estimate(spec.train, spec.objective, progress)}
 
 
 def embedded(
-    values: Mapping[str, Any], kinds: Kinds, what: str, progress: Progress
+    values: Mapping[str, Any], kinds: Kinds, what: str, progress: Progress, *, built: bool
 ) -> tuple[dict[str, dict[str, Any]], str]:
     """``values`` dealt out, over the embedded world's recipe, model, pairs and CLIP; and its held-out pairs."""
     from tinyworld.build import WorldConfig
 
     dealt = route(values, {**kinds, "world": WorldConfig}, what)
-    world = build_embedded(dealt["world"], progress)
+    world = build_embedded(dealt["world"], progress) if built else embedded_world(dealt["world"])
     files = {"model": str(world.model_dir), "data": str(world.pairs)}
     defaults = route(read_yaml(RECIPES / "tinyworld.yaml"), kinds, what)
     defaults = overlay(defaults, {"train": files, "hardness": {"clip": f"local-dir:{world.clip_dir}"}})
@@ -232,6 +239,8 @@ def align(
             progress=stage,
         )
         seconds = time.monotonic() - started
+        if is_embedded_model(spec.train.model) and rank_and_world_size()[0] == 0:
+            mark_card(result.model_dir)
         store.finish_alignment(spec.name, status="done", model_dir=str(result.model_dir), seconds=seconds)
     return store.alignment(spec.name)
 

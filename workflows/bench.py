@@ -26,6 +26,7 @@ from harness.store.claims import Claims
 from harness.util.distributed import rank_and_world_size
 from harness.util.options import overlay
 from leaderboards.declared import benchmark_order, declared
+from workflows.embedded import is_embedded, synthetic
 from workflows.eval_models import EvalModel, lookup_run
 from workflows.judging import Judges
 from workflows.probing import Probed
@@ -89,6 +90,11 @@ def check_decodings(specs: Sequence[str], benchmarks: Sequence[BenchmarkSpec]) -
         if refused:
             reason, names = next(iter(refused.items()))
             raise UsageError(f"--model {spec} on {', '.join(names)}: {reason}")
+
+
+def of_world(root: Path, benchmarks: Sequence[BenchmarkSpec]) -> bool:
+    """Whether ``root`` holds data of the embedded world for one of the benchmarks."""
+    return root.is_dir() and any(is_embedded(data_dir(item.name, root)) for item in benchmarks)
 
 
 def bench_model(
@@ -242,6 +248,7 @@ def subject_of(
             "loading": dict(loading or {}),
             **_probe_info(model),
             **({"named": True} if eval_model.named else {}),
+            **synthetic(folder),
         },
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +26,61 @@ def is_embedded(folder: Path) -> bool:
     return (folder / TRUTH).is_file()
 
 
+def synthetic(folder: Path) -> dict[str, str]:
+    """What is stored with an evaluation on the data in ``folder``: that they are the embedded world's; else nothing."""
+    from tinyworld.build import SYNTHETIC
+
+    return {"synthetic": SYNTHETIC} if is_embedded(folder) else {}
+
+
+def is_embedded_model(source: str) -> bool:
+    """Whether ``source`` ("hf:DIR", "DIR+ADAPTER", a directory of either) is the embedded world's base model or one
+    that was trained from it: no other has its words and the size of its images.
+    """
+    from tinyworld.language import vocabulary
+    from tinyworld.render import SIZE
+
+    path = Path(source.removeprefix("hf:"))
+    folder = path if path.is_dir() else Path(str(path).partition("+")[0])
+    adapter, file = folder / "adapter_config.json", folder / "config.json"
+    try:
+        if adapter.is_file() and not file.is_file():
+            return is_embedded_model(str(json.loads(adapter.read_text())["base_model_name_or_path"]))
+        config = json.loads(file.read_text())
+        sizes = config["text_config"]["vocab_size"], config["vision_config"]["image_size"]
+    except (OSError, ValueError, KeyError, TypeError):  # a hub id, or a file that is no model's
+        return False
+    return sizes == (len(vocabulary()), SIZE)
+
+
+def embedded_world(settings: Mapping[str, Any]) -> World:
+    """Where the world of these settings of its own lies, built or not."""
+    from tinyworld.build import WorldConfig, located
+
+    return located(build(WorldConfig, settings, "the embedded world"))
+
+
+def unbuilt(*paths: str) -> list[str]:
+    """Those of ``paths`` that belong to an embedded world, and are not there yet."""
+    root = embedded_world({}).model_dir.parent
+    return [path for path in paths if root in Path(path).parents and not Path(path).exists()]
+
+
 def build_embedded(settings: Mapping[str, Any], progress: Progress = silent) -> World:
     """The world of these settings of its own, built if absent (minutes)."""
     from tinyworld.build import WorldConfig
     from tinyworld.build import build as build_world
 
     return build_world(build(WorldConfig, settings, "the embedded world"), progress=progress)
+
+
+def mark_card(folder: Path) -> None:
+    """Say at the top of the model card in ``folder`` that the model is the embedded world's."""
+    from tinyworld.build import SYNTHETIC
+
+    card = folder / "README.md"
+    title, line, rest = card.read_text(encoding="utf-8").partition("\n## ")
+    card.write_text(f"{title}\nOf the {SYNTHETIC}.\n{line}{rest}", encoding="utf-8")
 
 
 def base_model(progress: Progress) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.models.spec import last_parts, model_id
 from harness.store import Store
 from leaderboards.provenance import command_of
 from leaderboards.run_groups import BASE
+from workflows.embedded import embedded_world, is_embedded_model
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,28 @@ class EvalModel:
 
 
 def resolve_models(
-    store: Store, models: Sequence[str], embedded: str | None, *, name: str | None = None
+    store: Store,
+    models: Sequence[str],
+    embedded: str | None,
+    *,
+    name: str | None = None,
+    of_world: bool | None = None,
 ) -> list[EvalModel]:
     """The models named, or every finished alignment of the store after the models that they started from.
 
     Alignments that are hidden (`db hide`) are left out of the latter. ``name`` is what one model is called.
-    ``embedded`` is the embedded world's base, which belongs to its data. Called "base" is the only model that anything
-    started from; of several each has its own name.
+    ``embedded`` is the embedded world's base, which belongs to its data. Where none is named, ``of_world`` says whether
+    the data are the embedded world's (None: take all): only what was aligned on such is taken, and a warning names the
+    rest. Called "base" is the only model that anything started from; of several each has its own name.
     """
     aligned = [a for a in store.alignments() if a.status == "done"]
+    if of_world is not None and not models:
+        others = [a.name for a in aligned if of_embedded_world(store, f"run:{a.name}") == (not of_world)]
+        aligned = [a for a in aligned if a.name not in others]
+        if others:
+            whose = "the embedded world's, of which these runs are not" if of_world else "not the embedded world's"
+            shown = f"{', '.join(others[:5])}{', ...' * (len(others) > 5)}"
+            warnings.warn(f"left out, since the data are {whose}: {shown}; --model names runs to take", stacklevel=2)
     known = [embedded] if embedded else []
     known += [f"hf:{a.config['model']}" for a in aligned if "model" in a.config]
     bases = list({model_id(spec): spec for spec in reversed(known)}.values())[::-1]
@@ -69,6 +84,28 @@ def require_free(store: Store, name: str, models: Sequence[str]) -> None:
             f"the row of {', '.join(sorted(others))}" if others else "the name of an alignment, a method or the base"
         )
         raise UsageError(f"--name {name!r}: that is {whose}. Give another name.")
+
+
+def of_embedded_world(store: Store, spec: str) -> bool | None:
+    """Whether a model is the embedded world's own; None where that cannot be known: behind an endpoint, in a file."""
+    kind, colon, target = spec.partition(":")
+    if colon and kind == "run":
+        started = next((a.config.get("model") for a in store.alignments() if a.name == target), None)
+        return of_embedded_world(store, str(started)) if started else None
+    if colon and kind not in ("hf", "run") and not Path(spec).exists():
+        return None
+    return is_embedded_model(spec)
+
+
+def require_data(store: Store, models: Sequence[str]) -> None:
+    """Raise UsageError for a model that is not of the embedded world, which stands in where no data are named."""
+    for spec in models:
+        if of_embedded_world(store, spec) is False:
+            raise UsageError(
+                f"--model {spec} is not a model of the embedded world, whose data stand in where none are named: name "
+                "your benchmarks' data with --data-dir (`fetch` downloads them). To try the model on the embedded "
+                f"world all the same: --data-dir {embedded_world({}).bench_dir}, once `demo` has built it."
+            )
 
 
 def _placed(spec: str) -> str:

@@ -74,31 +74,37 @@ def estimate_align(
     progress: bool | Watcher = True,
     **options: Any,
 ) -> dict[str, Any]:
-    """What ``align`` with the same arguments would do and cost: every setting, FLOPs, memory; loads no weights."""
+    """What ``align`` with the same arguments would do and cost: every setting, FLOPs, memory; loads no weights and
+    builds nothing."""
     from harness.store import Store
     from workflows.align import dry_run
 
+    store = Store(db) if Path(db).exists() else None  # a dry run makes no results file
     with shown(progress) as reported:
-        spec = _resolve(Store(db), recipe, settings or {}, options, fresh=fresh, progress=reported)
+        spec = _resolve(store, recipe, settings or {}, options, fresh=fresh, progress=reported, built=False)
         return dry_run(spec, reported)
 
 
 def _resolve(
-    store: Store,
+    store: Store | None,
     recipe: str | Path | None,
     settings: Mapping[str, Any],
     options: Mapping[str, Any],
     *,
     fresh: bool,
     progress: Progress,
+    built: bool = True,
 ) -> AlignSpec:
-    """Every setting of an alignment, under a name that costs the store no other run."""
+    """Every setting of an alignment, under a name that costs the store no other run; ``built`` as of
+    ``resolve_alignment``."""
     from recipes import find_recipe
     from workflows.align import resolve_alignment, with_unique_name
     from workflows.settings import gather
 
     gathered = gather(find_recipe(recipe) if recipe else None, settings, options)
-    spec = resolve_alignment(gathered, progress)
+    spec = resolve_alignment(gathered, progress, built=built)
+    if store is None:
+        return spec
     return with_unique_name(store, spec, named="name" in gathered, fresh=fresh)
 
 

@@ -53,9 +53,9 @@ class BenchOptions:
         """The models and benchmarks that this means. Without a data directory the embedded world is built if absent."""
         from harness.models.spec import model_settings, parse_spec
         from harness.store import Store
-        from workflows.bench import check_decodings, resolve_benchmarks
+        from workflows.bench import check_decodings, of_world, resolve_benchmarks
         from workflows.embedded import SETTINGS, base_model, data_root
-        from workflows.eval_models import require_free, resolve_models
+        from workflows.eval_models import require_data, require_free, resolve_models
         from workflows.judging import Judges
         from workflows.suites import members_of
 
@@ -75,9 +75,11 @@ class BenchOptions:
         store = Store(self.db)
         if self.name is not None:
             require_free(store, self.name, specs)
+        if self.data_dir is None:
+            require_data(store, specs)
         root = Path(self.data_dir) if self.data_dir else data_root(None, progress)
         base = None if self.data_dir else base_model(progress)
-        models = resolve_models(store, specs, base, name=self.name)
+        models = resolve_models(store, specs, base, name=self.name, of_world=of_world(root, wanted))
         how = {"device": self.device, "loading": loading, "probe": self.probe}
         return BenchJob(store, models, wanted, root, judges, how, self.fresh, scoring)
 

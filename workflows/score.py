@@ -19,6 +19,7 @@ from harness.protocols.model import Answer
 from harness.protocols.progress import Progress
 from harness.store import EvaluationRecord, EvaluationSubject, Store
 from harness.util.options import content_key
+from workflows.embedded import synthetic
 from workflows.eval_models import require_free
 from workflows.judging import Judges
 
@@ -85,7 +86,7 @@ def score(
         alignment=None,
         data_dir=str(root.resolve()),
         settings=dict(settings),
-        info={"route": "file", **({} if name is None else {"named": True})},
+        info={"route": "file", **({} if name is None else {"named": True}), **synthetic(root)},
     )
     answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
     return evaluate(

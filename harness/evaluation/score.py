@@ -118,6 +118,10 @@ def metrics_of(evaluation: EvaluationRecord, samples: Callable[[str], Sequence[R
 
 
 def result_object(record: EvaluationRecord) -> dict[str, Any]:
-    """What `score --json` and `bench --json` print of an evaluation (DESIGN: contract)."""
+    """What `score --json` and `bench --json` print of an evaluation (DESIGN: contract).
+
+    That of made-up data has ``synthetic``, which says so.
+    """
     names = ("benchmark", "mode", "judge", "n", "n_scored", "n_failed", "metrics", "model", "run", "version")
-    return {name: getattr(record, name) for name in names}
+    synthetic = {name: record.info[name] for name in ("synthetic",) if name in record.info}
+    return {**{name: getattr(record, name) for name in names}, **synthetic}

@@ -10,11 +10,10 @@ from leaderboards.charts.lines import Series
 from leaderboards.charts.plots import save, stem
 from leaderboards.charts.svg import GREY, HUES, colour
 from leaderboards.charts.tradeoffs import coverage_curves, rate_title
-from leaderboards.declared import benchmark_title
 from leaderboards.rows import Table
 from leaderboards.run_groups import BASE
 from leaderboards.snapshot import Snapshot
-from leaderboards.text import panel_title
+from leaderboards.text import panel_title, table_title
 
 COLOURS = ("#2b5fd9", "#0a8f6a", "#d4562a", "#8a4fc9", "#b58900", "#0e8aa8", "#c2347a", "#5b6b2e", "#8b8f98")
 """The page's colours, in its order."""
@@ -57,5 +56,5 @@ def _draw(table: Table, curves: Sequence[Series]) -> Any:
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
-    figure.suptitle(f"{benchmark_title(table.condition.benchmark)}, {panel_title(table.panel)}", fontsize=10)
+    figure.suptitle(f"{table_title(table.condition)}, {panel_title(table.panel)}", fontsize=10)
     return figure

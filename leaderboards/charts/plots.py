@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from leaderboards.declared import benchmark_title, metric_title
+from leaderboards.declared import metric_title
 from leaderboards.provenance import condition_key
 from leaderboards.rows import Table
 from leaderboards.run_groups import DPO
-from leaderboards.text import panel_title
+from leaderboards.text import panel_title, table_title
 
 
 def file_name(text: str) -> str:
@@ -69,5 +69,5 @@ def _draw(table: Table) -> Any:
         axis.tick_params(left=False, labelsize=8)
     axes[0].set_yticks(range(len(table.rows)), [row.label for row in table.rows])
     axes[0].invert_yaxis()
-    figure.suptitle(f"{benchmark_title(table.condition.benchmark)}, {panel_title(table.panel)}", fontsize=10)
+    figure.suptitle(f"{table_title(table.condition)}, {panel_title(table.panel)}", fontsize=10)
     return figure

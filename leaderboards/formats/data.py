@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from leaderboards.comparison import Comparison
+from leaderboards.condition import Condition
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.run_groups import REFERENCES
@@ -51,11 +52,17 @@ def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
             "high": finite(row.cells[metric.name].high),
             "seed_sd": finite(row.cells[metric.name].spread),
             **_versus(row, row.cells[metric.name]),
+            **_synthetic(table.condition),
         }
         for table in tables
         for row in table.rows
         for metric in table.metrics
     ]
+
+
+def _synthetic(condition: Condition) -> dict[str, str]:
+    """The field of records that are of made-up data; others do not have it."""
+    return {"synthetic": condition.synthetic} if condition.synthetic else {}
 
 
 def to_json(tables: Sequence[Table]) -> str:
@@ -66,9 +73,11 @@ def to_json(tables: Sequence[Table]) -> str:
 def to_csv(tables: Sequence[Table]) -> str:
     """The records as CSV with a header; an absent number is empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    rows = records(tables)
+    made_up = [name for name in ("synthetic",) if any(name in row for row in rows)]
+    writer = csv.DictWriter(text, [*FIELDS, *made_up], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(records(tables))
+    writer.writerows(rows)
     return text.getvalue()
 
 
@@ -90,7 +99,7 @@ def comparison_records(comparisons: Sequence[Comparison]) -> list[dict[str, Any]
     """Flat records of a comparison for JSON; None where a number is undefined."""
     return [
         {
-            **{k: v for k, v in asdict(c.condition).items() if k != "decoding"},
+            **{k: v for k, v in asdict(c.condition).items() if k not in ("decoding", "synthetic")},
             "eos_bias": c.condition.eos_bias,
             "metric": c.metric.name,
             "unit": c.metric.unit,
@@ -105,6 +114,7 @@ def comparison_records(comparisons: Sequence[Comparison]) -> list[dict[str, Any]
             "p_mcnemar": c.p_mcnemar,
             "n_common": c.difference.n,
             "smallest": finite(c.difference.smallest),
+            **_synthetic(c.condition),
         }
         for c in comparisons
     ]

@@ -24,6 +24,7 @@ from leaderboards.text import (
     ranks,
     signed,
     stars,
+    table_title,
 )
 from leaderboards.view import View
 
@@ -87,7 +88,7 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
         rows.append(cells)
     header = ["Method", *(tex(metric_title(m, table.condition.benchmark)) for table in tables for m in table.headline)]
     groups = [(tex(benchmark_title(t.condition.benchmark)), len(t.headline)) for t in tables]
-    about = "; ".join(f"{benchmark_title(t.condition.benchmark)}: {condition_text(t.condition)}" for t in tables)
+    about = "; ".join(f"{table_title(t.condition)}: {condition_text(t.condition)}" for t in tables)
     missing = [f"{r.label} {r.n_scored}/{r.n}" for t in tables for r in t.rows if r.n_scored < r.n]
     notes = [
         f"{panel_title(panel).capitalize()}. Mean over seeds, ± the standard deviation over seeds; * marks a 95 % "
@@ -127,7 +128,7 @@ def _differences(table: Table, reference: str) -> str:
         if reference in row.references
     ]
     caption = (
-        f"{benchmark_title(table.condition.benchmark)}, {panel_title(table.panel)}: paired difference to {reference} "
+        f"{table_title(table.condition)}, {panel_title(table.panel)}: paired difference to {reference} "
         f"on common samples, 95 % interval, Holm-adjusted permutation p-value. {condition_text(table.condition)}."
     )
     return tabular(header, rows, caption=tex(caption))

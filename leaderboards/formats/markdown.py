@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from harness.protocols.benchmark import Metric
 from leaderboards import published
 from leaderboards.charts.gap_curves import SPLITS, TERCILES, Curve, gap_curves
-from leaderboards.declared import benchmark_title, metric_title
+from leaderboards.declared import metric_title
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
@@ -18,6 +18,7 @@ from leaderboards.text import (
     compared,
     condition_text,
     counts,
+    heading,
     interval,
     note,
     number,
@@ -25,19 +26,20 @@ from leaderboards.text import (
     panel_title,
     signed,
     stars,
+    table_title,
 )
 from leaderboards.view import View
 
 
 def markdown(tables: Sequence[Table], *, nothing: str = NO_EVALUATIONS) -> str:
     """A heading for each panel, a table for each benchmark, and a note that says how to read them."""
-    blocks = ["# Leaderboard", note(tables) if tables else nothing]
+    blocks = [f"# {heading(tables)}", note(tables) if tables else nothing]
     panel = None
     for table in tables:
         if table.panel != panel:
             panel = table.panel
             blocks.append(f"## {panel_title(panel)}")
-        blocks.append(f"### {benchmark_title(table.condition.benchmark)}\n\n{condition_text(table.condition)}")
+        blocks.append(f"### {table_title(table.condition)}\n\n{condition_text(table.condition)}")
         blocks.append(_figures(table))
         for reference in compared(table):
             how = "p: paired permutation test, Holm-adjusted over the methods"

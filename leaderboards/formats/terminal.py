@@ -32,6 +32,7 @@ from leaderboards.text import (
     panel_title,
     signed,
     stars,
+    table_title,
     wrapped_title,
 )
 from leaderboards.view import View
@@ -85,7 +86,8 @@ def difference_table(table: Table, reference: str) -> RichTable:
 
 def evaluation_table(records: Sequence[EvaluationRecord]) -> RenderableType:
     """Fresh evaluations with all their plain headline figures, one line each metric (what `bench` and `score` show)."""
-    out = _frame(None, None)
+    made_up = dict.fromkeys(str(r.info["synthetic"]) for r in records if "synthetic" in r.info)
+    out = _frame(Text("; ".join(made_up).capitalize()) if made_up else None, None)
     for name, justify in (("Run", "left"), ("Benchmark", "left"), ("Scored", "right"), ("Metric", "left")):
         out.add_column(name, justify=justify)  # type: ignore[arg-type]
     out.add_column("Value", justify="right")
@@ -116,7 +118,7 @@ def _nan(value: float | None) -> float:
 
 
 def _title(table: Table) -> Text:
-    return Text.assemble((benchmark_title(table.condition.benchmark), "bold"), "  ", (panel_title(table.panel), "cyan"))
+    return Text.assemble((table_title(table.condition), "bold"), "  ", (panel_title(table.panel), "cyan"))
 
 
 def _add_columns(out: RichTable, table: Table) -> None:

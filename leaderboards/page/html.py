@@ -24,7 +24,7 @@ from leaderboards.provenance import command_of, condition_key, cost_rows, proven
 from leaderboards.rows import Table
 from leaderboards.run_groups import BASE, DPO, RunGroups
 from leaderboards.snapshot import Snapshot
-from leaderboards.text import condition_text, condition_titles, note
+from leaderboards.text import condition_text, condition_titles, note, synthetic_data
 from leaderboards.view import View
 
 PAGE = Path(__file__).parent
@@ -78,6 +78,7 @@ def _content(view: View, chunks: Chunks) -> dict[str, Any]:
         "panels": [panel_view(view, panel, evidence.get(panel), palette) for panel in titles],
         "palette": palette,
         "note": note(tables),
+        "synthetic": synthetic_data(tables),
         "why": view.explain(snapshot),
         "costs": [row for row in cost_rows(snapshot) if row["run"] in runs],
         "provenance": provenance(evaluations),

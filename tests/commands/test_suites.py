@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,15 @@ from harness.errors import UsageError
 from harness.evaluation.resolve import make_benchmark
 from harness.evaluation.shard import Shard
 from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.progress import silent
 from harness.store import Store
 from tests.leaderboards.fakes import add, answers
+from tinyworld.language import vocabulary
+from tinyworld.render import SIZE
+from workflows.ablate import prepare
+from workflows.ablation import Ablation
 from workflows.bench import resolve_benchmarks
-from workflows.eval_models import resolve_models
+from workflows.eval_models import require_data, resolve_models
 from workflows.suites import Member, members_of, split_names
 
 
@@ -88,6 +94,43 @@ def test_the_models_by_default_are_what_was_aligned_and_what_it_started_from(tmp
         store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
     assert [e.run for e in resolve_models(store, (), None)] == ["llava", "qwen", "a", "b", "c"]
     assert [e.run for e in resolve_models(store, (), "hf:tiny/world")] == ["world", "llava", "qwen", "a", "b", "c"]
+
+
+def embedded_model(folder: Path) -> Path:
+    """A directory with the configuration of the embedded world's models, by which they are known."""
+    config = {"text_config": {"vocab_size": len(vocabulary())}, "vision_config": {"image_size": SIZE}}
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_models_by_default_belong_to_the_world_of_the_data(tmp_path: Path) -> None:
+    """After the demonstration the README's own commands benchmark the user's model and its run: two, not all."""
+    store, world = Store(tmp_path / "r.sqlite"), embedded_model(tmp_path / "world")
+    for name, model in (("demo", str(world)), ("chain", "run:demo"), ("mine", "org/llava")):
+        store.start_alignment(name, method="dpo", seed=0, panel="", key=name, config={"model": model})
+        store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
+    with pytest.warns(UserWarning, match="left out, since the data are not the embedded world's: chain, demo;"):
+        assert [e.run for e in resolve_models(store, (), None, of_world=False)] == ["base", "mine"]
+    with pytest.warns(UserWarning, match="left out, since the data are the embedded world's, of which .* not: mine;"):
+        found = resolve_models(store, (), f"hf:{world}", of_world=True)
+    assert [e.run for e in found][-2:] == ["chain", "demo"] and "mine" not in {e.run for e in found}
+    assert [e.run for e in resolve_models(store, ["run:demo"], None, of_world=False)] == ["demo"], "it was asked for"
+
+
+def test_a_model_that_is_not_of_the_embedded_world_is_not_benchmarked_on_it_unasked(tmp_path: Path) -> None:
+    store, world = Store(tmp_path / "r.sqlite"), embedded_model(tmp_path / "world")
+    store.start_alignment("mine", method="dpo", seed=0, panel="", key="k", config={"model": "org/llava"})
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(world)}))
+    require_data(store, [f"hf:{world}", str(world), f"hf:{world}+{adapter}", str(adapter)])
+    require_data(store, ["openai:m@http://127.0.0.1:1/v1", "replay:a.jsonl"])  # which nobody can know
+    for spec in ("hf:org/llava", "run:mine", f"hf:{tmp_path}"):
+        with pytest.raises(UsageError, match=r"not a model of the embedded world.*--data-dir"):
+            require_data(store, [spec])
+    with pytest.raises(UsageError, match=r"org/llava is not a model of the embedded world.*data_dir"):
+        prepare(Ablation(methods=({"method": "dpo"},), common={"model": "org/llava", "data": "d"}), silent)
 
 
 def test_models_whose_names_end_alike_have_runs_of_their_own(tmp_path: Path) -> None:
