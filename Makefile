@@ -42,10 +42,11 @@ mutants: .venv/.test  ## put one fault after the other into a copy; the tests mu
 check: .venv/.test  ## lint and type-check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-docs: .venv/.test  ## write the pages that are made from the code: commands, settings and a picture
+docs: .venv/.test  ## write the pages that are made from the code: commands, settings, models and a picture
 	$(BIN)/python -m tests.docs.commands_page
 	$(BIN)/python -m tests.docs.settings_page
 	$(BIN)/python -m tests.docs.architecture_page
+	$(BIN)/python -m tests.docs.models_page
 
 clean:  ## remove what was made (results and the environment)
 	rm -rf .venv .venv-vllm artifacts results.sqlite*

@@ -49,6 +49,7 @@ class Family:
         image_prefix: the key-value cache of everything up to the image may be shared by all questions about it
             (tested: the tokens of both layouts are the same).
         response_type: ``token_type_ids`` of a response's tokens.
+        note: what keeps it from the faster ways, or from being trained in full, for docs/models.md.
         fallback_template: the chat template (Jinja) of a processor that has none; "": it has to be given.
     """
 
@@ -60,6 +61,7 @@ class Family:
     shared_row: bool = False
     image_prefix: bool = False
     response_type: int = 0
+    note: str = ""
     fallback_template: str = ""
 
     def part_of(self, parameter: str) -> str:
@@ -83,6 +85,7 @@ def lies_in(name: str, path: str) -> bool:
 
 EXACT: dict[str, Any] = {"shared_row": True, "image_prefix": True}
 """Causal attention over the whole sequence: images before the question need be computed once."""
+EXPERTS = "LoRA adapts its attention only; its experts and their router are trained in full fine-tuning"
 QWEN: dict[str, Any] = {"tower": ("visual",), "projector": ("visual.merger",), "fallback_template": CHATML_QWEN}
 QWEN3: dict[str, Any] = {**QWEN, "projector": ("visual.merger", "visual.deepstack_merger_list")}
 GLM: dict[str, Any] = {"tower": ("visual",), "projector": ("visual.merger",)}
@@ -115,21 +118,36 @@ FAMILIES = {
     "qwen3_vl": Family(
         title="Qwen3-VL", models=("Qwen/Qwen3-VL-4B-Instruct", "Qwen/Qwen3-VL-8B-Thinking"), **QWEN3, **EXACT
     ),
-    "qwen3_vl_moe": Family(title="Qwen3-VL (MoE)", models=("Qwen/Qwen3-VL-30B-A3B-Instruct",), **QWEN3, **EXACT),
-    "qwen3_5": Family(title="Qwen3.5", models=("Qwen/Qwen3.5-27B",), **QWEN),
+    "qwen3_vl_moe": Family(
+        title="Qwen3-VL (MoE)", models=("Qwen/Qwen3-VL-30B-A3B-Instruct",), note=EXPERTS, **QWEN3, **EXACT
+    ),
+    "qwen3_5": Family(
+        title="Qwen3.5", models=("Qwen/Qwen3.5-27B",), note="linear attention, which no mask parts", **QWEN
+    ),
     "internvl": Family(title="InternVL (hf)", models=("OpenGVLab/InternVL3-8B-hf",), **EXACT),
-    "gemma3": Family(title="Gemma-3", models=("google/gemma-3-4b-it", "google/gemma-3-12b-it")),
+    "gemma3": Family(
+        title="Gemma-3",
+        models=("google/gemma-3-4b-it", "google/gemma-3-12b-it"),
+        note="sliding windows, and image tokens that see each other",
+    ),
     "paligemma": Family(
         title="PaliGemma",
         models=("google/paligemma2-3b-mix-224",),
         response_type=1,
+        note="the tokens of image and question see each other",
         fallback_template=PALIGEMMA,
     ),
     "mistral3": Family(title="Mistral-3", models=("mistralai/Mistral-Small-3.1-24B-Instruct-2503",), **EXACT),
     "glm4v": Family(title="GLM-4V", models=("zai-org/GLM-4.1V-9B-Thinking",), **GLM, **EXACT),
-    "glm4v_moe": Family(title="GLM-4V (MoE)", models=("zai-org/GLM-4.5V",), **GLM, **EXACT),
+    "glm4v_moe": Family(title="GLM-4V (MoE)", models=("zai-org/GLM-4.5V",), note=EXPERTS, **GLM, **EXACT),
     "aya_vision": Family(title="Aya Vision", models=("CohereLabs/aya-vision-8b",), **EXACT),
-    "idefics2": Family(title="Idefics2", models=("HuggingFaceM4/idefics2-8b",), shared_row=True, **IDEFICS),
+    "idefics2": Family(
+        title="Idefics2",
+        models=("HuggingFaceM4/idefics2-8b",),
+        note="its processor may put a space behind the image, with which a question is tokenised together",
+        shared_row=True,
+        **IDEFICS,
+    ),
     "idefics3": Family(
         title="Idefics3",
         models=("HuggingFaceM4/Idefics3-8B-Llama3",),
@@ -148,9 +166,12 @@ FAMILIES = {
         title="Mllama",
         models=("meta-llama/Llama-3.2-11B-Vision-Instruct",),
         tower=("vision_model",),
+        note="its image is no part of the sequence, but seen by cross-attention",
         shared_row=True,
     ),
-    "lfm2_vl": Family(title="LFM2-VL", models=("LiquidAI/LFM2-VL-1.6B",)),
+    "lfm2_vl": Family(
+        title="LFM2-VL", models=("LiquidAI/LFM2-VL-1.6B",), note="convolutions between its layers, which no mask parts"
+    ),
 }
 """By ``model_type`` of the configuration, or by it and the tower's where the tower makes another family of it."""
 

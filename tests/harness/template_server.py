@@ -65,14 +65,9 @@ class TemplateServer:
             self.calls.append(call)
             if call["model"] != self._name:
                 raise Refused(404, f"The model `{call['model']}` does not exist.")
-            text, images = self._rendered(call)
+            text, images = rendered(self._processor, call)
             self.prompts.append(text)
-            inputs = self._processor(
-                text=[text],
-                images=[images] if images else None,
-                return_tensors="pt",
-                add_special_tokens=bool(call.get("add_special_tokens", False)),
-            )
+            inputs = encoded(self._processor, call, text, images)
             asked = inputs["input_ids"].shape[1]
             new = self._generate(inputs, call)
         stops = self._model.generation_config.eos_token_id
@@ -87,37 +82,6 @@ class TemplateServer:
             "usage": {"prompt_tokens": asked, "completion_tokens": len(new), "total_tokens": asked + len(new)},
         }
 
-    def _rendered(self, call: dict[str, Any]) -> tuple[str, list[Image.Image]]:
-        images: list[Image.Image] = []
-        turns = []
-        for message in call["messages"]:
-            content = message["content"]
-            parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-            read = [self._part(part, images) for part in parts]
-            if not LOOPS_OVER_PARTS.search(self._processor.chat_template):
-                places = [self._processor.image_token for part in read if part["type"] == "image"]
-                turns.append({"role": message["role"], "content": "\n".join(places + _texts(read))})
-            else:
-                turns.append({"role": message["role"], "content": read})
-        options = call.get("chat_template_kwargs") or {}
-        try:
-            text = self._processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **options)
-        except Exception as error:  # what a template raises (a role it does not know) is the caller's fault
-            raise Refused(400, str(error)) from error
-        return str(text), images
-
-    def _part(self, part: dict[str, Any], images: list[Image.Image]) -> dict[str, Any]:
-        if part["type"] == "text":
-            return part
-        if part["type"] != "image_url":
-            raise Refused(400, f"Unknown part type: {part['type']}")
-        data = part["image_url"]["url"].partition(";base64,")[2]
-        try:
-            images.append(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
-        except OSError as error:
-            raise Refused(400, f"Failed to load image: {error}") from error
-        return {"type": "image"}
-
     def _generate(self, inputs: Any, call: dict[str, Any]) -> list[int]:
         if call.get("temperature"):
             raise Refused(400, "this server decodes greedily: temperature must be 0")
@@ -131,6 +95,50 @@ class TemplateServer:
             )
         tokens: list[int] = out[0, inputs["input_ids"].shape[1] :].tolist()
         return tokens
+
+
+def rendered(processor: Any, call: dict[str, Any]) -> tuple[str, list[Image.Image]]:
+    """The prompt of a call, and its images."""
+    images: list[Image.Image] = []
+    turns = []
+    for message in call["messages"]:
+        content = message["content"]
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        read = [_part(part, images) for part in parts]
+        if not LOOPS_OVER_PARTS.search(processor.chat_template):
+            places = [processor.image_token for part in read if part["type"] == "image"]
+            turns.append({"role": message["role"], "content": "\n".join(places + _texts(read))})
+        else:
+            turns.append({"role": message["role"], "content": read})
+    options = call.get("chat_template_kwargs") or {}
+    try:
+        text = processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **options)
+    except Exception as error:  # what a template raises (a role it does not know) is the caller's fault
+        raise Refused(400, str(error)) from error
+    return str(text), images
+
+
+def encoded(processor: Any, call: dict[str, Any], text: str, images: list[Image.Image]) -> Any:
+    """The tokens and image inputs of a prompt; special tokens only where the call asks for them."""
+    return processor(
+        text=[text],
+        images=[images] if images else None,
+        return_tensors="pt",
+        add_special_tokens=bool(call.get("add_special_tokens", False)),
+    )
+
+
+def _part(part: dict[str, Any], images: list[Image.Image]) -> dict[str, Any]:
+    if part["type"] == "text":
+        return part
+    if part["type"] != "image_url":
+        raise Refused(400, f"Unknown part type: {part['type']}")
+    data = part["image_url"]["url"].partition(";base64,")[2]
+    try:
+        images.append(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+    except OSError as error:
+        raise Refused(400, f"Failed to load image: {error}") from error
+    return {"type": "image"}
 
 
 def _texts(parts: list[dict[str, Any]]) -> list[str]:
