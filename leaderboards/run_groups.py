@@ -57,14 +57,17 @@ class RunGroups:
     def label(self, evaluation: EvaluationRecord, panel: str) -> str | None:
         """The row of ``panel`` that an evaluation belongs to, None for none.
 
-        A model that was not aligned here belongs to every panel, unless it is another panel's base. An evaluation of a
-        run that was aligned anew since belongs to none: it is of another model. One that was given a name (`--name`) is
-        called so.
+        A model that was not aligned here belongs to every panel, unless it is another panel's base; a run belongs to
+        its own, and as the base to that of the runs that started from it. An evaluation of a run that was aligned anew
+        since belongs to none: it is of another model. One that was given a name (`--name`) is called so.
         """
         alignment, given = self.alignments.get(evaluation.alignment or ""), bool(evaluation.info.get("named"))
         if alignment is not None:
-            of_panel = alignment.panel == panel and not self.outdated(evaluation)
-            return (evaluation.run if given else alignment.method) if of_panel else None
+            if self.outdated(evaluation):
+                return None
+            is_base = alignment.panel != panel and self.bases.get(panel) == f"run:{alignment.name}"
+            own = BASE if is_base else alignment.method
+            return (evaluation.run if given else own) if is_base or alignment.panel == panel else None
         model = model_id(evaluation.model)
         if model == self.bases.get(panel):
             return evaluation.run if given else BASE
@@ -149,15 +152,20 @@ def run_groups(alignments: Sequence[AlignmentRecord]) -> RunGroups:
         members[named[alignment.name].panel].append(named[alignment.name])
     labelled = {a.name: replace(a, method=label) for group in members.values() for label, a in _methods(group)}
     shown = {alignment.name: labelled.get(alignment.name, alignment) for alignment in alignments}
-    bases = {a.panel: model_id(str(a.config["model"])) for a in labelled.values() if a.config.get("model")}
+    bases = {a.panel: _start(a) for a in labelled.values() if a.config.get("model")}
     return RunGroups(shown, bases)
+
+
+def _start(alignment: AlignmentRecord) -> str:
+    """What an alignment started from: "run:NAME", or a model as ``model_id`` writes it."""
+    return f"run:{alignment.parent}" if alignment.parent else model_id(str(alignment.config.get("model")))
 
 
 def _panels(group: Sequence[AlignmentRecord]) -> list[tuple[str, AlignmentRecord]]:
     """Alignments of one panel name, each with the panel it belongs to."""
     titles = [a.panel for a in group]
     for name in ("model",) if group[0].panel else ("model", "data"):
-        values = [model_id(str(a.config.get(name))) for a in group]
+        values = [_start(a) if name == "model" else model_id(str(a.config.get(name))) for a in group]
         short = last_parts(dict.fromkeys(values))
         if len(short) > 1:
             titles = [f"{title} · {name} {short[value]}" for title, value in zip(titles, values, strict=True)]

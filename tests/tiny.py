@@ -128,6 +128,16 @@ def tiny_llava(folder: Path, *, seed: int = 0, image_size: int = 28, template: s
     return folder
 
 
+def tiny_adapter(model: Path, folder: Path, seed: int = 0) -> Path:
+    """Write a LoRA adapter of random numbers for the language model in ``model`` to ``folder``."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    settings = LoraConfig(r=2, lora_alpha=4, target_modules=r".*language_model.*_proj", init_lora_weights=False)
+    get_peft_model(load_tiny(model)[0], settings).save_pretrained(str(folder))
+    return folder
+
+
 def load_tiny(folder: Path) -> tuple[Any, Any]:
     """The model in ``folder``, float32 on the CPU, and its processor."""
     loaded = load(str(folder), device=torch.device("cpu"), named=str(folder))

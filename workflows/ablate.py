@@ -7,7 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, Interrupted, UsageError
 from harness.evaluation.resolve import data_dir, data_key, load, make_benchmark
@@ -23,7 +23,11 @@ from workflows.embedded import SETTINGS, data_root, is_embedded_model
 from workflows.eval_models import EvalModel
 from workflows.interruption import kept_of
 from workflows.judging import Judges
+from workflows.lineage import lookup_run
 from workflows.suites import members_of
+
+if TYPE_CHECKING:
+    from workflows.align import AlignSpec
 
 Log = Callable[[str], None]
 
@@ -94,11 +98,12 @@ def pool(count: int, device: str) -> contextlib.AbstractContextManager[Pool]:
 def prepare(ablation: Ablation, progress: Progress) -> EvalModel:
     """Build what all jobs share (the embedded world, once a panel) and name the base model."""
     if "model" in ablation.common:
-        spec = f"hf:{ablation.common['model']}"
-        if ablation.data_dir is None and not is_embedded_model(spec):
+        model = str(ablation.common["model"])
+        spec = model if model.startswith("run:") else f"hf:{model.removeprefix('hf:')}"
+        if ablation.data_dir is None and not spec.startswith("run:") and not is_embedded_model(spec):
             raise UsageError(
-                f"ablation recipe: {ablation.common['model']} is not a model of the embedded world, whose data stand "
-                "in where none are named: add data_dir, the folder of your benchmarks' data."
+                f"ablation recipe: {model} is not a model of the embedded world, whose data stand in where none are "
+                "named: add data_dir, the folder of your benchmarks' data."
             )
         return EvalModel("base", spec)
     from workflows.align import resolve_alignment
@@ -118,11 +123,17 @@ def run_base(db: str, base: EvalModel, ablation: Ablation, device: str) -> str:
 
 def run_job(job: Job, device: str) -> str:
     """Align and benchmark one job; runs in a worker process."""
-    from workflows.align import align, resolve_alignment
+    from workflows.align import align
 
     store = Store(job.db)
-    record = align(store, resolve_alignment(settings_of(store, job, device), silent), progress=report)
+    record = align(store, _resolved(store, job, device), progress=report)
     return _bench(store, EvalModel(record.name, f"run:{record.name}", record.name), job.ablation, device)
+
+
+def _resolved(store: Store, job: Job, device: str) -> AlignSpec:
+    from workflows.align import resolve_alignment
+
+    return resolve_alignment(settings_of(store, job, device), silent, lookup_run(store))
 
 
 def settings_of(store: Store, job: Job, device: str) -> dict[str, Any]:
@@ -133,10 +144,10 @@ def settings_of(store: Store, job: Job, device: str) -> dict[str, Any]:
 
 def is_stored(store: Store, job: Job, device: str) -> bool:
     """Whether a job's alignment and all its evaluations are there, so that no worker need look."""
-    from workflows.align import finished, resolve_alignment
+    from workflows.align import finished
 
     try:
-        record = finished(store, resolve_alignment(settings_of(store, job, device), silent))
+        record = finished(store, _resolved(store, job, device))
     except HarnessError:  # the worker will say why
         return False
     eval_model = EvalModel(job.name, f"run:{job.name}", job.name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, Interrupted, UsageError
-from harness.models.spec import model_id
+from harness.models.spec import RunLookup, model_id
 from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
 from harness.store import AlignmentRecord, Store
@@ -21,6 +21,7 @@ from harness.util.options import build, content_key, keyed, overlay, read_yaml
 from recipes import RECIPES
 from workflows.embedded import build_embedded, embedded_world, is_embedded_model, mark_card, unbuilt
 from workflows.interruption import folder_of, kept_of
+from workflows.lineage import lineage, started_from
 from workflows.probing import was_probed
 from workflows.settings import Kinds, route
 
@@ -52,7 +53,10 @@ INPUTS = ("train.model", "train.data")
 
 @dataclass(frozen=True)
 class AlignSpec:
-    """An alignment with every setting resolved: what `--dry-run` shows, the store keeps and the key is made of."""
+    """An alignment with every setting resolved: what `--dry-run` shows, the store keeps and the key is made of.
+
+    ``parent`` is the run that it starts from; what that is made of stands in ``train.model``.
+    """
 
     name: str
     method: str
@@ -62,6 +66,7 @@ class AlignSpec:
     objective: Any
     hardness: Any
     heldout: str | None
+    parent: str | None = None
 
     @property
     def record(self) -> dict[str, Any]:
@@ -91,11 +96,13 @@ def kinds_of(method: str) -> dict[str, type[Any]]:
     return {"train": AlignConfig, "objective": ALIGNERS.get(method), "hardness": HardnessConfig}
 
 
-def resolve_alignment(settings: Mapping[str, Any], progress: Progress, *, built: bool = True) -> AlignSpec:
+def resolve_alignment(
+    settings: Mapping[str, Any], progress: Progress, runs: RunLookup | None = None, *, built: bool = True
+) -> AlignSpec:
     """The alignment that one dictionary of settings describes (see workflows.settings.route).
 
     Without ``model`` and ``data`` the embedded world is built (or found) and its recipe is the default; with ``built``
-    false it is only said where it will lie.
+    false it is only said where it will lie. ``runs`` finds the files of a model ``run:NAME``.
     An unknown method or setting raises a UsageError with the nearest known name.
     """
     method = str(settings.get("method", "dama"))
@@ -105,7 +112,10 @@ def resolve_alignment(settings: Mapping[str, Any], progress: Progress, *, built:
     if len(files) == 1:
         raise UsageError("Give both --model and --data, or neither (the embedded world).")
     heldout = settings.get("heldout")
+    parent = None
     if files:
+        start, parent = started_from(files["train.model"], runs)
+        files["train.model"] = model_id(str(start))
         dealt = route({**values, **files}, kinds, f"align --method {method}")
     else:
         dealt, heldout = embedded(values, kinds, f"align --method {method}", progress, built=built)
@@ -119,6 +129,7 @@ def resolve_alignment(settings: Mapping[str, Any], progress: Progress, *, built:
         objective=build(kinds["objective"], dealt["objective"], f"aligner {method}"),
         hardness=build(kinds["hardness"], dealt["hardness"], "hardness"),
         heldout=heldout,
+        parent=parent,
     )
 
 
@@ -265,6 +276,7 @@ def under_way(store: Store, spec: AlignSpec, folder: Path, *, fresh: bool) -> It
             spec.name, method=spec.label, seed=spec.train.seed, panel=spec.panel, key=spec.key, config=spec.record,
             fresh=fresh and first,
         )  # fmt: skip
+        log.log_info({"lineage": lineage(spec.train.model, spec.parent)})
         try:
             yield log
         except HarnessError:

@@ -27,8 +27,9 @@ from harness.util.distributed import rank_and_world_size
 from harness.util.options import overlay
 from leaderboards.declared import benchmark_order, declared
 from workflows.embedded import is_embedded, synthetic
-from workflows.eval_models import EvalModel, lookup_run
+from workflows.eval_models import EvalModel
 from workflows.judging import Judges
+from workflows.lineage import lookup_run
 from workflows.probing import Probed
 from workflows.settings import deal_benchmarks
 from workflows.suites import Member

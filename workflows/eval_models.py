@@ -7,12 +7,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.errors import UsageError
+from harness.models.sources import parts
 from harness.models.spec import last_parts, model_id
 from harness.store import Store
-from leaderboards.provenance import command_of
 from leaderboards.run_groups import BASE
 from workflows.embedded import embedded_world, is_embedded_model
 
@@ -54,7 +53,8 @@ def resolve_models(
             shown = f"{', '.join(others[:5])}{', ...' * (len(others) > 5)}"
             warnings.warn(f"left out, since the data are {whose}: {shown}; --model names runs to take", stacklevel=2)
     known = [embedded] if embedded else []
-    known += [f"hf:{a.config['model']}" for a in aligned if "model" in a.config]
+    runs = {a.name for a in aligned}
+    known += [f"hf:{a.config['model']}" for a in aligned if "model" in a.config and a.parent not in runs]
     bases = list({model_id(spec): spec for spec in reversed(known)}.values())[::-1]
     specs = list(models) or bases
     if not specs:
@@ -110,7 +110,7 @@ def require_data(store: Store, models: Sequence[str]) -> None:
 
 def _placed(spec: str) -> str:
     """A model's name as it can be read from any directory."""
-    return f"hf:{model_id(spec)}" if Path(model_id(spec)).is_dir() else spec
+    return f"hf:{model_id(spec)}" if Path(parts(spec.removeprefix("hf:"))[0]).is_dir() else spec
 
 
 def _names(store: Store, specs: Sequence[str], base: str | None) -> dict[str, str]:
@@ -127,17 +127,3 @@ def _names(store: Store, specs: Sequence[str], base: str | None) -> dict[str, st
         foreign = not spec.startswith("run:") and taken.get(name, model_id(spec)) != model_id(spec)
         names[spec] = "base" if base == model_id(spec) else target if foreign else name
     return names
-
-
-def lookup_run(store: Store) -> Any:
-    """How ``run:NAME`` finds its files: (base model directory, adapter directory or None)."""
-
-    def find(name: str) -> tuple[str, str | None]:
-        record = store.alignment(name)
-        if record.status != "done":
-            raise UsageError(f"run:{name} is {record.status}; finish it first: {command_of(record)}")
-        if (Path(record.model_dir) / "adapter_config.json").exists():
-            return str(record.config["model"]), record.model_dir
-        return record.model_dir, None
-
-    return find

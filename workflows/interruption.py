@@ -14,7 +14,7 @@ from harness.util.paths import home
 
 def folder_of(name: str, key: str) -> Path:
     """Where an alignment keeps its checkpoints and its model."""
-    return home() / "aligned" / f"{name}-{key[:8]}"
+    return home().resolve() / "aligned" / f"{name}-{key[:8]}"
 
 
 def kept_of(store: Store, run: AlignmentRecord) -> str:

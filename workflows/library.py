@@ -99,10 +99,12 @@ def _resolve(
     ``resolve_alignment``."""
     from recipes import find_recipe
     from workflows.align import resolve_alignment, with_unique_name
+    from workflows.lineage import lookup_run
     from workflows.settings import gather
 
     gathered = gather(find_recipe(recipe) if recipe else None, settings, options)
-    spec = resolve_alignment(gathered, progress, built=built)
+    runs = None if store is None else lookup_run(store)
+    spec = resolve_alignment(gathered, progress, runs, built=built)
     if store is None:
         return spec
     return with_unique_name(store, spec, named="name" in gathered, fresh=fresh)

@@ -117,10 +117,13 @@ def _settings(kind: type[Any] | None) -> dict[str, Any]:
 
 def _runs(db: str) -> list[dict[str, Any]]:
     from harness.store import Store
+    from workflows.lineage import ancestry, lineage
 
     store = Store.existing(db)
     rows: dict[str, dict[str, Any]] = {}
-    for alignment in store.alignments():
+    known = {alignment.name: alignment for alignment in store.alignments()}
+    for alignment in known.values():
+        origin = alignment.info.get("lineage") or lineage(str(alignment.config.get("model", "")), None)
         rows[alignment.name] = {
             "name": alignment.name,
             "method": alignment.method,
@@ -128,6 +131,10 @@ def _runs(db: str) -> list[dict[str, Any]]:
             "seed": alignment.seed,
             "status": alignment.status,
             "model": alignment.model_dir,
+            "parent": alignment.parent,
+            "ancestry": ", ".join(ancestry(alignment, known)),
+            "base": origin["base"],
+            "adapters": ", ".join(origin["adapters"]),
         }
     for evaluation in store.evaluations():
         row = rows.setdefault(evaluation.run, {"name": evaluation.run, "model": evaluation.model})

@@ -28,6 +28,7 @@ from leaderboards.snapshot import Snapshot
 from leaderboards.text import NO_EVALUATIONS
 from leaderboards.view import View
 from workflows.embedded import TRUTH
+from workflows.lineage import ancestry, lineage
 from workflows.suites import members_of
 
 EXPLAINED = "object_halbench"
@@ -213,12 +214,15 @@ def run_facts(snapshot: Snapshot, run: str, samples: int) -> dict[str, Any]:
 
 
 def _alignment_facts(snapshot: Snapshot, alignment: AlignmentRecord) -> dict[str, Any]:
+    known = {each.name: each for each in snapshot.alignments}
+    origin = alignment.info.get("lineage") or lineage(str(alignment.config.get("model", "")), None)
     return {
         "method": alignment.method,
         "panel": alignment.panel,
         "status": alignment.status,
         "seconds": alignment.seconds,
         "model_dir": alignment.model_dir,
+        "lineage": {"ancestry": ancestry(alignment, known), **origin},
         "config": alignment.config,
         "info": alignment.info,
         "last_step": (snapshot.train_log(alignment.name) or [{}])[-1],

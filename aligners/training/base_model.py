@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 
 from aligners.training.config import AlignConfig
-from aligners.training.model_configs import check_source
+from aligners.training.lora import require_same_shape
+from aligners.training.model_configs import start_of
+from harness.models.adapters import trained_further
 from harness.models.loading import Loaded, load
 from harness.protocols.progress import Progress, silent
 
@@ -18,22 +22,29 @@ def compute_dtype(config: AlignConfig, device: torch.device) -> str:
 
 
 def load_base(config: AlignConfig, device: torch.device, progress: Progress = silent) -> Loaded:
-    """``config.model`` and its processor on ``device``, dropout off.
+    """``config.model``, adapters included, and its processor on ``device``, dropout off: the start and the reference.
 
-    Weights are float32, since small updates add up; bfloat16 under LoRA where bfloat16 is computed in.
+    Weights are float32, since small updates add up; bfloat16 under LoRA where bfloat16 is computed in. Adapters are
+    added to float32 weights and stay beside others, as `bench` loads them; one that is trained further is a PeftModel.
     Raises UsageError if the model cannot be loaded.
     """
-    check_source(config.model)
+    start = start_of(config)
     half = config.lora_rank and compute_dtype(config, device) == "bfloat16"
+    further = start.adapters[-1:] if config.adapter_start == "continue" else ()
+    named = f"model {config.model}"
     loaded = load(
-        config.model,
+        start.target,
         device=device,
-        named=f"model {config.model}",
+        named=named,
         dtype="bfloat16" if half else "float32",
         attention=config.attention,
         quantization=config.quantize,
+        adapters=start.adapters[: len(start.adapters) - len(further)],
         progress=progress,
     )
+    for adapter in further:
+        loaded = dataclasses.replace(loaded, model=trained_further(loaded.model, adapter, named).eval())
+        require_same_shape(loaded.model, config)
     for module in loaded.model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

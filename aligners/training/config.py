@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from aligners.pairs.reading import Reading
 from aligners.training.reporting import tracker_names
 from harness.errors import UsageError
-from harness.util.options import unkeyed
+from harness.util.options import added, unkeyed
 from harness.util.ranges import Range, above, at_least, require_ranges, share
 
 FULL_LR = 5e-7
@@ -29,7 +29,7 @@ class AlignConfig(Reading):
     """How a model is trained on preference pairs.
 
     Args:
-        model: directory or hub id of the base model; it is also the reference.
+        model: directory or hub id of the model to start from, with adapters BASE+ADAPTER; it is also the reference.
         data: preference pairs: a file, a directory or a hub id, or several with commas between (docs/data.md).
         method: the aligner's name, for the record.
         seed: governs the order of the data and every draw, so that all methods see identical batches.
@@ -60,6 +60,9 @@ class AlignConfig(Reading):
             backward).
         quantize: "4bit" holds the frozen base in NF4 (QLoRA; needs bitsandbytes and lora_rank).
         sharding: over processes, "fsdp" (FSDP2), or DeepSpeed's "zero2" and "zero3"; "none" replicates (DDP).
+        adapter_start: how a model with adapters is trained under LoRA: "stack" puts a new adapter on top, "continue"
+            trains the last one further (lora_rank and lora_alpha are its own). Without LoRA they are added to the
+            weights, which are then trained.
         merge: after training, also write the model with the adapter merged into it (LoRA), as model-merged.
         report_to: trackers that get the metrics of every step, one or several with commas: tensorboard, wandb, trackio,
             mlflow, swanlab (docs/watching.md).
@@ -95,6 +98,7 @@ class AlignConfig(Reading):
     sharding: Literal["none", "fsdp", "zero2", "zero3"] = "none"
     merge: bool = False
     report_to: str = unkeyed("none")
+    adapter_start: Literal["stack", "continue"] = added("stack")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -108,6 +112,8 @@ class AlignConfig(Reading):
             raise UsageError("align: quantize=4bit trains adapters only: set lora_rank (for example 64).")
         if self.merge and (not self.lora_rank or self.quantize != "none"):
             raise UsageError("align: merge=true needs LoRA on a base that is not quantized.")
+        if self.adapter_start == "continue" and not self.lora_rank:
+            raise UsageError("align: adapter_start=continue trains an adapter: set lora_rank to that of the adapter.")
         if self.lora_rank and self.train_vision:
             raise UsageError("align: train_vision has no effect with LoRA: set lora_rank=0 or leave train_vision out.")
 

@@ -16,7 +16,7 @@ from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.report import described
 from aligners.training.config import AlignConfig
 from aligners.training.lora import lora_targets
-from aligners.training.model_configs import model_config
+from aligners.training.model_configs import model_config, start_of
 from aligners.training.preference_data import training_pairs
 from harness.errors import DataError, UsageError
 from harness.models.families import family_of
@@ -64,10 +64,11 @@ def processes_of(config: AlignConfig) -> tuple[int, str]:
 
 def estimate(config: AlignConfig, objective: Objective, progress: Progress = silent) -> dict[str, Any]:
     """The facts of a dry run. FLOPs are of the shared route; memory is a model of what is held, not a measurement."""
-    shapes, source = model_config(config.model)
+    base = start_of(config).target
+    shapes, source = model_config(base)
     processes, why = processes_of(config)
     notes = [f"model: {source}", f"processes: {why}"]
-    pairs, lengths = _lengths(config, shapes, notes, progress)
+    pairs, lengths = _lengths(config, base, shapes, notes, progress)
     sizes = parameters(shapes, config)
     steps = max(1, config.epochs * pairs // config.batch_size)
     accumulates = config.batch_size > config.micro_batch or processes > 1
@@ -180,7 +181,7 @@ def _activations(sizes: Parameters, lengths: Lengths, config: AlignConfig) -> fl
     return sizes.layers * layer + logits
 
 
-def _lengths(config: AlignConfig, shapes: Any, notes: list[str], progress: Progress) -> tuple[int, Lengths]:
+def _lengths(config: AlignConfig, base: str, shapes: Any, notes: list[str], progress: Progress) -> tuple[int, Lengths]:
     """How many pairs, and their lengths: of a sample of the user's pairs where data and processor can be read."""
     merge = getattr(shapes.vision_config, "spatial_merge_size", 0) ** 2
     nominal = getattr(shapes, "image_seq_length", None) or NOMINAL_IMAGE
@@ -199,7 +200,7 @@ def _lengths(config: AlignConfig, shapes: Any, notes: list[str], progress: Progr
     pairs = data.pairs
     notes.append("data: " + "; ".join(described(data.report)))
     try:
-        processor, _ = load_processor(config.model, shapes)
+        processor, _ = load_processor(base, shapes)
     except (OSError, ValueError) as error:
         notes.append(f"processor not reached ({type(error).__name__}): lengths are nominal")
         return len(pairs), guess

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
+import torch
 from torch import nn
 
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
+from harness.models.adapters import put_in_effect
 from harness.models.families import UNKNOWN, family_of
 
 IN_EXPERTS = frozenset({"gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"})
@@ -17,7 +20,9 @@ IN_EXPERTS = frozenset({"gate", "gate_proj", "up_proj", "down_proj", "w1", "w2",
 def make_trainable(model: Any, config: AlignConfig) -> Any:
     """Freeze and adapt ``model`` as ``config`` says; returns the model to train (a PeftModel under LoRA)."""
     if config.lora_rank:
-        return _with_lora(model, config)
+        adapted = model if config.adapter_start == "continue" else _with_lora(model, config)
+        put_in_effect(adapted, trained="default")
+        return adapted
     family = family_of(model.config)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(config.train_vision or not family.is_vision(name))
@@ -31,11 +36,10 @@ def lora_targets(model: Any) -> list[str]:
     move an adapter of a dense layer of the same name onto them.
     """
     root = language_model(model)
-    names = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and f"{name}.".startswith(f"{root}.")
-    ]
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    # A layer that has an adapter already is the layer below the adapter, and no part of it.
+    layers = dict.fromkeys(name.removesuffix(".base_layer") for name in linear if ".lora_" not in name)
+    names = [name for name in layers if f"{name}.".startswith(f"{root}.")]
     if expert_tensors(model):
         names = [name for name in names if name.rpartition(".")[2] not in IN_EXPERTS]
     if not names:
@@ -58,6 +62,16 @@ def expert_tensors(model: Any) -> list[str]:
     return [name for name, weight in model.named_parameters() if ".experts." in name and weight.dim() == 3]
 
 
+def require_same_shape(model: Any, config: AlignConfig) -> None:
+    """Raise UsageError if the adapter that is trained further has another shape than ``config`` records."""
+    own = model.peft_config["default"]
+    if (own.r, own.lora_alpha) != (config.lora_rank, config.lora_alpha):
+        raise UsageError(
+            f"align: adapter_start=continue: the adapter has rank {own.r} and alpha {own.lora_alpha}; give "
+            f"lora_rank={own.r} and lora_alpha={own.lora_alpha}."
+        )
+
+
 def _with_lora(model: Any, config: AlignConfig) -> Any:
     from peft import LoraConfig, get_peft_model
 
@@ -65,4 +79,8 @@ def _with_lora(model: Any, config: AlignConfig) -> Any:
     settings = LoraConfig(
         r=config.lora_rank, lora_alpha=config.lora_alpha, lora_dropout=0.0, target_modules=lora_targets(model)
     )
-    return get_peft_model(model, settings)
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices), warnings.catch_warnings():
+        torch.manual_seed(config.seed)  # the same first weights on every process and in every run
+        warnings.filterwarnings("ignore", message="You are trying to modify a model with PEFT for a second time")
+        return get_peft_model(model, settings)

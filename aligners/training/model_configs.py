@@ -1,4 +1,4 @@
-"""Shapes of the recipes' models, so that a dry run works where the hub cannot be reached. From their config.json."""
+"""What a run starts from; and the shapes of the recipes' models, so that a dry run works without the hub."""
 
 from __future__ import annotations
 
@@ -13,25 +13,38 @@ from transformers import (
     Qwen2_5_VLConfig,
 )
 
+from aligners.training.config import AlignConfig
 from harness.errors import UsageError
-from harness.models.spec import may_be_hub_id
+from harness.models.loading import check_type
+from harness.models.sources import composition, may_be_hub_id, parts
+from harness.models.spec import ModelSpec
 
 
-def check_source(source: str) -> None:
-    """Raise UsageError where ``source`` can be no model to train: neither a directory nor a hub id."""
-    if not Path(source).is_dir() and not (may_be_hub_id(source) and "/" in source):
-        raise UsageError(f"model {source}: no such directory, and not a hub id (ORGANISATION/NAME).")
+def start_of(config: AlignConfig) -> ModelSpec:
+    """The base model that training starts from, with the adapters on it.
+
+    Raises UsageError where it can be no model to train: neither a directory nor a hub id, or adapters that are none.
+    """
+    head = parts(config.model)[0]
+    if not Path(head).is_dir() and not (may_be_hub_id(head) and "/" in head):
+        raise UsageError(f"model {head}: no such directory, and not a hub id (ORGANISATION/NAME).")
+    start = ModelSpec("hf", *composition(config.model))
+    if config.adapter_start == "continue" and not start.adapters:
+        raise UsageError(
+            f"align: adapter_start=continue: {config.model} is no adapter; give BASE+ADAPTER or leave it out."
+        )
+    return start
 
 
 def model_config(source: str) -> tuple[Any, str]:
-    """The configuration of ``source`` and where it comes from. Reads no weights.
+    """The configuration of ``source`` (a base model) and where it comes from. Reads no weights.
 
     Raises UsageError if it cannot be had: no such directory, no network, and not a model of the recipes.
     """
     if source in KNOWN and not Path(source).is_dir():
         return KNOWN[source](), "shapes known to this project"
-    check_source(source)
     try:
+        check_type(source)
         return AutoConfig.from_pretrained(source), "its config.json"
     except (OSError, ValueError) as error:
         raise UsageError(

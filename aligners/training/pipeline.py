@@ -20,11 +20,14 @@ from aligners.training.checkpoints import last_checkpoint, remove_checkpoints
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from aligners.training.model_card import write_card
+from aligners.training.model_configs import start_of
+from aligners.training.outcome import require_trained, samples_of
 from aligners.training.preference_data import training_order, training_pairs
 from aligners.training.preparation import Prepared, check_needs, hardness_of, prepare
 from aligners.training.probes import Probes, spread
 from aligners.training.reporting import finished_trackers, tracker_callbacks, tracker_names
 from aligners.training.trainer import PreferenceTrainer
+from harness.models.sources import write_start
 from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
 from harness.util.distributed import rank_and_world_size
@@ -68,7 +71,7 @@ def align(
     started = time.monotonic()
     first = rank_and_world_size()[0] == 0
     progress = progress if first else silent
-    check_needs(objective, hardness)
+    check_needs(config, objective, hardness)
     trackers = tracker_names(config.report_to) if first else []
     callbacks = tracker_callbacks(trackers, name or out_dir.name, resume=resume)
     train_set = training_pairs(config, progress)
@@ -100,7 +103,7 @@ def align(
     record = {**dataclasses.asdict(config), **info, "objective": dataclasses.asdict(objective)}
     record |= {"two_passes": trainer.two_passes, "steps": args.max_steps, "seconds": time.monotonic() - started}
     if first:
-        _save(trainer, ready.loaded.processor, out_dir, record, merge=config.merge)
+        _save(trainer, ready.loaded.processor, out_dir, record, config)
         recorder.log_info({"two_passes": trainer.two_passes})
     return AlignResult(out_dir / "model", args.max_steps, record)
 
@@ -126,7 +129,11 @@ def _log_start(
 
 
 def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> None:
-    """Train to the end and save the model. Checkpoints are removed only then, or where none is to be resumed from."""
+    """Train to the end, save the model and check it against the untrained one.
+
+    Checkpoints are removed only then, or where none is to be resumed from.
+    """
+    untrained = samples_of(trainer.model)
     if not resume:
         remove_checkpoints(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -136,14 +143,22 @@ def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> None:
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.progress("saving", 0, 1)
     trainer.save_model(str(out_dir / "model"))
-    if trainer.is_world_process_zero():
+    first = trainer.is_world_process_zero()
+    require_trained(out_dir / "model", untrained, first=first, progress=trainer.progress)
+    if first:
         remove_checkpoints(out_dir)
 
 
-def _save(trainer: PreferenceTrainer, processor: Any, out_dir: Path, record: dict[str, Any], *, merge: bool) -> None:
-    """Write what stands beside the trained weights: processor, merged model on request, card and record."""
+def _save(
+    trainer: PreferenceTrainer, processor: Any, out_dir: Path, record: dict[str, Any], config: AlignConfig
+) -> None:
+    """Write what stands beside the trained weights: processor, what an adapter lies on, merged model, card, record."""
+    start = start_of(config)
+    below = start.adapters[:-1] if config.adapter_start == "continue" else start.adapters
+    if config.lora_rank and below:
+        write_start(out_dir / "model", start.target, below)
     processor.save_pretrained(out_dir / "model")
-    if merge:  # for engines that take no adapters
+    if config.merge:  # for engines that take no adapters
         adapted: Any = trainer.model
         adapted.merge_and_unload().save_pretrained(out_dir / "model-merged")
         processor.save_pretrained(out_dir / "model-merged")

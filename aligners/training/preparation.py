@@ -19,6 +19,7 @@ from aligners.pairs.reference import ReferenceModel
 from aligners.pairs.route import choose_route
 from aligners.training.base_model import compute_dtype, load_base
 from aligners.training.config import AlignConfig
+from aligners.training.model_configs import start_of
 from aligners.training.preference_data import PreferenceData, data_columns
 from aligners.training.start_probe import probe_start
 from harness.errors import HarnessError, UsageError
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from aligners.pair_hardness.hardness import HardnessConfig
 
 
-def check_needs(objective: Objective, hardness: HardnessConfig | None) -> None:
-    """Raises UsageError for a need that cannot be met, before anything is loaded."""
+def check_needs(config: AlignConfig, objective: Objective, hardness: HardnessConfig | None) -> None:
+    """Raises UsageError for a need that cannot be met and for a model that is none, before anything is loaded."""
     known = ("column:", PREFIX)
     unmet = {need for need in objective.needs - {"reference", "hardness"} if not need.startswith(known)}
     if unmet:
@@ -40,6 +41,7 @@ def check_needs(objective: Objective, hardness: HardnessConfig | None) -> None:
         )
     if "hardness" in objective.needs and hardness is None:
         raise UsageError(f"aligner {objective.name} needs hardness: give the CLIP model (clip=...).")
+    start_of(config)
 
 
 @dataclass(frozen=True)

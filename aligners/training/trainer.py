@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from accelerate.utils import gather_object
+from peft import PeftModel
 from torch import Tensor
 from torch.utils.data import SequentialSampler
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
@@ -25,6 +26,7 @@ from aligners.training.checkpoints import read_state, whole_or_absent, write_sta
 from aligners.training.checks import require_finite, require_finite_norm, require_start
 from aligners.training.preference_data import PairStream, PreferenceData, as_batch
 from aligners.training.probes import Probes
+from harness.models.adapters import of_adapter
 from harness.models.loading import load_weights
 from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
@@ -268,6 +270,12 @@ class PreferenceTrainer(Trainer):
             super()._save_checkpoint(*args, **kwargs)
             if self.is_world_process_zero():
                 write_state(folder, self.objective, self.objective_state, self.curve)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Trainer's, of an adapter alone where it lies on top of others."""
+        if isinstance(self.model, PeftModel):
+            state_dict = of_adapter(self.model.state_dict() if state_dict is None else state_dict)
+        super()._save(output_dir, state_dict)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """The checkpoint's weights, in spite of the hub's names that save_pretrained gives LLaVA's.

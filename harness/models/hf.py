@@ -105,13 +105,12 @@ class HfModel(Model):
             dtype=settings.dtype,
             quantization=settings.quantization,
             device_map=settings.device_map,
-            adapter=files.adapter,
+            adapters=files.adapters,
             progress=progress,
         )
         model, prompts = loaded.model, loaded.prompts
         identity = files_identity(files.target, model, progress)
-        if files.adapter:
-            identity += "+" + files_identity(files.adapter, model)
+        identity = "+".join([identity, *(files_identity(adapter, model) for adapter in files.adapters)])
         if settings.quantization != "none":
             identity += f" {settings.quantization}"
         if loaded.fallback:  # the files do not hold the prompt that answers depend on

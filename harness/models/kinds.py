@@ -7,23 +7,20 @@ from pathlib import Path
 from harness.chat.settings import ServedSettings
 from harness.errors import UsageError
 from harness.models.settings import HfSettings
-from harness.models.spec import MODELS, Loading, ModelKind, ModelSpec, parse_spec
+from harness.models.spec import MODELS, Loading, ModelKind, ModelSpec
 from harness.protocols.benchmark import Decoding
 from harness.protocols.model import Model
 
 
 def _hf(spec: ModelSpec, loading: Loading) -> Model:
-    name = Path(spec.adapter or spec.target).name
+    name = Path([spec.target, *spec.adapters][-1]).name
     return _load(spec, name, spec, loading)
 
 
 def _run(spec: ModelSpec, loading: Loading) -> Model:
     if loading.runs is None:
         raise UsageError(f"{spec}: there is no results file to look the run up in.")
-    base, adapter = loading.runs(spec.target)
-    resolved = parse_spec(base if base.startswith("hf:") else f"hf:{base}")
-    files = ModelSpec("hf", resolved.target, adapter or resolved.adapter)
-    return _load(files, spec.target, spec, loading)
+    return _load(loading.runs(spec.target), spec.target, spec, loading)
 
 
 def _load(files: ModelSpec, name: str, spec: ModelSpec, loading: Loading) -> Model:
@@ -75,7 +72,7 @@ MODELS.register(
     "hf",
     ModelKind(
         "hf:ID_OR_DIR[+ADAPTER_DIR]",
-        "a transformers image-text-to-text model, with a peft adapter",
+        "a transformers image-text-to-text model, with peft adapters; or an adapter's directory alone",
         _hf,
         settings=HfSettings,
     ),

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from huggingface_hub.utils.tqdm import enable_progress_bars
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig, PreTrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from harness.errors import UsageError
+from harness.models.adapters import with_adapters
+from harness.models.checks import require_whole
 from harness.models.prompts import Prompts, ensure_template
 from harness.models.settings import PromptSettings
+from harness.models.sources import check_config
 from harness.protocols.progress import Progress, silent
 from harness.util.distributed import local_rank
 
@@ -47,7 +51,7 @@ def load(
     attention: str | None = None,
     quantization: str = "none",
     device_map: str = "",
-    adapter: str | None = None,
+    adapters: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Loaded:
     """The model and processor of ``source``, a directory or hub id.
@@ -59,9 +63,9 @@ def load(
         attention: transformers' name of an attention implementation; None: its default.
         quantization: "none", "4bit" (NF4) or "8bit"; these need bitsandbytes.
         device_map: "" for one device, or what transformers takes.
-        adapter: directory of a peft adapter to apply.
+        adapters: directories of peft adapters to put in effect, each on top of those before it.
 
-    Raises UsageError if it cannot be loaded.
+    Raises UsageError if it cannot be loaded, or not as a whole.
     """
     options: dict[str, Any] = {"dtype": _dtype(dtype, device), **_quantized(quantization, device, named)}
     if attention is not None:
@@ -69,19 +73,37 @@ def load(
     if device_map:
         options["device_map"] = device_map
     try:
+        check_type(source)
         with _reported(progress):
-            model: Any = AutoModelForImageTextToText.from_pretrained(source, **options)
+            both: Any = AutoModelForImageTextToText.from_pretrained(
+                source, output_loading_info=True, ignore_mismatched_sizes=True, **options
+            )
+            model, info = both
         processor, fallback = load_processor(source, model.config)
     except CANNOT_LOAD as error:
         raise UsageError(
             f"{named}: transformers cannot load {source} ({error}). Give the directory of an image-text-to-text model "
             "or a hub id that can be reached."
         ) from error
-    if adapter:
-        model = _with_adapter(model, adapter)
+    require_whole(info, f"{named}: the checkpoint {source}")
+    if adapters:
+        model = with_adapters(model, adapters, named, fold=model.dtype == torch.float32 and quantization == "none")
     if quantization == "none" and not device_map:
         model = model.to(device)
     return Loaded(model.eval(), processor, fallback)
+
+
+def check_type(source: str) -> None:
+    """Raise UsageError for a model type that transformers does not have, saying by what other way it can be asked."""
+    config, _ = PreTrainedConfig.get_config_dict(source)
+    check_config(config, source)
+    kind = config.get("model_type")
+    if kind not in CONFIG_MAPPING and "auto_map" in config:
+        raise UsageError(
+            f"hf:{source} (model_type {kind}) runs only on code of its own, which is not run here. Serve it (vLLM, "
+            "SGLang) and name it openai:NAME@BASE_URL, or answer with its own scripts and name the answers "
+            "replay:FILE.jsonl."
+        )
 
 
 def load_processor(source: str, config: Any) -> tuple[Any, bool]:
@@ -153,14 +175,6 @@ def _quantized(quantization: str, device: torch.device, named: str) -> dict[str,
     four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16}
     config = BitsAndBytesConfig(**(four if quantization == "4bit" else {"load_in_8bit": True}))  # type: ignore[no-untyped-call]
     return {"quantization_config": config, "device_map": {"": device}}
-
-
-def _with_adapter(model: Any, adapter: str) -> Any:
-    from peft import PeftModel
-
-    adapted = PeftModel.from_pretrained(model, adapter)
-    # merging is exact enough in float32; in half precision it would round small updates away
-    return adapted.merge_and_unload() if model.dtype == torch.float32 else adapted.get_base_model()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from harness.chat.settings import ServedSettings
 from harness.models.probe import Reading, asked_about, image_token_of, pictures, trained_as
 from harness.models.prompts import Prompts
 from harness.models.settings import PromptSettings
-from harness.models.spec import may_be_hub_id
+from harness.models.sources import may_be_hub_id
 from harness.protocols.conversation import Turn
 from harness.protocols.probe import Check, Encode, Probe
 from harness.util.options import content_key

@@ -9,37 +9,36 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.models.sources import absolute, composition, parts
 from harness.protocols.benchmark import Decoding
 from harness.protocols.model import Model
 from harness.protocols.progress import Progress, silent
 from harness.registry import Registry
 from harness.util.options import build
 
-RunLookup = Callable[[str], tuple[str, str | None]]
-"""The name of an alignment run -> (its base model or merged model, its adapter directory or None)."""
-
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A parsed model name: ``hf:TARGET+ADAPTER``, ``openai:NAME@URL``, ``replay:FILE``, ``run:NAME``."""
+    """A parsed model name: ``hf:TARGET+ADAPTER``, ``openai:NAME@URL``, ``replay:FILE``, ``run:NAME``.
+
+    ``adapters`` stand in the order in which they were trained, each on top of those before it.
+    """
 
     kind: str
     target: str
-    adapter: str | None = None
+    adapters: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.target}" + (f"+{self.adapter}" if self.adapter else "")
+        return "+".join([f"{self.kind}:{self.target}", *self.adapters])
+
+
+RunLookup = Callable[[str], ModelSpec]
+"""The name of an alignment run -> its files, of kind hf: a base model with adapters, or a model of its own."""
 
 
 def model_id(spec: str) -> str:
     """What the ways of writing one model have in common: no ``hf:``, and an absolute path where it is a path here."""
-    target = spec.removeprefix("hf:")
-    return str(Path(target).resolve()) if Path(target).exists() else target.rstrip("/")
-
-
-def may_be_hub_id(source: str) -> bool:
-    """Whether ``source`` is written as NAME or OWNER/NAME, unlike ./DIR, /DIR, ~/DIR and DIR/DIR/DIR."""
-    return not source.startswith((".", "/", "~")) and source.count("/") <= 1
+    return absolute(spec.removeprefix("hf:"))
 
 
 def last_parts(names: Iterable[str]) -> dict[str, str]:
@@ -55,7 +54,7 @@ def parse_spec(spec: str) -> ModelSpec:
     Raises UsageError for an unknown kind, an empty target, or a directory that holds no model.
     """
     kind, colon, target = spec.partition(":")
-    if Path(spec.partition("+")[0]).is_dir():
+    if Path(parts(spec)[0]).is_dir():
         kind, target = "hf", spec
     elif not colon:
         raise UsageError(
@@ -65,30 +64,9 @@ def parse_spec(spec: str) -> ModelSpec:
     if not target:
         raise UsageError(f"--model {spec}: expected something after {kind}:, as in {known.form}.")
     if kind == "hf":
-        return _parse_hf(target)
+        return ModelSpec("hf", *composition(target))
     known.check(target)
     return ModelSpec(kind, target)
-
-
-def _parse_hf(target: str) -> ModelSpec:
-    base, plus, adapter = (target, "", "") if Path(target).is_dir() else target.partition("+")
-    if plus and not (Path(adapter) / "adapter_config.json").is_file():
-        raise UsageError(f"hf:{target}: {adapter or 'the adapter'} is no adapter directory (no adapter_config.json).")
-    if Path(base).is_dir():
-        _check_model_dir(Path(base))
-    elif not may_be_hub_id(base):
-        raise UsageError(f"hf:{base}: no such directory.")
-    return ModelSpec("hf", base, adapter or None)
-
-
-def _check_model_dir(path: Path) -> None:
-    if (path / "config.json").is_file():
-        return
-    if (path / "adapter_config.json").is_file():
-        raise UsageError(f"hf:{path} holds an adapter only; name its base model too: hf:BASE+{path}.")
-    near = next((child.parent for child in sorted(path.glob("*/config.json"))), None)
-    hint = f" Did you mean hf:{near}?" if near else ""
-    raise UsageError(f"hf:{path} is no model directory (no config.json).{hint}")
 
 
 @dataclass(frozen=True)

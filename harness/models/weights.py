@@ -8,6 +8,7 @@ computed with, whatever folder, dtype or quantisation it came by.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,35 @@ def files_identity(source: str, model: Any, progress: Progress = silent) -> str:
         digest.update(f"{path.name}\0{_file_sha256(path)}\n".encode())
         progress("hash of the weights", done, len(files))
     return digest.hexdigest()
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of the weights of a model or an adapter: safetensors, or where there are none the older .bin."""
+    safe, *older = ([*folder.glob(pattern)] for pattern in WEIGHTS)
+    return sorted(safe) or sorted(file for files in older for file in files)
+
+
+def tensors_of(file: Path) -> Iterator[tuple[str, Any]]:
+    """The tensors of a file of weights by their names, one at a time."""
+    import torch
+    from safetensors import safe_open
+
+    if file.suffix != ".safetensors":
+        yield from torch.load(file, map_location="cpu", weights_only=True, mmap=True).items()
+        return
+    with safe_open(file, "pt") as opened:
+        for name in opened.keys():  # noqa: SIM118 (it is no dictionary)
+            yield name, opened.get_tensor(name)
+
+
+def names_of(file: Path) -> list[str]:
+    """The names of the tensors in a file of weights; the tensors themselves are not read."""
+    from safetensors import safe_open
+
+    if file.suffix != ".safetensors":
+        return [name for name, _ in tensors_of(file)]
+    with safe_open(file, "pt") as opened:
+        return list(opened.keys())
 
 
 def tensors_hash(model: Any, *, with_types: bool = True, progress: Progress = silent) -> str:

@@ -96,3 +96,9 @@ class AlignmentRecord:
     model_dir: str
     seconds: float
     created: str
+
+    @property
+    def parent(self) -> str | None:
+        """The run that it started from; None for one that started from a model."""
+        parent = self.info.get("lineage", {}).get("parent")
+        return None if parent is None else str(parent)

@@ -46,7 +46,7 @@ def _alignment(alignment: Mapping[str, Any]) -> RichTable:
         "status": alignment["status"],
         "took": f"{alignment['seconds']:.0f} s",
         "model": alignment["model_dir"] or "-",
-        "from": config.get("model", "-"),
+        "from": _origin(alignment["lineage"]) or "-",
         "pairs": config.get("data", "-"),
         **{name: config[name] for name in ("seed", "epochs", "batch_size", "lr") if name in config},
         **(config.get("objective") or {}),
@@ -54,6 +54,12 @@ def _alignment(alignment: Mapping[str, Any]) -> RichTable:
         "code": software_text(info),
     }
     return _facts(rows)
+
+
+def _origin(lineage: Mapping[str, Any]) -> str:
+    """The base and what was made of it before this run: runs of the store by name, other adapters by directory."""
+    runs = [f"run:{name}" for name in lineage["ancestry"]]
+    return " -> ".join([lineage["base"], *(runs or lineage["adapters"])])
 
 
 def _last_step(step: Mapping[str, Any]) -> list[RenderableType]:

@@ -59,6 +59,7 @@ def test_a_fresh_start_takes_the_place_of_what_is_stored(store: Store) -> None:
 def test_a_path_that_is_there_is_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "llava").mkdir()
+    (tmp_path / "llava/config.json").write_text("{}")
     assert resolved(model="llava/").train.model == str(tmp_path / "llava")
     assert resolved(model="llava").key == resolved(model=str(tmp_path / "llava")).key
     assert resolved(model="org/llava").train.model == "org/llava"

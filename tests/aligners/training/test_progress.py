@@ -51,6 +51,7 @@ def test_every_stage_of_an_alignment_reports_in_order_and_ends_complete(
         "probe pairs",
         "training steps",
         "saving",
+        "check of the saved weights",
     ]
     assert {step for step, (done, total) in stages.last.items() if done != total} == set()
     assert stages.last["pairs"] == (32, 32) and stages.last["training steps"] == (2, 2)

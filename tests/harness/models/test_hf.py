@@ -18,7 +18,7 @@ from harness.errors import HarnessError, UsageError
 from harness.models.batching import ImagePrefix, Padded, Row
 from harness.models.hf import HfModel, batches
 from harness.models.prompts import messages
-from harness.models.spec import load_model
+from harness.models.spec import ModelSpec, load_model
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
 from harness.protocols.model import Answer
@@ -226,8 +226,9 @@ def test_an_adapter_changes_answers_and_key(folder: Path, model: HfModel, tmp_pa
     plain: Any = LlavaForConditionalGeneration.from_pretrained(folder)
     config = LoraConfig(r=2, target_modules=r".*language_model.*\.(q|v)_proj", init_lora_weights=False)
     get_peft_model(plain, config).save_pretrained(str(tmp_path / "adapter"))
+    files = ModelSpec("hf", str(folder), (str(tmp_path / "adapter"),))
     adapted = load_model(f"hf:{folder}+{tmp_path / 'adapter'}", device="cpu")
-    by_run = load_model("run:mine", device="cpu", runs=lambda name: (str(folder), str(tmp_path / "adapter")))
+    by_run = load_model("run:mine", device="cpu", runs=lambda name: files)
     assert isinstance(adapted, HfModel) and isinstance(by_run, HfModel)
     assert adapted.key == by_run.key != model.key
     assert (by_run.name, by_run.spec) == ("mine", "run:mine")

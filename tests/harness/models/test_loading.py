@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from aligners.training.base_model import load_base
 from aligners.training.config import AlignConfig
@@ -14,9 +18,19 @@ from harness.models.hf import HfModel
 from harness.models.loading import device_named, load
 from harness.models.spec import load_model
 from harness.models.weights import tensors_hash
-from tests.tiny import tiny_llava
+from tests.tiny import tiny_adapter, tiny_llava
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_llava(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def adapter(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_adapter(model_dir, tmp_path_factory.mktemp("adapter"))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -57,3 +71,77 @@ def test_devices_are_named_or_refused() -> None:
         assert device_named("auto") == CPU
         with pytest.raises(UsageError, match="sees no GPU here"):
             device_named("cuda:1")
+
+
+def rewritten(source: Path, folder: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Path:
+    """A copy of a model or an adapter with other weights in its file."""
+    shutil.copytree(source, folder)
+    file = next(folder.glob("*.safetensors"))
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: {n: t for n, t in w.items() if "projector" not in n}, r"4 weights .*projector.* missing, so that"),
+        (lambda w: {**w, "model.extra.weight": torch.zeros(2)}, r"1 weight \(model.extra.weight\) unknown to this"),
+        (lambda w: {n: t[:-1] if "lm_head" in n else t for n, t in w.items()}, r"\(lm_head.weight\) of another shape"),
+    ],
+)
+def test_a_checkpoint_that_is_not_whole_is_refused_for_align_and_bench(
+    change: Callable[[dict[str, Tensor]], dict[str, Tensor]], message: str, model_dir: Path, tmp_path: Path
+) -> None:
+    folder = rewritten(model_dir, tmp_path / "model", change)
+    with pytest.raises(UsageError, match=message):
+        load_model(f"hf:{folder}", device="cpu")
+    with pytest.raises(UsageError, match=message):
+        load_base(AlignConfig(model=str(folder), data=""), CPU)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda w: {n.replace("model.language_model.layers", "layers"): t for n, t in w.items()},
+            "was made for another",
+        ),
+        (lambda w: dict(list(w.items())[1:]), r"1 weight \(.*\) missing"),
+        (lambda w: {n: t * 0 if "lora_B" in n else t for n, t in w.items()}, "changes nothing"),
+        (lambda w: {n: t / 0 for n, t in w.items()}, "not finite"),
+        (lambda w: {n: t[:1] for n, t in w.items()}, "does not fit the model"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_adapter_of_another_model_is_refused(
+    change: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+    message: str,
+    dtype: str,
+    model_dir: Path,
+    adapter: Path,
+    tmp_path: Path,
+) -> None:
+    changed = rewritten(adapter, tmp_path / "adapter", change)
+    with pytest.raises(UsageError, match=message):
+        load(str(model_dir), device=CPU, named="hf:x", dtype=dtype, adapters=[str(changed)])
+
+
+def test_an_adapter_with_the_names_of_older_versions_is_put_where_they_are_now(
+    model_dir: Path, adapter: Path, tmp_path: Path
+) -> None:
+    older = rewritten(
+        adapter,
+        tmp_path / "adapter",
+        lambda w: {n.replace("model.model.language_model.", "model.language_model.model."): t for n, t in w.items()},
+    )
+    one, other = (load(str(model_dir), device=CPU, named="x", adapters=[str(a)]).model for a in (adapter, older))
+    assert tensors_hash(one) == tensors_hash(other)
+
+
+def test_a_model_of_a_layout_that_transformers_has_not_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llava_llama", "mm_vision_tower": "openai/clip"}')
+    with pytest.raises(UsageError, match=f"python cli.py import-model {tmp_path} --out DIR"):
+        load_model(f"hf:{tmp_path}", device="cpu")
+    (tmp_path / "config.json").write_text('{"model_type": "minicpmv", "auto_map": {"AutoModel": "x.M"}}')
+    with pytest.raises(UsageError, match=r"code of its own.*openai:NAME@BASE_URL.*replay:FILE.jsonl"):
+        load_model(f"hf:{tmp_path}", device="cpu")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DataError, UsageError
+from harness.models.sources import write_start
 from harness.models.spec import ModelSpec, load_model, parse_spec
 from harness.protocols.benchmark import Decoding, Sample
 
@@ -25,12 +26,30 @@ def model_dir(tmp_path: Path) -> Path:
 def test_specs_are_read_into_kind_target_and_adapter(model_dir: Path) -> None:
     adapter = model_dir.parent / "adapter"
     assert parse_spec("hf:llava-hf/llava-1.5-7b-hf") == ModelSpec("hf", "llava-hf/llava-1.5-7b-hf")
-    assert parse_spec(f"hf:{model_dir}+{adapter}") == ModelSpec("hf", str(model_dir), str(adapter))
+    assert parse_spec(f"hf:{model_dir}+{adapter}") == ModelSpec("hf", str(model_dir), (str(adapter),))
     assert parse_spec(str(model_dir)) == ModelSpec("hf", str(model_dir))
-    assert parse_spec(f"{model_dir}+{adapter}") == ModelSpec("hf", str(model_dir), str(adapter))
+    assert parse_spec(f"{model_dir}+{adapter}") == ModelSpec("hf", str(model_dir), (str(adapter),))
     assert parse_spec("run:dama-0") == ModelSpec("run", "dama-0")
     assert parse_spec("replay:a.jsonl") == ModelSpec("replay", "a.jsonl")
     assert parse_spec("openai:llava@http://h:1/v1") == ModelSpec("openai", "llava@http://h:1/v1")
+
+
+def test_an_adapter_alone_stands_for_what_it_was_trained_on(model_dir: Path, tmp_path: Path) -> None:
+    """Its base is read from its configuration, beside which further adapters stand; a path may be relative to it."""
+    first, second = tmp_path / "adapter", tmp_path / "with+plus"
+    second.mkdir()
+    (first / "adapter_config.json").write_text('{"base_model_name_or_path": "../llava"}')
+    (second / "adapter_config.json").write_text(f'{{"base_model_name_or_path": "{model_dir}"}}')
+    assert parse_spec(f"hf:{first}") == ModelSpec("hf", str(model_dir), (str(first),))
+    assert parse_spec(str(second)) == ModelSpec("hf", str(model_dir), (str(second),))
+    write_start(second, str(model_dir), [str(first)])
+    whole = ModelSpec("hf", str(model_dir), (str(first), str(second)))
+    assert parse_spec(f"hf:{second}") == parse_spec(f"{model_dir}+{first}+{second}") == parse_spec(str(whole)) == whole
+    with pytest.raises(UsageError, match=f"was trained on top of {first}; without them it is another model"):
+        parse_spec(f"{model_dir}+{second}")
+    (first / "adapter_config.json").write_text('{"base_model_name_or_path": "/moved/llava"}')
+    with pytest.raises(UsageError, match=f"trained on /moved/llava, which is not there.*hf:BASE.{first}"):
+        parse_spec(f"hf:{first}")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""Whether training made something: the saved weights are read back, finite, and other than those it started from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import broadcast_object_list
+from torch import Tensor
+
+from harness.errors import HarnessError
+from harness.models.weights import tensors_of, weight_files
+from harness.protocols.progress import Progress
+
+PLACES = 64
+Samples = frozenset[bytes]
+
+
+def samples_of(model: Any) -> Samples:
+    """A few numbers of every parameter of ``model``, at equal distances, as bytes; names differ once saved."""
+    return frozenset(_sample(parameter) for parameter in model.parameters() if parameter.numel())
+
+
+def require_trained(folder: Path, start: Samples, *, first: bool, progress: Progress) -> None:
+    """Raise HarnessError, on every process, if the weights saved in ``folder`` are not finite or those of ``start``.
+
+    The ``first`` process reads them.
+    """
+    fault = broadcast_object_list([_fault(folder, start, progress) if first else None])[0]
+    if fault:
+        raise HarnessError(f"training is done, but {fault} The run counts as failed.")
+
+
+def _fault(folder: Path, start: Samples, progress: Progress) -> str | None:
+    moved = False
+    files = weight_files(folder)
+    for done, file in enumerate(files, start=1):
+        for name, tensor in tensors_of(file):
+            if not tensor.isfinite().all():
+                return f"{name} in {file} is not finite. Lower lr or check the pairs."
+            moved = moved or _sample(tensor) not in start
+        progress("check of the saved weights", done, len(files))
+    if not moved:
+        return f"the weights saved in {folder} are those it started from: nothing was learned. Raise lr or epochs."
+    return None
+
+
+def _sample(tensor: Tensor) -> bytes:
+    flat = tensor.detach().reshape(-1)
+    step = max(1, flat.numel() // PLACES)
+    return bytes(flat[::step].cpu().float().numpy().tobytes())

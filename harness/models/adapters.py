@@ -1,0 +1,97 @@
+"""Adapters of peft on a model: put in effect one on top of the other, and checked to be what they claim."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from harness.errors import UsageError
+from harness.models.checks import require_adapter
+
+OLDER_NAMES = {
+    r"^language_model\.model\.": "model.language_model.",
+    r"^language_model\.(?!model\.)": "model.language_model.",
+    r"^model\.(?=layers\.)": "model.language_model.",
+    r"^visual\.": "model.visual.",
+}
+"""What transformers before 4.52 called modules, and calls them now."""
+
+
+def with_adapters(model: Any, adapters: Sequence[str], named: str, *, fold: bool) -> Any:
+    """``model`` with ``adapters`` (directories) in effect, each trained on top of those before it; none is trained.
+
+    With ``fold`` they are added to the weights, which float32 can hold. Otherwise they stay beside the weights: half
+    precision would round small updates away, and quantised weights cannot be added to.
+    Raises UsageError for an adapter that does not belong to the model.
+    """
+    from peft import PeftModel
+
+    if fold:
+        for adapter in adapters:
+            adapted = PeftModel(model, _config(adapter, named), "default")
+            _fill(adapted, adapter, "default", named)
+            model = adapted.merge_and_unload()
+        return model
+    if not adapters:
+        return model
+    names = [f"start{position}" for position in range(len(adapters))]
+    adapted = PeftModel(model, _config(adapters[0], named), names[0])
+    for name, adapter in zip(names, adapters, strict=True):
+        _fill(adapted, adapter, name, named)
+    base = adapted.get_base_model()  # type: ignore[no-untyped-call]
+    del base.peft_config  # what is trained on it is saved without these
+    put_in_effect(base)
+    return base
+
+
+def trained_further(model: Any, adapter: str, named: str) -> Any:
+    """``model`` with ``adapter`` on it as a PeftModel whose adapter can be trained; ``with_adapters`` came before."""
+    from peft import PeftModel
+
+    config = _config(adapter, named)
+    config.inference_mode, config.base_model_name_or_path = False, model.name_or_path
+    adapted = PeftModel(model, config, "default")
+    _fill(adapted, adapter, "default", named)
+    put_in_effect(adapted)
+    return adapted
+
+
+def put_in_effect(model: Any, trained: str | None = None) -> None:
+    """Switch on every adapter of ``model``, in all layers that it has; ``trained`` is the only one that learns."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for layer in model.modules():
+        if isinstance(layer, BaseTunerLayer):
+            names = sorted(layer._get_available_adapters(), key=lambda name: (name == "default", name))
+            layer.set_adapter(names)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(trained is not None and f".{trained}." in f"{name}.")
+
+
+def of_adapter(state: dict[str, Any]) -> dict[str, Any]:
+    """``state`` without the adapters that training started from, which peft would save as well."""
+    return {name: tensor for name, tensor in state.items() if not re.search(r"\.start\d+(\.|$)", name)}
+
+
+def _config(adapter: str, named: str) -> Any:
+    from peft import PeftConfig
+
+    config: Any = PeftConfig.from_pretrained(adapter)
+    if config.is_prompt_learning:
+        raise UsageError(f"{named}: {adapter} is a {config.peft_type.value}, not a LoRA or another adapter of weights.")
+    config.inference_mode = True
+    return config
+
+
+def _fill(adapted: Any, adapter: str, name: str, named: str) -> None:
+    """Load ``adapter``'s weights under ``name``, by the names of older versions of transformers if by no others."""
+    try:
+        result = adapted.load_adapter(adapter, name)
+        if result.unexpected_keys:
+            older = adapted.load_adapter(adapter, name, key_mapping=OLDER_NAMES)
+            result = older if len(older.unexpected_keys) < len(result.unexpected_keys) else result
+    except (RuntimeError, ValueError) as error:  # of another size; for modules that are not there
+        raise UsageError(f"{named}: adapter {adapter} does not fit the model: {error}") from error
+    own = {key: value for key, value in adapted.state_dict().items() if name in key.split(".")}
+    require_adapter(result.missing_keys, result.unexpected_keys, own, f"{named}: adapter {adapter}")

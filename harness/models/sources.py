@@ -1,0 +1,145 @@
+"""What the name of a transformers model stands for on disk: a base and the adapters on top of it. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+
+ADAPTER_CONFIG = "adapter_config.json"
+MODEL_FILES = tuple(
+    f"{name}{index}" for name in ("model.safetensors", "pytorch_model.bin") for index in ("", ".index.json")
+)
+START = "start.json"
+"""Beside an adapter that was trained on top of others: {"base", "adapters"}, what it was trained on."""
+ORIGINAL_LAYOUT = "mm_vision_tower"
+"""A key that the configurations of LLaVA's own repository have, and those of the hub's layout do not."""
+
+
+def may_be_hub_id(source: str) -> bool:
+    """Whether ``source`` is written as NAME or OWNER/NAME, unlike ./DIR, /DIR, ~/DIR and DIR/DIR/DIR."""
+    return not source.startswith((".", "/", "~")) and source.count("/") <= 1
+
+
+def parts(target: str) -> list[str]:
+    """``BASE+ADAPTER...`` cut at its plus signs, but for those in the names of directories."""
+    pieces, cut = target.split("+"), list[str]()
+    while pieces:
+        end = next((n for n in range(len(pieces), 0, -1) if Path("+".join(pieces[:n])).is_dir()), 1)
+        cut.append("+".join(pieces[:end]))
+        del pieces[:end]
+    return cut
+
+
+def absolute(target: str) -> str:
+    """``BASE+ADAPTER...`` with absolute paths where they are paths here; hub ids stay."""
+    cut = parts(target)
+    return "+".join(str(Path(part).resolve()) if part and Path(part).exists() else part.rstrip("/") for part in cut)
+
+
+def composition(target: str) -> tuple[str, tuple[str, ...]]:
+    """The base model of ``BASE[+ADAPTER...]`` and its adapters, in the order in which they were trained.
+
+    An adapter's directory alone stands for the model it was trained on with the adapter on top.
+    Raises UsageError for what is no model or adapter, for a base that is not where the adapter says, and for an adapter
+    put on another stack than it was trained on.
+    """
+    head, *rest = parts(target)
+    base, before = trained_on(Path(head)) if _is_adapter(head) else (head, ())
+    adapters = (*before, *([head] if _is_adapter(head) else []), *rest)
+    if Path(base).is_dir():
+        check_model_dir(Path(base))
+    elif not may_be_hub_id(base):
+        raise UsageError(f"hf:{base}: no such directory.")
+    for position, adapter in enumerate(adapters):
+        _check_adapter(adapter, adapters[:position], target)
+    return base, adapters
+
+
+def trained_on(adapter: Path) -> tuple[str, tuple[str, ...]]:
+    """The base model and the further adapters that an adapter was trained on, as it says itself.
+
+    A relative path is looked for in the adapter's directory, then in the current one.
+    Raises UsageError if it does not say or they are not there.
+    """
+    said = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    start = _start(adapter)
+    base = str(start["base"] if start else said or "")
+    if not base:
+        raise UsageError(
+            f"hf:{adapter} holds an adapter that does not say what model it belongs to (base_model_name_or_path in "
+            f"{ADAPTER_CONFIG}); name its base model too: hf:BASE+{adapter}."
+        )
+    found = [_located(name, adapter) for name in (base, *(start or {}).get("adapters", ()))]
+    return found[0], tuple(found[1:])
+
+
+def write_start(adapter: Path, base: str, adapters: Sequence[str]) -> None:
+    """Say beside ``adapter`` that it was trained on ``base`` with ``adapters``, which its own configuration cannot."""
+    (adapter / START).write_text(json.dumps({"base": base, "adapters": list(adapters)}, indent=2))
+
+
+def check_model_dir(path: Path) -> None:
+    """Raise UsageError if ``path`` holds no model that transformers can load, saying what to give or do instead."""
+    if (path / ADAPTER_CONFIG).is_file():
+        raise UsageError(
+            f"hf:{path} holds a model and an adapter, and transformers would load the adapter's base in the model's "
+            "place. Put them in directories of their own: hf:MODEL+ADAPTER."
+        )
+    if (path / "config.json").is_file():
+        return check_config(json.loads((path / "config.json").read_text(encoding="utf-8")), str(path))
+    near = next((child.parent for child in sorted(path.glob("*/config.json"))), None)
+    hint = f" Did you mean hf:{near}?" if near else ""
+    raise UsageError(f"hf:{path} is no model directory (no config.json).{hint}")
+
+
+def check_config(config: Mapping[str, Any], source: str) -> None:
+    """Raise UsageError for a model in the layout of LLaVA's own repository, with the command that converts it."""
+    if ORIGINAL_LAYOUT in config:
+        raise UsageError(
+            f"hf:{source} is in the layout of LLaVA's own repository (model_type {config.get('model_type')}), which "
+            f"transformers cannot load. Convert it once: python cli.py import-model {source} --out DIR, then use DIR."
+        )
+
+
+def _is_adapter(source: str) -> bool:
+    """Whether ``source`` is the directory of an adapter and of no model."""
+    folder = Path(source)
+    return (folder / ADAPTER_CONFIG).is_file() and not any((folder / name).is_file() for name in MODEL_FILES)
+
+
+def _start(adapter: Path) -> dict[str, Any] | None:
+    file = adapter / START
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def _located(name: str, adapter: Path) -> str:
+    """Where ``name`` is that ``adapter`` was trained on: a directory, or else a hub id."""
+    for path in (adapter / name, Path(name)):
+        if path.is_dir():
+            return str(path.resolve())
+    if may_be_hub_id(name) and "/" in name:
+        return name
+    raise UsageError(
+        f"hf:{adapter} was trained on {name}, which is not there. If it was moved, name both: hf:BASE+{adapter}."
+    )
+
+
+def _check_adapter(adapter: str, below: Sequence[str], target: str) -> None:
+    """Raise UsageError if ``adapter`` is none, or was trained on top of other adapters than those ``below`` it."""
+    if not (Path(adapter) / ADAPTER_CONFIG).is_file():
+        raise UsageError(f"hf:{target}: {adapter or 'the adapter'} is no adapter directory (no {ADAPTER_CONFIG}).")
+    if (Path(adapter) / "config.json").is_file():
+        check_config(json.loads((Path(adapter) / "config.json").read_text(encoding="utf-8")), adapter)
+    start = _start(Path(adapter))
+    expected = [str(name) for name in start["adapters"]] if start else []
+    known = list(zip(expected, below, strict=False))
+    moved = [Path(name).is_dir() and Path(name).resolve() != Path(given).resolve() for name, given in known]
+    if start and (len(expected) != len(below) or any(moved)):
+        raise UsageError(
+            f"hf:{target}: {adapter} was trained on top of {' + '.join(expected)}; without them it is another model. "
+            f"Give hf:{adapter} alone, or hf:{'+'.join([start['base'], *expected, adapter])}."
+        )
