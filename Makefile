@@ -1,14 +1,31 @@
-PYTHON ?= python3
+# The first Python of 3.11 or newer; `make PYTHON=/path/to/python` names another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# Why the environment that is there cannot be used; empty if it can, or if there is none.
+version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2], sys.version_info >= (3, 11))' 2>/dev/null)
+HAS := $(call version,$(BIN)/python)
+MADE_IN := $(shell sed -n 's/^command = .* -m venv //p' .venv/pyvenv.cfg 2>/dev/null)
+ifneq ($(wildcard .venv),)
+STALE := $(if $(filter True,$(HAS)),,its Python does not run or is older than 3.11)
+STALE += $(if $(MADE_IN),$(if $(filter $(MADE_IN),$(realpath .venv)),,it was made in $(MADE_IN)))
+ifeq ($(origin PYTHON),command line)
+STALE += $(if $(filter $(firstword $(HAS)),$(call version,$(PYTHON))),,its Python is not $(PYTHON))
+endif
+endif
+STALE := $(strip $(STALE))
+
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install install-test demo demo-all test test-vllm mutants check docs clean
+.PHONY: help install install-test demo demo-all test test-vllm mutants check docs clean distclean stale
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-.venv/.core: pyproject.toml constraints.txt
+.venv/.core: pyproject.toml constraints.txt $(if $(STALE),stale)
+	$(if $(STALE),@echo ".venv is made anew: $(STALE)"; rm -rf .venv)
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
 	touch $@
@@ -48,5 +65,16 @@ docs: .venv/.test  ## write the pages that are made from the code: commands, set
 	$(BIN)/python -m tests.docs.architecture_page
 	$(BIN)/python -m tests.docs.models_page
 
-clean:  ## remove what was made (results and the environment)
-	rm -rf .venv .venv-vllm artifacts results.sqlite*
+clean:  ## remove what tools left behind; results, artefacts and the environment stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
+
+MADE = $(wildcard .venv .venv-vllm artifacts results.sqlite*)
+
+distclean: clean  ## remove the environment, the artefacts and the results too, with SURE=yes
+	@$(if $(MADE),du -sh $(MADE),echo "nothing is left")
+ifeq ($(SURE),yes)
+	rm -rf $(MADE)
+else
+	@$(if $(MADE),echo "These would be removed: make distclean SURE=yes")
+endif

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
+if sys.version_info < (3, 11):  # asked before anything is imported that an older Python does not have
+    sys.exit(
+        f"The DAMA harness needs Python 3.11 or newer; this is {sys.version.split()[0]} ({sys.executable}). Build the "
+        "environment with one, for example `make install PYTHON=python3.11`, and run .venv/bin/python cli.py."
+    )
+
 import importlib
 import signal
 from types import FrameType

@@ -78,11 +78,7 @@ def strings_of(row: Mapping[str, Any], name: str, where: str) -> list[str]:
 def sha256(path: Path) -> str:
     """Hex digest of the file's bytes."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(path)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()  # Python 3.10 has no file_digest
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def notes(root: Path, official: Mapping[tuple[str, ...], str]) -> list[str]:

@@ -75,7 +75,7 @@ async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout
         # The client's own timeout counts from byte to byte: an endpoint that drips would never meet it.
         asking = client.post("/chat/completions", body=arguments, cast_to=httpx2.Response)
         return read((await asyncio.wait_for(asking, timeout)).content)
-    except (asyncio.TimeoutError, openai.APITimeoutError):
+    except (TimeoutError, openai.APITimeoutError):
         raise Failure(f"no answer within {timeout:g} s", slow=True) from None
     except openai.APIConnectionError as error:
         raise Failure(f"connection failed: {error.__cause__ or error!r}") from error

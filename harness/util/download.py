@@ -11,7 +11,7 @@ import urllib.request
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from fnmatch import fnmatch
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -241,6 +241,6 @@ def _record(folder: Path, source: Source, digest: str) -> None:
         rows = json.loads(path.read_text())
     except (OSError, ValueError):
         rows = {}
-    when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    when = datetime.now(UTC).isoformat(timespec="seconds")
     rows[source.path] = {"url": source.url, "sha256": digest, "licence": source.licence, "fetched": when}
     path.write_text(json.dumps(rows, indent=2))
