@@ -9,11 +9,30 @@ import sys
 from typing import Any
 
 CORE = ("torch", "torchvision", "transformers", "peft", "accelerate", "open_clip_torch", "openai", "sqlite-utils")
+PYTHON = ".venv/bin/python"
 OPTIONAL = {
-    "lmms_eval": ("lmms-eval tasks", 'pip install -e ".[general]"'),
-    "spacy": ("Object HalBench with spaCy's tagger, AMBER's similarity", 'pip install -e ".[nlp]"'),
-    "trl": ("the peer in perf/", 'pip install -e ".[perf]"'),
-    "bitsandbytes": ("4-bit base models", "pip install bitsandbytes"),
+    # module: who needs it, the command that adds it
+    "lmms_eval": ("tasks of lmms-eval (bench --benchmark lmms:TASK)", f'{PYTHON} -m pip install -e ".[general]"'),
+    "num2words": ("the processor of SmolVLM models", f"{PYTHON} -m pip install num2words"),
+    "bitsandbytes": ("base models in 4 or 8 bits (quantize=4bit)", f"{PYTHON} -m pip install bitsandbytes"),
+    "deepspeed": ("sharding=zero2 and zero3", f"{PYTHON} -m pip install deepspeed"),
+    "trl": ("the peer in perf/", f'{PYTHON} -m pip install -e ".[perf]"'),
+    "spacy": ("official taggers and similarities, with a model below", f'{PYTHON} -m pip install -e ".[nlp]"'),
+    "en_core_web_trf": (
+        "Object HalBench: parses the judge's object names officially; without it NLTK does",
+        f"{PYTHON} -m spacy download en_core_web_trf",
+    ),
+    "en_core_web_lg": (
+        "AMBER: similarity=spacy, the official rule; without it words are compared exactly",
+        f"{PYTHON} -m spacy download en_core_web_lg",
+    ),
+}
+NLTK_DATA = {
+    # resource: who needs it
+    "taggers/averaged_perceptron_tagger_eng": "AMBER and the captions of Object HalBench: nouns, officially by NLTK; "
+    "without it a word list is used",
+    "corpora/wordnet": "the same: singular forms",
+    "tokenizers/punkt_tab": "tasks of lmms-eval that cut texts into words",
 }
 
 
@@ -24,7 +43,7 @@ def checks() -> list[dict[str, Any]]:
         *(_package(name) for name in CORE),
         _torchvision(),
         _device(),
-        _nltk(),
+        *(_nltk(resource, what) for resource, what in NLTK_DATA.items()),
         *(_optional(module, *why) for module, why in OPTIONAL.items()),
     ]
 
@@ -62,19 +81,21 @@ def _device() -> dict[str, Any]:
     return _row("device", "ok", f"CPU, {torch.get_num_threads()} threads (torch build: {torch.version.cuda or 'CPU'})")
 
 
-def _nltk() -> dict[str, Any]:
+def _nltk(resource: str, what: str) -> dict[str, Any]:
+    """One part of NLTK's data, unpacked or zipped, wherever NLTK looks for it (NLTK_DATA too)."""
     import nltk
 
-    try:
-        nltk.data.find("taggers/averaged_perceptron_tagger_eng")
-        nltk.data.find("corpora/wordnet")
-        return _row("nltk data", "ok", "tagger and WordNet found: AMBER and Object HalBench use them")
-    except LookupError:
-        command = "python -m nltk.downloader averaged_perceptron_tagger_eng wordnet"
-        return _row("nltk data", "missing", f"the lexicon tagger is used; official tagging: {command}")
+    name = f"nltk data {resource.rpartition('/')[2]}"
+    for path in (resource, f"{resource}.zip"):
+        try:
+            nltk.data.find(path)
+        except LookupError:
+            continue
+        return _row(name, "ok", what)
+    return _row(name, "missing", f"{what}. Add it with: {PYTHON} -m nltk.downloader {resource.rpartition('/')[2]}")
 
 
 def _optional(module: str, what: str, command: str) -> dict[str, Any]:
     if importlib.util.find_spec(module):
         return _row(module, "ok", what)
-    return _row(module, "missing", f"{what}: {command}")
+    return _row(module, "missing", f"{what}. Add it with: {command}")
