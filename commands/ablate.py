@@ -2,46 +2,60 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from commands import options
-from commands.screen import err, line, out, print_json
+from commands.screen import INCOMPLETE, err, line, note, out, print_json
 from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from leaderboards.view import View
+    from workflows.ablation import Ablation
 
 
 @click.command("ablate")
 @options.db
 @options.device
+@options.budget
+@options.prices
 @options.as_json
 @click.option("--recipe", type=options.RECIPE, help="Default: recipes/ablation.yaml.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples of each benchmark.")
 @options.recipe_folder
-def command(db: str, device: str, as_json: bool, recipe: Path | None, folder: Path) -> None:
+def command(
+    db: str, device: str, budget: float | None, prices: str | None, as_json: bool, recipe: Path | None,
+    limit: int | None, folder: Path,
+) -> None:  # fmt: skip
     """Align with every method of a recipe, benchmark base and all, and show them in one table.
 
-    What is stored already is not done again; a run of the same name with other settings is replaced."""
-    from recipes import RECIPES
-
-    run_recipe(recipe or RECIPES / "ablation.yaml", db, device, folder, as_json)
-
-
-def run_recipe(recipe: Path, db: str, device: str, folder: Path, as_json: bool) -> None:
-    """Run a recipe of `ablate` and show its report; runs that failed raise a HarnessError after it."""
-    from harness.store import Store
+    What is stored already is not done again; a run of the same name with other settings is replaced. --budget is of all
+    runs: they are done one after the other then, and those that the money does not reach are not begun."""
     from harness.util.options import read_yaml
-    from harness.util.paths import home
-    from leaderboards.conclusion import conclusions
-    from leaderboards.formats.terminal import Terminal
-    from workflows.ablate import ablate
+    from recipes import RECIPES
     from workflows.ablation import read_ablation
+
+    given = {"limit": limit, "budget": budget, "prices": prices}
+    values = read_yaml(recipe or RECIPES / "ablation.yaml")
+    ablation = read_ablation({**values, **{name: value for name, value in given.items() if value is not None}})
+    run_ablation(ablation, db, device, folder, as_json)
+
+
+def run_ablation(ablation: Ablation, db: str, device: str, folder: Path, as_json: bool) -> None:
+    """Run a recipe and show its report; exit 1 where runs failed, 3 where some samples were not scored."""
+    from harness.store import Store
+    from workflows.ablate import ablate
     from workflows.bars import bars
-    from workflows.report import leaderboard_view, typical_of_scene, write_report
+    from workflows.report import leaderboard_view, write_report
 
     store = Store(db)
     with bars() as shown:
-        failures = ablate(
-            read_ablation(read_yaml(recipe)),
+        outcome = ablate(
+            ablation,
             db,
             device=device,
             log=lambda text: line(text, console=shown.console),
@@ -52,17 +66,33 @@ def run_recipe(recipe: Path, db: str, device: str, folder: Path, as_json: bool) 
         view = leaderboard_view(store)
         files = write_report(view, folder)
     if as_json:
-        print_json({"failures": failures, "db": db, "files": [str(file) for file in files]})
+        print_json({**vars(outcome), "db": db, "files": [str(file) for file in files]})
     else:
-        for block in Terminal().rich(view):
-            out.print(block)
-        out.print(typical_of_scene(view.snapshot) or "", highlight=False, markup=False)
-        line(f"\nResults  {Path(db).resolve()}\nModels   {(home() / 'aligned').resolve()}")
-        for file in files:
-            line(f"Report   {file.resolve()}")
-        line("\n" + "\n".join(conclusions(view.tables)))
-    if failures:
+        _show(view, db, files)
+    if outcome.failures:
         raise HarnessError(
             "Some runs failed; the others are stored, and the same command tries these again:\n  "
-            + "\n  ".join(failures)
+            + "\n  ".join(outcome.failures)
         )
+    if outcome.unpaid:
+        note(f"Not begun, because the budget of ${ablation.budget:g} is spent: {', '.join(outcome.unpaid)}.")
+    if outcome.incomplete:
+        note("Not all samples were scored; the same command asks again:\n  " + "\n  ".join(outcome.incomplete))
+    if outcome.unpaid or outcome.incomplete:
+        sys.exit(INCOMPLETE)
+
+
+def _show(view: View, db: str, files: Sequence[Path]) -> None:
+    """The tables, where everything lies, and the answer in words."""
+    from harness.util.paths import home
+    from leaderboards.conclusion import conclusions
+    from leaderboards.formats.terminal import Terminal
+    from workflows.report import typical_of_scene
+
+    for block in Terminal().rich(view):
+        out.print(block)
+    out.print(typical_of_scene(view.snapshot) or "", highlight=False, markup=False)
+    line(f"\nResults  {Path(db).resolve()}\nModels   {(home() / 'aligned').resolve()}")
+    for file in files:
+        line(f"Report   {file.resolve()}")
+    line("\n" + "\n".join(conclusions(view.tables)))

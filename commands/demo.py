@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from commands import options
-from commands.ablate import run_recipe
+from commands.ablate import run_ablation
 
 
 @click.command("demo")
@@ -18,6 +18,9 @@ from commands.ablate import run_recipe
 @options.recipe_folder
 def command(db: str, device: str, as_json: bool, recipe: Path | None, folder: Path) -> None:
     """Run the whole chain on the embedded world: pairs, hardness, four methods, three benchmarks, leaderboard."""
+    from harness.util.options import read_yaml
     from recipes import RECIPES
+    from workflows.ablation import read_ablation
 
-    run_recipe(recipe or RECIPES / "demo.yaml", db, device, folder, as_json)
+    ablation = read_ablation(read_yaml(recipe or RECIPES / "demo.yaml"))
+    run_ablation(ablation, db, device, folder, as_json)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +17,7 @@ from harness.evaluation.resolve import data_dir, data_key, load, make_benchmark
 from harness.protocols.benchmark import BENCHMARKS
 from harness.protocols.external import ExternalBenchmark
 from harness.protocols.progress import Progress, silent
-from harness.store import Store
+from harness.store import EvaluationRecord, Store
 from harness.util.options import content_key
 from harness.util.pool import Pool, report, workers
 from workflows.ablation import Ablation, Job, jobs
@@ -24,12 +27,28 @@ from workflows.eval_models import EvalModel
 from workflows.interruption import kept_of
 from workflows.judging import Judges
 from workflows.lineage import lookup_run
+from workflows.purse import EXHAUSTED, Purse
 from workflows.suites import members_of
 
 if TYPE_CHECKING:
     from workflows.align import AlignSpec
 
 Log = Callable[[str], None]
+Task = Callable[[Ablation], tuple[Any, ...]]
+"""What is submitted to a worker, for an ablation with the budget that is left."""
+
+
+@dataclass
+class Outcome:
+    """What became of an ablation's runs beside those that are done.
+
+    ``failures``: runs that failed and why. ``incomplete``: evaluations of which not every sample was scored.
+    ``unpaid``: runs that were not begun because the budget was spent.
+    """
+
+    failures: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+    unpaid: list[str] = field(default_factory=list)
 
 
 def ablate(
@@ -40,32 +59,61 @@ def ablate(
     log: Log,
     progress: Callable[[int, int], None],
     steps: Progress = silent,
-) -> list[str]:
-    """Align and benchmark base and every job; returns the failures. What is stored already is not done again."""
+) -> Outcome:
+    """Align and benchmark base and every job. What is stored already is not done again.
+
+    With a budget the runs go one after the other: no two judges can spend the same money.
+    """
     base = prepare(ablation, steps)
-    everything = jobs(ablation, db)
-    store, failures = Store(db), list[str]()
-    with stopped(store, everything), pool(ablation.workers, device) as processes:
-        done, pending = 0, {}
-        if is_benched(store, base, ablation):
-            done += 1
-        else:
-            pending[processes.submit(run_base, db, base, ablation, device)] = "base"
+    everything, store, outcome = jobs(ablation, db), Store(db), Outcome()
+    purse, total = Purse(store, ablation, wanted_of(ablation)), len(everything) + 1
+    done = 0
+    with stopped(store, everything), pool(1 if ablation.budget is not None else ablation.workers, device) as processes:
         for stage in (False, True):  # controls that match another run's beta come after it
             batch = [job for job in everything if (job.match is not None) == stage]
             missing = [job for job in batch if not is_stored(store, job, device)]
-            done += len(batch) - len(missing)
-            progress(done, len(everything) + 1)
-            pending.update({processes.submit(run_job, job, device): job.name for job in missing})
-            for future in processes.finished(pending, steps):
+            tasks: dict[str, Task] = {job.name: partial(_job_task, job, device) for job in missing}
+            if not stage and not is_benched(store, base, ablation):
+                tasks = {"base": partial(_base_task, db, base, device), **tasks}
+            done += len(batch) + (not stage) - len(tasks)
+            progress(done, total)
+            for name, future in _finished(processes, tasks, ablation, purse, outcome, steps):
                 done += 1
-                progress(done, len(everything) + 1)
+                progress(done, total)
                 error = future.exception()
                 if error is not None:
-                    failures.append(f"{pending[future]}: {error}")
-                log(f"{pending[future]}: {'failed' if error else 'done'}")
-            pending = {}
-    return failures
+                    outcome.failures.append(f"{name}: {error}")
+                else:
+                    outcome.incomplete += future.result()
+                log(f"{name}: {'failed' if error else 'incomplete' if future.result() else 'done'}")
+    return outcome
+
+
+def _job_task(job: Job, device: str, ablation: Ablation) -> tuple[Any, ...]:
+    return run_job, dataclasses.replace(job, ablation=ablation), device
+
+
+def _base_task(db: str, base: EvalModel, device: str, ablation: Ablation) -> tuple[Any, ...]:
+    return run_base, db, base, ablation, device
+
+
+def _finished(
+    processes: Pool, tasks: Mapping[str, Task], ablation: Ablation, purse: Purse, outcome: Outcome, steps: Progress
+) -> Iterator[tuple[str, Future[list[str]]]]:
+    """Run ``tasks`` and yield each as it ends: all at once, or with a budget one by one while money is left."""
+    if ablation.budget is None:
+        pending = {processes.submit(*task(ablation)): name for name, task in tasks.items()}
+        for future in processes.finished(pending, steps):
+            yield pending[future], future
+        return
+    for name, task in tasks.items():
+        left = purse.left or 0.0
+        if left <= 0 or any(EXHAUSTED in text for text in outcome.incomplete):
+            outcome.unpaid.append(name)
+            continue
+        future = processes.submit(*task(dataclasses.replace(ablation, budget=left)))
+        for each in processes.finished([future], steps):
+            yield name, each
 
 
 @contextlib.contextmanager
@@ -116,13 +164,13 @@ def prepare(ablation: Ablation, progress: Progress) -> EvalModel:
     return EvalModel("base", spec)
 
 
-def run_base(db: str, base: EvalModel, ablation: Ablation, device: str) -> str:
-    """Benchmark the base model."""
+def run_base(db: str, base: EvalModel, ablation: Ablation, device: str) -> list[str]:
+    """Benchmark the base model; returns the evaluations that are incomplete."""
     return _bench(Store(db), base, ablation, device)
 
 
-def run_job(job: Job, device: str) -> str:
-    """Align and benchmark one job; runs in a worker process."""
+def run_job(job: Job, device: str) -> list[str]:
+    """Align and benchmark one job, in a worker process; returns the evaluations that are incomplete."""
     from workflows.align import align
 
     store = Store(job.db)
@@ -184,7 +232,8 @@ def _expected(item: BenchmarkSpec, root: Path) -> tuple[str | None, ...]:
 def wanted_of(ablation: Ablation) -> list[BenchmarkSpec]:
     """The benchmarks of an ablation with their settings."""
     members = members_of(ablation.suite, ablation.benchmarks)
-    return resolve_benchmarks(members, {}, None if ablation.data_dir else SETTINGS, eos_biases=ablation.eos_biases)
+    defaults = None if ablation.data_dir else SETTINGS
+    return resolve_benchmarks(members, {}, defaults, ablation.limit, ablation.eos_biases)
 
 
 def matched_beta(store: Store, job: Job) -> float:
@@ -200,13 +249,20 @@ def matched_beta(store: Store, job: Job) -> float:
     return float(sum(betas) / len(betas))
 
 
-def _bench(store: Store, eval_model: EvalModel, ablation: Ablation, device: str) -> str:
+def _bench(store: Store, eval_model: EvalModel, ablation: Ablation, device: str) -> list[str]:
     root = data_root(ablation.data_dir, world=ablation.world, split=ablation.split)
-    judges = Judges(ablation.judge)
+    judges = Judges.of(ablation.judge, {}, ablation.budget, ablation.prices)
 
     def progress(step: str, done: int, total: int, note: str = "") -> None:
         report(f"{eval_model.run}: {step}", done, total, note)
 
-    for _ in bench_model(store, eval_model, wanted_of(ablation), root, judges, device=device, progress=progress):
-        pass
-    return eval_model.run
+    records = bench_model(store, eval_model, wanted_of(ablation), root, judges, device=device, progress=progress)
+    return [shortfall(record) for record in records if record.n_scored < record.n]
+
+
+def shortfall(record: EvaluationRecord) -> str:
+    """How much of an evaluation is not scored, and why."""
+    reasons = "; ".join(f"{count} failed: {reason}" for reason, count in record.info.get("failures", {}).items())
+    return f"{record.run} on {record.benchmark}: {record.n_scored} of {record.n} scored" + (
+        f" ({reasons})" if reasons else ""
+    )

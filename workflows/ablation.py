@@ -28,6 +28,8 @@ class Ablation:
         eos_biases: points of the hallucination-against-coverage curve beside 0.
         data_dir: benchmark data; None for the embedded world.
         judge: judge of the suite; None for the embedded world's own.
+        limit: only the first so many samples of each benchmark; None for all.
+        budget: USD that the judge may cost at most, over all runs; None for no limit. ``prices``: YAML of your prices.
         workers: processes at a time; 0 for one per accelerator, or one per core up to two on a CPU.
     """
 
@@ -42,6 +44,9 @@ class Ablation:
     eos_biases: tuple[float, ...] = ()
     data_dir: str | None = None
     judge: str | None = None
+    limit: int | None = None
+    budget: float | None = None
+    prices: str | None = None
     workers: int = 0
 
 

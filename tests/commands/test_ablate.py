@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.errors import HarnessError, UsageError
+from harness.protocols.judge import Reply
+from harness.protocols.progress import silent
 from harness.store import Store
 from harness.util.options import read_yaml
 from recipes import RECIPES
-from workflows.ablate import matched_beta
-from workflows.ablation import Job, jobs, read_ablation, sweep
+from workflows.ablate import Outcome, _finished, matched_beta, wanted_of
+from workflows.ablation import Ablation, Job, jobs, read_ablation, sweep
+from workflows.purse import Purse
 from workflows.settings import route
 
 
@@ -79,3 +83,79 @@ def test_a_control_without_its_twin_says_so(tmp_path: Path) -> None:
     store = Store(tmp_path / "r.sqlite")
     with pytest.raises(HarnessError, match="no finished run labelled 'dama'"):
         matched_beta(store, job(store))
+
+
+class Inline:
+    """A pool that runs what it is given at once, in this process."""
+
+    def submit(self, work: Any, *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work(*arguments))
+        except HarnessError as error:
+            future.set_exception(error)
+        return future
+
+    def finished(self, futures: Any, progress: Any) -> Any:
+        return iter(futures)
+
+
+def test_a_budget_is_shared_by_all_runs_and_the_next_is_not_begun_when_it_is_spent(tmp_path: Path) -> None:
+    """Each run spends what it is given up to 0.4 USD: gpt-4o-mini takes 0.6 USD for a million completion tokens."""
+    store, given = Store(tmp_path / "r.sqlite"), dict[str, float]()
+    values = {"methods": [{"method": "dpo"}], "benchmarks": ["mmhal"], "data_dir": str(tmp_path), "budget": 1.0}
+    ablation = read_ablation({**values, "judge": "openai:gpt-4o-mini@http://127.0.0.1:9/v1"})
+
+    def spend(usd: float, run: str) -> None:
+        tokens = {"prompt_tokens": 0, "completion_tokens": round(usd / 0.6 * 1e6)}
+        reply = Reply("Rating: 3", "gpt-4o-mini", usage=tokens)
+        store.save_reply("openai:gpt-4o-mini", "http://127.0.0.1:9/v1", run, 0, 0, reply)
+
+    spend(5.0, "of an earlier day")
+    purse, outcome = Purse(store, ablation, wanted_of(ablation)), Outcome()
+
+    def work(run: str, left: Ablation) -> list[str]:
+        assert left.budget is not None
+        given[run] = round(left.budget, 6)
+        spend(min(0.4, left.budget), run)
+        if run == "b":
+            raise HarnessError("its training failed after it was judged")
+        return []
+
+    tasks: dict[str, Any] = {run: lambda left, run=run: (work, run, left) for run in "abcde"}
+    ended = [run for run, _ in _finished(Inline(), tasks, ablation, purse, outcome, silent)]  # type: ignore[arg-type]
+    assert given == {"a": 1.0, "b": 0.6, "c": 0.2}
+    assert (ended, outcome.unpaid) == (["a", "b", "c"], ["d", "e"])
+
+
+def test_a_run_that_the_budget_cut_is_the_last_that_is_begun(tmp_path: Path) -> None:
+    values = {"methods": [{"method": "dpo"}], "benchmarks": ["mmhal"], "data_dir": str(tmp_path), "budget": 1.0}
+    ablation = read_ablation({**values, "judge": "openai:gpt-4o-mini@http://127.0.0.1:9/v1"})
+    outcome = Outcome()
+    purse = Purse(Store(tmp_path / "r.sqlite"), ablation, wanted_of(ablation))
+    cut = "a on mmhal: 3 of 9 scored (6 failed: budget: $0.9999 of $1 spent, the next call may take $0.0002)"
+    tasks: dict[str, Any] = {run: lambda left: (list, [cut]) for run in "ab"}
+    for _, future in _finished(Inline(), tasks, ablation, purse, outcome, silent):  # type: ignore[arg-type]
+        outcome.incomplete += future.result()
+    assert (outcome.incomplete, outcome.unpaid) == ([cut], ["b"])
+
+
+@pytest.mark.parametrize(
+    ("judge", "benchmark", "message"),
+    [
+        (None, "amber", "only a judge that costs money has one"),
+        ("openai:unheard-of@https://judge.example/v1", "mmhal", "needs the price of unheard-of"),
+    ],
+)
+def test_a_budget_that_cannot_be_counted_is_refused(
+    tmp_path: Path, judge: str | None, benchmark: str, message: str
+) -> None:
+    values = {"methods": [{"method": "dpo"}], "benchmarks": [benchmark], "data_dir": str(tmp_path), "budget": 1.0}
+    ablation = read_ablation({**values, "judge": judge})
+    with pytest.raises(UsageError, match=message):
+        Purse(Store(tmp_path / "r.sqlite"), ablation, wanted_of(ablation))
+
+
+def test_a_limit_is_of_every_benchmark() -> None:
+    ablation = read_ablation({"methods": [{"method": "dpo"}], "benchmarks": ["mmhal", "pope"], "limit": 3})
+    assert [item.limit for item in wanted_of(ablation)] == [3, 3]
