@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 @options.device
 @options.budget
 @options.prices
+@options.dry_run
 @options.as_json
 @click.option("--recipe", type=options.RECIPE, help="Default: recipes/ablation.yaml.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples of each benchmark.")
 @options.recipe_folder
 def command(
-    db: str, device: str, budget: float | None, prices: str | None, as_json: bool, recipe: Path | None,
+    db: str, device: str, budget: float | None, prices: str | None, dry_run: bool, as_json: bool, recipe: Path | None,
     limit: int | None, folder: Path,
 ) -> None:  # fmt: skip
     """Align with every method of a recipe, benchmark base and all, and show them in one table.
@@ -42,7 +43,40 @@ def command(
     given = {"limit": limit, "budget": budget, "prices": prices}
     values = read_yaml(recipe or RECIPES / "ablation.yaml")
     ablation = read_ablation({**values, **{name: value for name, value in given.items() if value is not None}})
-    run_ablation(ablation, db, device, folder, as_json)
+    if dry_run:
+        _show_plan(ablation, db, device, as_json)
+    else:
+        run_ablation(ablation, db, device, folder, as_json)
+
+
+def _show_plan(ablation: Ablation, db: str, device: str, as_json: bool) -> None:
+    """What a dry run found: a row a run, and the sums."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from workflows.ablation_plan import COUNTED, TRAINING, plan
+    from workflows.bars import bars
+
+    with bars() as progress:
+        found = plan(ablation, db, device=device, progress=progress)
+    if as_json:
+        print_json(found)
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Run", overflow="fold")
+    table.add_column("Align", no_wrap=True)
+    for title in ("Steps", "TFLOP", "Answers", "Calls", "Tokens in", "out", "USD"):
+        table.add_column(title, justify="right")
+    total = {**found["total"], "run": f"all {found['total']['runs']}", "aligned": f"{found['total']['to align']} to do"}
+    for row in [*found["runs"], total]:
+        state = {True: "stored", False: "to do"}.get(row["aligned"], row["aligned"])
+        counts = ["-" if row[name] is None else f"{row[name]:,.4g}" for name in (*TRAINING, *COUNTED)]
+        unknown = "-" if row["judge_calls"] is None else "unknown"
+        money = unknown if row["usd"] is None else f"{row['usd']:.2f}"
+        table.add_row(*map(Text, (row["run"], "" if row["run"] == "base" else state)), *counts, money)
+    out.print(table)
+    for text in found["notes"]:
+        note(text, style="dim")
 
 
 def run_ablation(ablation: Ablation, db: str, device: str, folder: Path, as_json: bool) -> None:

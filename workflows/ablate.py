@@ -64,7 +64,7 @@ def ablate(
 
     With a budget the runs go one after the other: no two judges can spend the same money.
     """
-    base = prepare(ablation, steps)
+    base = base_of(ablation, steps)
     everything, store, outcome = jobs(ablation, db), Store(db), Outcome()
     purse, total = Purse(store, ablation, wanted_of(ablation)), len(everything) + 1
     done = 0
@@ -143,8 +143,8 @@ def pool(count: int, device: str) -> contextlib.AbstractContextManager[Pool]:
     return workers(count or gpus or max(1, min(2, os.cpu_count() or 1)), threads=None if gpus else 1)
 
 
-def prepare(ablation: Ablation, progress: Progress) -> EvalModel:
-    """Build what all jobs share (the embedded world, once a panel) and name the base model."""
+def base_of(ablation: Ablation, progress: Progress, *, built: bool = True) -> EvalModel:
+    """The base model; what all jobs share (the embedded world, once a panel) is built, unless ``built`` is false."""
     if "model" in ablation.common:
         model = str(ablation.common["model"])
         spec = model if model.startswith("run:") else f"hf:{model.removeprefix('hf:')}"
@@ -159,7 +159,7 @@ def prepare(ablation: Ablation, progress: Progress) -> EvalModel:
     spec = ""
     for panel in ablation.panels:
         settings = {**ablation.world, **ablation.common, **panel.get("set", {}), "method": "dpo"}
-        resolved = resolve_alignment(settings, progress)
+        resolved = resolve_alignment(settings, progress, built=built)
         spec = f"hf:{resolved.train.model}"
     return EvalModel("base", spec)
 
@@ -174,14 +174,15 @@ def run_job(job: Job, device: str) -> list[str]:
     from workflows.align import align
 
     store = Store(job.db)
-    record = align(store, _resolved(store, job, device), progress=report)
+    record = align(store, resolved(store, job, device), progress=report)
     return _bench(store, EvalModel(record.name, f"run:{record.name}", record.name), job.ablation, device)
 
 
-def _resolved(store: Store, job: Job, device: str) -> AlignSpec:
+def resolved(store: Store, job: Job, device: str, *, built: bool = True) -> AlignSpec:
+    """The alignment of a job; ``built`` as of ``resolve_alignment``."""
     from workflows.align import resolve_alignment
 
-    return resolve_alignment(settings_of(store, job, device), silent, lookup_run(store))
+    return resolve_alignment(settings_of(store, job, device), silent, lookup_run(store), built=built)
 
 
 def settings_of(store: Store, job: Job, device: str) -> dict[str, Any]:
@@ -195,7 +196,7 @@ def is_stored(store: Store, job: Job, device: str) -> bool:
     from workflows.align import finished
 
     try:
-        record = finished(store, _resolved(store, job, device))
+        record = finished(store, resolved(store, job, device))
     except HarnessError:  # the worker will say why
         return False
     eval_model = EvalModel(job.name, f"run:{job.name}", job.name)

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cli import cli
 from harness.errors import HarnessError, UsageError
 from harness.protocols.judge import Reply
 from harness.protocols.progress import silent
 from harness.store import Store
 from harness.util.options import read_yaml
 from recipes import RECIPES
-from workflows.ablate import Outcome, _finished, matched_beta, wanted_of
+from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
+from workflows.ablate import Outcome, _finished, matched_beta, resolved, wanted_of
 from workflows.ablation import Ablation, Job, jobs, read_ablation, sweep
+from workflows.ablation_plan import plan
 from workflows.purse import Purse
 from workflows.settings import route
 
@@ -159,3 +164,46 @@ def test_a_budget_that_cannot_be_counted_is_refused(
 def test_a_limit_is_of_every_benchmark() -> None:
     ablation = read_ablation({"methods": [{"method": "dpo"}], "benchmarks": ["mmhal", "pope"], "limit": 3})
     assert [item.limit for item in wanted_of(ablation)] == [3, 3]
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ablation:
+    """Two methods and a control of one of them, two seeds, on a user's own tiny model, pairs and AMBER data."""
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
+    tiny_amber(tmp_path / "amber")
+    model, data = tiny_llava(tmp_path / "model"), tiny_pairs(tmp_path, count=16)
+    return read_ablation(
+        {
+            "methods": [{"method": "dpo"}, {"method": "gap"}, {"method": "dpo", "label": "control", "match": "gap"}],
+            "common": {"model": str(model), "data": str(data), "batch_size": 4, "device": "cpu"},
+            "benchmarks": ["amber"],
+            "data_dir": str(tmp_path),
+        }
+    )
+
+
+def test_a_dry_run_counts_what_is_not_stored_and_makes_no_results_file(own: Ablation, tmp_path: Path) -> None:
+    db = tmp_path / "r.sqlite"
+    found = plan(own, str(db), device="auto")
+    assert not db.exists()
+    assert [row["run"] for row in found["runs"]] == ["base", *(job.name for job in jobs(own, str(db)))]
+    assert {(row["steps"], row["generations"], row["judge_calls"]) for row in found["runs"][1:]} == {(4, 4, 0)}
+    assert (found["total"]["to align"], found["total"]["steps"], found["total"]["generations"]) == (6, 24, 28)
+    assert found["total"]["usd"] == 0.0 and found["total"]["TFLOP of training"] > 0
+
+    store, first = Store(db), jobs(own, str(db))[0]
+    spec = resolved(store, first, "auto")
+    store.start_alignment(spec.name, method="dpo", seed=0, panel="", key=spec.key, config=spec.record)
+    store.finish_alignment(spec.name, status="done", model_dir=str(tmp_path / "model"), seconds=1.0)
+    again = plan(dataclasses.replace(own, limit=3), str(db), device="auto")
+    assert (again["runs"][1]["aligned"], again["runs"][1]["steps"], again["runs"][1]["generations"]) == (True, None, 3)
+    assert (again["total"]["to align"], again["total"]["steps"], again["total"]["generations"]) == (5, 20, 21)
+
+
+def test_a_dry_run_says_that_the_embedded_world_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
+    words = ["ablate", "--recipe", "demo", "--dry-run", "--db", str(tmp_path / "r.sqlite")]
+    done = CliRunner().invoke(cli, words)
+    assert (done.exit_code, list(tmp_path.iterdir())) == (0, []), done.output
+    assert "all 17" in done.stdout and "16 to do" in done.stdout
+    assert "the embedded world is built first, which takes minutes" in done.stderr
