@@ -94,10 +94,11 @@ def _load(
     pairs: list[Pair] = []
     seen: set[str] = set()
     found: dict[str, None] = {}
+    total = rows.total()
     for read, (place, row, pair) in enumerate(_read(rows, reading.wording, images), start=1):
         if len(pairs) == limit:
             break
-        progress("pairs", read, max(read, min(limit or rows.total, rows.total)))
+        progress("pairs", read, max(read, min(limit or total, total)))
         found |= dict.fromkeys(map(str, row))
         if isinstance(pair, BadRow):
             if not skip_bad and not isinstance(pair, NoPreference):

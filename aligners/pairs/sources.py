@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,14 @@ class Rows:
     """The rows of a source.
 
     Args:
-        total: about how many; 0 where that is not known before they are read.
+        total: says about how many; 0 where that is not known before they are read.
         rows: (where it stands, its columns).
         identity: changes when the source does: its files with size and time, or the hub's fingerprint.
         notes: which split was taken, which columns another trainer's description names.
         columns: our names of columns by that description.
     """
 
-    total: int
+    total: Callable[[], int]
     rows: Iterator[tuple[Place, Row]]
     identity: Any
     notes: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ def open_rows(source: str | Path, split: str = "", subset: str = "") -> Rows:
     if any(each.columns for each in opened):
         raise DataError(f"{source}: columns described by {INFO} are read of one file at a time. Use --columns.")
     return Rows(
-        sum(each.total for each in opened),
+        lambda: sum(each.total() for each in opened),
         itertools.chain.from_iterable(each.rows for each in opened),
         [each.identity for each in opened],
         tuple(dict.fromkeys(note for each in opened for note in each.notes)),
@@ -85,7 +85,7 @@ def _open(source: str, split: str, subset: str) -> Rows:
         return _of_files([path], (), *_described(path))
     if path.suffix in TABLES or source.count("/") != 1:
         raise DataError(f"{source}: there is no such file. Give {EXPECTED}, a directory of them or a hub id.")
-    return _of_hub(source, split, subset)
+    return of_hub(source, split, subset)
 
 
 def _of_files(
@@ -94,8 +94,13 @@ def _of_files(
     tables = [TABLES[file.suffix] for file in files]
     identity = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     rows = itertools.chain.from_iterable(table.rows(file) for table, file in zip(tables, files, strict=True))
-    total = sum(table.count(file) for table, file in zip(tables, files, strict=True))
-    return Rows(total, rows, identity, (*notes, *([note] if note else [])), columns)
+    return Rows(
+        lambda: sum(table.count(file) for table, file in zip(tables, files, strict=True)),
+        rows,
+        identity,
+        (*notes, *([note] if note else [])),
+        columns,
+    )
 
 
 def _described(file: Path) -> tuple[Mapping[str, str] | None, str]:
@@ -197,7 +202,8 @@ def choose_split(name: str, splits: Sequence[str], wanted: str) -> tuple[str, tu
 # -- the hub ----------------------------------------------------------------------------------------------------------
 
 
-def _of_hub(name: str, split: str, subset: str) -> Rows:
+def of_hub(name: str, split: str, subset: str) -> Rows:
+    """The rows of a split of a data set by the hub's reader, its images as they are encoded. Raises DataError."""
     import datasets
 
     try:
@@ -209,20 +215,13 @@ def _of_hub(name: str, split: str, subset: str) -> Rows:
         table = datasets.load_dataset(name, subset or None, split=chosen)
     except Exception as error:
         raise _not_given(name, error) from error
-    return of_dataset(table, name, notes)
-
-
-def of_dataset(table: Any, name: str, notes: tuple[str, ...] = ()) -> Rows:
-    """The rows of a data set of ``datasets``, its images as they are encoded."""
-    import datasets
-
     for column, feature in table.features.items():
         if isinstance(feature, datasets.Image):
             table = table.cast_column(column, datasets.Image(decode=False))
         elif isinstance(getattr(feature, "feature", None), datasets.Image):
             table = table.cast_column(column, datasets.List(datasets.Image(decode=False)))
     rows = ((Place(f"{name}, row {n}", Path(), str(n)), row) for n, row in enumerate(table))
-    return Rows(len(table), rows, table._fingerprint, notes)
+    return Rows(lambda: len(table), rows, table._fingerprint, notes)
 
 
 def _not_given(name: str, error: Exception) -> DataError:

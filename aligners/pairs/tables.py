@@ -111,7 +111,7 @@ def _parquet_rows(file: Path) -> Iterator[tuple[Place, Row]]:
     import pyarrow.parquet as pq
 
     number = 0
-    with readable(file), pq.ParquetFile(file, buffer_size=STREAMED) as table:
+    with readable(file), pq.ParquetFile(file, buffer_size=STREAMED, pre_buffer=False) as table:
         for batch in table.iter_batches(batch_size=BATCH, use_threads=False):
             for row in batch.to_pylist():
                 yield Place(f"{file} row {number}", file.parent, str(number)), row

@@ -74,7 +74,7 @@ def align(
     check_needs(config, objective, hardness)
     trackers = tracker_names(config.report_to) if first else []
     callbacks = tracker_callbacks(trackers, name or out_dir.name, resume=resume)
-    train_set = training_pairs(config, progress)
+    train_set = training_pairs(config, progress, objective.needs)
     sets = {"train": train_set, **({"heldout": heldout} if heldout else {})}
     order = training_order(train_set.pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = training_arguments(config, out_dir, steps=len(order) // config.batch_size, name=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -10,11 +11,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from aligners.objective import Objective
+from aligners.pairs.corruption import PREFIX
 from aligners.pairs.data import Pair, PairSet, load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
+from aligners.pairs.report import described
 from aligners.training.config import AlignConfig
-from harness.errors import UsageError
+from harness.errors import DataError, UsageError
 from harness.protocols.progress import Progress
+from harness.util.distributed import rank_and_world_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +50,21 @@ class PairStream(Dataset[Encoded]):
         return self._encoder(index, self._pairs[index])
 
 
-def training_pairs(config: AlignConfig, progress: Progress) -> PairSet:
-    """The pairs that ``config`` names, read as it says. Raises DataError."""
-    return load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows, reading=config, progress=progress)
+def training_pairs(config: AlignConfig, progress: Progress, needs: frozenset[str] = frozenset()) -> PairSet:
+    """The pairs that ``config`` names, read as it says; a warning says what was left out, before training begins.
+
+    Raises DataError, also for a pair without an image where an objective ``needs`` corrupted ones.
+    """
+    read = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows, reading=config, progress=progress)
+    if (read.report["dropped"] or read.report["notes"]) and rank_and_world_size()[0] == 0:
+        warnings.warn(f"{config.data}: " + "; ".join(described(read.report)), stacklevel=2)
+    without = [pair.id for pair in read.pairs if not pair.images]
+    if without and any(need.startswith(PREFIX) for need in needs):
+        raise DataError(
+            f"{config.data}: {len(without)} pairs have no image (first: {without[0]}), and {config.method} trains on "
+            "corrupted images. Leave such pairs out, or take another method."
+        )
+    return read
 
 
 def as_batch(pairs: list[Encoded]) -> dict[str, list[Encoded]]:

@@ -11,11 +11,14 @@ import pytest
 from torch import Tensor
 
 from aligners.dpo import Dpo
+from aligners.mdpo import Mdpo
 from aligners.objective import Batch
 from aligners.pairs.data import load_pairs
-from aligners.training.preference_data import training_order
+from aligners.training.config import AlignConfig
+from aligners.training.preference_data import training_order, training_pairs
 from aligners.training.probes import spread
-from harness.errors import UsageError
+from harness.errors import DataError, UsageError
+from harness.protocols.progress import silent
 from tests.aligners.training.runs import Bench
 from tests.tiny import tiny_pairs
 
@@ -45,3 +48,21 @@ def test_objectives_read_data_columns_and_their_absence_is_an_error(bench: Bench
     file.write_text("\n".join(json.dumps({k: v for k, v in row.items() if k != "score"}) for row in rows))
     with pytest.raises(UsageError, match="data column 'score'"):
         bench.run(ReadsScore(), "bare", data=str(file))
+
+
+def test_what_is_left_out_is_said_before_training_and_corrupted_images_need_images(tmp_path: Path) -> None:
+    file = tiny_pairs(tmp_path, count=4)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows[1].pop("image")
+    rows[2]["image"] = "gone.png"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    config = AlignConfig(model="", data=str(file), method="mdpo", skip_bad_rows=True)
+    with pytest.warns(
+        UserWarning, match=r"3 pairs; 1 without an image; dropped 1 \(first: .* line 3\): image: no such"
+    ):
+        assert len(training_pairs(config, silent).pairs) == 3
+    with (
+        pytest.warns(UserWarning, match="dropped 1"),
+        pytest.raises(DataError, match=r"1 pairs have no image \(first: 1\), and mdpo trains on corrupted images"),
+    ):
+        training_pairs(config, silent, Mdpo.needs)
