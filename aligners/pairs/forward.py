@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from aligners.pairs.encoding import Encoded
+from harness.errors import HarnessError
 from harness.models.families import family_of
 from harness.models.inputs import Vision, continued, stack_vision
 
@@ -48,6 +49,11 @@ def response_logprobs(
     rows = _rows(pairs, route, corrupted)
     batch = _batch(rows, masked=route == "shared", stock=stock_model(model), device=device)
     logits = model(**batch.inputs, logits_to_keep=batch.keep.to(device), use_cache=False).logits
+    if logits.shape[:2] != batch.keep.shape:
+        raise HarnessError(
+            f"{type(stock_model(model)).__name__} returns logits of {tuple(logits.shape[:2])} positions where "
+            f"{tuple(batch.keep.shape)} were asked for: it does not heed logits_to_keep, so it cannot be trained."
+        )
     scores = logits.reshape(-1, logits.shape[-1])[batch.order.to(device)]
     # Sums of log-probabilities need float32 at least: bfloat16 keeps 8 bits.
     scores = scores if scores.dtype == torch.float64 else scores.float()

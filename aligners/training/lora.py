@@ -13,8 +13,8 @@ from harness.errors import UsageError
 from harness.models.adapters import put_in_effect
 from harness.models.families import UNKNOWN, family_of
 
-IN_EXPERTS = frozenset({"gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"})
-"""Names under which peft takes a layer for one of an expert."""
+IN_EXPERTS = frozenset({"gate", "shared_expert_gate", "gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"})
+"""Names of layers in or beside experts; peft takes some of them for the experts' own."""
 
 
 def make_trainable(model: Any, config: AlignConfig) -> Any:

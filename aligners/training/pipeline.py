@@ -26,6 +26,7 @@ from aligners.training.preference_data import training_order, training_pairs
 from aligners.training.preparation import Prepared, check_needs, hardness_of, prepare
 from aligners.training.probes import Probes, spread
 from aligners.training.reporting import finished_trackers, tracker_callbacks, tracker_names
+from aligners.training.trainable import trained_parts
 from aligners.training.trainer import PreferenceTrainer
 from harness.models.sources import write_start
 from harness.protocols.progress import Progress, silent
@@ -82,7 +83,7 @@ def align(
     deltas, facts = hardness_of(sets, hardness, objective, args.device, progress)
     data, cached = ready.tables(objective, train_set.pairs, deltas.get("train"))
     probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
-    info = _facts(train_set, ready, args, cached) | facts
+    info = _facts(train_set, ready, args, cached) | {"trained": trained_parts(ready.loaded.model, config)} | facts
     if first:
         _log_start(recorder, info, sets, deltas)
     trainer = PreferenceTrainer(

@@ -19,9 +19,10 @@ from aligners.pairs.reference import ReferenceModel
 from aligners.pairs.route import choose_route
 from aligners.training.base_model import compute_dtype, load_base
 from aligners.training.config import AlignConfig
-from aligners.training.model_configs import start_of
+from aligners.training.model_configs import model_config, start_of
 from aligners.training.preference_data import PreferenceData, data_columns
 from aligners.training.start_probe import probe_start
+from aligners.training.trainable import require_trainable
 from harness.errors import HarnessError, UsageError
 from harness.models.loading import Loaded
 from harness.protocols.conversation import Image, question
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def check_needs(config: AlignConfig, objective: Objective, hardness: HardnessConfig | None) -> None:
-    """Raises UsageError for a need that cannot be met and for a model that is none, before anything is loaded."""
+    """Raises UsageError for a need that cannot be met and a model that cannot be trained, before anything is loaded."""
     known = ("column:", PREFIX)
     unmet = {need for need in objective.needs - {"reference", "hardness"} if not need.startswith(known)}
     if unmet:
@@ -41,7 +42,7 @@ def check_needs(config: AlignConfig, objective: Objective, hardness: HardnessCon
         )
     if "hardness" in objective.needs and hardness is None:
         raise UsageError(f"aligner {objective.name} needs hardness: give the CLIP model (clip=...).")
-    start_of(config)
+    require_trainable(model_config(start_of(config).target)[0], config)
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,12 @@ FAMILIES = {
     "qwen3_5": Family(
         title="Qwen3.5", models=("Qwen/Qwen3.5-27B",), note="linear attention, which no mask parts", **QWEN
     ),
+    "qwen3_5_moe": Family(
+        title="Qwen3.5 (MoE)",
+        models=("Qwen/Qwen3.5-35B-A3B",),
+        note=f"linear attention, which no mask parts; {EXPERTS}",
+        **QWEN,
+    ),
     "internvl": Family(title="InternVL (hf)", models=("OpenGVLab/InternVL3-8B-hf",), **EXACT),
     "gemma3": Family(
         title="Gemma-3",

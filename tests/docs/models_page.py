@@ -17,8 +17,8 @@ from aligners.pairs.route import choose_route
 from harness.chat.completion import body
 from harness.chat.request import ChatRequest
 from harness.models.batching import GenerateOptions, choose_layout
+from harness.models.families import EXPERTS, family_of
 from harness.models.families import FAMILIES as ROWS
-from harness.models.families import family_of
 from harness.models.probe import Reading
 from harness.models.prompts import Prompts
 from harness.protocols.conversation import Image, Turn, question
@@ -88,8 +88,9 @@ def table_row(model: Any, prompts: Prompts) -> str:
     row = family_of(model.config)
     route, _ = choose_route(model, prompts, "auto", 2048)
     layout = choose_layout(model, prompts).name
-    note = f" ({row.note})" if row.note and "LoRA" not in row.note else ""
-    extra = f" ({row.note})" if "LoRA" in row.note else ""
+    ways = row.note.partition(EXPERTS)[0].rstrip("; ")
+    note = f" ({ways})" if ways else ""
+    extra = f" ({EXPERTS})" if EXPERTS in row.note else ""
     parts = " / ".join(", ".join(f"`{path}`" for path in paths) for paths in (row.tower, row.projector))
     places = [note if way in ("plain", "padded") else "" for way in (route, layout)]
     if all(places):

@@ -37,6 +37,7 @@ BUILDERS = {
     "qwen3_vl": others.qwen3_vl,
     "qwen3_vl_moe": others.qwen3_vl_moe,
     "qwen3_5": others.qwen3_5,
+    "qwen3_5_moe": others.qwen3_5_moe,
     "internvl": llava_like.internvl,
     "gemma3": llava_like.gemma3,
     "paligemma": llava_like.paligemma,

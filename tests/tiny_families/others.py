@@ -80,16 +80,19 @@ def qwen3_vl_moe() -> Built:
     )
 
 
-def qwen3_5() -> Built:
+def qwen3_5(kind: Any = hf.Qwen3_5Config, **more: Any) -> Built:
     linear = {"linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2}
-    text = qwen_text(
-        head_dim=16, linear_num_value_heads=4, layer_types=["linear_attention", "full_attention"], **linear
-    )
-    return qwen3_processor(templates.QWEN3_5), hf.Qwen3_5Config(
+    kinds = ["linear_attention", "full_attention"]
+    text = qwen_text(head_dim=16, linear_num_value_heads=4, layer_types=kinds, **linear, **more)
+    return qwen3_processor(templates.QWEN3_5), kind(
         text_config={**text, "rope_parameters": {**MROPE, "partial_rotary_factor": 0.5}},
         vision_config=QWEN3_TOWER,
         **qwen_tokens(),
     )
+
+
+def qwen3_5_moe() -> Built:
+    return qwen3_5(hf.Qwen3_5MoeConfig, num_experts=4, shared_expert_intermediate_size=16, **EXPERTS)
 
 
 GLM_TOKENS = {
