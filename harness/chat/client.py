@@ -146,7 +146,7 @@ class ChatClient:
             arguments = body(request, self.model)
         except OSError as error:
             return ChatReply(None, "", error=f"the image cannot be read: {error}")
-        extra = self.settings.extra_body
+        extra = self.settings.extra_body or {}
         arguments = {n: v for n, v in {**arguments, **extra}.items() if v is not None or n not in extra}
         expected = estimate_tokens(request)
         tries = waits = 0

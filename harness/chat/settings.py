@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 from harness.util.ranges import above, at_least
@@ -49,10 +49,10 @@ class ChatSettings:
     budget: Annotated[float, at_least(0, "USD")] | None = None
     prices: str = ""
     api_key_env: str = ""
-    extra_body: dict = field(default_factory=dict)  # type: ignore[type-arg]
+    extra_body: dict | None = None  # type: ignore[type-arg]
 
     def __post_init__(self) -> None:
-        if own := OWN & self.extra_body.keys():
+        if own := OWN & (self.extra_body or {}).keys():
             raise ValueError(f"extra_body={self.extra_body}: {', '.join(sorted(own))} cannot be set there")
 
     @property

@@ -170,7 +170,7 @@ def _prompts(source: str, settings: ServedSettings) -> Prompts:
     """How the model is asked here, with the options of the template that the endpoint is sent."""
     from harness.models.loading import prompts_of
 
-    options = settings.extra_body.get("chat_template_kwargs") or {}
+    options = (settings.extra_body or {}).get("chat_template_kwargs") or {}
     switch = options.get("enable_thinking")
     chosen = PromptSettings(thinking="auto" if switch is None else "on" if switch else "off")
     return prompts_of(source, chosen, named=f"--set model.processor={source}")

@@ -103,7 +103,7 @@ def test_a_document_without_an_answer_is_left_out_and_counted(
             yield i, Answer(None, "no such image") if sample.id.endswith(":1") else Answer("a\nb")
 
     monkeypatch.setattr(HfModel, "generate", generate)
-    code, (row,) = bench(root, model, tmp_path / "b.sqlite")
+    code, (row,) = bench(root, model, tmp_path / "b.sqlite", "--no-probe")
     assert (code, row["n"], row["n_scored"], row["n_failed"]) == (3, 3, 2, 1)
     assert row["metrics"]["exact_match"]["value"] == 1, "cut at the stop string, and the failed one is no zero"
 

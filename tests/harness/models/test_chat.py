@@ -14,6 +14,7 @@ from harness.errors import UsageError
 from harness.models.spec import load_model
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
+from tests.harness.fault_server import Fault, FaultServer, completion, http
 
 PNG = b"\x89PNG not decoded by anyone here"
 
@@ -92,3 +93,25 @@ def test_messages_name_the_model_as_the_user_typed_it(monkeypatch: pytest.Monkey
         load_model("openai:llava@http://127.0.0.1:1/v1", settings={"tries": 0})
     with pytest.raises(UsageError, match=r"^--model openai:llava@http://h:port/v1: expected openai:NAME"):
         load_model("openai:llava@http://h:port/v1")
+
+
+def test_what_is_not_sent_as_asked_where_an_answer_was_cut_and_its_thoughts_come_with_it() -> None:
+    refusal = {
+        "message": "Only the default (1) value is supported.",
+        "param": "temperature",
+        "code": "unsupported_value",
+    }
+    message = {"role": "assistant", "content": " A dog", "reasoning": "hm"}
+
+    def play(prompt: str, nth: int) -> Fault | dict[str, Any]:
+        if "temperature" in server.calls[-1]:
+            return http(400, json.dumps({"error": refusal}).encode())
+        return completion("", "m", choices=[{"message": message, "finish_reason": "length"}])
+
+    with FaultServer(play) as server:
+        model = load_model(f"openai:m@{server.url}", settings={"concurrency": 1})
+        answers = [answer for _, answer in model.generate([Sample("a", "One?"), Sample("b", "Two?")], Decoding())]
+    assert len(server.calls) == 3
+    for answer in answers:
+        assert (answer.text, answer.cut, answer.reasoning) == ("A dog", True, "hm")
+        assert answer.adapted == ("temperature is left to the endpoint, which refuses 0",)
