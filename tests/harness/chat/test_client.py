@@ -21,6 +21,7 @@ from harness.chat.settings import ChatSettings
 from harness.chat.throttle import Throttle, retry_after
 from harness.errors import UsageError
 from harness.protocols.conversation import Image, Role, Turn
+from harness.util.options import build
 from tests.harness.fault_server import Fault, FaultServer, completion, http
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
@@ -412,5 +413,5 @@ def test_messages_name_who_refused_and_what_the_user_typed() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("concurrency", 0), ("tries", 0), ("budget", -1.0), ("first_wait", -0.1)])
 def test_a_setting_out_of_range_is_refused(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"{name}={value}: expected"):
-        ChatSettings(**{name: value})  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=f"{name}={value}: expected"):
+        build(ChatSettings, {name: value}, "--judge openai")
