@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 COUNTS = {
     "generations": "Answers",
+    "stored_answers": "stored",
     "judge_calls": "Calls",
-    "stored_replies": "Stored",
+    "stored_replies": "stored",
     "judge_prompt_tokens": "Tokens in",
     "judge_completion_tokens": "out",
 }

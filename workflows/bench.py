@@ -223,6 +223,8 @@ def _loaded(
     progress: Progress,
 ) -> Model:
     model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store), progress=progress)
+    if rank_and_world_size()[0] == 0:
+        store.save_model(eval_model.spec, loading or {}, model.key)
     if not probe:
         return model
     trained = store.alignment(eval_model.alignment).info.get("probe", {}) if eval_model.alignment else {}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from harness.chat.endpoint import is_loopback, parse_endpoint
 from harness.chat.prices import CHARACTERS_PER_TOKEN, IMAGE_TOKENS, Price, cost, estimate_tokens, load_prices, price_of
+from harness.evaluation.generate import AnswerKeys
 from harness.evaluation.judge import question_key
 from harness.evaluation.resolve import data_dir, load, make_benchmark
+from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings, scored_answers
 from harness.judges.openai import chat_request
 from harness.models.replay import read_responses
 from harness.protocols.benchmark import Benchmark, JudgePrompt, Sample
@@ -43,6 +46,7 @@ class BenchCost:
     stored_replies: int
     usd: float | None
     eos_bias: float = 0.0
+    stored_answers: int = 0
 
 
 def bench_cost(
@@ -53,27 +57,32 @@ def bench_cost(
     judges: Judges,
     folder: Path,
     *,
-    answers: Mapping[str, str] | None = None,
+    answers: Mapping[str, str | None] | None = None,
+    generates: bool | None = None,
 ) -> BenchCost:
     """What ``benchmark`` asks of ``model`` and of the judge.
 
     Args:
-        answers: the answers where they exist already: nothing is generated, the judge's prompts are counted as they
-            are, and replies in the store cost nothing. Otherwise an answer of ``ANSWER_TOKENS`` is assumed.
+        answers: the answers that exist already, as they are scored (None: a failed sample): for these the judge's
+            prompts are counted as they are, and replies in the store cost nothing.
+        generates: whether the model will be asked for the others, of which ``ANSWER_TOKENS`` are assumed; None: where
+            no ``answers`` are given.
     """
+    generates = answers is None if generates is None else generates
+    known_answers: Mapping[str, str | None] = answers or {}
+    unanswered = [sample for sample in samples if sample.id not in known_answers] if generates else []
     judge = judges.estimated(benchmark, folder)
     prices = load_prices(Path(str(judges.settings["prices"])) if judges.settings.get("prices") else None)
-    asked = list(questions(benchmark, samples, answers))
     tokens = {"prompt_tokens": 0, "completion_tokens": 0}
     known = _stored(store, judge)
-    keyed = [((question_key(question, "", ""), run, 0), question) for run, question in asked]
-    if answers is not None:  # equal questions share a reply
-        keyed = list(dict(keyed).items())
+    of_known = questions(benchmark, [s for s in samples if s.id in known_answers], known_answers)
+    keyed = list({(question_key(question, "", ""), run, 0): question for run, question in of_known}.items())
+    keyed += [((question_key(q, "", ""), run, 0), q) for run, q in questions(benchmark, unanswered, None)]
     missing = [question for key, question in keyed if key not in known]
     for question in missing:
         for name, count in estimate_tokens(chat_request(question)).items():
             tokens[name] += count
-    making = _generation(benchmark, samples) if answers is None else {"prompt_tokens": 0, "completion_tokens": 0}
+    making = _generation(benchmark, unanswered)
     money = [
         _judge_money(judge, {**tokens, "calls": len(missing)}) if missing else 0.0,
         _model_money(model, making, prices),
@@ -82,7 +91,7 @@ def bench_cost(
         benchmark.name,
         model,
         judges.named(benchmark, folder) if benchmark.needs_judge else None,
-        len(samples) if answers is None else 0,
+        len(unanswered),
         sum(making.values()),
         len(missing),
         tokens["prompt_tokens"],
@@ -90,6 +99,7 @@ def bench_cost(
         len(keyed) - len(missing),
         None if None in money else sum(usd for usd in money if usd is not None),
         benchmark.decoding.eos_bias,
+        len(known_answers) if generates else 0,
     )
 
 
@@ -99,17 +109,51 @@ def spec_cost(
     root: Path,
     eval_model: EvalModel,
     judges: Judges,
+    *,
+    loading: Mapping[str, Any] | None = None,
+    scoring: ScoringSettings = LEAVE_OUT,
+    fresh: bool = False,
 ) -> BenchCost:
-    """What a benchmark will ask of one model and of the judge, counted from its data; loads no model."""
+    """What a benchmark will ask of one model and of the judge, counted from its data; loads no model.
+
+    Answers that are stored are not counted again, unless ``fresh``; ``loading`` are the model's settings, ``scoring``
+    says what of an answer is judged.
+    """
     benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
     samples = load(benchmark, folder, item.limit).samples
-    replayed = eval_model.spec.startswith("replay:")
-    answers = read_responses(Path(eval_model.spec.partition(":")[2])) if replayed else None
-    return bench_cost(store, benchmark, samples, eval_model.spec, judges, folder, answers=answers)
+    if eval_model.spec.startswith("replay:"):
+        read = read_responses(Path(eval_model.spec.partition(":")[2]))
+        return bench_cost(store, benchmark, samples, eval_model.spec, judges, folder, answers=read)
+    key = None if fresh else known_key(store, eval_model, loading or {})
+    stored = AnswerKeys(samples, benchmark.decoding).stored_under(store, key) if key else {}
+    answers = {id_: answer.text for id_, answer in scored_answers(stored, scoring).answers.items()}
+    return bench_cost(store, benchmark, samples, eval_model.spec, judges, folder, answers=answers, generates=True)
+
+
+def known_key(store: Store, eval_model: EvalModel, loading: Mapping[str, Any]) -> str | None:
+    """The key that the model's answers are stored under, as far as the store knows; None for one that was never asked
+    with these settings, or whose files are newer.
+    """
+    kept = store.model_key(eval_model.spec, loading)
+    if kept is None:  # an older results file knows those that were evaluated
+        same = (e for e in reversed(store.evaluations()) if e.model == eval_model.spec)
+        kept = next(((e.model_key, e.created) for e in same if e.info.get("loading", {}) == dict(loading)), None)
+    if kept is None:
+        return None
+    key, created = kept
+    since = datetime.fromisoformat(created).timestamp()
+    return None if any(file.stat().st_mtime > since + 1 for file in _files(store, eval_model)) else key
+
+
+def _files(store: Store, eval_model: EvalModel) -> Iterator[Path]:
+    """The files of a model on this machine."""
+    kind, _, target = eval_model.spec.partition(":")
+    names = [store.alignment(target).model_dir] if kind == "run" else target.split("+") if kind == "hf" else []
+    return (file for name in names if Path(name).is_dir() for file in Path(name).iterdir())
 
 
 def questions(
-    benchmark: Benchmark, samples: Sequence[Sample], answers: Mapping[str, str] | None
+    benchmark: Benchmark, samples: Sequence[Sample], answers: Mapping[str, str | None] | None
 ) -> Iterator[tuple[int, JudgePrompt]]:
     """(judge run, its first question about an answer) for every answer; a stand-in where there is no answer."""
     if not benchmark.needs_judge:

@@ -85,18 +85,21 @@ def _of_align() -> list[Section]:
 
 
 def _of_bench() -> list[Section]:
+    from harness.evaluation.spoken import ScoringSettings
     from harness.judges.registry import JUDGES
     from harness.models.spec import MODELS
     from harness.protocols.benchmark import BENCHMARKS
 
     models = {kind.form.partition(":")[0]: kind.settings for _, kind in MODELS.items() if kind.settings}
     judges = {name: kind.Settings for name, kind in JUDGES.items() if kind.Settings}
+    of_scoring = "`--set scoring.NAME=VALUE` of bench and score."
     of_model = "`bench --set model.NAME=VALUE`."
     of_judge = "`--set judge.NAME=VALUE` of bench and score."
     of_benchmark = "`--set NAME=VALUE` of bench and score, for one benchmark of several `--set BENCHMARK.NAME=VALUE`."
     return [
         *(Section(f"Model {names}", "model", of_model, rows) for names, rows in _grouped(models)),
         *(Section(f"Judge {names}", "judge", of_judge, rows) for names, rows in _grouped(judges)),
+        _section("Scoring", "scoring", of_scoring, ScoringSettings),
         *(
             _section(f"Benchmark {name}", name, of_benchmark, BENCHMARKS.get(name))
             for name in sorted(BENCHMARKS.names(), key=lambda name: (BENCHMARKS.position(name), name))

@@ -114,7 +114,8 @@ class BenchJob:
         from workflows.cost import spec_cost
 
         pairs = [(model, item) for model in self.models for item in self.benchmarks]
-        return [spec_cost(self.store, item, self.root, model, self.judges) for model, item in pairs]
+        how = {"loading": self.loading["loading"], "scoring": self.scoring, "fresh": self.fresh}
+        return [spec_cost(self.store, item, self.root, model, self.judges, **how) for model, item in pairs]
 
     def answer_shard(self, shard: Shard, progress: Progress) -> list[dict[str, Any]]:
         """Answer one part of every benchmark and store the answers; nothing is judged."""

@@ -134,8 +134,9 @@ def deal_benchmarks(
 
 
 def parts_of_bench() -> dict[str, type[Any]]:
-    """The dataclasses whose settings `bench` takes by their qualified names: of the model and of the judge."""
+    """The dataclasses whose settings `bench` takes by their qualified names: of model, judge and scoring."""
     from harness.chat.settings import ChatSettings
+    from harness.evaluation.spoken import ScoringSettings
     from harness.models.settings import HfSettings
 
-    return {"model": HfSettings, "judge": ChatSettings}
+    return {"model": HfSettings, "judge": ChatSettings, "scoring": ScoringSettings}

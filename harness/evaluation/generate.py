@@ -46,7 +46,11 @@ class AnswerKeys:
 
     def stored(self, store: Store, model: Model) -> dict[str, Answer]:
         """The stored answers of ``model`` by sample id; failed ones do not count."""
-        stored = store.answers(model.key, self.of.values())
+        return self.stored_under(store, model.key)
+
+    def stored_under(self, store: Store, model_key: str) -> dict[str, Answer]:
+        """The same for a model that is known by its key alone."""
+        stored = store.answers(model_key, self.of.values())
         return {id_: stored[key] for id_, key in self.of.items() if key in stored and stored[key].error is None}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.protocols.benchmark import Sample
@@ -14,7 +14,7 @@ from harness.store.records import Row
 
 
 class Answers(ResultsFile):
-    """The tables sample, generation and reply."""
+    """The tables sample, generation, asked and reply."""
 
     def save_samples(self, data_key: str, samples: Sequence[Sample]) -> None:
         """Remember a benchmark's samples, so that results can be read without the data directory."""
@@ -41,6 +41,20 @@ class Answers(ResultsFile):
         """Store answers by the key of what was asked. A failed one is stored with its reason and asked again later."""
         rows = [(model_key, key, a.text, a.error, a.tokens, a.seconds, now(), _details(a)) for key, a in answers]
         self.write("INSERT OR REPLACE INTO generation VALUES (?,?,?,?,?,?,?,?)", rows)
+
+    def save_model(self, model: str, settings: Mapping[str, Any], model_key: str) -> None:
+        """Remember the key of a model that is about to be asked, by its name and the settings that it was loaded with.
+
+        So what is stored of it can be found without loading it.
+        """
+        row = (model, dump(dict(sorted(settings.items()))), model_key, now())
+        self.write("INSERT OR REPLACE INTO asked VALUES (?,?,?,?)", [row])
+
+    def model_key(self, model: str, settings: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The key that ``save_model`` kept, and when (ISO time); None if there is none."""
+        query = "SELECT model_key, created FROM asked WHERE model = ? AND settings = ?"
+        row = self.db.execute(query, [model, dump(dict(sorted(settings.items())))]).fetchone()
+        return (row[0], row[1]) if row else None
 
     def answers(self, model_key: str, question_keys: Iterable[str]) -> dict[str, Answer]:
         """Stored answers among ``question_keys``."""

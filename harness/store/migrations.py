@@ -63,7 +63,15 @@ def m004_hidden(db: Database) -> None:
     db.executescript("CREATE TABLE hidden (run TEXT PRIMARY KEY) WITHOUT ROWID;")
 
 
-MIGRATIONS = (m001_initial, m002_claims, m003_answer_details, m004_hidden)
+def m005_asked(db: Database) -> None:
+    """Under which key a model's answers were last stored, by the name and settings (JSON) that it was asked by."""
+    db.executescript("""
+    CREATE TABLE asked (
+        model TEXT, settings TEXT, model_key TEXT, created TEXT, PRIMARY KEY (model, settings)) WITHOUT ROWID;
+    """)
+
+
+MIGRATIONS = (m001_initial, m002_claims, m003_answer_details, m004_hidden, m005_asked)
 
 
 def migrate(db: Database, path: str) -> None:

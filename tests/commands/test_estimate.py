@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,14 @@ from click.testing import CliRunner, Result
 
 from cli import cli
 from harness.chat.prices import PRICES, Price
+from harness.store import Store
 from tests.harness.fault_server import FaultServer
 from tests.shared import shared
 from tests.tiny import picture
+from workflows.cost import known_key
+from workflows.eval_models import EvalModel
 
+CAPTION = "A dog is lying on the grass in front of a house, and looks at the camera."
 MMHAL = {"question_topic": "x", "image_src": "", "image_content": ["Dog"], "gt_answer": "A dog.", "model_answer": ""}
 
 
@@ -95,6 +100,42 @@ def test_a_dry_run_of_score_counts_what_is_not_stored_yet(mmhal: Path) -> None:
         run(*score(mmhal, *judge, "--json"))
         plan = json.loads(run(*score(mmhal, *judge, "--dry-run", "--json")).stdout)
         assert (plan["total"]["judge_calls"], plan["total"]["stored_replies"]) == (0, 8)
+
+
+def test_a_dry_run_of_bench_counts_what_is_still_to_be_answered(tmp_path: Path) -> None:
+    """Three of eight captions are stored, and what the judge said of them; of the other five nothing is."""
+    halbench(tmp_path / "data", 8)
+    with FaultServer(lambda prompt, nth: CAPTION) as model, FaultServer(lambda prompt, nth: '["dog"]') as judge:
+        words = ["bench", "--benchmark", "object_halbench", "--model", f"openai:m@{model.url}", "--judge"]
+        words += [f"openai:j@{judge.url}", "--set", "decoding.num_beams=1", "--no-probe", "--json"]
+        where = ["--data-dir", tmp_path / "data", "--db", tmp_path / "r.sqlite"]
+        run(*words, *where, "--limit", 3)
+
+        def planned(*more: object) -> tuple[int, int, int, int]:
+            row = json.loads(run(*words, *where, "--dry-run", *more).stdout)["total"]
+            return row["generations"], row["stored_answers"], row["judge_calls"], row["stored_replies"]
+
+        # Three questions about three pictures, so three questions to the judge.
+        assert planned() == (5, 3, 5, 3)
+        assert planned("--fresh") == (8, 0, 8, 0)
+        assert planned("--set", "decoding.max_new_tokens=9") == (8, 0, 8, 0), "other answers"
+        assert len(model.calls) == 3
+
+
+def test_answers_of_files_that_changed_since_are_not_counted(tmp_path: Path) -> None:
+    store, folder = Store(tmp_path / "r.sqlite"), tmp_path / "model"
+    folder.mkdir()
+    weights = folder / "model.safetensors"
+    weights.write_text("old")
+    eval_model = EvalModel("base", f"hf:{folder}")
+    assert known_key(store, eval_model, {}) is None
+    store.save_model(eval_model.spec, {"dtype": "bfloat16"}, "half")
+    store.save_model(eval_model.spec, {}, "full")
+    assert known_key(store, eval_model, {}) == "full"
+    assert known_key(store, eval_model, {"dtype": "bfloat16"}) == "half"
+    later = weights.stat().st_mtime + 60
+    os.utime(weights, (later, later))
+    assert known_key(store, eval_model, {}) is None
 
 
 def test_a_budget_ends_the_judging_and_a_larger_one_asks_only_the_rest(mmhal: Path) -> None:
