@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from harness.protocols.probe import worst
 from harness.util.options import describe
 
 
@@ -130,6 +131,7 @@ def _runs(db: str) -> list[dict[str, Any]]:
             "panel": alignment.panel,
             "seed": alignment.seed,
             "status": alignment.status,
+            "probe": alignment.info.get("probe", {}).get("state", ""),
             "model": alignment.model_dir,
             "parent": alignment.parent,
             "ancestry": ", ".join(ancestry(alignment, known)),
@@ -140,6 +142,8 @@ def _runs(db: str) -> list[dict[str, Any]]:
         row = rows.setdefault(evaluation.run, {"name": evaluation.run, "model": evaluation.model})
         benchmarks = {*filter(None, row.get("evaluations", "").split(", ")), evaluation.benchmark}
         row["evaluations"] = ", ".join(sorted(benchmarks))
+        if state := evaluation.info.get("probe", {}).get("state"):
+            row["probe"] = worst(row.get("probe", ""), state)
     for run in store.hidden_runs() & rows.keys():
         rows[run]["hidden"] = "yes"
     return list(rows.values())

@@ -63,8 +63,8 @@ class Probed(Model):
             self._found = self._stored()
         return self._found
 
-    def probe(self, encode: Encode | None = None) -> Probe | None:
-        return self._model.probe(encode)
+    def probe(self, encode: Encode | None = None, turns: Sequence[Turn] = ()) -> Probe | None:
+        return self._model.probe(encode, turns)
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """The model's answers, after the probe."""

@@ -237,6 +237,7 @@ def _evaluation_facts(snapshot: Snapshot, evaluation: EvaluationRecord, samples:
         "decoding": evaluation.decoding,
         "scored": f"{evaluation.n_scored}/{evaluation.n}",
         "failed": evaluation.n_failed,
+        "probe": evaluation.info.get("probe", {}),
         "metrics": {name: m["value"] for name, m in evaluation.metrics.items()},
         "samples": [
             {"id": v.sample_id, "answer": v.answer, "values": v.counts, "error": v.error, **v.details}

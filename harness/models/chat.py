@@ -39,12 +39,13 @@ class OpenAIModel(Model):
         self.key = content_key("openai-2", self.name, endpoint, chosen.system, chosen.extra_body or {})
         self.route = f"openai, {endpoint}"
 
-    def probe(self, encode: Encode | None = None) -> Probe:
-        return probe_served(self.name, self._settings, self._replies, encode)
+    def probe(self, encode: Encode | None = None, turns: Sequence[Turn] = ()) -> Probe:
+        return probe_served(self.name, self._settings, self._replies, encode, turns)
 
-    def _replies(self, conversations: Sequence[Sequence[Turn]], max_tokens: int) -> dict[int, ChatReply]:
+    def _replies(self, conversations: Sequence[Sequence[Turn]], max_tokens: int) -> list[ChatReply]:
         """The replies to whole conversations, greedily decoded."""
-        return dict(self._client.ask([ChatRequest(tuple(turns), 0.0, max_tokens) for turns in conversations]))
+        replies = dict(self._client.ask([ChatRequest(tuple(turns), 0.0, max_tokens) for turns in conversations]))
+        return [replies[position] for position in range(len(conversations))]
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """Answers in order of arrival. A decoding that the endpoint cannot do raises UsageError before any call."""

@@ -21,7 +21,7 @@ from harness.models.spec import ModelSpec
 from harness.models.thinking import Decoder
 from harness.models.weights import files_identity
 from harness.protocols.benchmark import Decoding, Sample
-from harness.protocols.conversation import Image
+from harness.protocols.conversation import Image, Turn
 from harness.protocols.model import Answer, Model
 from harness.protocols.probe import Encode, Probe
 from harness.protocols.progress import Progress, silent
@@ -126,10 +126,10 @@ class HfModel(Model):
             fallback_prompt=loaded.fallback,
         )
 
-    def probe(self, encode: Encode | None = None) -> Probe:
-        from harness.models.probe_local import probe_local
+    def probe(self, encode: Encode | None = None, turns: Sequence[Turn] = ()) -> Probe:
+        from harness.models.probe_local import probe_local, probe_tokens
 
-        return probe_local(self, encode)
+        return probe_tokens(self, encode, turns) if turns else probe_local(self, encode)
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """Answers as batches finish. A sample whose image cannot be opened gets an error for an answer."""

@@ -12,6 +12,7 @@ from harness.errors import HarnessError
 from harness.models.prompts import Prompts, common_length
 from harness.protocols.conversation import Image, Turn, question
 from harness.protocols.probe import Check, Encode, Trained
+from harness.util.images import open_image
 
 QUESTION = "What do you see in this image?"
 GRID = (4, 3)
@@ -58,6 +59,13 @@ def trained_as(encode: Encode | None, prompts: Prompts, turns: Sequence[Turn]) -
         return encode(prompts, turns), ""
     except (HarnessError, ValueError, TypeError, KeyError, IndexError) as error:  # the latter of the processor
         return None, f"nothing can be trained with this prompt: {error}"
+
+
+def asked_ids(prompts: Prompts, turns: Sequence[Turn]) -> list[int]:
+    """The tokens of ``turns`` as the processor makes them of the prompt that is asked."""
+    images = [open_image(image.read()) for turn in turns for image in turn.images]
+    made = prompts.inputs([prompts.text(turns)], [images] if images else None)
+    return [int(token) for token in made["input_ids"][0]]
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from harness.models.batching import GenerateOptions, Padded
-from harness.models.probe import QUESTION, Reading, image_token_of, pictures, trained_as
+from harness.models.probe import QUESTION, Reading, asked_ids, image_token_of, pictures, trained_as
 from harness.models.prompts import Prompts
 from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.conversation import Turn
 from harness.protocols.probe import Check, Encode, Probe
 from harness.util.images import open_image
 from harness.util.options import content_key
@@ -101,7 +102,7 @@ def probe_local(model: HfModel, encode: Encode | None) -> Probe:
     if errors := [answer.error for answer in answers.values() if answer.error]:
         return Probe(checks=(Check("answer", "bad", f"it cannot answer about an image: {errors[0]}"),))
     ids = seen.prompts[0]
-    asked = {"generation": ids, "generation in padded batches": _in_padded_batches(network, prompts, samples)}
+    asked = {"generation": ids, "padded batches": _in_padded_batches(network, prompts, samples)}
     image_token = image_token_of(prompts.processor, network.config)
     reading = Reading(prompts.processor.tokenizer, image_token)
     image_tokens = None if image_token is None else ids.count(image_token)
@@ -117,6 +118,25 @@ def probe_local(model: HfModel, encode: Encode | None) -> Probe:
             *_end(end, seen, reading),
             *_logits(seen.logits, image_tokens),
         ),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def probe_tokens(model: HfModel, encode: Encode | None, turns: Sequence[Turn]) -> Probe:
+    """Of any conversation, whether its tokens are asked as they are trained; nothing is computed."""
+    started = time.perf_counter()
+    prompts = model.prompts
+    ids = asked_ids(prompts, turns)
+    image_token = image_token_of(prompts.processor, model.network.config)
+    reading = Reading(prompts.processor.tokenizer, image_token)
+    trained, untrained = trained_as(encode, prompts, turns)
+    return Probe(
+        prompt=reading.text(ids),
+        tokens={**({"training": len(trained.prompt)} if trained else {}), "generation": len(ids)},
+        image_tokens=None if image_token is None else ids.count(image_token),
+        end=reading.token(trained.response[-1]) if trained else "",
+        digest=content_key(ids),
+        checks=(*reading.same_prompt({"generation": ids}, trained, untrained), *reading.beginning(ids)),
         seconds=time.perf_counter() - started,
     )
 

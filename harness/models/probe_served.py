@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.chat.request import ChatReply
 from harness.chat.settings import ServedSettings
-from harness.models.probe import Reading, asked_about, image_token_of, pictures, trained_as
+from harness.models.probe import Reading, asked_about, asked_ids, image_token_of, pictures, trained_as
 from harness.models.prompts import Prompts
 from harness.models.settings import PromptSettings
 from harness.models.sources import may_be_hub_id
 from harness.protocols.conversation import Turn
-from harness.protocols.probe import Check, Encode, Probe
+from harness.protocols.probe import Check, Encode, Probe, Trained
 from harness.util.options import content_key
 
 ANSWER_TOKENS = 16
 """Of each of the two calls; some endpoints take no fewer."""
-Ask = Callable[[Sequence[Sequence[Turn]], int], Mapping[int, ChatReply]]
-"""Conversations and the most tokens of an answer -> replies by position."""
+Ask = Callable[[Sequence[Sequence[Turn]], int], Sequence[ChatReply]]
+"""Conversations and the most tokens of an answer -> their replies."""
 
 
 @dataclass(frozen=True)
@@ -36,62 +36,82 @@ class Counted:
         return None if self.pictured is None or self.plain is None else self.pictured - self.plain
 
 
-def probe_served(name: str, settings: ServedSettings, ask: Ask, encode: Encode | None) -> Probe:
-    """The probe of the model called ``name``, asked by ``ask``; ``encode`` is how training encodes a question.
+@dataclass(frozen=True)
+class Here:
+    """A conversation as this machine has it, by the model's processor: as it is asked, and as it is trained.
 
-    The prompt is compared where the model's processor can be had here: ``settings.processor``, or the model's name
-    where that is a directory or a model of the hub's cache.
+    ``untrained`` says why there is nothing of training.
+    """
+
+    prompts: Prompts
+    ids: list[int]
+    counted: Counted
+    trained: Trained | None
+    untrained: str
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.prompts.processor.tokenizer, image_token_of(self.prompts.processor))
+
+
+def probe_served(
+    name: str, settings: ServedSettings, ask: Ask, encode: Encode | None, turns: Sequence[Turn] = ()
+) -> Probe:
+    """The probe of the model called ``name``, asked by ``ask`` about ``turns`` (default: the question of probes).
+
+    ``encode`` is how training encodes them. The prompt is compared where the model's processor can be had here:
+    ``settings.processor``, or the model's name where that is a directory or a model of the hub's cache.
     """
     started = time.perf_counter()
-    system = (Turn("system", (settings.system,)),) if settings.system else ()
-    pictured, plain = ([*system, asked_about(image)] for image in (pictures()[0], None))
-    replies = ask([pictured, plain], ANSWER_TOKENS)
-    found = _compared(name, settings, replies, pictured, plain, encode)
-    return replace(found, seconds=time.perf_counter() - started)
-
-
-def _compared(
-    name: str,
-    settings: ServedSettings,
-    replies: Mapping[int, ChatReply],
-    pictured: Sequence[Turn],
-    plain: Sequence[Turn],
-    encode: Encode | None,
-) -> Probe:
-    with_image, without = replies[0], replies[1]
+    system = [Turn("system", (settings.system,))] if settings.system else []
+    pictured = [*system, *(turns or [asked_about(pictures()[0])])]
+    plain = [replace(turn, content=tuple(part for part in turn.content if isinstance(part, str))) for turn in pictured]
+    with_image, without = ask([pictured, plain], ANSWER_TOKENS)
     server = Counted(_prompt_tokens(with_image), _prompt_tokens(without))
     if with_image.text is None and server.pictured is None:
         return Probe(checks=(_unanswered(with_image, without),), complete=False)
-    image = _image(server, with_image, without)
-    if server.pictured is None:
-        counted = Check(
-            "prompt", "note", "the endpoint counts no tokens (usage.prompt_tokens): its prompt was not compared"
-        )
-        return Probe(checks=(counted, image))
-    tokens = {"server": server.pictured}
     source = _processor(name, settings)
-    if source is None:
-        why = "no processor of this model here to compare the prompt with: name one with --set model.processor=DIR"
-        return Probe(tokens=tokens, image_tokens=server.image, checks=(Check("prompt", "note", why), image))
-    prompts = _prompts(source, settings)
-    trained, untrained = trained_as(encode, prompts, pictured)
-    image_token = image_token_of(prompts.processor)
-    reading = Reading(prompts.processor.tokenizer, image_token)
-    ids, plain_ids = _ids(prompts, pictured), _ids(prompts, plain)
-    here = Counted(len(ids), len(plain_ids))
+    here = None if source is None else _here(_prompts(source, settings), pictured, plain, encode)
+    images = [_image(server, with_image, without)] if any(turn.images for turn in pictured) else []
     return Probe(
-        prompt=reading.text(ids),
-        tokens={**({"training": len(trained.prompt)} if trained else {}), "generation": len(ids), **tokens},
-        image_tokens=ids.count(image_token) if image_token is not None else None,
-        end=reading.token(trained.response[-1]) if trained else "",
-        digest=content_key(ids),
-        checks=(
-            *reading.same_prompt({"generation": ids}, trained, untrained),
-            *reading.beginning(ids),
-            _count(server, here, _remedy(server, here, ids, prompts)),
-            image,
-        ),
+        prompt=here.reading.text(here.ids) if here else "",
+        tokens=_tokens(server, here),
+        image_tokens=here.ids.count(here.reading.image_token) if here and here.reading.image_token else server.image,
+        end=here.reading.token(here.trained.response[-1]) if here and here.trained else "",
+        digest=content_key(here.ids) if here else "",
+        checks=(*_prompt_checks(server, here), *images),
+        seconds=time.perf_counter() - started,
     )
+
+
+def _here(prompts: Prompts, pictured: Sequence[Turn], plain: Sequence[Turn], encode: Encode | None) -> Here:
+    ids = asked_ids(prompts, pictured)
+    counted = Counted(len(ids), len(asked_ids(prompts, plain)))
+    return Here(prompts, ids, counted, *trained_as(encode, prompts, pictured))
+
+
+def _tokens(server: Counted, here: Here | None) -> dict[str, int]:
+    counts = {
+        "training": len(here.trained.prompt) if here and here.trained else None,
+        "generation": here.counted.pictured if here else None,
+        "server": server.pictured,
+    }
+    return {name: count for name, count in counts.items() if count is not None}
+
+
+def _prompt_checks(server: Counted, here: Here | None) -> list[Check]:
+    """Whether the prompt is one in training, in asking and at the endpoint, as far as there is something to compare."""
+    checks = []
+    if here:
+        same = here.reading.same_prompt({"generation": here.ids}, here.trained, here.untrained)
+        checks += [*same, *here.reading.beginning(here.ids)]
+    if server.pictured is None:
+        why = "the endpoint counts no tokens (usage.prompt_tokens): its prompt was not compared"
+        return [*checks, Check("server", "note", why)]
+    if here is None:
+        why = "no processor of this model here to compare the prompt with: name one with --set model.processor=DIR"
+        return [Check("server", "note", why)]
+    return [*checks, _count(server, here)]
 
 
 def _unanswered(with_image: ChatReply, without: ChatReply) -> Check:
@@ -121,37 +141,36 @@ def _image(server: Counted, with_image: ChatReply, without: ChatReply) -> Check:
     return Check("image", "bad", f"{said}, and answers alike: the image does not reach the model")
 
 
-def _count(server: Counted, here: Counted, remedy: str) -> Check:
+def _count(server: Counted, here: Here) -> Check:
     """Whether the endpoint counts the tokens that are trained and asked on this machine."""
-    if server.pictured == here.pictured:
+    ours = here.counted
+    if server.pictured == ours.pictured:
         return Check("server", "ok", f"the endpoint counts {server.pictured} prompt tokens, as here")
     parts = []
-    if server.plain is not None and server.plain != here.plain:
-        parts.append(f"{server.plain} against {here.plain} without the image")
-    if server.image is not None and server.image != here.image:
-        parts.append(f"{server.image} against {here.image} for the image")
-    said = f"the endpoint counts {server.pictured} prompt tokens where there are {here.pictured} here"
-    return Check("server", "bad", f"{said}: {', '.join(parts)}{remedy}" if parts else f"{said}{remedy}")
+    if server.plain is not None and server.plain != ours.plain:
+        parts.append(f"{server.plain} against {ours.plain} without images")
+    if server.image is not None and server.image != ours.image:
+        parts.append(f"{server.image} against {ours.image} for images, whose processor has other settings there")
+    said = f"the endpoint counts {server.pictured} prompt tokens where there are {ours.pictured} here"
+    return Check(
+        "server", "bad", "; ".join([": ".join(filter(None, [said, ", ".join(parts)])), *_causes(server, here)])
+    )
 
 
-def _remedy(server: Counted, here: Counted, ids: Sequence[int], prompts: Prompts) -> str:
-    """What the counts say of the cause, and what may help."""
-    causes = []
-    bos = prompts.processor.tokenizer.bos_token
-    more = 0 if server.plain is None or here.plain is None else server.plain - here.plain
-    begins = bos is not None and list(ids[:1]) == [prompts.processor.tokenizer.bos_token_id]
-    if more == -1 and begins:
-        causes.append(
-            f"it may leave out {bos!r}, which its template does not write: --set model.extra_body="
-            "'{add_special_tokens: true}' (vLLM)"
-        )
-    elif more == 1 and begins:
-        causes.append(f"it may begin with {bos!r} twice: --set model.extra_body='{{add_special_tokens: false}}' (vLLM)")
-    elif more:
-        causes.append("another chat template, or a system message of its own")
-    if server.image is not None and server.image != here.image:
-        causes.append("its image processor has other limits of size")
-    return f"; {'; '.join(causes)}" if causes else ""
+def _causes(server: Counted, here: Here) -> list[str]:
+    """What the counts without images say of the cause, and what may help."""
+    if server.plain is None or here.counted.plain is None or server.plain == here.counted.plain:
+        return []
+    tokenizer = here.prompts.processor.tokenizer
+    begins = tokenizer.bos_token_id is not None and here.ids[:1] == [tokenizer.bos_token_id]
+    more = server.plain - here.counted.plain
+    if begins and more == -1:
+        remedy = "--set model.extra_body='{add_special_tokens: true}' (vLLM)"
+        return [f"it may leave out {tokenizer.bos_token!r}, which the template does not write: {remedy}"]
+    if begins and more == 1:
+        remedy = "--set model.extra_body='{add_special_tokens: false}' (vLLM)"
+        return [f"it may begin with {tokenizer.bos_token!r} twice: {remedy}"]
+    return ["it has another chat template, or a system message of its own"]
 
 
 def _processor(name: str, settings: ServedSettings) -> str | None:
@@ -174,11 +193,3 @@ def _prompts(source: str, settings: ServedSettings) -> Prompts:
     switch = options.get("enable_thinking")
     chosen = PromptSettings(thinking="auto" if switch is None else "on" if switch else "off")
     return prompts_of(source, chosen, named=f"--set model.processor={source}")
-
-
-def _ids(prompts: Prompts, turns: Sequence[Turn]) -> list[int]:
-    from harness.util.images import open_image
-
-    images = [open_image(image.read()) for turn in turns for image in turn.images]
-    made = prompts.inputs([prompts.text(turns)], [images] if images else None)
-    return [int(token) for token in made["input_ids"][0]]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.conversation import Turn
 from harness.protocols.probe import Encode, Probe
 
 
@@ -53,9 +54,9 @@ class Model(ABC):
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """Yield (position in ``samples``, answer) as they come, one for every sample."""
 
-    def probe(self, encode: Encode | None = None) -> Probe | None:
+    def probe(self, encode: Encode | None = None, turns: Sequence[Turn] = ()) -> Probe | None:
         """What becomes of one question about one image; None for a model of which nothing can be seen so.
 
-        ``encode`` is how training encodes that question.
+        ``encode`` is how training encodes it. ``turns`` are asked in place of the probe's own question.
         """
         return None

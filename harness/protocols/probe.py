@@ -71,7 +71,17 @@ class Probe:
     @property
     def record(self) -> dict[str, Any]:
         """As the store keeps it."""
-        return {"version": VERSION, **asdict(self), "checks": [asdict(check) for check in self.checks]}
+        return {
+            "version": VERSION,
+            "state": self.state,
+            **asdict(self),
+            "checks": [asdict(check) for check in self.checks],
+        }
+
+    @property
+    def state(self) -> str:
+        """The worst of its checks; a check that could not be made does not count."""
+        return worst(*(check.state for check in self.checks))
 
     def require(self, named: str) -> None:
         """Raise UsageError with what differs, if something does; ``named`` is the model as the user wrote it."""
@@ -80,3 +90,8 @@ class Probe:
                 f"{named}: {'; '.join(faults)}. Nothing was trained or asked. `doctor --model` shows the whole probe; "
                 "--no-probe leaves it out."
             )
+
+
+def worst(*states: str) -> str:
+    """The worst of some states; one that says that a check could not be made does not count."""
+    return next((state for state in ("bad", "warning") if state in states), "ok")

@@ -51,6 +51,7 @@ def _alignment(alignment: Mapping[str, Any]) -> RichTable:
         **{name: config[name] for name in ("seed", "epochs", "batch_size", "lr") if name in config},
         **(config.get("objective") or {}),
         **{name: info[name] for name in ("route", "dtype") if info.get(name)},
+        **_probed(info.get("probe")),
         "code": software_text(info),
     }
     return _facts(rows)
@@ -60,6 +61,14 @@ def _origin(lineage: Mapping[str, Any]) -> str:
     """The base and what was made of it before this run: runs of the store by name, other adapters by directory."""
     runs = [f"run:{name}" for name in lineage["ancestry"]]
     return " -> ".join([lineage["base"], *(runs or lineage["adapters"])])
+
+
+def _probed(probe: Mapping[str, Any] | None) -> dict[str, str]:
+    """The prompt that training was seen to share with asking, and what was worth a word."""
+    if not probe:
+        return {}
+    words = [check["detail"] for check in probe["checks"] if check["state"] in ("warning", "bad")]
+    return {"probe": "; ".join(words) or "ok", "prompt": repr(probe["prompt"])}
 
 
 def _last_step(step: Mapping[str, Any]) -> list[RenderableType]:

@@ -60,7 +60,7 @@ def test_a_begin_token_that_the_endpoint_leaves_out_is_named_with_its_remedy(
 
 
 def test_without_a_processor_the_prompt_is_not_compared_but_the_image_is(server: TemplateServer) -> None:
-    assert states(probe(server)) == {"prompt": "note", "image": "ok"}
+    assert states(probe(server)) == {"server": "note", "image": "ok"}
 
 
 def blind(call: dict[str, Any]) -> dict[str, Any]:
@@ -90,9 +90,9 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 @pytest.mark.parametrize(
     ("before", "after", "expected", "said"),
     [
-        (blind, dict, {"prompt": "note", "image": "bad"}, "the image does not reach the model"),
-        (dict, uncounted, {"prompt": "note", "image": "ok"}, "the answer is another one with an image"),
-        (blind, uncounted, {"prompt": "note", "image": "note"}, "says nothing by which to see"),
+        (blind, dict, {"server": "note", "image": "bad"}, "the image does not reach the model"),
+        (dict, uncounted, {"server": "note", "image": "ok"}, "the answer is another one with an image"),
+        (blind, uncounted, {"server": "note", "image": "note"}, "says nothing by which to see"),
         (refusing, dict, {"image": "bad"}, "HTTP 400: At most 0 image(s)"),
     ],
 )
