@@ -37,7 +37,7 @@ def align(
     Args:
         method: an aligner (`list aligners`); None: the recipe's, else "dama".
         model: directory or hub id; with ``data`` left out too, the embedded world's, built if absent (minutes).
-        data: preference pairs: JSONL, parquet or hub id.
+        data: preference pairs: a file, directory or hub id (docs/data.md), or several with commas between.
         recipe: YAML of settings, or the name of one that comes with the harness.
         name: of the run; None: METHOD-sSEED, with other settings than a stored run of that name METHOD-sSEED-KEY.
         seed: of data order and sampling.

@@ -90,7 +90,7 @@ def _load(
 ) -> Stored:
     """The pairs to use and what there is to say of them."""
     dropped: dict[str, list[str]] = {}
-    files: set[Path] | None = set()
+    looked_at: list[Path] | None = []
     pairs: list[Pair] = []
     seen: set[str] = set()
     found: dict[str, None] = {}
@@ -98,13 +98,16 @@ def _load(
     for read, (place, row, pair) in enumerate(_read(rows, reading.wording, images), start=1):
         if len(pairs) == limit:
             break
-        progress("pairs", read, max(read, min(limit or total, total)))
+        progress("pairs", read, max(read + 1, min(limit or total, total)))
         found |= dict.fromkeys(map(str, row))
         if isinstance(pair, BadRow):
             if not skip_bad and not isinstance(pair, NoPreference):
                 raise pair
             dropped.setdefault(pair.reason, []).append(str(place))
-            files = None if files is None or pair.files is None else files | set(pair.files)
+            if pair.files is None:
+                looked_at = None
+            elif looked_at is not None:
+                looked_at += pair.files
         elif pair.content in seen:
             dropped.setdefault("equal to an earlier pair", []).append(str(place))
         else:
@@ -122,7 +125,8 @@ def _load(
         "report": report_of(source, rows.notes, pairs, repeated, dropped),
         "found": [*found],
     }
-    looked_at = files if files is None else files | {i.path for pair in pairs for i in pair.images if i.path}
+    if looked_at is not None:
+        looked_at += [image.path for pair in pairs for image in pair.images if image.path]
     return Stored(facts, [as_json(pair) for pair in pairs], looked_at)
 
 
@@ -137,12 +141,13 @@ def _unique_ids(pairs: list[Pair]) -> tuple[list[Pair], int]:
 def _read(rows: Rows, wording: Wording, images: ImageSource) -> Iterator[tuple[Place, Row, Pair | BadRow]]:
     """Every row as a pair, or what is wrong with it; threads decode the images."""
     described_as = rows.columns or {}
+    checked: set[Path | None] = set()
 
     def read(placed: tuple[Place, Row]) -> tuple[Place, Row, Pair | BadRow]:
         place, row = placed
         columns = {ours: theirs for ours, theirs in described_as.items() if theirs in row} | dict(wording.columns)
         try:
-            return place, row, _pair(row, place, dataclasses.replace(wording, columns=columns), images)
+            return place, row, _pair(row, place, dataclasses.replace(wording, columns=columns), images, checked)
         except BadRow as error:
             return place, row, error
 
@@ -157,8 +162,8 @@ def _chunks(rows: Iterable[tuple[Place, Row]]) -> Iterator[list[tuple[Place, Row
         yield chunk
 
 
-def _pair(row: Row, place: Place, wording: Wording, images: ImageSource) -> Pair:
-    """``row`` as a pair whose images have been opened once. Raises BadRow."""
+def _pair(row: Row, place: Place, wording: Wording, images: ImageSource, checked: set[Path | None]) -> Pair:
+    """``row`` as a pair whose images have been opened once, now or before (``checked``). Raises BadRow."""
     read = read_row(row, place, wording)
     if read.chosen == read.rejected:
         raise BadRow(place, "chosen and rejected are equal: there is no preference. Remove the row.")
@@ -170,5 +175,7 @@ def _pair(row: Row, place: Place, wording: Wording, images: ImageSource) -> Pair
     columns = {name: row[name] for name in row if name not in read_as and isinstance(row[name], int | float | str)}
     pair = Pair(read.id or place.number, prompt, read.chosen, read.rejected, read.prefix, columns, read.ends)
     for image in pair.images:
-        check(image, place)
+        if image.path not in checked:
+            check(image, place)
+            checked.add(image.path)
     return dataclasses.replace(pair, digest=pair.content)

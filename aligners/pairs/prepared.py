@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +52,8 @@ def _known(file: Path) -> Stored | None:
 def _keep(file: Path, made: Stored) -> None:
     if made.files is None:
         return
-    head = {"files": [[str(each), _state(each)] for each in sorted(made.files)], "facts": made.facts}
-    part = file.with_suffix(".part")  # the lock is held: nobody else writes it
+    head = {"files": [[str(each), _state(each)] for each in sorted(set(made.files))], "facts": made.facts}
+    part = file.with_suffix(f".{os.getpid()}")
     with part.open("w", encoding="utf-8") as out:
         for value in (head, *made.lines):
             out.write(json.dumps(value) + "\n")

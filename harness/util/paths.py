@@ -30,7 +30,11 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Held by one process of this machine at a time; the others wait. ``file`` is made if absent, and stays."""
+    """Held by one process of this machine at a time; the others wait. ``file`` is made if absent, and stays.
+
+    On a file system without locks nobody waits.
+    """
     with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

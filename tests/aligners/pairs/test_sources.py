@@ -154,5 +154,6 @@ def test_of_several_processes_one_reads_and_checks(folder: Path) -> None:
     command = [sys.executable, "-c", WORKER, str(file)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) for _ in range(2)]
     outcomes = [process.communicate(timeout=60)[0].split() for process in running]
-    assert sorted(int(checked) for _, checked in outcomes) == [0, 40]
+    none, some = sorted(int(checked) for _, checked in outcomes)
+    assert none == 0 < some < 40, "and it checks an image once (or as often as threads come to it at the same time)"
     assert len({digest for digest, _ in outcomes}) == 1
