@@ -65,7 +65,7 @@ def one_by_one(folder: str) -> Answering:
     import torch
     from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-    from harness.models.prompts import messages
+    from harness.models.templates import ChatTemplate
 
     model: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     processor: Any = LlavaProcessor.from_pretrained(folder)
@@ -75,7 +75,7 @@ def one_by_one(folder: str) -> Answering:
         for sample in samples:
             assert sample.image is not None
             image = open_image(sample.image.read())
-            prompt = processor.apply_chat_template(messages([sample.turn]), add_generation_prompt=True)
+            prompt = processor.apply_chat_template([ChatTemplate.in_parts(sample.turn)], add_generation_prompt=True)
             inputs = processor(images=image, text=prompt, return_tensors="pt")
             with torch.inference_mode():
                 out = model.generate(**inputs, max_new_tokens=decoding.max_new_tokens, do_sample=False)

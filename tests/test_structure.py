@@ -25,9 +25,10 @@ MODULE_LINES = 300
 EMBEDDED = {"tinyworld/export.py", "tinyworld/export_general.py", "tinyworld/judge.py"}
 # concept: (what its code looks like, where it lives)
 HOMES: dict[str, tuple[str, set[str]]] = {
-    "load a model": (r"\b(AutoModel\w*|AutoProcessor|PeftModel)\.from_pretrained\(", {"harness/models/loading.py"}),
+    "load a model": (r"\b(AutoModel\w*|PeftModel)\.from_pretrained\(", {"harness/models/loading.py"}),
+    "load a processor": (r"\bAutoProcessor\.from_pretrained\(", {"harness/models/processors.py"}),
     "hash weights": (r"sorted\(\w+\.state_dict\(\)|\*\.safetensors", {"harness/models/weights.py"}),
-    "make a prompt": (r"\.apply_chat_template\(", {"harness/models/prompts.py"}),
+    "make a prompt": (r"\.apply_chat_template\(", {"harness/models/templates.py"}),
     "open an image": (r"\b(Pil)?Image\.open\(", {"harness/util/images.py"}),
     "read JSON lines": (r"json\.loads\(line\b", {"harness/util/jsonl.py"}),
     "read yes or no": (r"\(yes\|no\)", {"benchmarks/common/yes_no.py"}),

@@ -18,7 +18,7 @@ from harness.protocols.benchmark import BENCHMARKS
 from harness.protocols.external import ExternalBenchmark
 from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, Store
-from harness.util.options import content_key
+from harness.util.options import content_key, keyed
 from harness.util.pool import Pool, report, workers
 from workflows.ablation import Ablation, Job, jobs
 from workflows.bench import BenchmarkSpec, bench_model, resolve_benchmarks
@@ -227,7 +227,7 @@ def _expected(item: BenchmarkSpec, root: Path) -> tuple[str | None, ...]:
     judge = Judges(None).named(benchmark, folder) if benchmark.needs_judge else "none"
     data = load(benchmark, folder, item.limit)
     key = data_key(benchmark.name, data.samples)
-    return benchmark.name, data.version, judge, key, content_key(dataclasses.asdict(benchmark.decoding))
+    return benchmark.name, data.version, judge, key, content_key(keyed(benchmark.decoding))
 
 
 def wanted_of(ablation: Ablation) -> list[BenchmarkSpec]:

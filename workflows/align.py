@@ -23,7 +23,7 @@ from workflows.embedded import build_embedded, embedded_world, is_embedded_model
 from workflows.interruption import folder_of, kept_of
 from workflows.lineage import lineage, started_from
 from workflows.probing import was_probed
-from workflows.settings import Kinds, route
+from workflows.settings import Kinds, align_setting, route
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ def resolve_alignment(
     """
     method = str(settings.get("method", "dama"))
     kinds = kinds_of(method)
-    values = {f"train.{k}" if k in OPTIONS else k: v for k, v in settings.items() if k not in OF_THE_RUN}
+    values = {align_setting(k, OPTIONS): v for k, v in settings.items() if k not in OF_THE_RUN}
     files: dict[str, Any] = {name: input_of(name, values[name]) for name in INPUTS if name in values}
     if len(files) == 1:
         raise UsageError("Give both --model and --data, or neither (the embedded world).")

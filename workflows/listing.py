@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 from harness.protocols.probe import worst
-from harness.util.options import describe
+from harness.util.options import describe, keyed
 
 
 def listing(what: str, db: str) -> list[dict[str, Any]]:
@@ -53,7 +52,7 @@ def _benchmarks() -> list[dict[str, Any]]:
                 "judge": "needed" if benchmark.needs_judge else "none",
                 "version": benchmark.version,
                 "settings": {name: value for name, value in describe(kind).items() if name != "decoding"},
-                "decoding": dataclasses.asdict(benchmark.decoding),
+                "decoding": keyed(benchmark.decoding),
                 "paper": kind.paper,
             }
         )

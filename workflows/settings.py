@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError
+from harness.errors import UsageError, unknown_name
+from harness.models.settings import LoadSettings
 from harness.util.options import nested, overlay, read_yaml
 from harness.util.other_names import in_our_words
 
@@ -140,3 +141,19 @@ def parts_of_bench() -> dict[str, type[Any]]:
     from harness.models.settings import HfSettings
 
     return {"model": HfSettings, "judge": ChatSettings, "scoring": ScoringSettings}
+
+
+def align_setting(name: str, options: Collection[str]) -> str:
+    """Where a setting of `align` goes: ``options`` to the training, ``model.KEY`` to how the model is loaded and asked.
+
+    Raises UsageError for a setting of the model that training does not have.
+    """
+    first, dot, key = name.partition(".")
+    if first != "model" or not dot:
+        return f"train.{name}" if name in options else name
+    if key == "attention":
+        return "train.attention"
+    known = [field.name for field in dataclasses.fields(LoadSettings)]
+    if key not in known:
+        raise unknown_name("setting of align", name, [f"model.{one}" for one in (*known, "attention")])
+    return f"train.prompt.{key}"

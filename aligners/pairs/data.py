@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,17 +117,22 @@ def _load(
         why = "".join(f" Dropped {len(places)}: {reason}" for reason, places in dropped.items())
         raise DataError(f"{source}: there are no pairs in it.{why}")
     pairs, repeated = _unique_ids(pairs)
-    digest = hashlib.sha256()
-    for pair in pairs:
-        digest.update(f"{pair.id}\0{pair.content}\n".encode())
     facts = {
-        "hash": digest.hexdigest(),
+        "hash": content_hash(pairs),
         "report": report_of(source, rows.notes, pairs, repeated, dropped),
         "found": [*found],
     }
     if looked_at is not None:
         looked_at += [image.path for pair in pairs for image in pair.images if image.path]
     return Stored(facts, [as_json(pair) for pair in pairs], looked_at)
+
+
+def content_hash(pairs: Sequence[Pair]) -> str:
+    """Hash of the ids and contents of ``pairs``, in order."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(f"{pair.id}\0{pair.content}\n".encode())
+    return digest.hexdigest()
 
 
 def _unique_ids(pairs: list[Pair]) -> tuple[list[Pair], int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from aligners.pairs.corruption import Corruption
 from aligners.pairs.data import Pair
-from harness.errors import DataError
+from harness.errors import DataError, UsageError
 from harness.models.inputs import Vision, split_inputs
 from harness.models.prompts import AnswerForm, Prompts
 
@@ -45,10 +47,15 @@ class Encoder:
     corruption: Corruption | None = None
 
     def __call__(self, index: int, pair: Pair) -> Encoded:
-        """Tokens of ``pair``. Raises DataError naming it if the prompt and one token more exceed ``max_length``."""
-        form = self.prompts.form(pair.prompt).begun(pair.prefix, ends=pair.ends)
+        """Tokens of ``pair``.
+
+        Raises DataError naming it where the template or the processor refuses its texts or its images, and if the
+        prompt and one token more exceed ``max_length``.
+        """
+        form = self.form(pair)
         images = pair.open_images()
-        prompt, marks, vision = self._prompt(form.prompt, images)
+        with _named(pair, "its images cannot be put to the model"):
+            prompt, marks, vision = self._prompt(form.prompt, images)
         responses, cut = self._responses(form, pair)
         prefix = prompt[: len(prompt) - cut]
         room = self.max_length - len(prefix)
@@ -68,6 +75,12 @@ class Encoder:
             index, pair.id, prefix, chosen, rejected, vision, marks, self._corrupted(form.prompt, pair, prompt)
         )
 
+    def form(self, pair: Pair) -> AnswerForm:
+        """How an answer stands after the pair's prompt. Raises DataError naming a pair whose texts cannot be put so."""
+        with _named(pair, "its texts cannot be put to the model"):
+            self.prompts.require_plain(pair.prefix, pair.chosen, pair.rejected)
+            return self.prompts.form(pair.prompt).begun(pair.prefix, ends=pair.ends)
+
     def _corrupted(self, text: str, pair: Pair, prompt: Tensor) -> Vision:
         """The corrupted image at the original's size, so that it takes the place of the same image tokens."""
         if self.corruption is None:
@@ -79,7 +92,8 @@ class Encoder:
         return vision
 
     def _prompt(self, text: str, images: list[Image.Image]) -> tuple[Tensor, dict[str, Tensor], Vision]:
-        return split_inputs(self.prompts.inputs([text], [images] if images else None))
+        shown = [self.prompts.shown(image) for image in images]
+        return split_inputs(self.prompts.inputs([text], [shown] if shown else None))
 
     def _responses(self, form: AnswerForm, pair: Pair) -> tuple[list[Tensor], int]:
         """Both responses with the end of their turn, and how many tokens at the prompt's end belong to them.
@@ -101,3 +115,14 @@ class Encoder:
         if image_token in prompt[common:]:
             raise DataError(f"pair {pair.id}: the prompt's tokens change when a response follows, up to the image's.")
         return [torch.tensor(ids[common:]) for ids in (chosen, rejected)], len(prompt) - common
+
+
+@contextlib.contextmanager
+def _named(pair: Pair, what: str) -> Iterator[None]:
+    """What the template or the processor raises, as an error of ``pair``."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (UsageError, ValueError, TypeError, IndexError) as error:
+        raise DataError(f"pair {pair.id}: {what}: {error}") from error

@@ -9,8 +9,11 @@ import torch
 from aligners.training.config import AlignConfig
 from aligners.training.lora import require_same_shape
 from aligners.training.model_configs import start_of
+from harness.errors import UsageError
 from harness.models.adapters import trained_further
 from harness.models.loading import Loaded, load
+from harness.models.processors import prompts_of
+from harness.models.prompts import Prompts
 from harness.protocols.progress import Progress, silent
 
 
@@ -19,6 +22,21 @@ def compute_dtype(config: AlignConfig, device: torch.device) -> str:
     if config.dtype != "auto":
         return config.dtype
     return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def base_prompts(config: AlignConfig) -> Prompts:
+    """How ``config.model`` is asked, from its processor; reads no weights.
+
+    Raises UsageError where it cannot be had, and for a template with which no answer can be trained.
+    """
+    start = start_of(config)
+    last = start.adapters[-1] if start.adapters else ""
+    prompts = prompts_of(start.target, config.prompt, adapter=last, named=f"model {config.model}")
+    try:
+        prompts.check(training=True)
+    except UsageError as error:
+        raise UsageError(f"model {config.model}: {error}") from error
+    return prompts
 
 
 def load_base(config: AlignConfig, device: torch.device, progress: Progress = silent) -> Loaded:
@@ -40,10 +58,12 @@ def load_base(config: AlignConfig, device: torch.device, progress: Progress = si
         attention=config.attention,
         quantization=config.quantize,
         adapters=start.adapters[: len(start.adapters) - len(further)],
+        settings=config.prompt,
         progress=progress,
     )
     for adapter in further:
-        loaded = dataclasses.replace(loaded, model=trained_further(loaded.model, adapter, named).eval())
+        model = trained_further(loaded.model, adapter, named).eval()
+        loaded = dataclasses.replace(loaded, model=model, prompts=base_prompts(config))
         require_same_shape(loaded.model, config)
     for module in loaded.model.modules():
         if isinstance(module, torch.nn.Dropout):

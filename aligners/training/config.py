@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from aligners.pairs.reading import Reading
 from aligners.training.reporting import tracker_names
 from harness.errors import UsageError
+from harness.models.settings import LoadSettings
 from harness.util.options import added, unkeyed
 from harness.util.ranges import Range, above, at_least, require_ranges, share
 
@@ -57,12 +58,13 @@ class AlignConfig(Reading):
             report them, instead of stopping at the first.
         workers: processes that read and decode images while the model computes; 0 does it in between.
         attention: "flex_attention" skips the blocks of the mask that nobody sees (CUDA; not on CPU, which lacks its
-            backward).
+            backward). "flash_attention_2" obeys no mask of ours, so that pairs run as plain rows; it needs bfloat16.
         quantize: "4bit" holds the frozen base in NF4 (QLoRA; needs bitsandbytes and lora_rank).
         sharding: over processes, "fsdp" (FSDP2), or DeepSpeed's "zero2" and "zero3"; "none" replicates (DDP).
         adapter_start: how a model with adapters is trained under LoRA: "stack" puts a new adapter on top, "continue"
             trains the last one further (lora_rank and lora_alpha are its own). Without LoRA they are added to the
             weights, which are then trained.
+        prompt: how the model is asked and where it comes from (`--set model.KEY=VALUE`, as in bench).
         merge: after training, also write the model with the adapter merged into it (LoRA), as model-merged.
         report_to: trackers that get the metrics of every step, one or several with commas: tensorboard, wandb, trackio,
             mlflow, swanlab (docs/watching.md).
@@ -93,12 +95,13 @@ class AlignConfig(Reading):
     limit: Annotated[int, at_least(1, "pairs")] | None = None
     skip_bad_rows: bool = False
     workers: Annotated[int, at_least(0, "processes")] = 0
-    attention: Literal["sdpa", "flex_attention", "eager"] = "sdpa"
+    attention: Literal["sdpa", "flex_attention", "eager", "flash_attention_2"] = "sdpa"
     quantize: Literal["none", "4bit"] = "none"
     sharding: Literal["none", "fsdp", "zero2", "zero3"] = "none"
     merge: bool = False
     report_to: str = unkeyed("none")
     adapter_start: Literal["stack", "continue"] = added("stack")
+    prompt: LoadSettings = added(LoadSettings())
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -20,8 +20,7 @@ from aligners.training.model_configs import model_config, start_of
 from aligners.training.preference_data import training_pairs
 from harness.errors import DataError, UsageError
 from harness.models.families import family_of
-from harness.models.loading import load_processor
-from harness.models.prompts import Prompts
+from harness.models.processors import load_prompts
 from harness.protocols.progress import Progress, silent
 from harness.util.distributed import launched, rank_and_world_size
 
@@ -65,7 +64,7 @@ def processes_of(config: AlignConfig) -> tuple[int, str]:
 def estimate(config: AlignConfig, objective: Objective, progress: Progress = silent) -> dict[str, Any]:
     """The facts of a dry run. FLOPs are of the shared route; memory is a model of what is held, not a measurement."""
     base = start_of(config).target
-    shapes, source = model_config(base)
+    shapes, source = model_config(base, config.prompt)
     processes, why = processes_of(config)
     notes = [f"model: {source}", f"processes: {why}"]
     pairs, lengths = _lengths(config, base, shapes, notes, progress)
@@ -200,12 +199,12 @@ def _lengths(config: AlignConfig, base: str, shapes: Any, notes: list[str], prog
     pairs = data.pairs
     notes.append("data: " + "; ".join(described(data.report)))
     try:
-        processor, _ = load_processor(base, shapes)
+        prompts = load_prompts(base, shapes, config.prompt)
     except (OSError, ValueError) as error:
         notes.append(f"processor not reached ({type(error).__name__}): lengths are nominal")
         return len(pairs), guess
     every = max(1, len(pairs) // SAMPLE)
-    encode = Encoder(Prompts(processor), config.max_length)
+    encode = Encoder(prompts, config.max_length)
     sample = [encode(i, pair) for i, pair in enumerate(pairs[::every][:SAMPLE])]
     notes.append(f"lengths: mean of {len(sample)} of the pairs")
     return len(pairs), _measured(sample, shapes, patches / max(nominal, 1))

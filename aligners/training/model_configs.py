@@ -16,6 +16,8 @@ from transformers import (
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
 from harness.models.loading import check_type
+from harness.models.processors import hub_options
+from harness.models.settings import LoadSettings
 from harness.models.sources import composition, may_be_hub_id, parts
 from harness.models.spec import ModelSpec
 
@@ -36,7 +38,7 @@ def start_of(config: AlignConfig) -> ModelSpec:
     return start
 
 
-def model_config(source: str) -> tuple[Any, str]:
+def model_config(source: str, settings: LoadSettings | None = None) -> tuple[Any, str]:
     """The configuration of ``source`` (a base model) and where it comes from. Reads no weights.
 
     Raises UsageError if it cannot be had: no such directory, no network, and not a model of the recipes.
@@ -44,8 +46,9 @@ def model_config(source: str) -> tuple[Any, str]:
     if source in KNOWN and not Path(source).is_dir():
         return KNOWN[source](), "shapes known to this project"
     try:
-        check_type(source)
-        return AutoConfig.from_pretrained(source), "its config.json"
+        given = settings or LoadSettings()
+        check_type(source, given)
+        return AutoConfig.from_pretrained(source, **hub_options(given)), "its config.json"
     except (OSError, ValueError) as error:
         raise UsageError(
             f"model {source}: its configuration cannot be read ({error}). Give a directory with a config.json, or a "

@@ -15,7 +15,10 @@ from transformers import TrainingArguments
 
 from aligners.objective import Objective
 from aligners.pairs.data import PairSet
+from aligners.pairs.encodable import encodable
+from aligners.pairs.encoding import Encoder
 from aligners.training.arguments import training_arguments
+from aligners.training.base_model import base_prompts
 from aligners.training.checkpoints import last_checkpoint, remove_checkpoints
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
@@ -28,6 +31,8 @@ from aligners.training.probes import Probes, spread
 from aligners.training.reporting import finished_trackers, tracker_callbacks, tracker_names
 from aligners.training.trainable import trained_parts
 from aligners.training.trainer import PreferenceTrainer
+from harness.models.prompts import Prompts
+from harness.models.settings import save_settings
 from harness.models.sources import write_start
 from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
@@ -75,8 +80,8 @@ def align(
     check_needs(config, objective, hardness)
     trackers = tracker_names(config.report_to) if first else []
     callbacks = tracker_callbacks(trackers, name or out_dir.name, resume=resume)
-    train_set = training_pairs(config, progress, objective.needs)
-    sets = {"train": train_set, **({"heldout": heldout} if heldout else {})}
+    sets = _pairs(config, heldout, objective.needs, progress)
+    train_set = sets["train"]
     order = training_order(train_set.pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = training_arguments(config, out_dir, steps=len(order) // config.batch_size, name=name)
     ready = prepare(config, objective, hardness, args, progress, probe=probe)
@@ -104,9 +109,21 @@ def align(
     record = {**dataclasses.asdict(config), **info, "objective": dataclasses.asdict(objective)}
     record |= {"two_passes": trainer.two_passes, "steps": args.max_steps, "seconds": time.monotonic() - started}
     if first:
-        _save(trainer, ready.loaded.processor, out_dir, record, config)
+        _save(trainer, ready.loaded.prompts, out_dir, record, config)
         recorder.log_info({"two_passes": trainer.two_passes})
     return AlignResult(out_dir / "model", args.max_steps, record)
+
+
+def _pairs(
+    config: AlignConfig, heldout: PairSet | None, needs: frozenset[str], progress: Progress
+) -> dict[str, PairSet]:
+    """The pairs by split, once it is known that this model can be trained with its template."""
+    encoder = Encoder(base_prompts(config), config.max_length)
+    sets = {"train": training_pairs(config, progress, needs)}
+    sets |= {"heldout": heldout} if heldout else {}
+    return {
+        name: encodable(each, encoder, skip_bad=config.skip_bad_rows, progress=progress) for name, each in sets.items()
+    }
 
 
 def _facts(train_set: PairSet, ready: Prepared, args: TrainingArguments, cached: bool) -> dict[str, Any]:
@@ -151,18 +168,24 @@ def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> None:
 
 
 def _save(
-    trainer: PreferenceTrainer, processor: Any, out_dir: Path, record: dict[str, Any], config: AlignConfig
+    trainer: PreferenceTrainer, prompts: Prompts, out_dir: Path, record: dict[str, Any], config: AlignConfig
 ) -> None:
-    """Write what stands beside the trained weights: processor, what an adapter lies on, merged model, card, record."""
+    """Write what stands beside the weights: how they are asked, what an adapter lies on, merged model, card, record."""
     start = start_of(config)
     below = start.adapters[:-1] if config.adapter_start == "continue" else start.adapters
     if config.lora_rank and below:
         write_start(out_dir / "model", start.target, below)
-    processor.save_pretrained(out_dir / "model")
+    _save_prompts(prompts, out_dir / "model")
     if config.merge:  # for engines that take no adapters
         adapted: Any = trainer.model
         adapted.merge_and_unload().save_pretrained(out_dir / "model-merged")
-        processor.save_pretrained(out_dir / "model-merged")
+        _save_prompts(prompts, out_dir / "model-merged")
     write_card(out_dir / "model", record, trainer.curve)
     (out_dir / "record.json").write_text(json.dumps(record, indent=2, default=str))
     trainer.progress("saving", 1, 1)
+
+
+def _save_prompts(prompts: Prompts, folder: Path) -> None:
+    """The processor, with the template that was trained, and the settings under which it was trained."""
+    prompts.processor.save_pretrained(folder)
+    save_settings(prompts.settings, folder)

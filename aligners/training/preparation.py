@@ -25,6 +25,8 @@ from aligners.training.start_probe import probe_start
 from aligners.training.trainable import require_trainable
 from harness.errors import HarnessError, UsageError
 from harness.models.loading import Loaded
+from harness.models.processors import FALLBACK
+from harness.models.settings import changed
 from harness.protocols.conversation import Image, question
 from harness.protocols.progress import Progress
 
@@ -68,7 +70,8 @@ class Prepared:
         return {
             "prompt": form.prompt,
             "answer": form.lead + "{answer}" + form.end,
-            "prompt_template": "fallback" if self.loaded.fallback else "processor",
+            "prompt_template": "fallback" if FALLBACK in self.loaded.prompts.note else "processor",
+            "prompt_settings": changed(self.loaded.prompts.settings),
             "route": self.why,
             "dtype": self.dtype,
             **({} if self.probe is None else {"probe": self.probe}),

@@ -17,6 +17,7 @@ from harness.protocols.model import Answer
 from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, EvaluationSubject, NewEvaluation, Row, Store
 from harness.util.environment import environment
+from harness.util.options import keyed
 
 REASONS = 5  # most frequent reasons of failed samples that an evaluation records
 
@@ -64,7 +65,7 @@ def evaluate(
         mode=benchmark.mode,
         judge=judge_column(asked, judge, usage),
         data_key=key,
-        decoding=dataclasses.asdict(decoding or benchmark.decoding),
+        decoding=keyed(decoding or benchmark.decoding),
         n=len(samples),
         n_scored=len({j.sample.id for j in judged} - errors),
         n_failed=len(errors),

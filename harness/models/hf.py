@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 import transformers
 from PIL import Image as PilImage
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.models.batching import GenerateOptions, Layout, Row, choose_layout
+from harness.models.decoding import also_shaped_by, decoded_by, generate_options
 from harness.models.loading import device_named, load
+from harness.models.processors import FALLBACK
 from harness.models.prompts import Prompts
-from harness.models.settings import BATCH_SIZE, HfSettings
+from harness.models.settings import BATCH_SIZE, HfSettings, changed
 from harness.models.spec import ModelSpec
 from harness.models.thinking import Decoder
 from harness.models.weights import files_identity
@@ -30,18 +32,6 @@ from harness.util.options import content_key
 
 GIVE_UP = 64
 """Samples in a row that fail alone before the model, not the samples, is taken to be at fault."""
-
-
-class EosBias(LogitsProcessor):
-    """Adds a constant to the end-of-sequence logits: answers get shorter if it is positive."""
-
-    def __init__(self, eos_ids: Sequence[int], bias: float) -> None:
-        self._eos_ids, self._bias = list(eos_ids), bias
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        scores = scores.clone()
-        scores[:, self._eos_ids] += self._bias
-        return scores
 
 
 class HfModel(Model):
@@ -61,7 +51,6 @@ class HfModel(Model):
         identity: str,
         layout: Layout,
         batch_size: int = BATCH_SIZE,
-        fallback_prompt: bool = False,
     ) -> None:
         self.name, self.spec, self.batch_size = name, spec, batch_size
         self._model, self._prompts, self._layout = model, prompts, layout
@@ -73,8 +62,7 @@ class HfModel(Model):
         dtype = str(model.dtype).removeprefix("torch.")
         self.key = content_key("hf", identity, dtype, layout.name)
         self.route = f"transformers {transformers.__version__}, {model.device.type}, {dtype}, {layout.name}"
-        if fallback_prompt:
-            self.route += ", fallback prompt"
+        self.route = ", ".join(filter(None, (self.route, prompts.note, also_shaped_by(model.generation_config))))
 
     @property
     def network(self) -> Any:
@@ -103,18 +91,23 @@ class HfModel(Model):
             device=device_named(device),
             named=spec,
             dtype=settings.dtype,
+            attention=None if settings.attention == "auto" else settings.attention,
             quantization=settings.quantization,
             device_map=settings.device_map,
             adapters=files.adapters,
+            settings=settings,
             progress=progress,
         )
+        loaded.prompts.check()
         model, prompts = loaded.model, loaded.prompts
         identity = files_identity(files.target, model, progress)
         identity = "+".join([identity, *(files_identity(adapter, model) for adapter in files.adapters)])
         if settings.quantization != "none":
             identity += f" {settings.quantization}"
-        if loaded.fallback:  # the files do not hold the prompt that answers depend on
+        if FALLBACK in prompts.note:  # the files do not hold the prompt that answers depend on
             identity += f" {loaded.processor.chat_template}"
+        if asked := changed(prompts.settings) | _loaded_otherwise(settings):
+            identity += f" {content_key(asked)}"
         return cls(
             model,
             prompts,
@@ -123,7 +116,6 @@ class HfModel(Model):
             identity=identity,
             layout=choose_layout(model, prompts),
             batch_size=settings.batch_size,
-            fallback_prompt=loaded.fallback,
         )
 
     def probe(self, encode: Encode | None = None, turns: Sequence[Turn] = ()) -> Probe:
@@ -132,12 +124,20 @@ class HfModel(Model):
         return probe_tokens(self, encode, turns) if turns else probe_local(self, encode)
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
-        """Answers as batches finish. A sample whose image cannot be opened gets an error for an answer."""
-        options = self._options(decoding)
+        """Answers as batches finish. A sample whose text or image cannot be put to the model gets an error for one."""
+        options, prompts = self._options(decoding), self._asking(decoding)
         images = {_image_name(s.image): s.image for s in samples if s.image is not None}
-        rows = self._layout.rows([(self._prompts.text([s.turn]), _image_name(s.image)) for s in samples])
+        texts: dict[int, str] = {}
+        for position, sample in enumerate(samples):
+            try:
+                texts[position] = prompts.text([sample.turn])
+            except (UsageError, ValueError) as error:
+                yield position, Answer(None, f"this question cannot be put to the model: {error}")
+        made = self._layout.rows([(text, _image_name(samples[position].image)) for position, text in texts.items()])
+        rows = [replace(row, position=position) for row, position in zip(made, texts, strict=True)]
         for batch in batches(rows, self.batch_size):
             opened, failed = _open_images({row.image: images[row.image] for row in batch if row.image})
+            opened = {name: prompts.shown(image) for name, image in opened.items()}
             yield from ((row.position, Answer(None, failed[row.image])) for row in batch if row.image in failed)
             good = [row for row in batch if row.image not in failed]
             yield from self._answer(good, opened, options)
@@ -212,17 +212,25 @@ class HfModel(Model):
         """The answer up to and including its end; the rest is padding up to the batch's longest."""
         return tokens[: next((i + 1 for i, token in enumerate(tokens) if token in self._eos_ids), len(tokens))]
 
+    def decodes(self, asked: Decoding) -> Decoding:
+        """With the checkpoint's own repetition penalty unless one is asked for."""
+        return decoded_by(asked, self._model.generation_config)
+
+    def _asking(self, decoding: Decoding) -> Prompts:
+        try:
+            return self._prompts.asking(decoding.system, square=decoding.pad_to_square)
+        except UsageError as error:
+            raise UsageError(f"--model {self.spec}: {error}") from error
+
     def _options(self, decoding: Decoding) -> GenerateOptions:
-        sampling = {"do_sample": True, "temperature": decoding.temperature} if decoding.temperature > 0 else {}
-        config = GenerationConfig(  # type: ignore[no-untyped-call]
-            max_new_tokens=decoding.max_new_tokens,
-            num_beams=decoding.num_beams,
-            eos_token_id=sorted(self._eos_ids),
-            pad_token_id=self._tokenizer.pad_token_id or 0,
-            **({"do_sample": False} | sampling),
-        )
-        bias = [EosBias(sorted(self._eos_ids), decoding.eos_bias)] if decoding.eos_bias else []
-        return GenerateOptions(config, LogitsProcessorList(bias))
+        padding = self._tokenizer.pad_token_id or 0
+        return generate_options(decoding, self._model.generation_config, sorted(self._eos_ids), padding)
+
+
+def _loaded_otherwise(settings: HfSettings) -> dict[str, Any]:
+    """Settings of loading that are part of the key where they are not at their default."""
+    values = {"attention": settings.attention, "trust_remote_code": settings.trust_remote_code}
+    return {name: value for name, value in values.items() if value not in ("auto", False)}
 
 
 def batches(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:

@@ -10,15 +10,16 @@ from typing import Any
 
 import torch
 from huggingface_hub.utils.tqdm import enable_progress_bars
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig, PreTrainedConfig
+from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from harness.errors import UsageError
 from harness.models.adapters import with_adapters
 from harness.models.checks import require_whole
-from harness.models.prompts import Prompts, ensure_template
-from harness.models.settings import PromptSettings
+from harness.models.processors import hub_options, load_prompts
+from harness.models.prompts import Prompts
+from harness.models.settings import LoadSettings
 from harness.models.sources import check_config
 from harness.protocols.progress import Progress, silent
 from harness.util.distributed import local_rank
@@ -30,16 +31,15 @@ CANNOT_LOAD = (OSError, ValueError, KeyError, ImportError)
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model with its processor, which always has a chat template; ``fallback``: it is the family's, not its own."""
+    """A model and how it is asked."""
 
     model: Any
-    processor: Any
-    fallback: bool
+    prompts: Prompts
 
     @property
-    def prompts(self) -> Prompts:
-        """How the model is asked."""
-        return Prompts(self.processor, answer_ends(self.model, self.processor))
+    def processor(self) -> Any:
+        """The model's; it always has a chat template."""
+        return self.prompts.processor
 
 
 def load(
@@ -52,6 +52,7 @@ def load(
     quantization: str = "none",
     device_map: str = "",
     adapters: Sequence[str] = (),
+    settings: LoadSettings | None = None,
     progress: Progress = silent,
 ) -> Loaded:
     """The model and processor of ``source``, a directory or hub id.
@@ -64,22 +65,27 @@ def load(
         quantization: "none", "4bit" (NF4) or "8bit"; these need bitsandbytes.
         device_map: "" for one device, or what transformers takes.
         adapters: directories of peft adapters to put in effect, each on top of those before it.
+        settings: how the model is asked, and where it comes from.
 
     Raises UsageError if it cannot be loaded, or not as a whole.
     """
     options: dict[str, Any] = {"dtype": _dtype(dtype, device), **_quantized(quantization, device, named)}
+    given = settings or LoadSettings()
+    options |= hub_options(given)
     if attention is not None:
         options["attn_implementation"] = attention
     if device_map:
         options["device_map"] = device_map
     try:
-        check_type(source)
+        check_type(source, given)
         with _reported(progress):
             both: Any = AutoModelForImageTextToText.from_pretrained(
                 source, output_loading_info=True, ignore_mismatched_sizes=True, **options
             )
             model, info = both
-        processor, fallback = load_processor(source, model.config)
+        prompts = load_prompts(
+            source, model.config, settings, adapter=adapters[-1] if adapters else "", generation=model.generation_config
+        )
     except CANNOT_LOAD as error:
         raise UsageError(
             f"{named}: transformers cannot load {source} ({error}). Give the directory of an image-text-to-text model "
@@ -90,46 +96,22 @@ def load(
         model = with_adapters(model, adapters, named, fold=model.dtype == torch.float32 and quantization == "none")
     if quantization == "none" and not device_map:
         model = model.to(device)
-    return Loaded(model.eval(), processor, fallback)
+    return Loaded(model.eval(), prompts)
 
 
-def check_type(source: str) -> None:
+def check_type(source: str, settings: LoadSettings | None = None) -> None:
     """Raise UsageError for a model type that transformers does not have, saying by what other way it can be asked."""
-    config, _ = PreTrainedConfig.get_config_dict(source)
+    given = settings or LoadSettings()
+    config, _ = PreTrainedConfig.get_config_dict(source, **hub_options(given))
     check_config(config, source)
     kind = config.get("model_type")
-    if kind not in CONFIG_MAPPING and "auto_map" in config:
+    if kind not in CONFIG_MAPPING and "auto_map" in config and not given.trust_remote_code:
         raise UsageError(
             f"hf:{source} (model_type {kind}) runs only on code of its own, which is not run here. Serve it (vLLM, "
             "SGLang) and name it openai:NAME@BASE_URL, or answer with its own scripts and name the answers "
-            "replay:FILE.jsonl."
+            "replay:FILE.jsonl. Where that code has an AutoModelForImageTextToText, --set model.trust_remote_code=true "
+            "runs it with your rights."
         )
-
-
-def load_processor(source: str, config: Any) -> tuple[Any, bool]:
-    """The processor of ``source``, and whether it brought no chat template and got the family's."""
-    processor: Any = AutoProcessor.from_pretrained(source)  # type: ignore[no-untyped-call]
-    return processor, ensure_template(processor, config)
-
-
-def prompts_of(source: str, settings: PromptSettings, *, named: str) -> Prompts:
-    """How the model of ``source`` is asked, from its processor and configuration; no weights are read.
-
-    Raises UsageError, which begins with ``named``, if they cannot be had.
-    """
-    try:
-        processor, _ = load_processor(source, AutoConfig.from_pretrained(source))
-    except CANNOT_LOAD as error:
-        raise UsageError(f"{named}: no processor of a model there ({error}).") from error
-    return Prompts(processor, settings=settings)
-
-
-def answer_ends(model: Any, processor: Any) -> frozenset[int]:
-    """Ids of the tokens at which the model's configuration ends an answer."""
-    ids = model.generation_config.eos_token_id
-    if ids is None:
-        ids = processor.tokenizer.eos_token_id
-    return frozenset() if ids is None else frozenset({ids} if isinstance(ids, int) else ids)
 
 
 def load_weights(model: Any, folder: str) -> None:

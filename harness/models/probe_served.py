@@ -11,7 +11,7 @@ from harness.chat.request import ChatReply
 from harness.chat.settings import ServedSettings
 from harness.models.probe import Reading, asked_about, asked_ids, image_token_of, pictures, trained_as
 from harness.models.prompts import Prompts
-from harness.models.settings import PromptSettings
+from harness.models.settings import LoadSettings
 from harness.models.sources import may_be_hub_id
 from harness.protocols.conversation import Turn
 from harness.protocols.probe import Check, Encode, Probe, Trained
@@ -187,9 +187,9 @@ def _processor(name: str, settings: ServedSettings) -> str | None:
 
 def _prompts(source: str, settings: ServedSettings) -> Prompts:
     """How the model is asked here, with the options of the template that the endpoint is sent."""
-    from harness.models.loading import prompts_of
+    from harness.models.processors import prompts_of
 
     options = (settings.extra_body or {}).get("chat_template_kwargs") or {}
     switch = options.get("enable_thinking")
-    chosen = PromptSettings(thinking="auto" if switch is None else "on" if switch else "off")
+    chosen = LoadSettings(thinking="auto" if switch is None else "on" if switch else "off")
     return prompts_of(source, chosen, named=f"--set model.processor={source}")

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from harness.protocols.conversation import Image, Turn, question
 from harness.registry import Registry, extends
 from harness.util.download import Manual, Source
-from harness.util.ranges import at_least
+from harness.util.options import added
+from harness.util.ranges import above, at_least
 
 Sums = Mapping[str, NDArray[np.float64]]
 
@@ -28,12 +29,19 @@ class Decoding:
         num_beams: 1 is greedy, more are beam search.
         temperature: 0 is greedy, above it answers are sampled.
         eos_bias: added to the end-of-sequence logit (0: the model as it is); it trades length against silence.
+        repetition_penalty: divides the logits of tokens that were there before (1: none); None: as the checkpoint's own
+            generation configuration has it, which is recorded.
+        system: the system message of a protocol that has its own; "" for the model's.
+        pad_to_square: a protocol's images are padded to a square with the processor's mean colour (LLaVA-1.5).
     """
 
     max_new_tokens: Annotated[int, at_least(1, "tokens")] = 1024
     num_beams: Annotated[int, at_least(1)] = 1
     temperature: Annotated[float, at_least(0)] = 0.0
     eos_bias: float = 0.0
+    repetition_penalty: Annotated[float, above(0)] | None = added(None)
+    system: str = added("")
+    pad_to_square: bool = added(False)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,10 @@ class Model(ABC):
     route: str = ""
     batch_size: int = 256
 
+    def decodes(self, asked: Decoding) -> Decoding:
+        """``asked`` with what the model's own files add to it (a repetition penalty): what is recorded."""
+        return asked
+
     @abstractmethod
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """Yield (position in ``samples``, answer) as they come, one for every sample."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -22,6 +23,15 @@ def open_image(data: bytes) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data)) as image:
             return to_rgb(image)
+    except CANNOT_OPEN as error:
+        raise ValueError(str(error)) from error
+
+
+def image_size(source: bytes | Path) -> tuple[int, int]:
+    """Width and height of an encoded image or a file, from its header. Raises ValueError as ``open_image`` does."""
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            return image.size
     except CANNOT_OPEN as error:
         raise ValueError(str(error)) from error
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForImageTextToText
 
-from harness.models.prompts import Prompts, ensure_template
+from harness.models.processors import ensure_template
+from harness.models.prompts import Prompts
 from harness.models.settings import PromptSettings
 from tests.tiny_families import llava_like, others
 from tests.tiny_families.templates import template

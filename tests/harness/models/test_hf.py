@@ -17,8 +17,8 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 from harness.errors import HarnessError, UsageError
 from harness.models.batching import ImagePrefix, Padded, Row
 from harness.models.hf import HfModel, batches
-from harness.models.prompts import messages
 from harness.models.spec import ModelSpec, load_model
+from harness.models.templates import ChatTemplate
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
 from harness.protocols.model import Answer
@@ -69,7 +69,7 @@ def one_by_one(folder: Path, samples: list[Sample], **options: object) -> list[s
     texts = []
     for sample in samples:
         image = PilImage.open(io.BytesIO(sample.image.read())).convert("RGB") if sample.image else None
-        prompt = processor.apply_chat_template(messages([sample.turn]), add_generation_prompt=True)
+        prompt = processor.apply_chat_template([ChatTemplate.in_parts(sample.turn)], add_generation_prompt=True)
         inputs = processor(images=image, text=prompt, return_tensors="pt")
         out = plain.generate(**inputs, **({"max_new_tokens": 12, "do_sample": False} | options))
         texts.append(processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())

@@ -14,8 +14,8 @@ from aligners.pairs.probing import encoded
 from harness.errors import UsageError
 from harness.models.batching import choose_layout
 from harness.models.hf import HfModel
-from harness.models.loading import answer_ends
 from harness.models.probe import QUESTION, Reading, asked_about, pictures
+from harness.models.processors import end_ids
 from harness.models.prompts import Prompts
 from harness.protocols.conversation import Turn
 from harness.protocols.probe import Probe, Trained
@@ -28,7 +28,7 @@ def wrapped(network: Any, prompts: Prompts) -> HfModel:
 
 def probe(family: str, encode: Any = encoded, change: Callable[[Prompts], Prompts] = lambda prompts: prompts) -> Probe:
     network, prompts = shared_family(family)
-    prompts = dataclasses.replace(prompts, ends=answer_ends(network, prompts.processor))
+    prompts = dataclasses.replace(prompts, ends=end_ids(network.generation_config, prompts.processor))
     return wrapped(network, change(prompts)).probe(encode)
 
 
@@ -102,7 +102,7 @@ def test_a_template_that_leaves_the_image_out_is_a_fault() -> None:
         processor.chat_template = "{% for m in messages %}{{ m.content[-1].text }} {% endfor %}"
         return dataclasses.replace(prompts, processor=processor)
 
-    assert "Found total 0 <image> tokens and 1 images" in fault(probe("llava_next", change=without))
+    assert "writes <image> 0 times for 1 images" in fault(probe("llava_next", change=without))
 
 
 def test_random_weights_are_a_warning_and_broken_ones_a_fault() -> None:

@@ -22,7 +22,8 @@ from harness.models.batching import GenerateOptions, ImagePrefix, Layout, Padded
 from harness.models.families import FAMILIES, UNKNOWN, family_of
 from harness.models.hf import HfModel
 from harness.models.loading import load
-from harness.models.prompts import Prompts, ensure_template
+from harness.models.processors import FALLBACK, ensure_template
+from harness.models.prompts import Prompts
 from harness.models.spec import load_model
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image, Turn
@@ -143,7 +144,7 @@ def test_a_model_without_a_template_is_trained_and_asked_with_the_familys(tmp_pa
     base = load_base(AlignConfig(model=str(bare), data=""), torch.device("cpu"))
     answering = load_model(f"hf:{bare}", device="cpu")
     assert isinstance(answering, HfModel)
-    assert base.fallback and answering.route.endswith("image-prefix, fallback prompt")
+    assert FALLBACK in base.prompts.note and answering.route.endswith("image-prefix, fallback prompt")
     wanted = trained(Prompts(base.processor), QUESTIONS[0], picture(0))
     assert asked(answering._model, answering._layout, answering._prompts, QUESTIONS[0], picture(0)) == wanted
     assert Prompts(base.processor).text(about_image("what ?")) == "USER: <image>\nwhat ? ASSISTANT:"
@@ -157,7 +158,9 @@ def test_the_fallback_prompt_is_part_of_a_models_key(tmp_path: Path, monkeypatch
     bare = tiny_llava(tmp_path / "bare", template=None)
     key = load_model(f"hf:{bare}", device="cpu").key
     assert load_model(f"hf:{shutil.copytree(bare, tmp_path / 'copy')}", device="cpu").key == key
-    monkeypatch.setitem(FAMILIES, "llava", type(UNKNOWN)(image_prefix=True, fallback_template="{{ '<image> ' }}"))
+    monkeypatch.setitem(
+        FAMILIES, "llava", type(UNKNOWN)(image_prefix=True, fallback_template=tiny_families.template("<image> "))
+    )
     assert load_model(f"hf:{bare}", device="cpu").key != key
 
 
@@ -167,7 +170,7 @@ def test_a_processor_saved_after_training_keeps_the_fallback_prompt(tmp_path: Pa
     loaded.model.save_pretrained(tmp_path / "saved")
     loaded.processor.save_pretrained(tmp_path / "saved")
     again = load(str(tmp_path / "saved"), device=torch.device("cpu"), named="saved")
-    assert not again.fallback
+    assert FALLBACK not in again.prompts.note
     assert Prompts(again.processor).text(about_image("?")) == Prompts(loaded.processor).text(about_image("?"))
 
 

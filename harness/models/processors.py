@@ -1,0 +1,149 @@
+"""Loading a processor and making it ask as the settings say: template, pixel bounds, what an old one lacks."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoProcessor, GenerationConfig
+
+from harness.errors import UsageError
+from harness.models.families import family_of
+from harness.models.prompts import Prompts, require_square
+from harness.models.settings import LoadSettings, PromptSettings, changed, combined, contradictions, trained_settings
+from harness.models.templates import REMEDY
+
+FALLBACK = "fallback prompt"
+EDGES = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}
+"""Where processors that resize by pixels keep their bounds."""
+ONE_LINE = 40
+"""Characters of a setting's value that a record shows."""
+
+
+def load_prompts(
+    source: str, config: Any, settings: LoadSettings | None = None, *, adapter: str = "", generation: Any = None
+) -> Prompts:
+    """How the model of ``source`` (a directory or hub id of this ``config``) is asked, from its processor.
+
+    Args:
+        settings: what the user set; the rest is as the model was trained.
+        adapter: the directory of its last adapter, which then says how it was trained.
+        generation: the model's generation configuration; read from its files if None.
+
+    Raises UsageError for a setting that this processor does not have, OSError and ValueError where there is none.
+    """
+    given = settings or LoadSettings()
+    trained = trained_settings(adapter or source)
+    chosen = combined(given.prompt, trained)
+    processor: Any = AutoProcessor.from_pretrained(source, **hub_options(given))  # type: ignore[no-untyped-call]
+    fallback = False
+    if template := chosen.template or saved_template(adapter):
+        processor.chat_template = template
+    else:
+        fallback = ensure_template(processor, config)
+    complete(processor, config)
+    bound_pixels(processor, chosen)
+    if chosen.pad_to_square == "on":
+        require_square(processor, "model.pad_to_square=on")
+    notes = [FALLBACK] if fallback else []
+    notes += [f"{name}={_short(value)}" for name, value in changed(chosen).items()]
+    if against := contradictions(given.prompt, trained):
+        notes.append(against)
+    ends = end_ids(generation or _generation(source, config, given), processor)
+    return Prompts(processor, ends, chosen, ", ".join(notes))
+
+
+def prompts_of(source: str, settings: LoadSettings, *, named: str, adapter: str = "") -> Prompts:
+    """How the model of ``source`` is asked, from its processor and configuration; no weights are read.
+
+    Raises UsageError, which begins with ``named``, if they cannot be had.
+    """
+    try:
+        config = AutoConfig.from_pretrained(source, **hub_options(settings))
+        return load_prompts(source, config, settings, adapter=adapter)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise UsageError(f"{named}: no processor of a model there ({error}).") from error
+
+
+def hub_options(settings: LoadSettings) -> dict[str, Any]:
+    """Where from_pretrained gets files from, and whether their code may run."""
+    options: dict[str, Any] = {"trust_remote_code": settings.trust_remote_code}
+    return options | ({"revision": settings.revision} if settings.revision else {})
+
+
+def ensure_template(processor: Any, config: Any) -> bool:
+    """Give a processor without a chat template its family's; True if that was needed.
+
+    Training and generation both load through here, so that a model without a template is asked what it was trained on.
+    """
+    if getattr(processor, "chat_template", None) is not None:
+        return False
+    template = family_of(config).fallback_template
+    if not template:
+        raise UsageError(f"a model of type {config.model_type} whose processor has no chat template. {REMEDY}")
+    processor.chat_template = template
+    return True
+
+
+def saved_template(adapter: str) -> str:
+    """The chat template that was saved with an adapter by whatever trained it; "" without one."""
+    for name in ("chat_template.jinja", "chat_template.json"):
+        file = Path(adapter) / name
+        if adapter and file.is_file():
+            text = file.read_text(encoding="utf-8")
+            return str(json.loads(text)["chat_template"]) if file.suffix == ".json" else text
+    return ""
+
+
+def complete(processor: Any, config: Any) -> None:
+    """Give a LLaVA processor of an earlier transformers the patch size that it lacks, from the configuration."""
+    vision: Any = getattr(config, "vision_config", None)
+    if getattr(processor, "patch_size", 0) is not None or not getattr(vision, "patch_size", None):
+        return
+    processor.patch_size = vision.patch_size
+    if getattr(processor, "vision_feature_select_strategy", "") is None:
+        processor.vision_feature_select_strategy = config.vision_feature_select_strategy
+    if vision.model_type == "clip_vision_model":  # its class token counts as one more
+        processor.num_additional_image_tokens = 1
+
+
+def bound_pixels(processor: Any, settings: PromptSettings) -> None:
+    """Set the bounds of an image's pixels. Raises UsageError for a processor that does not resize by pixels."""
+    given = {edge: pixels for name, edge in EDGES.items() if (pixels := getattr(settings, name))}
+    if not given:
+        return
+    images = processor.image_processor
+    if not hasattr(sys.modules[type(images).__module__], "smart_resize") or not {*EDGES.values()} <= {*images.size}:
+        names = " and ".join(f"model.{name}" for name, edge in EDGES.items() if edge in given)
+        raise UsageError(
+            f"{names}: {type(images).__name__} does not size images by their number of pixels; leave it out."
+        )
+    size = type(images.size)(**(dict(images.size) | given))
+    if size["shortest_edge"] > size["longest_edge"]:
+        raise UsageError(
+            f"model.min_pixels={size['shortest_edge']} is more than model.max_pixels={size['longest_edge']} of this "
+            "processor: set both."
+        )
+    images.size = size
+
+
+def end_ids(config: Any, processor: Any) -> frozenset[int]:
+    """Ids of the tokens at which a generation configuration ends an answer; the tokeniser's end without any."""
+    ids = getattr(config, "eos_token_id", None)
+    if ids is None:
+        ids = processor.tokenizer.eos_token_id
+    return frozenset() if ids is None else frozenset({ids} if isinstance(ids, int) else ids)
+
+
+def _generation(source: str, config: Any, settings: LoadSettings) -> Any:
+    try:
+        return GenerationConfig.from_pretrained(source, **hub_options(settings))
+    except (OSError, ValueError):
+        return GenerationConfig.from_model_config(config)
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= ONE_LINE else text[: ONE_LINE - 3] + "..."
