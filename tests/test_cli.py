@@ -150,6 +150,14 @@ def test_bench_checks_names_before_it_builds_the_embedded_world(
     assert not (tmp_path / "home" / "tinyworld").exists()
 
 
+def test_a_dry_run_of_align_on_the_embedded_world_builds_nothing(run: Run, tmp_path: Path) -> None:
+    plan = json.loads(run("align", "--dry-run", "--json").stdout)
+    base = str(tmp_path / "home/tinyworld/base-")
+    assert plan["model"].startswith(base) and plan["epochs"] == 3, "the embedded world's own recipe"
+    assert "the embedded world is built first" in plan["estimate"]["notes"] and base in plan["estimate"]["notes"]
+    assert list(tmp_path.rglob("*")) == []
+
+
 def test_a_judge_is_never_assumed_for_real_data(run: Run, world: Path, tmp_path: Path) -> None:
     template = [{"question_type": "attribute", "question_topic": "x", "image_id": "i", "image_src": "", "question": "?",
                  "image_content": ["dog"], "gt_answer": "A dog.", "model_answer": ""}]  # fmt: skip

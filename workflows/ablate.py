@@ -187,7 +187,8 @@ def resolved(store: Store, job: Job, device: str, *, built: bool = True) -> Alig
 
 def settings_of(store: Store, job: Job, device: str) -> dict[str, Any]:
     """What `align` is given for a job."""
-    settings = {**job.settings, "name": job.name, "panel": job.panel, "device": device, "label": job.label}
+    chosen = {} if device == "auto" and "device" in job.settings else {"device": device}  # a recipe may name one
+    settings = {**job.settings, **chosen, "name": job.name, "panel": job.panel, "label": job.label}
     return settings if job.match is None else {**settings, "beta": matched_beta(store, job)}
 
 

@@ -77,6 +77,8 @@ def resolve_benchmarks(
             {"decoding": {"eos_bias": bias}} for bias in dict.fromkeys(eos_biases) if bias and m.benchmark == curved
         ]
         specs += [BenchmarkSpec(m.benchmark, overlay(own, bias), limit or m.limit) for bias in ({}, *biases)]
+        for bias in biases:
+            make_benchmark(m.benchmark, overlay(own, bias))
     return specs
 
 

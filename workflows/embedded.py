@@ -43,6 +43,8 @@ def is_embedded_model(source: str) -> bool:
     path = Path(source.removeprefix("hf:"))
     folder = path if path.is_dir() else Path(str(path).partition("+")[0])
     adapter, file = folder / "adapter_config.json", folder / "config.json"
+    if not folder.exists():  # of a run that was kept without its models
+        return folder.parent.name == "tinyworld" and folder.name.startswith("base-")
     try:
         if adapter.is_file() and not file.is_file():
             return is_embedded_model(str(json.loads(adapter.read_text())["base_model_name_or_path"]))

@@ -22,6 +22,8 @@ Scheduler = Literal[
     "cosine", "linear", "constant", "constant_with_warmup", "cosine_with_restarts", "polynomial", "inverse_sqrt"
 ]
 """Those of transformers that need no further argument."""
+POLYNOMIAL_END = 1e-7
+"""Where transformers' polynomial schedule ends."""
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -108,6 +110,11 @@ class AlignConfig(Reading):
         if self.lr is None:
             object.__setattr__(self, "lr", LORA_LR if self.lora_rank else FULL_LR)
         require_ranges(self, "align")
+        if self.scheduler == "polynomial" and self.learning_rate <= POLYNOMIAL_END:
+            raise UsageError(
+                f"align: lr={self.lr}: expected more than {POLYNOMIAL_END}, at which scheduler=polynomial ends. Choose "
+                "another scheduler."
+            )
         if not DEVICE.fullmatch(self.device):
             raise UsageError(f"align: device={self.device}: expected auto, cpu, cuda or cuda:0.")
         tracker_names(self.report_to)

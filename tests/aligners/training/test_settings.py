@@ -21,6 +21,7 @@ from harness.errors import UsageError
         ({"weight_decay": float("nan")}, r"align: weight_decay=nan: expected a number of at least 0"),
         ({"max_grad_norm": float("inf")}, r"align: max_grad_norm=inf"),
         ({"batch_size": 0}, r"align: batch_size=0: expected a whole number of at least 1 \(pairs\)"),
+        ({"lr": 5e-8, "scheduler": "polynomial"}, r"align: lr=5e-08: expected more than 1e-07"),
         ({"seed": -1}, r"align: seed=-1"),
         ({"device": "gpu"}, r"align: device=gpu: expected auto, cpu, cuda"),
     ],
