@@ -10,7 +10,7 @@ from transformers import AutoModelForImageTextToText
 from aligners.training.config import AlignConfig
 from aligners.training.lora import expert_tensors, language_model, lora_targets
 from harness.errors import UsageError
-from harness.models.families import UNKNOWN, family_of
+from harness.models.families import UNKNOWN, family_of, lies_in
 
 
 def require_trainable(shapes: Any, config: AlignConfig) -> None:
@@ -51,4 +51,6 @@ def trained_parts(model: Any, config: AlignConfig) -> str:
         return f"adapters on {len(lora_targets(model))} linear layers of {language_model(model)}{left}"
     if config.train_vision:
         return "everything"
-    return f"everything but {', '.join(f'model.{path}' for path in family.tower)}"
+    inside = [path for path in family.projector if any(lies_in(path, tower) for tower in family.tower)]
+    frozen = ", ".join(f"model.{path}" for path in family.tower)
+    return f"everything but {frozen}" + "".join(f"; model.{path} in it is" for path in inside)

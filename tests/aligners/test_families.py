@@ -21,10 +21,11 @@ from aligners.pairs.forward import Route, response_logprobs
 from aligners.pairs.route import choose_route
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.models.families import family_of
 from harness.models.inputs import continued
 from harness.models.prompts import Prompts
+from harness.protocols.conversation import question
 from tests.tiny_families import FAMILIES, shared_family
 
 SIZES = [(16, 16), (32, 16), (28, 40)]
@@ -147,6 +148,41 @@ def test_lora_adapts_the_language_models_linear_layers_and_nothing_else(family: 
         assert {name.split(".")[-5] for name in names} <= {"self_attn", "linear_attn"}
     step(adapted, encoded(prompts))
     assert all(p.abs().max() > 0 for name, p in adapted.named_parameters() if ".lora_B." in name)
+
+
+@pytest.mark.parametrize("family", ["llava_next", "qwen3_vl", "idefics3", "gemma3"])
+def test_a_pair_without_an_image_may_stand_in_a_batch_of_pairs_with_one(family: str) -> None:
+    model, prompts = shared_family(family)
+    route: Route = "plain" if family in PLAIN else "shared"
+    mixed = with_a_text(prompts)
+    with torch.no_grad():
+        out = response_logprobs(model, mixed, route, "cpu")
+        for pair, chosen, rejected in zip(mixed, out.chosen, out.rejected, strict=True):
+            torch.testing.assert_close(chosen, alone(model, pair, pair.chosen), rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(rejected, alone(model, pair, pair.rejected), rtol=1e-6, atol=1e-6)
+
+
+def test_cross_attention_refuses_such_a_batch() -> None:
+    model, prompts = shared_family("mllama")
+    with pytest.raises(HarnessError, match="pairs with and without an image cannot be in one batch"):
+        response_logprobs(model, with_a_text(prompts), "shared", "cpu")
+
+
+def with_a_text(prompts: Prompts) -> list[Encoded]:
+    """Pairs with an image around one without."""
+    text = dataclasses.replace(Pair.about(picture(16, 16), "t", "?", "a dog", "no"), prompt=(question("what is it ?"),))
+    first, _, last = encoded(prompts)
+    return [first, Encoder(prompts, 256)(9, text), last]
+
+
+def test_weights_that_are_spread_as_they_are_loaded_take_the_route_that_their_family_was_tested_on() -> None:
+    """DeepSpeed's ZeRO-3 leaves parameters without elements, with which nothing can be tried."""
+    for family, route in (("llava", "shared"), ("paligemma", "plain")):
+        model, prompts = copy.deepcopy(shared_family(family)[0]), shared_family(family)[1]
+        for parameter in model.parameters():
+            parameter.data = parameter.new_empty(0)
+        found, why = choose_route(model, prompts, "auto", 256)
+        assert found == route and "not tried, since its weights are spread over processes" in why
 
 
 def step(model: Any, pairs: list[Encoded]) -> None:

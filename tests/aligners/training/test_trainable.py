@@ -47,7 +47,10 @@ def test_it_is_refused_before_pairs_are_read(bench: Any, tmp_path: Path) -> None
 
 
 def test_what_is_trained_is_said() -> None:
-    assert trained_parts(shared_family("qwen2_vl")[0], FULL) == "everything but model.visual"
+    assert trained_parts(shared_family("llava")[0], FULL) == "everything but model.vision_tower"
+    assert trained_parts(shared_family("qwen2_vl")[0], FULL) == (
+        "everything but model.visual; model.visual.merger in it is"
+    )
     assert trained_parts(shared_family("smolvlm")[0], LORA) == "adapters on 14 linear layers of model.text_model"
     assert trained_parts(shared_family("qwen3_vl_moe")[0], LORA) == (
         "adapters on 8 linear layers of model.language_model; 4 tensors of experts stay as they are"
