@@ -29,6 +29,8 @@ COMMANDS = (
     "compare",
     "show",
     "export",
+    "export-model",
+    "import-model",
     "status",
     "db",
     "list",
@@ -47,7 +49,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"commands.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"commands.{cmd_name.replace('-', '_')}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

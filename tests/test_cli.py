@@ -121,7 +121,7 @@ def test_ids_that_are_not_the_benchmarks_are_refused(run: Run, world: Path, tmp_
     ("words", "message"),
     [
         (("align", "--method", "dmaa"), "Did you mean 'dama'"),
-        (("align", "--method", "dpo", "--model", "nowhere", "--data", "x.jsonl"), "x.jsonl"),
+        (("align", "--method", "dpo", "--model", "nowhere", "--data", "x.jsonl"), "model nowhere: no such directory"),
         (("align", "--method", "dpo", "--model", "m", "--data", "d", "--set", "btea=1"), "Did you mean 'beta'"),
         (("align", "--method", "dpo", "--model", "m"), "both --model and --data"),
         (("align", "--method", "dpo", "--model", "m", "--data", "d", "--set", "device=gpu"), "device=gpu: expected"),

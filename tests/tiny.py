@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,27 @@ TEMPLATE = (
 )
 
 
-def tiny_llava(folder: Path, *, seed: int = 0, image_size: int = 28, template: str | None = TEMPLATE) -> Path:
-    """Write a random LLaVA (2 layers, 4 image tokens) and its processor to ``folder``; load it with from_pretrained."""
+def tiny_tokenizer(special: Sequence[str], *, pad: str, more: Sequence[str] = ()) -> Any:
+    """A tokenizer of whole words: ``special`` tokens, then WORDS; ``more`` are special beside the usual ones."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import WhitespaceSplit
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(WordLevel({word: i for i, word in enumerate([*special, *WORDS])}, unk_token="<unk>"))
+    words.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        pad_token=pad,
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        additional_special_tokens=list(more),
+    )
+
+
+def tiny_llava(folder: Path, *, seed: int = 0, image_size: int = 28, template: str | None = TEMPLATE) -> Path:
+    """Write a random LLaVA (2 layers, 4 image tokens) and its processor to ``folder``; load it with from_pretrained."""
     from transformers import (
         CLIPImageProcessor,
         CLIPVisionConfig,
@@ -75,20 +92,10 @@ def tiny_llava(folder: Path, *, seed: int = 0, image_size: int = 28, template: s
         LlavaConfig,
         LlavaForConditionalGeneration,
         LlavaProcessor,
-        PreTrainedTokenizerFast,
     )
 
     special = ["<pad>", "<s>", "</s>", "<unk>", "<image>"]
-    words = Tokenizer(WordLevel({word: i for i, word in enumerate(special + WORDS)}, unk_token="<unk>"))
-    words.pre_tokenizer = WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words,
-        pad_token="<pad>",
-        bos_token="<s>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        additional_special_tokens=["<image>"],
-    )
+    tokenizer = tiny_tokenizer(special, pad="<pad>", more=["<image>"])
     processor = LlavaProcessor(
         CLIPImageProcessor(size={"shortest_edge": image_size}, crop_size={"height": image_size, "width": image_size}),
         tokenizer,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def align(
     method: str | None = None,
     *,
-    model: str | Path | None = None,
+    model: str | Path | AlignResult | None = None,
     data: str | Path | None = None,
     recipe: str | Path | None = None,
     name: str | None = None,
@@ -36,7 +36,8 @@ def align(
 
     Args:
         method: an aligner (`list aligners`); None: the recipe's, else "dama".
-        model: directory or hub id; with ``data`` left out too, the embedded world's, built if absent (minutes).
+        model: directory or hub id, BASE+ADAPTER, an adapter's directory, "run:NAME" or what ``align`` returned; with
+            ``data`` left out too, the embedded world's, built if absent (minutes).
         data: preference pairs: a file, directory or hub id (docs/data.md), or several with commas between.
         recipe: YAML of settings, or the name of one that comes with the harness.
         name: of the run; None: METHOD-sSEED, with other settings than a stored run of that name METHOD-sSEED-KEY.
@@ -54,8 +55,9 @@ def align(
     from harness.store import Store
     from workflows.align import align as train
 
+    start = model.model if isinstance(model, AlignResult) else model
     options = {
-        "method": method, "model": text_of(model), "data": text_of(data), "name": name, "seed": seed, "limit": limit,
+        "method": method, "model": text_of(start), "data": text_of(data), "name": name, "seed": seed, "limit": limit,
         "device": device,
     }  # fmt: skip
     store = Store(db)

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from harness.models.sources import may_be_hub_id, parts
+
 ROWS = 20
 COLUMNS = ("loss", "margin", "accuracy", "gap", "beta_mean", "filtered", "lr")
 PACKAGES = ("torch", "transformers", "peft", "accelerate")
@@ -18,14 +20,14 @@ PACKAGES = ("torch", "transformers", "peft", "accelerate")
 def write_card(folder: Path, record: Mapping[str, Any], curve: Sequence[Mapping[str, float]]) -> None:
     """Write README.md to ``folder``. ``curve``: the metrics of every step, with ``step``."""
     recipe = {key: value for key, value in record.items() if isinstance(value, str | int | float | bool | None)}
-    data = record["data"]
+    data, base = record["data"], parts(str(record["model"]))[0]
     lines = [
         "---",
-        f"base_model: {record['model']}",
+        *([f"base_model: {base}"] if may_be_hub_id(base) else []),  # the hub refuses a path
         "tags: [preference-alignment, multimodal]",
         "---",
         "",
-        f"# {Path(str(record['model'])).name} aligned with {record['method']}",
+        f"# {Path(base).name} aligned with {record['method']}",
         "",
         f"{record['steps']} steps of {record['batch_size']} pairs, seed {record['seed']}, {record['seconds']:.0f} s.",
         "",

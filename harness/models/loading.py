@@ -114,6 +114,22 @@ def check_type(source: str, settings: LoadSettings | None = None) -> None:
         )
 
 
+def require_whole_files(source: str) -> None:
+    """Raise UsageError if the checkpoint in ``source`` lacks weights or holds others than its model has; reads none."""
+    with _reported(silent):
+        both: Any = AutoModelForImageTextToText.from_pretrained(
+            source, device_map="meta", output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    require_whole(both[1], f"the checkpoint {source}")
+
+
+def own_dtype(source: str) -> str:
+    """The type of a model's weights as its configuration says; float32 if it does not."""
+    config, _ = PreTrainedConfig.get_config_dict(source)
+    said = str(config.get("dtype") or config.get("torch_dtype"))
+    return said if said in DTYPES else "float32"
+
+
 def load_weights(model: Any, folder: str) -> None:
     """Put the weights that ``save_pretrained`` wrote to ``folder`` into ``model``.
 
