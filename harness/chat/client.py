@@ -203,7 +203,7 @@ class ChatClient:
             usage["reasoning"] = completion.reasoning
         if self.dialect.notes:
             usage["adapted"] = self.dialect.notes
-        return ChatReply(completion.text, completion.model, usage=usage)
+        return ChatReply(completion.text, completion.model, usage=usage, prompt_ids=completion.prompt_ids)
 
     async def _call(
         self,

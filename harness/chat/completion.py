@@ -35,7 +35,8 @@ class Malformed(Exception):
 class Completion:
     """What is used of a chat completion. ``refusal`` is the model's own word for giving no text.
 
-    ``reasoning`` is what the endpoint holds apart from the text: the model's thoughts.
+    ``reasoning`` is what the endpoint holds apart from the text: the model's thoughts. ``prompt_ids`` are the prompt's
+    tokens where the endpoint gives them (vLLM).
     """
 
     text: str | None
@@ -44,6 +45,7 @@ class Completion:
     finish_reason: str = ""
     refusal: str = ""
     reasoning: str = ""
+    prompt_ids: tuple[int, ...] = ()
 
     @property
     def cut(self) -> bool:
@@ -61,7 +63,8 @@ def body(request: ChatRequest, model: str) -> dict[str, Any]:
     messages = [{"role": turn.role, "content": _content(turn)} for turn in request.messages]
     arguments: dict[str, Any] = {"model": model, "messages": messages, "temperature": request.temperature}
     limits = {"max_tokens": request.max_tokens, "top_p": request.top_p}
-    return arguments | {name: value for name, value in limits.items() if value is not None}
+    arguments |= {name: value for name, value in limits.items() if value is not None}
+    return arguments | ({"return_token_ids": True} if request.return_ids else {})
 
 
 def _content(turn: Turn) -> str | list[dict[str, Any]]:
@@ -110,7 +113,9 @@ def read(content: bytes) -> Completion:
         text = ""  # it never came to speak
     if text is None:
         raise Malformed(f"the message holds no text (finish reason {finish or 'not given'})", model, usage)
-    return Completion(valid(text), model, usage, finish, reasoning=valid(reasoning))
+    ids = data.get("prompt_token_ids")
+    prompt_ids = tuple(ids) if isinstance(ids, list) and all(isinstance(token, int) for token in ids) else ()
+    return Completion(valid(text), model, usage, finish, reasoning=valid(reasoning), prompt_ids=prompt_ids)
 
 
 def _parts(content: Any) -> tuple[str | None, str]:

@@ -11,12 +11,16 @@ from harness.protocols.conversation import Turn
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """What is asked: the turns so far and the decoding. Limits that are None are left to the endpoint."""
+    """What is asked: the turns so far and the decoding. Limits that are None are left to the endpoint.
+
+    ``return_ids`` asks for the prompt's tokens too, which vLLM gives, others ignore, and strict ones refuse.
+    """
 
     messages: tuple[Turn, ...]
     temperature: float = 0.0
     max_tokens: int | None = None
     top_p: float | None = None
+    return_ids: bool = False
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class ChatReply:
     ``usage`` holds the tokens of all tries (``prompt_tokens``, ``completion_tokens``); ``estimated`` where the endpoint
     counts none; ``finish_reason`` unless it is "stop"; ``reply`` is a text that was paid for and does not count;
     ``reasoning`` the thoughts that the endpoint gave apart from the text; ``adapted`` says what was not sent as asked.
+    ``prompt_ids`` are the prompt's tokens, where they were asked for and given.
     """
 
     text: str | None
     model: str
     error: str | None = None
     usage: Mapping[str, Any] = field(default_factory=dict)
+    prompt_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,10 @@ class OpenAIModel(Model):
     def probe(self, encode: Encode | None = None, turns: Sequence[Turn] = ()) -> Probe:
         return probe_served(self.name, self._settings, self._replies, encode, turns)
 
-    def _replies(self, conversations: Sequence[Sequence[Turn]], max_tokens: int) -> list[ChatReply]:
+    def _replies(self, conversations: Sequence[Sequence[Turn]], max_tokens: int, return_ids: bool) -> list[ChatReply]:
         """The replies to whole conversations, greedily decoded."""
-        replies = dict(self._client.ask([ChatRequest(tuple(turns), 0.0, max_tokens) for turns in conversations]))
+        requests = [ChatRequest(tuple(turns), 0.0, max_tokens, return_ids=return_ids) for turns in conversations]
+        replies = dict(self._client.ask(requests))
         return [replies[position] for position in range(len(conversations))]
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:

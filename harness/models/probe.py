@@ -63,7 +63,7 @@ def trained_as(encode: Encode | None, prompts: Prompts, turns: Sequence[Turn]) -
 
 def asked_ids(prompts: Prompts, turns: Sequence[Turn]) -> list[int]:
     """The tokens of ``turns`` as the processor makes them of the prompt that is asked."""
-    images = [open_image(image.read()) for turn in turns for image in turn.images]
+    images = [prompts.shown(open_image(image.read())) for turn in turns for image in turn.images]
     made = prompts.inputs([prompts.text(turns)], [images] if images else None)
     return [int(token) for token in made["input_ids"][0]]
 

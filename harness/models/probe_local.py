@@ -144,7 +144,7 @@ def probe_tokens(model: HfModel, encode: Encode | None, turns: Sequence[Turn]) -
 def _in_padded_batches(network: Any, prompts: Prompts, samples: Sequence[Sample]) -> list[int]:
     """The prompt as padded batches have it, whatever layout the model is run in."""
     layout = Padded(network, prompts)
-    opened = {sample.id: open_image(sample.image.read()) for sample in samples if sample.image}
+    opened = {sample.id: prompts.shown(open_image(sample.image.read())) for sample in samples if sample.image}
     rows = layout.rows([(prompts.text([sample.turn]), sample.id) for sample in samples])
     nothing = GenerateOptions(GenerationConfig(), LogitsProcessorList())  # type: ignore[no-untyped-call]
     with watched(network, run=False) as seen:

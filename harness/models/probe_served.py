@@ -19,8 +19,8 @@ from harness.util.options import content_key
 
 ANSWER_TOKENS = 16
 """Of each of the two calls; some endpoints take no fewer."""
-Ask = Callable[[Sequence[Sequence[Turn]], int], Sequence[ChatReply]]
-"""Conversations and the most tokens of an answer -> their replies."""
+Ask = Callable[[Sequence[Sequence[Turn]], int, bool], Sequence[ChatReply]]
+"""Conversations, the most tokens of an answer, whether the prompt's tokens are asked for -> their replies."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,13 @@ def probe_served(
     system = [Turn("system", (settings.system,))] if settings.system else []
     pictured = [*system, *(turns or [asked_about(pictures()[0])])]
     plain = [replace(turn, content=tuple(part for part in turn.content if isinstance(part, str))) for turn in pictured]
-    with_image, without = ask([pictured, plain], ANSWER_TOKENS)
+    source = _processor(name, settings)
+    with_image, without = ask([pictured, plain], ANSWER_TOKENS, source is not None)
+    if source is not None and _refused(with_image) and _refused(without):  # a field that they do not know
+        with_image, without = ask([pictured, plain], ANSWER_TOKENS, False)
     server = Counted(_prompt_tokens(with_image), _prompt_tokens(without))
     if with_image.text is None and server.pictured is None:
         return Probe(checks=(_unanswered(with_image, without),), complete=False)
-    source = _processor(name, settings)
     here = None if source is None else _here(_prompts(source, settings), pictured, plain, encode)
     images = [_image(server, with_image, without)] if any(turn.images for turn in pictured) else []
     return Probe(
@@ -79,7 +81,7 @@ def probe_served(
         image_tokens=here.ids.count(here.reading.image_token) if here and here.reading.image_token else server.image,
         end=here.reading.token(here.trained.response[-1]) if here and here.trained else "",
         digest=content_key(here.ids) if here else "",
-        checks=(*_prompt_checks(server, here), *images),
+        checks=(*_prompt_checks(server, here, with_image.prompt_ids), *images),
         seconds=time.perf_counter() - started,
     )
 
@@ -99,7 +101,7 @@ def _tokens(server: Counted, here: Here | None) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count is not None}
 
 
-def _prompt_checks(server: Counted, here: Here | None) -> list[Check]:
+def _prompt_checks(server: Counted, here: Here | None, ids: Sequence[int]) -> list[Check]:
     """Whether the prompt is one in training, in asking and at the endpoint, as far as there is something to compare."""
     checks = []
     if here:
@@ -111,11 +113,15 @@ def _prompt_checks(server: Counted, here: Here | None) -> list[Check]:
     if here is None:
         why = "no processor of this model here to compare the prompt with: name one with --set model.processor=DIR"
         return [Check("server", "note", why)]
-    return [*checks, _count(server, here)]
+    return [*checks, _tokens_check(ids, server, here) if ids else _count(server, here)]
+
+
+def _refused(reply: ChatReply) -> bool:
+    return (reply.error or "").startswith("HTTP 4")
 
 
 def _unanswered(with_image: ChatReply, without: ChatReply) -> Check:
-    if without.text is not None and (with_image.error or "").startswith("HTTP 4"):
+    if without.text is not None and _refused(with_image):
         return Check("image", "bad", f"the endpoint answers, but not about an image: {with_image.error}")
     return Check("answer", "note", f"the endpoint did not answer the probe: {with_image.error}")
 
@@ -139,6 +145,13 @@ def _image(server: Counted, with_image: ChatReply, without: ChatReply) -> Check:
     if answers_differ:
         return Check("image", "warning", f"{said}, though its answers differ")
     return Check("image", "bad", f"{said}, and answers alike: the image does not reach the model")
+
+
+def _tokens_check(ids: Sequence[int], server: Counted, here: Here) -> Check:
+    """Whether the endpoint has the very tokens that are trained and asked on this machine, where it gives them."""
+    if parts := here.reading.difference(("generation", "the endpoint"), here.ids, ids):
+        return Check("server", "bad", "; ".join([parts, *_causes(server, here)]))
+    return Check("server", "ok", f"the endpoint has the same {len(ids)} tokens")
 
 
 def _count(server: Counted, here: Here) -> Check:

@@ -79,6 +79,7 @@ class TemplateServer:
             "created": 0,
             "model": self._name,
             "choices": [{"index": 0, "message": message, "finish_reason": "stop" if stopped else "length"}],
+            **({"prompt_token_ids": inputs["input_ids"][0].tolist()} if call.get("return_token_ids") else {}),
             "usage": {"prompt_tokens": asked, "completion_tokens": len(new), "total_tokens": asked + len(new)},
         }
 

@@ -51,12 +51,30 @@ def test_an_endpoint_whose_prompt_is_the_trained_one_passes(server: TemplateServ
 
 
 def test_a_begin_token_that_the_endpoint_leaves_out_is_named_with_its_remedy(
-    server: TemplateServer, folder: Path
+    server: TemplateServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (fault,) = probe(server, processor=str(folder)).of_state("bad")
+    assert "they part at token 0: '<s> U S' in generation, 'U S E' in the endpoint; it may leave out '<s>'" in fault
+    strict = counting_only(server, monkeypatch)
+    (fault,) = probe(server, processor=str(folder)).of_state("bad")
+    assert strict, "it refused the field that it does not know, and was asked without"
     here = probe(server, processor=str(folder), **SPECIAL).tokens["server"]
     assert fault.startswith(f"the endpoint counts {here - 1} prompt tokens where there are {here} here: ")
     assert "against" in fault and "leave out '<s>'" in fault and "add_special_tokens: true" in fault
+
+
+def counting_only(server: TemplateServer, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The server refuses a field that it does not know, as OpenAI's own does; returns what it refused."""
+    complete, refused = server.complete, list[Any]()
+
+    def strict(call: dict[str, Any]) -> dict[str, Any]:
+        if "return_token_ids" in call:
+            refused.append(call)
+            raise Refused(400, "Unknown parameter: 'return_token_ids'.")
+        return complete(call)
+
+    monkeypatch.setattr(server, "complete", strict)
+    return refused
 
 
 def test_without_a_processor_the_prompt_is_not_compared_but_the_image_is(server: TemplateServer) -> None:
