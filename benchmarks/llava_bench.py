@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import files
 from benchmarks.common.general_prompts import PAIR_RULE
+from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.official import Prompt
 from benchmarks.common.sources import APACHE, GITHUB, HUB
 from harness.errors import DataError
@@ -69,7 +70,7 @@ SOURCES: tuple[Source | Manual, ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class LlavaBench(Benchmark):
+class LlavaBench(LlavaProtocol, Benchmark):
     """LLaVA-Bench (in the wild).
 
     Settings:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar
 
 from benchmarks.common import files
 from benchmarks.common.general_prompts import GRADE, GRADE_AGAIN
+from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.common.sources import APACHE, GITHUB, NON_COMMERCIAL
 from harness.errors import DataError
@@ -70,7 +71,7 @@ class JudgePrompts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MMVet(Benchmark):
+class MMVet(LlavaProtocol, Benchmark):
     """MM-Vet.
 
     Settings:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar
 
 from benchmarks.common import files
 from benchmarks.common.images import image_in
+from benchmarks.common.llava_protocol import LLAVA_V1, LlavaProtocol
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.common.prompts import RATING, fill
 from benchmarks.common.sources import APACHE, HUB, RLAIFV
@@ -66,7 +67,7 @@ SOURCES: tuple[Source | Manual, ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class MMHal(Benchmark):
+class MMHal(LlavaProtocol, Benchmark):
     """MMHal-Bench.
 
     Settings:
@@ -76,6 +77,7 @@ class MMHal(Benchmark):
     """
 
     name: ClassVar[str] = "mmhal"
+    system_message: ClassVar[str] = LLAVA_V1
     paper: ClassVar[str] = "https://arxiv.org/abs/2309.14525"
     title: ClassVar[str] = "MMHal-Bench"
     headline: ClassVar[tuple[str, ...]] = ("score", "hallucination_rate", "informativeness")

@@ -27,6 +27,7 @@ from benchmarks.common.chair import (
 from benchmarks.common.chair_figures import chair_metrics, length_metrics
 from benchmarks.common.coco import image_key, read_facts
 from benchmarks.common.images import image_in
+from benchmarks.common.llava_protocol import LLAVA_V1, LlavaProtocol
 from benchmarks.common.object_replies import (
     first_readable,
     read_objects,
@@ -100,7 +101,7 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectHalBench(Benchmark):
+class ObjectHalBench(LlavaProtocol, Benchmark):
     """Object HalBench.
 
     Settings:
@@ -116,6 +117,7 @@ class ObjectHalBench(Benchmark):
     """
 
     name: ClassVar[str] = "object_halbench"
+    system_message: ClassVar[str] = LLAVA_V1
     paper: ClassVar[str] = "https://arxiv.org/abs/2405.17220"
     title: ClassVar[str] = "Object HalBench"
     headline: ClassVar[tuple[str, ...]] = ("chair_s_refine", "chair_i", "recall", "mentions")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import files
+from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.sources import GITHUB
 from benchmarks.common.yes_no import read_yes_no
 from harness.errors import DataError
@@ -60,7 +61,7 @@ SOURCES: tuple[Source | Manual, ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pope(Benchmark):
+class Pope(LlavaProtocol, Benchmark):
     """POPE.
 
     Settings:

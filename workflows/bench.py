@@ -147,8 +147,9 @@ def bench_model(
         subject = subject_of(eval_model, model, settings, folder, loading)
         with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
             record = evaluate(
-                store, benchmark, data, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
-                scoring=scoring, progress=progress,
+                store, benchmark, data, answers, asked_judge, subject=subject,
+                decoding=model.decodes(benchmark.decoding), runs=settings.get("judge_runs"), scoring=scoring,
+                progress=progress,
             )  # fmt: skip
         yield record
 

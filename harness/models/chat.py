@@ -52,14 +52,19 @@ class OpenAIModel(Model):
         """Answers in order of arrival. A decoding that the endpoint cannot do raises UsageError before any call."""
         if reason := beyond_endpoints(decoding):
             raise UsageError(f"{self.spec}: {reason}")
-        requests = [
-            ChatRequest((*self._system, sample.turn), decoding.temperature, decoding.max_new_tokens)
-            for sample in samples
-        ]
+        system = (Turn("system", (decoding.system,)),) if decoding.system else self._system
+        requests: dict[int, ChatRequest] = {}
+        for position, sample in enumerate(samples):
+            try:
+                turns = (*system, sample.turn)
+                requests[position] = ChatRequest(turns, decoding.temperature, decoding.max_new_tokens)
+            except ValueError as error:  # it marks the places of more images than it has
+                yield position, Answer(None, f"this question cannot be asked: {error}")
+        places = list(requests)
         before = time.perf_counter()
-        for position, reply in self._client.ask(requests):
+        for place, reply in self._client.ask(list(requests.values())):
             now = time.perf_counter()
-            yield position, _answer(reply, now - before)
+            yield places[place], _answer(reply, now - before)
             before = time.perf_counter()
 
 
@@ -69,6 +74,13 @@ def beyond_endpoints(decoding: Decoding) -> str:
         return (
             f"an OpenAI-compatible endpoint has no beam search, and num_beams={decoding.num_beams} is asked for; "
             "decode greedily with --set decoding.num_beams=1 (recorded with the figures), or run the model as hf:."
+        )
+    if decoding.pad_to_square:
+        return "an endpoint prepares images itself, and the protocol pads them to a square; run the model as hf:."
+    if decoding.repetition_penalty is not None:
+        return (
+            "the repetition penalty of an endpoint is set with --set model.extra_body={repetition_penalty: "
+            f"{decoding.repetition_penalty:g}}}, where it has one."
         )
     if decoding.eos_bias:
         return (

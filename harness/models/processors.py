@@ -115,7 +115,8 @@ def bound_pixels(processor: Any, settings: PromptSettings) -> None:
     if not given:
         return
     images = processor.image_processor
-    if not hasattr(sys.modules[type(images).__module__], "smart_resize") or not {*EDGES.values()} <= {*images.size}:
+    by_pixels = hasattr(sys.modules[type(images).__module__], "smart_resize")
+    if not by_pixels or not {*EDGES.values()} <= dict(images.size).keys():
         names = " and ".join(f"model.{name}" for name, edge in EDGES.items() if edge in given)
         raise UsageError(
             f"{names}: {type(images).__name__} does not size images by their number of pixels; leave it out."

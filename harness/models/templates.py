@@ -112,7 +112,8 @@ class ChatTemplate:
         return ""
 
     def _apply(self, messages: list[dict[str, Any]], options: dict[str, Any]) -> Any:
-        template = dated(self.processor.chat_template)
+        given = self.processor.chat_template
+        template = dated(given["default"] if isinstance(given, dict) else given)
         return self.processor.apply_chat_template(messages, chat_template=template, tokenize=False, **options)
 
 
