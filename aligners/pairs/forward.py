@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from aligners.pairs.encoding import Encoded
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.models.families import family_of
 from harness.models.inputs import Vision, continued, stack_vision
 
@@ -156,10 +156,19 @@ def _batch(rows: Sequence[_Row], *, masked: bool, stock: Any, device: torch.devi
 
 
 def _marks(rows: Sequence[_Row], length: int, response_type: int) -> dict[str, Tensor]:
-    """The further inputs of all tokens, [B, S] or [B, S, ...]; zeros in rows without them (those without an image)."""
+    """The further inputs of all tokens, [B, S] or [B, S, ...]; zeros in rows without them (those without an image).
+
+    Raises UsageError for rows with different numbers of images where each has its place in every token's input.
+    """
     of_names = {name: mark for row in rows for name, mark in row.marks.items()}
     marks = {}
     for name, example in of_names.items():
+        shapes = {row.marks[name].shape[1:] if name in row.marks else None for row in rows}
+        if example.ndim > 1 and len(shapes) > 1:
+            raise UsageError(
+                f"pairs with different numbers of images cannot share a forward of this model ({name} has a place for "
+                "each): leave out the pairs without an image or with several, or train another model on them."
+            )
         lines = []
         for row in rows:
             if name not in row.marks and name == "cross_attention_mask":

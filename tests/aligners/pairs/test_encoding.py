@@ -9,10 +9,12 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoder
 from aligners.pairs.forward import Route, response_logprobs
+from harness.errors import UsageError
 from harness.models.prompts import Prompts
 from harness.protocols.conversation import Turn
 from harness.protocols.conversation import question as ask
 from tests.tiny import picture
+from tests.tiny_families import tiny_family
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +45,12 @@ def test_pairs_without_and_with_several_images_share_a_batch(encode: Encoder, ll
     for name in ("chosen", "rejected"):
         expected = torch.cat([getattr(each, name) for each in alone])
         assert torch.allclose(getattr(together, name), expected, atol=1e-9)
+
+
+def test_mllama_refuses_rows_with_different_numbers_of_images() -> None:
+    model, processor = tiny_family("mllama")
+    encode = Encoder(Prompts(processor), 512)
+    one = Pair.about(picture(1), "1", "what ?", "a dog", "a cat")
+    none = Pair.about(None, "2", "what ?", "a dog", "a cat")
+    with pytest.raises(UsageError, match="pairs with different numbers of images cannot share a forward of this model"):
+        response_logprobs(model, [encode(0, one), encode(1, none)], "plain", "cpu")
