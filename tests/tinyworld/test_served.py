@@ -49,7 +49,13 @@ def test_its_figures_are_the_same_here_and_served(tmp_path: Path) -> None:
 
     def figures(*words: str) -> dict[str, Any]:
         benchmark = ["bench", "--benchmark", "object_halbench", "--data-dir", str(tmp_path), "--judge", "rule"]
-        settings = ["--set", "decoding={max_new_tokens: 24, num_beams: 1}", "--db", str(tmp_path / "r.sqlite")]
+        settings = [
+            "--set",
+            "decoding={max_new_tokens: 24, num_beams: 1}",
+            "--db",
+            str(tmp_path / "r.sqlite"),
+            "--no-probe",
+        ]
         result = CliRunner().invoke(cli, [*benchmark, *settings, *words, "--json"])
         assert result.exit_code == 0, (result.output, result.exception)
         metrics: dict[str, Any] = json.loads(result.stdout)[0]["metrics"]
