@@ -70,13 +70,19 @@ def _show_plan(ablation: Ablation, db: str, device: str, as_json: bool) -> None:
     total = {**found["total"], "run": f"all {found['total']['runs']}", "aligned": f"{found['total']['to align']} to do"}
     for row in [*found["runs"], total]:
         state = {True: "stored", False: "to do"}.get(row["aligned"], row["aligned"])
-        counts = ["-" if row[name] is None else f"{row[name]:,.4g}" for name in (*TRAINING, *COUNTED)]
+        counts = [_count(row[name]) for name in (*TRAINING, *COUNTED)]
         unknown = "-" if row["judge_calls"] is None else "unknown"
         money = unknown if row["usd"] is None else f"{row['usd']:.2f}"
         table.add_row(*map(Text, (row["run"], "" if row["run"] == "base" else state)), *counts, money)
     out.print(table)
     for text in found["notes"]:
         note(text, style="dim")
+
+
+def _count(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
 def run_ablation(ablation: Ablation, db: str, device: str, folder: Path, as_json: bool) -> None:

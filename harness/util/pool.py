@@ -18,6 +18,7 @@ from harness.protocols.progress import Progress
 Result = TypeVar("Result")
 
 EVERY = 0.2  # seconds between two reports of a step
+ENDING = 10.0  # seconds that a worker is waited for once it must end
 
 _reports: Any = None  # in a worker: the queue to its parent
 _reported: dict[str, float] = {}  # when each step was reported last
@@ -55,8 +56,11 @@ def workers(count: int, threads: int | None = None) -> Iterator[Pool]:
             yield Pool(executor, reports)
         except BaseException:  # the rest is not waited for: what a worker has not stored it does again next time
             executor.shutdown(wait=False, cancel_futures=True)
-            for worker in set(active_children()) - before:
+            ours = set(active_children()) - before
+            for worker in ours:
                 worker.terminate()
+            for worker in ours:
+                worker.join(ENDING)
             raise
 
 
