@@ -75,7 +75,7 @@ class Bars:
 
         if step not in self._tasks:
             self._tasks[step] = self._progress.add_task(escape(step), total=total, completed=done, note="")
-        self._progress.update(self._tasks[step], completed=done, total=total, note=escape(note))
+        self._progress.update(self._tasks[step], completed=done, total=total, note=note)
         if done >= total:  # what is done makes room for what is not
             self._progress.remove_task(self._tasks.pop(step))
 
@@ -91,6 +91,7 @@ def bars(console: Console | None = None) -> Iterator[Bars | Lines]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
+    from rich.table import Column
     from rich.text import Text
 
     class Speed(ProgressColumn):
@@ -99,12 +100,19 @@ def bars(console: Console | None = None) -> Iterator[Bars | Lines]:
         def render(self, task: Task) -> Text:
             return Text(speed_text(task.speed or 0.0), "dim")
 
+    class Note(ProgressColumn):
+        """The only column that a narrow terminal cuts."""
+
+        def render(self, task: Task) -> Text:
+            return Text(task.fields["note"], "dim", no_wrap=True, overflow="ellipsis")
+
     shown = Console(stderr=True, emoji=False) if console is None else console
     if not (shown.is_terminal or shown.is_jupyter):
         yield Lines(shown)
         return
-    counts = (MofNCompleteColumn(), TimeRemainingColumn(), Speed(), TextColumn("[dim]{task.fields[note]}"))
-    with RichProgress(TextColumn("{task.description}"), BarColumn(), *counts, console=shown) as progress:
+    bar = BarColumn(40 if shown.width >= 140 else 12)
+    counts = (MofNCompleteColumn(), TimeRemainingColumn(), Speed(), Note(Column(no_wrap=False)))
+    with RichProgress(TextColumn("{task.description}"), bar, *counts, console=shown) as progress:
         yield Bars(progress)
 
 

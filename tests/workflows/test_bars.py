@@ -45,8 +45,9 @@ def test_a_step_that_says_it_begins_is_named_at_once() -> None:
         assert log.getvalue() == "model weights: 0 of 1\n"
 
 
-def test_a_terminal_shows_the_note_beside_the_bar() -> None:
+@pytest.mark.parametrize(("width", "note"), [(140, "loss 0.7  [margin] 0.1"), (70, "loss 0.7  [ma…")])
+def test_a_terminal_shows_the_note_beside_the_bar_and_cuts_nothing_else(width: int, note: str) -> None:
     screen = io.StringIO()
-    with bars.bars(Console(file=screen, width=120, force_terminal=True)) as progress:
-        progress(STEP, 1, 6, "loss 0.7  [margin] 0.1")
-    assert STEP in screen.getvalue() and "loss 0.7  [margin] 0.1" in screen.getvalue()
+    with bars.bars(Console(file=screen, width=width, force_terminal=True, color_system=None)) as progress:
+        progress(STEP, 1, 60, "loss 0.7  [margin] 0.1")
+    assert STEP in screen.getvalue() and note in screen.getvalue() and " 1/60 -:--:-- " in screen.getvalue()
