@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from harness.models.families import EXPERTS, family_of
 from harness.models.families import FAMILIES as ROWS
 from harness.models.probe import Reading
 from harness.models.prompts import Prompts
+from harness.models.templates import DATE
 from harness.protocols.conversation import Image, Turn, question
 from tests.harness.template_server import encoded, rendered
 from tests.house import ROOT
@@ -67,8 +69,9 @@ seen by the probe at the start of `align` and `bench`.
 One question about one image. *Trained* is a pair's prompt with the chosen answer, *asked* what arrives at `generate`
 when a benchmark asks, *served* what an OpenAI-compatible server makes of the same question: it renders the template
 itself and adds no special tokens unless `--set model.extra_body='{add_special_tokens: true}'` asks for them, which a
-family needs whose template does not write its first token. `[4 x <image>]` is a run of image tokens, as long as the
-small model's. Line ends are written `\\n`.
+family needs whose template does not write its first token. A template that writes the date (Mistral-3) gets one and
+the same here and TODAY's on a server: `--set model.system=` replaces it on both. `[4 x <image>]` is a run of image
+tokens, as long as the small model's. Line ends are written `\\n`.
 """
 QUESTION, ANSWER = "What is this?", "A dog."
 
@@ -115,9 +118,9 @@ def section(model: Any, prompts: Prompts) -> str:
     if prompts.processor.chat_template == family.fallback_template:
         lines.append("    served   not by chat: the model has no chat template")
     else:
-        there = served(prompts)
-        lines.append(f"    served   {shown(reading, there)}")
-        if there != here:
+        there = shown(reading, served(prompts)).replace(date.today().isoformat(), "TODAY")
+        lines.append(f"    served   {there}")
+        if there.replace("TODAY", DATE) != shown(reading, here):
             assert served(prompts, add_special_tokens=True) == here
             lines.append("             with add_special_tokens as asked")
     return "\n".join([f"### {family.title}", "", *thinking(prompts), *lines, ""])

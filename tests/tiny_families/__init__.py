@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForImageTextToText
 
-from harness.models.processors import ensure_template
+from harness.models.processors import end_ids, ensure_template
 from harness.models.prompts import Prompts
 from harness.models.settings import PromptSettings
 from tests.tiny_families import llava_like, others
@@ -81,4 +81,4 @@ def shared_family(family: str) -> tuple[Any, Prompts]:
 def prompts_of(model: Any, processor: Any) -> Prompts:
     """How a tiny model is asked: with its own template or its family's, thoughts closed."""
     ensure_template(processor, model.config)
-    return Prompts(processor, settings=PromptSettings(thinking="off"))
+    return Prompts(processor, end_ids(model.generation_config, processor), PromptSettings(thinking="off"))

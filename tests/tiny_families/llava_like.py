@@ -32,7 +32,7 @@ def pixtral_tower() -> Any:
 
 
 def llava() -> Built:
-    return clip_processor(templates.LLAVA), hf.LlavaConfig(
+    return clip_processor(templates.published("llava-1.5")), hf.LlavaConfig(
         vision_config=clip_tower(),
         text_config=hf.LlamaConfig(**text_settings()),
         image_token_id=IDS["<image>"],
@@ -70,7 +70,7 @@ def llava_next() -> Built:
         patch_size=8,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=templates.LLAVA_NEXT,
+        chat_template=templates.published("llava-next-mistral"),
     )
     return processor, hf.LlavaNextConfig(
         vision_config=clip_tower(),
@@ -89,7 +89,7 @@ def llava_onevision() -> Built:
         hf.LlavaOnevisionVideoProcessor(size=size),
         num_image_tokens=4,
         vision_feature_select_strategy="full",
-        chat_template=templates.ONEVISION,
+        chat_template=templates.published("llava-onevision"),
     )
     return processor, hf.LlavaOnevisionConfig(
         vision_config=siglip_tower(),
@@ -101,7 +101,7 @@ def llava_onevision() -> Built:
 
 
 def pixtral() -> Built:
-    return pixtral_processor(templates.MISTRAL3), hf.LlavaConfig(
+    return pixtral_processor(templates.published("pixtral")), hf.LlavaConfig(
         vision_config=pixtral_tower(),
         text_config=hf.MistralConfig(**text_settings(), sliding_window=None, head_dim=8),
         image_token_id=IDS["[IMG]"],
@@ -122,7 +122,7 @@ def pixtral_processor(template: str, merge: int = 1) -> Any:
 
 
 def mistral3() -> Built:
-    return pixtral_processor(templates.MISTRAL3, merge=2), hf.Mistral3Config(
+    return pixtral_processor(templates.published("mistral-3"), merge=2), hf.Mistral3Config(
         vision_config=pixtral_tower(),
         text_config=hf.MistralConfig(**text_settings(), sliding_window=None, head_dim=8),
         image_token_index=IDS["[IMG]"],
@@ -140,7 +140,7 @@ def internvl() -> Built:
         tokenizer(eos="<|im_end|>", names={**names, "video_token": "<video>"}),
         hf.InternVLVideoProcessor(size=size),
         image_seq_length=1,
-        chat_template=templates.INTERNVL,
+        chat_template=templates.published("internvl3"),
     )
     return processor, hf.InternVLConfig(
         vision_config=clip_tower(InternVLVisionConfig, use_mean_pooling=False),
@@ -157,7 +157,7 @@ def aya_vision() -> Built:
         patch_size=8,
         img_size=16,
         downsample_factor=2,
-        chat_template=templates.AYA_VISION,
+        chat_template=templates.published("aya-vision"),
     )
     return processor, hf.AyaVisionConfig(
         vision_config=siglip_tower(),
@@ -176,7 +176,7 @@ def gemma3() -> Built:
         hf.Gemma3ImageProcessor(size={"height": 32, "width": 32}),
         tokenizer(bos="<bos>", eos="<eos>", adds_bos=True, names=names),
         image_seq_length=4,
-        chat_template=templates.GEMMA3,
+        chat_template=templates.published("gemma-3"),
     )
     return processor, hf.Gemma3Config(
         vision_config=siglip_tower(image_size=32),

@@ -36,7 +36,7 @@ def qwen_processor(kind: Any, template: str, video: Any = hf.Qwen2VLVideoProcess
 
 def qwen2_vl() -> Built:
     vision = {"depth": 2, "embed_dim": 16, "hidden_size": 32, "mlp_ratio": 2, "num_heads": 2, "patch_size": 4}
-    return qwen_processor(hf.Qwen2VLProcessor, templates.QWEN2_VL), hf.Qwen2VLConfig(
+    return qwen_processor(hf.Qwen2VLProcessor, templates.published("qwen2.5-vl")), hf.Qwen2VLConfig(
         text_config=qwen_text(), vision_config=vision, **qwen_tokens()
     )
 
@@ -44,7 +44,7 @@ def qwen2_vl() -> Built:
 def qwen2_5_vl() -> Built:
     vision = {**QWEN3_TOWER, "window_size": 16, "fullatt_block_indexes": [1]}
     del vision["num_position_embeddings"]
-    return qwen_processor(hf.Qwen2_5_VLProcessor, templates.QWEN2_VL), hf.Qwen2_5_VLConfig(
+    return qwen_processor(hf.Qwen2_5_VLProcessor, templates.published("qwen2.5-vl")), hf.Qwen2_5_VLConfig(
         text_config=qwen_text(), vision_config=vision, **qwen_tokens()
     )
 
@@ -65,7 +65,7 @@ def qwen3_processor(template: str) -> Any:
 
 
 def qwen3_vl() -> Built:
-    return qwen3_processor(templates.QWEN3_VL), hf.Qwen3VLConfig(
+    return qwen3_processor(templates.published("qwen3-vl")), hf.Qwen3VLConfig(
         text_config=qwen_text(head_dim=8),
         vision_config={**QWEN3_TOWER, "deepstack_visual_indexes": [0]},
         **qwen_tokens(),
@@ -73,7 +73,7 @@ def qwen3_vl() -> Built:
 
 
 def qwen3_vl_moe() -> Built:
-    return qwen3_processor(templates.QWEN3_VL), hf.Qwen3VLMoeConfig(
+    return qwen3_processor(templates.published("qwen3-vl")), hf.Qwen3VLMoeConfig(
         text_config=qwen_text(head_dim=8, num_experts=4, **EXPERTS),
         vision_config={**QWEN3_TOWER, "deepstack_visual_indexes": [0]},
         **qwen_tokens(),
@@ -84,7 +84,7 @@ def qwen3_5(kind: Any = hf.Qwen3_5Config, **more: Any) -> Built:
     linear = {"linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2}
     kinds = ["linear_attention", "full_attention"]
     text = qwen_text(head_dim=16, linear_num_value_heads=4, layer_types=kinds, **linear, **more)
-    return qwen3_processor(templates.QWEN3_5), kind(
+    return qwen3_processor(templates.published("qwen3.5")), kind(
         text_config={**text, "rope_parameters": {**MROPE, "partial_rotary_factor": 0.5}},
         vision_config=QWEN3_TOWER,
         **qwen_tokens(),
@@ -119,23 +119,23 @@ def glm_processor() -> Any:
         hf.Glm4vImageProcessor(patch_size=4, size={"shortest_edge": 64, "longest_edge": 2048}),
         tokenizer(bos="[gMASK]", eos="<|endoftext|>"),
         hf.Glm4vVideoProcessor(patch_size=4),
-        chat_template=templates.GLM4V,
+        chat_template=templates.published("glm-4v"),
     )
+
+
+def glm_text(**more: Any) -> dict[str, Any]:
+    """A turn ends where the next one begins."""
+    ends = [IDS["<|endoftext|>"], IDS["<|user|>"]]
+    return {**text_settings("<|endoftext|>"), "eos_token_id": ends, "rope_parameters": MROPE, **more}
 
 
 def glm4v() -> Built:
-    return glm_processor(), hf.Glm4vConfig(
-        text_config={**text_settings("<|endoftext|>"), "rope_parameters": MROPE}, vision_config=GLM_TOWER, **GLM_TOKENS
-    )
+    return glm_processor(), hf.Glm4vConfig(text_config=glm_text(), vision_config=GLM_TOWER, **GLM_TOKENS)
 
 
 def glm4v_moe() -> Built:
-    text = {**text_settings("<|endoftext|>"), "n_routed_experts": 4, **EXPERTS}
-    return glm_processor(), hf.Glm4vMoeConfig(
-        text_config={**text, "rope_parameters": {**MROPE, "partial_rotary_factor": 1.0}},
-        vision_config=GLM_TOWER,
-        **GLM_TOKENS,
-    )
+    text = glm_text(n_routed_experts=4, rope_parameters={**MROPE, "partial_rotary_factor": 1.0}, **EXPERTS)
+    return glm_processor(), hf.Glm4vMoeConfig(text_config=text, vision_config=GLM_TOWER, **GLM_TOKENS)
 
 
 def idefics2() -> Built:
@@ -145,7 +145,7 @@ def idefics2() -> Built:
         hf.Idefics2ImageProcessor(size={"shortest_edge": 8, "longest_edge": 16}, do_image_splitting=False),
         tokenizer(eos="<end_of_utterance>", adds_bos=True),
         image_seq_len=2,
-        chat_template=templates.IDEFICS2,
+        chat_template=templates.published("idefics2"),
     )
     latents = {"hidden_size": 32, "resampler_n_latents": 2, "resampler_depth": 1, "resampler_n_heads": 2}
     return processor, hf.Idefics2Config(
@@ -159,7 +159,7 @@ def idefics2() -> Built:
 def idefics3() -> Built:
     from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
 
-    return idefics3_processor(templates.IDEFICS3, bos="<|begin_of_text|>"), hf.Idefics3Config(
+    return idefics3_processor(templates.published("idefics3"), bos="<s>"), hf.Idefics3Config(
         vision_config=clip_tower(Idefics3VisionConfig),
         text_config=hf.LlamaConfig(**text_settings("<end_of_utterance>")),
         **IDEFICS3,
@@ -182,7 +182,7 @@ def smolvlm() -> Built:
     from transformers.models.smolvlm.configuration_smolvlm import SmolVLMVisionConfig
 
     # SmolVLM's own processor wants num2words for its videos; for images it does what Idefics3's does.
-    return idefics3_processor(templates.SMOLVLM, bos="<|im_start|>"), hf.SmolVLMConfig(
+    return idefics3_processor(templates.published("smolvlm"), bos="<|im_start|>"), hf.SmolVLMConfig(
         vision_config=clip_tower(SmolVLMVisionConfig),
         text_config=hf.LlamaConfig(**text_settings("<end_of_utterance>")),
         **IDEFICS3,
@@ -195,7 +195,7 @@ def mllama() -> Built:
     processor = hf.MllamaProcessor(
         hf.MllamaImageProcessor(size={"height": 16, "width": 16}, max_image_tiles=2),
         tokenizer(bos="<|begin_of_text|>", eos="<|eot_id|>", adds_bos=True),
-        chat_template=templates.MLLAMA,
+        chat_template=templates.published("mllama"),
     )
     tower = MllamaVisionConfig(
         hidden_size=16,
@@ -221,7 +221,7 @@ def lfm2_vl() -> Built:
     processor = hf.Lfm2VlProcessor(
         hf.Lfm2VlImageProcessor(size={"height": 16, "width": 16}, max_tiles=2, **tiles),
         tokenizer(bos="<|startoftext|>", eos="<|im_end|>", adds_bos=True),
-        chat_template=templates.LFM2_VL,
+        chat_template=templates.published("lfm2-vl"),
     )
     tower = clip_tower(Siglip2VisionConfig, patch_size=4, num_patches=16, vision_use_head=False)
     text = hf.Lfm2Config(
