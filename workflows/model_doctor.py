@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UsageError
+from harness.models.probe import ENDPOINT, place
 from harness.models.spec import load_model, model_settings, parse_spec
 from harness.protocols.probe import Check, Encode, Probe
 from harness.protocols.progress import Progress
@@ -76,10 +77,11 @@ def probe_models(
 
 def _facts(probe: Probe) -> dict[str, str]:
     """What a probe saw, as people read it."""
-    places = {"server": "at the endpoint"}
     facts = {
         "prompt": repr(probe.prompt) if probe.prompt else "",
-        "tokens": ", ".join(f"{count} {places.get(way, f'in {way}')}" for way, count in probe.tokens.items()),
+        "tokens": ", ".join(
+            f"{count} {place(ENDPOINT if way == 'server' else way)}" for way, count in probe.tokens.items()
+        ),
         "image tokens": "" if probe.image_tokens is None else str(probe.image_tokens),
         "end": repr(probe.end) if probe.end else "",
         "took": f"{probe.seconds:.2f} s" if probe.seconds else "",

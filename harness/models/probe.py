@@ -18,6 +18,8 @@ QUESTION = "What do you see in this image?"
 GRID = (4, 3)
 CELL = 112
 """Pixels of a coloured square: 448 x 336 in all, no square, so that cropping and padding show."""
+ENDPOINT = "endpoint"
+"""The one who has a prompt and is not on this machine, beside training and generation."""
 SHOWN = 3
 """Tokens that are shown where two prompts part."""
 
@@ -68,6 +70,11 @@ def asked_ids(prompts: Prompts, turns: Sequence[Turn]) -> list[int]:
     return [int(token) for token in made["input_ids"][0]]
 
 
+def place(way: str) -> str:
+    """Where a prompt was seen, in words: "in training", "at the endpoint"."""
+    return f"at the {way}" if way == ENDPOINT else f"in {way}"
+
+
 @dataclass(frozen=True)
 class Reading:
     """Token ids read by the tokeniser that made them."""
@@ -96,9 +103,10 @@ class Reading:
         def shown(ids: Sequence[int]) -> str:
             return repr(" ".join(map(self.token, ids[at : at + SHOWN]))) if at < len(ids) else "nothing more"
 
+        one, other = (place(way) for way in ways)
         return (
-            f"the prompt has {len(first)} tokens in {ways[0]} and {len(second)} in {ways[1]}; they part at token {at}: "
-            f"{shown(first)} in {ways[0]}, {shown(second)} in {ways[1]}"
+            f"the prompt has {len(first)} tokens {one} and {len(second)} {other}; they part at token {at}: "
+            f"{shown(first)} {one}, {shown(second)} {other}"
         )
 
     def same_prompt(self, asked: Mapping[str, Sequence[int]], trained: Trained | None, untrained: str) -> list[Check]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.chat.request import ChatReply
 from harness.chat.settings import ServedSettings
-from harness.models.probe import Reading, asked_about, asked_ids, image_token_of, pictures, trained_as
+from harness.models.probe import ENDPOINT, Reading, asked_about, asked_ids, image_token_of, pictures, trained_as
 from harness.models.prompts import Prompts
 from harness.models.settings import LoadSettings
 from harness.models.sources import may_be_hub_id
@@ -149,7 +149,7 @@ def _image(server: Counted, with_image: ChatReply, without: ChatReply) -> Check:
 
 def _tokens_check(ids: Sequence[int], server: Counted, here: Here) -> Check:
     """Whether the endpoint has the very tokens that are trained and asked on this machine, where it gives them."""
-    if parts := here.reading.difference(("generation", "the endpoint"), here.ids, ids):
+    if parts := here.reading.difference(("generation", ENDPOINT), here.ids, ids):
         return Check("server", "bad", "; ".join([parts, *_causes(server, here)]))
     return Check("server", "ok", f"the endpoint has the same {len(ids)} tokens")
 

@@ -85,17 +85,18 @@ def compare(world: World, base: Path, url: str, db: Path) -> int:
     """Ask both routes and print what they have in common; 0 where it is enough."""
     settings = {"decoding.num_beams": 1, "decoding.max_new_tokens": 64}
     models = {"hf": f"hf:{base}", "vLLM": f"openai:base@{url}"}
-    for model in models.values():
+    for route, model in models.items():
+        probed = {"model.processor": str(base)} if route == "vLLM" else {}  # its prompt is compared token by token
         dama.bench(
             model=model, benchmark="object_halbench", data_dir=world.bench_dir, judge="rule",
-            limit=ANSWERS, settings=settings, db=db,
+            limit=ANSWERS, settings=settings | probed, db=db,
         )  # fmt: skip
     store, answers = Store(db), {}
     for route, model in models.items():
         record = next(e for e in store.evaluations() if e.model.startswith(model.partition(":")[0]))
         answers[route] = {verdict.sample_id: verdict.answer for verdict in store.verdicts(record.id)}
         figures = {name: record.metrics[name]["value"] for name in ("chair_i", "recall", "mentions")}
-        say(f"{route}: {record.info['route']}: {figures}")
+        say(f"{route}: {record.info['route']}: {figures}; probe: {record.info['probe']['tokens']}")
     ours, theirs = answers["hf"], answers["vLLM"]
     for sample in sorted(ours, key=int)[:3]:
         say(f"  {sample}: {ours[sample]!r}")

@@ -54,7 +54,7 @@ def test_a_begin_token_that_the_endpoint_leaves_out_is_named_with_its_remedy(
     server: TemplateServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (fault,) = probe(server, processor=str(folder)).of_state("bad")
-    assert "they part at token 0: '<s> U S' in generation, 'U S E' in the endpoint; it may leave out '<s>'" in fault
+    assert "they part at token 0: '<s> U S' in generation, 'U S E' at the endpoint; it may leave out '<s>'" in fault
     strict = counting_only(server, monkeypatch)
     (fault,) = probe(server, processor=str(folder)).of_state("bad")
     assert strict, "it refused the field that it does not know, and was asked without"
