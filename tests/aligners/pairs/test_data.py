@@ -80,8 +80,10 @@ def test_the_hash_changes_with_the_image_and_the_text(folder: Path) -> None:
     first = load_pairs(jsonl(folder, row)).content_hash
     assert load_pairs(jsonl(folder, row)).content_hash == first
     assert load_pairs(jsonl(folder, {**row, "chosen": "a car"})).content_hash != first
+    file = jsonl(folder, row)
+    assert load_pairs(file).content_hash == first
     (folder / "a.png").write_bytes(picture(2))
-    assert load_pairs(jsonl(folder, row)).content_hash != first
+    assert load_pairs(file).content_hash != first, "the image alone is another one"
 
 
 def test_repeated_ids_are_told_apart_and_counted(folder: Path) -> None:
