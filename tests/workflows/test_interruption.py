@@ -9,23 +9,20 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 import cli
 from harness.errors import HarnessError, Interrupted, UsageError
+from harness.protocols.progress import silent
 from harness.store import Store
 from harness.store.claims import ALIGNMENT
 from tests.tiny import tiny_llava, tiny_pairs
-from workflows.align import under_way
+from workflows.align import resolve_alignment, under_way
 from workflows.interruption import kept_answers
 
-SPEC: Any = SimpleNamespace(
-    name="x", label="dpo", panel="", key="0123456789", record={"checkpoint_every": 2}, train=SimpleNamespace(seed=0)
-)
+SPEC = resolve_alignment({"name": "x", "method": "dpo", "model": "m", "data": "d.jsonl", "checkpoint_every": 2}, silent)
 
 
 @pytest.fixture
