@@ -63,6 +63,13 @@ class Probed(Model):
             self._found = self._stored()
         return self._found
 
+    def __getattr__(self, name: str) -> Any:
+        """What else the model has."""
+        return getattr(self._model, name)
+
+    def decodes(self, asked: Decoding) -> Decoding:
+        return self._model.decodes(asked)
+
     def probe(self, encode: Encode | None = None, turns: Sequence[Turn] = ()) -> Probe | None:
         return self._model.probe(encode, turns)
 

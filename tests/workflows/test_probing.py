@@ -12,9 +12,11 @@ from click.testing import CliRunner
 
 from cli import cli
 from harness.models import probe_local
+from harness.protocols.model import Model
 from harness.store import Store
 from tests.harness.template_server import TemplateServer
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
+from workflows.probing import Probed
 
 OTHER = (
     "{% for m in messages %}{% if m.role == 'user' %}Q {% for p in m.content %}"
@@ -111,6 +113,12 @@ def test_doctor_compares_training_generation_and_endpoint_on_a_pair_of_the_data_
     (nothing,) = run("doctor", "--model", f"replay:{answers(there)}")
     assert nothing["state"] == "none" and "nothing to probe" in nothing["detail"]
     assert "--data" in run("doctor", *data, code=2)
+
+
+def test_what_a_model_defines_is_asked_of_the_model_that_is_probed() -> None:
+    """A default of the protocol in its place would be recorded in silence (a repetition penalty left out)."""
+    methods = {name for name, value in vars(Model).items() if callable(value) and not name.startswith("_")}
+    assert {"generate", "probe", "decodes"} <= methods <= vars(Probed).keys()
 
 
 def answers(there: Path) -> Path:
