@@ -171,11 +171,6 @@ def _marks(rows: Sequence[_Row], length: int, response_type: int) -> dict[str, T
             )
         lines = []
         for row in rows:
-            if name not in row.marks and name == "cross_attention_mask":
-                raise HarnessError(
-                    "pairs with and without an image cannot be in one batch of a model that sees images by "
-                    "cross-attention: leave out the pairs without one."
-                )
             mark = row.marks.get(name, example.new_zeros(len(row.prefix), *example.shape[1:]))
             lines.append(torch.cat([mark, continued(name, mark, len(row.ids) - len(mark), response_type)]))
         marks[name] = _pad(lines, length)

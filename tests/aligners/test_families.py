@@ -21,7 +21,7 @@ from aligners.pairs.forward import Route, response_logprobs
 from aligners.pairs.route import choose_route
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
-from harness.errors import HarnessError, UsageError
+from harness.errors import UsageError
 from harness.models.families import family_of
 from harness.models.inputs import continued
 from harness.models.prompts import Prompts
@@ -164,7 +164,7 @@ def test_a_pair_without_an_image_may_stand_in_a_batch_of_pairs_with_one(family: 
 
 def test_cross_attention_refuses_such_a_batch() -> None:
     model, prompts = shared_family("mllama")
-    with pytest.raises(HarnessError, match="pairs with and without an image cannot be in one batch"):
+    with pytest.raises(UsageError, match="pairs with different numbers of images cannot share a forward of this model"):
         response_logprobs(model, with_a_text(prompts), "shared", "cpu")
 
 
