@@ -62,7 +62,7 @@ def import_model(
     weights = weight_files(below)
     if not weights:
         raise UsageError(f"{below} holds no weights ({', '.join(WEIGHTS[:2])}).")
-    tower_name = vision_tower or str(config[ORIGINAL_LAYOUT])
+    tower_name = vision_tower or str(config.get(ORIGINAL_LAYOUT) or "")
     shapes, tower = _tower(tower_name, needs_weights=not holds_tower(below))
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = hub_tokenizer(given if has_tokenizer(given) else below)
@@ -77,10 +77,12 @@ def import_model(
 
 def local(source: str, what: str) -> Path:
     """The directory of ``source``, downloaded where it is a hub id. Raises UsageError where it cannot be had."""
-    if Path(source).is_dir():
+    if source and Path(source).is_dir():
         return Path(source)
     if not (may_be_hub_id(source) and "/" in source):
-        raise UsageError(f"{source}: {what} is in no such directory, and that is no hub id (ORGANISATION/NAME).")
+        raise UsageError(
+            f"{source or 'nothing'}: {what} is in no such directory, and that is no hub id (ORGANISATION/NAME)."
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 

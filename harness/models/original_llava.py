@@ -14,7 +14,7 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, MistralConf
 
 from harness.errors import UsageError
 from harness.models.families import FAMILIES
-from harness.models.sources import ORIGINAL_LAYOUT
+from harness.models.sources import ORIGINAL_LAYOUT, is_original
 
 TOWER = "model.vision_tower.vision_tower."
 """Before the names of the vision tower's weights, in checkpoints that hold it."""
@@ -52,12 +52,12 @@ def hub_name(name: str) -> str | None:
 
 def check(config: Mapping[str, Any], source: str) -> None:
     """Raise UsageError for what is not LLaVA-1.5, or another LLaVA that the hub's ``llava`` cannot express."""
-    if ORIGINAL_LAYOUT not in config:
+    if not is_original(config):
         raise UsageError(
             f"{source} is not in the layout of LLaVA's own repository (its config.json has no {ORIGINAL_LAYOUT}); a "
             "model that transformers loads needs no import: --model DIR."
         )
-    tower = str(config[ORIGINAL_LAYOUT])
+    tower = str(config.get(ORIGINAL_LAYOUT))
     wrong = {
         f"model_type {config.get('model_type')}": config.get("model_type") not in TEXT_MODELS,
         f"mm_projector_type {config.get('mm_projector_type')}": config.get("mm_projector_type") != "mlp2x_gelu",

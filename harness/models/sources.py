@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ MODEL_FILES = tuple(
 )
 START = "start.json"
 """Beside an adapter that was trained on top of others: {"base", "adapters"}, what it was trained on."""
+ORIGINAL_TYPES = ("llava_llama", "llava_mistral", "llava_mpt", "llava_qwen")
 ORIGINAL_LAYOUT = "mm_vision_tower"
 """A key that the configurations of LLaVA's own repository have, and those of the hub's layout do not."""
 
@@ -96,9 +98,16 @@ def check_model_dir(path: Path) -> None:
     raise UsageError(f"hf:{path} is no model directory (no config.json).{hint}")
 
 
+def is_original(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is of LLaVA's own repository; early ones call their model type ``llava`` as the hub's."""
+    classes = config.get("architectures") or ()
+    named = any(re.fullmatch(r"Llava\w*ForCausalLM", str(name)) for name in classes)
+    return named or ORIGINAL_LAYOUT in config or str(config.get("model_type")) in ORIGINAL_TYPES
+
+
 def check_config(config: Mapping[str, Any], source: str) -> None:
     """Raise UsageError for a model in the layout of LLaVA's own repository, with the command that converts it."""
-    if ORIGINAL_LAYOUT in config:
+    if is_original(config):
         raise UsageError(
             f"hf:{source} is in the layout of LLaVA's own repository (model_type {config.get('model_type')}), which "
             f"transformers cannot load. Convert it once: python cli.py import-model {source} --out DIR, then use DIR."

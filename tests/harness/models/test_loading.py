@@ -139,9 +139,14 @@ def test_an_adapter_with_the_names_of_older_versions_is_put_where_they_are_now(
 
 
 def test_a_model_of_a_layout_that_transformers_has_not_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "llava_llama", "mm_vision_tower": "openai/clip"}')
-    with pytest.raises(UsageError, match=f"python cli.py import-model {tmp_path} --out DIR"):
-        load_model(f"hf:{tmp_path}", device="cpu")
+    for config in (
+        '{"model_type": "llava_llama"}',
+        '{"model_type": "llava", "mm_vision_tower": "openai/clip"}',
+        '{"model_type": "llava", "architectures": ["LlavaLlamaForCausalLM"]}',
+    ):
+        (tmp_path / "config.json").write_text(config)
+        with pytest.raises(UsageError, match=f"python cli.py import-model {tmp_path} --out DIR"):
+            load_model(f"hf:{tmp_path}", device="cpu")
     (tmp_path / "config.json").write_text('{"model_type": "minicpmv", "auto_map": {"AutoModel": "x.M"}}')
     with pytest.raises(UsageError, match=r"code of its own.*openai:NAME@BASE_URL.*replay:FILE.jsonl"):
         load_model(f"hf:{tmp_path}", device="cpu")
