@@ -50,10 +50,10 @@ def test_a_run_that_failed_gives_its_name_up(store: Store) -> None:
 def test_a_fresh_start_takes_the_place_of_what_is_stored(store: Store) -> None:
     first, before = resolved(), store.alignment("dpo-s0").created
     store.start_alignment("dpo-s0", method="dpo", seed=0, panel="", key=first.key, config=first.record)
-    assert (store.alignment("dpo-s0").status, store.alignment("dpo-s0").created) == ("done", before)
+    assert store.alignment("dpo-s0").created == before
     time.sleep(0.002)  # the store's clock has milliseconds
     store.start_alignment("dpo-s0", method="dpo", seed=0, panel="", key=first.key, config=first.record, fresh=True)
-    assert store.alignment("dpo-s0").status == "running" and store.alignment("dpo-s0").created > before
+    assert store.alignment("dpo-s0").created > before
 
 
 def test_a_path_that_is_there_is_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
