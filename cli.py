@@ -12,6 +12,7 @@ if sys.version_info < (3, 11):  # asked before anything is imported that an olde
 
 import importlib
 import signal
+import warnings
 from types import FrameType
 from typing import Any
 
@@ -84,7 +85,15 @@ def cli() -> None:
 
 def main() -> None:
     signal.signal(signal.SIGTERM, terminated)
+    warnings.showwarning = warn  # type: ignore[assignment]  # it passes on what it is given
     cli()
+
+
+def warn(*warning: Any) -> None:
+    """A warning as ``commands.screen`` shows it, which needs rich; `--help` does without."""
+    from commands.screen import show_warning
+
+    show_warning(*warning)
 
 
 def terminated(number: int, frame: FrameType | None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from rich.console import Console
@@ -30,6 +31,18 @@ def line(text: str, *, console: Console = out, style: str | None = None) -> None
 def note(text: str, *, style: str | None = None) -> None:
     """One line on stderr: what a script that reads stdout need not see."""
     line(text, console=err, style=style)
+
+
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+    line: str | None = None,
+) -> None:  # fmt: skip
+    """A warning of this project as one line for people; those of other packages as Python shows them."""
+    if Path(filename).is_relative_to(Path(__file__).parents[1]) and "site-packages" not in filename:
+        err.print("Warning", style="yellow", end=" ")
+        note(str(message))
+    else:
+        (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def print_error(error: HarnessError) -> None:

@@ -12,9 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import cli
+from commands.screen import show_warning
 from harness.store import Store
 from harness.util.environment import environment
 from leaderboards.provenance import provenance
+from tests.house import ROOT
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
 from workflows.ablate import is_benched
 from workflows.ablation import Ablation
@@ -192,3 +194,13 @@ def test_list_and_help_teach(run: Run) -> None:
     for name in cli.list_commands(click.Context(cli)):
         shown = CliRunner().invoke(cli, [name, "--help"])
         assert shown.exit_code == 0 and len(shown.output.splitlines()) > 5, name
+
+
+def test_a_warning_of_the_project_is_one_line_and_another_packages_is_as_python_shows_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show_warning("two runs are left out", UserWarning, str(ROOT / "workflows/eval_models.py"), 7)
+    show_warning("soon gone", DeprecationWarning, "/x/site-packages/other/a.py", 3)
+    ours, others = capsys.readouterr().err.split("\n", 1)
+    assert ours == "Warning two runs are left out"
+    assert others.startswith("/x/site-packages/other/a.py:3: DeprecationWarning: soon gone")

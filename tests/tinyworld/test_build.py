@@ -122,6 +122,7 @@ def test_training_sees_the_prompt_the_chat_template_makes(world: World) -> None:
     _, processor = load(world.model_dir)
     content = [{"type": "image"}, {"type": "text", "text": "Describe this image."}]
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    # The template writes the BOS itself, as a server needs it; the tokenizer must not write another.
     inputs = processor(images=Image.new("RGB", (96, 96)), text=text, add_special_tokens=False)
     ids, labels = encode(processor.tokenizer, [("Describe this image.", "A street. A car.")])
     prompt = list(inputs["input_ids"][0])
