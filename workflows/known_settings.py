@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.util.documented import Setting, documented
@@ -67,21 +67,32 @@ def _section(title: str, part: str, how: str, kind: type[Any], *, alone: bool = 
 
 def _of_align() -> list[Section]:
     from aligners.objective import ALIGNERS
+    from harness.models.settings import LoadSettings
     from tinyworld.build import WorldConfig
     from workflows.align import RunSettings, kinds_of
 
     def how(part: str) -> str:
         return f"`align --set NAME=VALUE` or `{part}.NAME=VALUE`, or a line of a recipe."
 
-    titles = {"train": "Training", "hardness": "Hardness", "world": "Embedded world", "model": "How the model is asked"}
+    titles = {"train": "Training", "hardness": "Hardness", "world": "Embedded world"}
     parts = {part: kind for part, kind in kinds_of("dpo").items() if part != "objective"}
     parts["world"] = WorldConfig
-    first, *rest = (_section(titles.get(p, p), p, how(p), kind, alone=p != "model") for p, kind in parts.items())
+    first, *rest = (_section(titles.get(p, p), p, how(p), kind, alone=True) for p, kind in parts.items())
     names = sorted(ALIGNERS.names(), key=lambda name: (ALIGNERS.position(name), name))
     shared = _shared({name: ALIGNERS.get(name) for name in names})
     objectives = Section("Objective", "objective", how("objective"), shared, alone=True)
     run = "An option of `align`, a `--set NAME=VALUE` or a line of a recipe."
-    return [_section("Run", "", run, RunSettings, alone=True), first, objectives, *rest]
+    own = tuple(item for item in first.settings if not item[0].name.startswith("prompt."))
+    asked = _section(
+        "How the model is asked", "model", "`align --set model.NAME=VALUE`, the same as of bench.", LoadSettings
+    )
+    return [
+        _section("Run", "", run, RunSettings, alone=True),
+        replace(first, settings=own),
+        asked,
+        objectives,
+        *rest,
+    ]
 
 
 def _of_bench() -> list[Section]:

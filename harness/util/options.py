@@ -98,6 +98,8 @@ def overlay(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parse_value(text: str) -> Any:
+    if not text.strip():
+        return ""  # model.system= is no system message; null is written as such
     value = yaml.safe_load(text)
     if isinstance(value, str) and not text.lstrip().startswith(("'", '"')):
         try:

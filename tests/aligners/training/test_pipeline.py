@@ -18,6 +18,8 @@ from aligners.mdpo import Mdpo
 from aligners.objective import Objective
 from aligners.pairs.data import load_pairs
 from harness.errors import UsageError
+from harness.models.processors import load_prompts
+from harness.models.settings import LoadSettings
 from tests.aligners.training.runs import Bench, DamaOfScores, Notes, distance, weights
 from tests.tiny import load_tiny
 
@@ -77,13 +79,16 @@ def test_lora_trains_the_language_model_alone_and_saves_an_adapter(bench: Bench)
 
 
 def test_an_adapter_is_merged_on_request_and_the_card_says_how_it_was_made(bench: Bench) -> None:
-    result = bench.run(Dpo(), "merged", lora_rank=4, lr=2e-2, merge=True)
+    asked = LoadSettings(system="a red dog .", pad_to_square="on")
+    result = bench.run(Dpo(), "merged", lora_rank=4, lr=2e-2, merge=True, prompt=asked)
     merged, _ = load_tiny(result.model_dir.parent / "model-merged")
     base, _ = load_tiny(Path(bench.base.model))
     adapted = PeftModel.from_pretrained(base, result.model_dir)
     ids = torch.arange(5, 25)[None]
     with torch.no_grad():
         torch.testing.assert_close(merged(input_ids=ids).logits, adapted(input_ids=ids).logits, rtol=1e-4, atol=1e-5)
+    for adapter, folder in ((str(result.model_dir), bench.base.model), ("", f"{result.model_dir}-merged")):
+        assert load_prompts(folder, base.config, adapter=adapter).settings == asked.prompt, "asked as it was trained"
     card = (result.model_dir / "README.md").read_text()
     assert f"sha256 `{load_pairs(bench.base.data).content_hash}`" in card
     assert "lora_rank: 4" in card and "seed 0" in card and f"torch {torch.__version__}" in card
