@@ -84,7 +84,7 @@ def test_align_bench_and_leaderboard_on_a_users_own_model_and_pairs(run: Run, wo
     shown = json.loads(run("show", "gap-s0", "--json").stdout)["alignment"]
     assert shown["method"] == "gap" and shown["info"]["software"] == environment()
     facts = " ".join(run("show", "gap-s0").stdout.split())
-    assert "route shared prefix (model type llava, sdpa attention)" in facts and "dtype float32" in facts
+    assert "route shared prefix (sdpa attention; a pair" in facts and "dtype float32" in facts
     for command in {row["command"] for row in provenance(Store(tmp_path / "r.sqlite").evaluations())}:
         again = json.loads(run(*shlex.split(command)[2:], "--json").stdout)
         assert again == found, "the command on the page repeats the evaluations"
