@@ -15,7 +15,7 @@ from aligners.objective import Objective
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.report import described
 from aligners.training.config import AlignConfig
-from aligners.training.lora import lora_targets
+from aligners.training.lora import expert_tensors, linear_layers, lora_targets
 from aligners.training.model_configs import model_config, start_of
 from aligners.training.preference_data import training_pairs
 from harness.errors import DataError, UsageError
@@ -41,7 +41,9 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Numbers of parameters; ``language`` counts the decoder's linear layers, ``head`` the output projection."""
+    """Numbers of parameters; ``language`` counts the decoder's linear layers and the experts that a token goes through,
+    ``head`` the output projection.
+    """
 
     total: int
     trainable: int
@@ -101,13 +103,12 @@ def parameters(shapes: Any, config: AlignConfig) -> Parameters:
         model = AutoModelForImageTextToText.from_config(shapes)  # type: ignore[no-untyped-call]
     counts = {name: weight.numel() for name, weight in model.named_parameters()}
     text = shapes.get_text_config()
-    targets = lora_targets(model)
-    language = sum(counts[f"{name}.weight"] for name in targets)
+    language = sum(counts[f"{name}.weight"] for name in linear_layers(model)) + _active_experts(model, text)
     vision = sum(count for name, count in counts.items() if family_of(shapes).is_vision(name))
     trainable = sum(counts.values()) - (0 if config.train_vision else vision)
     if config.lora_rank:
         linears = dict(model.named_modules())
-        trainable = sum(config.lora_rank * sum(_sides(linears[name])) for name in targets)
+        trainable = sum(config.lora_rank * sum(_sides(linears[name])) for name in lora_targets(model))
     return Parameters(
         total=sum(counts.values()),
         trainable=trainable,
@@ -119,6 +120,12 @@ def parameters(shapes: Any, config: AlignConfig) -> Parameters:
         intermediate=text.intermediate_size,
         vocabulary=text.vocab_size,
     )
+
+
+def _active_experts(model: Any, text: Any) -> int:
+    """Parameters of the experts through which a token goes; 0 in a dense model."""
+    tensors = dict(model.named_parameters())
+    return sum(tensors[name].numel() // len(tensors[name]) * text.num_experts_per_tok for name in expert_tensors(model))
 
 
 def _sides(linear: Any) -> tuple[int, int]:

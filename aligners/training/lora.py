@@ -35,16 +35,22 @@ def lora_targets(model: Any) -> list[str]:
     Of a mixture of experts only those of its attention: its experts are tensors of three dimensions, and peft would
     move an adapter of a dense layer of the same name onto them.
     """
+    names = linear_layers(model)
+    if expert_tensors(model):
+        names = [name for name in names if name.rpartition(".")[2] not in IN_EXPERTS]
+    if not names:
+        root = language_model(model)
+        raise UsageError(f"LoRA: {type(model).__name__} has no linear layer under {root}; use lora_rank=0.")
+    return names
+
+
+def linear_layers(model: Any) -> list[str]:
+    """Names of the linear layers of the language model."""
     root = language_model(model)
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     # A layer that has an adapter already is the layer below the adapter, and no part of it.
     layers = dict.fromkeys(name.removesuffix(".base_layer") for name in linear if ".lora_" not in name)
-    names = [name for name in layers if f"{name}.".startswith(f"{root}.")]
-    if expert_tensors(model):
-        names = [name for name in names if name.rpartition(".")[2] not in IN_EXPERTS]
-    if not names:
-        raise UsageError(f"LoRA: {type(model).__name__} has no linear layer under {root}; use lora_rank=0.")
-    return names
+    return [name for name in layers if f"{name}.".startswith(f"{root}.")]
 
 
 def language_model(model: Any) -> str:

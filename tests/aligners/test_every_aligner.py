@@ -22,8 +22,8 @@ from tests.house import ROOT
 from tests.test_align_recipe import tiny_clip
 from tests.tiny_families import tiny_family
 
-KINDS = ("llava_next", "qwen2_5_vl", "gemma3", "mllama")
-"""A family of each kind of input: crops, patches and positions of three dimensions, types of tokens, cross-attention.
+KINDS = ("qwen2_5_vl", "gemma3", "mllama")
+"""A family of each kind of input: patches and positions of three dimensions, types of tokens, cross-attention.
 The steps of all others are in test_families.py."""
 
 NAMES = sorted(ALIGNERS.names())

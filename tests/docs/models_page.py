@@ -58,8 +58,8 @@ Tested for every family, in float64 where numbers are compared:
   weights are read back as they were saved; a step with LoRA moves adapters of the language model's layers and nothing
   else;
 - the answers of `image-prefix`, greedy and with beams, are those of each question alone;
-- whole runs in other micro-batches, and interrupted ones that resume, for a family of each kind of input (LLaVA-NeXT,
-  Qwen2.5-VL, Gemma-3, Mllama).
+- whole runs in other micro-batches, and interrupted ones that resume, for a family of each kind of input (Qwen2.5-VL,
+  Gemma-3, Mllama).
 
 The weights are random and small: what a released checkpoint adds (its own template, its own processor's settings) is
 seen by the probe at the start of `align` and `bench`.

@@ -14,10 +14,11 @@ from aligners.dpo import Dpo
 from aligners.gap import Gap
 from aligners.training.base_model import load_base
 from aligners.training.config import AlignConfig
-from aligners.training.cost import estimate
+from aligners.training.cost import estimate, parameters
 from harness.errors import UsageError
 from harness.util.options import build
 from recipes import RECIPES
+from tests.tiny_families import shared_family
 
 LLAVA = AlignConfig(model="llava-hf/llava-1.5-7b-hf", data="", micro_batch=2)
 
@@ -97,3 +98,11 @@ def test_sharding_configurations_are_what_their_engines_read() -> None:
 
     config = ClusterConfig.from_yaml_file(str(RECIPES / "accelerate_fsdp2.yaml"))
     assert config.distributed_type == "FSDP" and config.fsdp_config["fsdp_version"] == 2
+
+
+def test_of_a_mixture_of_experts_the_active_ones_count() -> None:
+    """Two layers: attention 32x32 + 2 (32x16) + 32x32, and two of four experts of 32x32 + 16x32 each."""
+    shapes = shared_family("qwen3_vl_moe")[0].config
+    sizes = parameters(shapes, AlignConfig(model="M", data="", lora_rank=2))
+    assert sizes.language == 2 * (3072 + 2 * 1536)
+    assert sizes.trainable == 2 * 2 * ((32 + 32) + 2 * (32 + 16) + (32 + 32))
