@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, Interrupted, UsageError
+from harness.models.settings import PromptSettings
 from harness.models.spec import RunLookup, model_id
 from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
@@ -116,7 +117,7 @@ def resolve_alignment(
     if files:
         start, parent = started_from(files["train.model"], runs)
         files["train.model"] = model_id(str(start))
-        dealt = route({**values, **files}, kinds, f"align --method {method}")
+        dealt = route({**values, **files}, kinds, f"align --method {method}", others={"model": PromptSettings})
     else:
         dealt, heldout = embedded(values, kinds, f"align --method {method}", progress, built=built)
     train = build(kinds["train"], {**dealt["train"], "method": method}, "align")

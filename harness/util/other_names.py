@@ -120,6 +120,14 @@ OTHER_NAMES: Mapping[str, Ours] = {
     "eval_steps": Ours(("probe_every",)),
     "eval_strategy": Ours(("probe_every",), "a number of steps"),
     "logging_steps": Ours((), "every step is logged"),
+    # how a model is asked
+    "template": Ours(("model.template",), "a chat template: a file or its text"),
+    "chat_template": Ours(("model.template",)),
+    "default_system": Ours(("model.system",)),
+    "enable_thinking": Ours(("model.thinking",), "on or off"),
+    "image_min_pixels": Ours(("model.min_pixels",)),
+    "image_max_pixels": Ours(("model.max_pixels",)),
+    "model_revision": Ours(("model.revision",)),
     # answering
     "max_tokens": Ours(("decoding.max_new_tokens",)),
     "max_new_tokens": Ours(("decoding.max_new_tokens",)),
