@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from harness.errors import UsageError
 
 SHOWN = 4
+COMPUTED = re.compile(r"(^|\.)(position_ids|inv_freq|masked_bias)$")
+"""Buffers that older checkpoints hold and models compute by themselves."""
 
 
-def require_whole(info: Mapping[str, Any], what: str) -> None:
+def require_whole(info: Mapping[str, Any], what: str, *, allow_unused: bool = False) -> None:
     """Raise UsageError if a checkpoint left weights of its model at random numbers, or holds some that it has no use
-    for: the figures would be of another model. ``info``: transformers' ``output_loading_info``."""
+    for (unless ``allow_unused``): the figures would be of another model. ``info``: transformers'
+    ``output_loading_info``.
+    """
+    unused = [name for name in info["unexpected_keys"] if not COMPUTED.search(name)]
     mismatched = [name if isinstance(name, str) else name[0] for name in info["mismatched_keys"]]
     faults = {
         "missing, so that they would be random numbers": info["missing_keys"],
         "of another shape than its config.json says": mismatched,
-        "unknown to this model type, so that they would be left out": info["unexpected_keys"],
+        "unknown to this model type, so that they would be left out": [] if allow_unused else unused,
     }
     said = [f"{_named(names)} {fault}" for fault, names in faults.items() if names]
     if said:
-        raise UsageError(f"{what} is not whole: {'; '.join(said)}. Give a complete checkpoint of its own model type.")
+        remedy = "Give a complete checkpoint of its own model type"
+        if len(said) == 1 and unused and not allow_unused:
+            remedy += ", or leave them out with --set model.unused_weights=allow"
+        raise UsageError(f"{what} is not whole: {'; '.join(said)}. {remedy}.")
 
 
 def require_adapter(missing: Collection[str], unexpected: Collection[str], state: Mapping[str, Any], what: str) -> None:

@@ -91,7 +91,7 @@ def load(
             f"{named}: transformers cannot load {source} ({error}). Give the directory of an image-text-to-text model "
             "or a hub id that can be reached."
         ) from error
-    require_whole(info, f"{named}: the checkpoint {source}")
+    require_whole(info, f"{named}: the checkpoint {source}", allow_unused=given.unused_weights == "allow")
     if adapters:
         model = with_adapters(model, adapters, named, fold=model.dtype == torch.float32 and quantization == "none")
     if quantization == "none" and not device_map:

@@ -56,10 +56,13 @@ class LoadSettings(PromptSettings):
     Args:
         revision: of a hub model: branch, tag or commit; "" for its main one.
         trust_remote_code: run the code that comes with a checkpoint. It can do on this machine whatever you can.
+        unused_weights: "allow" leaves out weights of a checkpoint that its model type has no place for (parts for
+            other uses); otherwise such a checkpoint is taken to be of another type, and refused.
     """
 
     revision: str = added("")
     trust_remote_code: bool = added(False)
+    unused_weights: Literal["refuse", "allow"] = added("refuse")
 
     @property
     def prompt(self) -> PromptSettings:

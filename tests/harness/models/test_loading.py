@@ -99,6 +99,14 @@ def test_a_checkpoint_that_is_not_whole_is_refused_for_align_and_bench(
         load_base(AlignConfig(model=str(folder), data=""), CPU)
 
 
+def test_weights_of_no_use_may_be_left_out_and_old_buffers_always_are(model_dir: Path, tmp_path: Path) -> None:
+    unused = {"model.extra.weight": torch.zeros(2), "model.vision_tower.embeddings.position_ids": torch.zeros(2)}
+    folder = rewritten(model_dir, tmp_path / "model", lambda w: {**w, **unused})
+    with pytest.raises(UsageError, match=r"1 weight \(model.extra.weight\) unknown .* model.unused_weights=allow"):
+        load_model(f"hf:{folder}", device="cpu")
+    assert load_model(f"hf:{folder}", device="cpu", settings={"unused_weights": "allow"}).key
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
