@@ -66,7 +66,7 @@ def load_pairs(
     images = reading.image_source
     rows = open_rows(source, reading.split, reading.subset)
     asked = {field.name: getattr(reading, field.name) for field in dataclasses.fields(Reading)}
-    key = content_key("pairs-1", str(source), rows.identity, dict(rows.columns or {}), asked, limit, skip_bad)
+    key = content_key("pairs-2", str(source), rows.identity, dict(rows.columns or {}), asked, limit, skip_bad)
     made = prepared(key, lambda: _load(source, rows, reading, images, limit, skip_bad, progress))
     facts = made.facts
     pairs = [from_json(line) for line in made.lines]

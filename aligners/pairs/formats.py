@@ -15,6 +15,7 @@ from aligners.pairs.chat_templates import question_of
 from aligners.pairs.layouts import LAYOUTS, Preference
 from aligners.pairs.messages import Said
 from aligners.pairs.rows import BadRow, NoPreference, Place, Row, text_of
+from aligners.pairs.written_out import read_out
 
 SYNONYMS = {
     "y_win": "chosen", "win": "chosen", "y_lose": "rejected", "lose": "rejected", "reject": "rejected",
@@ -51,7 +52,7 @@ def read_row(row: Row, place: Place, wording: Wording) -> Preference:
     if "reject" in row and row.get("correct") is True:  # HA-DPO's own training skips these as well
         raise NoPreference(place, "the answer was correct (HA-DPO): nothing is preferred.")
     made = _renamed(row, place, wording.columns)
-    made |= _packed_text(made, place)
+    made = read_out({**made, **_packed_text(made, place)}, place)
     if wording.question and not any(made.get(name) is not None for name in ("question", "prompt", "instruction")):
         made["question"] = wording.question
     if kind := next((name for name in UNREAD if made.get(name)), None):
@@ -131,14 +132,26 @@ def _prompt(said: tuple[Said, ...], row: Row, place: Place, wording: Wording) ->
 
 def _images(row: Row, place: Place) -> tuple[Any, ...]:
     """The row's images: ``images`` or ``image``, one or a list; a number of Visual Genome's or COCO's by its file."""
-    given = row.get("images") if row.get("images") else row.get("image")
-    images = tuple(given) if isinstance(given, list | tuple) else () if given is None or given == "" else (given,)
-    other = row.get("rejected_images")
-    if other and list(other if isinstance(other, list | tuple) else [other]) != list(images):
+    several, one, other = (_listed(row.get(name)) for name in ("images", "image", "rejected_images"))
+    if several and one and several != one:
+        raise BadRow(
+            place, "a column images and another in image: expected one of them, or the same in both. Leave one out "
+            "with --columns =image."
+        )  # fmt: skip
+    images = several or one
+    if None in images:
+        raise BadRow(place, f"images: one of {len(images)} is empty (null).")
+    if other and other != images:
         raise BadRow(place, "rejected_images differ from images; pairs about the same images are trained on.")
     if not images and row.get("image_id") is not None:
         return ({"image_id": row["image_id"]},)
     return images
+
+
+def _listed(given: Any) -> tuple[Any, ...]:
+    if given is None or given == "":
+        return ()
+    return tuple(given) if isinstance(given, list | tuple) else (given,)
 
 
 def _prefixed(read: Preference, row: Row, made: Row, place: Place) -> Preference:

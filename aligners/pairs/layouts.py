@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aligners.pairs.messages import Said, answer, conversation
+from aligners.pairs.messages import Picture, Said, answer, conversation
 from aligners.pairs.ratings import best_and_worst, preferred_of_two
 from aligners.pairs.rows import BadRow, Place, Row, text_of
 
@@ -46,11 +46,29 @@ def _of_question(row: Row, place: Place) -> Preference:
     said = conversation(row[asked], asked, place)
     shared, chosen, rejected = _after_shared(row["chosen"], row["rejected"])
     if shared:  # the answers are whole conversations that begin with the prompt
-        begun = conversation(shared, "chosen", place)
-        if begun[-1].text.strip() != said[-1].text.strip():
-            raise BadRow(place, f"{asked} is not what chosen and rejected begin with.")
-        said = begun
+        said = _same_prompt(said, conversation(shared, "chosen", place), asked, place)
     return _answered(said, chosen, rejected, place)
+
+
+def _same_prompt(said: tuple[Said, ...], begun: tuple[Said, ...], asked: str, place: Place) -> tuple[Said, ...]:
+    """The prompt that stands in ``asked`` and before both answers, once with fewer earlier messages or no images.
+
+    Raises BadRow where one says what the other does not end with: taking either would lose something.
+    """
+    longer, shorter = (said, begun) if len(said) >= len(begun) else (begun, said)
+    earlier, end = longer[: -len(shorter)], longer[-len(shorter) :]
+    alike = [message for pair in zip(end, shorter, strict=True) if (message := _same_message(*pair)) is not None]
+    if len(alike) < len(shorter):
+        raise BadRow(place, f"{asked} is not what chosen and rejected begin with.")
+    return (*earlier, *alike)
+
+
+def _same_message(one: Said, other: Said) -> Said | None:
+    """The message that both are, with the images where one has none; None if they are not the same."""
+    if (one.role, one.text.strip()) != (other.role, other.text.strip()):
+        return None
+    shown = [said for said in (one, other) if any(isinstance(part, Picture) for part in said.parts)]
+    return None if len(shown) == 2 and one.parts != other.parts else (shown or [one])[0]
 
 
 def _of_answers(row: Row, place: Place) -> Preference:

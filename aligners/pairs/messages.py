@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aligners.pairs.rows import BadRow, Place, text_of
+from aligners.pairs.written_out import CONTENT, ROLE, parts_of
 from harness.protocols.conversation import MARK, Image, Role, Turn, marked
 
 ROLES: Mapping[str, Role] = {
@@ -60,10 +61,12 @@ def answer(value: Any, name: str, place: Place) -> str:
 def _message(message: Any, name: str, place: Place) -> Said:
     if not isinstance(message, Mapping):
         raise BadRow(place, f"{name}: expected messages, found a {type(message).__name__} in the list.")
-    role = message.get("role", message.get("from"))
+    role: Any = next((message[key] for key in ROLE if key in message), None)
     if role not in ROLES:
         raise BadRow(place, f"{name}: a message of {role!r}: expected one of {', '.join(ROLES)}.")
-    content = message.get("content", message.get("value"))
+    content = next((message[key] for key in CONTENT if key in message), None)
+    if isinstance(content, str):
+        content = parts_of(content, name, place)
     if isinstance(content, str):
         return Said(ROLES[role], (content.strip(),))
     if not isinstance(content, list | tuple):

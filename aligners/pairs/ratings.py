@@ -10,10 +10,11 @@ from aligners.pairs.rows import BadRow, NoPreference, Place, Row
 
 def preferred_of_two(row: Row, place: Place) -> tuple[Any, Any]:
     """(chosen, rejected) of ``output_1``, ``output_2`` and ``preference``, 1 or 2 (LLaVA-RLHF)."""
-    if row["preference"] not in (1, 2) or isinstance(row["preference"], bool):
+    number = str(row["preference"]).removesuffix(".0")  # CSV files have texts
+    if number not in ("1", "2"):
         raise BadRow(place, f"preference={row['preference']!r}: expected 1 or 2.")
     first, second = row["output_1"], row["output_2"]
-    return (first, second) if row["preference"] == 1 else (second, first)
+    return (first, second) if number == "1" else (second, first)
 
 
 def best_and_worst(completions: Any, place: Place) -> tuple[Any, Any]:

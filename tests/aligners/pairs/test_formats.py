@@ -142,6 +142,35 @@ def test_a_layout_of_one_question_about_one_image(folder: Path, layout: str) -> 
         assert (pair.chosen, pair.rejected, pair.prefix, pair.ends) == (GOOD, BAD, "", True)
 
 
+@pytest.mark.parametrize("layout", SINGLE)
+def test_lists_and_messages_written_out_as_texts_are_read(folder: Path, layout: str) -> None:
+    """CSV exports, and hub tables whose columns were dumped, by JSON or (pandas' to_csv) by Python."""
+    reading = {"image_root": str(folder)} if layout == "ha-dpo pope" else {}
+    for write, kind in ((json.dumps, "csv"), (repr, "csv"), (json.dumps, "parquet")):
+        rows = [{k: v if isinstance(v, str) else write(v) for k, v in row.items()} for row in SINGLE[layout]]
+        (pair,) = read(written(folder, rows, f"data.{kind}"), **reading).pairs
+        assert pair.prompt[0].content[1:] == (Q,) and len(pair.prompt) == 1
+        assert (pair.chosen, pair.rejected) == (GOOD, BAD)
+
+
+def test_parts_as_a_text_are_parts_and_an_answer_in_json_is_a_text(folder: Path) -> None:
+    parts = json.dumps([{"type": "image", "text": None}, {"type": "text", "text": Q}])
+    boxes = ['[{"label": "dog", "box": [1, 2, 3, 4]}]', '[{"type": "text", "box": [1, 2]}]']
+    row = {"images": '["a.png"]', "prompt": json.dumps([{"role": "user", "content": parts}])}
+    (pair,) = read(written(folder, [row | dict(zip(("chosen", "rejected"), boxes, strict=True))])).pairs
+    assert pair.prompt[0].content == (Image(path=folder.resolve() / "a.png"), Q)
+    assert [pair.chosen, pair.rejected] == boxes
+
+
+def test_a_prompt_that_is_given_twice_loses_nothing(folder: Path) -> None:
+    """Once in prompt, with the system message, and once as what both answers begin with."""
+    system, user = {"role": "system", "content": "Be brief."}, {"role": "user", "content": Q}
+    answers = {"chosen": [user, assistant(GOOD)], "rejected": [user, assistant(BAD)], "images": ["a.png"]}
+    (pair,) = read(written(folder, [{"prompt": [system, user], **answers, "image": "a.png"}])).pairs
+    assert [(turn.role, turn.text) for turn in pair.prompt] == [("system", "Be brief."), ("user", Q)]
+    assert (pair.chosen, len(pair.images)) == (GOOD, 1)
+
+
 def test_rows_that_prefer_nothing_by_their_layout_are_left_out_and_counted(folder: Path) -> None:
     alike = {"response": ["x", "y"], "annotations": [rated("5", "5", "5")] * 2}
     rows = [*SINGLE["vlfeedback"], {"img_path": "b.png", "prompt": Q, "completions": alike}]
@@ -238,6 +267,22 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
         ({"image": "a.png", "prompt": Q, "chosen": [assistant(GOOD), assistant(BAD)], "rejected": BAD}, "one message"),
         ({"img": "a.png", "q": Q, "good": GOOD, "bad": BAD}, "no question, chosen, rejected. Expected columns image"),
         ({"image": "a.png", "text": "{not json", "x": 1}, "column text is not JSON"),
+        (
+            {"image": "a.png", "messages": f"[{USER!r}\n {assistant(GOOD)!r}]", "rejected_response": BAD},  # numpy's
+            "messages that are neither JSON nor Python's",
+        ),
+        ({**SINGLE["trl text"][0], "images": [None]}, "images: one of 1 is empty (null)"),
+        ({**SINGLE["trl text"][0], "images": '["a.png", null]'}, "images: one of 2 is empty (null)"),
+        ({**SINGLE["trl text"][0], "image": "b.png"}, "a column images and another in image"),
+        (
+            {
+                "image": "a.png",
+                "prompt": [{"role": "system", "content": "Be brief."}, USER],
+                "chosen": [{"role": "system", "content": "Be long."}, USER, assistant(GOOD)],
+                "rejected": [{"role": "system", "content": "Be long."}, USER, assistant(BAD)],
+            },
+            "prompt is not what chosen and rejected begin with",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_on_is_refused_with_the_row(folder: Path, row: dict[str, Any], message: str) -> None:

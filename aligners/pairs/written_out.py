@@ -1,0 +1,80 @@
+"""Lists and messages that a table holds as texts: CSV cells, and columns that were dumped as JSON or by Python."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aligners.pairs.rows import BadRow, Place
+
+ROLE, CONTENT = ("role", "from"), ("content", "value")
+"""The keys of a message, in the spellings in use."""
+LOOKS_LIKE_MESSAGES = re.compile(
+    r"""(?s)\s*(?:array\()?\s*\[?\s*\{\s*(?=.*?["'](?:role|from)["']\s*:)(?=.*?["'](?:content|value)["']\s*:)"""
+    r"""["'](?:role|from|content|value)["']"""
+)
+PARTS = {
+    "text": {"type", "text"},
+    "image": {"type", "image", "url", "path", "base64"},
+    "image_url": {"type", "image_url"},
+}
+"""Kinds of a message's parts and their keys; a parquet file gives all keys to each, empty."""
+SEVERAL = ("image", "images", "rejected_images", "history", "completions", "conversations", "rejected_conversations")
+"""Columns that are a list or an object, whatever is in it; a name of a file is no such text."""
+TEXTS = ("question", "prompt", "chosen", "rejected", "output_1", "output_2", "instruction", "input", "system")
+"""Columns that are a text or messages; a text may be JSON of its own (boxes, extracted fields)."""
+
+
+def read_out(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """``row`` with the lists and messages in its texts. Raises BadRow for messages that cannot be read."""
+    read = dict(row)
+    for names, wanted in ((SEVERAL, _any), (TEXTS, _messages)):
+        for name in names:
+            if isinstance(row.get(name), str):
+                read[name] = _value(row[name], name, place, wanted)
+    return read
+
+
+def parts_of(content: str, name: str, place: Place) -> Any:
+    """The content of a message: its parts where the text is a list of such, else the text. Raises BadRow."""
+    return _value(content, name, place, _parts)
+
+
+def _value(text: str, name: str, place: Place, wanted: Callable[[Any], bool]) -> Any:
+    """What ``text`` says as JSON or as Python writes it, if that is a list or object that is ``wanted``; else it."""
+    if not text.lstrip().startswith(("[", "{", "array(")):
+        return text
+    messages = LOOKS_LIKE_MESSAGES.match(text)
+    for parse in (json.loads, ast.literal_eval) if messages or wanted is not _messages else (json.loads,):
+        try:
+            value = parse(text.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+        return value if isinstance(value, list | tuple | Mapping) and wanted(value) else text
+    if messages:
+        raise BadRow(place, f"{name}: a text of messages that are neither JSON nor Python's", f" ({text!r:.80}).")
+    return text
+
+
+def _any(value: Any) -> bool:
+    return True
+
+
+def _messages(value: Any) -> bool:
+    """Whether ``value`` is a message or holds one, or is parts of one (which are refused where they stand alone)."""
+    members = [value] if isinstance(value, Mapping) else value
+    said = (each for each in members if isinstance(each, Mapping))
+    return _parts(value) or any(any(k in each for k in ROLE) and any(k in each for k in CONTENT) for each in said)
+
+
+def _parts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(_part(each) for each in value)
+
+
+def _part(value: Any) -> bool:
+    if not isinstance(value, Mapping) or value.get("type") not in PARTS:
+        return False
+    return {key for key in value if value[key] is not None} <= PARTS[value["type"]]
