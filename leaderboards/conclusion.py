@@ -45,9 +45,11 @@ def primary_metric(table: Table) -> Metric | None:
 
 def conclusion(table: Table) -> str:
     """What one table says of its primary metric."""
-    metric, where = primary_metric(table), " ".join(filter(None, [_title(table), *_panel(table)]))
+    metric, where = primary_metric(table), " ".join([_title(table), *_panel(table)]) + _part(table)
     if metric is None or len(table.rows) < 2:
         names = ", ".join(row.label for row in table.rows)
+        if table.left_out:
+            return f"{where}: nothing can be said of which is better, only {names} is shown."
         return f"{where}: nothing can be said of which is better, only {names} was evaluated under these conditions."
     best = [row for row in table.rows if row.label in best_rows(table, metric)]
     if len(best) != 1:
@@ -72,6 +74,12 @@ def _panel(table: Table) -> list[str]:
     return [f"({panel_title(table.panel)})"] if table.panel else []
 
 
+def _part(table: Table) -> str:
+    """That the sentence is about some of the rows, where filters leave out others."""
+    rows = len(table.rows)
+    return f", of the {rows} rows shown of {rows + len(table.left_out)}" if table.left_out else ""
+
+
 def _name(table: Table, metric: Metric) -> str:
     return metric_name(table.condition.benchmark, metric.name)
 
@@ -87,11 +95,11 @@ def _what(table: Table, metric: Metric) -> str:
 
 
 def _figure(table: Table, row: Row, metric: Metric) -> str:
-    """A row's value, and of a rate of hallucination at what coverage."""
+    """A row's value, and of a rate of hallucination at what coverage, where that is known."""
     if _what(table, metric) != "hallucination":
         return _value(row, metric)
     named, cover = f"{_name(table, metric)} {_value(row, metric)}", _cover(table)
-    if cover is None:
+    if cover is None or not math.isfinite(row.cells[cover.name].value):
         return named
     if metric.name != matched_name(table.condition.benchmark):
         return f"{named} at {_name(table, cover)} {_value(row, cover)}"

@@ -6,14 +6,14 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference, holm, mean_and_spread
 from harness.store import AlignmentRecord, EvaluationRecord
 from leaderboards import coverage
-from leaderboards.condition import Condition, newest
+from leaderboards.condition import Condition
 from leaderboards.declared import benchmark_order, headline, shown_metrics
+from leaderboards.members import Members, members_by_condition
 from leaderboards.run_groups import REFERENCES, RunGroups, method_order
 from leaderboards.scores import (
     RESAMPLES,
@@ -33,7 +33,7 @@ class Cell:
     """A figure of a row: the mean over seeds, its 95 % interval over samples, and apart from it the seeds' spread.
 
     ``spread`` is the standard deviation over training seeds (NaN for one). ``versus`` holds the paired difference to
-    each reference row, ``holm`` its p-value adjusted over the methods of the table.
+    each reference row, ``holm`` its p-value adjusted over all methods of the table, whether they are shown or not.
     """
 
     value: float
@@ -63,12 +63,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One panel (condition of the training data) of one benchmark condition; ``metrics``: the columns, in order."""
+    """One panel (condition of the training data) of one benchmark condition; ``metrics``: the columns, in order.
+
+    What is not in ``rows``: ``left_out``, methods that p-values are adjusted over all the same; ``partial``, shown rows
+    of some of their runs ("dpo (1 of 2 runs)"); ``hidden``, runs that were hidden and are not counted.
+    """
 
     panel: str
     condition: Condition
     metrics: tuple[Metric, ...]
     rows: tuple[Row, ...]
+    left_out: tuple[str, ...] = ()
+    partial: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
     @property
     def headline(self) -> tuple[Metric, ...]:
@@ -94,26 +101,19 @@ def build_tables(
         curve: also the tables whose decoding has a bias on the end-of-sequence logit.
         resamples: of each bootstrap and permutation test.
     """
-    names = snapshot.groups
-    evaluations = [e for e in snapshot.evaluations if benchmarks is None or e.benchmark in benchmarks]
     tables = []
-    for panel in names.panels:
-        labels = {e.id: names.label(e, panel) for e in evaluations}
-        members = [e for e in evaluations if labels[e.id] is not None]
-        grouped = newest(members, partial(names.key, panel=panel))
-        for condition in sorted(grouped, key=_condition_order):
-            if condition.eos_bias and not curve:
+    for panel in snapshot.groups.panels:
+        found = members_by_condition(snapshot, panel)
+        for condition in sorted(found, key=_condition_order):
+            if (condition.eos_bias and not curve) or (benchmarks is not None and condition.benchmark not in benchmarks):
                 continue
-            seeds: dict[str, dict[str, EvaluationRecord]] = defaultdict(dict)
-            for key, evaluation in grouped[condition].items():
-                seeds[str(labels[evaluation.id])][key] = evaluation
-            metrics = snapshot.metrics(next(iter(grouped[condition].values())))
+            members = found[condition]
+            metrics = snapshot.metrics(next(e for seeds in members.seeds.values() for e in seeds.values()))
             if short:
                 shown = shown_metrics(condition.benchmark, [metric.name for metric in metrics])
                 metrics = [metric for metric in metrics if metric.name in shown]
-            curves = coverage.curves_of(condition, grouped)
-            scored = _scored_metrics(condition.benchmark, seeds, curves, metrics, snapshot.verdicts)
-            tables.append(_table(panel, condition, seeds, names, scored, resamples))
+            scored = _scored_metrics(condition.benchmark, members, metrics, snapshot.verdicts)
+            tables.append(_table(panel, condition, members, snapshot.all_groups, scored, resamples))
     return tables
 
 
@@ -138,13 +138,10 @@ class ScoredMetrics:
 
 
 def _scored_metrics(
-    benchmark: str,
-    seeds: Mapping[str, Mapping[str, EvaluationRecord]],
-    curves: Mapping[str, Mapping[float, EvaluationRecord]],
-    metrics: Sequence[Metric],
-    verdicts: Verdicts,
+    benchmark: str, members: Members, metrics: Sequence[Metric], verdicts: Verdicts
 ) -> list[ScoredMetrics]:
     """The benchmark's own metrics, and hallucination at the base's coverage where at least two rows have a curve."""
+    seeds, curves = members.seeds, members.curves
     tables = {label: [verdicts(e) for e in group.values()] for label, group in seeds.items()}
     own = [
         ScoredMetrics(same, {label: read_scores(of_seeds, same[0].groups) for label, of_seeds in tables.items()})
@@ -153,7 +150,7 @@ def _scored_metrics(
     matched = coverage.matched_metric(metrics, benchmark)
     if matched is None:
         return own
-    drawn = {label: coverage.curve_scores(list(group), curves, verdicts) for label, group in seeds.items()}
+    drawn = {label: coverage.curve_scores(list(group), curves[label], verdicts) for label, group in seeds.items()}
     known = {label: scores for label, scores in drawn.items() if scores is not None}
     if len(known) < 2:
         return own
@@ -163,20 +160,44 @@ def _scored_metrics(
 def _table(
     panel: str,
     condition: Condition,
-    seeds: Mapping[str, Mapping[str, EvaluationRecord]],
+    members: Members,
     names: RunGroups,
     scored: Sequence[ScoredMetrics],
     resamples: int,
 ) -> Table:
-    labels = sorted(seeds, key=method_order)
+    labels = sorted(members.seeds, key=method_order)
     compared = names.references(panel, labels)
     rows = []
     for label in labels:
         references = compared[label]
         cells = {name: cell for each in scored for name, cell in _cells(each, label, references, resamples).items()}
-        rows.append(_row(label, list(seeds[label].values()), names.alignments, cells, references))
+        rows.append(_row(label, list(members.seeds[label].values()), names.alignments, cells, references))
     metrics = tuple(metric for each in scored for metric in each.metrics)
-    return Table(panel, condition, metrics, tuple(_adjusted(rows, metrics)))
+    return Table(
+        panel,
+        condition,
+        metrics,
+        rows=tuple(_shown(row, members) for row in _adjusted(rows, metrics) if row.label in members.shown),
+        left_out=tuple(label for label in labels if label not in members.shown),
+        partial=members.partial,
+        hidden=members.hidden,
+    )
+
+
+def _shown(row: Row, members: Members) -> Row:
+    """A row without its differences to rows that have no figure that was asked for (--complete)."""
+    kept = {name: other for name, other in row.references.items() if other in members.references}
+    if len(kept) == len(row.references):
+        return row
+    cells = {
+        name: replace(
+            cell,
+            versus={to: difference for to, difference in cell.versus.items() if to in kept},
+            holm={to: p for to, p in cell.holm.items() if to in kept},
+        )
+        for name, cell in row.cells.items()
+    }
+    return replace(row, cells=cells, references=kept)
 
 
 def _cells(scored: ScoredMetrics, label: str, references: Mapping[str, str], resamples: int) -> dict[str, Cell]:

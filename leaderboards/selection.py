@@ -38,14 +38,21 @@ class Selection:
 
     def shows(self, evaluation: EvaluationRecord, groups: RunGroups) -> bool:
         """Whether ``evaluation`` is shown; ``groups`` are those of all runs."""
-        e, names = evaluation, names_of(evaluation, groups)
+        names = names_of(evaluation, groups)
+        return not self.hides(evaluation) and self.admits(evaluation) and (BASE in names or self.asks_for(names))
+
+    def admits(self, evaluation: EvaluationRecord) -> bool:
+        """Whether ``evaluation`` is of a benchmark and judge that are shown, and as complete as was asked for."""
+        e = evaluation
         return (
-            not self.hides(evaluation)
-            and (not self.runs or BASE in names or not names.isdisjoint(self.runs))
-            and (not self.benchmarks or e.benchmark in self.benchmarks)
+            (not self.benchmarks or e.benchmark in self.benchmarks)
             and (not self.judges or e.judge in self.judges)
             and (not self.complete or e.n_scored == e.n)
         )
+
+    def asks_for(self, names: set[str]) -> bool:
+        """Whether what bears these names is among the runs that are shown."""
+        return not self.runs or not names.isdisjoint(self.runs)
 
     def hides(self, evaluation: EvaluationRecord) -> bool:
         """Whether an evaluation is of a hidden run."""
@@ -84,6 +91,8 @@ def names_of(evaluation: EvaluationRecord, groups: RunGroups) -> set[str]:
     alignment = groups.alignments.get(evaluation.alignment or "")
     if alignment is not None:
         names |= {alignment.method, f"{alignment.method}@{alignment.panel}"}
+        if f"run:{alignment.name}" in groups.bases.values():
+            names.add(BASE)
     elif model_id(evaluation.model) in groups.bases.values() and not evaluation.info.get("named"):
         names.add(BASE)
     return names

@@ -48,14 +48,30 @@ class Snapshot:
         return [e for e in self.all_stored if self.selection.shows(e, self.all_groups)]
 
     @cached_property
+    def _every_evaluation(self) -> list[EvaluationRecord]:
+        return self.store.evaluations()
+
+    @cached_property
     def all_stored(self) -> list[EvaluationRecord]:
         """All evaluations of runs that are not hidden, oldest first."""
-        return [e for e in self.store.evaluations() if not self.selection.hides(e)]
+        return [e for e in self._every_evaluation if not self.selection.hides(e)]
 
     @cached_property
     def evaluations(self) -> list[EvaluationRecord]:
         """The evaluations whose figures can be computed here, oldest first."""
         return [e for e in self.stored if self._fault(e) is None]
+
+    @cached_property
+    def counted(self) -> list[EvaluationRecord]:
+        """``evaluations`` and those of their benchmarks that only the filters leave out, oldest first: all that
+        p-values are adjusted over."""
+        benchmarks = {e.benchmark for e in self.evaluations}
+        return [e for e in self.all_stored if e.benchmark in benchmarks and self._fault(e) is None]
+
+    @cached_property
+    def hidden(self) -> list[EvaluationRecord]:
+        """The evaluations of hidden runs: they are withdrawn, and not counted."""
+        return [e for e in self._every_evaluation if self.selection.hides(e)]
 
     @cached_property
     def left_out(self) -> dict[str, str]:

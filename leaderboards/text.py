@@ -37,7 +37,28 @@ def note(tables: Sequence[Table]) -> str:
         if is_matched(table, metric)
     }
     groups = over_groups(metric for table in tables for metric in table.metrics)
-    return " ".join([NOTE, *groups, *map(MATCHED.format, matched), *_not_comparable(tables)])
+    return " ".join([NOTE, *groups, *map(MATCHED.format, matched), *_not_comparable(tables), *not_shown(tables)])
+
+
+def not_shown(tables: Sequence[Table]) -> list[str]:
+    """Sentences on what the filters and `db hide` leave out of the tables and how it counts; none without them."""
+    seen = {row.label for table in tables for row in table.rows}
+    left_out = _each(
+        [f"{name} ({benchmark_title(table.condition.benchmark)})" if name in seen else name for name in table.left_out]
+        for table in tables
+    )
+    partial = _each(table.partial for table in tables)
+    hidden = _each(table.hidden for table in tables)
+    return [
+        *([f"Not shown, but p-values are adjusted over them too: {left_out}."] if left_out else []),
+        *([f"Of some runs only: {partial}."] if partial else []),
+        *([f"Hidden, so not counted anywhere: {hidden}."] if hidden else []),
+    ]
+
+
+def _each(names: Iterable[Sequence[str]]) -> str:
+    """All ``names``, each once."""
+    return ", ".join(dict.fromkeys(name for some in names for name in some))
 
 
 def over_groups(metrics: Iterable[Metric]) -> list[str]:

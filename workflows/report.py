@@ -108,14 +108,16 @@ def _filtered(view: View) -> list[str]:
         everywhere = {e.run for e in snapshot.all_stored}
         shown = {e.run for e in snapshot.stored}
         lines.append(
-            f"{len(shown)} of {len(everywhere)} runs are shown: p-values are adjusted over their methods alone."
+            f"{len(shown)} of {len(everywhere)} runs are shown: p-values are adjusted over all methods of a table."
         )
     if selection.complete:
         rest = replace(selection, complete=False)
         incomplete = [e for e in snapshot.all_stored if rest.shows(e, snapshot.all_groups) and e.n_scored < e.n]
         lines += [f"--complete leaves out {left_out(incomplete)}."] if incomplete else []
     if selection.hidden:
-        lines.append(f"Hidden: {', '.join(sorted(selection.hidden))} (`db unhide RUN` shows it again).")
+        lines.append(
+            f"Hidden: {', '.join(sorted(selection.hidden))} (`db unhide RUN` shows it again); not counted anywhere."
+        )
     return lines
 
 

@@ -18,6 +18,7 @@ from leaderboards.text import (
     compared,
     condition_text,
     interval,
+    not_shown,
     number,
     p_text,
     panel_title,
@@ -96,6 +97,7 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
         f"is below .05 as well; best bold, second underlined. {about}."
     ]
     notes += [f"Incomplete: {', '.join(missing)} samples scored."] if missing else []
+    notes += not_shown(tables)
     return tabular(header, rows, caption=tex(" ".join(notes)), groups=groups)
 
 
@@ -131,7 +133,7 @@ def _differences(table: Table, reference: str) -> str:
         f"{table_title(table.condition)}, {panel_title(table.panel)}: paired difference to {reference} "
         f"on common samples, 95 % interval, Holm-adjusted permutation p-value. {condition_text(table.condition)}."
     )
-    return tabular(header, rows, caption=tex(caption))
+    return tabular(header, rows, caption=tex(" ".join([caption, *not_shown([table])])))
 
 
 def _difference(cell: Cell, metric: Metric, reference: str) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 from harness.protocols.benchmark import Metric
 from harness.store import EvaluationRecord
 from leaderboards import published
+from leaderboards.conclusion import conclusions
 from leaderboards.declared import benchmark_title, headline, metric_title
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.rows import Cell, Row, Table
@@ -206,7 +207,7 @@ def published_terminal() -> RichTable:
 
 
 class Terminal(Format):
-    """Tables in colour; as text of ``view.width`` columns in a file."""
+    """Tables in colour; as text of ``view.width`` columns in a file, with the answer in words below them."""
 
     name = "table"
     says_empty = True
@@ -214,7 +215,7 @@ class Terminal(Format):
     def render(self, view: View) -> str:
         console = Console(file=io.StringIO(), width=view.width, color_system=None, emoji=False)
         text = "".join(segment.text for shown in self.rich(view) for segment in console.render(shown))
-        return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+        return "".join(f"{line.rstrip()}\n" for line in [*text.splitlines(), *conclusions(view.tables)])
 
     def rich(self, view: View) -> list[RenderableType]:
         shown = leaderboard(view.tables, differences=view.differences, nothing=view.empty)

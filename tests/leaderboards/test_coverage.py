@@ -225,7 +225,7 @@ def without(store: Store, left_out: Callable[[EvaluationRecord], bool]) -> list[
 
     class Fewer(FixedMetrics):
         @cached_property
-        def evaluations(self) -> list[EvaluationRecord]:
+        def all_stored(self) -> list[EvaluationRecord]:
             return [e for e in self.store.evaluations() if not left_out(e)]
 
     return [metric.name for table in build_tables(Fewer(store, METRICS)) for metric in table.metrics]

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 import dama
 from cli import cli
+from harness.protocols.benchmark import Verdict
 from harness.store import Store
 from leaderboards.rows import Table
 from tests.leaderboards.fakes import add, answers, example
@@ -70,8 +71,67 @@ def test_complete_leaves_out_what_lacks_a_sample_and_says_so(store: Store) -> No
     }
     said = run("leaderboard", "--complete", "--run", "dama", store=store).stderr
     assert "--complete leaves out dama-s1 on amber (5 of 6 scored)" in said
-    assert "3 of 5 runs are shown: p-values are adjusted over their methods alone" not in said
-    assert "2 of 5 runs are shown: p-values are adjusted over their methods alone" in said
+    assert "2 of 5 runs are shown: p-values are adjusted over all methods of a table." in said
+
+
+def records(store: Store, *words: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run("leaderboard", "--format", "json", *words, store=store).stdout)
+    return found
+
+
+def test_a_filter_changes_no_figure_no_star_and_no_p_value(store: Store) -> None:
+    whole = records(store)
+    assert records(store, "--run", "dama") == [row for row in whole if row["method"] != "dpo"]
+    of_dpo = [row for row in whole if row["method"] != "dama" and row["benchmark"] == "amber"]
+    assert records(store, "--run", "dpo", "--judge", "none") == of_dpo
+    assert any((row["vs_base_p_holm"] or 0) > (row["vs_base_p"] or 0) for row in of_dpo), "adjusted over dama too"
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "latex", "html"])
+def test_what_a_filter_or_hiding_leaves_out_is_said_in_every_format(store: Store, tmp_path: Path, form: str) -> None:
+    def text(*words: str) -> str:
+        file = tmp_path / f"board.{form}"
+        run("leaderboard", "--format", form, "--out", str(file), *words, store=store)
+        return " ".join(file.read_text().split())
+
+    assert "Not shown" not in text()
+    assert "Not shown, but p-values are adjusted over them too: dpo." in (some := text("--run", "dama-s0"))
+    assert "Of some runs only: dama (1 of 2 runs)." in some
+    run("db", "hide", "dpo-s0", store=store)
+    assert "Hidden, so not counted anywhere: dpo-s0." in text()
+
+
+def test_the_answer_in_words_is_about_the_rows_shown(store: Store) -> None:
+    def words(*filters: str) -> str:
+        shown = run("leaderboard", "--benchmark", "amber", *filters, store=store).stdout.splitlines()
+        return next(line for line in shown if line.startswith("AMBER (clean)"))
+
+    whole, some = words(), words("--run", "dama")
+    assert some == whole.replace("AMBER (clean):", "AMBER (clean), of the 2 rows shown of 3:") != whole
+
+
+def test_a_method_without_a_complete_evaluation_still_counts(store: Store) -> None:
+    short = {**answers([1, 1, 1, 1, 1]), "5": Verdict({}, error="no reply")}
+    for name in ("dpo-s0", "dpo-s1"):
+        add(store, name, short)
+    (table,) = dama.leaderboard(complete=True, benchmark="amber", db=store.path).tables
+    assert (table.left_out, table.partial) == (("dpo",), ("dama (1 of 2 runs)",))
+    dama_row = table.rows[-1]
+    assert set(dama_row.references) == {"base"} == set(dama_row.cells["chair"].holm)
+    found = dama_row.cells["chair"]
+    assert found.holm["base"] > found.versus["base"].p
+
+
+def test_the_base_stays_where_it_is_a_run_itself(tmp_path: Path) -> None:
+    """sft was trained from a model, dpo and dama from sft: in their panel it is base, and is shown beside one of them."""
+    store = Store(tmp_path / "results.sqlite")
+    for name, model in (("sft", "hf:m"), ("dpo", "hf:sft"), ("dama", "hf:sft")):
+        log = store.start_alignment(name, method=name, seed=0, panel="", key=name, config={"model": model})
+        log.log_info({"lineage": {"parent": "sft"} if name != "sft" else {}})
+        store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
+        add(store, name, answers([1] * 6))
+    shown = {(row["panel"], row["method"]) for row in records(store, "--run", "dama")}
+    assert {method for _, method in shown} == {"base", "dama"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""Which evaluations stand in the rows of a table, and which are only counted where p-values are adjusted.
+
+A filter chooses what is seen. It must not change what a figure means: a method that was tried counts as a test whether
+its row is shown or not, and hallucination at equal coverage is read at the points that all rows have.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from harness.store import EvaluationRecord
+from leaderboards import coverage
+from leaderboards.condition import Condition, condition_of, newest
+from leaderboards.run_groups import BASE
+from leaderboards.selection import names_of
+from leaderboards.snapshot import Snapshot
+
+Seeds = Mapping[str, EvaluationRecord]
+"""The evaluations of one row by what stands for their model."""
+
+Curve = Mapping[str, Mapping[float, EvaluationRecord]]
+"""By model its evaluations, by bias on the end-of-sequence logit."""
+
+
+@dataclass(frozen=True)
+class Members:
+    """The rows of one table, shown or not.
+
+    Args:
+        seeds: of every row its evaluations: those that are shown, or all where none is.
+        curves: of every row the coverage curves that it is read from (its own and the base's).
+        shown: the rows that are shown.
+        references: the rows that a shown one may be compared with: those that --run alone leaves out are among them.
+        partial: shown rows of which not all runs are: "dpo (1 of 2 runs)".
+        hidden: runs that `db hide` keeps out, in no row and not counted.
+    """
+
+    seeds: Mapping[str, Seeds]
+    curves: Mapping[str, Curve]
+    shown: frozenset[str]
+    references: frozenset[str]
+    partial: tuple[str, ...]
+    hidden: tuple[str, ...]
+
+
+def members_by_condition(snapshot: Snapshot, panel: str) -> dict[Condition, Members]:
+    """The rows of each condition of a panel of which at least one is shown."""
+    names, selection = snapshot.all_groups, snapshot.selection
+    labels = {e.id: names.label(e, panel) for e in snapshot.counted}
+    counted = [e for e in snapshot.counted if labels[e.id] is not None]
+    admitted = [e for e in counted if selection.admits(e)]
+    shown = [e for e in admitted if labels[e.id] == BASE or selection.asks_for(names_of(e, names))]
+    models = [newest(each, partial(names.key, panel=panel)) for each in (shown, admitted, counted)]
+    hidden: dict[Condition, dict[str, None]] = defaultdict(dict)
+    for evaluation in snapshot.hidden:
+        hidden[condition_of(evaluation)][evaluation.run] = None
+    found = {}
+    for condition in (c for c in models[2] if c in models[0]):
+        sources = []
+        for grouped in models:
+            rows: dict[str, dict[str, EvaluationRecord]] = defaultdict(dict)
+            for key, evaluation in grouped.get(condition, {}).items():
+                rows[str(labels[evaluation.id])][key] = evaluation
+            sources.append((rows, coverage.curves_of(condition, grouped)))
+        chosen = {label: next(s for s in sources if label in s[0]) for label in sources[2][0]}
+        seeds = {label: rows[label] for label, (rows, _) in chosen.items()}
+        every, seen = sources[2][0], frozenset(sources[0][0])
+        found[condition] = Members(
+            seeds=seeds,
+            curves={label: curves for label, (_, curves) in chosen.items()},
+            shown=seen,
+            references=frozenset(sources[1][0]),
+            partial=tuple(
+                f"{label} ({len(seeds[label])} of {len(every[label])} runs)"
+                for label in every
+                if label in seen and len(seeds[label]) < len(every[label])
+            ),
+            hidden=tuple(hidden[condition]),
+        )
+    return found
