@@ -123,7 +123,7 @@ def test_a_method_without_a_complete_evaluation_still_counts(store: Store) -> No
 
 
 def test_the_base_stays_where_it_is_a_run_itself(tmp_path: Path) -> None:
-    """sft was trained from a model, dpo and dama from sft: in their panel it is base, and is shown beside one of them."""
+    """dpo and dama were trained from sft, which is the base of their panel: it is shown beside one of them."""
     store = Store(tmp_path / "results.sqlite")
     for name, model in (("sft", "hf:m"), ("dpo", "hf:sft"), ("dama", "hf:sft")):
         log = store.start_alignment(name, method=name, seed=0, panel="", key=name, config={"model": model})
