@@ -28,7 +28,7 @@ class BetaDpo(Objective):
     """Batch-level beta and a sampled filter around a running mean and standard deviation of the gaps.
 
     Args:
-        keep: share of the pairs of a step that count.
+        keep: share of the pairs of a step that count, rounded down: 0.8 keeps 12 of 16 and 6 of 8; at least 1.
         momentum: of the running mean and standard deviation, which start at 0 and are updated before the loss.
         sensitivity: how far beta follows the mean gap of the kept (0.6 in the paper).
     """

@@ -99,7 +99,7 @@ class ModelAware(Objective):
     """Base of the objectives that filter pairs and scale beta by the state of the model.
 
     Args:
-        keep: share of the pairs of a step that count.
+        keep: share of the pairs of a step that count, rounded down: 0.8 keeps 12 of 16 and 6 of 8; at least 1.
         momentum: of the moving average R_bar, which starts at 0.
         variant: the paper's text or the released code.
         scale: "one" is a control: the filter alone, aM = 1.

@@ -37,11 +37,15 @@ def show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
     line: str | None = None,
 ) -> None:  # fmt: skip
-    """A warning of this project as one line for people; those of other packages as Python shows them."""
+    """A warning of this project as one line for people; those of other packages as Python shows them.
+
+    What one package will have to change for another's next version (deprecations) is nothing that a user can act on:
+    it is shown only to who asks for warnings (``python -W default``).
+    """
     if Path(filename).is_relative_to(Path(__file__).parents[1]) and "site-packages" not in filename:
         err.print("Warning", style="yellow", end=" ")
         note(str(message))
-    else:
+    elif sys.warnoptions or not issubclass(category, FutureWarning | DeprecationWarning):
         (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
 
 

@@ -13,6 +13,7 @@ from harness.store import AlignmentRecord, EvaluationRecord
 from harness.util.options import parse_assignments
 from leaderboards.condition import Condition, condition_of
 from leaderboards.declared import benchmark_title, declared
+from leaderboards.run_groups import training_times
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import panel_title
 
@@ -119,17 +120,20 @@ def _set(settings: Mapping[str, Any]) -> list[str]:
 
 
 def cost_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """Of every run: seconds of training, and answers, tokens and seconds of generation (all its benchmarks)."""
+    """Of every run: seconds of training (``training_times``); answers, tokens and seconds of generation (all
+    its benchmarks)."""
     spent, aligned = snapshot.generation_totals, snapshot.groups.alignments
+    keys = {e.run: e.model_key for e in snapshot.current}
+    times = training_times([aligned[run] for run in keys if run in aligned])
     rows = []
-    for run, key in {e.run: e.model_key for e in snapshot.current}.items():
+    for run, key in keys.items():
         answers, tokens, generating = spent.get(key, (0, 0, 0.0))
         alignment = aligned.get(run)
         rows.append(
             {
                 "run": run,
                 "panel": panel_title(alignment.panel) if alignment else "",
-                "training": alignment.seconds if alignment else 0.0,
+                "training": times[alignment.name] if alignment else 0.0,
                 "answers": answers,
                 "tokens": tokens,
                 "generating": generating,

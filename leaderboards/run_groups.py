@@ -35,6 +35,13 @@ EXECUTION_SETTINGS = frozenset(
 """Settings of an alignment that say how and of what; two runs that differ in nothing else are trained alike."""
 
 
+def training_times(alignments: Sequence[AlignmentRecord]) -> dict[str, float]:
+    """Seconds of training by run, to be compared: of the optimiser steps alone, or of every whole run where one of them
+    does not say the former (older, or resumed)."""
+    alone = {a.name: a.training_seconds for a in alignments if a.training_seconds is not None}
+    return alone if len(alone) == len(alignments) else {a.name: a.seconds for a in alignments}
+
+
 def method_order(label: str) -> tuple[int, str]:
     """Sorts rows' labels as METHOD_ORDER says."""
     method = label.split(" ", maxsplit=1)[0]

@@ -197,10 +197,12 @@ def test_list_and_help_teach(run: Run) -> None:
 
 
 def test_a_warning_of_the_project_is_one_line_and_another_packages_is_as_python_shows_it(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sys.warnoptions", [])
     show_warning("two runs are left out", UserWarning, str(ROOT / "workflows/eval_models.py"), 7)
-    show_warning("soon gone", DeprecationWarning, "/x/site-packages/other/a.py", 3)
+    show_warning("soon gone", FutureWarning, "/x/site-packages/other/a.py", 2)  # no one's business but its authors'
+    show_warning("too hot", UserWarning, "/x/site-packages/other/a.py", 3)
     ours, others = capsys.readouterr().err.split("\n", 1)
     assert ours == "Warning two runs are left out"
-    assert others.startswith("/x/site-packages/other/a.py:3: DeprecationWarning: soon gone")
+    assert others.startswith("/x/site-packages/other/a.py:3: UserWarning: too hot")

@@ -106,13 +106,15 @@ def resolve_alignment(
     false it is only said where it will lie. ``runs`` finds the files of a model ``run:NAME``.
     An unknown method or setting raises a UsageError with the nearest known name.
     """
+    from aligners.pair_hardness.clip import absolute
+
     method = str(settings.get("method", "dama"))
     kinds = kinds_of(method)
     values = {align_setting(k, OPTIONS): v for k, v in settings.items() if k not in OF_THE_RUN}
     files: dict[str, Any] = {name: input_of(name, values[name]) for name in INPUTS if name in values}
     if len(files) == 1:
         raise UsageError("Give both --model and --data, or neither (the embedded world).")
-    heldout = settings.get("heldout")
+    heldout = input_of("heldout", settings["heldout"]) if settings.get("heldout") else None
     parent = None
     if files:
         start, parent = started_from(files["train.model"], runs)
@@ -120,6 +122,8 @@ def resolve_alignment(
         dealt = route({**values, **files}, kinds, f"align --method {method}", others={"model": PromptSettings})
     else:
         dealt, heldout = embedded(values, kinds, f"align --method {method}", progress, built=built)
+    if "clip" in dealt["hardness"]:
+        dealt["hardness"]["clip"] = absolute(str(dealt["hardness"]["clip"]))
     train = build(kinds["train"], {**dealt["train"], "method": method}, "align")
     return AlignSpec(
         name=str(settings.get("name") or f"{method}-s{train.seed}"),

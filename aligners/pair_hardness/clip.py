@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from huggingface_hub import try_to_load_from_cache
 from PIL import Image
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from harness.util.options import content_key
 from harness.util.paths import cache_dir
 
 T = TypeVar("T", str, bytes)
+FOLDER, HUB = "local-dir:", "hf-hub:"
 
 
 class ClipModel:
@@ -133,9 +135,40 @@ def content_hash(item: str | bytes) -> str:
     return hashlib.sha256(item.encode()).hexdigest() if isinstance(item, str) else seen_digest(item)
 
 
+def is_local(name: str) -> bool:
+    """Whether the weights of a CLIP of this name are on this machine, so that loading it downloads none.
+
+    Raises UsageError for a name of another form.
+    """
+    import open_clip
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+
+    def cached(repository: str, *files: str) -> bool:
+        return any(isinstance(try_to_load_from_cache(repository, file), str) for file in files)
+
+    usual = (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
+    architecture, tag = parse_name(name)
+    if tag is None:
+        return name.startswith(FOLDER) or cached(name.removeprefix(HUB), *usual)
+    known = open_clip.get_pretrained_cfg(architecture, tag) or {"file": tag}
+    if hub := known.get("hf_hub"):  # ORG/REPO/FILE, or ORG/REPO/ for the usual file; open_clip prefers safetensors
+        repository, _, file = hub.rpartition("/")
+        return cached(repository, *((f"{Path(file).stem}.safetensors", file) if file else usual))
+    return Path(known.get("file") or Path("~/.cache/clip").expanduser() / Path(known["url"]).name).is_file()
+
+
+def absolute(name: str) -> str:
+    """A CLIP's name as it holds from any directory: the path of a folder or of a checkpoint file that is here."""
+    if name.startswith(FOLDER):
+        return FOLDER + str(Path(name.removeprefix(FOLDER)).expanduser().resolve())
+    architecture, _, tag = name.partition("/")
+    file = Path(tag)  # open_clip's own tags have no ending
+    return f"{architecture}/{file.resolve()}" if file.suffix and file.is_file() else name
+
+
 def parse_name(name: str) -> tuple[str, str | None]:
     """open_clip's (model name, pretrained tag) of a CLIP name; UsageError for a name of another form."""
-    if name.startswith(("local-dir:", "hf-hub:")):
+    if name.startswith((FOLDER, HUB)):
         return name, None
     architecture, slash, tag = name.partition("/")
     if not (architecture and slash and tag):

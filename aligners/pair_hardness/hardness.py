@@ -48,7 +48,8 @@ class HardnessConfig:
     """Everything that determines the hardness of a set of pairs, with the CLIP's weights.
 
     Args:
-        clip: an open_clip model (NAME/PRETRAINED, hf-hub:ID or local-dir:DIR).
+        clip: an open_clip model (NAME/PRETRAINED, hf-hub:ID or local-dir:DIR). An objective that needs no hardness
+            takes it for the report's charts of hardness alone, where its weights are here, and downloads none.
         splitter: what cuts a response into pieces: "rule" works offline, "llm" asks a model; see `list splitters`.
         aggregation: how the pieces' similarities become one delta; "whole" does not cut the response.
         splitter_model: the model that the splitter "llm" asks.

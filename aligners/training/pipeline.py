@@ -105,12 +105,12 @@ def align(
         callbacks=callbacks,
     )
     with finished_trackers(trackers):
-        _train(trainer, out_dir, resume=resume)
+        trained = _train(trainer, out_dir, resume=resume)
     record = {**dataclasses.asdict(config), **info, "objective": dataclasses.asdict(objective)}
-    record |= {"two_passes": trainer.two_passes, "steps": args.max_steps, "seconds": time.monotonic() - started}
+    record |= {**trained, "steps": args.max_steps, "seconds": time.monotonic() - started}
     if first:
         _save(trainer, ready.loaded.prompts, out_dir, record, config)
-        recorder.log_info({"two_passes": trainer.two_passes})
+        recorder.log_info(trained)
     return AlignResult(out_dir / "model", args.max_steps, record)
 
 
@@ -146,10 +146,12 @@ def _log_start(
         recorder.log_hardness(split, {p.id: float(d) for p, d in zip(sets[split].pairs, values, strict=True)})
 
 
-def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> None:
+def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> dict[str, Any]:
     """Train to the end, save the model and check it against the untrained one.
 
-    Checkpoints are removed only then, or where none is to be resumed from.
+    Checkpoints are removed only then, or where none is to be resumed from. Returns what the record says of it, with the
+    seconds of the steps and their probes, without what is prepared before; not of a run that resumed, of which these
+    are a part.
     """
     untrained = samples_of(trainer.model)
     if not resume:
@@ -158,13 +160,16 @@ def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> None:
     checkpoint = last_checkpoint(out_dir) if resume else None
     if checkpoint is not None:
         trainer.restore(checkpoint)
+    started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    seconds = {} if checkpoint else {"training_seconds": time.monotonic() - started}
     trainer.progress("saving", 0, 1)
     trainer.save_model(str(out_dir / "model"))
     first = trainer.is_world_process_zero()
     require_trained(out_dir / "model", untrained, first=first, progress=trainer.progress)
     if first:
         remove_checkpoints(out_dir)
+    return {"two_passes": trainer.two_passes, **seconds}
 
 
 def _save(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from harness.models.processors import FALLBACK
 from harness.models.settings import changed
 from harness.protocols.conversation import Image, question
 from harness.protocols.progress import Progress
+from harness.util.distributed import rank_and_world_size
 
 if TYPE_CHECKING:
     from aligners.pair_hardness.hardness import HardnessConfig
@@ -126,16 +128,28 @@ def hardness_of(
     device: torch.device,
     progress: Progress,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Hardness deltas by split, float64 [N], and their record. Where ``objective`` needs none, failing is a note."""
+    """Hardness deltas by split, float64 [N], and their record.
+
+    Where ``objective`` needs none they are for charts alone: no CLIP is downloaded, and failing is a warning.
+    """
+    from aligners.pair_hardness.clip import is_local
     from aligners.pair_hardness.hardness import compute_hardness
 
     if config is None:
         return {}, {}
+    needed = "hardness" in objective.needs
     try:
+        if not needed and not is_local(config.clip):
+            raise HarnessError(
+                f"CLIP {config.clip} is not on this machine, and {objective.name} trains without it. To have them: "
+                "--set clip=local-dir:DIR, or align with hardness or dama first, which download it."
+            )
         computed = {split: compute_hardness(each.pairs, config, device, progress) for split, each in sets.items()}
     except HarnessError as error:
-        if "hardness" in objective.needs:
+        if needed:
             raise
+        if rank_and_world_size()[0] == 0:
+            warnings.warn(f"the charts of hardness are left out: {error}", stacklevel=1)
         return {}, {"hardness": f"not computed: {error}"}
     deltas = {split: torch.tensor(each.delta, dtype=torch.float64) for split, each in computed.items()}
     return deltas, {"hardness": computed["train"].record}

@@ -82,7 +82,8 @@ class VerdictRecord:
 class AlignmentRecord:
     """One alignment run. ``panel`` names the data condition it belongs to in a leaderboard ("clean", ...).
 
-    ``status``: "running", "done", "failed", or "interrupted" (stopped, or its process is gone).
+    ``status``: "running", "done", "failed", or "interrupted" (stopped, or its process is gone). ``seconds`` are of the
+    whole run, with what is loaded, computed before the first step and saved.
     """
 
     name: str
@@ -96,6 +97,12 @@ class AlignmentRecord:
     model_dir: str
     seconds: float
     created: str
+
+    @property
+    def training_seconds(self) -> float | None:
+        """Seconds of the optimiser steps alone; None for a run that resumed, or of an earlier version."""
+        seconds = self.info.get("training_seconds")
+        return None if seconds is None else float(seconds)
 
     @property
     def parent(self) -> str | None:

@@ -14,7 +14,7 @@ from leaderboards.charts.training import Evidence
 from leaderboards.condition import condition_of
 from leaderboards.declared import benchmark_title, declared, metric_name, metric_title
 from leaderboards.rows import Row, Table
-from leaderboards.run_groups import BASE
+from leaderboards.run_groups import BASE, training_times
 from leaderboards.snapshot import Snapshot
 
 Palette = Mapping[str, int]
@@ -50,8 +50,9 @@ def tradeoff_charts(
             break
     if evidence is not None:
         seconds: dict[str, list[float]] = defaultdict(list)
+        times = training_times(evidence.alignments)
         for alignment in evidence.alignments:
-            seconds[alignment.method].append(alignment.seconds)
+            seconds[alignment.method].append(times[alignment.name])
         cost = {BASE: 0.0, **{m: sum(s) / len(s) for m, s in seconds.items()}}
         dots = _against(drawn, hallucination, cost, palette)
         charts.append(chart(dots, "Hallucination against training time", "seconds of one run", rate))

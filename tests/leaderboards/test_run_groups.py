@@ -17,7 +17,7 @@ from leaderboards.comparison import load_comparison
 from leaderboards.page.html import render_html
 from leaderboards.page.samples import Chunks
 from leaderboards.rows import Table, build_tables
-from leaderboards.run_groups import EXECUTION_SETTINGS, current_evaluations, run_groups
+from leaderboards.run_groups import EXECUTION_SETTINGS, current_evaluations, run_groups, training_times
 from leaderboards.snapshot import Snapshot
 from leaderboards.view import View
 from tests.leaderboards.fakes import add, answers, snapshot
@@ -240,3 +240,11 @@ def test_a_model_with_a_name_of_its_own_does_not_stand_for_base_or_for_its_align
     named = {row.label: row.runs for row in table.rows}
     assert named.pop("base") == ("base",) and named.pop("dpo") == ("dpo-s0",)
     assert named == {name: (name,) for name in ("base in 4 bits", "dpo in 4 bits")}
+
+
+def test_training_is_compared_by_its_steps_alone_or_else_by_whole_runs(store: Store) -> None:
+    for name, info in (("dpo", {"training_seconds": 0.25}), ("dama", {"training_seconds": 0.75}), ("older", {})):
+        store.start_alignment(name, method=name, seed=0, panel="", key=name, config={}).log_info(info)
+        store.finish_alignment(name, status="done", model_dir="m", seconds=2.0)
+    assert training_times(store.alignments()) == {"dpo": 2.0, "dama": 2.0, "older": 2.0}
+    assert training_times([a for a in store.alignments() if a.name != "older"]) == {"dpo": 0.25, "dama": 0.75}

@@ -21,8 +21,10 @@ from cli import cli
 from harness.errors import UsageError
 from harness.models.loading import load
 from harness.models.sources import composition
+from harness.protocols.progress import silent
 from tests.test_align_recipe import tiny_clip
 from tests.tiny import tiny_adapter, tiny_amber, tiny_llava, tiny_pairs
+from workflows.align import resolve_alignment
 from workflows.export_model import export_model
 
 LORA = {"lr": 1e-2, "batch_size": 8, "micro_batch": 8, "lora_rank": 2, "checkpoint_every": 0}
@@ -57,6 +59,13 @@ def logits(target: str | Path) -> Tensor:
     with torch.no_grad():
         found: Tensor = model(input_ids=torch.arange(5, 25)[None]).logits
     return found
+
+
+def test_every_path_of_a_run_is_stored_absolute(chain: Path) -> None:
+    given = {"model": "base", "data": "train.jsonl", "heldout": "train.jsonl", "clip": "local-dir:clip"}
+    record = resolve_alignment(given, silent).record
+    assert record["hardness"]["clip"] == f"local-dir:{chain}/clip"
+    assert record["heldout"] == record["data"] == f"{chain}/train.jsonl" and record["model"] == f"{chain}/base"
 
 
 def test_a_chain_is_benchmarked_from_any_directory_and_shows_where_it_comes_from(

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from aligners.pair_hardness import hardness as clip_hardness
-from aligners.pair_hardness.clip import ClipModel, parse_name
+from aligners.pair_hardness.clip import ClipModel, absolute, is_local, parse_name
 from aligners.pair_hardness.hardness import HardnessConfig, aggregate, compute_hardness, correlation
 from aligners.pair_hardness.splitter import SplitError, Splitter
 from harness.errors import DataError, HarnessError, UsageError
@@ -211,6 +211,25 @@ def test_settings_and_names_are_checked() -> None:
             ClipModel(name)
     with pytest.raises(UsageError, match="splitter_model"):
         HardnessConfig(splitter="llm")
+
+
+def test_where_weights_are_known_to_be_here_and_a_path_holds_from_anywhere(
+    clip_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    openai, hub = "ViT-L-14-336/openai", "hf-hub:timm/vit_large_patch14_clip_336.openai"
+    assert is_local(clip_name) and not is_local(openai) and not is_local(hub)
+    repository = tmp_path / "models--timm--vit_large_patch14_clip_336.openai"
+    for file, text in (("refs/main", "abc"), ("snapshots/abc/open_clip_model.safetensors", "")):
+        (repository / file).parent.mkdir(parents=True)
+        (repository / file).write_text(text)
+    assert is_local(openai) and is_local(hub)
+    monkeypatch.chdir(tmp_path)
+    assert not is_local("ViT-B-32/x.pt") and absolute("ViT-B-32/x.pt") == "ViT-B-32/x.pt"
+    Path("x.pt").touch()
+    assert is_local("ViT-B-32/x.pt") and absolute("ViT-B-32/x.pt") == f"ViT-B-32/{tmp_path}/x.pt"
+    assert absolute("local-dir:clip") == f"local-dir:{tmp_path}/clip"
+    assert absolute(openai) == openai and absolute(hub) == hub
 
 
 def test_correlation_of_a_constant_is_none() -> None:

@@ -38,9 +38,13 @@ def test_every_stage_of_an_alignment_reports_in_order_and_ends_complete(
     heldout = load_pairs(tiny_pairs(tmp_path / "heldout", count=5, seed=9))
     stages, config = Stages(), dataclasses.replace(bench.base, epochs=1)
     hardness = HardnessConfig(clip=tiny_clip(tmp_path / "clip"))
-    align(config, Dama(), Notes(), tmp_path / "out", hardness=hardness, heldout=heldout, resume=False, progress=stages)
+    notes = Notes()
+    made = align(
+        config, Dama(), notes, tmp_path / "out", hardness=hardness, heldout=heldout, resume=False, progress=stages
+    )
     assert list(stages.last) == [
         "pairs",
+        "checking pairs",
         "model weights",
         "hash of the weights",
         "CLIP weights",
@@ -54,6 +58,7 @@ def test_every_stage_of_an_alignment_reports_in_order_and_ends_complete(
         "check of the saved weights",
     ]
     assert {step for step, (done, total) in stages.last.items() if done != total} == set()
+    assert 0 < notes.info["training_seconds"] < made.record["seconds"], "hardness and loading are no training"
     assert stages.last["pairs"] == (32, 32) and stages.last["training steps"] == (2, 2)
     assert stages.last["probe pairs"] == (37, 37)
     words = stages.notes["training steps"].split()

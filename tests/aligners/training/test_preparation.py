@@ -1,0 +1,40 @@
+"""What is there before the first step: an objective without hardness has it for charts alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from aligners.dpo import Dpo
+from aligners.hardness import Hardness
+from aligners.pair_hardness import hardness
+from aligners.pair_hardness.hardness import HardnessConfig
+from aligners.pairs.data import load_pairs
+from aligners.training.preparation import hardness_of
+from harness.errors import HarnessError, UsageError
+from harness.protocols.progress import silent
+from tests.test_align_recipe import tiny_clip
+
+
+def test_no_clip_is_downloaded_for_charts_and_one_that_is_here_is_used(
+    pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    sets, cpu = {"train": load_pairs(pairs_file, 4)}, torch.device("cpu")
+    deltas, _ = hardness_of(sets, HardnessConfig(clip=tiny_clip(tmp_path / "clip")), Dpo(), cpu, silent)
+    assert len(deltas["train"]) == 4
+
+    def download(*_: object) -> None:
+        raise UsageError("cannot be loaded")
+
+    monkeypatch.setattr(hardness, "ClipModel", lambda *_: pytest.fail("loaded"))
+    said = "charts of hardness are left out: CLIP ViT-L-14-336/openai is not on this machine, and dpo trains without"
+    with pytest.warns(UserWarning, match=said):
+        deltas, facts = hardness_of(sets, HardnessConfig(), Dpo(), cpu, silent)
+    assert deltas == {} and str(facts["hardness"]).startswith("not computed: CLIP ViT-L-14-336/openai is not on")
+    monkeypatch.setattr(hardness, "ClipModel", download)
+    with pytest.raises(HarnessError, match="cannot be loaded"):
+        hardness_of(sets, HardnessConfig(), Hardness(), cpu, silent)
