@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import HarnessError, UsageError
-from harness.models.sources import ADAPTER_CONFIG, START
+from harness.models.origin import at_revision, require_start
+from harness.models.settings import LoadSettings
+from harness.models.sources import ADAPTER_CONFIG, START, write_start
 from harness.models.spec import ModelSpec
+from harness.models.weights import weights_identity
 from harness.protocols.progress import Progress, silent
 from harness.store import Store
 from workflows.lineage import lookup_run
@@ -62,19 +65,21 @@ def export_model(
     elif merge:
         written = _merged(files, folder, dtype, progress)
     else:
-        _adapter(files, folder)
+        _adapter(files, folder, progress)
     whole = merge or not files.adapters
     url = upload(folder, hub_id, public=public, progress=progress) if hub_id is not None else None
     return ExportedModel(folder, "model" if whole else "adapter", None if whole else files.target, written, url)
 
 
-def _adapter(files: ModelSpec, folder: Path) -> None:
+def _adapter(files: ModelSpec, folder: Path, progress: Progress) -> None:
     """One adapter of the base; several are written as one, since the hub and servers put one on a base."""
     from harness.models.adapter_files import write_as_one
 
+    require_start(files.target, files.adapters, str(files), progress)
     own = Path(files.adapters[-1])
     if len(files.adapters) > 1:
         write_as_one([Path(adapter) for adapter in files.adapters], files.target, folder)
+        write_start(folder, files.target, (), [weights_identity(files.target, progress)])
         _copy_beside(own, folder)
     else:
         shutil.copytree(own, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("training_args.bin"))
@@ -94,7 +99,8 @@ def _merged(files: ModelSpec, folder: Path, dtype: Dtype, progress: Progress) ->
         adapters=files.adapters,
         progress=progress,
     )
-    name = own_dtype(files.target) if dtype == "auto" else dtype
+    settings = at_revision(LoadSettings(), files.target, files.adapters)
+    name = own_dtype(files.target, settings) if dtype == "auto" else dtype
     progress("saving", 0, 1)
     loaded.model.to(DTYPES[name]).save_pretrained(folder)
     loaded.processor.save_pretrained(folder)

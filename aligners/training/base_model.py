@@ -8,10 +8,11 @@ import torch
 
 from aligners.training.config import AlignConfig
 from aligners.training.lora import require_same_shape
-from aligners.training.model_configs import start_of
+from aligners.training.model_configs import start_of, start_settings
 from harness.errors import UsageError
 from harness.models.adapters import trained_further
 from harness.models.loading import Loaded, load
+from harness.models.origin import require_start
 from harness.models.processors import prompts_of
 from harness.models.prompts import Prompts
 from harness.protocols.progress import Progress, silent
@@ -31,7 +32,7 @@ def base_prompts(config: AlignConfig) -> Prompts:
     """
     start = start_of(config)
     last = start.adapters[-1] if start.adapters else ""
-    prompts = prompts_of(start.target, config.prompt, adapter=last, named=f"model {config.model}")
+    prompts = prompts_of(start.target, start_settings(config), adapter=last, named=f"model {config.model}")
     try:
         prompts.check(training=True)
     except UsageError as error:
@@ -58,10 +59,11 @@ def load_base(config: AlignConfig, device: torch.device, progress: Progress = si
         attention=config.attention,
         quantization=config.quantize,
         adapters=start.adapters[: len(start.adapters) - len(further)],
-        settings=config.prompt,
+        settings=start_settings(config),
         progress=progress,
     )
     for adapter in further:
+        require_start(start.target, start.adapters, named, progress)
         model = trained_further(loaded.model, adapter, named).eval()
         loaded = dataclasses.replace(loaded, model=model, prompts=base_prompts(config))
         require_same_shape(loaded.model, config)

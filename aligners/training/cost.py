@@ -16,7 +16,7 @@ from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.report import described
 from aligners.training.config import AlignConfig
 from aligners.training.lora import expert_tensors, linear_layers, lora_targets
-from aligners.training.model_configs import model_config, start_of
+from aligners.training.model_configs import model_config, start_of, start_settings
 from aligners.training.preference_data import training_pairs
 from harness.errors import DataError, UsageError
 from harness.models.families import family_of
@@ -66,7 +66,7 @@ def processes_of(config: AlignConfig) -> tuple[int, str]:
 def estimate(config: AlignConfig, objective: Objective, progress: Progress = silent) -> dict[str, Any]:
     """The facts of a dry run. FLOPs are of the shared route; memory is a model of what is held, not a measurement."""
     base = start_of(config).target
-    shapes, source = model_config(base, config.prompt)
+    shapes, source = model_config(base, start_settings(config))
     processes, why = processes_of(config)
     notes = [f"model: {source}", f"processes: {why}"]
     pairs, lengths = _lengths(config, base, shapes, notes, progress)
@@ -206,7 +206,7 @@ def _lengths(config: AlignConfig, base: str, shapes: Any, notes: list[str], prog
     pairs = data.pairs
     notes.append("data: " + "; ".join(described(data.report)))
     try:
-        prompts = load_prompts(base, shapes, config.prompt)
+        prompts = load_prompts(base, shapes, start_settings(config))
     except (OSError, ValueError) as error:
         notes.append(f"processor not reached ({type(error).__name__}): lengths are nominal")
         return len(pairs), guess

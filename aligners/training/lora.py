@@ -22,6 +22,8 @@ def make_trainable(model: Any, config: AlignConfig) -> Any:
     if config.lora_rank:
         adapted = model if config.adapter_start == "continue" else _with_lora(model, config)
         put_in_effect(adapted, trained="default")
+        commit = getattr(model.config, "_commit_hash", None)  # of a hub model; a branch or tag may move
+        adapted.peft_config["default"].revision = commit or adapted.peft_config["default"].revision
         return adapted
     family = family_of(model.config)
     for name, parameter in model.named_parameters():

@@ -16,10 +16,13 @@ from transformers import (
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
 from harness.models.loading import check_type
+from harness.models.origin import at_revision
 from harness.models.processors import hub_options
 from harness.models.settings import LoadSettings
 from harness.models.sources import composition, may_be_hub_id, parts
 from harness.models.spec import ModelSpec
+from harness.models.weights import weights_identity
+from harness.protocols.progress import Progress, silent
 
 
 def start_of(config: AlignConfig) -> ModelSpec:
@@ -36,6 +39,18 @@ def start_of(config: AlignConfig) -> ModelSpec:
             f"align: adapter_start=continue: {config.model} is no adapter; give BASE+ADAPTER or leave it out."
         )
     return start
+
+
+def start_settings(config: AlignConfig) -> LoadSettings:
+    """How the start of a run is loaded: as the user says; a hub model in the revision that its adapters belong to."""
+    start = start_of(config)
+    return at_revision(config.prompt, start.target, start.adapters)
+
+
+def start_weights(config: AlignConfig, progress: Progress = silent) -> list[str]:
+    """The hashes of the weights that training starts from, the base's first; "" for a hub model (commits say it)."""
+    start = start_of(config)
+    return [weights_identity(part, progress) for part in (start.target, *start.adapters)]
 
 
 def model_config(source: str, settings: LoadSettings | None = None) -> tuple[Any, str]:

@@ -23,7 +23,7 @@ from aligners.training.checkpoints import last_checkpoint, remove_checkpoints
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from aligners.training.model_card import write_card
-from aligners.training.model_configs import start_of
+from aligners.training.model_configs import start_of, start_weights
 from aligners.training.outcome import require_trained, samples_of
 from aligners.training.preference_data import training_order, training_pairs
 from aligners.training.preparation import Prepared, check_needs, hardness_of, prepare
@@ -88,7 +88,7 @@ def align(
     deltas, facts = hardness_of(sets, hardness, objective, args.device, progress)
     data, cached = ready.tables(objective, train_set.pairs, deltas.get("train"))
     probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
-    info = _facts(train_set, ready, args, cached) | {"trained": trained_parts(ready.loaded.model, config)} | facts
+    info = _facts(config, train_set, ready, args, cached) | facts
     if first:
         _log_start(recorder, info, sets, deltas)
     trainer = PreferenceTrainer(
@@ -126,11 +126,16 @@ def _pairs(
     }
 
 
-def _facts(train_set: PairSet, ready: Prepared, args: TrainingArguments, cached: bool) -> dict[str, Any]:
-    """What a record says of the data, the route and the machine."""
+def _facts(
+    config: AlignConfig, train_set: PairSet, ready: Prepared, args: TrainingArguments, cached: bool
+) -> dict[str, Any]:
+    """What a record says of the data, the start, the route and the machine."""
+    adapted = config.lora_rank and rank_and_world_size()[0] == 0
     return {
+        **({"start_weights": start_weights(config, ready.progress)} if adapted else {}),
         "data": {**train_set.report, "hash": train_set.content_hash},
         **ready.facts,
+        "trained": trained_parts(ready.loaded.model, config),
         "device": str(args.device),
         "processes": args.world_size,
         "reference_cached": cached,
@@ -177,9 +182,9 @@ def _save(
 ) -> None:
     """Write what stands beside the weights: how they are asked, what an adapter lies on, merged model, card, record."""
     start = start_of(config)
-    below = start.adapters[:-1] if config.adapter_start == "continue" else start.adapters
-    if config.lora_rank and below:
-        write_start(out_dir / "model", start.target, below)
+    if config.lora_rank:
+        below = start.adapters[:-1] if config.adapter_start == "continue" else start.adapters
+        write_start(out_dir / "model", start.target, below, record["start_weights"][: 1 + len(below)])
     _save_prompts(prompts, out_dir / "model")
     if config.merge:  # for engines that take no adapters
         adapted: Any = trainer.model

@@ -20,7 +20,7 @@ from aligners.pairs.reference import ReferenceModel
 from aligners.pairs.route import choose_route
 from aligners.training.base_model import compute_dtype, load_base
 from aligners.training.config import AlignConfig
-from aligners.training.model_configs import model_config, start_of
+from aligners.training.model_configs import model_config, start_of, start_settings
 from aligners.training.preference_data import PreferenceData, data_columns
 from aligners.training.start_probe import probe_start
 from aligners.training.trainable import require_trainable
@@ -46,7 +46,7 @@ def check_needs(config: AlignConfig, objective: Objective, hardness: HardnessCon
         )
     if "hardness" in objective.needs and hardness is None:
         raise UsageError(f"aligner {objective.name} needs hardness: give the CLIP model (clip=...).")
-    require_trainable(model_config(start_of(config).target)[0], config)
+    require_trainable(model_config(start_of(config).target, start_settings(config))[0], config)
 
 
 @dataclass(frozen=True)

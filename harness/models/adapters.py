@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harness.errors import UsageError
@@ -16,6 +16,9 @@ OLDER_NAMES = {
     r"^visual\.": "model.visual.",
 }
 """What transformers before 4.52 called modules, and calls them now."""
+
+NOT_ABOVE = ("use_dora", "trainable_token_indices", "layer_replication", "bias")
+"""Settings of LoRA under which an adapter is no sum with the adapters below it."""
 
 
 def with_adapters(model: Any, adapters: Sequence[str], named: str, *, fold: bool) -> Any:
@@ -38,6 +41,8 @@ def with_adapters(model: Any, adapters: Sequence[str], named: str, *, fold: bool
     names = [f"start{position}" for position in range(len(adapters))]
     adapted = PeftModel(model, _config(adapters[0], named), names[0])
     for name, adapter in zip(names, adapters, strict=True):
+        if name != names[0]:
+            _config_above(adapter, named)
         _fill(adapted, adapter, name, named)
     base = adapted.get_base_model()  # type: ignore[no-untyped-call]
     del base.peft_config  # what is trained on it is saved without these
@@ -48,8 +53,10 @@ def with_adapters(model: Any, adapters: Sequence[str], named: str, *, fold: bool
 def trained_further(model: Any, adapter: str, named: str) -> Any:
     """``model`` with ``adapter`` on it as a PeftModel whose adapter can be trained; ``with_adapters`` came before."""
     from peft import PeftModel
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
-    config = _config(adapter, named)
+    lies_above = any(isinstance(layer, BaseTunerLayer) for layer in model.modules())
+    config = (_config_above if lies_above else _config)(adapter, named)
     config.inference_mode, config.base_model_name_or_path = False, model.name_or_path
     adapted = PeftModel(model, config, "default")
     _fill(adapted, adapter, "default", named)
@@ -58,13 +65,18 @@ def trained_further(model: Any, adapter: str, named: str) -> Any:
 
 
 def put_in_effect(model: Any, trained: str | None = None) -> None:
-    """Switch on every adapter of ``model``, in all layers that it has; ``trained`` is the only one that learns."""
+    """Switch on every adapter of ``model``, in all layers that it has; ``trained`` is the only one that learns.
+
+    Of modules that adapters hold as a whole (``modules_to_save``) the last adapter's is in effect, as if folded.
+    """
     from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
 
     for layer in model.modules():
-        if isinstance(layer, BaseTunerLayer):
-            names = sorted(layer._get_available_adapters(), key=lambda name: (name == "default", name))
-            layer.set_adapter(names)
+        if isinstance(layer, AuxiliaryTrainingWrapper):
+            layer.set_adapter(_in_order(layer._adapters)[-1:])
+        elif isinstance(layer, BaseTunerLayer):
+            layer.set_adapter(_in_order(layer._get_available_adapters()))
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trained is not None and f".{trained}." in f"{name}.")
 
@@ -72,6 +84,27 @@ def put_in_effect(model: Any, trained: str | None = None) -> None:
 def of_adapter(state: dict[str, Any]) -> dict[str, Any]:
     """``state`` without the adapters that training started from, which peft would save as well."""
     return {name: tensor for name, tensor in state.items() if not re.search(r"\.start\d+(\.|$)", name)}
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    """Names of adapters in the order in which they were trained: start0, start1..., and the one in training."""
+    return sorted(names, key=lambda name: (name == "default", len(name), name))
+
+
+def _config_above(adapter: str, named: str) -> Any:
+    """The configuration of an adapter that stays on top of others that are not added to the weights.
+
+    Raises UsageError for one whose effect depends on the weights below it, which peft computes without those others.
+    """
+    config = _config(adapter, named)
+    own = [name for name in NOT_ABOVE if getattr(config, name, None) not in (None, False, "none")]
+    if config.peft_type.value != "LORA" or own:
+        raise UsageError(
+            f"{named}: {adapter} ({', '.join([config.peft_type.value, *own])}) was trained on top of another "
+            "adapter, and in half precision or on quantised weights it would be another model there. Ask it in "
+            "float32 (bench: --set model.dtype=float32), or merge it: python cli.py export-model RUN --merge."
+        )
+    return config
 
 
 def _config(adapter: str, named: str) -> Any:

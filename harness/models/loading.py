@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,10 +14,12 @@ from huggingface_hub.utils.tqdm import enable_progress_bars
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
+from transformers.utils.hub import cached_file, extract_commit_hash
 
 from harness.errors import UsageError
 from harness.models.adapters import with_adapters
 from harness.models.checks import require_whole
+from harness.models.origin import at_revision, require_start, trained_revision
 from harness.models.processors import hub_options, load_prompts
 from harness.models.prompts import Prompts
 from harness.models.settings import LoadSettings
@@ -67,10 +70,11 @@ def load(
         adapters: directories of peft adapters to put in effect, each on top of those before it.
         settings: how the model is asked, and where it comes from.
 
-    Raises UsageError if it cannot be loaded, or not as a whole.
+    Raises UsageError if it cannot be loaded, or not as a whole, or is not what its adapters were trained on.
     """
+    note = require_start(source, adapters, named, progress)
     options: dict[str, Any] = {"dtype": _dtype(dtype, device), **_quantized(quantization, device, named)}
-    given = settings or LoadSettings()
+    given = at_revision(settings or LoadSettings(), source, adapters)
     options |= hub_options(given)
     if attention is not None:
         options["attn_implementation"] = attention
@@ -84,19 +88,35 @@ def load(
             )
             model, info = both
         prompts = load_prompts(
-            source, model.config, settings, adapter=adapters[-1] if adapters else "", generation=model.generation_config
+            source, model.config, given, adapter=adapters[-1] if adapters else "", generation=model.generation_config
         )
     except CANNOT_LOAD as error:
         raise UsageError(
             f"{named}: transformers cannot load {source} ({error}). Give the directory of an image-text-to-text model "
             "or a hub id that can be reached."
         ) from error
+    commit, said = commit_of(source, given), trained_revision(source, adapters)
+    model.config._commit_hash = commit
+    if commit and said and said not in (given.revision, commit):
+        note = "revision not as trained"
     require_whole(info, f"{named}: the checkpoint {source}", allow_unused=given.unused_weights == "allow")
     if adapters:
         model = with_adapters(model, adapters, named, fold=model.dtype == torch.float32 and quantization == "none")
     if quantization == "none" and not device_map:
         model = model.to(device)
-    return Loaded(model.eval(), prompts)
+    return Loaded(model.eval(), _noted(prompts, note))
+
+
+def commit_of(source: str, settings: LoadSettings) -> str | None:
+    """The commit of a hub model that is loaded; None for a directory. Transformers no longer keeps it."""
+    if Path(source).is_dir():
+        return None
+    file = cached_file(source, "config.json", **hub_options(settings))
+    return extract_commit_hash(file, None)
+
+
+def _noted(prompts: Prompts, note: str) -> Prompts:
+    return replace(prompts, note=", ".join(filter(None, (prompts.note, note))))
 
 
 def check_type(source: str, settings: LoadSettings | None = None) -> None:
@@ -123,9 +143,9 @@ def require_whole_files(source: str) -> None:
     require_whole(both[1], f"the checkpoint {source}")
 
 
-def own_dtype(source: str) -> str:
+def own_dtype(source: str, settings: LoadSettings) -> str:
     """The type of a model's weights as its configuration says; float32 if it does not."""
-    config, _ = PreTrainedConfig.get_config_dict(source)
+    config, _ = PreTrainedConfig.get_config_dict(source, **hub_options(settings))
     said = str(config.get("dtype") or config.get("torch_dtype"))
     return said if said in DTYPES else "float32"
 

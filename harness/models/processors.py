@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoProcessor, GenerationConfig
 
 from harness.errors import UsageError
 from harness.models.families import family_of
+from harness.models.origin import at_revision
 from harness.models.prompts import Prompts, require_square
 from harness.models.settings import LoadSettings, PromptSettings, changed, combined, contradictions, trained_settings
 from harness.models.templates import REMEDY
@@ -62,6 +63,7 @@ def prompts_of(source: str, settings: LoadSettings, *, named: str, adapter: str 
 
     Raises UsageError, which begins with ``named``, if they cannot be had.
     """
+    settings = at_revision(settings, source, [adapter] if adapter else [])
     try:
         config = AutoConfig.from_pretrained(source, **hub_options(settings))
         return load_prompts(source, config, settings, adapter=adapter)

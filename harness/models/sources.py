@@ -15,7 +15,8 @@ MODEL_FILES = tuple(
     f"{name}{index}" for name in ("model.safetensors", "pytorch_model.bin") for index in ("", ".index.json")
 )
 START = "start.json"
-"""Beside an adapter that was trained on top of others: {"base", "adapters"}, what it was trained on."""
+"""Beside an adapter: {"base", "adapters", "weights"}, what it was trained on; older versions wrote it where there were
+adapters below, and without "weights", the hashes of base and adapters."""
 ORIGINAL_TYPES = ("llava_llama", "llava_mistral", "llava_mpt", "llava_qwen")
 ORIGINAL_LAYOUT = "mm_vision_tower"
 """A key that the configurations of LLaVA's own repository have, and those of the hub's layout do not."""
@@ -69,19 +70,29 @@ def trained_on(adapter: Path) -> tuple[str, tuple[str, ...]]:
     """
     said = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
     start = _start(adapter)
-    base = str(start["base"] if start else said or "")
+    below = (start or {}).get("adapters", ())
+    base = str(start["base"] if start and below else said or "")
     if not base:
         raise UsageError(
             f"hf:{adapter} holds an adapter that does not say what model it belongs to (base_model_name_or_path in "
             f"{ADAPTER_CONFIG}); name its base model too: hf:BASE+{adapter}."
         )
-    found = [_located(name, adapter) for name in (base, *(start or {}).get("adapters", ()))]
+    found = [_located(name, adapter) for name in (base, *below)]
     return found[0], tuple(found[1:])
 
 
-def write_start(adapter: Path, base: str, adapters: Sequence[str]) -> None:
-    """Say beside ``adapter`` that it was trained on ``base`` with ``adapters``, which its own configuration cannot."""
-    (adapter / START).write_text(json.dumps({"base": base, "adapters": list(adapters)}, indent=2))
+def write_start(adapter: Path, base: str, adapters: Sequence[str], weights: Sequence[str] = ()) -> None:
+    """Say beside ``adapter`` that it was trained on ``base`` with ``adapters``, which its own configuration cannot.
+
+    ``weights``: their hashes (``weights_identity``), the base's first.
+    """
+    said = {"base": base, "adapters": list(adapters), "weights": list(weights)}
+    (adapter / START).write_text(json.dumps(said, indent=2))
+
+
+def start_weights(adapter: Path) -> list[str]:
+    """The hashes of the weights that ``adapter`` was trained on, the base's first; none where it does not say."""
+    return [str(each) for each in (_start(adapter) or {}).get("weights", ())]
 
 
 def check_model_dir(path: Path) -> None:
@@ -147,7 +158,7 @@ def _check_adapter(adapter: str, below: Sequence[str], target: str) -> None:
     expected = [str(name) for name in start["adapters"]] if start else []
     known = list(zip(expected, below, strict=False))
     moved = [Path(name).is_dir() and Path(name).resolve() != Path(given).resolve() for name, given in known]
-    if start and (len(expected) != len(below) or any(moved)):
+    if start and expected and (len(expected) != len(below) or any(moved)):
         raise UsageError(
             f"hf:{target}: {adapter} was trained on top of {' + '.join(expected)}; without them it is another model. "
             f"Give hf:{adapter} alone, or hf:{'+'.join([start['base'], *expected, adapter])}."

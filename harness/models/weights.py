@@ -1,12 +1,14 @@
 """Hashes of weights: what the keys of stored answers and caches are made of.
 
-Two, for two situations. ``files_identity`` reads files: bytes on disk say what a model is before it is cast or placed,
-and need no pass over its tensors. ``tensors_hash`` reads tensors: the cache of the reference belongs to what is
-computed with, whatever folder, dtype or quantisation it came by.
+Three, for three situations. ``files_identity`` reads files: bytes on disk say what a model is before it is cast or
+placed, and need no pass over its tensors. ``tensors_hash`` reads tensors: the cache of the reference belongs to what is
+computed with, whatever folder, dtype or quantisation it came by. ``weights_identity`` says whether an adapter lies on
+the weights that it was trained on; settings beside them may be edited.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +41,16 @@ def files_identity(source: str, model: Any, progress: Progress = silent) -> str:
         digest.update(f"{path.name}\0{_file_sha256(path)}\n".encode())
         progress("hash of the weights", done, len(files))
     return digest.hexdigest()
+
+
+def weights_identity(folder: str, progress: Progress = silent) -> str:
+    """sha256 over names and bytes of the weights in ``folder``; "" for what is no directory, as a hub model."""
+    files = weight_files(Path(folder)) if Path(folder).is_dir() else []
+    digest = hashlib.sha256()
+    for done, path in enumerate(files, start=1):
+        digest.update(f"{path.name}\0{_file_sha256(path)}\n".encode())
+        progress("hash of the weights", done, len(files))
+    return digest.hexdigest() if files else ""
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -92,6 +104,13 @@ def _bytes(tensor: Any) -> memoryview:
 
 
 def _file_sha256(path: Path) -> str:
+    """Of a file's content; read again only where the file was written since."""
+    now = path.stat()
+    return _read_sha256(path.resolve(), (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_sha256(path: Path, state: tuple[int, ...]) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 22):

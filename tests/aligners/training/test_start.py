@@ -22,6 +22,7 @@ from aligners.training.pipeline import AlignResult
 from harness.errors import HarnessError, UsageError
 from harness.models.loading import load
 from harness.models.sources import composition
+from harness.models.weights import weights_identity
 from tests.aligners.training.runs import Bench, Notes, distance, weights
 
 CPU = torch.device("cpu")
@@ -100,8 +101,9 @@ def test_an_adapter_is_saved_without_those_below_it(begun: tuple[Bench, AlignRes
     assert weights(sft).keys() == weights(dpo).keys()
     assert {len(tensor) for name, tensor in weights(dpo).items() if "lora_A" in name} == {2}
     said = json.loads((dpo.model_dir / "start.json").read_text())
-    assert said == {"base": bench.base.model, "adapters": [str(sft.model_dir)]}
-    assert not (sft.model_dir / "start.json").exists()
+    below = [weights_identity(part) for part in (bench.base.model, str(sft.model_dir))]
+    assert said == {"base": bench.base.model, "adapters": [str(sft.model_dir)], "weights": below}
+    assert json.loads((sft.model_dir / "start.json").read_text())["weights"] == below[:1]
 
 
 def test_an_adapter_is_trained_further_as_it_is(begun: tuple[Bench, AlignResult, AlignResult]) -> None:
