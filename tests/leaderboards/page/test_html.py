@@ -77,6 +77,7 @@ def test_the_page_is_well_formed_and_asks_for_nothing(tmp_path: Path) -> None:
 
 def test_every_section_of_the_report_is_there(tmp_path: Path) -> None:
     page = page_of(example(tmp_path), explain=lambda _: "Why <it> errs.", commit="abc123")
+    assert "its training data could not be read" in page and 'class="chosen"' not in page
     for words in ("Ranking", "By how much?", "At what price?", "Why?", "The answers", "Where this comes from"):
         assert words in page
     assert "Why &lt;it&gt; errs." in page and "abc123" in page
