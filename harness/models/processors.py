@@ -53,7 +53,9 @@ def load_prompts(
     notes += [f"{name}={_short(value)}" for name, value in changed(chosen).items()]
     if against := contradictions(given.prompt, trained):
         notes.append(against)
-        warnings.warn(f"{adapter or source} is not asked as it was trained: {against}", stacklevel=1)
+        warnings.warn(
+            f"{adapter or source} is not asked as it was trained, as --set model.* wants it: {against}", stacklevel=1
+        )
     ends = end_ids(generation or _generation(source, config, given), processor)
     return Prompts(processor, ends, chosen, ", ".join(notes))
 
