@@ -87,6 +87,7 @@ class ReferenceModel:
             self.device.type,
             self.encoder.corruption.identity if self.encoder.corruption else "",
             *(pair.content for pair in pairs),
+            *(["pad_to_square"] if self.encoder.prompts.settings.pad_to_square == "on" else []),
         ]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 

@@ -12,6 +12,7 @@ from harness.chat.request import Caller, ChatReply, ChatRequest
 from harness.chat.settings import ServedSettings
 from harness.errors import UsageError
 from harness.models.probe_served import probe_served
+from harness.models.settings import other_system
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Turn
 from harness.protocols.model import Answer, Model
@@ -50,9 +51,12 @@ class OpenAIModel(Model):
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """Answers in order of arrival. A decoding that the endpoint cannot do raises UsageError before any call."""
-        if reason := beyond_endpoints(decoding):
+        reason = beyond_endpoints(decoding) or other_system(self._settings.system or None, decoding.system)
+        if reason:
             raise UsageError(f"{self.spec}: {reason}")
-        system = (Turn("system", (decoding.system,)),) if decoding.system else self._system
+        system = self._system
+        if decoding.system:
+            system = (Turn("system", (decoding.system,)),)
         requests: dict[int, ChatRequest] = {}
         for position, sample in enumerate(samples):
             try:

@@ -57,7 +57,7 @@ def load_prompts(
             f"{adapter or source} is not asked as it was trained, as --set model.* wants it: {against}", stacklevel=1
         )
     ends = end_ids(generation or _generation(source, config, given), processor)
-    return Prompts(processor, ends, chosen, ", ".join(notes))
+    return Prompts(processor, ends, chosen, ", ".join(notes), given.prompt)
 
 
 def prompts_of(source: str, settings: LoadSettings, *, named: str, adapter: str = "") -> Prompts:

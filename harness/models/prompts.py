@@ -6,6 +6,7 @@ answer, and the difference says how an answer begins and ends.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from PIL import Image as PilImage
 
 from harness.errors import UsageError
 from harness.models.families import WRITTEN_AFTER
-from harness.models.settings import PromptSettings
+from harness.models.settings import PromptSettings, other_system
 from harness.models.templates import REMEDY, ChatTemplate
 from harness.protocols.conversation import Image, Turn
 from harness.protocols.conversation import question as ask
@@ -55,23 +56,35 @@ class Prompts:
         ends: ids of the tokens at which the model's own configuration ends an answer.
         settings: how it is asked: what the user set, else as it was trained.
         note: what a record says of the prompt beside that ("fallback prompt").
+        asked: what the user set of ``settings``.
     """
 
     processor: Any
     ends: frozenset[int] = frozenset()
     settings: PromptSettings = field(default_factory=PromptSettings)
     note: str = ""
+    asked: PromptSettings = field(default_factory=PromptSettings)
 
     def check(self, *, training: bool = False) -> None:
-        """Raise UsageError if no image can be asked about with this template, or (``training``) no answer trained."""
+        """Raise UsageError if no image can be asked about with this template, or (``training``) no answer trained.
+
+        Also for what the user sets and this template does not do.
+        """
         turns = [ask(PLAIN, Image())]
+        template = str(self.processor.chat_template)
+        if self.asked.thinking != "auto" and SWITCH not in template and OPEN_THOUGHT not in template:
+            raise UsageError(
+                f"model.thinking={self.asked.thinking}: this chat template knows no thoughts; leave it out."
+            )
+        if self.asked.system == "" and (own := self._own_system(turns)):
+            raise UsageError(
+                f"model.system= (none): this chat template then writes one of its own ({own!r}). Leave it out, give a "
+                "text, or give a template without one: --set model.template=FILE."
+            )
         if training:
             self.form(turns)
-            return
-        template = str(self.processor.chat_template)
-        if self.settings.thinking == "on" and SWITCH not in template and OPEN_THOUGHT not in template:
-            raise UsageError("model.thinking=on: this chat template knows no thoughts; leave it out.")
-        self.text(turns)
+        else:
+            self.text(turns)
 
     def text(self, turns: Sequence[Turn]) -> str:
         """The prompt of ``turns`` up to where the answer begins.
@@ -119,10 +132,14 @@ class Prompts:
     def asking(self, system: str = "", *, square: bool = False) -> Prompts:
         """As a benchmark's protocol asks: with its system message, with images padded to a square.
 
-        Raises UsageError where the user's own settings say otherwise.
+        Raises UsageError where the user's own settings say otherwise; that a model was trained otherwise is a warning.
         """
         settings = self.settings
         if system:
+            if reason := other_system(self.asked.system, system):
+                raise UsageError(reason)
+            if settings.system not in (None, system):
+                warnings.warn("the benchmark's protocol has another system message: not as trained.", stacklevel=2)
             settings = replace(settings, system=system)
         if square:
             if settings.pad_to_square == "off":
@@ -171,6 +188,17 @@ class Prompts:
         system = self.settings.system
         given = not system or (turns and turns[0].role == "system")
         return [*turns] if given else [Turn("system", (str(system),)), *turns]
+
+    def _own_system(self, turns: Sequence[Turn]) -> str:
+        """What the template writes in the place of a system message where there is none; "" if nothing."""
+        try:
+            given = self._render([Turn("system", (ANSWER,)), *turns])
+        except UsageError:  # it takes none
+            return ""
+        own = self._render(turns)
+        start = common_length(own, given)
+        end = common_length(own[start:][::-1], given[start:][::-1])
+        return own[start : len(own) - end].strip()
 
     def _render(self, turns: Sequence[Turn], **options: Any) -> str:
         if self.settings.thinking != "auto" and SWITCH in str(self.processor.chat_template):

@@ -96,6 +96,16 @@ class HfSettings(LoadSettings):
             raise UsageError("model.attention=flash_attention_2 computes in half precision: set model.dtype=bfloat16.")
 
 
+def other_system(asked: str | None, protocol: str) -> str:
+    """Why a benchmark's protocol with a system message cannot be asked with the user's, in words; "" if it can."""
+    if not protocol or asked in (None, protocol):
+        return ""
+    return (
+        f"the benchmark's protocol (protocol=official) has a system message of its own, and model.system={asked!r} is "
+        "another: leave one out."
+    )
+
+
 def changed(settings: PromptSettings) -> dict[str, Any]:
     """The settings that are not at their default: what is saved, shown, and part of keys."""
     fields = dataclasses.fields(settings)

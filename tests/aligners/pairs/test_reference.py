@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from aligners.pairs.data import load_pairs
 from aligners.pairs.encoding import Encoder
 from aligners.pairs.reference import ReferenceModel
 from harness.models.prompts import Prompts
+from harness.models.settings import PromptSettings
 from harness.models.weights import tensors_hash
 from tests.tiny import load_tiny
 
@@ -78,8 +80,12 @@ def test_the_key_is_made_of_all_that_determines_the_values(reference: ReferenceM
     keys.add(reference.key(pairs))
     reference.encoder.max_length = 32
     keys.add(reference.key(pairs))
+    plain = reference.encoder.prompts
+    reference.encoder.prompts = dataclasses.replace(plain, settings=PromptSettings(pad_to_square="on"))
+    keys.add(reference.key(pairs))
+    reference.encoder.prompts = plain
     before = tensors_hash(reference.model)
     with torch.no_grad():
         next(reference.model.parameters()).add_(1e-3)
-    assert len(keys) == 4
+    assert len(keys) == 5
     assert tensors_hash(reference.model) != before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import io
 import shutil
 from pathlib import Path
@@ -134,6 +135,11 @@ def test_the_official_protocol_pads_and_speaks_as_llavas_scripts_do_and_is_for_l
     _, qwen = shared_family("qwen2_vl")
     with pytest.raises(UsageError, match=r"protocol=official.*Qwen2VLImageProcessor does not"):
         qwen.asking(decoding.system, square=True)
+    with pytest.raises(UsageError, match=r"--model hf:.*protocol=official.*model\.system='a dog \.' is another"):
+        answer(loaded(folder, system="a dog ."), decoding)
+    trained = dataclasses.replace(loaded(folder)._prompts, settings=PromptSettings(system="a cat ."))
+    with pytest.warns(UserWarning, match="another system message: not as trained"):
+        assert VICUNA_V1 in trained.asking(decoding.system).text(ASKED)
     with pytest.raises(UsageError, match="pad_to_square=off"):
         loaded(folder, pad_to_square="off")._prompts.asking(square=True)
 

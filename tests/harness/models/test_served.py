@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
+from harness.errors import UsageError
 from harness.models.prompts import Prompts
 from harness.models.spec import load_model
 from harness.models.thinking import Decoder
@@ -70,6 +71,10 @@ def test_a_system_message_and_what_the_server_refuses(server: TemplateServer) ->
     assert answered(model, asked)[0].text is not None
     assert [turn["role"] for turn in server.calls[-1]["messages"]] == ["system", "user"]
     assert model.key != load_model(f"openai:served@{server.url}").key
+    calls = len(server.calls)
+    with pytest.raises(UsageError, match=r"openai:served.*model\.system='Be brief\.' is another"):
+        answered(model, asked, Decoding(system="Be exact."))
+    assert len(server.calls) == calls
     (absent,) = answered(load_model(f"openai:other@{server.url}"), asked)
     assert absent.error == "HTTP 404: The model `other` does not exist."
     (sampled,) = answered(load_model(f"openai:served@{server.url}"), asked, Decoding(temperature=0.5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from typing import Any
 
@@ -17,6 +18,8 @@ from harness.protocols.conversation import Image, Turn, question
 from tests.harness.models.chat_templates import PUBLISHED, Published
 
 ASKED = (question("q", Image()),)
+OWN_SYSTEM = {"qwen2.5-vl": "You are a helpful assistant.", "mistral-3": "It is 2026-01-01"}
+"""Those whose template writes a system message where a conversation has none."""
 
 
 def processor_of(case: Published) -> Any:
@@ -49,7 +52,7 @@ def prompts_of(case: Published, **settings: Any) -> Prompts:
     processor = processor_of(case)
     ends = frozenset(processor.tokenizer.convert_tokens_to_ids(list(case.ends or (case.eos,))))
     off = {"thinking": "off"} if case.off else {}
-    return Prompts(processor, ends, PromptSettings(**{**off, **settings}))
+    return Prompts(processor, ends, PromptSettings(**{**off, **settings}), asked=PromptSettings(**settings))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -91,6 +94,20 @@ def test_a_system_message_goes_where_the_template_has_it_or_is_refused(name: str
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
+def test_no_system_message_is_refused_where_the_template_writes_one_of_its_own(name: str) -> None:
+    """A default that stands in the published template, in the prompt of a conversation without any."""
+    own = OWN_SYSTEM.get(name)
+    prompts = prompts_of(PUBLISHED[name], system="")
+    assert (own or "") in prompts.text(ASKED)
+    if own:
+        with pytest.raises(UsageError, match=re.escape(f"one of its own ({own!r}")):
+            prompts.check()
+    else:
+        prompts.check()
+        assert prompts.text(ASKED) == prompts_of(PUBLISHED[name]).text(ASKED)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_a_conversation_of_several_turns_keeps_what_was_said(name: str) -> None:
     turns = (*ASKED, Turn("assistant", ("first answer",)), question("second question"))
     form = prompts_of(PUBLISHED[name]).form(turns)
@@ -112,9 +129,12 @@ def test_a_template_that_leaves_the_image_out_or_writes_it_twice_is_refused() ->
             prompts_of(dataclasses.replace(case, template=template)).check()
 
 
-def test_thoughts_cannot_be_switched_on_where_the_template_knows_none() -> None:
-    with pytest.raises(UsageError, match="knows no thoughts"):
-        prompts_of(PUBLISHED["llava-1.5"], thinking="on").check()
+def test_thoughts_cannot_be_switched_where_the_template_knows_none() -> None:
+    for switch, training in itertools.product(("on", "off"), (True, False)):
+        with pytest.raises(UsageError, match=f"model.thinking={switch}: this chat template knows no thoughts"):
+            prompts_of(PUBLISHED["llava-1.5"], thinking=switch).check(training=training)
+    trained = Prompts(processor_of(PUBLISHED["llava-1.5"]), settings=PromptSettings(thinking="on"))
+    trained.check()  # as older versions recorded it: nobody asks for it now, and nothing is asked otherwise
     prompts = prompts_of(PUBLISHED["qwen3.5"], thinking="on")
     prompts.check()
     assert prompts.text(ASKED).endswith("<think>\n")
