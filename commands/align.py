@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from commands import options
-from commands.screen import out, print_facts, print_json
+from commands.screen import line, out, print_facts, print_json
 
 if TYPE_CHECKING:
     from workflows.results import AlignResult
@@ -80,9 +80,11 @@ def command(
     run = dama.align(**options, settings=settings, fresh=not resume, probe=probe, db=db)
     facts = {"name": run.name, "model_dir": str(run.model_dir), "seconds": round(run.seconds, 1), **run.last_step}
     if as_json:
-        print_json({**facts, "config": run.config, "info": run.info})
+        print_json({**facts, "done_before": run.done_before, "config": run.config, "info": run.info})
         return
     print_facts({**facts, "data": "; ".join(data_lines(run.info))})
+    if run.done_before:
+        line(f"\n{run.name} was done before, with these settings and pairs: nothing was trained (--fresh: anew).")
     out.print(f"\nNext: {next_command(run, db)}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -189,14 +189,19 @@ def _methods(group: Sequence[AlignmentRecord]) -> list[tuple[str, AlignmentRecor
     short = last_parts(paths)
     first: dict[str, Mapping[str, Any]] = {}
     taken: set[tuple[str, int]] = set()
+    pairs: dict[str, str] = {}
     named = []
     for alignment in group:
         label = alignment.method
         if label == alignment.config.get("method"):  # else it was given: what it stands for is the giver's business
             training, own = _settings(alignment.config)
             differing = _differing(training, first.setdefault("", training))
+            read_as = str([alignment.config.get("data"), *differing.items()])
             differing |= _differing(own, first.setdefault(label, own))
             label = " ".join([label, *(f"{name}={short.get(str(value), value)}" for name, value in differing.items())])
+            data = str(alignment.info.get("data", {}).get("hash", ""))
+            if data and data != pairs.setdefault(read_as, data):
+                label += f" data={data[:6]}"  # the file's pairs were changed in between
             if (label, alignment.seed) in taken:
                 label += f" run={alignment.name}"  # the same once more: no seed of its own
             taken.add((label, alignment.seed))

@@ -45,7 +45,7 @@ def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_align_bench_and_a_table_without_a_word_on_stdout(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run = dama.align("gap", model="model", data="pairs.jsonl", settings=QUICK)
     again = dama.align("gap", model="model", data="pairs.jsonl", settings=QUICK)
-    assert again == run, "a finished run comes from the store"
+    assert again == run and (run.done_before, again.done_before) == (False, True), "it comes from the store"
     assert (run.method, run.model, len(run)) == ("gap", "run:gap-s0", 2)
     figures = dama.bench(benchmark="amber", model=["hf:model", run], data_dir="data")
     assert [e.run for e in figures] == ["base", "gap-s0"] and figures.complete

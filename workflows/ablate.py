@@ -31,7 +31,7 @@ from workflows.purse import EXHAUSTED, Purse
 from workflows.suites import members_of
 
 if TYPE_CHECKING:
-    from workflows.align import AlignSpec
+    from workflows.align_spec import AlignSpec
 
 Log = Callable[[str], None]
 Task = Callable[[Ablation], tuple[Any, ...]]
@@ -194,7 +194,7 @@ def settings_of(store: Store, job: Job, device: str) -> dict[str, Any]:
 
 def is_stored(store: Store, job: Job, device: str) -> bool:
     """Whether a job's alignment and all its evaluations are there, so that no worker need look."""
-    from workflows.align import finished
+    from workflows.stored_runs import finished
 
     try:
         record = finished(store, resolved(store, job, device))

@@ -17,11 +17,13 @@ from harness.store import AlignmentRecord, Store
 from harness.util.options import content_key
 from workflows.ablate import base_of, is_benched, resolved, wanted_of
 from workflows.ablation import Ablation, Job, jobs
-from workflows.align import AlignSpec, dry_run, finished
+from workflows.align import dry_run
+from workflows.align_spec import AlignSpec
 from workflows.cost import BenchCost, cost_report, spec_cost
 from workflows.embedded import embedded_world
 from workflows.eval_models import EvalModel
 from workflows.judging import Judges
+from workflows.stored_runs import finished
 
 TRAINING = ("steps", "TFLOP of training")
 """What is shown of the estimate of an alignment (aligners.training.cost)."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,15 @@ from harness.protocols.recorder import Recorder
 from harness.store import AlignmentRecord, Store
 from harness.store.claims import ALIGNMENT, LEASE, Claims
 from harness.util.distributed import rank_and_world_size
-from harness.util.options import build, content_key, keyed, overlay, read_yaml
+from harness.util.options import build, overlay, read_yaml
 from recipes import RECIPES
+from workflows.align_spec import AlignSpec
 from workflows.embedded import build_embedded, embedded_world, is_embedded_model, mark_card, unbuilt
 from workflows.interruption import folder_of, kept_of
 from workflows.lineage import lineage, started_from
 from workflows.probing import was_probed
 from workflows.settings import Kinds, align_setting, route
+from workflows.stored_runs import changed_data, finished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,42 +53,6 @@ OF_THE_RUN = tuple(field.name for field in dataclasses.fields(RunSettings))
 OPTIONS = ("model", "data", "seed", "limit", "device")
 """Options of `align`: settings of the training, whatever an objective calls its own."""
 INPUTS = ("train.model", "train.data")
-
-
-@dataclass(frozen=True)
-class AlignSpec:
-    """An alignment with every setting resolved: what `--dry-run` shows, the store keeps and the key is made of.
-
-    ``parent`` is the run that it starts from; what that is made of stands in ``train.model``.
-    """
-
-    name: str
-    method: str
-    label: str
-    panel: str
-    train: Any
-    objective: Any
-    hardness: Any
-    heldout: str | None
-    parent: str | None = None
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """Everything that determines the result, flat enough to read."""
-        return self._all(dataclasses.asdict)
-
-    @property
-    def key(self) -> str:
-        return content_key(self._all(keyed))
-
-    def _all(self, settings_of: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        return {
-            **settings_of(self.train),
-            "method": self.method,
-            "objective": settings_of(self.objective),
-            "hardness": settings_of(self.hardness),
-            "heldout": self.heldout,
-        }
 
 
 def kinds_of(method: str) -> dict[str, type[Any]]:
@@ -182,52 +149,24 @@ def data_lines(info: Mapping[str, Any]) -> list[str]:
     return described(info["data"]) if "pairs" in info.get("data", {}) else []
 
 
-def finished(store: Store, spec: AlignSpec) -> AlignmentRecord | None:
-    """The record of an alignment that finished with these very settings, if its model is still there."""
-    done = [a for a in store.alignments() if a.name == spec.name and a.key == spec.key and a.status == "done"]
-    return done[0] if done and Path(done[0].model_dir).exists() else None
-
-
-def with_unique_name(store: Store, spec: AlignSpec, *, named: bool, fresh: bool) -> AlignSpec:
-    """``spec`` under a name that costs the store no other run.
-
-    A run that failed gives its name up. A default name that a run with other settings has gets the beginning of the key
-    added ("dpo-s0-3fa9c1"). A name that the user gave (``named``) is taken from such a run only with ``fresh``; without
-    it a UsageError says what differs.
-    """
-    taken = next((a for a in store.alignments() if a.name == spec.name), None)
-    if taken is None or taken.key == spec.key or taken.status == "failed" or (named and fresh):
-        return spec
-    if not named:
-        return dataclasses.replace(spec, name=f"{spec.name}-{spec.key[:6]}")
-    before, now = _flat(taken.config), _flat(spec.record)
-    changed = [f"{k}={before[k]}, now {now[k]}" for k in now if k in before and str(before[k]) != str(now[k])]
-    what = "; ".join(changed[:4]) or "of an older version"
-    raise UsageError(
-        f"--name {spec.name}: {taken.status} before with other settings ({what}). Give another --name, or --fresh to "
-        "replace that run."
-    )
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    inner = [value for value in settings.values() if isinstance(value, Mapping)]
-    return {k: v for group in (settings, *inner) for k, v in group.items() if not isinstance(v, Mapping)}
-
-
 def align(
     store: Store, spec: AlignSpec, *, fresh: bool = False, probe: bool = True, progress: Progress
 ) -> AlignmentRecord:
-    """Train as ``spec`` says, or return the record of a run that finished with the same settings.
+    """Train as ``spec`` says, or return the record of a run that finished with the same settings and data.
 
-    An interrupted run resumes from its last checkpoint unless ``fresh``. With ``probe`` the model is probed before it
-    is trained, unless the run that is resumed was under the same software.
+    An interrupted run resumes from its last checkpoint unless ``fresh``; one of the same settings on pairs that have
+    changed since is made anew, with a warning (``with_unique_name`` gives it another name first). With ``probe`` the
+    model is probed before it is trained, unless the run that is resumed was under the same software.
     """
     from aligners.pairs.data import load_pairs
     from aligners.training.pipeline import align as train
 
-    done = finished(store, spec)
-    if done is not None and not fresh:
+    done = None if fresh else finished(store, spec, progress)
+    if done is not None:
         return done
+    if not fresh and (changed := changed_data(store, spec, progress)):
+        warnings.warn(f"{spec.name} is made anew: {changed}.", stacklevel=2)
+        fresh = True
     out = folder_of(spec.name, spec.key)
 
     def stage(step: str, done: int, total: int, note: str = "") -> None:

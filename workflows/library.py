@@ -13,7 +13,7 @@ from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, 
 
 if TYPE_CHECKING:
     from harness.store import Store
-    from workflows.align import AlignSpec
+    from workflows.align_spec import AlignSpec
 
 
 def align(
@@ -32,7 +32,8 @@ def align(
     db: str | Path = DB,
     progress: bool | Watcher = True,
 ) -> AlignResult:
-    """Align a model on preference pairs; a run that finished before with the same settings is returned from the store.
+    """Align a model on preference pairs; a run that finished before with the same settings, on pairs that have
+    not changed since, is returned from the store (``done_before``).
 
     Args:
         method: an aligner (`list aligners`); None: the recipe's, else "dama".
@@ -54,6 +55,7 @@ def align(
     """
     from harness.store import Store
     from workflows.align import align as train
+    from workflows.stored_runs import finished
 
     start = model.model if isinstance(model, AlignResult) else model
     options = {
@@ -63,8 +65,9 @@ def align(
     store = Store(db)
     with shown(progress) as reported:
         spec = _resolve(store, recipe, settings or {}, options, fresh=fresh, progress=reported)
-        record = train(store, spec, fresh=fresh, probe=probe, progress=reported)
-    return AlignResult.of(record, store.train_log(record.name))
+        before = None if fresh else finished(store, spec, reported)
+        record = before or train(store, spec, fresh=fresh, probe=probe, progress=reported)
+    return AlignResult.of(record, store.train_log(record.name), done_before=before is not None)
 
 
 def estimate_align(
@@ -100,16 +103,17 @@ def _resolve(
     """Every setting of an alignment, under a name that costs the store no other run; ``built`` as of
     ``resolve_alignment``."""
     from recipes import find_recipe
-    from workflows.align import resolve_alignment, with_unique_name
+    from workflows.align import resolve_alignment
     from workflows.lineage import lookup_run
     from workflows.settings import gather
+    from workflows.stored_runs import with_unique_name
 
     gathered = gather(find_recipe(recipe) if recipe else None, settings, options)
     runs = None if store is None else lookup_run(store)
     spec = resolve_alignment(gathered, progress, runs, built=built)
     if store is None:
         return spec
-    return with_unique_name(store, spec, named="name" in gathered, fresh=fresh)
+    return with_unique_name(store, spec, named="name" in gathered, fresh=fresh, progress=progress)
 
 
 def bench(

@@ -46,6 +46,7 @@ class Records(ABC):
 class AlignResult(Records):
     """A finished alignment. Its records are the training log: a row an optimiser step.
 
+    ``done_before``: it was finished in the store already, and nothing was trained.
     ``model`` names it wherever a model is asked for; ``config`` is all that determined it, ``info`` what was met on the
     way (hardness, route, software).
     """
@@ -58,12 +59,13 @@ class AlignResult(Records):
     config: Mapping[str, Any]
     info: Mapping[str, Any]
     log: tuple[Mapping[str, Any], ...]
+    done_before: bool = field(default=False, compare=False)
 
     @classmethod
-    def of(cls, record: AlignmentRecord, log: Sequence[Mapping[str, Any]]) -> AlignResult:
+    def of(cls, record: AlignmentRecord, log: Sequence[Mapping[str, Any]], *, done_before: bool = False) -> AlignResult:
         """From what the store holds of an alignment."""
         facts = {name: getattr(record, name) for name in ("name", "method", "seed", "seconds", "config", "info")}
-        return cls(**facts, model_dir=Path(record.model_dir), log=tuple(log))
+        return cls(**facts, model_dir=Path(record.model_dir), log=tuple(log), done_before=done_before)
 
     @property
     def model(self) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from aligners.pairs.formats import READ, Wording, read_row
 from aligners.pairs.images import ImageSource, check
 from aligners.pairs.messages import turns
 from aligners.pairs.pair import Pair, as_json, from_json
-from aligners.pairs.prepared import Stored, prepared
+from aligners.pairs.prepared import Stored, prepared, prepared_facts
 from aligners.pairs.reading import Reading
 from aligners.pairs.report import described, report_of
 from aligners.pairs.rows import BadRow, NoPreference, Place, Row
@@ -26,7 +26,7 @@ from harness.protocols.conversation import MARK
 from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key
 
-__all__ = ["Pair", "PairSet", "load_pairs"]
+__all__ = ["Pair", "PairSet", "load_pairs", "pairs_identity"]
 
 CHUNK = 64
 """Rows that threads read and decode at a time."""
@@ -63,11 +63,7 @@ def load_pairs(
     an unreadable image, no pair with an image, nothing in it. With ``skip_bad`` such rows are dropped and reported too.
     """
     reading = reading or Reading()
-    images = reading.image_source
-    rows = open_rows(source, reading.split, reading.subset)
-    asked = {field.name: getattr(reading, field.name) for field in dataclasses.fields(Reading)}
-    key = content_key("pairs-2", str(source), rows.identity, dict(rows.columns or {}), asked, limit, skip_bad)
-    made = prepared(key, lambda: _load(source, rows, reading, images, limit, skip_bad, progress))
+    made = prepared(*_way_to(source, limit, skip_bad, reading, progress))
     facts = made.facts
     pairs = [from_json(line) for line in made.lines]
     progress("pairs", len(pairs), len(pairs), "; ".join(described(facts["report"])))
@@ -77,6 +73,33 @@ def load_pairs(
             "--columns image=NAME, or set text_only=true to train on text alone."
         )
     return PairSet(pairs, facts["hash"], facts["report"])
+
+
+def pairs_identity(
+    source: str | Path,
+    limit: int | None = None,
+    *,
+    skip_bad: bool = False,
+    reading: Reading | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """What ``load_pairs`` of the same arguments reports as "read": hashes of the pairs and of each further column.
+
+    Where the files are as they were when they were last read, none is opened. Raises as ``load_pairs``.
+    """
+    facts = prepared_facts(*_way_to(source, limit, skip_bad, reading or Reading(), progress))
+    return dict(facts["report"]["read"])
+
+
+def _way_to(
+    source: str | Path, limit: int | None, skip_bad: bool, reading: Reading, progress: Progress
+) -> tuple[str, Callable[[], Stored]]:
+    """The key under which the pairs of ``source`` are kept, and what reads them."""
+    images = reading.image_source
+    rows = open_rows(source, reading.split, reading.subset)
+    asked = {field.name: getattr(reading, field.name) for field in dataclasses.fields(Reading)}
+    key = content_key("pairs-3", str(source), rows.identity, dict(rows.columns or {}), asked, limit, skip_bad)
+    return key, lambda: _load(source, rows, reading, images, limit, skip_bad, progress)
 
 
 def _load(
@@ -117,11 +140,9 @@ def _load(
         why = "".join(f" Dropped {len(places)}: {reason}" for reason, places in dropped.items())
         raise DataError(f"{source}: there are no pairs in it.{why}")
     pairs, repeated = _unique_ids(pairs)
-    facts = {
-        "hash": content_hash(pairs),
-        "report": report_of(source, rows.notes, pairs, repeated, dropped),
-        "found": [*found],
-    }
+    read_as = {"hash": content_hash(pairs), "columns": _column_hashes(pairs)}
+    report = {**report_of(source, rows.notes, pairs, repeated, dropped), "read": read_as}
+    facts = {"hash": read_as["hash"], "report": report, "found": [*found]}
     if looked_at is not None:
         looked_at += [image.path for pair in pairs for image in pair.images if image.path]
     return Stored(facts, [as_json(pair) for pair in pairs], looked_at)
@@ -133,6 +154,12 @@ def content_hash(pairs: Sequence[Pair]) -> str:
     for pair in pairs:
         digest.update(f"{pair.id}\0{pair.content}\n".encode())
     return digest.hexdigest()
+
+
+def _column_hashes(pairs: Sequence[Pair]) -> dict[str, str]:
+    """A hash of the values of each of the data's own columns, which some objectives need."""
+    names = sorted({name for pair in pairs for name in pair.columns})
+    return {name: content_key("column", [pair.columns.get(name) for pair in pairs]) for name in names}
 
 
 def _unique_ids(pairs: list[Pair]) -> tuple[list[Pair], int]:

@@ -61,8 +61,8 @@ def answer(value: Any, name: str, place: Place) -> str:
 def _message(message: Any, name: str, place: Place) -> Said:
     if not isinstance(message, Mapping):
         raise BadRow(place, f"{name}: expected messages, found a {type(message).__name__} in the list.")
-    role: Any = next((message[key] for key in ROLE if key in message), None)
-    if role not in ROLES:
+    role = next((message[key] for key in ROLE if key in message), None)
+    if not isinstance(role, str) or role not in ROLES:
         raise BadRow(place, f"{name}: a message of {role!r}: expected one of {', '.join(ROLES)}.")
     content = next((message[key] for key in CONTENT if key in message), None)
     if isinstance(content, str):

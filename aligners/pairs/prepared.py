@@ -39,14 +39,22 @@ def prepared(key: str, make: Callable[[], Stored]) -> Stored:
     return known
 
 
-def _known(file: Path) -> Stored | None:
+def prepared_facts(key: str, make: Callable[[], Stored]) -> dict[str, Any]:
+    """The facts of ``prepared`` alone; where the files are as they were, no line is read."""
+    file = cache_dir("pairs") / f"{key}.jsonl"
+    with locked(file.with_suffix(".lock")):
+        known = _known(file, with_lines=False)
+    return (known or prepared(key, make)).facts
+
+
+def _known(file: Path, *, with_lines: bool = True) -> Stored | None:
     if not file.exists():
         return None
     values = (value for _, value in iter_values(file))
     head = next(values)
     if any(_state(Path(name)) != (tuple(state) if state else None) for name, state in head["files"]):
         return None
-    return Stored(head["facts"], list(values), None)
+    return Stored(head["facts"], list(values) if with_lines else [], None)
 
 
 def _keep(file: Path, made: Stored) -> None:

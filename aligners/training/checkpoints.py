@@ -31,22 +31,29 @@ def remove_checkpoints(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)  # another process may be removing it too
 
 
-def write_state(checkpoint: Path, objective: Objective, state: State, curve: Sequence[Mapping[str, float]]) -> None:
-    """Complete ``checkpoint`` with the objective's state and the metrics of every step so far."""
-    kept = {"objective": _identity(objective), "state": dict(state), "curve": list(curve)}
+def write_state(
+    checkpoint: Path, objective: Objective, data: str, state: State, curve: Sequence[Mapping[str, float]]
+) -> None:
+    """Complete ``checkpoint`` with the objective's state, the hash of the ``data`` and the metrics of all steps."""
+    kept = {"objective": _identity(objective), "data": data, "state": dict(state), "curve": list(curve)}
     (checkpoint / STATE_FILE).write_text(json.dumps(kept))
 
 
-def read_state(checkpoint: Path, objective: Objective) -> tuple[State, list[dict[str, float]]]:
+def read_state(checkpoint: Path, objective: Objective, data: str) -> tuple[State, list[dict[str, float]]]:
     """The state and curve that ``write_state`` kept.
 
-    Raises UsageError if another objective, or the same with other settings, made the checkpoint.
+    Raises UsageError if another objective, the same with other settings, or other ``data`` made the checkpoint.
     """
     kept = json.loads((checkpoint / STATE_FILE).read_text())
     if kept.get("objective") != _identity(objective):
         raise UsageError(
             f"{checkpoint} is of {kept.get('objective', 'an unknown objective')}, not of {_identity(objective)}. "
             "Start over with --fresh, or give the settings it was made with."
+        )
+    if kept.get("data", data) != data:  # older ones do not say
+        raise UsageError(
+            f"{checkpoint} is of other pairs: the data were changed since (hash {kept['data'][:12]}, now {data[:12]}). "
+            "Start over with --fresh, or put the data back."
         )
     return kept["state"], kept["curve"]
 

@@ -88,7 +88,7 @@ def align(
     deltas, facts = hardness_of(sets, hardness, objective, args.device, progress)
     data, cached = ready.tables(objective, train_set.pairs, deltas.get("train"))
     probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
-    info = _facts(config, train_set, ready, args, cached) | facts
+    info = _facts(config, sets, ready, args, cached) | facts
     if first:
         _log_start(recorder, info, sets, deltas)
     trainer = PreferenceTrainer(
@@ -127,13 +127,16 @@ def _pairs(
 
 
 def _facts(
-    config: AlignConfig, train_set: PairSet, ready: Prepared, args: TrainingArguments, cached: bool
+    config: AlignConfig, sets: Mapping[str, PairSet], ready: Prepared, args: TrainingArguments, cached: bool
 ) -> dict[str, Any]:
     """What a record says of the data, the start, the route and the machine."""
     adapted = config.lora_rank and rank_and_world_size()[0] == 0
     return {
         **({"start_weights": start_weights(config, ready.progress)} if adapted else {}),
-        "data": {**train_set.report, "hash": train_set.content_hash},
+        **{
+            "data" if split == "train" else f"{split}_data": {**each.report, "hash": each.content_hash}
+            for split, each in sets.items()
+        },
         **ready.facts,
         "trained": trained_parts(ready.loaded.model, config),
         "device": str(args.device),

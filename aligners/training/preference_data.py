@@ -12,13 +12,14 @@ from torch.utils.data import Dataset
 
 from aligners.objective import Objective
 from aligners.pairs.corruption import PREFIX
-from aligners.pairs.data import Pair, PairSet, load_pairs
+from aligners.pairs.data import Pair, PairSet, content_hash, load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.report import described
 from aligners.training.config import AlignConfig
 from harness.errors import DataError, UsageError
 from harness.protocols.progress import Progress
 from harness.util.distributed import rank_and_world_size
+from harness.util.options import content_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,11 @@ class PreferenceData:
     delta: Tensor | None = None
     delta_mean: float = 0.0
     columns: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of the pairs, in order, and of the columns."""
+        return content_key(content_hash(self.pairs), {name: table.tolist() for name, table in self.columns.items()})
 
 
 class PairStream(Dataset[Encoded]):

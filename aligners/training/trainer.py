@@ -269,7 +269,7 @@ class PreferenceTrainer(Trainer):
         with whole_or_absent(folder):
             super()._save_checkpoint(*args, **kwargs)
             if self.is_world_process_zero():
-                write_state(folder, self.objective, self.objective_state, self.curve)
+                write_state(folder, self.objective, self.data.content_hash, self.objective_state, self.curve)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Trainer's, of an adapter alone where it lies on top of others."""
@@ -289,4 +289,4 @@ class PreferenceTrainer(Trainer):
 
     def restore(self, checkpoint: Path) -> None:
         """Take over the objective's state from ``checkpoint``; Trainer restores the rest. Raises as ``read_state``."""
-        self.objective_state, self.curve = read_state(checkpoint, self.objective)
+        self.objective_state, self.curve = read_state(checkpoint, self.objective, self.data.content_hash)

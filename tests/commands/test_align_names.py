@@ -10,7 +10,8 @@ import pytest
 
 from harness.errors import UsageError
 from harness.store import Store
-from workflows.align import resolve_alignment, with_unique_name
+from workflows.align import resolve_alignment
+from workflows.stored_runs import with_unique_name
 
 
 def resolved(**settings: Any) -> Any:

@@ -13,6 +13,7 @@ from aligners.pair_hardness.hardness import HardnessConfig
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
 from harness.store import Store
+from harness.store.alignments import AlignmentLog
 from leaderboards.comparison import load_comparison
 from leaderboards.page.html import render_html
 from leaderboards.page.samples import Chunks
@@ -191,6 +192,13 @@ def test_a_path_is_the_same_however_it_is_written(
     add(store, "x", answers([2] * 6), alignment=None, model="hf:./llava")
     (table,) = tables(store).values()
     assert [(row.label, row.runs) for row in table.rows] == [("base", ("x",)), ("dpo", ("a", "b"))]
+
+
+def test_runs_on_pairs_that_were_changed_in_between_are_no_seeds_of_one_method(store: Store) -> None:
+    for seed, (name, pairs) in enumerate((("a", "0a1b2c3d"), ("b", "0a1b2c3d"), ("c", "ffee0011"))):
+        align(store, name, seed=seed)
+        AlignmentLog(store, name).log_info({"data": {"hash": pairs}})
+    assert [labels(store)[name] for name in "abc"] == [("", "dpo"), ("", "dpo"), ("", "dpo data=ffee00")]
 
 
 def test_a_run_that_failed_names_no_panel(store: Store) -> None:

@@ -12,6 +12,7 @@ from aligners.gap import Gap
 from aligners.training.trainer import PreferenceTrainer
 from harness.errors import HarnessError, UsageError
 from tests.aligners.training.runs import Bench, Notes, distance
+from tests.tiny import tiny_pairs
 
 
 @pytest.mark.parametrize("lora_rank", [0, 4])
@@ -29,13 +30,16 @@ def test_a_resumed_run_equals_an_uninterrupted_one(bench: Bench, lora_rank: int)
     assert not list((bench.folder / "cut").glob("checkpoint-*"))
 
 
-def test_a_checkpoint_of_another_objective_is_refused(bench: Bench) -> None:
+def test_a_checkpoint_of_another_objective_or_of_other_pairs_is_refused(bench: Bench) -> None:
     settings: dict[str, Any] = {"checkpoint_every": 2, "micro_batch": 8}
     with pytest.raises(KeyboardInterrupt):
         bench.run(Gap(), "cut", Notes(stop_at=4), **settings)
     for other in (Dpo(), Gap(keep=0.5)):
         with pytest.raises(UsageError, match=r"checkpoint-2 is of .*'gap'.*--fresh"):
             bench.run(other, "cut", resume=True, **settings)
+    changed = tiny_pairs(bench.folder / "changed", seed=1)
+    with pytest.raises(UsageError, match=r"checkpoint-2 is of other pairs.*--fresh"):
+        bench.run(Gap(), "cut", resume=True, data=str(changed), **settings)
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("No space left on device")])

@@ -1,0 +1,127 @@
+"""Runs of the store that a command names again: only the same settings on the same pairs are the same run."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UsageError
+from harness.protocols.progress import Progress, silent
+from harness.store import AlignmentRecord, Store
+from harness.util.distributed import rank_and_world_size
+from harness.util.options import content_key
+from workflows.embedded import unbuilt
+
+if TYPE_CHECKING:
+    from workflows.align_spec import AlignSpec
+
+
+def finished(store: Store, spec: AlignSpec, progress: Progress = silent) -> AlignmentRecord | None:
+    """The record of an alignment that finished with these very settings and data, if its model is still there."""
+    done = _of_settings(store, spec)
+    if done is None or done.status != "done" or not Path(done.model_dir).exists() or _changed(done, spec, progress):
+        return None
+    return done
+
+
+def changed_data(store: Store, spec: AlignSpec, progress: Progress) -> str:
+    """Which pairs are others now than a stored run of this name and these settings was made of, in words; or ""."""
+    run = _of_settings(store, spec)
+    changed = [] if run is None else _changed(run, spec, progress)
+    return f"{spec.name} was trained on other pairs ({' and '.join(changed)} changed since)" if changed else ""
+
+
+def _of_settings(store: Store, spec: AlignSpec) -> AlignmentRecord | None:
+    return next((a for a in store.alignments() if a.name == spec.name and a.key == spec.key), None)
+
+
+def _now(spec: AlignSpec, progress: Progress) -> dict[str, Any]:
+    """By the part of a run's record that says of it: what the pairs that ``spec`` names are now (hashes).
+
+    Pairs of an embedded world that is not built are left out: built again, they are the same.
+    """
+    from aligners.pairs.data import pairs_identity
+
+    train = spec.train
+    now = {}
+    if not unbuilt(*train.data.split(",")):
+        now["data"] = pairs_identity(
+            train.data, train.limit, skip_bad=train.skip_bad_rows, reading=train, progress=progress
+        )
+    if spec.heldout and not unbuilt(spec.heldout):
+        other = train.of_other_data
+        now["heldout_data"] = pairs_identity(
+            spec.heldout, skip_bad=train.skip_bad_rows, reading=other, progress=progress
+        )
+    needed = {need.partition(":")[2] for need in spec.objective.needs if need.startswith("column:")}
+    return {part: {**read, "columns": _of(read["columns"], needed)} for part, read in now.items()}
+
+
+def _of(columns: Mapping[str, str], needed: set[str]) -> dict[str, str]:
+    return {name: columns[name] for name in sorted(needed & columns.keys())}
+
+
+def _changed(run: AlignmentRecord, spec: AlignSpec, progress: Progress) -> list[str]:
+    """The sources whose pairs are others now than those that ``run`` was made of, as far as its record says."""
+    if not (run.info.get("data") or {}).get("hash"):
+        return []
+    sources = {"data": spec.train.data, "heldout_data": spec.heldout}
+    return [str(sources[part]) for part, now in _now(spec, progress).items() if _differs(run.info.get(part), now)]
+
+
+def _differs(recorded: Any, now: Mapping[str, Any]) -> bool:
+    """Whether what a run's record says of its pairs is not what they are ``now``.
+
+    An older record has the hash of those that could be put to the model: it says nothing where some were left out.
+    """
+    if not isinstance(recorded, Mapping):
+        return False
+    read = recorded.get("read")
+    if read is None:
+        return not recorded.get("dropped") and recorded.get("hash", now["hash"]) != now["hash"]
+    return bool(read["hash"] != now["hash"] or _of(read["columns"], {*now["columns"]}) != now["columns"])
+
+
+def with_unique_name(
+    store: Store, spec: AlignSpec, *, named: bool, fresh: bool, progress: Progress = silent
+) -> AlignSpec:
+    """``spec`` under a name that costs the store no other run.
+
+    A run that failed gives its name up. A default name that a run with other settings, or on pairs that have changed
+    since, has gets the beginning of the key added ("dpo-s0-3fa9c1"); changed pairs are said, and are then part of the
+    key. A name that the user gave (``named``) is taken from such a run only with ``fresh``; without it a UsageError
+    says what differs.
+    """
+    base, runs = spec.name, {run.name: run for run in store.alignments()}
+    said = ""
+    while taken := runs.get(spec.name):
+        changed = "" if fresh else changed_data(store, spec, progress)
+        if not changed and (taken.key == spec.key or taken.status == "failed" or (named and fresh)):
+            break
+        if named:
+            raise _refused(taken, spec, changed)
+        if changed:
+            said, spec = changed, dataclasses.replace(spec, content=content_key(_now(spec, progress)))
+        name = f"{base}-{spec.key[:6]}"
+        if name == spec.name:
+            break
+        spec = dataclasses.replace(spec, name=name)
+    if said and rank_and_world_size()[0] == 0:
+        warnings.warn(f"{said}: this run is called {spec.name}.", stacklevel=2)
+    return spec
+
+
+def _refused(taken: AlignmentRecord, spec: AlignSpec, changed: str) -> UsageError:
+    before, now = _flat(taken.config), _flat(spec.record)
+    other = [f"{k}={before[k]}, now {now[k]}" for k in now if k in before and str(before[k]) != str(now[k])]
+    what = "; ".join(other[:4]) or "of an older version"
+    why = changed or f"{taken.status} before with other settings ({what})"
+    return UsageError(f"--name {spec.name}: {why}. Give another --name, or --fresh to replace that run.")
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    inner = [value for value in settings.values() if isinstance(value, Mapping)]
+    return {k: v for group in (settings, *inner) for k, v in group.items() if not isinstance(v, Mapping)}
