@@ -72,7 +72,7 @@ def test_a_limit_below_one_is_no_limit_at_all_but_an_error(here: Path, limit: in
     with pytest.raises(dama.UsageError, match=f"limit={limit}: expected a whole number of at least 1"):
         dama.align("dpo", model="model", data="pairs.jsonl", limit=limit, progress=False)
     (here / "suite.yaml").write_text(f"benchmarks: [{{benchmark: amber, limit: {limit}}}]\n")
-    with pytest.raises(dama.UsageError, match=f"limit {limit}"):
+    with pytest.raises(dama.UsageError, match=f"limit={limit}"):
         dama.bench("suite.yaml", model="replay:answers.jsonl", data_dir="data", progress=False)
 
 

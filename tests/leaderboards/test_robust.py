@@ -247,7 +247,8 @@ def test_a_table_in_a_file_is_the_table_that_is_shown(tmp_path: Path) -> None:
     place = tmp_path / "made.txt"
     run("leaderboard", "--out", place, "--db", store.path)
     said = [line.rstrip() for line in run("leaderboard", "--db", store.path).stdout.splitlines()]
-    assert place.read_text().splitlines() == said
+    table = place.read_text().splitlines()
+    assert said[: len(table)] == table, "what follows on the terminal is the answer in words"
     assert "AMBER  clean" in said[0] and not any("|" in line for line in said)
 
 
