@@ -71,6 +71,19 @@ def resolve_models(
     )
 
 
+def require_revision(store: Store, models: Sequence[EvalModel], revision: str) -> None:
+    """Raise UsageError where ``models``, taken by default, hold the base of runs in another revision than theirs."""
+    specs = {model.spec for model in models if model.alignment is None}
+    for run in store.alignments():
+        trained = (run.config.get("prompt") or {}).get("revision")
+        if trained and trained != revision and run.status == "done" and f"hf:{run.config['model']}" in specs:
+            raise UsageError(
+                f"run:{run.name} started from {run.config['model']} at revision {trained}, and this base would be "
+                f"asked at {revision or 'its main one'}: give --set model.revision={trained}, or name the models with "
+                "--model."
+            )
+
+
 def require_free(store: Store, name: str, models: Sequence[str]) -> None:
     """Raise UsageError where ``name`` cannot be what one model is called: it is a row already, of another model."""
     if len(models) != 1:

@@ -55,7 +55,7 @@ class BenchOptions:
         from harness.store import Store
         from workflows.bench import check_decodings, of_world, resolve_benchmarks
         from workflows.embedded import SETTINGS, base_model, data_root
-        from workflows.eval_models import require_data, require_free, resolve_models
+        from workflows.eval_models import require_data, require_free, require_revision, resolve_models
         from workflows.judging import Judges
         from workflows.suites import members_of
 
@@ -80,6 +80,8 @@ class BenchOptions:
         root = Path(self.data_dir) if self.data_dir else data_root(None, progress)
         base = None if self.data_dir else base_model(progress)
         models = resolve_models(store, specs, base, name=self.name, of_world=of_world(root, wanted))
+        if not specs:
+            require_revision(store, models, str(loading.get("revision") or ""))
         how = {"device": self.device, "loading": loading, "probe": self.probe}
         return BenchJob(store, models, wanted, root, judges, how, self.fresh, scoring)
 

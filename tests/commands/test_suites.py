@@ -20,7 +20,7 @@ from tinyworld.render import SIZE
 from workflows.ablate import base_of
 from workflows.ablation import Ablation
 from workflows.bench import resolve_benchmarks
-from workflows.eval_models import require_data, resolve_models
+from workflows.eval_models import require_data, require_revision, resolve_models
 from workflows.suites import Member, members_of, split_names
 
 
@@ -96,6 +96,12 @@ def test_the_models_by_default_are_what_was_aligned_and_what_it_started_from(tmp
         store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
     assert [e.run for e in resolve_models(store, (), None)] == ["llava", "qwen", "a", "b", "c"]
     assert [e.run for e in resolve_models(store, (), "hf:tiny/world")] == ["world", "llava", "qwen", "a", "b", "c"]
+    config = {"model": "org/qwen", "prompt": {"revision": "v2"}}
+    store.start_alignment("d", method="dpo", seed=0, panel="", key="d", config=config)
+    store.finish_alignment("d", status="done", model_dir="m", seconds=1.0)
+    require_revision(store, resolve_models(store, (), None), "v2")
+    with pytest.raises(UsageError, match=r"run:d started from org/qwen at revision v2.*model\.revision=v2"):
+        require_revision(store, resolve_models(store, (), None), "")
 
 
 def embedded_model(folder: Path) -> Path:
