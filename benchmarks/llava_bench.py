@@ -86,6 +86,7 @@ class LlavaBench(LlavaProtocol, Benchmark):
     suites: ClassVar[tuple[str, ...]] = ("general",)
     ability: ClassVar[str] = "all"
     needs_judge: ClassVar[bool] = True
+    rated_first: ClassVar[bool] = True
 
     attempts: Annotated[int, at_least(1)] = 2
     judge_runs: Annotated[int, at_least(1)] = 1

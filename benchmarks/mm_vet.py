@@ -88,6 +88,7 @@ class MMVet(LlavaProtocol, Benchmark):
     suites: ClassVar[tuple[str, ...]] = ("general",)
     ability: ClassVar[str] = "total"
     needs_judge: ClassVar[bool] = True
+    rated_first: ClassVar[bool] = True
     attempts: ClassVar[int] = len(TEMPERATURES)
 
     prompt: PromptChoice = "auto"

@@ -37,6 +37,7 @@ class Failure(Exception):
         refused: the parameter that the endpoint does not take, where it can be sent another way.
         slow: whether there was no answer in time, as when too many calls are in flight.
         unauthorized: whether the endpoint wants a key, or another one.
+        rejected: what an endpoint that does not take the request as it is says of it, whole.
     """
 
     def __init__(
@@ -55,12 +56,13 @@ class Failure(Exception):
         refused: str = "",
         slow: bool = False,
         unauthorized: bool = False,
+        rejected: str = "",
     ) -> None:
         super().__init__(reason)
         self.reason, self.again, self.stop = reason, again and not stop, stop
         self.limited, self.pause, self.usage = limited, pause, dict(usage or {})
         self.model, self.text, self.reasoning, self.finish = model, text, reasoning, finish
-        self.refused, self.slow, self.unauthorized = refused, slow, unauthorized
+        self.refused, self.slow, self.unauthorized, self.rejected = refused, slow, unauthorized, rejected
 
 
 async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout: float) -> Completion:
@@ -108,8 +110,9 @@ def status_failure(error: openai.APIStatusError) -> Failure:
     status, pause = error.status_code, retry_after(error.response.headers)
     said = _said(error)
     reason = f"HTTP {status}: {said[:200] or error.response.reason_phrase}"
-    if refused := refused_parameter(status, said, error.param):
-        return Failure(reason, again=False, refused=refused)
+    if status in (400, 422):
+        refused, rejected = refused_parameter(status, said, error.param), f"{said} {error.param or ''}"
+        return Failure(reason, again=False, refused=refused, rejected=rejected)
     if status == 429 and "insufficient_quota" in (error.code, error.type):
         return Failure(reason, stop=True)
     again = status == 429 or status in PASSING or status >= 500

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.chat.account import Account
 from harness.chat.calls import Failure, accept, call
 from harness.chat.completion import Completion, body
-from harness.chat.dialect import Dialect
+from harness.chat.dialect import Dialect, remedy_of
 from harness.chat.endpoint import is_loopback, is_private
 from harness.chat.keys import NO_KEY, check_proxy, key_for
 from harness.chat.prices import Price, cost, estimate_tokens, load_prices, price_of
@@ -165,13 +165,13 @@ class ChatClient:
                         await asyncio.sleep(self._wait(tries) if failure.pause is None else failure.pause)
                     continue
                 self.account.failed(failure)
-                return self._failed(failure, tries + waits, lost)
+                return self._failed(failure, tries + waits, lost, sent)
             self.account.succeeded()
             return self._replied(completion, expected, lost)
 
-    def _failed(self, failure: Failure, calls: int, lost: Mapping[str, int]) -> ChatReply:
+    def _failed(self, failure: Failure, calls: int, lost: Mapping[str, int], sent: Mapping[str, Any]) -> ChatReply:
         """Why there is no reply after so many ``calls``, without the key, which an endpoint may repeat."""
-        reason = failure.reason + (f" (asked {calls} times)" if calls > 1 else "") + self._remedy(failure)
+        reason = failure.reason + (f" (asked {calls} times)" if calls > 1 else "") + self._remedy(failure, sent)
         if self._key != NO_KEY:
             reason = reason.replace(self._key, "[the key]")
         # Paid for: kept, though it counts for nothing.
@@ -179,12 +179,16 @@ class ChatClient:
         usage = {**lost, **{name: text for name, text in unused.items() if text}}
         return ChatReply(None, failure.model, error=reason, usage=usage)
 
-    def _remedy(self, failure: Failure) -> str:
+    def _remedy(self, failure: Failure, sent: Mapping[str, Any]) -> str:
         """What the user can set against a failure that lasts, where there is something; "" where the role has none."""
         if failure.unauthorized and self._key == NO_KEY and self.caller.prefix:
             return f"; name the variable that holds its key with {self.caller.setting('api_key_env')}=NAME"
         if not self.caller.prefix.endswith("."):
             return ""
+        if failure.rejected:
+            extra = self.settings.extra_body or {}
+            ours = {name: value for name, value in sent.items() if name not in extra}
+            return remedy_of(failure.rejected, ours, self.caller.setting("extra_body"))
         if failure.finish:
             more = "decoding.max_new_tokens=N" if self.caller.role == "model" else "judge.extra_body={max_tokens: N}"
             return f"; allow it more with --set {more}"

@@ -122,10 +122,11 @@ def _parts(content: Any) -> tuple[str | None, str]:
     """(text, thoughts) of a message's content, which may be a list of parts of either kind; None: there is no text."""
     if isinstance(content, str):
         return content, ""
-    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+    if not isinstance(content, list) or not all(isinstance(part, str | dict) for part in content):
         return None, ""
-    texts = [str(part["text"]) for part in content if part.get("type") in ("text", "output_text") and "text" in part]
-    thoughts = [_parts(part["thinking"])[0] or "" for part in content if part.get("type") == "thinking"]
+    parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
+    texts = [str(part["text"]) for part in parts if part.get("type") in ("text", "output_text") and "text" in part]
+    thoughts = [_parts(part["thinking"])[0] or "" for part in parts if part.get("type") == "thinking"]
     return "".join(texts) if texts or not thoughts else None, "".join(thoughts)
 
 

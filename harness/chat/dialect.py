@@ -6,8 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-UNSUPPORTED = re.compile(r"unsupported|not support|only the default|deprecated|cannot both be specified", re.IGNORECASE)
+UNSUPPORTED = re.compile(
+    r"unsupported|not support|only the default|deprecated|cannot both be specified|only \S+ is allowed"
+    r"|strictly positive|please use max_completion_tokens"
+)
 """How endpoints refuse a parameter or its value. One that calls a value too large, or a prompt too long, does not."""
+UNKNOWN = re.compile(r"unrecognized|unknown|extra inputs are not permitted|extra_forbidden|unexpected keyword")
+"""How they refuse a parameter that they have never heard of, whatever its value."""
+NO_SYSTEM = re.compile(
+    r"system (role|message|prompt)s? (is |are )?(not supported|unsupported)|not support (a |the )?system"
+)
+"""How chat templates refuse a system message: Gemma's, Mistral's first."""
 RENAMED = {"max_tokens": "max_completion_tokens"}
 """Parameters with a younger name: OpenAI's reasoning models take no other."""
 LEFT_OUT = ("temperature", "top_p")
@@ -19,12 +28,37 @@ def refused_parameter(status: int, message: str, parameter: object) -> str:
 
     ``parameter`` is what the error itself names, if it does: of OpenAI's error objects the ``param``.
     """
-    if status not in (400, 422) or not UNSUPPORTED.search(message):
+    said = _plain(message)
+    unknown = UNKNOWN.search(said) is not None
+    if status not in (400, 422) or not (unknown or UNSUPPORTED.search(said)):
         return ""
-    known = [*(old for old, new in RENAMED.items() if new in message), *LEFT_OUT]
+    known = [*(old for old, new in RENAMED.items() if unknown or new in said), *LEFT_OUT]
     if isinstance(parameter, str) and parameter in known:
         return parameter
-    return next((name for name in known if re.search(rf"\b{name}\b", message)), "")
+    return next((name for name in known if _names(said, name) or _names(said, RENAMED.get(name, name))), "")
+
+
+def remedy_of(message: str, sent: Mapping[str, Any], setting: str) -> str:
+    """What to do about a refusal of ``message`` that nothing was learned from; "" if it is about nothing in ``sent``.
+
+    ``setting`` is the caller's ``extra_body`` as it is typed.
+    """
+    said, messages = _plain(message), sent.get("messages") or [{}]
+    if messages[0].get("role") == "system" and NO_SYSTEM.search(said):
+        ours = " (leave model.system out)" if "model." in setting else ""
+        return f"; its chat template takes no system message: ask without{ours} or serve it with one that does"
+    fields = (name for name in sent if name not in ("model", "messages"))
+    name = next((name for name in fields if _names(said, name)), "")
+    return f"; {name} is left out with {setting}='{{{name}: null}}'" if name else ""
+
+
+def _plain(message: str) -> str:
+    """``message`` in lower case, names as they are sent: MaxTokens is max_tokens."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", message).lower()
+
+
+def _names(message: str, parameter: str) -> bool:
+    return re.search(rf"\b{parameter}\b", message) is not None
 
 
 class Dialect:

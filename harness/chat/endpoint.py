@@ -31,9 +31,10 @@ def parse_endpoint(argument: str, option: str) -> tuple[str, str]:
     forgotten_scheme = re.search(r".@.*[:/.]", name)  # m@localhost:8000
     fault = url_fault(url)
     if not name or forgotten_scheme or fault:
+        shown, at = without_secrets(name), without_secrets(url)
         raise UsageError(
             f"{option} openai:{without_secrets(argument)}: expected openai:NAME or openai:NAME@BASE_URL with a base "
-            f"URL like http://127.0.0.1:8000/v1, found the name {name!r} and the URL {without_secrets(url)!r}"
+            f"URL like http://127.0.0.1:8000/v1, found the name {shown!r} and the URL {at!r}"
             f"{f': {fault}' if fault else ''}."
         )
     return name, url.rstrip("/")
@@ -60,8 +61,8 @@ def url_fault(url: str) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """``url`` without what stands before its host, which may be a password."""
-    return re.sub(r"(//)[^/]*@", r"\1...@", url)
+    """``url`` without what stands before its host, in its query or its fragment: each may hold a password or key."""
+    return re.sub(r"[?#].*", "", re.sub(r"(//)[^/]*@", r"\1...@", url), flags=re.DOTALL)
 
 
 def origin(url: str) -> tuple[str, str, int | None]:

@@ -204,7 +204,7 @@ def _ask(judge_run: _JudgeRun, pending: Sequence[_Pending], attempt: int) -> Non
         # A judge of recorded replies or of known truth costs nothing, and its file may have changed.
         known = None if judge.keyed_by_sample else store.reply(judge.name, judge.endpoint, key, run, attempt)
         recalled = judge.recall(known) if known is not None else None
-        if recalled is not None and spoken(recalled.text or "").unfinished:
+        if recalled is not None and (spoken(recalled.text or "").unfinished or _unread(judge_run, recalled)):
             recalled = None  # a failure like any other: asked for again
         if recalled is not None:
             _take(judge_run, recalled, [item])
@@ -231,13 +231,20 @@ def _cut(reply: Reply) -> bool:
     return reply.usage.get("finish_reason") == "length"
 
 
+def _unread(judge_run: _JudgeRun, reply: Reply) -> bool:
+    """Whether ``reply`` is cut where the rating may still have been to come: what reads like one may be a draft."""
+    return _cut(reply) and not judge_run.benchmark.rated_first
+
+
 def _settle(judge_run: _JudgeRun, pending: Sequence[_Pending], done: dict[str, Judged]) -> Iterator[_Pending]:
     """Move what has a verdict (or a failed call) to ``done``; yield what must be asked again."""
     last = spoken_by_all({i: (p.given[-1].text or "", _cut(p.given[-1])) for i, p in enumerate(pending) if p.given})
     for index, item in enumerate(pending):
         sample, text, replies = item.sample, item.answer, item.replies
-        if item.failure is None and index in last and last[index].unfinished:
-            item.failure = f"the reply ends inside its thoughts: allow it more tokens ({MORE_TOKENS})"
+        unfinished = index in last and last[index].unfinished
+        if item.failure is None and (unfinished or (item.given and _unread(judge_run, item.given[-1]))):
+            where = "ends inside its thoughts" if unfinished else "is cut at its token limit"
+            item.failure = f"the reply {where}: allow it more tokens ({MORE_TOKENS})"
             replies = replies[:-1]
         if item.failure is not None:
             # What earlier replies amount to, by the official rules at least, stands.

@@ -179,6 +179,8 @@ class Benchmark(ABC):
         sources: the official files, for `fetch`.
         trivial_answers: answers that need no model ("No" to everything), by what they are called.
         official_attempts: how often the official script asks a judge; of recorded replies as many are read.
+        rated_first: the judge is asked for its rating before anything else, so that a reply cut at its token limit
+            still has it; of other benchmarks a cut reply is an error row.
 
     It keeps no state and opens files in ``load`` only: what scoring needs of them travels with the samples
     (``Sample.data``, which is stored, and ``Sample.resources``, which is not).
@@ -197,6 +199,7 @@ class Benchmark(ABC):
     sources: ClassVar[Sequence[Source | Manual]] = ()
     trivial_answers: ClassVar[Mapping[str, str]] = {}
     official_attempts: ClassVar[int] = 1
+    rated_first: ClassVar[bool] = False
 
     @property
     def needs_judge(self) -> bool:

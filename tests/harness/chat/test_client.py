@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 import threading
 import time
@@ -236,6 +237,55 @@ def test_a_refusal_is_an_error_reply_asked_once() -> None:
     assert (reply.text, reply.error) == (None, "the judge refused: I will not.")
     assert reply.usage["prompt_tokens"] == 10
     assert len(server.calls) == 1
+
+
+REFUSALS = {
+    "Unrecognized request argument supplied: max_tokens": ("max_tokens", 400),
+    "this model does not support MaxTokens, please use MaxCompletionTokens instead": ("max_tokens", 400),
+    "please use MaxCompletionTokens instead": ("max_tokens", 400),
+    "invalid temperature: only 1 is allowed for this model": ("temperature", 400),
+    "`temperature` (=0.0) has to be a strictly positive float": ("temperature", 422),
+    '[{"type":"extra_forbidden","loc":["body","temperature"],"msg":"Extra inputs are not permitted"}]': (
+        "temperature",
+        422,
+    ),
+}
+
+
+@pytest.mark.parametrize("message", REFUSALS)
+def test_a_parameter_that_is_refused_is_sent_otherwise_however_the_refusal_is_worded(message: str) -> None:
+    name, status = REFUSALS[message]
+
+    def play(prompt: str, nth: int) -> str | Fault:
+        return http(status, said(message)) if name in server.calls[-1] else "fine"
+
+    with FaultServer(play) as server:
+        (reply,) = ask(server, requests("q", max_tokens=9))
+    assert (reply.text, len(server.calls)) == ("fine", 2)
+    assert server.calls[1].get("max_completion_tokens") == (9 if name == "max_tokens" else None)
+    assert any(name in note for note in reply.usage["adapted"])
+
+
+def said(message: str) -> bytes:
+    """As FastAPI says it, and as the others do."""
+    listed = message.startswith("[")
+    return json.dumps({"detail": json.loads(message)} if listed else {"error": {"message": message}}).encode()
+
+
+def test_a_refusal_that_nothing_is_learned_from_names_what_can_be_done() -> None:
+    with FaultServer(lambda prompt, nth: http(400, said(prompt))) as server:
+        asked = requests("top_p must be in (0, 1], got 0", "The prompt is too long", top_p=0.0)
+        turns = (Turn("system", ("s",)), Turn("user", ("System role not supported",)))
+        parameter, other, system = ask(server, [*asked, ChatRequest(turns)])
+    assert (parameter.error or "").endswith("; top_p is left out with --set judge.extra_body='{top_p: null}'")
+    assert other.error == "HTTP 400: The prompt is too long"
+    assert "takes no system message: ask without or" in (system.error or "")
+
+
+def test_parts_of_a_content_may_be_texts_by_themselves() -> None:
+    with FaultServer(lambda prompt, nth: completion(["Rating: ", {"type": "text", "text": "4"}])) as server:
+        (reply,) = ask(server, requests("q"))
+    assert reply.text == "Rating: 4"
 
 
 def test_half_a_surrogate_pair_travels_neither_way() -> None:

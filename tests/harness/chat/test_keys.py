@@ -100,6 +100,9 @@ def test_a_private_host_is_known_by_its_address_or_the_form_of_its_name(url: str
         ("https://a.openai.azure.com/openai/deployments/x?api-version=1", "it has a query.*/openai/v1"),
         ("https://me:SECRET@example.org/v1", "a key or password does not belong into a URL"),
         ("https://example.org/v1/chat/completions", "leave that out"),
+        ("https://example.org/v1?api_key=SECRET", "it has a query"),
+        ("https://example.org/v1#SECRET", "it has a query"),
+        ("example.org:8000/v1?api_key=SECRET", "expected openai:NAME"),
     ],
 )
 def test_a_url_that_no_path_can_follow_or_that_holds_a_secret_is_refused(url: str, reason: str) -> None:
