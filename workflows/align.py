@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, Interrupted, UsageError
-from harness.models.settings import PromptSettings
+from harness.models.settings import LoadSettings
 from harness.models.spec import RunLookup, model_id
 from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
@@ -86,7 +86,7 @@ def resolve_alignment(
     if files:
         start, parent = started_from(files["train.model"], runs)
         files["train.model"] = model_id(str(start))
-        dealt = route({**values, **files}, kinds, f"align --method {method}", others={"model": PromptSettings})
+        dealt = route({**values, **files}, kinds, f"align --method {method}", others={"model": LoadSettings})
     else:
         dealt, heldout = embedded(values, kinds, f"align --method {method}", progress, built=built)
     if "clip" in dealt["hardness"]:

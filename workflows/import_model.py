@@ -47,7 +47,7 @@ def import_model(
 
     Raises UsageError for what is no LLaVA-1.5 in its own layout, or where a part cannot be had.
     """
-    from harness.models.converted import holds_tower, hub_tensors, write_shards
+    from harness.models.converted import holds_tower, hub_tensors, vocabulary, write_shards
     from harness.models.original_llava import check, hub_config
     from harness.models.original_tokenizer import has_tokenizer, hub_tokenizer
     from harness.models.weights import names_of, weight_files
@@ -66,12 +66,12 @@ def import_model(
     shapes, tower = _tower(tower_name, needs_weights=not holds_tower(below))
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = hub_tokenizer(given if has_tokenizer(given) else below)
-    rows = _rows(max(int(config["vocab_size"]), len(tokenizer)))
+    rows = _rows(max(int(config["vocab_size"]), len(tokenizer), vocabulary(below)))
     hub = hub_config(config, shapes, tokenizer.convert_tokens_to_ids("<image>"), rows)
     count = sum(len(names_of(file)) for file in weights)
     own_tower = None if holds_tower(below) else tower
     write_shards(hub_tensors(below, adapter, own_tower, rows), count, folder, progress)
-    dtype = _finish(folder, hub, tokenizer, config, tower)
+    dtype = _finish(folder, hub, tokenizer, config, tower, _generation(given, below))
     return ImportedModel(folder, str(below), str(adapter) if adapter else None, tower_name, dtype, rows)
 
 
@@ -127,7 +127,17 @@ def _rows(vocabulary: int) -> int:
     return -(-vocabulary // ROUND_TO) * ROUND_TO
 
 
-def _finish(folder: Path, hub: Any, tokenizer: Any, config: Mapping[str, Any], tower: Path | None) -> str:
+def _generation(*folders: Path) -> dict[str, Any]:
+    """What shapes answers in the generation_config.json of the first of ``folders`` that has one."""
+    files = (folder / "generation_config.json" for folder in folders)
+    file = next((file for file in files if file.is_file()), None)
+    said = json.loads(file.read_text(encoding="utf-8")) if file else {}
+    return {name: said[name] for name in ("eos_token_id", "repetition_penalty") if said.get(name) is not None}
+
+
+def _finish(
+    folder: Path, hub: Any, tokenizer: Any, config: Mapping[str, Any], tower: Path | None, said: Mapping[str, Any]
+) -> str:
     """Configuration, processor and generation settings; the files as they are then must load without a gap."""
     from transformers import CLIPImageProcessor, GenerationConfig, LlavaProcessor
 
@@ -153,7 +163,7 @@ def _finish(folder: Path, hub: Any, tokenizer: Any, config: Mapping[str, Any], t
         chat_template=template(config),
     )
     processor.save_pretrained(folder)
-    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id} | dict(said)
     settings: Any = GenerationConfig(**ends, pad_token_id=tokenizer.pad_token_id)  # type: ignore[no-untyped-call]
     settings.save_pretrained(folder)
     require_whole_files(str(folder))

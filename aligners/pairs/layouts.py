@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aligners.pairs.messages import Picture, Said, answer, conversation
+from aligners.pairs.messages import Picture, Said, answer, conversation, spoken
 from aligners.pairs.ratings import best_and_worst, preferred_of_two
 from aligners.pairs.rows import BadRow, Place, Row, text_of
 
@@ -116,7 +116,7 @@ def _of_two_conversations(row: Row, place: Place) -> Preference:
 def _of_comparison(row: Row, place: Place) -> Preference:
     """LLaVA-RLHF's: two outputs and the number of the preferred one; a last answer in the conversation is neither's."""
     said = conversation(row["conversations"], "conversations", place)
-    chosen, rejected = preferred_of_two(row, place)
+    chosen, rejected = (spoken(each, "the output", place) for each in preferred_of_two(row, place))
     return _answered(said[:-1] if said[-1].role == "assistant" else said, chosen, rejected, place)
 
 

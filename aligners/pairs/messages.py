@@ -58,6 +58,16 @@ def answer(value: Any, name: str, place: Place) -> str:
     return text_of(value, name, place)
 
 
+def spoken(value: Any, name: str, place: Place) -> Any:
+    """``value`` as the assistant's where it is one message: LLaVA-RLHF names the model that said it (``llava``)."""
+    if not isinstance(value, Mapping):
+        return value
+    content = next((value[key] for key in CONTENT if key in value), None)
+    if content is None:
+        raise BadRow(place, f"{name}: a message without a text (one of {', '.join(CONTENT)}).")
+    return {ROLE[0]: "assistant", CONTENT[0]: content}
+
+
 def _message(message: Any, name: str, place: Place) -> Said:
     if not isinstance(message, Mapping):
         raise BadRow(place, f"{name}: expected messages, found a {type(message).__name__} in the list.")

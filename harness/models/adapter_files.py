@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from harness.errors import UsageError
+from harness.models.adapters import present_name
 from harness.models.sources import ADAPTER_CONFIG
 from harness.models.weights import tensors_of, weight_files
 
@@ -30,7 +31,7 @@ def write_as_one(adapters: Sequence[Path], base: str, folder: Path) -> None:
     for adapter in adapters:
         config = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
         scale = scale_of(config, adapter)
-        for module, (first, second) in matrices(adapter).items():
+        for module, (first, second) in _by_present_names(matrices(adapter), adapter).items():
             down.setdefault(module, []).append(first)
             up.setdefault(module, []).append(second * scale)
     ranks = {module: sum(len(part) for part in parts) for module, parts in down.items()}
@@ -66,3 +67,13 @@ def matrices(adapter: Path) -> dict[str, tuple[Tensor, Tensor]]:
     if not first or first.keys() != second.keys() or len(first) + len(second) != len(state):
         raise UsageError(f"{adapter}: expected a lora_A and a lora_B of every module and nothing else.")
     return {name.removeprefix("base_model.model."): (first[name], second[name]) for name in first}
+
+
+def _by_present_names(parts: Mapping[str, tuple[Tensor, Tensor]], adapter: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    """``parts`` by the names that transformers gives the modules now, so that those of all adapters are alike."""
+    named = {present_name(module): both for module, both in parts.items()}
+    if len(named) < len(parts):
+        raise UsageError(
+            f"{adapter} holds weights of one module under two names, so it cannot be added. Merge: --merge."
+        )
+    return named

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harness.errors import UsageError
-from harness.models.checks import require_adapter
+from harness.models.checks import CANNOT_READ, require_adapter
+from harness.models.sources import ADAPTER_CONFIG
 
 OLDER_NAMES = {
     r"^language_model\.model\.": "model.language_model.",
@@ -19,6 +20,14 @@ OLDER_NAMES = {
 
 NOT_ABOVE = ("use_dora", "trainable_token_indices", "layer_replication", "bias")
 """Settings of LoRA under which an adapter is no sum with the adapters below it."""
+
+
+def present_name(module: str) -> str:
+    """What transformers calls ``module`` now, of which an adapter may hold the older name."""
+    for older, name in OLDER_NAMES.items():
+        if re.match(older, module):
+            return re.sub(older, name, module)
+    return module
 
 
 def with_adapters(model: Any, adapters: Sequence[str], named: str, *, fold: bool) -> Any:
@@ -124,7 +133,13 @@ def _fill(adapted: Any, adapter: str, name: str, named: str) -> None:
         if result.unexpected_keys:
             older = adapted.load_adapter(adapter, name, key_mapping=OLDER_NAMES)
             result = older if len(older.unexpected_keys) < len(result.unexpected_keys) else result
-    except (RuntimeError, ValueError) as error:  # of another size; for modules that are not there
+    except KeyError as error:  # modules_to_save
+        raise UsageError(
+            f"{named}: adapter {adapter} lacks weights that its {ADAPTER_CONFIG} names: {error}. Take it whole."
+        ) from error
+    except (ValueError, *CANNOT_READ) as error:  # of another size; for modules that are not there; no weights
         raise UsageError(f"{named}: adapter {adapter} does not fit the model: {error}") from error
     own = {key: value for key, value in adapted.state_dict().items() if name in key.split(".")}
-    require_adapter(result.missing_keys, result.unexpected_keys, own, f"{named}: adapter {adapter}")
+    scales = [getattr(layer, "scaling", {}) for layer in adapted.modules()]
+    scaling = [scale[name] for scale in scales if isinstance(scale, dict) and name in scale]
+    require_adapter(result.missing_keys, result.unexpected_keys, own, f"{named}: adapter {adapter}", scaling)

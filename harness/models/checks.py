@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from safetensors import SafetensorError
+
 from harness.errors import UsageError
 
 SHOWN = 4
+CANNOT_READ = (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError)
+"""What a file of weights raises that is cut short, is a pointer of Git LFS, or is none."""
 COMPUTED = re.compile(r"(^|\.)(position_ids|inv_freq|masked_bias)$")
 """Buffers that older checkpoints hold and models compute by themselves."""
 
@@ -33,10 +38,16 @@ def require_whole(info: Mapping[str, Any], what: str, *, allow_unused: bool = Fa
         raise UsageError(f"{what} is not whole: {'; '.join(said)}. {remedy}.")
 
 
-def require_adapter(missing: Collection[str], unexpected: Collection[str], state: Mapping[str, Any], what: str) -> None:
+def require_adapter(
+    missing: Collection[str],
+    unexpected: Collection[str],
+    state: Mapping[str, Any],
+    what: str,
+    scaling: Collection[float] = (),
+) -> None:
     """Raise UsageError if an adapter's weights are not those that the model has a place for, or change nothing.
 
-    ``state``: the adapter's tensors as they were loaded.
+    ``state``: the adapter's tensors as they were loaded; ``scaling``: what its products of matrices are multiplied by.
     """
     faults = {"that this model has no place for": unexpected, "missing": missing}
     said = [f"{_named(names)} {fault}" for fault, names in faults.items() if names]
@@ -49,8 +60,10 @@ def require_adapter(missing: Collection[str], unexpected: Collection[str], state
         raise UsageError(f"{what} holds numbers that are not finite: its training failed.")
     second = [tensor for name, tensor in state.items() if "lora_B" in name or "lora_embedding_B" in name]
     others = [name for name in state if "lora_" not in name]
-    if second and not others and not any(bool(tensor.any()) for tensor in second):
-        raise UsageError(f"{what} changes nothing (every lora_B is zero): it would be its base under another name.")
+    zero = "every lora_B is zero" if not any(bool(tensor.any()) for tensor in second) else ""
+    zero = zero or ("lora_alpha is 0" if scaling and not any(scaling) else "")
+    if second and not others and zero:
+        raise UsageError(f"{what} changes nothing ({zero}): it would be its base under another name.")
 
 
 def _named(names: Collection[str]) -> str:

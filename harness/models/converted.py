@@ -13,12 +13,10 @@ from torch import Tensor
 from harness.errors import UsageError
 from harness.models.adapter_files import matrices, scale_of
 from harness.models.original_llava import TOWER, hub_name
-from harness.models.sources import ADAPTER_CONFIG
+from harness.models.sources import ADAPTER_CONFIG, OTHER_TRAINED
 from harness.models.weights import names_of, tensors_of, weight_files
 from harness.protocols.progress import Progress
 
-OTHER_TRAINED = "non_lora_trainables.bin"
-"""Beside a LoRA adapter: what was trained in full, the projector above all."""
 VOCABULARY = ("language_model.model.embed_tokens.weight", "language_model.lm_head.weight")
 OF_CLIP_ALONE = ("text_model.", "text_projection.", "visual_projection.", "logit_scale")
 """What a whole CLIP has beside its vision tower."""
@@ -91,6 +89,13 @@ def holds_tower(base: Path) -> bool:
     return any(name.startswith(TOWER) for file in weight_files(base) for name in names_of(file))
 
 
+def vocabulary(base: Path) -> int:
+    """The rows of a checkpoint's embeddings, which may be more than its config.json says."""
+    embeddings = "model.embed_tokens.weight"
+    files = [file for file in weight_files(base) if embeddings in names_of(file)]
+    return next((len(tensor) for file in files for name, tensor in tensors_of(file) if name == embeddings), 0)
+
+
 def _original(base: Path, tower: Path | None, trained: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """The weights under their original names; what was ``trained`` in full beside an adapter replaces the base's."""
     for file in weight_files(base):
@@ -104,8 +109,12 @@ def _original(base: Path, tower: Path | None, trained: dict[str, Tensor]) -> Ite
 
 def _other_trained(adapter: Path) -> dict[str, Tensor]:
     file = adapter / OTHER_TRAINED
-    found = tensors_of(file) if file.is_file() else ()
-    return {name.removeprefix("base_model.model."): tensor for name, tensor in found}
+    if not file.is_file():
+        raise UsageError(
+            f"{adapter} lacks {OTHER_TRAINED}, which LLaVA's scripts write beside the adapter: the projector would be "
+            "that of the base. Take the checkpoint whole."
+        )
+    return {name.removeprefix("base_model.model."): tensor for name, tensor in tensors_of(file)}
 
 
 def _added(adapter: Path) -> dict[str, tuple[Tensor, Tensor]]:

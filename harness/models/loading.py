@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from huggingface_hub.utils.tqdm import enable_progress_bars
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -18,7 +19,7 @@ from transformers.utils.hub import cached_file, extract_commit_hash
 
 from harness.errors import UsageError
 from harness.models.adapters import with_adapters
-from harness.models.checks import require_whole
+from harness.models.checks import CANNOT_READ, require_whole
 from harness.models.origin import at_revision, require_start, trained_revision
 from harness.models.processors import hub_options, load_prompts
 from harness.models.prompts import Prompts
@@ -28,7 +29,7 @@ from harness.protocols.progress import Progress, silent
 from harness.util.distributed import local_rank
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-CANNOT_LOAD = (OSError, ValueError, KeyError, ImportError)
+CANNOT_LOAD = (OSError, ValueError, KeyError, ImportError, *CANNOT_READ)
 """What transformers raises for a model that is not there, not whole or of an unknown type."""
 
 
@@ -125,7 +126,14 @@ def check_type(source: str, settings: LoadSettings | None = None) -> None:
     config, _ = PreTrainedConfig.get_config_dict(source, **hub_options(given))
     check_config(config, source)
     kind = config.get("model_type")
-    if kind not in CONFIG_MAPPING and "auto_map" in config and not given.trust_remote_code:
+    if kind in CONFIG_MAPPING:
+        return
+    if "auto_map" not in config:
+        raise UsageError(
+            f"hf:{source}: transformers {transformers.__version__} has no model_type {kind} (in its config.json). "
+            "Give a model in the hub's layout, or serve it (vLLM, SGLang) and name it openai:NAME@BASE_URL."
+        )
+    if not given.trust_remote_code:
         raise UsageError(
             f"hf:{source} (model_type {kind}) runs only on code of its own, which is not run here. Serve it (vLLM, "
             "SGLang) and name it openai:NAME@BASE_URL, or answer with its own scripts and name the answers "

@@ -14,6 +14,8 @@ ADAPTER_CONFIG = "adapter_config.json"
 MODEL_FILES = tuple(
     f"{name}{index}" for name in ("model.safetensors", "pytorch_model.bin") for index in ("", ".index.json")
 )
+OTHER_TRAINED = "non_lora_trainables.bin"
+"""What LLaVA's own repository writes beside a LoRA adapter: what was trained in full, the projector above all."""
 START = "start.json"
 """Beside an adapter: {"base", "adapters", "weights"}, what it was trained on; older versions wrote it where there were
 adapters below, and without "weights", the hashes of base and adapters."""
@@ -154,6 +156,12 @@ def _check_adapter(adapter: str, below: Sequence[str], target: str) -> None:
         raise UsageError(f"hf:{target}: {adapter or 'the adapter'} is no adapter directory (no {ADAPTER_CONFIG}).")
     if (Path(adapter) / "config.json").is_file():
         check_config(json.loads((Path(adapter) / "config.json").read_text(encoding="utf-8")), adapter)
+    if (Path(adapter) / OTHER_TRAINED).is_file():
+        raise UsageError(
+            f"hf:{target}: {adapter} was made with LLaVA's own repository: its {OTHER_TRAINED} (the "
+            "projector above all) would be left out. "
+            f"Convert it once: python cli.py import-model {adapter} --out DIR, then use DIR."
+        )
     start = _start(Path(adapter))
     expected = [str(name) for name in start["adapters"]] if start else []
     known = list(zip(expected, below, strict=False))

@@ -13,6 +13,7 @@ from aligners.objective import ALIGNERS
 from aligners.training.config import AlignConfig
 from cli import cli
 from harness.errors import UsageError
+from harness.models.settings import LoadSettings
 from harness.util.documented import documented
 from harness.util.options import build, parse_assignments
 from harness.util.other_names import OTHER_NAMES
@@ -56,6 +57,9 @@ def test_a_name_from_elsewhere_answers_to_something_that_exists() -> None:
         ("learning_rate=1e-5", r"'learning_rate'\. Here it is lr\.$"),
         ("train.num_train_epochs=3", r"Here it is epochs \(a whole number\)\.$"),
         ("per_device_train_batch_size=1", r"Here it is micro_batch \(batch_size counts"),
+        ("max_pixels=1000", r"Here it is model.max_pixels\.$"),
+        ("image_max_pixels=1000", r"Here it is model.max_pixels\.$"),
+        ("trust_remote_code=true", r"Here it is model.trust_remote_code\.$"),
         ("bf16=true", r"Here it is dtype \(bf16=true is dtype=bfloat16\)\.$"),
         ("output_dir=x", r"Here it is --name \("),
         ("lora_r=8", r"Here it is lora_rank\.$"),
@@ -65,7 +69,7 @@ def test_a_name_from_elsewhere_answers_to_something_that_exists() -> None:
 )
 def test_a_name_of_another_tool_is_answered_with_ours(word: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        route(parse_assignments([word]), kinds_of("dama"), "align")
+        route(parse_assignments([word]), kinds_of("dama"), "align", others={"model": LoadSettings})
 
 
 @pytest.mark.parametrize(

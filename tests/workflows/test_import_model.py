@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from cli import cli
@@ -25,6 +25,7 @@ from tests.original_llava import IMAGE, OriginalLlava, save_original, save_origi
 from tests.tiny import load_tiny, picture
 from workflows.import_model import import_model
 
+EMBEDDINGS = ("model.embed_tokens.weight", "lm_head.weight")
 QUESTION = "what do you see ?"
 
 
@@ -95,11 +96,31 @@ def test_lora_of_the_original_layout_is_added_to_its_base(tower: Path, tmp_path:
     made = import_model(str(adapter), tmp_path / "hub", vision_tower=str(tower))
     assert (made.base, made.adapter) == (str(base), str(adapter))
     assert_same_logits(model, made.folder)
+    (adapter / "non_lora_trainables.bin").rename(tmp_path / "trained.bin")
+    with pytest.raises(UsageError, match=r"lacks non_lora_trainables.bin"):
+        import_model(str(adapter), tmp_path / "hub4", vision_tower=str(tower))
+    (tmp_path / "trained.bin").rename(adapter / "non_lora_trainables.bin")
     elsewhere = tmp_path / "elsewhere"
     shutil.move(base, elsewhere)
     with pytest.raises(UsageError, match=r"its base \(--base\) is in no such directory"):
         import_model(str(adapter), tmp_path / "hub2", vision_tower=str(tower))
     import_model(str(adapter), tmp_path / "hub3", base=str(elsewhere), vision_tower=str(tower))
+
+
+def test_more_embeddings_than_configured_and_generation_settings_are_kept(
+    original: OriginalLlava, tower: Path, tmp_path: Path
+) -> None:
+    source = save_original(original, tmp_path / "original", with_tower=True)
+    for file in source.glob("*.safetensors"):
+        state = load_file(file)
+        grown = {n: torch.cat([t, t[:1].expand(100 - len(t), -1)]) for n, t in state.items() if n in EMBEDDINGS}
+        save_file({**state, **grown}, file, metadata={"format": "pt"})
+    said = {"eos_token_id": [2, 7], "repetition_penalty": 1.2}
+    (source / "generation_config.json").write_text(json.dumps(said))
+    made = import_model(str(source), tmp_path / "hub", vision_tower=str(tower))
+    assert made.rows == 128
+    assert_same_logits(original, made.folder)
+    assert said.items() <= json.loads((made.folder / "generation_config.json").read_text()).items()
 
 
 def test_a_prompt_is_tokenized_as_llavas_own_scripts_do(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ SINGLE: dict[str, list[dict[str, Any]]] = {
             "id": "000000224052",
             "image": "a.png",
             "conversations": [HUMAN, gpt("neither")],
-            "output_1": gpt(BAD),
+            "output_1": {"from": "llava", "value": BAD},
             "output_2": gpt(GOOD),
             "hallucination": True,
             "preference": 2,

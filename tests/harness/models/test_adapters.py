@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from harness.errors import UsageError
+from harness.models.adapter_files import write_as_one
 from harness.models.adapters import with_adapters
 from harness.models.hf import HfModel
 from harness.models.loading import load
@@ -55,6 +57,28 @@ def adapter(base: Path, folder: Path, seed: int, **options: Any) -> None:
             if "modules_to_save" in name or "magnitude" in name:
                 weight.mul_(torch.rand_like(weight) + 0.5)
     made.save_pretrained(str(folder))
+
+
+def test_adapters_with_older_and_present_names_are_added_as_one(root: Path, tmp_path: Path) -> None:
+    older = shutil.copytree(root / "plain", tmp_path / "older")
+    state = load_file(older / "adapter_model.safetensors")
+    renamed = {n.replace("model.model.language_model.", "model.language_model.model."): t for n, t in state.items()}
+    assert renamed.keys() != state.keys()
+    save_file(renamed, older / "adapter_model.safetensors", metadata={"format": "pt"})
+    write_as_one([older, root / "plain2"], str(root / "base"), tmp_path / "one")
+    chains = ([root / "plain", root / "plain2"], [tmp_path / "one"])
+    one, other = (
+        load(str(root / "base"), device=torch.device("cpu"), named="x", adapters=[str(a) for a in chain]).model
+        for chain in chains
+    )
+    torch.testing.assert_close(logits(one), logits(other), rtol=1e-4, atol=1e-5)
+    save_file(
+        {**{n: t.clone() for n, t in renamed.items()}, **state},
+        older / "adapter_model.safetensors",
+        metadata={"format": "pt"},
+    )
+    with pytest.raises(UsageError, match="one module under two names"):
+        write_as_one([older], str(root / "base"), tmp_path / "none")
 
 
 def logits(model: Any) -> Tensor:

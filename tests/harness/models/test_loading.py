@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from aligners.training.base_model import load_base
 from aligners.training.config import AlignConfig
+from aligners.training.model_configs import model_config
 from harness.errors import UsageError
 from harness.models.hf import HfModel
 from harness.models.loading import device_named, load
@@ -99,6 +102,23 @@ def test_a_checkpoint_that_is_not_whole_is_refused_for_align_and_bench(
         load_base(AlignConfig(model=str(folder), data=""), CPU)
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["half a file", "pointer of Git LFS"])
+def test_a_file_of_weights_that_cannot_be_read_is_one_line(whole: bool, model_dir: Path, tmp_path: Path) -> None:
+    folder = rewritten(model_dir, tmp_path / "model", dict)
+    file = next(folder.glob("*.safetensors"))
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2] if whole else b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(UsageError, match="transformers cannot load"):
+        load_model(f"hf:{folder}", device="cpu")
+
+
+def test_an_adapter_of_llavas_own_training_names_its_import(model_dir: Path, adapter: Path, tmp_path: Path) -> None:
+    folder = rewritten(adapter, tmp_path / "adapter", dict)
+    (folder / "non_lora_trainables.bin").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"projector above all.*import-model"):
+        load_model(f"hf:{model_dir}+{folder}", device="cpu")
+
+
 def test_weights_of_no_use_may_be_left_out_and_old_buffers_always_are(model_dir: Path, tmp_path: Path) -> None:
     unused = {"model.extra.weight": torch.zeros(2), "model.vision_tower.embeddings.position_ids": torch.zeros(2)}
     folder = rewritten(model_dir, tmp_path / "model", lambda w: {**w, **unused})
@@ -118,18 +138,27 @@ def test_weights_of_no_use_may_be_left_out_and_old_buffers_always_are(model_dir:
         (lambda w: {n: t * 0 if "lora_B" in n else t for n, t in w.items()}, "changes nothing"),
         (lambda w: {n: t / 0 for n, t in w.items()}, "not finite"),
         (lambda w: {n: t[:1] for n, t in w.items()}, "does not fit the model"),
+        ({"adapter_model.safetensors": b"version https://git-lfs.github.com/spec/v1\n"}, "does not fit the model"),
+        ({"modules_to_save": ["lm_head"]}, r"lacks weights that its adapter_config.json names: .*lm_head"),
+        ({"lora_alpha": 0}, r"changes nothing \(lora_alpha is 0\)"),
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_an_adapter_of_another_model_is_refused(
-    change: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+    change: Callable[[dict[str, Tensor]], dict[str, Tensor]] | dict[str, Any],
     message: str,
     dtype: str,
     model_dir: Path,
     adapter: Path,
     tmp_path: Path,
 ) -> None:
-    changed = rewritten(adapter, tmp_path / "adapter", change)
+    changed = rewritten(adapter, tmp_path / "adapter", change if callable(change) else dict)
+    for name, value in {} if callable(change) else change.items():
+        if isinstance(value, bytes):
+            (changed / name).write_bytes(value)
+        else:
+            config = json.loads((changed / "adapter_config.json").read_text())
+            (changed / "adapter_config.json").write_text(json.dumps(config | {name: value}))
     with pytest.raises(UsageError, match=message):
         load(str(model_dir), device=CPU, named="hf:x", dtype=dtype, adapters=[str(changed)])
 
@@ -155,6 +184,13 @@ def test_a_model_of_a_layout_that_transformers_has_not_says_what_to_do(tmp_path:
         (tmp_path / "config.json").write_text(config)
         with pytest.raises(UsageError, match=f"python cli.py import-model {tmp_path} --out DIR"):
             load_model(f"hf:{tmp_path}", device="cpu")
+        with pytest.raises(UsageError, match=f"python cli.py import-model {tmp_path} --out DIR"):
+            model_config(str(tmp_path))
+    (tmp_path / "config.json").write_text('{"model_type": "llava_new"}')
+    for asked in (lambda: load_model(f"hf:{tmp_path}", device="cpu"), lambda: model_config(str(tmp_path))):
+        with pytest.raises(UsageError, match="has no model_type llava_new") as said:
+            asked()
+        assert "pip install" not in str(said.value)
     (tmp_path / "config.json").write_text('{"model_type": "minicpmv", "auto_map": {"AutoModel": "x.M"}}')
     with pytest.raises(UsageError, match=r"code of its own.*openai:NAME@BASE_URL.*replay:FILE.jsonl"):
         load_model(f"hf:{tmp_path}", device="cpu")
