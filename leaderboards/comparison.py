@@ -120,8 +120,8 @@ def compare(
     shared = [condition for condition in sides[0] if condition in sides[1]]
     if not shared:
         raise UsageError(
-            f"{a} and {b} share no benchmark with the same judge, version, data and decoding: run both again. "
-            + " ".join(snapshot.left_out.values())
+            f"{a} and {b} share no benchmark with the same judge, version, data, decoding and settings of the model: "
+            "run both again. " + " ".join(snapshot.left_out.values())
         )
     comparisons: list[Comparison] = []
     for condition in shared:

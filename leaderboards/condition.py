@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
+from harness.models.settings import HfSettings, PromptSettings
 from harness.store import EvaluationRecord
+
+PROMPT = frozenset(f.name for f in fields(PromptSettings))
+SETTINGS = {f.name: f.default for f in fields(HfSettings) if f.name in {*PROMPT, "dtype", "quantization"}}
+SETTINGS["extra_body"] = None
+"""The settings of models that change answers, with their defaults. Others say where and how fast they are computed."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What all rows of a table share: figures of different judges, versions, data or decodings are never mixed.
+    """What all rows of a table share: figures of different judges, versions, data, decodings, prompts are never mixed.
 
+    ``asked``: the settings of the models that change answers (``asked_of``).
     ``synthetic`` says of made-up data what they are; "" for others. It follows from the data and distinguishes nothing.
     """
 
@@ -22,6 +30,7 @@ class Condition:
     judge: str
     data_hash: str
     decoding: tuple[tuple[str, str], ...]
+    asked: tuple[tuple[str, str], ...] = ()
     synthetic: str = field(default="", compare=False, repr=False)
 
     @property
@@ -39,7 +48,25 @@ def condition_of(evaluation: EvaluationRecord) -> Condition:
     """The condition an evaluation was made under."""
     decoding = tuple(sorted((name, str(value)) for name, value in evaluation.decoding.items()))
     e = evaluation
-    return Condition(e.benchmark, e.version, e.mode, e.judge, e.data_key, decoding, str(e.info.get("synthetic", "")))
+    synthetic = str(e.info.get("synthetic", ""))
+    return Condition(e.benchmark, e.version, e.mode, e.judge, e.data_key, decoding, asked_of(e), synthetic)
+
+
+def asked_of(evaluation: EvaluationRecord) -> tuple[tuple[str, str], ...]:
+    """The settings, by name, that give a model other answers than its own way of being loaded and asked.
+
+    How it was trained to be asked counts whether the user repeats it or not. What the user sets for a row that he named
+    (`--name`) is what the name stands for, so that it stands beside the others.
+    """
+    given = evaluation.info.get("loading", {})
+    asked = {name: value for name, value in given.items() if name in SETTINGS and value not in (None, SETTINGS[name])}
+    asked = {name: value for name, value in asked.items() if name not in PROMPT} | evaluation.info.get(
+        "asked", {name: value for name, value in asked.items() if name in PROMPT}
+    )
+    if evaluation.info.get("named"):
+        asked = {name: value for name, value in asked.items() if name not in given}
+    texts = {name: v if isinstance(v, str) else json.dumps(v, sort_keys=True) for name, v in asked.items()}
+    return tuple(sorted(texts.items()))
 
 
 def newest(

@@ -37,7 +37,7 @@ def provenance(evaluations: Sequence[EvaluationRecord]) -> list[dict[str, Any]]:
             _words(c.decoding),
             str(e.info.get("route", "")),
             software_text(e.info),
-            e.run if e.info.get("named") else "",  # a command names one
+            str((e.run if e.info.get("named") else "", c.asked)),  # a command names one, and has one set of them
         )
         rows.setdefault(key, []).append(e)
     names = ("benchmark", "version", "rules", "judge", "data", "decoding", "route", "software")

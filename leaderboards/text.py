@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference
+from harness.util.options import content_key
 from leaderboards.condition import Condition
 from leaderboards.declared import benchmark_title, matched_name, metric_name, metric_title
 from leaderboards.rows import Row, Table
@@ -113,7 +114,7 @@ def panel_title(panel: str) -> str:
 def condition_text(condition: Condition) -> str:
     """The judge, rules, version, decoding and data of a table on one line."""
     words = [f"judge {condition.judge}", f"rules {condition.mode}", f"version {condition.version}"]
-    words += [decoding_text(condition), f"data {condition.data_hash[:8]}", condition.synthetic]
+    words += [decoding_text(condition), *asked_words(condition), f"data {condition.data_hash[:8]}", condition.synthetic]
     return " · ".join(filter(None, words))
 
 
@@ -126,6 +127,7 @@ def condition_titles(conditions: Iterable[Condition]) -> dict[Condition, str]:
             c.mode,
             *c.version.split(),
             *decoding_text(c).split(", "),
+            *asked_words(c),
             f"data {c.data_hash[:8]}",
         ]
         groups[c.benchmark][c] = words
@@ -148,6 +150,12 @@ def decoding_text(condition: Condition) -> str:
     words.append(f"EOS bias {condition.eos_bias:+g}" if condition.eos_bias else "")
     given.pop("eos_bias", None)
     return ", ".join([*filter(None, words), *(f"{name}={value}" for name, value in given.items())])
+
+
+def asked_words(condition: Condition) -> list[str]:
+    """The settings of its models that change answers, as they are given; of a long text the beginning of its hash."""
+    short = {n: v if len(v) <= 40 and v.isprintable() else content_key(v)[:8] for n, v in condition.asked}
+    return [f"model.{name}={value}" for name, value in short.items()]
 
 
 def wrapped_title(metric: Metric, benchmark: str) -> str:

@@ -252,6 +252,7 @@ def subject_of(
         info={
             "route": model.route,
             "loading": dict(loading or {}),
+            **({"asked": dict(model.asked_with)} if model.asked_with else {}),
             **_probe_info(model),
             **({"named": True} if eval_model.named else {}),
             **synthetic(folder),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.models.sources import parts
+from harness.models.sources import composition, parts
 from harness.models.spec import last_parts, model_id
 from harness.store import Store
 from leaderboards.run_groups import BASE
@@ -133,10 +133,19 @@ def _names(store: Store, specs: Sequence[str], base: str | None) -> dict[str, st
     """
     targets = {spec: model_id(spec).removeprefix("replay:").split("+")[-1] for spec in specs}
     short = last_parts(target for spec, target in targets.items() if not spec.startswith(("run:", "openai:")))
-    taken = {e.run: model_id(e.model) for e in store.evaluations() if e.alignment is None}
+    taken = {e.run: _composed(e.model) for e in store.evaluations() if e.alignment is None}
     names = {}
     for spec, target in targets.items():
         name = short.get(target, spec.removeprefix("run:"))
-        foreign = not spec.startswith("run:") and taken.get(name, model_id(spec)) != model_id(spec)
+        foreign = not spec.startswith("run:") and name in taken and taken[name] != _composed(spec)
         names[spec] = "base" if base == model_id(spec) else target if foreign else name
     return names
+
+
+def _composed(spec: str) -> str:
+    """A model's name with base and adapters in full: an adapter's directory alone is the same model."""
+    try:
+        base, adapters = composition(model_id(spec))
+    except UsageError:  # of another kind, or no longer there
+        return model_id(spec)
+    return model_id("+".join([base, *adapters]))

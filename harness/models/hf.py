@@ -61,6 +61,7 @@ class HfModel(Model):
         self._refused = 0  # samples in a row that could not be answered
         dtype = str(model.dtype).removeprefix("torch.")
         self.key = content_key("hf", identity, dtype, layout.name)
+        self.asked_with = changed(prompts.settings)
         self.route = f"transformers {transformers.__version__}, {model.device.type}, {dtype}, {layout.name}"
         self.route = ", ".join(filter(None, (self.route, prompts.note, also_shaped_by(model.generation_config))))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Turn
@@ -41,6 +42,7 @@ class Model(ABC):
 
     The rest has a default:
         route: how answers are computed (library, device, dtype, endpoint), recorded with every evaluation.
+        asked_with: the settings of its prompt that are not its own way: as it was trained, or as the user sets them.
         batch_size: samples that it answers together; as many are claimed at a time where work is shared.
     """
 
@@ -48,6 +50,7 @@ class Model(ABC):
     spec: str
     key: str
     route: str = ""
+    asked_with: Mapping[str, Any] = {}
     batch_size: int = 256
 
     def decodes(self, asked: Decoding) -> Decoding:

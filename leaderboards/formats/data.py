@@ -15,7 +15,7 @@ from leaderboards.condition import Condition
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.run_groups import REFERENCES
-from leaderboards.text import finite
+from leaderboards.text import asked_words, finite
 from leaderboards.view import View
 
 VERSUS = ("row", "value", "low", "high", "p", "n", "smallest", "p_holm")
@@ -38,7 +38,9 @@ def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
             "judge": table.condition.judge,
             "data": table.condition.data_hash,
             "eos_bias": table.condition.eos_bias,
-            "decoding": " ".join(f"{name}={value}" for name, value in table.condition.decoding),
+            "decoding": " ".join(
+                [*(f"{name}={value}" for name, value in table.condition.decoding), *asked_words(table.condition)]
+            ),
             "method": row.label,
             "seeds": len(row.runs),
             "n": row.n,
@@ -99,7 +101,8 @@ def comparison_records(comparisons: Sequence[Comparison]) -> list[dict[str, Any]
     """Flat records of a comparison for JSON; None where a number is undefined."""
     return [
         {
-            **{k: v for k, v in asdict(c.condition).items() if k not in ("decoding", "synthetic")},
+            **{k: v for k, v in asdict(c.condition).items() if k not in ("decoding", "asked", "synthetic")},
+            **({"asked": ", ".join(asked_words(c.condition))} if c.condition.asked else {}),
             "eos_bias": c.condition.eos_bias,
             "metric": c.metric.name,
             "unit": c.metric.unit,

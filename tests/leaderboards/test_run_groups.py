@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -20,8 +22,10 @@ from leaderboards.page.samples import Chunks
 from leaderboards.rows import Table, build_tables
 from leaderboards.run_groups import EXECUTION_SETTINGS, current_evaluations, run_groups, training_times
 from leaderboards.snapshot import Snapshot
+from leaderboards.text import condition_text, condition_titles
 from leaderboards.view import View
 from tests.leaderboards.fakes import add, answers, snapshot
+from workflows.eval_models import resolve_models
 
 TRAINING = {"model": "llava-7b", "data": "pairs.jsonl", "lr": 1e-6, "epochs": 1, "micro_batch": 8}
 
@@ -248,6 +252,48 @@ def test_a_model_with_a_name_of_its_own_does_not_stand_for_base_or_for_its_align
     named = {row.label: row.runs for row in table.rows}
     assert named.pop("base") == ("base",) and named.pop("dpo") == ("dpo-s0",)
     assert named == {name: (name,) for name in ("base in 4 bits", "dpo in 4 bits")}
+
+
+@pytest.mark.parametrize(
+    ("info", "words"),
+    [
+        ({"loading": {"template": "{{ 1 }}", "system": "Say nothing."}}, "model.system=Say nothing."),
+        ({"loading": {"dtype": "bfloat16", "batch_size": 8}}, "model.dtype=bfloat16"),
+        ({"loading": {"extra_body": {"top_k": 1}}}, 'model.extra_body={"top_k": 1}'),
+    ],
+)
+def test_a_base_that_was_asked_another_way_has_a_table_of_its_own(
+    store: Store, info: dict[str, Any], words: str
+) -> None:
+    align(store, "dpo-s0")
+    base: dict[str, Any] = {"model": "hf:llava-7b", "alignment": None}
+    add(store, "base", answers([2] * 6), **base, info={"loading": {"batch_size": 4, "dtype": "auto"}})
+    add(store, "base", answers([0] * 6), **base, info=info)
+    plain, other = build_tables(snapshot(store), resamples=50)
+    assert {row.label: row.cells["chair"].value for row in plain.rows} == {"base": 50.0, "dpo": 25.0}
+    assert [row.label for row in other.rows] == ["base"]
+    assert words in condition_text(other.condition) and "model." not in condition_text(plain.condition)
+    assert len(set(condition_titles([plain.condition, other.condition]).values())) == 2
+
+
+def test_a_model_asked_as_it_was_trained_stands_beside_a_base_that_is_asked_so(store: Store) -> None:
+    asked = {"system": "Be brief."}
+    align(store, "dpo-s0")
+    add(store, "dpo-s0", answers([1] * 6), info={"loading": {}, "asked": asked})
+    add(store, "base", answers([2] * 6), model="hf:llava-7b", alignment=None, info={"loading": asked, "asked": asked})
+    assert [row.label for row in build_tables(snapshot(store), resamples=50)[-1].rows] == ["base", "dpo"]
+
+
+def test_an_adapter_named_by_its_directory_again_is_the_same_row(store: Store, tmp_path: Path) -> None:
+    adapter = tmp_path / "sft"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "owner/base"}))
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    add(store, "sft", answers([1] * 6), model=f"hf:owner/base+{adapter}", alignment=None)
+    assert [m.run for m in resolve_models(store, [str(adapter)], None)] == ["sft"]
+    other = tmp_path / "b" / "sft"
+    shutil.copytree(adapter, other)
+    assert [m.run for m in resolve_models(store, [str(other)], None)] == [str(other)]
 
 
 def test_training_is_compared_by_its_steps_alone_or_else_by_whole_runs(store: Store) -> None:
