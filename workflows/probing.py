@@ -99,7 +99,8 @@ class Probed(Model):
             found = dataclasses.replace(found, checks=(*found.checks, check))
         found.require(f"--model {self.spec}")
         if rank_and_world_size()[0] == 0:
-            for text in found.of_state("warning"):
+            unseen = [check.detail for check in found.checks if check.name == "server" and check.state == "note"]
+            for text in [*found.of_state("warning"), *unseen]:
                 warnings.warn(f"--model {self.spec}: {text}", stacklevel=2)
         # What could not be asked is asked again.
         return {"key": self._key if found.complete else "", **found.record}

@@ -16,7 +16,7 @@ from harness.chat.calls import Failure, accept, call
 from harness.chat.completion import Completion, body
 from harness.chat.dialect import Dialect, remedy_of
 from harness.chat.endpoint import is_loopback, is_private
-from harness.chat.keys import NO_KEY, check_proxy, key_for
+from harness.chat.keys import NO_KEY, check_environment, key_for
 from harness.chat.prices import Price, cost, estimate_tokens, load_prices, price_of
 from harness.chat.request import Caller, ChatReply, ChatRequest
 from harness.chat.settings import ChatSettings
@@ -68,9 +68,9 @@ class ChatClient:
         self.account = Account(model, self.prices, settings.budget, settings.give_up)
 
     def check(self) -> None:
-        """Raise UsageError where no call can be made, for want of a key or of a proxy that can be used."""
+        """Raise UsageError where no call can be made: for want of a key, or by what the environment says."""
         self._key = key_for(self.url, self.settings.api_key_env, self.caller)
-        check_proxy(self.url, self.caller)
+        check_environment(self.url, self.caller)
 
     def cost(self, usage: Mapping[str, Any]) -> float | None:
         """USD for the tokens of ``usage``; None where the model has no price."""

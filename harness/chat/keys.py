@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import ssl
 import urllib.request
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ from harness.chat.request import Caller
 from harness.errors import UsageError
 
 KEY = "OPENAI_API_KEY"
+HEADERS = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
+"""Variables that the client sends as headers."""
 NO_KEY = "none"
 """What is sent to an endpoint that takes no key, and what says so as a name of a variable."""
 
@@ -58,6 +61,32 @@ def _sendable(variable: str, caller: Caller) -> str:
     return key
 
 
+def check_environment(url: str, caller: Caller) -> None:
+    """Raise UsageError where what the environment says of headers, certificates or a proxy cannot be used."""
+    for variable in HEADERS:
+        value = os.environ.get(variable, "").replace("\n", "").replace("\r", "")
+        if not (value.isascii() and value.isprintable()):
+            raise UsageError(
+                f"{caller.option}: {variable} holds a control character or one beyond ASCII (a curly quotation mark "
+                "copied along?), which no header takes; set it again or unset it."
+            )
+    check_certificates(url, caller)
+    check_proxy(url, caller)
+
+
+def check_certificates(url: str, caller: Caller) -> None:
+    """Raise UsageError where ``SSL_CERT_FILE`` names no file of certificates and ``url`` needs them."""
+    file = os.environ.get("SSL_CERT_FILE")
+    if file and url.startswith("https://") and not is_loopback(url):
+        try:
+            ssl.create_default_context(cafile=file)
+        except OSError as error:
+            raise UsageError(
+                f"{caller.option}: SSL_CERT_FILE={file} cannot be read as certificates ({error}); expected a PEM file. "
+                "Correct it or unset it."
+            ) from error
+
+
 def check_proxy(url: str, caller: Caller) -> None:
     """Raise UsageError where the environment names a proxy for ``url`` that cannot be used here."""
     split = urlsplit(url)
@@ -65,6 +94,13 @@ def check_proxy(url: str, caller: Caller) -> None:
         return
     proxies = urllib.request.getproxies()
     proxy = proxies.get(split.scheme) or proxies.get("all") or ""
+    try:
+        _ = urlsplit(proxy if "://" in proxy else f"http://{proxy}").port
+    except ValueError:
+        raise UsageError(
+            f"{caller.option}: the environment names a proxy whose port is no number from 0 to 65535 (ALL_PROXY, "
+            "HTTPS_PROXY, HTTP_PROXY); expected http://HOST:PORT."
+        ) from None
     kind = proxy.partition("://")[0].lower() if "://" in proxy else "http"
     if kind not in ("http", "https", "socks5", "socks5h"):
         raise UsageError(

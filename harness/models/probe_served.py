@@ -19,6 +19,8 @@ from harness.util.options import content_key
 
 ANSWER_TOKENS = 16
 """Of each of the two calls; some endpoints take no fewer."""
+PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json", "config.json")
+"""Of which a directory has one where it is a model's: a folder that only happens to have a model's name has none."""
 Ask = Callable[[Sequence[Sequence[Turn]], int, bool], Sequence[ChatReply]]
 """Conversations, the most tokens of an answer, whether the prompt's tokens are asked for -> their replies."""
 
@@ -60,7 +62,7 @@ def probe_served(
     """The probe of the model called ``name``, asked by ``ask`` about ``turns`` (default: the question of probes).
 
     ``encode`` is how training encodes them. The prompt is compared where the model's processor can be had here:
-    ``settings.processor``, or the model's name where that is a directory or a model of the hub's cache.
+    ``settings.processor``, or the model's name where that is a model's directory or in the hub's cache.
     """
     started = time.perf_counter()
     system = [Turn("system", (settings.system,))] if settings.system else []
@@ -188,7 +190,7 @@ def _causes(server: Counted, here: Here) -> list[str]:
 
 def _processor(name: str, settings: ServedSettings) -> str | None:
     """Where the model's processor is; None where it is nowhere here."""
-    if settings.processor or Path(name).is_dir():
+    if settings.processor or any((Path(name) / file).is_file() for file in PROCESSOR_FILES):
         return settings.processor or name
     if "/" not in name or not may_be_hub_id(name):
         return None

@@ -6,7 +6,7 @@ import pytest
 
 from harness.chat.client import ChatClient
 from harness.chat.endpoint import is_private, parse_endpoint
-from harness.chat.keys import NO_KEY, check_proxy, key_for
+from harness.chat.keys import NO_KEY, check_environment, check_proxy, key_for
 from harness.chat.request import Caller, ChatRequest
 from harness.chat.settings import ChatSettings
 from harness.errors import UsageError
@@ -109,6 +109,27 @@ def test_a_url_that_no_path_can_follow_or_that_holds_a_secret_is_refused(url: st
     with pytest.raises(UsageError, match=reason) as caught:
         parse_endpoint(f"m@{url}", "--judge")
     assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "http://proxy:port"),
+        ("HTTPS_PROXY", "proxy:99999"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+        ("SSL_CERT_FILE", __file__),
+        ("OPENAI_ORG_ID", "“org”"),
+        ("OPENAI_CUSTOM_HEADERS", "X-Team: “vision”"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_one_line(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ALL_PROXY", "all_proxy", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError, match="PROXY" if "PROXY" in variable else variable):
+        check_environment("https://example.org/v1", JUDGE)
 
 
 def test_a_proxy_that_cannot_be_used_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

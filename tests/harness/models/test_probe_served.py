@@ -77,7 +77,11 @@ def counting_only(server: TemplateServer, monkeypatch: pytest.MonkeyPatch) -> li
     return refused
 
 
-def test_without_a_processor_the_prompt_is_not_compared_but_the_image_is(server: TemplateServer) -> None:
+def test_without_a_processor_the_prompt_is_not_compared_but_the_image_is(
+    server: TemplateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "served" / "logs").mkdir(parents=True)  # a folder of that name which is no model's
+    monkeypatch.chdir(tmp_path)
     assert states(probe(server)) == {"server": "note", "image": "ok"}
 
 
