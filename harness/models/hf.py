@@ -107,6 +107,10 @@ class HfModel(Model):
             identity += f" {settings.quantization}"
         if FALLBACK in prompts.note:  # the files do not hold the prompt that answers depend on
             identity += f" {loaded.processor.chat_template}"
+        if template_ends := sorted(
+            prompts.stops - prompts.ends
+        ):  # answers were longer where only ``ends`` stopped them
+            identity += f" stops {template_ends}"
         if asked := changed(prompts.settings) | _loaded_otherwise(settings):
             identity += f" {content_key(asked)}"
         return cls(

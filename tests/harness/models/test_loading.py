@@ -19,6 +19,7 @@ from aligners.training.model_configs import model_config
 from harness.errors import UsageError
 from harness.models.hf import HfModel
 from harness.models.loading import device_named, load
+from harness.models.prompts import Prompts
 from harness.models.spec import load_model
 from harness.models.weights import tensors_hash
 from tests.tiny import tiny_adapter, tiny_llava
@@ -117,6 +118,14 @@ def test_an_adapter_of_llavas_own_training_names_its_import(model_dir: Path, ada
     (folder / "non_lora_trainables.bin").write_bytes(b"")
     with pytest.raises(UsageError, match=r"projector above all.*import-model"):
         load_model(f"hf:{model_dir}+{folder}", device="cpu")
+
+
+def test_an_end_that_only_the_template_has_is_in_the_key(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = []
+    for more in ((), (), (7,)):
+        monkeypatch.setattr(Prompts, "stops", property(lambda prompts, more=more: prompts.ends | {*more}))
+        keys.append(load_model(f"hf:{model_dir}", device="cpu").key)
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_weights_of_no_use_may_be_left_out_and_old_buffers_always_are(model_dir: Path, tmp_path: Path) -> None:
