@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +121,15 @@ def test_an_adapter_of_llavas_own_training_names_its_import(model_dir: Path, ada
         load_model(f"hf:{model_dir}+{folder}", device="cpu")
 
 
+def _ends_and(more: set[int], prompts: Prompts) -> frozenset[int]:
+    return prompts.ends | more
+
+
 def test_an_end_that_only_the_template_has_is_in_the_key(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = []
-    for more in ((), (), (7,)):
-        monkeypatch.setattr(Prompts, "stops", property(lambda prompts, more=more: prompts.ends | {*more}))
+    kinds: list[set[int]] = [set(), set(), {7}]
+    for more in kinds:
+        monkeypatch.setattr(Prompts, "stops", property(partial(_ends_and, more)))
         keys.append(load_model(f"hf:{model_dir}", device="cpu").key)
     assert keys[0] == keys[1] != keys[2]
 
