@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.screen import INCOMPLETE, err, line, note, out, print_json
 
 if TYPE_CHECKING:
+    from harness.store import EvaluationRecord
     from workflows.cost import BenchCost
     from workflows.results import BenchResult, Evaluation
 
@@ -35,14 +37,18 @@ def show_estimates(estimates: Sequence[BenchCost], as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("Model", "Benchmark", "Judge", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in ("Model", "Benchmark", "Judge"):
+        table.add_column(title, overflow="fold")  # a name that is cut can be another's
     for title in (*COUNTS.values(), "USD"):
-        table.add_column(title, justify="right")
-    for row in [*plan["benchmarks"], {"model": "", "benchmark": "all", "judge": "", **plan["total"]}]:
+        table.add_column(title, justify="right", overflow="fold")
+    for row in [*plan["benchmarks"], {"model": "", "run": "", "benchmark": "all", "judge": "", **plan["total"]}]:
         money = "price unknown" if row["usd"] is None else f"{row['usd']:.2f}"
         counts = [f"{row[name]:,}" for name in COUNTS]
         bias = f", EOS bias {row['eos_bias']:+g}" if row.get("eos_bias") else ""
-        table.add_row(*map(Text, (row["model"], row["benchmark"] + bias, row["judge"] or "-")), *counts, money)
+        table.add_row(
+            *map(Text, (row["run"] or row["model"], row["benchmark"] + bias, row["judge"] or "-")), *counts, money
+        )
     out.print(table)
     err.print("Calls, tokens in and out are the judge's; replies as long as allowed, no re-asks.", style="dim")
 
@@ -53,24 +59,13 @@ def finish(result: BenchResult | Evaluation, as_json: bool, db: str) -> None:
     Exit 3 where a sample failed or has no answer. JSON is an array of `bench`, an object of `score`.
     """
     from harness.evaluation.score import result_object
-    from workflows.embedded import is_embedded
     from workflows.results import Evaluation
 
     if result.usd:
         err.print(f"The judge cost ${result.usd:.4f}.", highlight=False)
     evaluations = [result] if isinstance(result, Evaluation) else list(result)
-    for record in (evaluation.record for evaluation in evaluations):
-        # That the embedded world's files are not the official ones is no news. It is stored.
-        for text in [] if is_embedded(Path(record.data_dir)) else record.info.get("data_notes", []):
-            note(f"{record.benchmark}: {text}")
-        for text in record.info.get("notes", []):
-            note(f"{record.benchmark}: {text}")
-        for name, figure in record.metrics.items():
-            if lost := figure.get("groups_left_out"):
-                whole = figure["groups"] + lost
-                note(f"{record.benchmark}: {name} leaves out {lost} of {whole} groups: a sample failed or is missing")
-        for reason, count in record.info.get("failures", {}).items():
-            note(f"{record.benchmark}: {count} failed: {reason}")
+    for text in notes_of([evaluation.record for evaluation in evaluations]):
+        note(text)
     if as_json:
         objects = [result_object(evaluation.record) for evaluation in evaluations]
         print_json(objects[0] if isinstance(result, Evaluation) else objects)
@@ -80,6 +75,43 @@ def finish(result: BenchResult | Evaluation, as_json: bool, db: str) -> None:
             _say(result, db)
     if not result.complete:
         sys.exit(INCOMPLETE)
+
+
+def notes_of(records: Sequence[EvaluationRecord]) -> list[str]:
+    """What is to be said of evaluations: of the data once, of answers with the run they are of where there are several
+    evaluations of a benchmark.
+    """
+    from workflows.embedded import is_embedded
+
+    # That the embedded world's files are not the official ones is no news. It is stored.
+    of_data = [
+        f"{record.benchmark}: {text}"
+        for record in records
+        if not is_embedded(Path(record.data_dir))
+        for text in record.info.get("data_notes", [])
+    ]
+    counts = Counter(record.benchmark for record in records)
+    of_answers = [
+        f"{record.benchmark}{f', {_whose(record)}' if counts[record.benchmark] > 1 else ''}: {text}"
+        for record in records
+        for text in _of_answers(record)
+    ]
+    return [*dict.fromkeys(of_data), *of_answers]
+
+
+def _whose(record: EvaluationRecord) -> str:
+    """The run, and how it was decoded where that is a point of a coverage curve."""
+    bias = float(record.decoding.get("eos_bias", 0))
+    return f"{record.run} at EOS bias {bias:+g}" if bias else record.run
+
+
+def _of_answers(record: EvaluationRecord) -> Iterator[str]:
+    yield from record.info.get("notes", [])
+    for name, figure in record.metrics.items():
+        if lost := figure.get("groups_left_out"):
+            yield f"{name} leaves out {lost} of {figure['groups'] + lost} groups: a sample failed or is missing"
+    for reason, count in record.info.get("failures", {}).items():
+        yield f"{count} failed: {reason}"
 
 
 def _say(result: BenchResult, db: str) -> None:

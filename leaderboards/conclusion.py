@@ -29,7 +29,16 @@ def conclusions(tables: Sequence[Table]) -> list[str]:
 
 def _telling(tables: Sequence[Table]) -> Table:
     """The table that is put into words: one that compares, of hallucination and coverage, the first in order."""
-    return max(tables, key=lambda t: (len(t.rows) > 1, declared(t.condition.benchmark).tradeoff is not None))
+    return max(
+        tables,
+        key=lambda t: (len(_measured(t)) > 1, len(t.rows) > 1, declared(t.condition.benchmark).tradeoff is not None),
+    )
+
+
+def _measured(table: Table) -> list[Row]:
+    """The rows that have a value of the table's primary metric."""
+    metric = primary_metric(table)
+    return [row for row in table.rows if metric and math.isfinite(row.cells[metric.name].value)]
 
 
 def primary_metric(table: Table) -> Metric | None:
@@ -51,6 +60,11 @@ def conclusion(table: Table) -> str:
         if table.left_out:
             return f"{where}: nothing can be said of which is better, only {names} is shown."
         return f"{where}: nothing can be said of which is better, only {names} was evaluated under these conditions."
+    measured = _measured(table)
+    if len(measured) < 2:
+        only = f"only {measured[0].label} has" if measured else "no row has"
+        said = f"{where}: nothing can be said of which is better, {only} a value of {_name(table, metric)}."
+        return " ".join([said, *_incomplete(table, table.rows)])
     best = [row for row in table.rows if row.label in best_rows(table, metric)]
     if len(best) != 1:
         return f"{where}: no method is better than the others in {_name(table, metric)}, the best are equal."

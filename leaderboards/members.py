@@ -14,7 +14,7 @@ from functools import partial
 from harness.store import EvaluationRecord
 from leaderboards import coverage
 from leaderboards.condition import Condition, condition_of, newest
-from leaderboards.run_groups import BASE
+from leaderboards.run_groups import BASE, RunGroups
 from leaderboards.selection import names_of
 from leaderboards.snapshot import Snapshot
 
@@ -81,3 +81,25 @@ def members_by_condition(snapshot: Snapshot, panel: str) -> dict[Condition, Memb
             hidden=tuple(hidden[condition]),
         )
     return found
+
+
+def without_repeated(
+    found: Mapping[str, Mapping[Condition, Members]], names: RunGroups
+) -> dict[str, dict[Condition, Members]]:
+    """What is ``found`` by panel without what says nothing of its panel: the rows are only of models that are shown
+    beside a panel's own, and stand in another panel's table (the first, where none has rows of its own).
+    """
+    kept = {panel: dict(conditions) for panel, conditions in found.items()}
+    for panel in reversed(list(found)):
+        for condition, members in found[panel].items():
+            shown = _shown(members)
+            others = (_shown(each[condition]) for name, each in kept.items() if name != panel and condition in each)
+            foreign = not any(names.is_own(e, panel) for e in shown.values())
+            if foreign and any(shown.keys() <= other.keys() for other in others):
+                del kept[panel][condition]
+    return kept
+
+
+def _shown(members: Members) -> dict[int, EvaluationRecord]:
+    """The evaluations of the rows that are shown, by id."""
+    return {e.id: e for label in members.shown for e in members.seeds[label].values()}

@@ -13,7 +13,7 @@ from harness.store import AlignmentRecord, EvaluationRecord
 from leaderboards import coverage
 from leaderboards.condition import Condition
 from leaderboards.declared import benchmark_order, headline, shown_metrics
-from leaderboards.members import Members, members_by_condition
+from leaderboards.members import Members, members_by_condition, without_repeated
 from leaderboards.run_groups import REFERENCES, RunGroups, method_order
 from leaderboards.scores import (
     RESAMPLES,
@@ -94,6 +94,8 @@ def build_tables(
 ) -> list[Table]:
     """One table per panel and condition, panels in the order of their first run, each ordered by benchmark.
 
+    One that holds nothing of its panel, only models shown beside its rows, is left out where another panel's has them.
+
     Args:
         snapshot: what is stored.
         benchmarks: only the tables of these.
@@ -102,12 +104,12 @@ def build_tables(
         resamples: of each bootstrap and permutation test.
     """
     tables = []
-    for panel in snapshot.groups.panels:
-        found = members_by_condition(snapshot, panel)
-        for condition in sorted(found, key=_condition_order):
+    found = {panel: members_by_condition(snapshot, panel) for panel in snapshot.groups.panels}
+    for panel, members_of in without_repeated(found, snapshot.all_groups).items():
+        for condition in sorted(members_of, key=_condition_order):
             if (condition.eos_bias and not curve) or (benchmarks is not None and condition.benchmark not in benchmarks):
                 continue
-            members = found[condition]
+            members = members_of[condition]
             metrics = snapshot.metrics(next(e for seeds in members.seeds.values() for e in seeds.values()))
             if short:
                 shown = shown_metrics(condition.benchmark, [metric.name for metric in metrics])

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.models.sources import parts
 from harness.models.spec import last_parts, model_id
 from harness.store import AlignmentRecord, EvaluationRecord
 from leaderboards.condition import condition_of, newest
@@ -50,10 +51,14 @@ def method_order(label: str) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class RunGroups:
-    """The alignments of a store under the panel and method that tables name them by, and each panel's base model."""
+    """The alignments of a store under the panel and method that tables name them by, and each panel's base model.
+
+    ``roots``: the model below a panel's base, which may be adapters on it or a run that started from it.
+    """
 
     alignments: Mapping[str, AlignmentRecord]
     bases: Mapping[str, str]
+    roots: Mapping[str, str]
 
     @property
     def panels(self) -> list[str]:
@@ -64,9 +69,10 @@ class RunGroups:
     def label(self, evaluation: EvaluationRecord, panel: str) -> str | None:
         """The row of ``panel`` that an evaluation belongs to, None for none.
 
-        A model that was not aligned here belongs to every panel, unless it is another panel's base; a run belongs to
-        its own, and as the base to that of the runs that started from it. An evaluation of a run that was aligned anew
-        since belongs to none: it is of another model. One that was given a name (`--name`) is called so.
+        A model that was not aligned here belongs to every panel; one that runs were made from, or that has adapters on
+        such a model, only to the panels of that model, and another panel's base to none but that one. A run belongs to
+        its own panel, and as the base to that of the runs that started from it. An evaluation of a run that was aligned
+        anew since belongs to none: it is of another model. One that was given a name (`--name`) is called so.
         """
         alignment, given = self.alignments.get(evaluation.alignment or ""), bool(evaluation.info.get("named"))
         if alignment is not None:
@@ -78,11 +84,17 @@ class RunGroups:
         model = model_id(evaluation.model)
         if model == self.bases.get(panel):
             return evaluation.run if given else BASE
-        if model in self.bases.values():
+        root = parts(model)[0]
+        if model in self.bases.values() or (root in self.roots.values() and root != self.roots.get(panel)):
             return None
         methods = {a.method for a in self.alignments.values() if a.panel == panel and a.status == "done"}
         taken = evaluation.run in methods or (evaluation.run == BASE and panel in self.bases)
         return evaluation.model if taken else evaluation.run  # it is no seed of the method whose name it bears
+
+    def is_own(self, evaluation: EvaluationRecord, panel: str) -> bool:
+        """Whether a row of ``panel`` is one of its runs or its base, not a model that is shown beside them."""
+        base = self.bases.get(panel)
+        return evaluation.alignment in self.alignments or base in (None, model_id(evaluation.model))
 
     def key(self, evaluation: EvaluationRecord, panel: str) -> str:
         """What stands for an evaluation's model in ``panel``: BASE for its base and for nothing else, or the run."""
@@ -160,12 +172,18 @@ def run_groups(alignments: Sequence[AlignmentRecord]) -> RunGroups:
     labelled = {a.name: replace(a, method=label) for group in members.values() for label, a in _methods(group)}
     shown = {alignment.name: labelled.get(alignment.name, alignment) for alignment in alignments}
     bases = {a.panel: _start(a) for a in labelled.values() if a.config.get("model")}
-    return RunGroups(shown, bases)
+    return RunGroups(shown, bases, {a.panel: _root(a) for a in labelled.values() if a.config.get("model")})
 
 
 def _start(alignment: AlignmentRecord) -> str:
     """What an alignment started from: "run:NAME", or a model as ``model_id`` writes it."""
     return f"run:{alignment.parent}" if alignment.parent else model_id(str(alignment.config.get("model")))
+
+
+def _root(alignment: AlignmentRecord) -> str:
+    """The model below what an alignment started from."""
+    base = alignment.info.get("lineage", {}).get("base") or alignment.config.get("model")
+    return parts(model_id(str(base)))[0]
 
 
 def _panels(group: Sequence[AlignmentRecord]) -> list[tuple[str, AlignmentRecord]]:

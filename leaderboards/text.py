@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference
@@ -73,22 +73,40 @@ def is_matched(table: Table, metric: Metric) -> bool:
 
 
 def _not_comparable(tables: Sequence[Table]) -> list[str]:
-    """A sentence on the rows that cannot be compared because no sample was scored for both; none where all can."""
-    named = {
-        f"{row.label} and {row.references[name]}": None
-        for table in tables
-        for row in table.rows
-        for metric in table.metrics
-        for name, difference in row.cells[metric.name].versus.items()
-        if not difference.n and not is_matched(table, metric)
-    }
-    pairs = list({frozenset(pair.split(" and ")): pair for pair in named}.values())
-    if not pairs:
-        return []
-    more = f" and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
-    return [
-        f"No differences (–) of {'; '.join(pairs[:3])}{more}: no sample was scored for both; `bench` both on the same."
-    ]
+    """What rows cannot be compared, why and what to do; none where all can.
+
+    Either nothing of one of two rows was scored, or both were scored on different samples.
+    """
+    unscored, apart = dict[str, None](), dict[frozenset[str], str]()
+    for table, row, other in _without_common_samples(tables):
+        empty = [each.label for each in (row, other) if not each.n_scored]
+        unscored.update((f"{label} on {table_title(table.condition)}", None) for label in empty)
+        if not empty:
+            apart.setdefault(frozenset((row.label, other.label)), f"{row.label} and {other.label}")
+    said = []
+    if unscored:
+        said.append(f"No differences (–) of {_first(unscored)}: no answer was scored; `show RUN` says why.")
+    if apart:
+        pairs = _first(apart.values(), " pairs")
+        said.append(f"No differences (–) of {pairs}: no sample was scored for both; `bench` both on the same.")
+    return said
+
+
+def _without_common_samples(tables: Sequence[Table]) -> Iterator[tuple[Table, Row, Row]]:
+    """Every row and one that it is to be compared with, where no sample was scored for both."""
+    for table in tables:
+        rows, metrics = {row.label: row for row in table.rows}, [m for m in table.metrics if not is_matched(table, m)]
+        for row in table.rows:
+            for name, other in row.references.items():
+                versus = [cell.versus for cell in (row.cells[metric.name] for metric in metrics) if name in cell.versus]
+                if any(not differences[name].n for differences in versus):
+                    yield table, row, rows[other]
+
+
+def _first(named: Iterable[str], kind: str = "") -> str:
+    """The first three, and how many more there are."""
+    names = list(named)
+    return "; ".join(names[:3]) + (f" and {len(names) - 3} more{kind}" if len(names) > 3 else "")
 
 
 def heading(tables: Iterable[Table]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ WORD = "answer "
 class BenchCost:
     """One benchmark for one model. Re-asks of unreadable replies are not in it; the longest reply allowed is assumed.
 
-    ``usd`` is the judge's and the model's money together, None where a price is unknown.
+    ``usd`` is the judge's and the model's money together, None where a price is unknown; ``run`` what the model's row
+    is called.
     """
 
     benchmark: str
@@ -47,6 +48,7 @@ class BenchCost:
     usd: float | None
     eos_bias: float = 0.0
     stored_answers: int = 0
+    run: str = ""
 
 
 def bench_cost(
@@ -123,11 +125,13 @@ def spec_cost(
     samples = load(benchmark, folder, item.limit).samples
     if eval_model.spec.startswith("replay:"):
         read = read_responses(Path(eval_model.spec.partition(":")[2]))
-        return bench_cost(store, benchmark, samples, eval_model.spec, judges, folder, answers=read)
+        found = bench_cost(store, benchmark, samples, eval_model.spec, judges, folder, answers=read)
+        return replace(found, run=eval_model.run)
     key = None if fresh else known_key(store, eval_model, loading or {})
     stored = AnswerKeys(samples, benchmark.decoding).stored_under(store, key) if key else {}
     answers = {id_: answer.text for id_, answer in scored_answers(stored, scoring).answers.items()}
-    return bench_cost(store, benchmark, samples, eval_model.spec, judges, folder, answers=answers, generates=True)
+    found = bench_cost(store, benchmark, samples, eval_model.spec, judges, folder, answers=answers, generates=True)
+    return replace(found, run=eval_model.run)
 
 
 def known_key(store: Store, eval_model: EvalModel, loading: Mapping[str, Any]) -> str | None:

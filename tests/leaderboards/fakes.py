@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def verdict(hallucinated: float, mentions: float = 4.0) -> Verdict:
 def add(store: Store, run: str, verdicts: Mapping[str, Verdict], **changes: Any) -> None:
     """Store an evaluation of ``run``; its stored chair is the sum's ratio."""
     good = [v.counts for v in verdicts.values() if v.error is None]
-    chair = 100 * sum(v["hallucinated"] for v in good) / sum(v["mentions"] for v in good)
+    mentions = sum(v["mentions"] for v in good)
+    chair = 100 * sum(v["hallucinated"] for v in good) / mentions if mentions else math.nan
     record: dict[str, Any] = {
         "key": run + str(changes), "run": run, "model": f"run:{run}", "model_key": run, "benchmark": "amber",
         "alignment": run if run != "base" else None, "settings": {}, "version": "1", "mode": "plain", "judge": "none",

@@ -11,7 +11,7 @@ from harness.protocols.benchmark import Metric, Verdict, ratio
 from harness.store import Store
 from leaderboards.conclusion import conclusions
 from leaderboards.rows import build_tables
-from tests.leaderboards.fakes import METRICS, add, answers, snapshot
+from tests.leaderboards.fakes import METRICS, add, answers, snapshot, verdict
 
 COVER = Metric("cover", ratio("named", "there"), True)
 
@@ -56,6 +56,23 @@ def test_where_base_is_lowest_what_is_worse_is_named(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_said_is_not(tmp_path: Path, counts: dict[str, Sequence[float]], words: str) -> None:
     assert words in said(stored(tmp_path, **counts))
+
+
+@pytest.mark.parametrize(
+    ("mentions", "words"),
+    [({}, "no row has a value of CHAIR."), ({"dpo": 4.0}, "only dpo has a value of CHAIR.")],
+)
+def test_where_nothing_was_measured_the_best_are_not_called_equal(
+    tmp_path: Path, mentions: dict[str, float], words: str
+) -> None:
+    store = stored(tmp_path, base=[0] * 6, dpo=[0] * 6)
+    for run in ("base", "dpo"):  # answers that mention nothing have no CHAIR; one of base failed
+        failed = {"5": Verdict({}, error="no reply")} if run == "base" else {}
+        silent = {str(i): verdict(0, mentions.get(run, 0.0)) for i in range(6)} | failed
+        add(store, run, silent)
+    assert said(store) == (
+        f"AMBER: nothing can be said of which is better, {words} Not all samples were scored: base 5/6 (1 failed)."
+    )
 
 
 def test_less_hallucination_with_less_coverage_is_said_with_it(tmp_path: Path) -> None:

@@ -242,6 +242,14 @@ def test_rows_without_common_samples_say_why_there_is_a_dash(tmp_path: Path) -> 
         )
 
 
+def test_rows_of_which_no_answer_was_scored_are_not_called_asked_on_other_samples(tmp_path: Path) -> None:
+    store = example(tmp_path)
+    add(store, "left", {str(i): Verdict({}, error="no yes or no") for i in range(6)}, alignment=None)
+    text = " ".join(markdown(tables_of(store)).split())
+    assert "No differences (–) of left on AMBER: no answer was scored; `show RUN` says why." in text
+    assert "`bench` both on the same" not in text
+
+
 def test_a_table_in_a_file_is_the_table_that_is_shown(tmp_path: Path) -> None:
     store = example(tmp_path)
     place = tmp_path / "made.txt"

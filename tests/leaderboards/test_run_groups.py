@@ -129,6 +129,31 @@ def test_the_model_that_a_panel_started_from_is_its_base_whatever_its_run_is_cal
     }
 
 
+def test_a_model_below_adapters_that_runs_started_from_is_shown_beside_those_runs_alone(store: Store) -> None:
+    """llava is the base of the adapter that run a started from: no row of the panel of another model."""
+    align(store, "a", model="org/llava+me/sft")
+    align(store, "b", model="org/qwen")
+    below = [("llava", "hf:org/llava"), ("dora", "hf:org/llava+me/dora"), ("sft", "hf:org/llava+me/sft")]
+    for run, model in (*below, ("gpt", "openai:gpt")):
+        add(store, run, answers([2] * 6), alignment=None, model=model)
+    found = {panel: [row.label for row in table.rows] for panel, table in tables(store).items()}
+    assert found == {"model sft": ["base", "dpo", "dora", "gpt", "llava"], "model qwen": ["dpo", "gpt"]}
+
+
+def test_models_beside_a_panel_of_which_nothing_was_evaluated_make_no_table(store: Store) -> None:
+    align(store, "a")
+    unscored = {**TRAINING, "model": "org/qwen", "method": "dpo"}
+    store.start_alignment("b", method="dpo", seed=0, panel="", key="b", config=unscored)
+    store.finish_alignment("b", status="done", model_dir="m", seconds=1.0)
+    for benchmark in ("amber", "pope"):  # on pope nothing of either panel was evaluated
+        add(store, f"gpt-{benchmark}", answers([2] * 6), alignment=None, model="openai:gpt", benchmark=benchmark)
+    built = build_tables(snapshot(store), resamples=50)
+    assert [(table.panel, [row.label for row in table.rows]) for table in built] == [
+        ("model llava-7b", ["dpo", "gpt-amber"]),
+        ("model llava-7b", ["gpt-pope"]),
+    ]
+
+
 def test_of_two_evaluations_of_the_base_the_newest_stands(store: Store) -> None:
     align(store, "a")
     add(store, "base", answers([2] * 6), alignment=None, model="hf:llava-7b")
