@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,10 @@ ROLES: Mapping[str, Role] = {
     "system": "system", "user": "user", "human": "user",
     "assistant": "assistant", "gpt": "assistant", "model": "assistant", "bot": "assistant",
 }  # fmt: skip
+
+
+OTHER_MARK = re.compile(r"<image[ _]?\d+>|<IMAGE>|<ImageHere>|<img>[^<]*</img>|<video>|</image>")
+"""Places of images and videos as other data marks them."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,11 @@ def turns(
         raise BadRow(place, f"the prompt ends with {last}: expected the user's question.")
     if any(message.role == "system" for message in said[1:]):
         raise BadRow(place, "a system message stands after others: expected it first.")
+    other = next(
+        (found for m in said for part in m.parts if isinstance(part, str) and (found := OTHER_MARK.search(part))), None
+    )
+    if other:
+        raise BadRow(place, f"the prompt holds {other[0]}, which would be read as text: mark images by {MARK}.")
     marks = sum(_marks(message) for message in said)
     if images and any(isinstance(part, Picture) and part.value is not None for m in said for part in m.parts):
         raise BadRow(place, "images stand in the messages and in a column as well: expected one of them.")

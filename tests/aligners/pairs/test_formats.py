@@ -262,6 +262,7 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
             {**SINGLE["povid"][0], "rejected_conversations": [{"from": "human", "value": "Other ?"}, gpt(BAD)]},
             "the two conversations differ before their last answer",
         ),
+        ({**SINGLE["trl text"][0], "prompt": "<image 1> What ?"}, "the prompt holds <image 1>, which would"),
         ({**SINGLE["llava-rlhf"][0], "preference": 0}, "preference=0: expected 1 or 2"),
         ({**SINGLE["ms-swift"][0], "messages": [{"role": "tool", "content": "x"}]}, "a message of 'tool'"),
         ({"image": "a.png", "prompt": Q, "chosen": [assistant(GOOD), assistant(BAD)], "rejected": BAD}, "one message"),
