@@ -12,8 +12,15 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from harness.models.batching import GenerateOptions
 from harness.protocols.benchmark import Decoding
 
-SILENT = ("no_repeat_ngram_size", "encoder_repetition_penalty", "min_length", "min_new_tokens", "suppress_tokens")
+SILENT = (
+    "no_repeat_ngram_size", "encoder_repetition_penalty", "min_length", "min_new_tokens", "suppress_tokens",
+    "length_penalty", "guidance_scale", "exponential_decay_length_penalty", "max_time",
+)  # fmt: skip
 """What generate() takes from the checkpoint's configuration by itself and no decoding of a benchmark names."""
+OFF: tuple[Any, ...] = (None, 0, 1.0, [], ())
+"""Values at which none of them does anything."""
+SAMPLING = {"do_sample": True, "top_k": 50, "top_p": 1.0}
+"""How answers are sampled, whatever the checkpoint's configuration cuts off: as transformers does by default."""
 
 
 class EosBias(LogitsProcessor):
@@ -38,13 +45,13 @@ def decoded_by(asked: Decoding, checkpoint: Any) -> Decoding:
 
 
 def also_shaped_by(checkpoint: Any) -> str:
-    """What else of the checkpoint's configuration shapes its answers, in words for a record."""
-    return ", ".join(f"{name}={value}" for name in SILENT if (value := getattr(checkpoint, name, None)))
+    """What else of the checkpoint's configuration shapes its answers, in words for its key and a record."""
+    return ", ".join(f"{name}={value}" for name in SILENT if (value := getattr(checkpoint, name, None)) not in OFF)
 
 
 def generate_options(asked: Decoding, checkpoint: Any, ends: Sequence[int], padding: int) -> GenerateOptions:
     """What generate() is given for ``asked``; ``ends`` are the ids at which an answer stops."""
-    sampling = {"do_sample": True, "temperature": asked.temperature} if asked.temperature > 0 else {}
+    sampling = {**SAMPLING, "temperature": asked.temperature} if asked.temperature > 0 else {}
     config = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=asked.max_new_tokens,
         num_beams=asked.num_beams,

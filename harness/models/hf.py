@@ -60,10 +60,11 @@ class HfModel(Model):
         self._decoder = Decoder(prompts)
         self._refused = 0  # samples in a row that could not be answered
         dtype = str(model.dtype).removeprefix("torch.")
-        self.key = content_key("hf", identity, dtype, layout.name)
+        shaped = also_shaped_by(model.generation_config)
+        self.key = content_key("hf", identity, dtype, layout.name, *([shaped] if shaped else []))
         self.asked_with = changed(prompts.settings)
         self.route = f"transformers {transformers.__version__}, {model.device.type}, {dtype}, {layout.name}"
-        self.route = ", ".join(filter(None, (self.route, prompts.note, also_shaped_by(model.generation_config))))
+        self.route = ", ".join(filter(None, (self.route, prompts.note, shaped)))
 
     @property
     def network(self) -> Any:

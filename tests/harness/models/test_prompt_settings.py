@@ -19,6 +19,7 @@ from aligners.pairs.encoding import Encoder
 from benchmarks.common.llava_protocol import VICUNA_V1
 from benchmarks.pope import Pope
 from harness.errors import DataError, UsageError
+from harness.models.decoding import also_shaped_by, generate_options
 from harness.models.hf import HfModel
 from harness.models.processors import bound_pixels, complete, load_prompts
 from harness.models.prompts import Prompts, squared
@@ -170,6 +171,19 @@ def test_the_repetition_penalty_of_a_checkpoint_is_recorded_and_can_be_set(folde
     assert model.decodes(Decoding(repetition_penalty=1.0)) == Decoding(), "none is recorded as none"
     model._model.generation_config.repetition_penalty = None
     assert answer(model, Decoding(max_new_tokens=6, repetition_penalty=5.0)) == penalised
+
+
+def test_what_else_a_checkpoint_shapes_answers_by_is_in_the_key(folder: Path) -> None:
+    model = loaded(folder)
+    named: dict[str, Any] = {"name": "", "spec": "", "identity": "", "layout": model._layout}
+    made = lambda: type(model)(model._model, model._prompts, **named).key
+    plain, config = made(), model._model.generation_config
+    config.length_penalty, config.top_k, config.top_p = 1.0, 1, 0.001
+    assert made() == plain, "none of them does anything"
+    config.length_penalty, config.max_time = 2.0, 5.0
+    assert made() != plain and also_shaped_by(config) == "length_penalty=2.0, max_time=5.0"
+    sampled = generate_options(Decoding(temperature=1.0), config, [2], 0).config
+    assert (sampled.top_k, sampled.top_p) == (50, 1.0)
 
 
 def test_an_old_processor_gets_its_patch_size_from_the_configuration(folder: Path) -> None:
