@@ -17,9 +17,9 @@ SHARED = {"evaluations", "options", "screen"}
 
 def test_every_module_of_commands_holds_its_command() -> None:
     modules = {file.stem for file in (ROOT / "commands").glob("*.py")} - {"__init__", *SHARED}
-    assert modules == set(COMMANDS)
+    assert modules == {name.replace("-", "_") for name in COMMANDS}
     for name in COMMANDS:
-        command = importlib.import_module(f"commands.{name}").command
+        command = importlib.import_module(f"commands.{name.replace('-', '_')}").command
         assert isinstance(command, click.Command) and command.name == name and command.help
 
 
