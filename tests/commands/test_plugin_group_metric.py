@@ -92,7 +92,7 @@ def test_a_metric_over_groups_goes_through_bench_leaderboard_and_compare(data: P
     models = [word for name in "ab" for word in ("--model", f"replay:{data / name}.jsonl")]
     where = ("--benchmark", "twice", "--data-dir", data, *models, *db, "--json")
     benched = run("bench", *where, code=3)
-    assert "twice: acc_plus leaves out 1 of 4 groups" in benched.stderr
+    assert "twice, a.jsonl: acc_plus leaves out 1 of 4 groups" in benched.stderr
     a, b = json.loads(benched.stdout)
     assert a["metrics"]["acc"]["value"] == pytest.approx(600 / 7)
     assert a["metrics"]["acc_plus"]["value"] == pytest.approx(200 / 3)

@@ -78,7 +78,8 @@ def test_a_system_message_and_what_the_server_refuses(server: TemplateServer) ->
     (absent,) = answered(load_model(f"openai:other@{server.url}"), asked)
     assert absent.error == "HTTP 404: The model `other` does not exist."
     (sampled,) = answered(load_model(f"openai:served@{server.url}"), asked, Decoding(temperature=0.5))
-    assert sampled.error == "HTTP 400: this server decodes greedily: temperature must be 0"
+    said = "HTTP 400: this server decodes greedily: temperature must be 0; temperature is left out with --set "
+    assert sampled.error == said + "model.extra_body='{temperature: null}'"
 
 
 def test_special_tokens_that_mark_thoughts_stay_in_the_raw_answer(folder: Path) -> None:
