@@ -151,8 +151,9 @@ def _against(row: Row, reference: str, metric: Metric) -> str:
             f"whether the difference to {other} ({signed(difference.value, metric)}) is more than noise cannot be said"
         )
     size = f"{signed(difference.value, metric)}, p {p_text(p)}"
-    if better(difference, metric, p):
-        return f"better than {other} by more than noise ({size})"
+    verdict = better(difference, metric, p)
+    if verdict is not None:
+        return f"{'better' if verdict else 'worse'} than {other} by more than noise ({size})"
     return f"not distinguishable from {other} ({size})"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -74,7 +75,7 @@ def read_ablation(values: Mapping[str, Any]) -> Ablation:
 
 
 def jobs(ablation: Ablation, db: str) -> list[Job]:
-    """Panels x methods x settings x seeds."""
+    """Panels x methods x settings x seeds. Raises UsageError where two runs would have one name."""
     planned = []
     for panel, seed, row in itertools.product(ablation.panels, ablation.seeds, ablation.methods):
         for label, swept in sweep(row):
@@ -88,6 +89,12 @@ def jobs(ablation: Ablation, db: str) -> list[Job]:
                 "seed": seed,
             }
             planned.append(Job(db, name, label, panel.get("name", ""), settings, row.get("match"), ablation))
+    repeated = sorted(name for name, count in Counter(job.name for job in planned).items() if count > 1)
+    if repeated:
+        raise UsageError(
+            f"ablation recipe: {', '.join(repeated)}: more than one run of this name. Give each row of methods a "
+            "label, each panel a name, and each seed once."
+        )
     return planned
 
 

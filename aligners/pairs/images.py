@@ -53,7 +53,7 @@ class ImageSource:
             value = value.removeprefix("file://")
         folder = self.root or place.folder
         # A path is short; only what cannot be a file name is worth decoding.
-        if len(value) < LONGEST_PATH and (folder / value).is_file():
+        if len(value) < LONGEST_PATH and os.path.isfile(folder / value):  # Path.is_file raises for a name too long
             return Image(path=(folder / value).resolve())
         try:
             encoded = value.partition("base64,")[2] if value.startswith("data:") else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,7 +40,10 @@ def best_and_worst(completions: Any, place: Place) -> tuple[Any, Any]:
 def _completions(value: Any, place: Place) -> Sequence[tuple[Any, Any]]:
     """(response, annotations) of a list of dictionaries, or of a dictionary of lists as parquet files have it."""
     if isinstance(value, Mapping) and isinstance(value.get("response"), list):
-        value = [{name: column[i] for name, column in value.items()} for i in range(len(value["response"]))]
+        count = len(value["response"])
+        if not all(isinstance(column, list) and len(column) == count for column in value.values()):
+            raise BadRow(place, f"completions: expected lists of {count} entries each, as there are responses.")
+        value = [{name: column[i] for name, column in value.items()} for i in range(count)]
     if not isinstance(value, list) or not all(isinstance(each, Mapping) and "response" in each for each in value):
         raise BadRow(place, "completions: expected a list of {response, annotations}.")
     return [(each["response"], each.get("annotations")) for each in value]
@@ -53,4 +57,4 @@ def _mean(aspects: Any) -> float | None:
         ratings = [float(aspect["Rating"]) for aspect in aspects.values()]
     except (TypeError, ValueError, KeyError):
         return None
-    return sum(ratings) / len(ratings)
+    return sum(ratings) / len(ratings) if all(map(math.isfinite, ratings)) else None

@@ -82,9 +82,9 @@ def _unpacked(row: Row) -> Sequence[Row]:
     """HA-DPO's descriptions, lists of chosen and of rejected texts of one image: every pair of them, as it trains."""
     chosen, rejected = row.get("chosen"), row.get("rejected")
     lists = all(isinstance(texts, list) and all(isinstance(t, str) for t in texts) for texts in (chosen, rejected))
-    if not lists or "image_id" not in row or "question" in row:
+    if not lists or not chosen or not rejected or "image_id" not in row or "question" in row:
         return [row]
-    return [{**row, "chosen": one, "rejected": other} for one in chosen or () for other in rejected or ()]
+    return [{**row, "chosen": one, "rejected": other} for one in chosen for other in rejected]
 
 
 def _csv_rows(file: Path) -> Iterator[tuple[Place, Row]]:

@@ -42,6 +42,18 @@ def test_every_row_is_crossed_with_panels_seeds_and_swept_settings() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"methods": [{"method": "dama", "set": {"keep": 0.8}}, {"method": "dama", "set": {"keep": 0.5}}], "seeds": [0]},
+        {"methods": [{"method": "dama"}], "seeds": [0, 0]},
+    ],
+)
+def test_two_runs_of_one_name_are_refused_since_only_one_would_be_made(recipe: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"dama-s0: more than one run of this name\. Give each row of methods a label"):
+        jobs(read_ablation(recipe), "r.sqlite")
+
+
 def test_a_single_value_is_not_part_of_the_label() -> None:
     assert list(sweep({"method": "gap", "set": {"keep": 0.5}})) == [("gap", {"keep": 0.5})]
 

@@ -178,6 +178,17 @@ def test_rows_that_prefer_nothing_by_their_layout_are_left_out_and_counted(folde
     assert len(loaded.pairs) == 1 and loaded.report["dropped"]["all completions are rated alike."]["rows"] == 1
 
 
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_rating_that_is_no_number_counts_for_nothing(folder: Path, number: str) -> None:
+    """The best and the worst of what is rated: not whatever comparing with NaN makes of it."""
+    completions = {
+        "response": ["A", "B", "C"],
+        "annotations": [rated(number, "5", "5"), rated("2", "2", "2"), rated("4", "4", "4")],
+    }
+    (pair,) = read(written(folder, [{"img_path": "a.png", "prompt": Q, "completions": completions}])).pairs
+    assert (pair.chosen, pair.rejected) == ("C", "B")
+
+
 def test_sentinels_context_is_given_and_not_trained_on(folder: Path) -> None:
     """Its hub files are {image number: [rows]}; its jsonl has image_path; for LLaMA-Factory it has instructions."""
     pair = {"question": Q, "context": "A room.", "y_win": "A dog sits.", "y_lose": "A cat sits.", "type": "y+"}
@@ -205,6 +216,9 @@ def test_ha_dpos_descriptions_are_every_pair_of_their_texts_and_need_a_question(
     file = written(folder, {"7": {"chosen": ["a dog", "the dog"], "rejected": ["a cat"]}})
     with pytest.raises(DataError, match=r"row 0: no question; .* question=TEXT"):
         read(file, image_root=str(folder))
+    without = written(folder, {"7": {"chosen": [], "rejected": ["a cat"]}}, "without.json")
+    with pytest.raises(DataError, match=r"without\.json row 0: chosen"):
+        read(without, image_root=str(folder), question=Q)
     loaded = read(file, image_root=str(folder), question="Describe this image in detail.")
     assert [(p.question, p.chosen, p.rejected) for p in loaded.pairs] == [
         ("Describe this image in detail.", "a dog", "a cat"),
@@ -275,6 +289,15 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
         ({**SINGLE["trl text"][0], "images": [None]}, "images: one of 1 is empty (null)"),
         ({**SINGLE["trl text"][0], "images": '["a.png", null]'}, "images: one of 2 is empty (null)"),
         ({**SINGLE["trl text"][0], "image": "b.png"}, "a column images and another in image"),
+        ({**SINGLE["trl text"][0], "images": ["a-" * 200]}, "no such file"),
+        (
+            {"img_path": "a.png", "prompt": Q, "completions": {"response": ["x", "y"], "annotations": None}},
+            "completions: expected lists of 2 entries each",
+        ),
+        (
+            {"img_path": "a.png", "prompt": Q, "completions": {"response": ["x", "y"], "annotations": [{}]}},
+            "completions: expected lists of 2 entries each",
+        ),
         (
             {
                 "image": "a.png",
