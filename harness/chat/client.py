@@ -144,7 +144,7 @@ class ChatClient:
         """The reply to one request, after as many tries as it takes and the settings allow."""
         try:
             arguments = body(request, self.model)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a file that is not there, and one that cannot be decoded
             return ChatReply(None, "", error=f"the image cannot be read: {error}")
         extra = self.settings.extra_body or {}
         arguments = {n: v for n, v in {**arguments, **extra}.items() if v is not None or n not in extra}

@@ -126,8 +126,8 @@ def _parts(content: Any) -> tuple[str | None, str]:
         return None, ""
     parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
     texts = [str(part["text"]) for part in parts if part.get("type") in ("text", "output_text") and "text" in part]
-    thoughts = [_parts(part["thinking"])[0] or "" for part in parts if part.get("type") == "thinking"]
-    return "".join(texts) if texts or not thoughts else None, "".join(thoughts)
+    thoughts = [_parts(part.get("thinking"))[0] or "" for part in parts if part.get("type") == "thinking"]
+    return "".join(texts) if texts else None, "".join(thoughts)
 
 
 def same_model(asked: str, returned: str) -> bool:

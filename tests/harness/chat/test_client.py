@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import random
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as PilImage
 
 from harness.chat.client import ChatClient
 from harness.chat.completion import Malformed, read, same_model
@@ -93,6 +95,11 @@ FAULTS = {
     "a list": (Fault("raw", b"[]"), "not a JSON object"),
     "no choices": (Fault("raw", b'{"model": "judge", "choices": []}'), "the list of choices is empty"),
     "error in 200": (Fault("raw", b'{"error": {"message": "overloaded"}}'), "overloaded"),
+    "no parts": (Fault("raw", b'{"model": "judge", "choices": [{"message": {"content": []}}]}'), "holds no text"),
+    "an unknown part": (
+        Fault("raw", b'{"model": "judge", "choices": [{"message": {"content": [{"type": "thinking"}]}}]}'),
+        "holds no text",
+    ),
     "no text": (Fault("raw", b'{"model": "judge", "choices": [{"message": {}}]}'), "holds no text"),
 }
 
@@ -400,11 +407,20 @@ def test_a_slow_caller_holds_the_endpoint_back() -> None:
         assert sum(1 for _ in arriving) == 199
 
 
-def test_an_image_that_cannot_be_read_is_an_error_reply() -> None:
+def cut_tiff() -> bytes:
+    """A transparent TIFF, which has to be decoded to be shown, without its end."""
+    out = io.BytesIO()
+    PilImage.new("RGBA", (64, 64), (1, 2, 3, 4)).save(out, "TIFF")
+    return out.getvalue()[:400]
+
+
+@pytest.mark.parametrize("image", [Image(path=Path("absent.png")), Image(data=cut_tiff())], ids=["absent", "cut"])
+def test_an_image_that_cannot_be_read_is_an_error_reply_and_the_others_are_asked(image: Image) -> None:
     with FaultServer() as server:
-        (reply,) = ask(server, requests("q", image=Image(path=Path("absent.png"))))
-    assert "the image cannot be read" in (reply.error or "")
-    assert not server.calls
+        bad, good = ask(server, [*requests("q", image=image), *requests("r")])
+    assert "the image cannot be read" in (bad.error or "")
+    assert good.text == "reply to r"
+    assert [call["messages"][0]["content"] for call in server.calls] == ["r"], "nothing of the other is sent"
 
 
 def test_no_bytes_whatever_are_read_as_a_completion() -> None:
