@@ -30,7 +30,7 @@ HOMES: dict[str, tuple[str, set[str]]] = {
     "hash weights": (r"sorted\(\w+\.state_dict\(\)|\*\.safetensors", {"harness/models/weights.py"}),
     "make a prompt": (r"\.apply_chat_template\(", {"harness/models/templates.py"}),
     "open an image": (r"\b(Pil)?Image\.open\(", {"harness/util/images.py"}),
-    "read JSON lines": (r"json\.loads\(line\b", {"harness/util/jsonl.py"}),
+    "read JSON lines": (r"parse_json\(line\b", {"harness/util/jsonl.py"}),
     "read yes or no": (r"\(yes\|no\)", {"benchmarks/common/yes_no.py"}),
     "rank and world size": (r"""["'](LOCAL_)?(RANK|WORLD_SIZE)["']""", {"harness/util/distributed.py"}),
     "ask an endpoint": (r"\bopenai\.(Async)?OpenAI\(", {"harness/chat/client.py"}),

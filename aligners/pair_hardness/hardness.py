@@ -21,8 +21,9 @@ from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter
 from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.conversation import Image
 from harness.protocols.progress import Progress, silent
+from harness.util.files import write_text
 from harness.util.options import added, content_key
-from harness.util.paths import cache_dir, write_atomically
+from harness.util.paths import cache_dir
 from harness.util.ranges import at_least, require_ranges
 
 Aggregation = Literal["softmax", "sum", "mean", "whole"]
@@ -136,7 +137,7 @@ def compute_hardness(
     if path.exists():
         return Hardness(**json.loads(path.read_text()))
     hardness = _permuted(_score(pairs, config, clip, splitter, progress), config.permute_seed)
-    write_atomically(path, json.dumps(asdict(hardness)))
+    write_text(path, json.dumps(asdict(hardness)))
     return hardness
 
 

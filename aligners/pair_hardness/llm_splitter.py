@@ -18,8 +18,9 @@ from harness.errors import UsageError
 from harness.protocols.conversation import Turn
 from harness.protocols.progress import Progress, silent
 from harness.protocols.reasoning import spoken
+from harness.util.files import write_text
 from harness.util.options import content_key
-from harness.util.paths import cache_dir, write_atomically
+from harness.util.paths import cache_dir
 
 PROMPT = """\
 Break the description below into short statements. Each statement makes one claim about the picture, can be read on \
@@ -85,7 +86,7 @@ class LlmSplitter(Splitter):
             index = indices[position]
             pieces = None if reply.text is None else read_pieces(spoken(reply.text).text)
             if pieces is not None:
-                write_atomically(files[index], json.dumps(pieces))
+                write_text(files[index], json.dumps(pieces))
             elif reply.text is None or last:
                 failed[index] = self._reason(reply)
             else:

@@ -14,7 +14,8 @@ from typing import Any
 
 from aligners.pairs.rows import Place, Row
 from harness.errors import DataError
-from harness.util.jsonl import BOM, iter_jsonl
+from harness.util.files import BOM
+from harness.util.jsonl import iter_jsonl
 
 BATCH = 64
 """Rows of a parquet file in memory at a time; one of them may hold megabytes of images."""

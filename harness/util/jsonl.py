@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-
-BOM = b"\xef\xbb\xbf"
+from harness.util.files import parse_json, write_text
 
 
 def iter_jsonl(path: Path, expected: str = "one JSON object a line") -> Iterator[tuple[int, dict[str, Any]]]:
@@ -30,20 +29,11 @@ def iter_values(path: Path, expected: str = "one JSON value a line") -> Iterator
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield number, _value(line.removeprefix(BOM).strip(), f"{path} line {number}", expected)
+                    yield number, parse_json(line.strip(), f"{path} line {number}", expected)
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
 
 
-def _value(line: bytes, where: str, expected: str) -> Any:
-    try:
-        return json.loads(line.decode())
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not valid JSON ({error.msg}, column {error.colno}); expected {expected}.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not valid JSON ({error}); expected {expected}.") from error
-
-
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one object a line."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))

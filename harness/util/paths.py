@@ -21,13 +21,6 @@ def cache_dir(kind: str) -> Path:
     return path
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a cache file that another process never sees half-written."""
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    part.write_text(text)
-    part.replace(path)
-
-
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
     """Held by one process of this machine at a time; the others wait. ``file`` is made if absent, and stays.
