@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
-from harness.errors import UsageError
+from harness.errors import DataError, UsageError
+from harness.models.weights import tensors_of, weight_files
 
 SHOWN = 4
 CANNOT_READ = (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError)
@@ -64,6 +66,45 @@ def require_adapter(
     zero = zero or ("lora_alpha is 0" if scaling and not any(scaling) else "")
     if second and not others and zero:
         raise UsageError(f"{what} changes nothing ({zero}): it would be its base under another name.")
+
+
+def require_finite(source: Any, what: str) -> None:
+    """Raise DataError, which begins with ``what``, if weights hold NaN or an infinity, or cannot be read.
+
+    ``source``: a model, or the folder of a model or adapter, whose files are then read a tensor at a time. One pass,
+    where the weights are, without a copy of them.
+    """
+    try:
+        bad = [name for name, tensor in _tensors(source) if not is_finite(tensor)]
+    except (OSError, *CANNOT_READ) as error:
+        raise DataError(f"{what}: its weights cannot be read ({error}).") from error
+    if bad:
+        raise DataError(
+            f"{what}: {_named(bad)} {'hold' if len(bad) > 1 else 'holds'} numbers that are not finite (NaN or "
+            "infinity): its training failed, or its file is damaged."
+        )
+
+
+def is_finite(tensor: Any) -> bool:
+    """Whether a tensor holds neither NaN nor an infinity; of integers, and of weights that are not in memory, True."""
+    if tensor.is_meta or not tensor.is_floating_point() or not tensor.numel():
+        return True
+    if tensor.element_size() == 1:  # of 8 bits no extremes can be computed
+        tensor = tensor.float()
+    return all(bool(extreme.isfinite()) for extreme in tensor.detach().aminmax())  # NaN is an extreme too
+
+
+def _tensors(source: Any) -> Iterable[tuple[str, Any]]:
+    """Names and tensors of a model, or of the files in a folder."""
+    return _of_files(Path(source)) if isinstance(source, str | Path) else source.state_dict().items()
+
+
+def _of_files(folder: Path) -> Iterator[tuple[str, Any]]:
+    files = weight_files(folder)
+    if not files:
+        raise OSError(f"{folder} has no file of weights")
+    for file in files:
+        yield from tensors_of(file)
 
 
 def _named(names: Collection[str]) -> str:
