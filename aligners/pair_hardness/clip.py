@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from harness.errors import DataError, UsageError
+from harness.models.checks import CANNOT_READ, require_finite
 from harness.models.weights import tensors_hash
 from harness.protocols.progress import Progress, silent
 from harness.util.images import open_image, seen_digest
@@ -23,6 +24,8 @@ from harness.util.paths import cache_dir
 
 T = TypeVar("T", str, bytes)
 FOLDER, HUB = "local-dir:", "hf-hub:"
+MALFORMED = (TypeError, AttributeError, LookupError, StopIteration, AssertionError, RecursionError)
+"""What open_clip raises for a configuration or a file of weights that holds something else."""
 
 
 class ClipModel:
@@ -36,7 +39,8 @@ class ClipModel:
         batch_size: images or texts a forward pass.
 
     Raises:
-        UsageError: the name is none of these forms, or the model cannot be loaded.
+        UsageError: the name is none of these forms, or the model cannot be loaded: not there, not all of its weights,
+            some that it has no place for, or numbers that are not finite.
     """
 
     def __init__(self, name: str, device: str | torch.device = "cpu", batch_size: int = 64) -> None:
@@ -52,11 +56,13 @@ class ClipModel:
                 architecture, pretrained=tag, device=self.device, force_quick_gelu=quick
             )
             self._tokenizer: Any = open_clip.get_tokenizer(architecture)
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, ValueError, *CANNOT_READ, *MALFORMED) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise UsageError(
-                f"CLIP {name!r} cannot be loaded: {error}. Expected NAME/PRETRAINED (such as ViT-L-14-336/openai), "
+                f"CLIP {name!r} cannot be loaded: {reason}. Expected NAME/PRETRAINED (such as ViT-L-14-336/openai), "
                 "local-dir:PATH or hf-hub:ORG/REPO; see --set clip."
             ) from error
+        require_finite(model, f"CLIP {name!r}")
         self._model = model.eval().requires_grad_(False)
         self._preprocess: Any = preprocess
         self.context_length = int(self._tokenizer.context_length)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,28 @@ from safetensors import SafetensorError
 
 from harness.errors import DataError, UsageError
 from harness.models.weights import tensors_of, weight_files
+from harness.util.distributed import rank_and_world_size
 
 SHOWN = 4
 CANNOT_READ = (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError)
 """What a file of weights raises that is cut short, is a pointer of Git LFS, or is none."""
 COMPUTED = re.compile(r"(^|\.)(position_ids|inv_freq|masked_bias)$")
 """Buffers that older checkpoints hold and models compute by themselves."""
+SPARE_ROWS = (1.25, 1024)
+"""How many times, and by how many rows, embeddings may be more than the tokeniser's tokens: they are padded."""
+
+
+def require_loaded(model: Any, info: Mapping[str, Any], tokenizer: Any, what: str, *, allow_unused: bool) -> None:
+    """Raise UsageError if ``model`` is not what its checkpoint ``what`` says, or cannot be what anybody trained.
+
+    All its weights were loaded (``require_whole``) and are finite, those of words are no constant, and the tokeniser is
+    of this model. Weights that are tied by the configuration alone are a warning. ``info``: transformers'
+    ``output_loading_info``.
+    """
+    require_whole(info, what, allow_unused=allow_unused)
+    warn_of_untied(model, what)
+    require_finite(model, what)
+    require_words(model, tokenizer, what)
 
 
 def require_whole(info: Mapping[str, Any], what: str, *, allow_unused: bool = False) -> None:
@@ -40,6 +57,49 @@ def require_whole(info: Mapping[str, Any], what: str, *, allow_unused: bool = Fa
         raise UsageError(f"{what} is not whole: {'; '.join(said)}. {remedy}.")
 
 
+def warn_of_untied(model: Any, what: str) -> None:
+    """Warn if the configuration ties weights of which the checkpoint holds two different ones.
+
+    Transformers uses both, as the file has them. Other programs use one, and answer otherwise.
+    """
+    apart = set(model.get_expanded_tied_weights_keys(all_submodels=True)) - set(model.all_tied_weights_keys)
+    if apart:
+        warnings.warn(
+            f"{what} contradicts itself: its configuration ties weights (tie_word_embeddings) of which the file holds "
+            f"different ones: {_named(apart)}. They are used as the file has them; a server may do otherwise. Write "
+            "tie_word_embeddings: false into its config.json.",
+            stacklevel=2,
+        )
+
+
+def require_words(model: Any, tokenizer: Any, what: str) -> None:
+    """Raise UsageError if the weights of the words are one number throughout, or not for the tokeniser's tokens.
+
+    Of processes that share a model only the first looks: the others may hold zeros, or nothing, until it sends them.
+    """
+    if rank_and_world_size()[0]:
+        return
+    layers = {"input embeddings": model.get_input_embeddings(), "output head": model.get_output_embeddings()}
+    weights = {name: weight for name, layer in layers.items() if (weight := getattr(layer, "weight", None)) is not None}
+    present = {name: weight for name, weight in weights.items() if weight.numel() and not weight.is_meta}
+    floating = {name: weight.detach() for name, weight in present.items() if weight.is_floating_point()}
+    for name, weight in floating.items():
+        low, high = weight.aminmax()
+        if bool(low == high) and weight.numel() > 1:
+            raise UsageError(
+                f"{what}: all weights of its {name} are {float(low):g}, so that every word is like every other. Give a "
+                "checkpoint that was saved whole."
+            )
+    rows = len(floating.get("input embeddings", ()))
+    tokens = 1 + max(tokenizer.get_vocab().values(), default=0)
+    times, spare = SPARE_ROWS
+    if rows and not tokens <= rows <= tokens * times + spare:
+        raise UsageError(
+            f"{what} has embeddings of {rows} tokens, and its tokeniser has {tokens}: the tokeniser is of another "
+            "model. Put the model's own tokeniser files beside its weights."
+        )
+
+
 def require_adapter(
     missing: Collection[str],
     unexpected: Collection[str],
@@ -58,8 +118,7 @@ def require_adapter(
             f"{what} was made for another model: {'; '.join(said)}. Name the model it was trained on; one made with "
             "LLaVA's own repository is converted by: python cli.py import-model DIR"
         )
-    if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
-        raise UsageError(f"{what} holds numbers that are not finite: its training failed.")
+    require_finite(state, what)
     second = [tensor for name, tensor in state.items() if "lora_B" in name or "lora_embedding_B" in name]
     others = [name for name in state if "lora_" not in name]
     zero = "every lora_B is zero" if not any(bool(tensor.any()) for tensor in second) else ""
@@ -71,8 +130,8 @@ def require_adapter(
 def require_finite(source: Any, what: str) -> None:
     """Raise DataError, which begins with ``what``, if weights hold NaN or an infinity, or cannot be read.
 
-    ``source``: a model, or the folder of a model or adapter, whose files are then read a tensor at a time. One pass,
-    where the weights are, without a copy of them.
+    ``source``: a model, its tensors by name, or the folder of a model or adapter, whose files are then read a tensor
+    at a time. One pass, where the weights are, without a copy of them.
     """
     try:
         bad = [name for name, tensor in _tensors(source) if not is_finite(tensor)]
@@ -96,7 +155,9 @@ def is_finite(tensor: Any) -> bool:
 
 def _tensors(source: Any) -> Iterable[tuple[str, Any]]:
     """Names and tensors of a model, or of the files in a folder."""
-    return _of_files(Path(source)) if isinstance(source, str | Path) else source.state_dict().items()
+    if isinstance(source, str | Path):
+        return _of_files(Path(source))
+    return (source if isinstance(source, Mapping) else source.state_dict()).items()
 
 
 def _of_files(folder: Path) -> Iterator[tuple[str, Any]]:

@@ -19,7 +19,7 @@ from transformers.utils.hub import cached_file, extract_commit_hash
 
 from harness.errors import UsageError
 from harness.models.adapters import with_adapters
-from harness.models.checks import CANNOT_READ, require_whole
+from harness.models.checks import CANNOT_READ, require_loaded, require_whole
 from harness.models.origin import at_revision, require_start, trained_revision
 from harness.models.processors import hub_options, load_prompts
 from harness.models.prompts import Prompts
@@ -81,31 +81,47 @@ def load(
         options["attn_implementation"] = attention
     if device_map:
         options["device_map"] = device_map
+    model, info, prompts = _read(source, options, given, adapters, named, progress)
+    commit, said = commit_of(source, given), trained_revision(source, adapters)
+    model.config._commit_hash = commit
+    if commit and said and said not in (given.revision, commit):
+        note = "revision not as trained"
+    tokenizer, unused = prompts.processor.tokenizer, given.unused_weights == "allow"
+    require_loaded(model, info, tokenizer, f"{named}: the checkpoint {source}", allow_unused=unused)
+    if adapters:
+        model = with_adapters(model, adapters, named, fold=model.dtype == torch.float32 and quantization == "none")
+    if quantization == "none" and not device_map:
+        model = model.to(device)
+    return Loaded(model.eval(), _noted(prompts, note))
+
+
+def _read(
+    source: str,
+    options: dict[str, Any],
+    settings: LoadSettings,
+    adapters: Sequence[str],
+    named: str,
+    progress: Progress,
+) -> tuple[Any, dict[str, Any], Prompts]:
+    """Model, what transformers says of its weights, and prompts, as their files have them. Raises UsageError."""
     try:
-        check_type(source, given)
+        check_type(source, settings)
         with _reported(progress):
             both: Any = AutoModelForImageTextToText.from_pretrained(
                 source, output_loading_info=True, ignore_mismatched_sizes=True, **options
             )
             model, info = both
-        prompts = load_prompts(
-            source, model.config, given, adapter=adapters[-1] if adapters else "", generation=model.generation_config
+        last = adapters[-1] if adapters else ""
+        return (
+            model,
+            info,
+            load_prompts(source, model.config, settings, adapter=last, generation=model.generation_config),
         )
     except CANNOT_LOAD as error:
         raise UsageError(
             f"{named}: transformers cannot load {source} ({error}). Give the directory of an image-text-to-text model "
             "or a hub id that can be reached."
         ) from error
-    commit, said = commit_of(source, given), trained_revision(source, adapters)
-    model.config._commit_hash = commit
-    if commit and said and said not in (given.revision, commit):
-        note = "revision not as trained"
-    require_whole(info, f"{named}: the checkpoint {source}", allow_unused=given.unused_weights == "allow")
-    if adapters:
-        model = with_adapters(model, adapters, named, fold=model.dtype == torch.float32 and quantization == "none")
-    if quantization == "none" and not device_map:
-        model = model.to(device)
-    return Loaded(model.eval(), _noted(prompts, note))
 
 
 def commit_of(source: str, settings: LoadSettings) -> str | None:

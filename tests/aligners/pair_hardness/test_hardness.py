@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,38 @@ def test_a_clip_without_weights_is_refused(clip_name: str, tmp_path: Path) -> No
     (tmp_path / "open_clip_config.json").write_text((folder / "open_clip_config.json").read_text())
     with pytest.raises(UsageError, match="cannot be loaded"):
         ClipModel(f"local-dir:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda w: {n: t for n, t in w.items() if "ln_final" not in n}, "Missing key.*ln_final.weight"),
+        (lambda w: w | {"extra": torch.zeros(1)}, "Unexpected key.*extra"),
+        (lambda w: w | {"text_projection": torch.zeros(16, 8)}, "size mismatch for text_projection"),
+        (
+            lambda w: w | {"text_projection": torch.full((16, 16), math.nan)},
+            r"\(text_projection\) .*not finite",
+        ),
+        (lambda w: [1, 2], "cannot be loaded"),
+        (lambda w: {}, "cannot be loaded"),
+    ],
+)
+def test_a_clip_that_is_not_whole_or_not_finite_is_refused_by_name(
+    clip_name: str, tmp_path: Path, change: Callable[[dict[str, Any]], Any], said: str
+) -> None:
+    folder = Path(shutil.copytree(clip_name.removeprefix("local-dir:"), tmp_path / "clip"))
+    file = folder / "open_clip_pytorch_model.bin"
+    torch.save(change(torch.load(file)), file)
+    with pytest.raises(UsageError, match=f"CLIP 'local-dir:{folder}'.*{said}"):
+        ClipModel(f"local-dir:{folder}")
+
+
+@pytest.mark.parametrize("content", ["[", "null", "\0", "[" * 100_000, '{"model_cfg": 3, "preprocess_cfg": {}}'])
+def test_a_clip_whose_configuration_is_none_is_one_message(clip_name: str, tmp_path: Path, content: str) -> None:
+    folder = Path(shutil.copytree(clip_name.removeprefix("local-dir:"), tmp_path / "clip"))
+    (folder / "open_clip_config.json").write_text(content)
+    with pytest.raises(UsageError, match=f"CLIP 'local-dir:{folder}' cannot be loaded"):
+        ClipModel(f"local-dir:{folder}")
 
 
 def test_errors_name_the_pair(clip_name: str, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch) -> None:

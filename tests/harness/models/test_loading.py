@@ -92,6 +92,16 @@ def rewritten(source: Path, folder: Path, change: Callable[[dict[str, Tensor]], 
         (lambda w: {n: t for n, t in w.items() if "projector" not in n}, r"4 weights .*projector.* missing, so that"),
         (lambda w: {**w, "model.extra.weight": torch.zeros(2)}, r"1 weight \(model.extra.weight\) unknown to this"),
         (lambda w: {n: t[:-1] if "lm_head" in n else t for n, t in w.items()}, r"\(lm_head.weight\) of another shape"),
+        (lambda w: {n: t for n, t in w.items() if "lm_head" not in n}, r"1 weight \(lm_head.weight\) missing"),
+        (
+            lambda w: {n: t / 0 if "lm_head" in n else t for n, t in w.items()},
+            r"\(lm_head.weight\) holds .*not finite",
+        ),
+        (lambda w: {n: t * 0 if "lm_head" in n else t for n, t in w.items()}, "of its output head are 0, so that"),
+        (
+            lambda w: {n: t * 0 + 1 if "embed_tok" in n else t for n, t in w.items()},
+            "of its input embeddings are 1,",
+        ),
     ],
 )
 def test_a_checkpoint_that_is_not_whole_is_refused_for_align_and_bench(
@@ -102,6 +112,79 @@ def test_a_checkpoint_that_is_not_whole_is_refused_for_align_and_bench(
         load_model(f"hf:{folder}", device="cpu")
     with pytest.raises(UsageError, match=message):
         load_base(AlignConfig(model=str(folder), data=""), CPU)
+
+
+def with_config(folder: Path, file: str = "config.json", **changes: Any) -> Path:
+    """``folder`` with other settings in a file of JSON."""
+    said = json.loads((folder / file).read_text()) if (folder / file).is_file() else {}
+    (folder / file).write_text(json.dumps(said | changes))
+    return folder
+
+
+def test_weights_that_the_configuration_ties_may_stand_in_the_file_once(model_dir: Path, tmp_path: Path) -> None:
+    """The head from the embedding or the other way round; with neither in the file both would be random."""
+    for left_out in ("lm_head", "embed_tokens"):
+        folder = rewritten(
+            model_dir,
+            tmp_path / left_out,
+            lambda w, name=left_out: {n: t for n, t in w.items() if name not in n},  # type: ignore[misc]
+        )
+        model = load(str(with_config(folder, tie_word_embeddings=True)), device=CPU, named="x").model
+        assert model.lm_head.weight is model.get_input_embeddings().weight
+    neither = rewritten(
+        model_dir,
+        tmp_path / "neither",
+        lambda w: {n: t for n, t in w.items() if "lm_head" not in n and "embed_tokens" not in n},
+    )
+    with pytest.raises(UsageError, match=r"2 weights \(lm_head.weight, .*embed_tokens.weight\) missing"):
+        load(str(with_config(neither, tie_word_embeddings=True)), device=CPU, named="x")
+
+
+def test_tied_weights_of_which_the_file_holds_two_are_used_as_they_are_and_said(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    folder = with_config(rewritten(model_dir, tmp_path / "model", dict), tie_word_embeddings=True)
+    with pytest.warns(UserWarning, match=r"ties weights .* different ones: 1 weight \(lm_head.weight\)"):
+        both = load(str(folder), device=CPU, named="x").model
+    assert tensors_hash(both) == tensors_hash(load(str(model_dir), device=CPU, named="x").model)
+
+
+@pytest.mark.parametrize("tokens", [-10, 2000], ids=["larger", "smaller"])
+def test_a_tokeniser_of_another_model_is_refused(tokens: int, model_dir: Path, tmp_path: Path) -> None:
+    def resized(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        words = {n: t for n, t in weights.items() if "embed_tokens" in n or "lm_head" in n}
+        return weights | {n: torch.cat([t, torch.rand(2000, t.shape[1])])[: len(t) + tokens] for n, t in words.items()}
+
+    folder = rewritten(model_dir, tmp_path / "model", resized)
+    text = json.loads((folder / "config.json").read_text())["text_config"]
+    with_config(folder, text_config=text | {"vocab_size": text["vocab_size"] + tokens})
+    with pytest.raises(UsageError, match=r"has embeddings of \d+ tokens, and its tokeniser has 45: the tokeniser"):
+        load(str(folder), device=CPU, named="x")
+
+
+@pytest.mark.parametrize("fault", ["no shard", "an empty shard", "half a shard", "no index"])
+def test_a_checkpoint_in_shards_that_are_not_all_there_is_refused(fault: str, model_dir: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_dir, tmp_path / "model"))
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(weights)
+    parts = {"model-1-of-2.safetensors": names[::2], "model-2-of-2.safetensors": names[1::2]}
+    for file, held in parts.items():
+        save_file({name: weights[name] for name in held}, folder / file, metadata={"format": "pt"})
+    index = {name: file for file, held in parts.items() for name in held}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    assert load(str(folder), device=CPU, named="x").model
+    last = folder / "model-2-of-2.safetensors"
+    if fault == "no shard":
+        last.unlink()
+    elif fault == "an empty shard":
+        save_file({}, last, metadata={"format": "pt"})
+    elif fault == "half a shard":
+        last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    else:
+        (folder / "model.safetensors.index.json").write_text("[" * 100_000)
+    with pytest.raises(UsageError, match=f"{folder}"):
+        load(str(folder), device=CPU, named="x")
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["half a file", "pointer of Git LFS"])
