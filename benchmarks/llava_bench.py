@@ -212,7 +212,8 @@ def read_scores(reply: str) -> Pair | None:
 
     Scores that are named ("Assistant 1: 8") may also stand on the first two lines.
     """
-    lines = [line for line in reply.splitlines() if line.strip()]
+    # Blanks count as one each, so that no pattern tries all ways of dividing a run of them.
+    lines = [" ".join(line.split()) for line in reply.splitlines() if line.strip()]
     if not lines:
         return None
     two = " ".join(lines[:2])

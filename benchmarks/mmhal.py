@@ -188,16 +188,12 @@ def read_rating(reply: str) -> int | None:
     A repetition of the whole scale from 6 down to 0 (the options that the judge was given) rates nothing.
     """
     matches = list(_RATING.finditer(reply))
-    at = 0
-    while at + len(_SCALE) <= len(matches):
-        if [match["value"] for match in matches[at : at + len(_SCALE)]] == _SCALE:
-            del matches[at : at + len(_SCALE)]
-        else:
-            at += 1
+    while [match["value"] for match in matches[-len(_SCALE) :]] == _SCALE:
+        del matches[-len(_SCALE) :]
     if not matches or matches[-1]["scale"] not in (None, str(BEST)):
         return None
-    value = matches[-1]["value"]
-    return int(value) if value.isascii() and value.isdigit() and int(value) <= BEST else None
+    value = matches[-1]["value"].lstrip("0") or "0"
+    return int(value) if value in _SCALE else None
 
 
 def read_rating_officially(reply: str) -> int:

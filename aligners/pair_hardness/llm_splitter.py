@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -108,10 +107,13 @@ class LlmSplitter(Splitter):
 
 def read_pieces(reply: str) -> list[str] | None:
     """The strings of a reply that is a JSON list of non-empty strings (a code fence around it is allowed), or None."""
-    bare = re.sub(r"^```(?:json)?\s*\n(.*)\n```$", r"\1", reply.strip(), flags=re.DOTALL)
+    bare = reply.strip()
+    fence, _, body = bare.partition("\n")
+    if fence.rstrip() in ("```", "```json") and body.endswith("\n```"):
+        bare = body.removesuffix("```")
     try:
         read = json.loads(bare)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(read, list) or not read or not all(isinstance(piece, str) and piece.strip() for piece in read):
         return None

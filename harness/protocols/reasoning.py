@@ -70,8 +70,10 @@ def spoken(text: str) -> Spoken:
     unopened = unfinished = False
     for begin, end in THOUGHTS:
         pattern = re.compile(f"{begin}(.*?){end}", re.DOTALL | re.IGNORECASE)
-        thoughts += [found[1] for found in pattern.finditer(text)]
-        text = pattern.sub("", text)
+        last = max((found.end() for found in re.finditer(end, text, re.IGNORECASE)), default=0)
+        head, tail = text[:last], text[last:]  # no beginning in the tail has an end, for which each would look
+        thoughts += [found[1] for found in pattern.finditer(head)]
+        text = pattern.sub("", head) + tail
         if ends := list(re.finditer(end, text, re.IGNORECASE)):
             thoughts.append(text[: ends[-1].start()])
             text, unopened = text[ends[-1].end() :], True

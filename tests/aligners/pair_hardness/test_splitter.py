@@ -120,3 +120,21 @@ def test_messages_name_the_settings_that_the_user_typed(monkeypatch: pytest.Monk
 )
 def test_replies_are_read_strictly(reply: str, pieces: list[str] | None) -> None:
     assert read_pieces(reply) == pieces
+
+
+def test_the_rule_splitter_gives_the_pieces_of_its_first_version() -> None:
+    """The name rule-1 stands in cache keys and records; these pieces were made before it took linear time."""
+    texts = [
+        "A man, e.g. a waiter, holds  a cup   while a dog, Mr. Miller's, sits.  It rains!",
+        'The "red" bus (No. 5) stops; "two people" get on.)  and  the end',
+        "red, white and blue,  and a flag with\twith a pole and 10 stars",
+        "while and with, and, ten. etc. etc. approx. x\n\n and a\n.",
+        "   ",
+    ]
+    assert RuleSplitter().split(texts) == [
+        ["A man", "e.g. a waiter", "holds  a cup", "while a dog", "Mr. Miller's, sits.", "It rains!"],
+        ['The "red" bus (No. 5) stops;', '"two people" get on.', "and  the end"],
+        ["red, white and blue", "and a flag with", "with a pole", "and 10 stars"],
+        ["while and with, and, ten.", "etc. etc. approx. x", "and a"],
+        [""],
+    ]
