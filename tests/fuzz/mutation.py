@@ -108,9 +108,8 @@ def _value_changed(random: Random, made: Any, corpus: Sequence[Any]) -> Any:
         at, way = random.randrange(len(made)), random.randrange(8)
         if way == 0:
             return made[:at] + made[at + 1 :]
-        return (
-            made + [made[at]] if way == 1 else [*made[:at], _value_changed(random, made[at], corpus), *made[at + 1 :]]
-        )
+        changed = [made[at]] * 2 if way == 1 else [_value_changed(random, made[at], corpus)]
+        return [*made[:at], *changed, *made[at + 1 :]]
     way = random.randrange(12)
     if isinstance(made, str) and way < 6:
         return _changed(random, made, [made])

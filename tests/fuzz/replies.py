@@ -19,7 +19,7 @@ from tests.fuzz.target import Target
 DIGIT = re.compile(r"\d")
 OBJECTS = ('["man", "dog"]', "[]", "()", '```json\n["a red bus"]\n```', 'Objects: ["cat"]\nThat is all.', '{"a": 1}')
 RATINGS = (
-    "Rating: 5", "**Rating**: 4", "Rating (0-6): **6**/6", "<rating>1", "Explanation.\n\nRating: 3, not 2", "rating is 0",
+    "Rating: 5", "**Rating**: 4", "Rating (0-6): **6**/6", "<rating>1", "Why.\n\nRating: 3, not 2", "rating is 0",
     "Rating: 6\nRating: 5\nRating: 4\nRating: 3\nRating: 2\nRating: 1\nRating: 0", "N/A", "Rating: 5-6",
 )  # fmt: skip
 GRADES = ("0.7", "**0.7**", "Score: 1.0", "0.5/1", "1 out of 1", "0", "between 0.1 and 0.3", "70%", ".5")
@@ -35,11 +35,11 @@ WORDS = (
 )
 THOUGHTS = (
     "<think>hm</think>Yes", "<think>never ends", "ends</think>No", "<answer>0.7</answer>", "◁think▷a◁/think▷b",
-    "<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>y", "[THINK]a[/THINK]b", "plain",
+    "<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>y", "[THINK]a[/THINK]b", "yes",
 )  # fmt: skip
 PROSE = (
     "A man in a black and white shirt, e.g. a waiter, holds a cup while a dog sits by his side. There is no cat.",
-    'The "red" bus (No. 5) stops; "two people" get on.)  It rains!\n\nA bird and a plane, with a kite.', "cat", "a, b, c",
+    'The "red" bus (No. 5) stops; "two people" get on.)  It rains!\n\nA bird and a plane, with a kite.', "cat", "a, b",
 )  # fmt: skip
 
 

@@ -24,7 +24,8 @@ READERS: tuple[Callable[[str], object], ...] = (
 UNITS = (
     " ", "\n", "\t", "8 ", "8", ".", ",", ", a", "[", '["', "]", "{", "(", '"', "*", "-", "9.", "rating", "rating: ",
     "rating: 6\nrating: 5\nrating: 4\nrating: 3\nrating: 2\nrating: 1\nrating: 0\n", "<think>", "</think>", "<answer>",
-    "</answer> ", "<|channel|>analysis", "assistant 1: ", "etc. ", "a and ", "a, ", "and  ", "there ", "\u2028", "```\n",
+    "</answer> ", "<|channel|>analysis", "assistant 1: ", "etc. ", "a and ", "a, ", "and  ", "there ",
+    "\u2028", "```\n",
 )  # fmt: skip
 STARTS = ("", "8", "a.", "rating: ", "```json", "<answer>")
 ENDS = ("x", "\n```")
