@@ -12,13 +12,16 @@ if sys.version_info < (3, 11):  # asked before anything is imported that an olde
 
 import importlib
 import signal
+import traceback
 import warnings
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 import click
 
+from commands.options import VERBOSITY
 from harness.errors import HarnessError, Interrupted
+from harness.util.log import Verbosity, set_verbosity
 
 COMMANDS = (
     "demo",
@@ -41,6 +44,10 @@ COMMANDS = (
 )
 
 
+ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a command from outside; Windows has no SIGHUP."""
+
+
 class Commands(click.Group):
     """The modules of commands/ as sub-commands. An error that a user can act on is one message and its exit code."""
 
@@ -51,9 +58,11 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"commands.{cmd_name.replace('-', '_')}").command
+        command.params += [option for option in VERBOSITY if option not in command.params]
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
+        set_verbosity(Verbosity.NORMAL)  # a program may call several commands
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as error:
@@ -84,7 +93,10 @@ def cli() -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, terminated)
+    for number in ENDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's way to let a command survive its terminal
+            signal.signal(number, terminated)
+    sys.excepthook = fault
     warnings.showwarning = warn  # type: ignore[assignment]  # it passes on what it is given
     cli()
 
@@ -96,8 +108,18 @@ def warn(*warning: Any) -> None:
     show_warning(*warning)
 
 
+def fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What nobody foresaw: the traceback without secrets, on stderr and in the log."""
+    from harness.util.log import LOG
+    from harness.util.secrets import hide
+
+    LOG.critical("a fault of the harness", exc_info=error)
+    sys.stderr.write(hide("".join(traceback.format_exception(kind, error, trace))))
+    sys.stderr.write("This is a fault of the harness. What is stored is kept; please report the lines above.\n")
+
+
 def terminated(number: int, frame: FrameType | None) -> None:
-    """A queue or a container that is stopped ends a command as Ctrl-C does: with word of what is kept."""
+    """A queue, container or terminal that is closed ends a command as Ctrl-C does: with word of what is kept."""
     raise Interrupted(exit_code=128 + number)
 
 

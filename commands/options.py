@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
+
+from harness.util.log import Verbosity, set_verbosity
 
 
 class Recipe(click.Path):
@@ -15,6 +18,28 @@ class Recipe(click.Path):
 
         return find_recipe(str(value))
 
+
+def _show(value: Verbosity) -> Callable[[click.Context, click.Parameter, bool], None]:
+    return lambda context, option, given: set_verbosity(value) if given else None
+
+
+VERBOSITY: tuple[click.Option, ...] = (
+    click.Option(
+        ["-q", "--quiet"],
+        is_flag=True,
+        expose_value=False,
+        callback=_show(Verbosity.QUIET),
+        help="Only results and errors.",
+    ),
+    click.Option(
+        ["-v", "--verbose"],
+        is_flag=True,
+        expose_value=False,
+        callback=_show(Verbosity.VERBOSE),
+        help="The log on stderr too.",
+    ),
+)
+"""Options of every command."""
 
 RECIPE = Recipe(dir_okay=False)
 FOLDER = click.Path(file_okay=False, path_type=Path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,9 @@ import click
 from rich.console import Console
 
 from harness.errors import HarnessError, Interrupted, UsageError
+from harness.util.command_line import command_line
 from harness.util.distributed import rank_and_world_size
+from harness.util.log import LOG, Verbosity, verbosity
 
 out = Console(emoji=False)  # a name may hold :a_word: between colons
 err = Console(stderr=True, emoji=False)
@@ -29,8 +30,16 @@ def line(text: str, *, console: Console = out, style: str | None = None) -> None
 
 
 def note(text: str, *, style: str | None = None) -> None:
-    """One line on stderr: what a script that reads stdout need not see."""
-    line(text, console=err, style=style)
+    """One line on stderr: what a script that reads stdout need not see. With `--quiet` it stands in the log alone."""
+    LOG.info(text)
+    if verbosity() is not Verbosity.QUIET:
+        line(text, console=err, style=style)
+
+
+def _marked(word: str, style: str, text: str) -> None:
+    """A line on stderr that begins with ``word``, shown whatever the verbosity."""
+    err.print(word, style=style, end=" ")
+    line(text, console=err)
 
 
 def show_warning(
@@ -43,25 +52,24 @@ def show_warning(
     it is shown only to who asks for warnings (``python -W default``).
     """
     if Path(filename).is_relative_to(Path(__file__).parents[1]) and "site-packages" not in filename:
-        err.print("Warning", style="yellow", end=" ")
-        note(str(message))
+        LOG.warning(str(message))
+        if verbosity() is not Verbosity.QUIET:
+            _marked("Warning", "yellow", str(message))
     elif sys.warnoptions or not issubclass(category, FutureWarning | DeprecationWarning):
         (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def print_error(error: HarnessError) -> None:
-    err.print("Error", style="bold red", end=" ")
-    note(str(error))
+    LOG.debug("the error's traceback", exc_info=error)
+    _marked("Error", "bold red", str(error))
 
 
 def print_interrupted(stop: KeyboardInterrupt) -> int:
     """Say what is kept of work that was stopped and which command resumes it; returns the exit code."""
     stopped = stop if isinstance(stop, Interrupted) else Interrupted()
-    err.print("Interrupted", style="bold yellow", end=" ")
-    note(str(stopped))
+    _marked("Interrupted", "bold yellow", str(stopped))
     if rank_and_world_size()[0] == 0:
-        again = shlex.join(word for word in sys.argv if word != "--fresh")
-        note(f"Resume with: {'python ' if again.partition(' ')[0].endswith('.py') else ''}{again}")
+        line(f"Resume with: {command_line()}", console=err)
     return stopped.exit_code
 
 

@@ -21,6 +21,7 @@ from harness.store import EvaluationRecord, Store
 from harness.util.options import content_key, keyed
 from harness.util.pool import Pool, report, workers
 from workflows.ablation import Ablation, Job, jobs
+from workflows.activity import working
 from workflows.bench import BenchmarkSpec, bench_model, resolve_benchmarks
 from workflows.embedded import SETTINGS, data_root, is_embedded_model
 from workflows.eval_models import EvalModel
@@ -67,15 +68,20 @@ def ablate(
     base = base_of(ablation, steps)
     everything, store, outcome = jobs(ablation, db), Store(db), Outcome()
     purse, total = Purse(store, ablation, wanted_of(ablation)), len(everything) + 1
-    done = 0
-    with stopped(store, everything), pool(1 if ablation.budget is not None else ablation.workers, device) as processes:
+    done, items = 0, ["base", *(job.name for job in everything)]
+    many = 1 if ablation.budget is not None else ablation.workers
+    with working(store, "ablate", items) as work, stopped(store, everything), pool(many, device) as processes:
+        steps = work.watch(steps)
         for stage in (False, True):  # controls that match another run's beta come after it
             batch = [job for job in everything if (job.match is not None) == stage]
             missing = [job for job in batch if not is_stored(store, job, device)]
             tasks: dict[str, Task] = {job.name: partial(_job_task, job, device) for job in missing}
             if not stage and not is_benched(store, base, ablation):
                 tasks = {"base": partial(_base_task, db, base, device), **tasks}
-            done += len(batch) + (not stage) - len(tasks)
+            for name in (*(() if stage else ("base",)), *(job.name for job in batch)):
+                if name not in tasks:
+                    done += 1
+                    work.finished(name)
             progress(done, total)
             for name, future in _finished(processes, tasks, ablation, purse, outcome, steps):
                 done += 1
@@ -83,8 +89,10 @@ def ablate(
                 error = future.exception()
                 if error is not None:
                     outcome.failures.append(f"{name}: {error}")
+                    work.failed(outcome.failures[-1])
                 else:
                     outcome.incomplete += future.result()
+                    work.finished(name)
                 log(f"{name}: {'failed' if error else 'incomplete' if future.result() else 'done'}")
     return outcome
 

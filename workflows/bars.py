@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from harness.protocols.progress import Progress, Watcher, silent
+from harness.util.log import Verbosity, verbosity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,10 +36,13 @@ class Begun:
 
 
 class Lines:
-    """Bars for a log file: lines of a step that takes longer than two seconds, now and then and when it is done."""
+    """Bars for a log file: lines of a step that takes longer than two seconds, now and then and when it is done.
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    ``write`` gets each line.
+    """
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
         self._begun: dict[str, Begun] = {}
 
     def __call__(self, step: str, done: int, total: int, note: str = "") -> None:
@@ -51,9 +55,17 @@ class Lines:
             speed = begun.speed(now, done)
             left = "" if finished or not speed else f"{timedelta(seconds=round((total - done) / speed))} left"
             words = (f"{step}: {done} of {total}", note, speed_text(speed), left)
-            self.console.out("  ".join(filter(None, words)), highlight=False)
+            self._write("  ".join(filter(None, words)))
         if finished:
             self._begun.pop(step)
+
+
+class ConsoleLines(Lines):
+    """Lines on ``console``."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(lambda text: console.out(text, highlight=False))
+        self.console = console
 
 
 def speed_text(speed: float) -> str:
@@ -86,8 +98,11 @@ class Bars:
 
 
 @contextlib.contextmanager
-def bars(console: Console | None = None) -> Iterator[Bars | Lines]:
-    """Bars on ``console`` (default: stderr; in a notebook the cell's output), lines where it is no terminal."""
+def bars(console: Console | None = None) -> Iterator[Bars | ConsoleLines]:
+    """Bars on ``console`` (default: stderr; in a notebook the cell's output), lines where it is no terminal.
+
+    With `--quiet` nothing is shown.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
@@ -106,9 +121,10 @@ def bars(console: Console | None = None) -> Iterator[Bars | Lines]:
         def render(self, task: Task) -> Text:
             return Text(task.fields["note"], "dim", no_wrap=True, overflow="ellipsis")
 
-    shown = Console(stderr=True, emoji=False) if console is None else console
-    if not (shown.is_terminal or shown.is_jupyter):
-        yield Lines(shown)
+    quiet = verbosity() is Verbosity.QUIET
+    shown = Console(stderr=True, emoji=False, quiet=quiet) if console is None else console
+    if quiet or not (shown.is_terminal or shown.is_jupyter):
+        yield ConsoleLines(shown)
         return
     bar = BarColumn(40 if shown.width >= 140 else 12)
     counts = (MofNCompleteColumn(), TimeRemainingColumn(), Speed(), Note(Column(no_wrap=False)))

@@ -168,21 +168,19 @@ def bench_all(
     loading: Mapping[str, Any] | None = None,
     scoring: ScoringSettings = LEAVE_OUT,
     progress: Progress = silent,
-) -> list[EvaluationRecord]:
-    """Run all models over all benchmarks; under torchrun, or with ``share``, together with other processes."""
+) -> Iterator[EvaluationRecord]:
+    """Run all models over all benchmarks, yielding each stored evaluation; under torchrun, or with ``share``, together
+    with other processes."""
     shared = share or rank_and_world_size()[1] > 1
     if shared and fresh:
         raise UsageError("--fresh: processes that share the work cannot know old answers from new; use another --db.")
     with Claims(store.path) if shared else contextlib.nullcontext() as claims:
-        return [
-            record
-            for eval_model in eval_models
-            for record in bench_model(
+        for eval_model in eval_models:
+            yield from bench_model(
                 store, eval_model, benchmarks, root, judges,
                 device=device, loading=loading, fresh=fresh, probe=probe, scoring=scoring, claims=claims,
                 progress=progress,
-            )
-        ]  # fmt: skip
+            )  # fmt: skip
 
 
 def answer_shard(

@@ -12,7 +12,7 @@ from workflows.requests import DB, BenchOptions, Models, Names, ScoreOptions, se
 from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Leaderboard
 
 if TYPE_CHECKING:
-    from harness.store import Store
+    from harness.store import AlignmentRecord, Store
     from workflows.align_spec import AlignSpec
 
 
@@ -54,7 +54,6 @@ def align(
     Raises HarnessError; a wrong name, setting or file is its subclass UsageError.
     """
     from harness.store import Store
-    from workflows.align import align as train
     from workflows.stored_runs import finished
 
     start = model.model if isinstance(model, AlignResult) else model
@@ -66,8 +65,18 @@ def align(
     with shown(progress) as reported:
         spec = _resolve(store, recipe, settings or {}, options, fresh=fresh, progress=reported)
         before = None if fresh else finished(store, spec, reported)
-        record = before or train(store, spec, fresh=fresh, probe=probe, progress=reported)
+        record = before or _at_work(store, spec, fresh=fresh, probe=probe, progress=reported)
     return AlignResult.of(record, store.train_log(record.name), done_before=before is not None)
+
+
+def _at_work(store: Store, spec: AlignSpec, *, fresh: bool, probe: bool, progress: Progress) -> AlignmentRecord:
+    from workflows.activity import working
+    from workflows.align import align as train
+
+    with working(store, "align", [spec.name]) as work:
+        record = train(store, spec, fresh=fresh, probe=probe, progress=work.watch(progress))
+        work.finished(spec.name)
+    return record
 
 
 def estimate_align(

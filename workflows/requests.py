@@ -101,14 +101,19 @@ class BenchJob:
 
     def run(self, *, share: bool, progress: Progress) -> BenchResult:
         """Answer, judge and store; together with other processes under torchrun, or with ``share``."""
+        from workflows.activity import working
         from workflows.bench import bench_all
         from workflows.interruption import kept_answers
 
-        with kept_answers(self.store, progress) as watched:
-            records = bench_all(
+        items = [_item(model.run, benchmark) for model in self.models for benchmark in self.benchmarks]
+        records = []
+        with working(self.store, "bench", items) as work, kept_answers(self.store, work.watch(progress)) as watched:
+            for record in bench_all(
                 self.store, self.models, self.benchmarks, self.root, self.judges,
                 share=share, fresh=self.fresh, scoring=self.scoring, progress=watched, **self.loading,
-            )  # fmt: skip
+            ):  # fmt: skip
+                records.append(record)
+                work.finished(items[len(records) - 1])
         return BenchResult(tuple(Evaluation(record) for record in records), self.judges.spent)
 
     def estimates(self) -> list[BenchCost]:
@@ -121,11 +126,13 @@ class BenchJob:
 
     def answer_shard(self, shard: Shard, progress: Progress) -> list[dict[str, Any]]:
         """Answer one part of every benchmark and store the answers; nothing is judged."""
+        from workflows.activity import working
         from workflows.bench import answer_shard
         from workflows.interruption import kept_answers
 
         arguments = [(self.store, model, self.benchmarks, self.root, shard) for model in self.models]
-        with kept_answers(self.store, progress) as watched:
+        items = [f"{model.run}: shard {shard}" for model in self.models]
+        with working(self.store, "bench", items) as work, kept_answers(self.store, work.watch(progress)) as watched:
             how = {"fresh": self.fresh, "progress": watched, **self.loading}
             return [row for given in arguments for row in answer_shard(*given, **how)]
 
@@ -159,13 +166,15 @@ class ScoreOptions:
     def run(self, progress: Progress) -> Evaluation:
         """Judge the answers and store the evaluation."""
         from harness.store import Store
+        from workflows.activity import working
         from workflows.interruption import kept_answers
         from workflows.score import read_answers
         from workflows.score import score as evaluate
 
         judges, settings, scoring, root = *self._judges(), Path(self.data_dir)
         given, store = read_answers(self.benchmark, settings, Path(self.responses), root), Store(self.db)
-        with kept_answers(store, progress) as watched:
+        items = [f"{self.name or Path(self.responses).stem} on {self.benchmark}"]
+        with working(store, "score", items) as work, kept_answers(store, work.watch(progress)) as watched:
             record = evaluate(store, given, settings, Path(self.responses), root, judges, watched, scoring, self.name)
         return Evaluation(record, tuple(given.missing), judges.spent)
 
@@ -180,6 +189,12 @@ class ScoreOptions:
         judge_settings, scoring = _take(settings, "judge"), scoring_of(settings)
         spec = f"replay:{self.replies}" if self.replies else self.judge
         return Judges.of(spec, judge_settings, self.budget, text_of(self.prices)), settings, scoring
+
+
+def _item(run: str, benchmark: BenchmarkSpec) -> str:
+    """One model on one benchmark, as `status` names it; points of a coverage curve by their bias."""
+    bias = nested(benchmark.settings).get("decoding", {}).get("eos_bias", 0)
+    return f"{run} on {benchmark.name}" + (f" at EOS bias {bias:+g}" if bias else "")
 
 
 def scoring_of(settings: dict[str, Any]) -> ScoringSettings:

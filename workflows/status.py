@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UsageError, unknown_name
 from harness.store import Store
+from harness.store.activities import Activity
 from leaderboards.provenance import command_of
 from workflows.interruption import kept_of
 
 
 def status(store: Store) -> dict[str, Any]:
-    """Counts, what is unfinished or failed, and the commands that resume it."""
+    """Counts, what runs, what is unfinished or failed and why, and the commands that resume it."""
     alignments, evaluations = store.alignments(), store.evaluations()
+    activities = store.activities()
+    why = {item: a for a in activities if a.kind == "align" and a.error for item in a.items}
     benched = {e.alignment for e in evaluations}
     aligning = store.aligning()
     unfinished = [
         {"name": a.name, "status": a.status, "where": str(aligning[a.name])}
         if a.name in aligning
-        else {"name": a.name, "status": a.status, "where": kept_of(store, a), "resume": command_of(a)}
+        else {
+            "name": a.name,
+            "status": a.status,
+            "where": kept_of(store, a),
+            "resume": command_of(a),
+            **({"why": why[a.name].error, "log": why[a.name].log} if a.name in why and a.status == "failed" else {}),
+        }
         for a in alignments
         if a.status != "done"
     ]
@@ -33,9 +43,11 @@ def status(store: Store) -> dict[str, Any]:
     quiet = benched | store.hidden_runs()
     waiting = [a.name for a in alignments if a.status == "done" and a.name not in quiet]
     following = []
-    if not alignments and not evaluations:
+    if not alignments and not evaluations and not activities:
         following.append("python cli.py demo")
+    stopped = stopped_of(activities, {a.name for a in alignments})
     following += [row["resume"] for row in unfinished if "resume" in row]
+    following += [row["resume"] for row in stopped if row["resume"]]
     following += [f"python cli.py bench --model run:{name}" for name in waiting]
     if incomplete:
         following.append("the same bench or score command: only what is missing is asked again")
@@ -43,11 +55,45 @@ def status(store: Store) -> dict[str, Any]:
         "db": str(store.path),
         "alignments": len(alignments),
         "evaluations": len(evaluations),
+        "running": [running(a) for a in activities if a.state == "running"],
         "unfinished": unfinished,
+        "stopped": stopped,
         "incomplete": incomplete,
         "not_benchmarked": waiting,
         "next": following,
     }
+
+
+def running(activity: Activity) -> dict[str, Any]:
+    """What a command that runs is doing, how long that will take, and what comes after."""
+    return {
+        "command": activity.command or activity.kind,
+        "kind": activity.kind,
+        "where": f"process {activity.pid} on {activity.host}",
+        "started": activity.started,
+        "steps": activity.steps,
+        "to_do": activity.remaining,
+        "log": activity.log,
+    }
+
+
+def stopped_of(activities: Sequence[Activity], aligned: AbstractSet[str]) -> list[dict[str, Any]]:
+    """Commands that ended before all was done, oldest first: what they had still to do that no later one did.
+
+    Not alignments of ``aligned``, which are unfinished runs.
+    """
+    rows: list[dict[str, Any]] = []
+    later: set[str] = set()  # what is done, or under way, since
+    for each in reversed(activities):
+        left = [item for item in each.remaining if item not in later]
+        left = [] if each.kind == "align" and aligned & set(left) else left
+        if each.state in ("failed", "interrupted", "killed") and left:
+            rows.append({
+                "kind": each.kind, "state": each.state, "when": each.updated, "why": each.error, "to_do": left,
+                "resume": each.command, "log": each.log,
+            })  # fmt: skip
+        later.update(each.finished if each.state == "done" else each.items)
+    return rows[::-1]
 
 
 def care(store: Store, action: str, file: Path | None = None) -> dict[str, Any]:

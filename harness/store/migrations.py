@@ -71,7 +71,16 @@ def m005_asked(db: Database) -> None:
     """)
 
 
-MIGRATIONS = (m001_initial, m002_claims, m003_answer_details, m004_hidden, m005_asked)
+def m006_activity(db: Database) -> None:
+    """What commands do and how they ended (harness.store.activities)."""
+    db.executescript("""
+    CREATE TABLE activity (
+        id INTEGER PRIMARY KEY, kind TEXT, command TEXT, host TEXT, pid INTEGER, state TEXT, items TEXT, finished TEXT,
+        steps TEXT, error TEXT, log TEXT, started TEXT, updated TEXT);
+    """)
+
+
+MIGRATIONS = (m001_initial, m002_claims, m003_answer_details, m004_hidden, m005_asked, m006_activity)
 
 
 def migrate(db: Database, path: str) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.store.activities import Activities
 from harness.store.alignments import Alignments
 from harness.store.answers import Answers
 from harness.store.evaluations import Evaluations
 from harness.store.runs import Runs
 
 
-class Store(Answers, Evaluations, Alignments, Runs):
+class Store(Answers, Evaluations, Alignments, Runs, Activities):
     """The results file at ``path``: a small typed surface over its tables."""
 
     @classmethod

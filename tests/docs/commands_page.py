@@ -7,6 +7,7 @@ import inspect
 import click
 
 from cli import cli
+from commands.options import VERBOSITY
 from tests.house import ROOT
 
 PAGE = ROOT / "docs/commands.md"
@@ -14,6 +15,9 @@ HEAD = """# Commands
 
 Made from the commands by `make docs`; a test compares. In a checkout they are called `python cli.py COMMAND`, where the
 package is installed `dama COMMAND`. Every command has `--help`.
+
+Every command takes `-q`, `--quiet` (stderr shows errors alone) and `-v`, `--verbose` (it shows the log too). `align`,
+`bench`, `score`, `ablate` and `demo` keep a log file in `$DAMA_HOME/logs`; `status` names it.
 
 Exit codes: 0 done, 1 failed, 2 wrong use, 3 incomplete (some samples failed or have no answer; the figures of the
 others are given). With `--json` stdout holds the JSON and nothing else. `--set key=value` changes one setting; where
@@ -35,7 +39,7 @@ def section(name: str, command: click.Command, parent: click.Context) -> str:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     lines = [f"## {name}" if parent.parent is None else f"### {context.command_path}", "", f"    {usage}", ""]
     lines += [help_text(command.help or ""), ""]
-    options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
+    options = [o for o in command.params if isinstance(o, click.Option) and not o.hidden and o not in VERBOSITY]
     if options:
         lines += ["| option | meaning |", "|---|---|", *(row(option, context) for option in options), ""]
     if isinstance(command, click.Group):

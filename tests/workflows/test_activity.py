@@ -1,0 +1,155 @@
+"""What a command is doing is seen from other processes, also when it ended without a word."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import cli
+from harness.errors import HarnessError
+from harness.protocols.progress import silent
+from harness.store import Store
+from harness.util.log import LOG, Verbosity, set_verbosity
+from harness.util.secrets import keep_secret
+from tests.house import ROOT
+from workflows import activity
+from workflows.activity import working
+from workflows.status import status
+
+ITEMS = ["base on amber", "base on pope"]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
+    return Store(tmp_path / "r.sqlite")
+
+
+def log_of(tmp_path: Path) -> str:
+    (file,) = (tmp_path / "home/logs").iterdir()
+    return file.read_text()
+
+
+def test_what_runs_is_shown_with_its_steps_the_time_they_take_and_what_comes_after(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity, "EVERY", 0.0)
+    with working(store, "bench", ITEMS) as work:
+        work.finished(ITEMS[0])
+        progress = work.watch(silent)
+        progress("answers", 10, 100)
+        time.sleep(0.02)
+        progress("answers", 20, 100)
+        (row,) = status(Store(store.path))["running"]
+        assert row["to_do"] == ITEMS[1:] and row["where"].startswith(f"process {os.getpid()} on ")
+        step = row["steps"]["answers"]
+        assert (step["done"], step["total"]) == (20, 100) and step["seconds"] == pytest.approx(0.16, abs=0.1)
+        progress("answers", 100, 100)
+        (row,) = status(store)["running"]
+        assert row["steps"] == {}
+        work.finished(ITEMS[1])
+    assert status(store)["running"] == status(store)["stopped"] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "why"),
+    [
+        (HarnessError("the judge is gone"), "failed", "the judge is gone"),
+        (KeyboardInterrupt(), "interrupted", ""),
+        (ZeroDivisionError("by zero"), "failed", "ZeroDivisionError: by zero"),
+    ],
+)
+def test_work_that_ended_early_is_shown_with_the_reason_and_what_is_left(
+    store: Store, tmp_path: Path, error: BaseException, state: str, why: str
+) -> None:
+    with pytest.raises(type(error)), working(store, "bench", ITEMS) as work:
+        work.finished(ITEMS[0])
+        raise error
+    (row,) = status(store)["stopped"]
+    assert (row["state"], row["why"], row["to_do"]) == (state, why, ITEMS[1:])
+    assert ("Traceback" in log_of(tmp_path)) == isinstance(error, ZeroDivisionError)
+    with working(store, "bench", ITEMS[1:]) as work:
+        work.finished(ITEMS[1])
+    assert status(store)["stopped"] == [], "a later command did it"
+
+
+def test_an_item_that_fails_beside_others_that_are_done_is_shown(store: Store) -> None:
+    with working(store, "ablate", ["a", "b"]) as work:
+        work.failed("a: no such file")
+        work.finished("b")
+    (row,) = status(store)["stopped"]
+    assert (row["state"], row["why"], row["to_do"]) == ("failed", "a: no such file", ["a"])
+
+
+def test_a_process_that_was_killed_is_shown_as_such(store: Store, tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from harness.store import Store; from workflows.activity import working\n"
+        "with working(Store(sys.argv[1]), 'bench', ['base on amber']): os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(store.path)], cwd=ROOT, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    (row,) = status(store)["stopped"]
+    assert (row["state"], row["to_do"]) == ("killed", ["base on amber"])
+
+
+def test_a_failed_alignment_says_why(store: Store) -> None:
+    with pytest.raises(HarnessError), working(store, "align", ["x"]):
+        store.start_alignment("x", method="dpo", seed=0, panel="", key="k", config={"checkpoint_every": 2})
+        store.finish_alignment("x", status="failed", model_dir="", seconds=1.0)
+        raise HarnessError("the loss is not finite")
+    found = status(store)
+    assert found["unfinished"][0]["why"] == "the loss is not finite" and found["stopped"] == []
+    shown = CliRunner().invoke(cli.cli, ["status", "--db", str(store.path)]).stdout
+    assert "the loss is not finite" in shown and "log: " in shown
+
+
+def test_the_log_holds_what_is_said_and_no_secret(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_secret("sk-of-the-log-test")
+    monkeypatch.setattr("workflows.bars.SOON", 0.0)
+    with working(store, "bench", ITEMS) as work:
+        work.watch(silent)("answers", 5, 10, "sk-of-the-log-test")
+        LOG.warning("key %s", "sk-of-the-log-test")
+    text = log_of(tmp_path)
+    assert "answers: 5 of 10  ***" in text and "WARNING dama  key ***" in text and "sk-of" not in text
+
+
+def test_a_log_that_cannot_be_written_is_an_error(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(HarnessError, match=r"The log .* cannot be written .*DAMA_HOME"), working(store, "bench", []):
+        pass
+
+
+def test_quiet_shows_errors_alone_and_verbose_their_traceback(store: Store) -> None:
+    try:
+        said = [
+            CliRunner().invoke(cli.cli, ["show", "none", "--db", str(store.path), flag]).stderr for flag in ("-q", "-v")
+        ]
+    finally:
+        set_verbosity(Verbosity.NORMAL)
+    assert said[0].startswith("Error ") and said[0].count("\n") == 1
+    assert "Traceback" in said[1]
+
+
+def test_a_terminal_that_is_closed_interrupts_a_command_unless_nohup_was_asked_for(tmp_path: Path) -> None:
+    code = (
+        "import signal, sys, os, time, cli\n"
+        "cli.cli = lambda: (print(signal.getsignal(signal.SIGHUP) is cli.terminated), sys.exit(0))\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1] == 'nohup' else signal.SIG_DFL)\n"
+        "cli.main()"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code, how], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        ).stdout.strip()
+        for how in ("plain", "nohup")
+    ]
+    assert said == ["True", "False"]
