@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dama": {"harness.errors", "harness.protocols.progress", "workflows"},
     "commands": GROUND
     | {"harness.evaluation", "harness.store", "recipes", "leaderboards", "leaderboards.formats", "workflows", "dama"},
-    "cli": {"harness.errors", "commands"},
+    "cli": {"harness.errors", "harness.util", "commands"},
 }
 TOP = {room.partition(".")[0] for room in MAY_IMPORT}
 

@@ -66,7 +66,7 @@ def logged_to(file: Path) -> Iterator[None]:
 
 
 class _Screen(logging.StreamHandler):  # type: ignore[type-arg]  # generic for the type checker alone
-    """The handler of stderr, to be told from a caller's own."""
+    """The handler of stderr; a caller may have handlers of its own."""
 
 
 class _WithoutSecrets(logging.Formatter):
