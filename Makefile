@@ -18,7 +18,7 @@ STALE := $(strip $(STALE))
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install install-test demo demo-all test test-vllm mutants check docs clean distclean stale
+.PHONY: help install install-test demo demo-all test test-faults test-vllm mutants check docs clean distclean stale
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ demo-all: .venv/.core  ## all six benchmarks on the embedded world's base model 
 
 test: .venv/.test  ## run the tests
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+
+test-faults: .venv/.test  ## kill, tear, race and starve every command, 1,000 times and more (a quarter of an hour)
+	$(BIN)/python -m tests.faults
 
 .venv-vllm/.done: tests/vllm/environment.sh
 	tests/vllm/environment.sh $(PYTHON)

@@ -51,7 +51,7 @@ class FaultServer:
 
     def __init__(self, play: Play | None = None, latency: float = 0.0, keep: bool = True) -> None:
         self._play = play or (lambda prompt, nth: f"reply to {prompt}")
-        self._latency, self._keep = latency, keep
+        self.latency, self._keep = latency, keep
         self.calls: list[dict[str, Any]] = []
         self.headers: list[bytes] = []
         self.seen: Counter[str] = Counter()
@@ -115,8 +115,8 @@ class FaultServer:
             self.calls.append(call)
             self.headers.append(head)
         told = self._play(prompt, nth)
-        if self._latency:
-            await asyncio.sleep(self._latency)
+        if self.latency:
+            await asyncio.sleep(self.latency)
         if not isinstance(told, Fault):
             answer = told if isinstance(told, dict) else completion(told, call["model"])
             told = Fault("raw", json.dumps(answer).encode())

@@ -1,0 +1,1 @@
+"""Faults on purpose: commands killed, torn, refused by the disk, raced; each must end as if undisturbed."""

@@ -1,0 +1,68 @@
+"""``python -m tests.faults``: disturb every command, print what was tried and what went wrong (then exit 1)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.faults.counts import total
+from tests.faults.report import as_markdown, as_text
+from tests.faults.runner import run
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.situations import SITUATIONS
+from tests.faults.tear import compiler
+from tests.house import ROOT
+
+PAGE = ROOT / "docs" / "reliability.md"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    asked = _parser().parse_args(words)
+    if asked.write_docs:
+        stored = json.loads(Path(asked.write_docs).read_text(encoding="utf-8"))
+        PAGE.write_text(as_markdown(stored, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        return 0
+    if compiler() is None:
+        print("No C compiler (cc): the library that tears writes cannot be built.", file=sys.stderr)
+        return 2
+    known = [*SCENARIOS, *SITUATIONS]
+    only = asked.only or known
+    if unknown := [name for name in only if name not in known]:
+        print(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}", file=sys.stderr)
+        return 2
+    parts = run(
+        [each for name, each in SCENARIOS.items() if name in only],
+        {name: each for name, each in SITUATIONS.items() if name in only},
+        kills=asked.kills, seed=asked.seed, lanes=asked.lanes,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )  # fmt: skip
+    summed = total(parts)
+    print(as_text(parts))
+    if asked.json:
+        about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cores": os.cpu_count(), "python": platform.python_version()}
+        command = f"python -m tests.faults --kills {asked.kills} --seed {asked.seed}"
+        found = {"command": command, **about, "parts": [part.as_json() for part in parts]}
+        Path(asked.json).write_text(json.dumps(found, indent=1), encoding="utf-8")
+    return int(bool(summed.wrong))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--kills", type=int, default=1000, help="about how many kills")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", action="append", metavar="NAME", help="only this scenario; may be repeated")
+    parser.add_argument("--lanes", type=int, default=min(2, os.cpu_count() or 1), help="trials side by side")
+    parser.add_argument("--json", metavar="FILE", help="write the counts there too")
+    parser.add_argument("--write-docs", metavar="FILE", help="write the table of docs/reliability.md from a --json")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
