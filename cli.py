@@ -22,6 +22,7 @@ import click
 from commands.options import VERBOSITY
 from harness.errors import HarnessError, Interrupted
 from harness.util.log import Verbosity, set_verbosity
+from harness.util.visible import escaped
 
 COMMANDS = (
     "demo",
@@ -68,7 +69,10 @@ class Commands(click.Group):
         except click.NoSuchOption as error:
             from commands.screen import hint_on_option
 
-            raise click.UsageError(error.format_message() + hint_on_option(error), error.ctx) from error
+            raise click.UsageError(escaped(error.format_message() + hint_on_option(error)), error.ctx) from error
+        except click.ClickException as error:
+            error.message = escaped(error.message)  # it quotes what was given, which may come from a file
+            raise
         except HarnessError as error:
             from commands.screen import print_error
 

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from commands import options
-from commands.screen import line, note, out, print_written
+from commands.screen import line, note, out, print_text, print_written
 
 
 class FormatName(click.Choice[str]):
@@ -89,4 +89,4 @@ def command(
         for text in conclusions(view.tables):
             line(text)
     else:
-        click.echo(form.render(view), nl=False)
+        print_text(form.render(view))

@@ -10,23 +10,26 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import click
-from rich.console import Console
 
 from harness.errors import HarnessError, Interrupted, UsageError
 from harness.util.command_line import command_line
+from harness.util.console import Console
 from harness.util.distributed import rank_and_world_size
 from harness.util.log import LOG, Verbosity, verbosity
+from harness.util.visible import escaped, stripped
 
-out = Console(emoji=False)  # a name may hold :a_word: between colons
-err = Console(stderr=True, emoji=False)
+out = Console()
+err = Console(stderr=True)
 
 INCOMPLETE = 3
 """Exit code of a command that finished while some samples failed or have no answer."""
 
 
 def line(text: str, *, console: Console = out, style: str | None = None) -> None:
-    """One line as it is: brackets are no markup, numbers get no colour, nothing is wrapped."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True, style=style)
+    """One line as it is: brackets are no markup, numbers get no colour, nothing is wrapped; control characters are
+    written out.
+    """
+    console.print(escaped(text), highlight=False, markup=False, soft_wrap=True, style=style)
 
 
 def note(text: str, *, style: str | None = None) -> None:
@@ -56,7 +59,7 @@ def show_warning(
         if verbosity() is not Verbosity.QUIET:
             _marked("Warning", "yellow", str(message))
     elif sys.warnoptions or not issubclass(category, FutureWarning | DeprecationWarning):
-        (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
+        (file or sys.stderr).write(escaped(warnings.formatwarning(message, category, filename, lineno, line)))
 
 
 def print_error(error: HarnessError) -> None:
@@ -88,7 +91,12 @@ def print_json(value: Any) -> None:
     """``value`` on stdout; NaN and infinity, which JSON does not have, as null."""
     from harness.util.json_safe import json_safe
 
-    click.echo(json.dumps(json_safe(value), indent=2, allow_nan=False))
+    click.echo(json.dumps(json_safe(value), indent=2, allow_nan=False).replace("\x7f", "\\u007f"))
+
+
+def print_text(text: str) -> None:
+    """A text of several lines on stdout, without what would command a terminal."""
+    click.echo(stripped(text), nl=False)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from leaderboards.rows import ScoredMetrics
 from leaderboards.run_groups import BASE, RunGroups
 from leaderboards.scores import intervals, mcnemar, on_common_samples, read_scores, same_groups
 from leaderboards.snapshot import Snapshot
+from leaderboards.text import bench_again
 
 RESAMPLES = 10_000
 
@@ -49,7 +50,7 @@ def load_comparison(snapshot: Snapshot, a: str, b: str) -> list[Comparison]:
         missing = " ".join(snapshot.left_out.values()) or "Run `python cli.py bench` or `demo` first."
         raise UsageError(f"{snapshot.store.path} holds no evaluations to compare. {missing}")
     for name in {a, b} & set(snapshot.stale) - {e.run for e in evaluations}:
-        raise UsageError(f"{name} was aligned anew since it was benchmarked: `bench --model run:{name}` first.")
+        raise UsageError(f"{name} was aligned anew since it was benchmarked: `{bench_again(name)}` first.")
     for name in {a, b} & {e.run for e in snapshot.stored} - {e.run for e in evaluations}:
         raise UsageError(f"{name} has no evaluations to compare. {' '.join(snapshot.left_out.values())}")
     runs = {name: runs_of(name, evaluations, names) for name in (a, b) if name != BASE}

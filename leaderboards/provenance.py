@@ -8,6 +8,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from yaml import YAMLError
+
+from harness.errors import UsageError
 from harness.protocols.external import ExternalBenchmark
 from harness.store import AlignmentRecord, EvaluationRecord
 from harness.util.options import parse_assignments
@@ -114,9 +117,16 @@ def _set(settings: Mapping[str, Any]) -> list[str]:
     """``--set`` words that are read back as these very values."""
     words = []
     for name, value in settings.items():
-        plain = not isinstance(value, Mapping) and parse_assignments([f"x={value}"]) == {"x": value}
-        words += ["--set", f"{name}={value if plain else json.dumps(value)}"]
+        words += ["--set", f"{name}={value if _reads_back(value) else json.dumps(value)}"]
     return words
+
+
+def _reads_back(value: Any) -> bool:
+    """Whether ``--set`` reads ``value`` as it is printed."""
+    try:
+        return not isinstance(value, Mapping) and parse_assignments([f"x={value}"]) == {"x": value}
+    except (UsageError, YAMLError):
+        return False
 
 
 def cost_rows(snapshot: Snapshot) -> list[dict[str, Any]]:

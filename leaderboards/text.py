@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +28,11 @@ MATCHED = (
 OVER_GROUPS = "Metrics over groups: the interval resamples groups (images, where each group lies within one image)."
 
 NO_EVALUATIONS = "No evaluations yet: run `bench` or `ablate` first, or `demo`."
+
+
+def bench_again(run: str) -> str:
+    """The command that benchmarks a run, quoted so that a shell takes its name for nothing else."""
+    return shlex.join(["python", "cli.py", "bench", "--model", f"run:{run}"])
 
 
 def note(tables: Sequence[Table]) -> str:

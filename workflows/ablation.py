@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.errors import UsageError
+from harness.util.names import require_name, require_text
 from harness.util.options import build
 
 
@@ -88,6 +89,8 @@ def jobs(ablation: Ablation, db: str) -> list[Job]:
                 "method": row["method"],
                 "seed": seed,
             }
+            require_name("ablation recipe: run", name)
+            require_text("ablation recipe: panel", panel.get("name", ""))
             planned.append(Job(db, name, label, panel.get("name", ""), settings, row.get("match"), ablation))
     repeated = sorted(name for name, count in Counter(job.name for job in planned).items() if count > 1)
     if repeated:

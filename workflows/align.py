@@ -19,6 +19,7 @@ from harness.protocols.recorder import Recorder
 from harness.store import AlignmentRecord, Store
 from harness.store.claims import ALIGNMENT, LEASE, Claims
 from harness.util.distributed import rank_and_world_size
+from harness.util.names import require_name, require_text
 from harness.util.options import build, overlay, read_yaml
 from recipes import RECIPES
 from workflows.align_spec import AlignSpec
@@ -75,6 +76,7 @@ def resolve_alignment(
     """
     from aligners.pair_hardness.clip import absolute
 
+    _check_names(settings)
     method = str(settings.get("method", "dama"))
     kinds = kinds_of(method)
     values = {align_setting(k, OPTIONS): v for k, v in settings.items() if k not in OF_THE_RUN}
@@ -103,6 +105,14 @@ def resolve_alignment(
         heldout=heldout,
         parent=parent,
     )
+
+
+def _check_names(settings: Mapping[str, Any]) -> None:
+    """Raise UsageError where a run, its row or its panel cannot be called as ``settings`` say."""
+    if settings.get("name") is not None:
+        require_name("--name", str(settings["name"]))
+    for what in ("label", "panel"):
+        require_text(what, str(settings.get(what) or ""))
 
 
 def input_of(name: str, value: Any) -> str:

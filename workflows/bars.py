@@ -83,10 +83,8 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, step: str, done: int, total: int, note: str = "") -> None:
-        from rich.markup import escape
-
         if step not in self._tasks:
-            self._tasks[step] = self._progress.add_task(escape(step), total=total, completed=done, note="")
+            self._tasks[step] = self._progress.add_task(step, total=total, completed=done, note="")
         self._progress.update(self._tasks[step], completed=done, total=total, note=note)
         if done >= total:  # what is done makes room for what is not
             self._progress.remove_task(self._tasks.pop(step))
@@ -103,11 +101,12 @@ def bars(console: Console | None = None) -> Iterator[Bars | ConsoleLines]:
 
     With `--quiet` nothing is shown.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
     from rich.table import Column
     from rich.text import Text
+
+    from harness.util.console import Console
 
     class Speed(ProgressColumn):
         """Things done a second."""
@@ -122,13 +121,13 @@ def bars(console: Console | None = None) -> Iterator[Bars | ConsoleLines]:
             return Text(task.fields["note"], "dim", no_wrap=True, overflow="ellipsis")
 
     quiet = verbosity() is Verbosity.QUIET
-    shown = Console(stderr=True, emoji=False, quiet=quiet) if console is None else console
+    shown = Console(stderr=True, quiet=quiet) if console is None else console
     if quiet or not (shown.is_terminal or shown.is_jupyter):
         yield ConsoleLines(shown)
         return
     bar = BarColumn(40 if shown.width >= 140 else 12)
     counts = (MofNCompleteColumn(), TimeRemainingColumn(), Speed(), Note(Column(no_wrap=False)))
-    with RichProgress(TextColumn("{task.description}"), bar, *counts, console=shown) as progress:
+    with RichProgress(TextColumn("{task.description}", markup=False), bar, *counts, console=shown) as progress:
         yield Bars(progress)
 
 

@@ -92,7 +92,7 @@ def require_free(store: Store, name: str, models: Sequence[str]) -> None:
     others = {e.model for e in store.evaluations(run=name)} - {models[0], _placed(models[0])}
     if models[0].startswith("replay:"):  # answers to each benchmark come in files of their own
         others = {model for model in others if not model.startswith("replay:")}
-    if not name.strip() or name == BASE or name in aligned or others:
+    if name == BASE or name in aligned or others:
         whose = (
             f"the row of {', '.join(sorted(others))}" if others else "the name of an alignment, a method or the base"
         )

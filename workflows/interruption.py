@@ -9,12 +9,13 @@ from pathlib import Path
 from harness.errors import Interrupted
 from harness.protocols.progress import Progress
 from harness.store import AlignmentRecord, Store
+from harness.util.names import one_entry
 from harness.util.paths import home
 
 
 def folder_of(name: str, key: str) -> Path:
-    """Where an alignment keeps its checkpoints and its model."""
-    return home().resolve() / "aligned" / f"{name}-{key[:8]}"
+    """Where an alignment keeps its checkpoints and its model; never outside, whatever a results file calls it."""
+    return home().resolve() / "aligned" / one_entry(f"{name}-{key[:8]}")
 
 
 def kept_of(store: Store, run: AlignmentRecord) -> str:

@@ -25,7 +25,7 @@ from leaderboards.page.samples import thumbnail
 from leaderboards.run_groups import current_evaluations
 from leaderboards.selection import EVERYTHING, Selection, left_out
 from leaderboards.snapshot import Snapshot
-from leaderboards.text import NO_EVALUATIONS
+from leaderboards.text import NO_EVALUATIONS, bench_again
 from leaderboards.view import View
 from workflows.embedded import TRUTH
 from workflows.lineage import ancestry, lineage
@@ -88,7 +88,7 @@ def warnings(view: View, *, says_empty: bool = False) -> list[str]:
     """What the tables leave out and how to mend it; ``says_empty``: the format itself says that a suite is missing."""
     stale = {run: [*filter(view.wanted, names)] for run, names in view.snapshot.stale.items()}
     lines = [
-        f"{run} was aligned anew since {', '.join(benchmarks)}: those figures are left out. bench --model run:{run}"
+        f"{run} was aligned anew since {', '.join(benchmarks)}: those figures are left out. {bench_again(run)}"
         for run, benchmarks in stale.items()
         if benchmarks
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.protocols.progress import Progress
+from harness.util.names import require_name, require_text
 from harness.util.options import build, nested
 from workflows.results import AlignResult, BenchResult, Evaluation
 from workflows.settings import check_settings
@@ -48,6 +49,10 @@ class BenchOptions:
     fresh: bool = False
     probe: bool = True
     db: str | Path = DB
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            require_name("--name", self.name)
 
     def resolve(self, progress: Progress) -> BenchJob:
         """The models and benchmarks that this means. Without a data directory the embedded world is built if absent."""
@@ -151,6 +156,14 @@ class ScoreOptions:
     prices: str | Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     db: str | Path = DB
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            require_name("--name", self.name)
+        else:
+            require_text(
+                "--responses: the row is named after this file (--name names it otherwise)", Path(self.responses).stem
+            )
 
     def estimate(self) -> BenchCost:
         """What the judge will be asked, counted from the answers that are there."""

@@ -12,6 +12,7 @@ from harness.errors import HarnessError, UsageError, unknown_name
 from harness.store import Store
 from harness.store.activities import Activity
 from leaderboards.provenance import command_of
+from leaderboards.text import bench_again
 from workflows.interruption import kept_of
 
 
@@ -48,7 +49,7 @@ def status(store: Store) -> dict[str, Any]:
     stopped = stopped_of(activities, {a.name for a in alignments})
     following += [row["resume"] for row in unfinished if "resume" in row]
     following += [row["resume"] for row in stopped if row["resume"]]
-    following += [f"python cli.py bench --model run:{name}" for name in waiting]
+    following += [bench_again(name) for name in waiting]
     if incomplete:
         following.append("the same bench or score command: only what is missing is asked again")
     return {

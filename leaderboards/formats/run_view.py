@@ -16,6 +16,7 @@ from harness.store import EvaluationRecord
 from leaderboards.declared import benchmark_title
 from leaderboards.formats.terminal import evaluation_table
 from leaderboards.provenance import software_text
+from leaderboards.text import bench_again
 
 LONGEST = 600
 """Characters of an answer that the terminal shows; `export` and the HTML report have all of it."""
@@ -28,7 +29,7 @@ def run_view(facts: Mapping[str, Any], evaluations: list[EvaluationRecord]) -> l
     if alignment:
         shown += [Padding(_alignment(alignment), (0, 0, 1, 2)), *_last_step(alignment["last_step"])]
     if not evaluations:
-        shown.append(Text(f"Not benchmarked yet: python cli.py bench --model run:{facts['run']}", "yellow"))
+        shown.append(Text(f"Not benchmarked yet: {bench_again(facts['run'])}", "yellow"))
         return shown
     shown.append(evaluation_table(evaluations))
     for evaluation in facts["evaluations"]:

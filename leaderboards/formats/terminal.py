@@ -7,12 +7,13 @@ import math
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from harness.protocols.benchmark import Metric
 from harness.store import EvaluationRecord
+from harness.util.console import Console
 from leaderboards import published
 from leaderboards.conclusion import conclusions
 from leaderboards.declared import benchmark_title, headline, metric_title
@@ -213,7 +214,7 @@ class Terminal(Format):
     says_empty = True
 
     def render(self, view: View) -> str:
-        console = Console(file=io.StringIO(), width=view.width, color_system=None, emoji=False)
+        console = Console(file=io.StringIO(), width=view.width, color_system=None)
         text = "".join(segment.text for shown in self.rich(view) for segment in console.render(shown))
         return "".join(f"{line.rstrip()}\n" for line in [*text.splitlines(), *conclusions(view.tables)])
 

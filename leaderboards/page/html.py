@@ -24,7 +24,7 @@ from leaderboards.provenance import command_of, condition_key, cost_rows, proven
 from leaderboards.rows import Table
 from leaderboards.run_groups import BASE, DPO, RunGroups
 from leaderboards.snapshot import Snapshot
-from leaderboards.text import condition_text, condition_titles, note, synthetic_data
+from leaderboards.text import bench_again, condition_text, condition_titles, note, synthetic_data
 from leaderboards.view import View
 
 PAGE = Path(__file__).parent
@@ -58,6 +58,7 @@ def render_html(view: View, chunks: Chunks) -> str:
         style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),
         script=Markup((PAGE / "report.js").read_text(encoding="utf-8")),
         marks=marks,
+        bench_again=bench_again,
         published=published if view.published else None,
         **_content(view, chunks),
     )
