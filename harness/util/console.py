@@ -15,8 +15,8 @@ from harness.util.visible import stripped
 class Console(rich.console.Console):
     """A console of rich that shows texts and lets none of them command the terminal; ``:words:`` are no emoji.
 
-    A name or an answer may hold escape sequences: rich passes them on, and they would set the terminal's title, clear it
-    or hide what follows. What rich itself sends (colours, moving bars) passes.
+    A name or an answer may hold escape sequences: rich passes them on, and they would set the terminal's title, clear
+    it or hide what follows. What rich itself sends (colours, moving bars) passes.
     """
 
     def __init__(self, **settings: Any) -> None:
