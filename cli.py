@@ -70,9 +70,8 @@ class Commands(click.Group):
             from commands.screen import hint_on_option
 
             raise click.UsageError(escaped(error.format_message() + hint_on_option(error)), error.ctx) from error
-        except click.ClickException as error:
-            error.message = escaped(error.message)  # it quotes what was given, which may come from a file
-            raise
+        except click.UsageError as error:  # it quotes what was given, which may come from a file
+            raise click.UsageError(escaped(error.format_message()), error.ctx) from error
         except HarnessError as error:
             from commands.screen import print_error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import click
+import rich.console
 
 from harness.errors import HarnessError, Interrupted, UsageError
 from harness.util.command_line import command_line
@@ -25,7 +26,7 @@ INCOMPLETE = 3
 """Exit code of a command that finished while some samples failed or have no answer."""
 
 
-def line(text: str, *, console: Console = out, style: str | None = None) -> None:
+def line(text: str, *, console: rich.console.Console = out, style: str | None = None) -> None:
     """One line as it is: brackets are no markup, numbers get no colour, nothing is wrapped; control characters are
     written out.
     """
