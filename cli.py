@@ -117,7 +117,7 @@ def fault(kind: type[BaseException], error: BaseException, trace: TracebackType 
     from harness.util.secrets import hide
 
     LOG.critical("a fault of the harness", exc_info=error)
-    sys.stderr.write(hide("".join(traceback.format_exception(kind, error, trace))))
+    sys.stderr.write(escaped(hide("".join(traceback.format_exception(kind, error, trace)))))
     sys.stderr.write("This is a fault of the harness. What is stored is kept; please report the lines above.\n")
 
 

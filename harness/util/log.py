@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.util.secrets import hide
+from harness.util.visible import escaped
 
 LOG = logging.getLogger("dama")
 """The project's logger; modules that have something to say of their own name theirs below it (``dama.chat``)."""
@@ -70,10 +71,10 @@ class _Screen(logging.StreamHandler):  # type: ignore[type-arg]  # generic for t
 
 
 class _WithoutSecrets(logging.Formatter):
-    """One line a record, tracebacks below it, both without keys and passwords."""
+    """One line a record, tracebacks below it, both without keys and passwords; control characters are written out."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return hide(super().format(record))
+        return escaped(hide(super().format(record)))
 
 
 def _prepared(handler: logging.Handler) -> logging.Handler:
