@@ -24,7 +24,7 @@ from harness.util.options import build, overlay, read_yaml
 from recipes import RECIPES
 from workflows.align_spec import AlignSpec
 from workflows.embedded import build_embedded, embedded_world, is_embedded_model, mark_card, unbuilt
-from workflows.interruption import folder_of, kept_of
+from workflows.interruption import folder_of, kept_of, starts_over
 from workflows.lineage import lineage, started_from
 from workflows.probing import was_probed
 from workflows.settings import Kinds, align_setting, route
@@ -169,15 +169,21 @@ def align(
     model is probed before it is trained, unless the run that is resumed was under the same software.
     """
     from aligners.pairs.data import load_pairs
+    from aligners.training.checkpoints import remove_checkpoints
     from aligners.training.pipeline import align as train
 
+    first = rank_and_world_size()[0] == 0
+    out = folder_of(spec.name, spec.key)
     done = None if fresh else finished(store, spec, progress)
     if done is not None:
+        if first:
+            remove_checkpoints(out)  # of a run that was killed just before it would have done so
         return done
     if not fresh and (changed := changed_data(store, spec, progress)):
         warnings.warn(f"{spec.name} is made anew: {changed}.", stacklevel=2)
         fresh = True
-    out = folder_of(spec.name, spec.key)
+    if first and not fresh and (lost := starts_over(store, spec.name, spec.key)):
+        warnings.warn(lost, stacklevel=2)
 
     def stage(step: str, done: int, total: int, note: str = "") -> None:
         progress(f"{spec.name}: {step}", done, total, note)
@@ -204,9 +210,11 @@ def align(
             progress=stage,
         )
         seconds = time.monotonic() - started
-        if is_embedded_model(spec.train.model) and rank_and_world_size()[0] == 0:
+        if is_embedded_model(spec.train.model) and first:
             mark_card(result.model_dir)
         store.finish_alignment(spec.name, status="done", model_dir=str(result.model_dir), seconds=seconds)
+    if first:  # not before: a run that is killed up to here resumes from the last one
+        remove_checkpoints(out)
     return store.alignment(spec.name)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.protocols.progress import Progress, silent
+from harness.util.files import write_text
 from harness.util.options import build
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def mark_card(folder: Path) -> None:
 
     card = folder / "README.md"
     title, line, rest = card.read_text(encoding="utf-8").partition("\n## ")
-    card.write_text(f"{title}\nOf the {SYNTHETIC}.\n{line}{rest}", encoding="utf-8")
+    write_text(card, f"{title}\nOf the {SYNTHETIC}.\n{line}{rest}")
 
 
 def base_model(progress: Progress) -> str:

@@ -34,6 +34,16 @@ def kept_of(store: Store, run: AlignmentRecord) -> str:
     return f"{reached}. There is no checkpoint yet ({how}): it starts over."
 
 
+def starts_over(store: Store, name: str, key: str) -> str:
+    """What is said of a run that was stopped after its first step and has no checkpoint to go on from; else ""."""
+    from aligners.training.checkpoints import checkpoints
+
+    run = next((each for each in store.alignments() if (each.name, each.key) == (name, key)), None)
+    if run is None or run.status not in ("interrupted", "failed") or not store.train_log(name):
+        return ""
+    return "" if checkpoints(folder_of(name, key)) else kept_of(store, run)
+
+
 class LastStep:
     """A Progress that passes everything on and remembers where the work is."""
 

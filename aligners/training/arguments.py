@@ -48,7 +48,7 @@ def training_arguments(config: AlignConfig, out_dir: Path, steps: int, name: str
         max_grad_norm=config.max_grad_norm,
         save_strategy="steps" if config.checkpoint_every else "no",
         save_steps=config.checkpoint_every or steps,
-        save_total_limit=2,
+        save_total_limit=None,  # older ones are removed once the new one is complete (aligners.training.checkpoints)
         logging_steps=1,
         logging_nan_inf_filter=False,
         remove_unused_columns=False,

@@ -9,6 +9,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from harness.errors import HarnessError
+from harness.models.checks import is_finite
 from harness.models.weights import tensors_of, weight_files
 from harness.protocols.progress import Progress
 
@@ -36,7 +37,7 @@ def _fault(folder: Path, start: Samples, progress: Progress) -> str | None:
     files = weight_files(folder)
     for done, file in enumerate(files, start=1):
         for name, tensor in tensors_of(file):
-            if not tensor.isfinite().all():
+            if not is_finite(tensor):
                 return f"{name} in {file} is not finite. Lower lr or check the pairs."
             moved = moved or _sample(tensor) not in start
         progress("check of the saved weights", done, len(files))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from transformers import TrainingArguments
 
@@ -19,7 +19,7 @@ from aligners.pairs.encodable import encodable
 from aligners.pairs.encoding import Encoder
 from aligners.training.arguments import training_arguments
 from aligners.training.base_model import base_prompts
-from aligners.training.checkpoints import last_checkpoint, remove_checkpoints
+from aligners.training.checkpoints import remove_checkpoints, resumable_checkpoint
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from aligners.training.model_card import write_card
@@ -38,6 +38,7 @@ from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
 from harness.util.distributed import rank_and_world_size
 from harness.util.environment import environment
+from harness.util.files import emptied, part_of, put_in_place, write_json
 
 if TYPE_CHECKING:
     from aligners.pair_hardness.hardness import HardnessConfig
@@ -68,29 +69,29 @@ def align(
     """Train ``config.model`` on ``config.data`` with ``objective`` and write it to ``out_dir``/model.
 
     With ``resume`` it starts from the last complete checkpoint in ``out_dir``; a resumed run equals an uninterrupted
-    one. ``hardness`` is computed for objectives that need it, and for others too (where it can be) to show the gaps of
-    easy and hard pairs. ``heldout`` pairs are only measured. With ``probe`` a model that is not asked what it is
-    trained on is refused. ``progress`` is called in every stage, and the trackers of ``config.report_to`` get the
-    metrics of the run called ``name`` (default: as ``out_dir``), by the first process alone.
+    one. Checkpoints stay until the caller has recorded the run as done (``remove_checkpoints``). ``hardness`` is
+    computed for objectives that need it, and for others too (where it can be) to show the gaps of easy and hard pairs.
+    ``heldout`` pairs are only measured. With ``probe`` a model that is not asked what it is trained on is refused.
+    ``progress`` is called in every stage, and the trackers of ``config.report_to`` get the metrics of the run called
+    ``name`` (default: as ``out_dir``), by the first process alone.
     Raises UsageError (settings), DataError (pairs), HarnessError (a loss or gradient that is not finite).
     """
-    started = time.monotonic()
-    first = rank_and_world_size()[0] == 0
+    started, first = time.monotonic(), rank_and_world_size()[0] == 0
     progress = progress if first else silent
     check_needs(config, objective, hardness)
-    trackers = tracker_names(config.report_to) if first else []
+    _clear(out_dir, resume=resume)
+    trackers = tracker_names(config.report_to if first else "none")
     callbacks = tracker_callbacks(trackers, name or out_dir.name, resume=resume)
     sets = _pairs(config, heldout, objective.needs, progress)
-    train_set = sets["train"]
-    order = training_order(train_set.pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
+    pairs = sets["train"].pairs
+    order = training_order(pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = training_arguments(config, out_dir, steps=len(order) // config.batch_size, name=name)
     ready = prepare(config, objective, hardness, args, progress, probe=probe)
     deltas, facts = hardness_of(sets, hardness, objective, args.device, progress)
-    data, cached = ready.tables(objective, train_set.pairs, deltas.get("train"))
+    data, cached = ready.tables(objective, pairs, deltas.get("train"))
     probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
     info = _facts(config, sets, ready, args, cached) | facts
-    if first:
-        _log_start(recorder, info, sets, deltas)
+    _log_start(recorder, info, sets, deltas, first=first)
     trainer = PreferenceTrainer(
         make_trainable(ready.loaded.model, config),
         args,
@@ -106,12 +107,18 @@ def align(
     )
     with finished_trackers(trackers):
         trained = _train(trainer, out_dir, resume=resume)
-    record = {**dataclasses.asdict(config), **info, "objective": dataclasses.asdict(objective)}
-    record |= {**trained, "steps": args.max_steps, "seconds": time.monotonic() - started}
+    record = {**dataclasses.asdict(config), **info, "objective": dataclasses.asdict(objective), **trained}
+    record |= {"steps": args.max_steps, "seconds": time.monotonic() - started}
     if first:
         _save(trainer, ready.loaded.prompts, out_dir, record, config)
         recorder.log_info(trained)
     return AlignResult(out_dir / "model", args.max_steps, record)
+
+
+def _clear(out_dir: Path, *, resume: bool) -> None:
+    """Without ``resume`` no earlier checkpoint stays: the first process removes them before anything is computed."""
+    if not resume and rank_and_world_size()[0] == 0:
+        remove_checkpoints(out_dir)
 
 
 def _pairs(
@@ -147,54 +154,67 @@ def _facts(
 
 
 def _log_start(
-    recorder: Recorder, info: Mapping[str, Any], sets: Mapping[str, PairSet], deltas: Mapping[str, Tensor]
+    recorder: Recorder,
+    info: Mapping[str, Any],
+    sets: Mapping[str, PairSet],
+    deltas: Mapping[str, Tensor],
+    *,
+    first: bool,
 ) -> None:
+    if not first:
+        return
     recorder.log_info(info)
     for split, values in deltas.items():
         recorder.log_hardness(split, {p.id: float(d) for p, d in zip(sets[split].pairs, values, strict=True)})
 
 
 def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> dict[str, Any]:
-    """Train to the end, save the model and check it against the untrained one.
+    """Train to the end, save the weights beside ``out_dir``/model and check them against the untrained ones.
 
-    Checkpoints are removed only then, or where none is to be resumed from. Returns what the record says of it, with the
-    seconds of the steps and their probes, without what is prepared before; not of a run that resumed, of which these
-    are a part.
+    Returns what the record says of it, with the seconds of the steps and their probes, without what is prepared
+    before; not of a run that resumed, of which these are a part.
     """
     untrained = samples_of(trainer.model)
-    if not resume:
-        remove_checkpoints(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    checkpoint = last_checkpoint(out_dir) if resume else None
+    first = trainer.is_world_process_zero()
+    # One process decides, so that ranks never disagree about where they begin.
+    checkpoint = broadcast_object_list([resumable_checkpoint(out_dir) if resume and first else None])[0]
     if checkpoint is not None:
         trainer.restore(checkpoint)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     seconds = {} if checkpoint else {"training_seconds": time.monotonic() - started}
     trainer.progress("saving", 0, 1)
-    trainer.save_model(str(out_dir / "model"))
-    first = trainer.is_world_process_zero()
-    require_trained(out_dir / "model", untrained, first=first, progress=trainer.progress)
+    part = part_of(out_dir / "model")
     if first:
-        remove_checkpoints(out_dir)
+        emptied(part)
+    trainer.accelerator.wait_for_everyone()
+    trainer.save_model(str(part))
+    require_trained(part, untrained, first=first, progress=trainer.progress)
     return {"two_passes": trainer.two_passes, **seconds}
 
 
 def _save(
     trainer: PreferenceTrainer, prompts: Prompts, out_dir: Path, record: dict[str, Any], config: AlignConfig
 ) -> None:
-    """Write what stands beside the weights: how they are asked, what an adapter lies on, merged model, card, record."""
+    """Write what stands beside the weights: how they are asked, what an adapter lies on, merged model, card, record.
+
+    ``out_dir``/model is there once all is written.
+    """
+    part = part_of(out_dir / "model")
     start = start_of(config)
     if config.lora_rank:
         below = start.adapters[:-1] if config.adapter_start == "continue" else start.adapters
-        write_start(out_dir / "model", start.target, below, record["start_weights"][: 1 + len(below)])
-    _save_prompts(prompts, out_dir / "model")
+        write_start(part, start.target, below, record["start_weights"][: 1 + len(below)])
+    _save_prompts(prompts, part)
+    write_card(part, record, trainer.curve)
     if config.merge:  # for engines that take no adapters
+        merged = emptied(part_of(out_dir / "model-merged"))
         adapted: Any = trainer.model
-        adapted.merge_and_unload().save_pretrained(out_dir / "model-merged")
-        _save_prompts(prompts, out_dir / "model-merged")
-    write_card(out_dir / "model", record, trainer.curve)
-    (out_dir / "record.json").write_text(json.dumps(record, indent=2, default=str))
+        adapted.merge_and_unload().save_pretrained(merged)
+        _save_prompts(prompts, merged)
+        put_in_place(merged, out_dir / "model-merged")
+    put_in_place(part, out_dir / "model")
+    write_json(out_dir / "record.json", record)
     trainer.progress("saving", 1, 1)
 
 

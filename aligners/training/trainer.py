@@ -22,7 +22,7 @@ from aligners.objective import Batch, Objective, State, Step, Weights
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.forward import LogProbs, Route, response_logprobs
 from aligners.pairs.memory import named_out_of_memory
-from aligners.training.checkpoints import read_state, whole_or_absent, write_state
+from aligners.training.checkpoints import keep_newest, read_state, whole_or_absent, write_state
 from aligners.training.checks import require_finite, require_finite_norm, require_start
 from aligners.training.preference_data import PairStream, PreferenceData, as_batch
 from aligners.training.probes import Probes
@@ -264,12 +264,14 @@ class PreferenceTrainer(Trainer):
         return 0
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        """Trainer's checkpoint, then the objective's state: the file that marks a checkpoint as complete."""
+        """Trainer's checkpoint, then the file that marks it as complete; then older ones are removed."""
         folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         with whole_or_absent(folder):
             super()._save_checkpoint(*args, **kwargs)
+            self.accelerator.wait_for_everyone()  # every rank writes a file of its own
             if self.is_world_process_zero():
                 write_state(folder, self.objective, self.data.content_hash, self.objective_state, self.curve)
+                keep_newest(folder.parent)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Trainer's, of an adapter alone where it lies on top of others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,32 @@ def replacing(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def part_of(folder: Path) -> Path:
+    """The folder beside ``folder`` that is written to before ``put_in_place``."""
+    return folder.with_name(f".{folder.name}.part")
+
+
+def emptied(folder: Path) -> Path:
+    """``folder``, made and empty: what a killed process left there goes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def put_in_place(part: Path, folder: Path) -> None:
+    """Let the written ``part`` be ``folder``, in place of what was there: a reader never sees one that is half made."""
+    for file in part.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
