@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 TAKES = {"backup": "FILE", "rm": "RUN...", "hide": "RUN...", "unhide": "RUN..."}
 """What follows an action; nothing follows the others."""
-ACTIONS = ("info", "check", "vacuum", *TAKES)
+READING = ("info", "check", "backup")
+ACTIONS = (*READING, "vacuum", *(action for action in TAKES if action not in READING))
 
 
 @click.command("db")
@@ -45,7 +46,7 @@ def command(action: str, words: tuple[str, ...], yes: bool, db: str, as_json: bo
         raise UsageError(
             f"db {action} {TAKES[action]}: name it." if action in TAKES else f"db {action} takes nothing more."
         )
-    store = Store.existing(db)
+    store = Store.reading(db) if action in READING else Store.existing(db)
     if action == "rm":
         _remove(store, words, yes, as_json)
         return

@@ -120,6 +120,6 @@ def _say(result: BenchResult, db: str) -> None:
     from workflows.report import answer_of
 
     with err.status("comparing with what is stored"):
-        said = answer_of(Store.existing(db), [evaluation.record for evaluation in result])
+        said = answer_of(Store.reading(db), [evaluation.record for evaluation in result])
     for text in said:
         line(text)

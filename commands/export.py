@@ -30,7 +30,7 @@ def command(db: str, as_json: bool, kind: str, names: tuple[str, ...], folder: P
     from harness.store import Store
     from workflows.export import export
 
-    written = export(Store.existing(db), folder, kind, names)
+    written = export(Store.reading(db), folder, kind, names)
     if as_json:
         print_json({"folder": str(folder), "rows": written})
         return

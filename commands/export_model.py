@@ -52,7 +52,7 @@ def command(
     target = folder or Path("models") / run.removeprefix("run:")
     with bars() as shown:
         made = export_model(
-            Store.existing(db), run, target, merge=merge, dtype=dtype, hub_id=hub_id, public=public, progress=shown
+            Store.reading(db), run, target, merge=merge, dtype=dtype, hub_id=hub_id, public=public, progress=shown
         )
     facts = {"folder": str(made.folder), "kind": made.kind, "base": made.base, "dtype": made.dtype, "url": made.url}
     if as_json:

@@ -20,7 +20,7 @@ def command(run: str, db: str, as_json: bool, samples: int) -> None:
     from workflows.report import run_facts, run_page
 
     if as_json:
-        print_json(run_facts(Snapshot(Store.existing(db)), run, samples))
+        print_json(run_facts(Snapshot(Store.reading(db)), run, samples))
         return
-    for block in run_page(Store.existing(db), run, samples):
+    for block in run_page(Store.reading(db), run, samples):
         out.print(block)

@@ -24,7 +24,7 @@ def command(db: str, as_json: bool) -> None:
     from harness.store import Store
     from workflows.status import status
 
-    facts = status(Store(db))
+    facts = status(Store.planning(db))
     print_json(facts) if as_json else _show(facts)
 
 

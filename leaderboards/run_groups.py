@@ -105,7 +105,7 @@ class RunGroups:
     def outdated(self, evaluation: EvaluationRecord) -> bool:
         """Whether its run was aligned anew after it."""
         alignment = self.alignments.get(evaluation.alignment or "")
-        return alignment is not None and evaluation.created < alignment.created
+        return alignment is not None and evaluation.id < alignment.number
 
     def references(self, panel: str, labels: Sequence[str]) -> dict[str, dict[str, str]]:
         """Of every row the rows it is compared with, by reference (DPO, BASE).

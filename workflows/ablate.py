@@ -209,12 +209,12 @@ def is_stored(store: Store, job: Job, device: str) -> bool:
     except HarnessError:  # the worker will say why
         return False
     eval_model = EvalModel(job.name, f"run:{job.name}", job.name)
-    return record is not None and is_benched(store, eval_model, job.ablation, since=record.created)
+    return record is not None and is_benched(store, eval_model, job.ablation, since=record.number)
 
 
-def is_benched(store: Store, eval_model: EvalModel, ablation: Ablation, since: str = "") -> bool:
-    """Whether every evaluation of ``eval_model`` is there, complete and made ``since``: of the same samples under the
-    benchmarks' present versions, by the embedded world's judge.
+def is_benched(store: Store, eval_model: EvalModel, ablation: Ablation, since: int = 0) -> bool:
+    """Whether every evaluation of ``eval_model`` is there, complete, not before number ``since``, of the same samples
+    under the benchmarks' present versions, by the embedded world's judge.
 
     Never so with a judge of its own: what that would say now, only its stored replies show.
     """
@@ -225,7 +225,7 @@ def is_benched(store: Store, eval_model: EvalModel, ablation: Ablation, since: s
     stored = {
         (e.benchmark, e.version, e.judge, e.data_key, content_key(e.decoding))
         for e in store.evaluations(run=eval_model.run)
-        if e.model == eval_model.spec and e.n_scored == e.n and e.created >= since
+        if e.model == eval_model.spec and e.n_scored == e.n and e.id >= since
     }
     return all(_expected(item, root) in stored for item in wanted)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,36 +36,29 @@ def plan(ablation: Ablation, db: str, *, device: str, progress: Progress = silen
     what `bench --dry-run` counts: answers, judge calls, their tokens and USD (None: the price is unknown). What is done
     already costs nothing. Where the embedded world is not built yet what depends on it is None, and ``notes`` say so.
     """
-    with _existing(db) as store:
-        root, notes = _root(ablation)
-        costs = [] if root is None else _bench_costs(ablation, store, root, notes)
-        base = base_of(ablation, silent, built=False)
-        done = root is not None and is_benched(store, base, ablation)
-        rows = [{"run": "base", "aligned": True, **_training({}), **_bench(costs, done, root is not None)}]
-        estimates: dict[str, Mapping[str, Any]] = {}
-        planned = jobs(ablation, db)
-        for n, job in enumerate(planned, start=1):
-            spec, record = _resolved(job, store, device)
-            if record is None:
-                key = content_key({**spec.record, "seed": 0})  # seeds cost the same
-                estimates.setdefault(key, dry_run(spec)["estimate"])
-                notes += [note for note in [estimates[key]["notes"]] if note not in notes]
-            model = EvalModel(job.name, f"run:{job.name}", job.name)
-            done = record is not None and root is not None
-            done = done and record is not None and is_benched(store, model, ablation, since=record.created)
-            training = _training({} if record is not None else estimates[key])
-            rows.append(
-                {"run": job.name, "aligned": record is not None, **training, **_bench(costs, done, root is not None)}
-            )
-            progress("runs", n, len(planned))
+    store = Store.planning(db)
+    root, notes = _root(ablation)
+    costs = [] if root is None else _bench_costs(ablation, store, root, notes)
+    base = base_of(ablation, silent, built=False)
+    done = root is not None and is_benched(store, base, ablation)
+    rows = [{"run": "base", "aligned": True, **_training({}), **_bench(costs, done, root is not None)}]
+    estimates: dict[str, Mapping[str, Any]] = {}
+    planned = jobs(ablation, db)
+    for n, job in enumerate(planned, start=1):
+        spec, record = _resolved(job, store, device)
+        if record is None:
+            key = content_key({**spec.record, "seed": 0})  # seeds cost the same
+            estimates.setdefault(key, dry_run(spec)["estimate"])
+            notes += [note for note in [estimates[key]["notes"]] if note not in notes]
+        model = EvalModel(job.name, f"run:{job.name}", job.name)
+        done = record is not None and root is not None
+        done = done and record is not None and is_benched(store, model, ablation, since=record.number)
+        training = _training({} if record is not None else estimates[key])
+        rows.append(
+            {"run": job.name, "aligned": record is not None, **training, **_bench(costs, done, root is not None)}
+        )
+        progress("runs", n, len(planned))
     return {"runs": rows, "total": _total(rows), "notes": notes}
-
-
-@contextmanager
-def _existing(db: str) -> Iterator[Store]:
-    """The results file, or an empty one that is gone afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield Store(db if Path(db).is_file() else Path(folder) / "empty.sqlite")
 
 
 def _root(ablation: Ablation) -> tuple[Path | None, list[str]]:

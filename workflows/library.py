@@ -93,7 +93,7 @@ def estimate_align(
     from harness.store import Store
     from workflows.align import dry_run
 
-    store = Store(db) if Path(db).exists() else None  # a dry run makes no results file
+    store = Store.reading(db) if Path(db).exists() else None  # a dry run makes no results file
     with shown(progress) as reported:
         spec = _resolve(store, recipe, settings or {}, options, fresh=fresh, progress=reported, built=False)
         return dry_run(spec, reported)
@@ -220,7 +220,7 @@ def compare(a: str | AlignResult, b: str | AlignResult, *, db: str | Path = DB) 
     from leaderboards.snapshot import Snapshot
 
     one, other = (run.name if isinstance(run, AlignResult) else run for run in (a, b))
-    snapshot = Snapshot(Store.existing(db))
+    snapshot = Snapshot(Store.reading(db))
     return Comparison(one, other, tuple(load_comparison(snapshot, one, other)), tuple(snapshot.left_out.values()))
 
 
@@ -250,7 +250,7 @@ def leaderboard(
     from leaderboards.selection import Selection
     from workflows.report import leaderboard_view
 
-    store = Store.existing(db)
+    store = Store.reading(db)
     chosen = Selection(runs=several(run), benchmarks=several(benchmark), judges=several(judge), complete=complete)
     view = leaderboard_view(
         store, suite=suite, selection=chosen, differences=differences, published=published, width=width

@@ -119,7 +119,7 @@ def _runs(db: str) -> list[dict[str, Any]]:
     from harness.store import Store
     from workflows.lineage import ancestry, lineage
 
-    store = Store.existing(db)
+    store = Store.reading(db)
     rows: dict[str, dict[str, Any]] = {}
     known = {alignment.name: alignment for alignment in store.alignments()}
     for alignment in known.values():

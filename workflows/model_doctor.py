@@ -94,7 +94,7 @@ def _probed_model(
 ) -> ProbedModel:
     run = spec.removeprefix("run:") if spec.startswith("run:") else None
     try:
-        store = Store.existing(db) if run else None
+        store = Store.reading(db) if run else None
         runs = lookup_run(store) if store else None
         model = load_model(spec, device=device, settings=loading, runs=runs, progress=progress)
         found = model.probe(encode)

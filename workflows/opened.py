@@ -32,7 +32,7 @@ class Results:
 
     def __init__(self, db: str | Path) -> None:
         self.db = Path(db)
-        self._store = Store.existing(db)
+        self._store = Store.reading(db)
 
     @property
     def runs(self) -> list[str]:

@@ -174,7 +174,9 @@ class ScoreOptions:
         judges, settings, _, root = *self._judges(), Path(self.data_dir)
         given = read_answers(self.benchmark, settings, Path(self.responses), root)
         model = f"replay:{self.responses}"
-        return bench_cost(Store(self.db), given.benchmark, given.samples, model, judges, root, answers=given.answers)
+        return bench_cost(
+            Store.planning(self.db), given.benchmark, given.samples, model, judges, root, answers=given.answers
+        )
 
     def run(self, progress: Progress) -> Evaluation:
         """Judge the answers and store the evaluation."""

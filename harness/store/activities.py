@@ -52,9 +52,9 @@ class Activities(ResultsFile):
         time = now()
         columns = "kind, command, host, pid, state, items, finished, steps, error, log, started, updated"
         row = (kind, command, host, pid, "running", dump(list(items)), "[]", "{}", "", log, time, time)
-        with self.db.conn:
+        with self.transaction() as db:
             marks = ", ".join("?" * len(row))
-            return int(self.db.conn.execute(f"INSERT INTO activity ({columns}) VALUES ({marks})", row).lastrowid or 0)
+            return int(db.execute(f"INSERT INTO activity ({columns}) VALUES ({marks})", row).lastrowid or 0)
 
     def update_activity(self, id_: int, *, finished: Sequence[str], steps: Mapping[str, Mapping[str, Any]]) -> None:
         """Say how far it is."""
@@ -68,7 +68,7 @@ class Activities(ResultsFile):
 
     def activities(self) -> list[Activity]:
         """All of them, oldest first."""
-        living = holders(self.db.conn, ACTIVITY)
+        living = holders(self.connection, ACTIVITY)
         rows = self.select("SELECT * FROM activity ORDER BY id", [])
         for row in rows:
             if row["state"] == "running" and str(row["id"]) not in living:

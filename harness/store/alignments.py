@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import unknown_name
 from harness.store.claims import ALIGNMENT, Holder, holders
-from harness.store.file import ResultsFile, dump, now
+from harness.store.file import NEXT_NUMBER, ResultsFile, dump, now
 from harness.store.records import AlignmentRecord, Row
 
 
@@ -23,13 +23,11 @@ class Alignments(ResultsFile):
         One with another key, or to be made ``fresh``, starts over and replaces what is stored. Its status is "running",
         and read as "interrupted" where no living process holds its name (``Claims``).
         """
-        before = self.select("SELECT key FROM alignment WHERE name = ?", [name])
-        if before and (fresh or before[0]["key"] != key):
-            with self.db.conn:
-                self.db.conn.execute("DELETE FROM alignment WHERE name = ?", [name])
         row = (name, method, seed, panel, key, dump(config), "{}", "running", "", 0.0, now())
-        self.write("INSERT OR IGNORE INTO alignment VALUES (?,?,?,?,?,?,?,?,?,?,?)", [row])
-        self.write("UPDATE alignment SET status = 'running' WHERE name = ?", [(name,)])  # it failed, or was stopped
+        with self.transaction() as db:
+            db.execute("DELETE FROM alignment WHERE name = ? AND (? OR key != ?)", [name, fresh, key])
+            db.execute(f"INSERT OR IGNORE INTO alignment VALUES (?,?,?,?,?,?,?,?,?,?,?,{NEXT_NUMBER})", row)
+            db.execute("UPDATE alignment SET status = 'running' WHERE name = ?", [name])  # it failed, or was stopped
         return AlignmentLog(self, name)
 
     def finish_alignment(self, name: str, *, status: str, model_dir: str, seconds: float) -> None:
@@ -41,7 +39,7 @@ class Alignments(ResultsFile):
 
     def alignments(self) -> list[AlignmentRecord]:
         """All alignment runs, oldest first; one that was killed has the status "interrupted"."""
-        rows = self.select("SELECT * FROM alignment ORDER BY created, name", [])
+        rows = self.select("SELECT * FROM alignment ORDER BY number, created, name", [])
         living = self.aligning() if any(row["status"] == "running" for row in rows) else {}
         for row in rows:
             if row["status"] == "running" and row["name"] not in living:
@@ -55,7 +53,7 @@ class Alignments(ResultsFile):
 
     def aligning(self) -> dict[str, Holder]:
         """The runs that a process is aligning now, by name, and which process."""
-        return holders(self.db.conn, ALIGNMENT)
+        return holders(self.connection, ALIGNMENT)
 
     def alignment(self, name: str) -> AlignmentRecord:
         """The alignment called ``name``; an unknown one raises a UsageError with a suggestion."""

@@ -1,17 +1,95 @@
-"""Connections to the results file: one that another program keeps locked is waited for, then named."""
+"""Connections to the results file. What SQLite cannot do there is a HarnessError: what happened, what to do."""
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
 
 from harness.errors import HarnessError
 
 WAIT = 60.0
 """Seconds that a write waits for another program's; the harness's own writes take milliseconds."""
+RETRY = 0.05
+"""Seconds between attempts at what SQLite does not wait for by itself."""
+
+Result = TypeVar("Result")
+Mode = Literal["rwc", "rw", "ro", "immutable"]
+"""How a file is opened: made if absent; to write; to read; to read a file that nobody writes, without locks."""
+
+KEPT = "What was stored before is kept"
+FAILURES = {
+    sqlite3.SQLITE_FULL: f"there is no room left to write to it. {KEPT}: make room, and run the same command again.",
+    sqlite3.SQLITE_READONLY: f"it cannot be written (file, folder or disk are read-only, or it was removed). {KEPT}: "
+    "make it writable, or name a copy of it with --db.",
+    sqlite3.SQLITE_IOERR: f"the disk failed it ({{error}}). {KEPT} as far as the disk holds it: look after the disk "
+    "(is it full?), and run the same command again.",
+    sqlite3.SQLITE_CANTOPEN: "it, or a file beside it that SQLite needs, cannot be opened or made ({error}). See that "
+    "its folder is there and can be written, or name another file with --db.",
+    sqlite3.SQLITE_CORRUPT: "it is damaged ({error}). Save what can be read into a new file with `db rescue FILE`.",
+    sqlite3.SQLITE_NOTADB: "that is no results file ({error}). Name another with --db.",
+}
+"""What a primary result code of SQLite means for who uses the file, and what to do."""
+
+
+class Locked(HarnessError):
+    """Another program holds the results file."""
+
+
+class Unwritable(HarnessError):
+    """The results file, or a file that SQLite needs beside it, cannot be written here."""
+
+
+class Damaged(HarnessError):
+    """The results file holds pages that are no part of a database."""
+
+
+def failure(path: Path, error: sqlite3.Error) -> HarnessError:
+    """The error of SQLite at ``path`` as one that a user can act on."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Locked(
+            f"{path} is locked by another program (a database browser with unsaved changes?), also after "
+            f"{WAIT:.0f} seconds. Save or close it there, then run the same command again: what is stored is kept."
+        )
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        return Unwritable(f"{path}: {FAILURES[code].format(error=error)}")
+    if code in FAILURES:
+        return Damaged(f"{path}: {FAILURES[code].format(error=error)}")
+    return HarnessError(f"{path}: {error}. {KEPT}; `db check` says whether the file is sound.")
+
+
+class Cursor(sqlite3.Cursor):
+    """A cursor whose errors are those of ``failure``."""
+
+    connection: Connection
+
+    def execute(self, *arguments: Any) -> Self:
+        self.connection.named(super().execute, *arguments)
+        return self
+
+    def executemany(self, *arguments: Any) -> Self:
+        self.connection.named(super().executemany, *arguments)
+        return self
+
+    def executescript(self, *arguments: Any) -> Self:
+        self.connection.named(super().executescript, *arguments)
+        return self
+
+    def fetchone(self) -> Any:
+        return self.connection.named(super().fetchone)
+
+    def fetchall(self) -> list[Any]:
+        return self.connection.named(super().fetchall)
+
+    def __next__(self) -> Any:
+        try:
+            return super().__next__()
+        except sqlite3.DatabaseError as error:
+            raise failure(self.connection.path, error) from error
 
 
 class Connection(sqlite3.Connection):
@@ -19,37 +97,60 @@ class Connection(sqlite3.Connection):
 
     path: Path
 
-    def execute(self, *arguments: Any) -> sqlite3.Cursor:
-        with self._lock_named():
-            return super().execute(*arguments)
+    def cursor(self, factory: Any = Cursor) -> Any:
+        return super().cursor(factory)
 
-    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
-        with self._lock_named():
-            return super().executemany(*arguments)
+    def execute(self, *arguments: Any) -> Cursor:
+        return Cursor(self).execute(*arguments)
 
-    def executescript(self, *arguments: Any) -> sqlite3.Cursor:
-        with self._lock_named():
-            return super().executescript(*arguments)
+    def executemany(self, *arguments: Any) -> Cursor:
+        return Cursor(self).executemany(*arguments)
 
-    @contextlib.contextmanager
-    def _lock_named(self) -> Iterator[None]:
+    def executescript(self, *arguments: Any) -> Cursor:
+        return Cursor(self).executescript(*arguments)
+
+    def commit(self) -> None:
+        self.named(super().commit)
+
+    def backup(self, target: sqlite3.Connection, **options: Any) -> None:
+        self.named(super().backup, target, **options)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        return self.named(super().__exit__, kind, error, trace)
+
+    def named(self, function: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+        """Call ``function``; an error of SQLite's names the file, and what to do."""
         try:
-            yield
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise
-            raise Locked(
-                f"{self.path} is locked by another program (a database browser with unsaved changes?), also after "
-                f"{WAIT:.0f} seconds. Save or close it there, then run the same command again: what is stored is kept."
-            ) from error
+            return function(*arguments, **options)
+        except sqlite3.ProgrammingError:  # a fault of ours, not of the file
+            raise
+        except sqlite3.DatabaseError as error:
+            raise failure(self.path, error) from error
 
 
-class Locked(HarnessError):
-    """Another program holds the results file."""
-
-
-def connect(path: Path, **options: Any) -> Connection:
-    """A connection to ``path``; the options are those of ``sqlite3.connect``. It raises Locked, see above."""
-    connection = sqlite3.connect(path, timeout=WAIT, factory=Connection, **options)
+def connect(path: Path, mode: Mode = "rwc", **options: Any) -> Connection:
+    """A connection to ``path``; the options are those of ``sqlite3.connect``. It raises HarnessErrors, see above."""
+    asked = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
+    try:
+        # As a URI, so that no name has a meaning of its own (":memory:"), and quoted, so that "?" and "#" have none.
+        uri = f"{path.absolute().as_uri()}?{asked}"
+        connection = sqlite3.connect(uri, timeout=WAIT, factory=Connection, uri=True, **options)
+    except sqlite3.Error as error:
+        raise failure(path, error) from error
     connection.path = path
     return connection
+
+
+def log_ahead(db: Connection) -> None:
+    """Turn the write-ahead log on. SQLite does not wait by itself for others that open the same new file."""
+    end = time.monotonic() + WAIT
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except Locked:
+            if time.monotonic() > end:
+                raise
+            time.sleep(RETRY)

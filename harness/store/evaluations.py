@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 
 from harness.protocols.benchmark import Verdict
-from harness.store.file import ResultsFile, dump, now
+from harness.store.file import NEXT_NUMBER, ResultsFile, dump, now
 from harness.store.records import EvaluationRecord, NewEvaluation, VerdictRecord
 
 STRUCTURED = frozenset({"settings", "decoding", "metrics", "info"})
@@ -27,13 +27,13 @@ class Evaluations(ResultsFile):
         row = {field.name: getattr(evaluation, field.name) for field in dataclasses.fields(NewEvaluation)}
         values = [dump(value) if name in STRUCTURED else value for name, value in row.items()]
         columns, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
-        with self.db.conn:
-            self.db.conn.execute("DELETE FROM evaluation WHERE key = ?", [evaluation.key])
-            cursor = self.db.conn.execute(
-                f"INSERT INTO evaluation ({columns}, created) VALUES ({marks}, ?)", [*values, now()]
+        with self.transaction() as db:
+            db.execute("DELETE FROM evaluation WHERE key = ?", [evaluation.key])
+            cursor = db.execute(
+                f"INSERT INTO evaluation (id, {columns}, created) VALUES ({NEXT_NUMBER}, {marks}, ?)", [*values, now()]
             )
             number = int(cursor.lastrowid or 0)
-            self.db.conn.executemany(
+            db.executemany(
                 "INSERT INTO verdict VALUES (?,?,?,?,?,?,?,?)",
                 (
                     (number, sample_id, run, group, answer, dump(v.counts), v.error, dump(v.details))

@@ -1,4 +1,4 @@
-"""The SQLite file itself: opened, brought to the newest schema, looked after."""
+"""The results file itself: opened, read and written, looked after."""
 
 from __future__ import annotations
 
@@ -13,37 +13,35 @@ from typing import Any
 from sqlite_utils import Database
 
 from harness.errors import HarnessError
-from harness.store.connection import connect
-from harness.store.migrations import migrate
+from harness.store.connection import Connection, connect
+from harness.store.migrations import transaction, version_of
+from harness.store.opening import open_to_write
 from harness.store.records import Row
-from harness.util.paths import locked
+from harness.util.files import replacing
+
+NEXT_NUMBER = """(SELECT 1 + max(coalesce((SELECT max(id) FROM evaluation), 0),
+                        coalesce((SELECT max(number) FROM alignment), 0)))"""
+"""SQL of the next place in the one order of alignments and evaluations, which no clock disturbs."""
 
 
 class ResultsFile:
-    """The file at ``path``, made if absent; several processes may use it at once."""
+    """The file at ``path``, made if absent; several processes may use it at once.
 
-    def __init__(self, path: str | Path) -> None:
+    Args:
+        opened: a connection to it, where it is not to be made and written (``harness.store.opening``).
+    """
+
+    def __init__(self, path: str | Path, opened: Connection | None = None) -> None:
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self.db = Database(connect(self.path, check_same_thread=False))
-            # Processes that open a new file at the same time must not race to create the schema.
-            with locked(self.path.with_name(self.path.name + ".lock")):
-                self.db.enable_wal()
-                migrate(self.db, str(path))
-            self.db.execute("PRAGMA foreign_keys = ON")
-            # With a write-ahead log a killed process loses nothing. Syncing the disk for every reply would halve the
-            # judge stage; so a power cut may cost the last moments, never the file.
-            self.db.execute("PRAGMA synchronous = NORMAL")
-        except sqlite3.DatabaseError as error:
-            raise HarnessError(f"{path} cannot be the results file: {error}. Name another with --db.") from error
+        self.connection = opened or open_to_write(self.path)
+        self.db = Database(self.connection)
 
     def close(self) -> None:
         self.db.close()
 
     @property
     def schema_version(self) -> int:
-        return int(self.db.execute("PRAGMA user_version").fetchone()[0])
+        return version_of(self.connection)
 
     def tables(self) -> list[str]:
         """Names of all tables, in the order they were made."""
@@ -68,8 +66,8 @@ class ResultsFile:
             orphans = [
                 f"{row[0]} holds a row without its {row[2]}" for row in self.db.execute("PRAGMA foreign_key_check")
             ]
-        except sqlite3.DatabaseError as error:
-            return [str(error)]
+        except HarnessError as error:
+            return [str(error.__cause__ or error)]
         return [line for line in [*problems, *orphans] if line != "ok"]
 
     def vacuum(self) -> None:
@@ -78,14 +76,20 @@ class ResultsFile:
         self.db.vacuum()
 
     def backup(self, file: Path) -> None:
-        """A consistent copy, also while others write."""
-        with contextlib.closing(sqlite3.connect(file)) as copy:
-            self.db.conn.backup(copy)
+        """A consistent copy, also while others write; ``file`` is there when it is whole."""
+        with replacing(file) as part, contextlib.closing(connect(part)) as copy:
+            self.connection.backup(copy)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that the block does, or nothing; what it reads stays true until its end."""
+        with transaction(self.connection) as connection:
+            yield connection
 
     def write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Run ``statement`` once a row, in one transaction."""
-        with self.db.conn:
-            self.db.conn.executemany(statement, rows)
+        with self.transaction() as connection:
+            connection.executemany(statement, rows)
 
     def select(self, query: str, values: Sequence[Any]) -> list[Row]:
         """The rows of ``query`` as dictionaries."""

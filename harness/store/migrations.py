@@ -1,97 +1,186 @@
-"""The store's schema, one function a version; only ever append."""
+"""The store's schema, one function a version; only ever append.
+
+Each looks before it makes: in a file that an older version left half made, the rest is made.
+"""
 
 from __future__ import annotations
 
-from sqlite_utils import Database
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from functools import cache
 
 from harness.errors import HarnessError
 
+APPLICATION_ID = 0x44414D41
+"""SQLite's mark of whose file it is: "DAMA". Those of before version 7 have 0 and are known by their tables."""
 
-def m001_initial(db: Database) -> None:
+
+def m001_initial(db: sqlite3.Connection) -> None:
     """Data sets, generations, replies, evaluations with verdicts, alignments with their logs."""
-    db.executescript("""
-    CREATE TABLE sample (
+    _run(
+        db,
+        """
+    CREATE TABLE IF NOT EXISTS sample (
         data_key TEXT, sample_id TEXT, position INTEGER, prompt TEXT, image TEXT, grp TEXT, data TEXT,
         PRIMARY KEY (data_key, sample_id)) WITHOUT ROWID;
-    CREATE TABLE generation (
+    CREATE TABLE IF NOT EXISTS generation (
         model_key TEXT, question_key TEXT, text TEXT, error TEXT, tokens INTEGER, seconds REAL, created TEXT,
         PRIMARY KEY (model_key, question_key)) WITHOUT ROWID;
-    CREATE TABLE reply (
+    CREATE TABLE IF NOT EXISTS reply (
         judge TEXT, endpoint TEXT, question_key TEXT, run INTEGER, attempt INTEGER,
         text TEXT, model TEXT, error TEXT, usage TEXT, created TEXT,
         PRIMARY KEY (judge, endpoint, question_key, run, attempt)) WITHOUT ROWID;
-    CREATE TABLE evaluation (
+    CREATE TABLE IF NOT EXISTS evaluation (
         id INTEGER PRIMARY KEY, key TEXT UNIQUE, run TEXT, model TEXT, model_key TEXT, alignment TEXT, benchmark TEXT,
         settings TEXT, version TEXT, mode TEXT, judge TEXT, data_key TEXT, data_dir TEXT, decoding TEXT,
         n INTEGER, n_scored INTEGER, n_failed INTEGER, metrics TEXT, info TEXT, created TEXT);
-    CREATE TABLE verdict (
+    CREATE TABLE IF NOT EXISTS verdict (
         evaluation INTEGER REFERENCES evaluation(id) ON DELETE CASCADE, sample_id TEXT, run INTEGER, grp TEXT,
         answer TEXT, "values" TEXT, error TEXT, details TEXT,
         PRIMARY KEY (evaluation, sample_id, run)) WITHOUT ROWID;
-    CREATE TABLE alignment (
+    CREATE TABLE IF NOT EXISTS alignment (
         name TEXT PRIMARY KEY, method TEXT, seed INTEGER, panel TEXT, key TEXT, config TEXT, info TEXT,
         status TEXT, model_dir TEXT, seconds REAL, created TEXT) WITHOUT ROWID;
-    CREATE TABLE train_log (
+    CREATE TABLE IF NOT EXISTS train_log (
         alignment TEXT REFERENCES alignment(name) ON DELETE CASCADE, step INTEGER, metrics TEXT,
         PRIMARY KEY (alignment, step)) WITHOUT ROWID;
-    CREATE TABLE gap (
+    CREATE TABLE IF NOT EXISTS gap (
         alignment TEXT REFERENCES alignment(name) ON DELETE CASCADE, step INTEGER, split TEXT, pair_id TEXT, gap REAL,
         PRIMARY KEY (alignment, step, split, pair_id)) WITHOUT ROWID;
-    CREATE TABLE hardness (
+    CREATE TABLE IF NOT EXISTS hardness (
         alignment TEXT REFERENCES alignment(name) ON DELETE CASCADE, split TEXT, pair_id TEXT, delta REAL,
         PRIMARY KEY (alignment, split, pair_id)) WITHOUT ROWID;
-    CREATE INDEX evaluation_run ON evaluation(run, benchmark);
-    """)
+    CREATE INDEX IF NOT EXISTS evaluation_run ON evaluation(run, benchmark);
+    """,
+    )
 
 
-def m002_claims(db: Database) -> None:
+def m002_claims(db: sqlite3.Connection) -> None:
     """What processes that share the work hold (harness.store.claims); ``until`` in seconds since 1970."""
-    db.executescript("""
-    CREATE TABLE claim (
+    _run(
+        db,
+        """
+    CREATE TABLE IF NOT EXISTS claim (
         scope TEXT, item TEXT, owner TEXT, host TEXT, pid INTEGER, until REAL,
         PRIMARY KEY (scope, item)) WITHOUT ROWID;
-    """)
+    """,
+    )
 
 
-def m003_answer_details(db: Database) -> None:
+def m003_answer_details(db: sqlite3.Connection) -> None:
     """Of an answer also whether it was cut, its thoughts that came apart, and what was not sent as asked (JSON)."""
-    db.executescript("ALTER TABLE generation ADD COLUMN details TEXT;")
+    _add_column(db, "generation", "details", "TEXT")
 
 
-def m004_hidden(db: Database) -> None:
+def m004_hidden(db: sqlite3.Connection) -> None:
     """Runs that are kept but not shown in leaderboards."""
-    db.executescript("CREATE TABLE hidden (run TEXT PRIMARY KEY) WITHOUT ROWID;")
+    _run(db, "CREATE TABLE IF NOT EXISTS hidden (run TEXT PRIMARY KEY) WITHOUT ROWID")
 
 
-def m005_asked(db: Database) -> None:
+def m005_asked(db: sqlite3.Connection) -> None:
     """Under which key a model's answers were last stored, by the name and settings (JSON) that it was asked by."""
-    db.executescript("""
-    CREATE TABLE asked (
+    _run(
+        db,
+        """
+    CREATE TABLE IF NOT EXISTS asked (
         model TEXT, settings TEXT, model_key TEXT, created TEXT, PRIMARY KEY (model, settings)) WITHOUT ROWID;
-    """)
+    """,
+    )
 
 
-def m006_activity(db: Database) -> None:
+def m006_activity(db: sqlite3.Connection) -> None:
     """What commands do and how they ended (harness.store.activities)."""
-    db.executescript("""
-    CREATE TABLE activity (
+    _run(
+        db,
+        """
+    CREATE TABLE IF NOT EXISTS activity (
         id INTEGER PRIMARY KEY, kind TEXT, command TEXT, host TEXT, pid INTEGER, state TEXT, items TEXT, finished TEXT,
-        steps TEXT, error TEXT, log TEXT, started TEXT, updated TEXT);
-    """)
+        steps TEXT, error TEXT, log TEXT, started TEXT, updated TEXT)
+    """,
+    )
 
 
-MIGRATIONS = (m001_initial, m002_claims, m003_answer_details, m004_hidden, m005_asked, m006_activity)
+def m007_order(db: sqlite3.Connection) -> None:
+    """The place of an alignment in one order with the evaluations' ids, which no clock disturbs; whose file it is.
+
+    Earlier ones get their places by the time they were stored at, the last time.
+    """
+    _add_column(db, "alignment", "number", "INTEGER")
+    _run(
+        db,
+        """
+    UPDATE alignment SET number = 1 + coalesce(
+        (SELECT max(id) FROM evaluation WHERE evaluation.created < alignment.created), 0) WHERE number IS NULL
+    """,
+    )
+    _run(db, f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-def migrate(db: Database, path: str) -> None:
-    """Migrate the schema to the newest version; a file of a newer version is refused, not touched."""
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise HarnessError(
-            f"{path} was written by a newer version of this harness (schema {version}, known {len(MIGRATIONS)}). "
-            "Upgrade the harness, or name another file with --db."
-        )
-    for number, migration in enumerate(MIGRATIONS[version:], start=version + 1):
-        migration(db)
-        db.execute(f"PRAGMA user_version = {number}")
-        db.conn.commit()
+MIGRATIONS = (m001_initial, m002_claims, m003_answer_details, m004_hidden, m005_asked, m006_activity, m007_order)
+NEWEST = len(MIGRATIONS)
+
+
+def migrate(db: sqlite3.Connection, upto: int = NEWEST) -> None:
+    """Bring the schema to version ``upto``, all of it or nothing."""
+    with transaction(db):
+        for migration in MIGRATIONS[:upto]:  # also those that were: one that was cut short is made whole
+            migration(db)
+        db.execute(f"PRAGMA user_version = {upto}")
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All that the block does with ``db``, or nothing; nobody else writes meanwhile."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.commit()
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error, HarnessError):  # the first error is the one to be told
+            db.rollback()
+        raise
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    """The version of the schema; 0 for one without tables, or half made."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def tables_of(db: sqlite3.Connection) -> dict[str, set[str]]:
+    """The tables of a file, in the order they were made, and their columns."""
+    query = """SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c
+               WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' ORDER BY t.rowid"""
+    tables: dict[str, set[str]] = {}
+    for table, column in db.execute(query):
+        tables.setdefault(table, set()).add(column)
+    return tables
+
+
+@cache
+def schema(version: int = NEWEST) -> dict[str, set[str]]:
+    """The tables of schema ``version`` and their columns: what the migrations make of nothing."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        migrate(db, version)
+        return tables_of(db)
+
+
+def is_ours(db: sqlite3.Connection) -> bool:
+    """Whether a file is a results file, or empty: by its mark, or by its tables. Of a half-made one some are there."""
+    mark, tables = db.execute("PRAGMA application_id").fetchone()[0], tables_of(db)
+    if mark == APPLICATION_ID or not (mark or tables):
+        return True
+    made = {name: columns for name, columns in schema(1).items() if name in tables}
+    whole = len(made) == len(schema(1)) or tables.keys() == made.keys()
+    return mark == 0 and whole and all(columns <= tables[name] for name, columns in made.items())
+
+
+def _run(db: sqlite3.Connection, statements: str) -> None:
+    """Run ``statements``, with semicolons between them, within the transaction (``executescript`` would end it)."""
+    for statement in statements.split(";"):
+        db.execute(statement)
+
+
+def _add_column(db: sqlite3.Connection, table: str, column: str, kind: str) -> None:
+    if column not in tables_of(db)[table]:
+        db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")

@@ -83,7 +83,8 @@ class AlignmentRecord:
     """One alignment run. ``panel`` names the data condition it belongs to in a leaderboard ("clean", ...).
 
     ``status``: "running", "done", "failed", or "interrupted" (stopped, or its process is gone). ``seconds`` are of the
-    whole run, with what is loaded, computed before the first step and saved.
+    whole run, with what is loaded, computed before the first step and saved. ``number`` is its place in one order with
+    the evaluations' ids.
     """
 
     name: str
@@ -97,6 +98,7 @@ class AlignmentRecord:
     model_dir: str
     seconds: float
     created: str
+    number: int = 0
 
     @property
     def training_seconds(self) -> float | None:

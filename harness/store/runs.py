@@ -28,10 +28,10 @@ class Runs(ResultsFile):
 
         Answers and replies stay: they belong to a model and a judge, whatever the run is called.
         """
-        with self.db.conn:
-            self.db.conn.execute("DELETE FROM alignment WHERE name = :run", {"run": run})
-            self.db.conn.execute(f"DELETE FROM evaluation WHERE {OF_RUN}", {"run": run})
-            self.db.conn.execute("DELETE FROM hidden WHERE run = :run", {"run": run})
+        with self.transaction() as db:
+            db.execute("DELETE FROM alignment WHERE name = :run", {"run": run})
+            db.execute(f"DELETE FROM evaluation WHERE {OF_RUN}", {"run": run})
+            db.execute("DELETE FROM hidden WHERE run = :run", {"run": run})
 
     def hide_run(self, run: str, *, hidden: bool = True) -> None:
         """Hide a run from leaderboards, or show it again."""

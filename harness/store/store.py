@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.errors import UsageError
 from harness.store.activities import Activities
 from harness.store.alignments import Alignments
 from harness.store.answers import Answers
 from harness.store.evaluations import Evaluations
+from harness.store.opening import check_place, open_in_memory, open_to_read, require_file
 from harness.store.runs import Runs
 
 
@@ -21,14 +21,17 @@ class Store(Answers, Evaluations, Alignments, Runs, Activities):
 
     @classmethod
     def existing(cls, path: str | Path) -> Store:
-        """The store at ``path``, for reading: a file that does not exist is not made but is a UsageError."""
-        if Path(path).is_dir():
-            raise UsageError(
-                f"{path} is a directory; name the results file in it, for example {Path(path) / 'results.sqlite'}."
-            )
-        if not Path(path).is_file():
-            raise UsageError(
-                f"{path}: there is no such results file. Name yours with --db, or make one: `python cli.py demo`, or "
-                "`align` and `bench` with your own model."
-            )
+        """The store at ``path``, to be changed: a file that does not exist is not made but is a UsageError."""
+        require_file(Path(path))
         return cls(path)
+
+    @classmethod
+    def reading(cls, path: str | Path) -> Store:
+        """The store at ``path``, for reading: also on a read-only share. One that does not exist is a UsageError."""
+        return cls(path, open_to_read(Path(path)))
+
+    @classmethod
+    def planning(cls, path: str | Path) -> Store:
+        """As ``reading``; where there is no file, an empty store in memory, and none is made."""
+        check_place(Path(path))
+        return cls.reading(path) if Path(path).exists() else cls(path, open_in_memory(Path(path)))

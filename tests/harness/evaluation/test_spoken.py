@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlite_utils import Database
 
 from harness.chat.settings import ChatSettings
 from harness.evaluation.generate import generate
@@ -17,7 +18,7 @@ from harness.judges.openai import OpenAIJudge
 from harness.protocols.benchmark import Decoding
 from harness.protocols.model import Answer
 from harness.store import EvaluationRecord, Store
-from harness.store.migrations import MIGRATIONS
+from harness.store.migrations import migrate
 from harness.util.options import build
 from tests.harness.evaluation.test_score import SUBJECT, Echo, Grades, Scripted
 from tests.harness.fakes import Recorded
@@ -74,13 +75,10 @@ def test_answers_are_stored_raw_with_what_came_beside_the_text(store: Store) -> 
 
 def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     """Answers were stored without details before; they are as good as they were."""
-    old = Database(tmp_path / "old.sqlite")
-    for migration in MIGRATIONS[:2]:
-        migration(old)
-    old.execute("INSERT INTO generation VALUES ('m', 'q', 'Yes', NULL, 2, 0.5, 'then')")
-    old.execute("PRAGMA user_version = 2")
-    old.conn.commit()
-    old.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "old.sqlite")) as old:
+        migrate(old, 2)
+        old.execute("INSERT INTO generation VALUES ('m', 'q', 'Yes', NULL, 2, 0.5, 'then')")
+        old.commit()
     assert Store(tmp_path / "old.sqlite").answers("m", ["q"]) == {"q": Answer("Yes", tokens=2, seconds=0.5)}
 
 
