@@ -14,7 +14,7 @@ from PIL import Image as PilImage
 
 from harness.errors import HarnessError, UsageError
 from harness.models.batching import GenerateOptions, Layout, Row, choose_layout
-from harness.models.decoding import also_shaped_by, decoded_by, generate_options
+from harness.models.decoding import also_shaped_by, decoded_by, generate_options, only_given
 from harness.models.loading import device_named, load
 from harness.models.processors import FALLBACK
 from harness.models.prompts import Prompts
@@ -203,7 +203,8 @@ class HfModel(Model):
         self, rows: Sequence[Row], images: dict[str, PilImage.Image], options: GenerateOptions
     ) -> list[list[int]]:
         devices = [self._model.device] if self._model.device.type == "cuda" else []
-        with torch.inference_mode(), torch.random.fork_rng(devices, enabled=bool(options.config.do_sample)):
+        drawn = torch.random.fork_rng(devices, enabled=bool(options.config.do_sample))
+        with torch.inference_mode(), only_given(self._model), drawn:
             if options.config.do_sample:
                 torch.manual_seed(rows[0].position)
             return self._layout.generate(rows, images, options).tolist()
@@ -219,7 +220,7 @@ class HfModel(Model):
         return tokens[: next((i + 1 for i, token in enumerate(tokens) if token in self._eos_ids), len(tokens))]
 
     def decodes(self, asked: Decoding) -> Decoding:
-        """With the checkpoint's own repetition penalty unless one is asked for."""
+        """With the checkpoint's own repetition penalty unless one is asked for, and what else it adds."""
         return decoded_by(asked, self._model.generation_config)
 
     def _asking(self, decoding: Decoding) -> Prompts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -33,6 +33,7 @@ class Decoding:
             generation configuration has it, which is recorded.
         system: the system message of a protocol that has its own; "" for the model's.
         pad_to_square: a protocol's images are padded to a square with the processor's mean colour (LLaVA-1.5).
+        checkpoint: what the checkpoint's own generation configuration adds beside that, in words; no setting.
     """
 
     max_new_tokens: Annotated[int, at_least(1, "tokens")] = 1024
@@ -42,6 +43,13 @@ class Decoding:
     repetition_penalty: Annotated[float, above(0)] | None = added(None)
     system: str = added("")
     pad_to_square: bool = added(False)
+    checkpoint: str = field(default="", init=False, metadata={"added": True})
+
+    def with_checkpoint(self, said: str) -> Decoding:
+        """This decoding of a model whose checkpoint adds ``said`` to it."""
+        copy = replace(self)
+        object.__setattr__(copy, "checkpoint", said)
+        return copy
 
 
 @dataclass(frozen=True)
