@@ -163,13 +163,13 @@ def _notes(root: Path, path: Path, samples: Sequence[Sample]) -> list[str]:
     return notes + (files.notes(root, {(path.name,): OFFICIAL_SHA256}) if path.suffix == ".json" else [])
 
 
-def _image(row: Mapping[str, Any], index: int, root: Path, by_stem: Mapping[str, Path], where: str) -> Image | None:
-    """The image in the row, or the file in images/ named by id, source or index."""
+def _image(row: Mapping[str, Any], index: int, root: Path, by_stem: Mapping[str, Path], where: str) -> Image:
+    """The image in the row, or the file in images/ named by id, source or index; the first of them if none is there."""
     if image := image_in(row, root, where):
         return image
     stems = (str(row.get("image_id")), Path(str(row.get("image_src"))).stem, str(index))
     path = next((by_stem[stem] for stem in stems if stem in by_stem), None)
-    return Image(path=path) if path else None
+    return Image(path=path or root / "images" / f"{next(s for s in stems if s not in ('None', ''))}.jpg")
 
 
 # "Rating: 5", "**Rating**: 4", "Rating:\n4", "rating is 3", "Rating (0-6): **6**/6", "<rating>1"; ranges, fractions and

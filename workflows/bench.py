@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.evaluation.absent import check_images
 from harness.evaluation.external import run_external
 from harness.evaluation.generate import generate
 from harness.evaluation.resolve import data_dir, load, make_benchmark
@@ -17,7 +18,7 @@ from harness.evaluation.shard import Shard
 from harness.evaluation.sharing import exclusive, generate_shared
 from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings
 from harness.models.spec import MODELS, load_model, parse_spec
-from harness.protocols.benchmark import BENCHMARKS
+from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData
 from harness.protocols.external import ExternalBenchmark
 from harness.protocols.model import Model
 from harness.protocols.progress import Progress, silent
@@ -117,14 +118,19 @@ def bench_model(
 ) -> Iterator[EvaluationRecord]:
     """Run one model over benchmarks, yielding each stored evaluation.
 
-    ``loading`` holds settings of ``load_model``; with ``probe`` the model is probed before its first answer. With
+    ``loading`` holds settings of ``load_model``; with ``probe`` the model is probed before its first answer. The data
+    are read, and their images looked for, before it is loaded. With
     ``claims`` the work is shared with other processes on the results file; of those that torchrun started, the first
     alone judges and yields.
     """
+    made = [make_benchmark(item.name, item.settings) for item in benchmarks]
+    loaded = [
+        None if isinstance(benchmark, ExternalBenchmark) else data_of(benchmark, item, root, eval_model)
+        for benchmark, item in zip(made, benchmarks, strict=True)
+    ]
     model = _loaded(store, eval_model, device, loading, probe, progress)
-    for item in benchmarks:
+    for item, benchmark, data in zip(benchmarks, made, loaded, strict=True):
         name, settings = item.name, item.settings
-        benchmark = make_benchmark(name, settings)
         if isinstance(benchmark, ExternalBenchmark):
             if rank_and_world_size()[0] == 0:
                 subject = subject_of(eval_model, model, settings, root, loading)
@@ -135,8 +141,8 @@ def bench_model(
                     )  # fmt: skip
                 yield from records
             continue
+        assert data is not None  # only another engine's are not known
         folder = data_dir(name, root)
-        data = load(benchmark, folder, item.limit)
         asked_judge = judges.open(benchmark, folder)
         if claims is None:
             answers = generate(store, model, data.samples, benchmark.decoding, fresh=fresh, progress=progress)
@@ -200,10 +206,13 @@ def answer_shard(
 
     The same command without a shard finds the answers of all shards and scores them.
     """
+    made = [make_benchmark(item.name, item.settings) for item in benchmarks]
+    parts = [
+        shard.of(data_of(benchmark, item, root, eval_model).samples)
+        for benchmark, item in zip(made, benchmarks, strict=True)
+    ]
     model = _loaded(store, eval_model, device, loading, probe, progress)
-    for item in benchmarks:
-        benchmark = make_benchmark(item.name, item.settings)
-        samples = shard.of(load(benchmark, data_dir(item.name, root), item.limit).samples)
+    for item, benchmark, samples in zip(benchmarks, made, parts, strict=True):
         answers = generate(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
         failed = sum(answer.text is None for answer in answers.values())
         yield {
@@ -213,6 +222,14 @@ def answer_shard(
             "n": len(samples),
             "n_failed": failed,
         }
+
+
+def data_of(benchmark: Benchmark, item: BenchmarkSpec, root: Path, eval_model: EvalModel) -> BenchmarkData:
+    """The data of a benchmark. Images that the model would be shown and that are missing are said, see check_images."""
+    data = load(benchmark, data_dir(item.name, root), item.limit)
+    if not MODELS.get(parse_spec(eval_model.spec).kind).recorded:
+        check_images(item.name, data.samples)
+    return data
 
 
 def _loaded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 from harness.chat.endpoint import is_loopback, parse_endpoint
 from harness.chat.prices import CHARACTERS_PER_TOKEN, IMAGE_TOKENS, Price, cost, estimate_tokens, load_prices, price_of
+from harness.evaluation.absent import absent_note
 from harness.evaluation.generate import AnswerKeys
 from harness.evaluation.judge import question_key
 from harness.evaluation.resolve import data_dir, load, make_benchmark
@@ -30,7 +32,9 @@ WORD = "answer "
 
 @dataclass(frozen=True)
 class BenchCost:
-    """One benchmark for one model. Re-asks of unreadable replies are not in it; the longest reply allowed is assumed.
+    """One benchmark for one model; ``generations`` counts equal questions once.
+
+    Re-asks of unreadable replies are not in it; the longest reply allowed is assumed.
 
     ``usd`` is the judge's and the model's money together, None where a price is unknown; ``run`` what the model's row
     is called.
@@ -84,7 +88,8 @@ def bench_cost(
     for question in missing:
         for name, count in estimate_tokens(chat_request(question)).items():
             tokens[name] += count
-    making = _generation(benchmark, unanswered)
+    asked = distinct(unanswered)
+    making = _generation(benchmark, asked)
     money = [
         _judge_money(judge, {**tokens, "calls": len(missing)}) if missing else 0.0,
         _model_money(model, making, prices),
@@ -93,7 +98,7 @@ def bench_cost(
         benchmark.name,
         model,
         judges.named(benchmark, folder) if benchmark.needs_judge else None,
-        len(unanswered),
+        len(asked),
         sum(making.values()),
         len(missing),
         tokens["prompt_tokens"],
@@ -129,6 +134,8 @@ def spec_cost(
         return replace(found, run=eval_model.run)
     key = None if fresh else known_key(store, eval_model, loading or {})
     stored = AnswerKeys(samples, benchmark.decoding).stored_under(store, key) if key else {}
+    if found := absent_note(item.name, samples):
+        warnings.warn(f"{found}. The estimate counts them as if they had.", stacklevel=2)
     answers = {id_: answer.text for id_, answer in scored_answers(stored, scoring).answers.items()}
     found = bench_cost(store, benchmark, samples, eval_model.spec, judges, folder, answers=answers, generates=True)
     return replace(found, run=eval_model.run)
@@ -177,6 +184,11 @@ def _stored(store: Store, judge: Judge | None) -> set[tuple[str, int, int]]:
         return set()
     replies = store.replies(judge.name, judge.endpoint)
     return {key for key, reply in replies.items() if judge.recall(reply) is not None}
+
+
+def distinct(samples: Sequence[Sample]) -> list[Sample]:
+    """One of the samples of each question: equal ones are asked once. Images are told apart by name, not opened."""
+    return list({(sample.prompt, sample.image): sample for sample in samples}.values())
 
 
 def _answer_tokens(benchmark: Benchmark) -> int:

@@ -50,7 +50,7 @@ class Probed(Model):
         self._model, self._store, self._trained, self._progress = model, store, trained, progress
         self._other_prompt_wanted = bool({f.name for f in dataclasses.fields(PromptSettings)} & chosen.keys())
         self.name, self.spec, self.key, self.route = model.name, model.spec, model.key, model.route
-        self.asked_with = model.asked_with
+        self.asked_with, self.recorded = model.asked_with, model.recorded
         self._found: dict[str, Any] | None = None
 
     @property

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aligners.pairs.rows import BadRow, Place, text_of
 from aligners.pairs.written_out import CONTENT, ROLE, parts_of
-from harness.protocols.conversation import MARK, Image, Role, Turn, marked
+from harness.protocols.conversation import MARK, OTHER_MARK, Image, Role, Turn, marked
 
 ROLES: Mapping[str, Role] = {
     "system": "system", "user": "user", "human": "user",
     "assistant": "assistant", "gpt": "assistant", "model": "assistant", "bot": "assistant",
 }  # fmt: skip
-
-
-OTHER_MARK = re.compile(r"<image[ _]?\d+>|<IMAGE>|<ImageHere>|<img>[^<]*</img>|<video>|</image>")
-"""Places of images and videos as other data marks them."""
 
 
 @dataclass(frozen=True)

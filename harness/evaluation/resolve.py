@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.errors import DataError, UsageError
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
+from harness.protocols.conversation import Image
 from harness.util.options import build, content_key
 
 
@@ -26,14 +27,20 @@ def data_dir(benchmark: str, root: Path) -> Path:
 
 
 def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> BenchmarkData:
-    """What the data directory holds, the first ``limit`` samples of it; duplicates and an empty set are errors."""
+    """What the data directory holds, the first ``limit`` samples of it; duplicates and an empty set are errors.
+
+    A sample without an image has an Image of nothing unless the benchmark has questions without one.
+    """
     data = benchmark.load(root)
     twice = next((i for i, count in Counter(s.id for s in data.samples).items() if count > 1), None)
     if twice is not None:
         raise DataError(f"{root}: {benchmark.name} has two samples with the id {twice!r}.")
     if not data.samples:
         raise DataError(f"{root}: no {benchmark.name} samples found.")
-    return dataclasses.replace(data, samples=data.samples[:limit])
+    samples = data.samples[:limit]
+    if not benchmark.image_optional:
+        samples = [s if s.image is not None else dataclasses.replace(s, image=Image()) for s in samples]
+    return dataclasses.replace(data, samples=samples)
 
 
 def data_key(benchmark: str, samples: Sequence[Sample]) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from harness.evaluation.generate import AnswerKeys, generate
+from harness.evaluation.generate import AnswerKeys, generate, unasked
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.model import Answer, Model
 from harness.protocols.progress import Progress, silent
@@ -32,9 +32,9 @@ def generate_shared(
 
     The samples of an image are claimed together. What another process failed to answer is tried once more here.
     """
-    keys = AnswerKeys(samples, decoding)
+    keys = AnswerKeys(samples, decoding, model.recorded)
     scope = content_key("answers", model.key)
-    failed: dict[str, Answer] = {}
+    failed = unasked(model, samples)
     while True:
         answers = {**failed, **keys.stored(store, model)}
         progress("answers", len(answers), len(samples))

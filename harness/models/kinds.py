@@ -96,5 +96,6 @@ MODELS.register(
         'answers made elsewhere, {"id", "response"} a line',
         _replay,
         refuses=_beyond_files,
+        recorded=True,
     ),
 )

@@ -57,6 +57,7 @@ class ReplayModel(Model):
     """A Model whose answers stand in a file; a sample that is not in it gets an error for an answer."""
 
     route = "file"
+    recorded = True
 
     def __init__(self, path: Path) -> None:
         self.path = path

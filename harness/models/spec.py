@@ -97,6 +97,7 @@ class ModelKind:
         settings: the dataclass of its settings (`--set model.KEY=VALUE`); None if it has none.
         check: raises UsageError for a target that cannot be one, before anything is loaded.
         refuses: why no model of this kind can decode so, with what to do; "" if it can.
+        recorded: its models' answers were made elsewhere, so that they are shown no image.
     """
 
     form: str
@@ -105,6 +106,7 @@ class ModelKind:
     settings: type[Any] | None = None
     check: Callable[[str], None] = lambda target: None
     refuses: Callable[[Decoding], str] = lambda decoding: ""
+    recorded: bool = False
 
 
 def _shape(item: object) -> list[str]:

@@ -59,7 +59,8 @@ class Sample:
     Args:
         id: as the benchmark's own data has it.
         prompt: the text put to the model beside the image.
-        image: None where the answers come from a file and no image is opened.
+        image: what the question is about; None for a question without one, of a benchmark that has such questions
+            (``Benchmark.image_optional``). Of other benchmarks None becomes an Image of nothing: it is missing.
         data: what the scorer needs (ground truth, type, reference answer).
         group: samples of one image share it; intervals resample groups.
         resources: what ``judge_prompt`` and ``verdict`` need beside the data and all samples share (the judge's prompt,
@@ -189,6 +190,8 @@ class Benchmark(ABC):
         official_attempts: how often the official script asks a judge; of recorded replies as many are read.
         rated_first: the judge is asked for its rating before anything else, so that a reply cut at its token limit
             still has it; of other benchmarks a cut reply is an error row.
+        image_optional: questions without an image belong to it. Of other benchmarks a sample without its image is a
+            failed answer: a model that was not shown the image would be scored for guessing.
 
     It keeps no state and opens files in ``load`` only: what scoring needs of them travels with the samples
     (``Sample.data``, which is stored, and ``Sample.resources``, which is not).
@@ -208,6 +211,7 @@ class Benchmark(ABC):
     trivial_answers: ClassVar[Mapping[str, str]] = {}
     official_attempts: ClassVar[int] = 1
     rated_first: ClassVar[bool] = False
+    image_optional: ClassVar[bool] = False
 
     @property
     def needs_judge(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Literal
 Role = Literal["system", "user", "assistant"]
 MARK = "<image>"
 """Where an image stands in a text of LLaVA's and TRL's data."""
+OTHER_MARK = re.compile(r"<image[ _]?\d+>|<IMAGE>|<ImageHere>|<img>[^<]*</img>|<video>|</image>")
+"""Places of images and videos as other data mark them, which a model would read as text."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,11 @@ def question(text: str, *images: Image) -> Turn:
 def marked(text: str, images: Sequence[Image]) -> tuple[str | Image, ...]:
     """``text`` with ``images`` in the places of its marks, line ends beside them dropped; without marks images first.
 
-    A text with marks but without images keeps none of them. Raises ValueError if the counts differ otherwise.
+    A text with marks but without images keeps none of them. Raises ValueError if the counts differ otherwise, or for a
+    mark of another kind (``<image 1>``).
     """
+    if other := OTHER_MARK.search(text):
+        raise ValueError(f"the text holds {other[0]}, which would be read as text: mark images by {MARK}")
     pieces = [piece.strip("\n") for piece in text.split(MARK)]
     if len(pieces) == 1:
         return (*images, *([text] if text else []))

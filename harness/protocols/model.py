@@ -44,6 +44,8 @@ class Model(ABC):
         route: how answers are computed (library, device, dtype, endpoint), recorded with every evaluation.
         asked_with: the settings of its prompt that are not its own way: as it was trained, or as the user sets them.
         batch_size: samples that it answers together; as many are claimed at a time where work is shared.
+        recorded: its answers were made elsewhere and belong to samples: it is shown no image, and two samples of one
+            question may have different answers.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Model(ABC):
     route: str = ""
     asked_with: Mapping[str, Any] = {}
     batch_size: int = 256
+    recorded: bool = False
 
     def decodes(self, asked: Decoding) -> Decoding:
         """``asked`` with what the model's own files add to it (a repetition penalty): what is recorded."""

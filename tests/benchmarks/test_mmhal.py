@@ -144,7 +144,7 @@ def test_images_are_found_by_id_source_or_index(tmp_path: Path) -> None:
     for name in ("ab.png", "y_o.jpg"):
         (tmp_path / "images" / name).touch()
     images = [sample.image for sample in MMHal().load(tmp_path).samples]
-    assert [image.path.name if image and image.path else None for image in images] == ["ab.png", "y_o.jpg", None]
+    assert [image.path.name if image and image.path else None for image in images] == ["ab.png", "y_o.jpg", "no.jpg"]
 
 
 def test_errors_name_the_file_and_the_row(tmp_path: Path) -> None:

@@ -162,3 +162,32 @@ def test_a_decoding_beyond_an_endpoint_is_refused_with_the_benchmarks_that_ask_f
     said = " ".join(result.stderr.split())
     assert "on object_halbench, mmhal: an OpenAI-compatible endpoint has no beam search" in said
     assert "--set decoding.num_beams=1" in said
+
+
+def test_a_data_directory_without_images_is_refused_before_anything_is_asked(
+    endpoint: Endpoint, data: Path, tmp_path: Path
+) -> None:
+    for image in (data / "val2014").iterdir():
+        image.unlink()
+    words = ["bench", "--benchmark", "pope", "--model", f"openai:llava@{endpoint.url}", "--data-dir", str(data)]
+    for more in ([], ["--shard", "1/2"]):
+        result = CliRunner().invoke(cli, [*words, *more, "--db", str(tmp_path / "r.sqlite")])
+        assert result.exit_code == 2 and "pope: 12 of 12 samples have no image" in result.output, result.output
+    assert endpoint.calls == endpoint.probes == []
+
+
+def test_mmhal_asks_nothing_without_its_image(endpoint: Endpoint, tmp_path: Path) -> None:
+    """MMHal-Bench's images are not in its file of questions, and may not have been fetched whole."""
+    folder = tmp_path / "mmhal"
+    (folder / "images").mkdir(parents=True)
+    PilImage.new("RGB", (8, 8)).save(folder / "images/i0.png")
+    row = {"question_type": "other", "image_content": ["dog"], "question": "What is it?", "gt_answer": "A dog."}
+    rows = [{**row, "image_id": f"i{i}"} for i in range(3)]
+    (folder / "response_template.json").write_text(json.dumps(rows))
+    words = ["bench", "--benchmark", "mmhal", "--model", f"openai:llava@{endpoint.url}", "--data-dir", str(folder)]
+    judged = ["--judge", f"openai:judge@{endpoint.url}", "--set", "decoding.num_beams=1", "--no-probe", "--json"]
+    with pytest.warns(UserWarning, match=r"2 of 3 samples have no image \(its image is not there: \S*images/i1.jpg; "):
+        result = CliRunner().invoke(cli, [*words, *judged, "--db", str(tmp_path / "r.sqlite")])
+    row, asked = json.loads(result.stdout)[0], [call for call in endpoint.calls if call["model"] == "llava"]
+    assert (result.exit_code, len(asked), row["n_scored"], row["n_failed"]) == (3, 1, 0, 3)
+    assert "its image is not there" in result.stderr

@@ -162,3 +162,14 @@ def test_settings_of_the_judge_reach_it_and_wrong_ones_are_named(mmhal: Path) ->
 
 def test_every_price_is_of_input_and_output() -> None:
     assert all(isinstance(price, Price) and 0 < price.input <= price.output for price in PRICES.values())
+
+
+def test_a_dry_run_counts_equal_questions_once(tmp_path: Path) -> None:
+    row = {"image": "0.png", "text": "Is there a dog?", "label": "yes"}
+    for split in ("random", "popular"):
+        lines = [{**row, "question_id": 1}, {**row, "question_id": 2, "text": f"Is there a cat on a {split} mat?"}]
+        (tmp_path / f"coco_pope_{split}.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = ["bench", "--benchmark", "pope", "--data-dir", tmp_path, "--db", tmp_path / "r.sqlite"]
+    with pytest.warns(UserWarning, match="4 of 4 samples have no image"):
+        planned = json.loads(run(*words, "--model", "openai:m@http://127.0.0.1:9/v1", "--dry-run", "--json").stdout)
+    assert planned["total"]["generations"] == 3
