@@ -134,8 +134,8 @@ def spec_cost(
         return replace(found, run=eval_model.run)
     key = None if fresh else known_key(store, eval_model, loading or {})
     stored = AnswerKeys(samples, benchmark.decoding).stored_under(store, key) if key else {}
-    if found := absent_note(item.name, samples):
-        warnings.warn(f"{found}. The estimate counts them as if they had.", stacklevel=2)
+    if lacking := absent_note(item.name, samples):
+        warnings.warn(f"{lacking}. The estimate counts them as if they had.", stacklevel=2)
     answers = {id_: answer.text for id_, answer in scored_answers(stored, scoring).answers.items()}
     found = bench_cost(store, benchmark, samples, eval_model.spec, judges, folder, answers=answers, generates=True)
     return replace(found, run=eval_model.run)
