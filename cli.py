@@ -77,6 +77,14 @@ class Commands(click.Group):
 
             print_error(error)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            from commands.screen import print_error
+            from harness.util.files import of_the_disk
+
+            if (said := of_the_disk(error)) is None:
+                raise
+            print_error(said)
+            ctx.exit(said.exit_code)
         except KeyboardInterrupt as stop:
             from commands.screen import print_interrupted
 

@@ -121,9 +121,10 @@ def print_written(files: Sequence[Path], otherwise: str = "") -> None:
 
 def write_text(file: Path, text: str) -> None:
     """Write what a command made; a path that cannot be written is the user's to correct."""
+    from harness.util import files
+
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        files.write_text(file, text)
     except OSError as error:
         raise UsageError(f"--out {file}: cannot be written ({error.strerror}).") from error
     print_written([file])

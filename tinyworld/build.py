@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from harness.protocols.progress import Progress, silent
+from harness.util.files import making, write_text
 from harness.util.jsonl import iter_jsonl, write_jsonl
 from harness.util.options import content_key
 from harness.util.paths import home
@@ -138,14 +137,9 @@ def _once(folder: Path, make: Callable[[Path], None]) -> None:
     """``make`` the folder unless it is there; it appears whole or not at all."""
     if folder.exists():
         return
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as part:
-        make(Path(part) / "made")
-        (Path(part) / "made" / "README.md").write_text(README)
-        try:
-            os.replace(Path(part) / "made", folder)
-        except OSError:
-            if not folder.exists():  # else another process made the same one meanwhile
-                raise
+    with making(folder) as part:
+        make(part)
+        write_text(part / "README.md", README)
 
 
 def _models(config: WorldConfig, model_dir: Path, clip_dir: Path, progress: Progress) -> None:

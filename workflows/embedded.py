@@ -83,7 +83,9 @@ def mark_card(folder: Path) -> None:
 
     card = folder / "README.md"
     title, line, rest = card.read_text(encoding="utf-8").partition("\n## ")
-    write_text(card, f"{title}\nOf the {SYNTHETIC}.\n{line}{rest}")
+    said = f"Of the {SYNTHETIC}."
+    if said not in title:  # a killed run may have come so far before
+        write_text(card, f"{title}\n{said}\n{line}{rest}")
 
 
 def base_model(progress: Progress) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.errors import UsageError, unknown_name
 from harness.store import Store
+from harness.util.files import replacing
 from harness.util.json_safe import json_safe
 
 STRUCTURED = frozenset({"data", "settings", "decoding", "metrics", "info", "values", "details", "config", "usage"})
@@ -32,7 +33,7 @@ def export(store: Store, folder: Path, kind: str = "jsonl", tables: Sequence[str
 
 def _write_jsonl(store: Store, table: str, file: Path) -> int:
     count = 0
-    with file.open("w", encoding="utf-8") as out:
+    with replacing(file) as part, part.open("w", encoding="utf-8") as out:
         for row in store.rows(table):
             parsed = json_safe({k: _parsed(v) if k in STRUCTURED else v for k, v in row.items()})
             text = json.dumps(parsed, ensure_ascii=False, allow_nan=False)
@@ -48,7 +49,7 @@ def _write_parquet(store: Store, table: str, file: Path) -> int:
     kinds = {"INTEGER": pa.int64(), "REAL": pa.float64()}
     schema = pa.schema([(name, kinds.get(kind, pa.string())) for name, kind in store.columns(table).items()])
     count = 0
-    with pq.ParquetWriter(file, schema) as out:
+    with replacing(file) as part, pq.ParquetWriter(part, schema) as out:
         for rows in _batches(store.rows(table)):
             valid = [{k: _valid(v) if k in STRUCTURED else v for k, v in row.items()} for row in rows]
             out.write_table(pa.Table.from_pylist(valid, schema=schema))

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from harness.errors import HarnessError, UsageError, unknown_name
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from harness.util.environment import environment
+from harness.util.files import write_text
 from harness.util.jsonl import iter_jsonl
 from leaderboards.charts.curves import write_curves
 from leaderboards.charts.gap_curves import write_figures
@@ -164,7 +165,7 @@ def write_report(view: View, folder: Path) -> list[Path]:
     drawn = [figure for figure in figures if figure.suffix == ".svg"]
     shown = "".join(f"\n![{figure.stem}]({figure.relative_to(folder)})\n" for figure in drawn)
     why = typical_of_scene(view.snapshot)
-    file.write_text(Markdown().render(view) + (f"\n{why}\n" if why else "") + shown, encoding="utf-8")
+    write_text(file, Markdown().render(view) + (f"\n{why}\n" if why else "") + shown)
     return [*Html().write(view, folder / "leaderboard.html"), file, *figures]
 
 

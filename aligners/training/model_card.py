@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from harness.models.sources import may_be_hub_id, parts
+from harness.util.files import write_text
 
 ROWS = 20
 COLUMNS = ("loss", "margin", "accuracy", "gap", "beta_mean", "filtered", "lr")
@@ -51,7 +52,7 @@ def write_card(folder: Path, record: Mapping[str, Any], curve: Sequence[Mapping[
         ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]),
         "",
     ]
-    (folder / "README.md").write_text("\n".join(lines))
+    write_text(folder / "README.md", "\n".join(lines))
 
 
 def _table(curve: Sequence[Mapping[str, float]]) -> list[str]:

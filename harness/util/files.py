@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
+import functools
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError
+from harness.errors import DataError, HarnessError
 
 BOM = b"\xef\xbb\xbf"
 """A byte order mark, as editors on Windows put it before UTF-8."""
+REMEDIES = {
+    errno.ENOSPC: "Free the disk",
+    errno.EDQUOT: "Free the disk: your share of it is used up",
+    errno.EROFS: "Make the disk writable or name another place (--db, --out, DAMA_HOME)",
+    errno.EACCES: "Make it yours to write to or name another place (--db, --out, DAMA_HOME)",
+    errno.EIO: "Check the disk",
+}
+"""What a user can do against a disk's errors."""
+PART = re.compile(r"\..+\.[a-z0-9_]{8}\.part", re.DOTALL)
+"""Names of what is being written."""
 
 
 @contextlib.contextmanager
@@ -22,19 +36,86 @@ def replacing(path: Path) -> Iterator[Path]:
     """A file beside ``path`` to write to; it takes the place of ``path`` when the block ends, and goes if that fails.
 
     So a reader sees the old content or the new, also after a kill or a full disk. Several processes may do it at once;
-    the last one's stays.
+    the last one's stays. A link is followed; what is no file (/dev/stdout) is written to as it is.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    with _beside(path, _temporary_file) as part:
         yield part
         with part.open("rb") as written:
             os.fsync(written.fileno())  # else a power cut may leave an empty file under the name
         part.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
         part.replace(path)
+
+
+@contextlib.contextmanager
+def making(folder: Path) -> Iterator[Path]:
+    """The path of a folder to make and fill, which becomes ``folder`` when the block ends, and goes if that fails.
+
+    Where another process made ``folder`` meanwhile, that one stays.
+    """
+    with _beside(folder, _temporary_folder) as part:
+        made = part / "made"
+        yield made
+        try:
+            made.replace(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+
+
+def _temporary_file(prefix: str, suffix: str, dir: Path) -> str:
+    handle, name = tempfile.mkstemp(suffix, prefix, dir)
+    os.close(handle)
+    return name
+
+
+def _temporary_folder(prefix: str, suffix: str, dir: Path) -> str:
+    return tempfile.mkdtemp(suffix, prefix, dir)
+
+
+@contextlib.contextmanager
+def _beside(path: Path, make: Callable[[str, str, Path], str]) -> Iterator[Path]:
+    """Something of a name of its own beside ``path``, locked while the block lasts and gone at its end.
+
+    What a killed process left there is removed: nobody holds its lock.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent.absolute())
+    while True:
+        part = Path(make(f".{path.name[:100]}.", ".part", path.parent))
+        lock = os.open(part, os.O_RDONLY)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if part.exists():
+            break
+        os.close(lock)  # another process swept it before it was locked
+    try:
+        yield part
     finally:
+        _remove(part)
+        os.close(lock)
+
+
+@functools.cache  # once a process: caches write thousands of files into one folder
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left in ``folder``."""
+    for left in [entry for entry in folder.iterdir() if PART.fullmatch(entry.name)]:
+        with contextlib.suppress(OSError):  # it is being written, was removed meanwhile, or is another user's
+            lock = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(left)
+            finally:
+                os.close(lock)
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
         part.unlink(missing_ok=True)
 
 
@@ -62,6 +143,15 @@ def put_in_place(part: Path, folder: Path) -> None:
         folder.rename(old)
     part.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def of_the_disk(error: OSError) -> HarnessError | None:
+    """``error`` in words, if a disk that is full, broken or not to be written to is its cause; else None."""
+    remedy = REMEDIES.get(error.errno or 0)
+    if remedy is None:
+        return None
+    what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return HarnessError(f"{what}. {remedy}, then run the same command again: what was stored before is kept.")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.util.files import replacing
 from leaderboards.declared import metric_title
 from leaderboards.provenance import condition_key
 from leaderboards.rows import Table
@@ -42,7 +43,8 @@ def save(figure: Any, stem: Path) -> list[Path]:
     with rc_context({"svg.hashsalt": "plots", "svg.fonttype": "none"}):
         for kind in ("svg", "png"):
             file = stem.with_name(f"{stem.name}.{kind}")
-            figure.savefig(file, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None)
+            with replacing(file) as part:
+                figure.savefig(part, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None)
             files.append(file)
     return files
 

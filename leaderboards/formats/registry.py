@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from harness.errors import UsageError
 from harness.registry import Registry, extends
+from harness.util.files import write_text
 from leaderboards.view import View
 
 
@@ -40,8 +41,7 @@ class Format(ABC):
         """Write the leaderboard to ``out`` and return the files; raises UsageError where that cannot be written."""
         text = self.render(view)
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(text, encoding="utf-8")
+            write_text(out, text)
         except OSError as error:
             raise UsageError(f"--out {out}: cannot be written ({error.strerror}).") from error
         return [out]

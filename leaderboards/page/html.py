@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from harness.errors import UsageError
 from harness.store import EvaluationRecord
+from harness.util.files import write_text
 from harness.util.json_safe import json_safe
 from leaderboards import published
 from leaderboards.charts.svg import GREY, colour, marks
@@ -41,7 +42,7 @@ def write_html(view: View, out: Path) -> list[Path]:
     folder = None if single else out / "samples"
     try:
         (folder or page.parent).mkdir(parents=True, exist_ok=True)
-        page.write_text(render_html(view, Chunks(folder, INLINE_LIMIT)), encoding="utf-8")
+        write_text(page, render_html(view, Chunks(folder, INLINE_LIMIT)))
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written ({error.strerror}).") from error
     return [page]

@@ -23,6 +23,7 @@ from harness.evaluation.metrics import named_sums
 from harness.evaluation.resolve import load, make_benchmark
 from harness.protocols.benchmark import Metric, Sums
 from harness.store import EvaluationRecord
+from harness.util.files import write_text
 from harness.util.json_safe import json_safe
 from leaderboards.declared import headline, metric_title
 from leaderboards.snapshot import Snapshot
@@ -145,7 +146,7 @@ class Chunks:
         """Store ``value`` under ``name``; False where the page is full."""
         packed = pack(value)
         if self.folder is not None:
-            (self.folder / f"{name}.js").write_text(f'dama.take("{name}","{packed}")\n', encoding="ascii")
+            write_text(self.folder / f"{name}.js", f'dama.take("{name}","{packed}")\n')
             return True
         if sum(map(len, self.inline.values())) + len(packed) > self.limit:
             self.left_out.append(name)

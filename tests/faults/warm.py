@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -222,7 +221,7 @@ def _leave(command: Callable[[], None]) -> NoReturn:
     except SystemExit as end:
         code = end.code
     except BaseException:
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]  # there is one
         code = 1
     threading._shutdown()  # type: ignore[attr-defined]  # joins the threads that Python would join
     atexit._run_exitfuncs()

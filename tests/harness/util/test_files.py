@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.errors import DataError
-from harness.util.files import read_json, read_object, replacing, write_json, write_text
+from harness.util import files
+from harness.util.files import making, of_the_disk, read_json, read_object, replacing, write_json, write_text
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
@@ -27,6 +31,58 @@ def test_a_write_that_fails_leaves_the_old_content_and_nothing_beside_it(tmp_pat
         part.write_text("ne")
         raise OSError("disk full")
     assert file.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from harness.util.files import making, replacing
+with replacing(Path(sys.argv[1]) / "a.txt") as part, making(Path(sys.argv[1]) / "b") as made:
+    part.write_text("half")
+    made.mkdir()
+    (made / "c").write_text("half")
+    os._exit(9)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one_and_what_is_being_written_stays(tmp_path: Path) -> None:
+    with replacing(tmp_path / "mine.txt") as part:
+        part.write_text("mine")
+        subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], timeout=20, check=False)
+        assert len(os.listdir(tmp_path)) == 3
+        files._sweep.cache_clear()  # as in another process
+        write_text(tmp_path / "a.txt", "whole")
+        assert sorted(os.listdir(tmp_path)) == sorted([part.name, "a.txt"])
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "mine.txt"] and (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_folder_appears_whole_or_not_at_all_and_the_first_stays(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="half"), making(tmp_path / "a") as made:
+        made.mkdir()
+        raise ValueError("half")
+    assert not os.listdir(tmp_path)
+    with making(tmp_path / "a") as made:
+        made.mkdir()
+        (made / "by").write_text("one")
+        with making(tmp_path / "a") as other:
+            other.mkdir()
+            (other / "by").write_text("two")
+    assert (tmp_path / "a" / "by").read_text() == "two" and os.listdir(tmp_path) == ["a"]
+
+
+def test_a_link_is_followed_and_what_is_no_file_is_written_to_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "link").symlink_to("a")
+    write_text(tmp_path / "link", "new")
+    write_text(Path("/dev/null"), "gone")
+    assert (tmp_path / "a").read_text() == "new" and (tmp_path / "link").is_symlink()
+    assert not Path("/dev/null").is_file()
+
+
+def test_an_error_of_the_disk_says_what_to_do_and_another_is_none() -> None:
+    said = str(of_the_disk(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.txt")))
+    assert said.startswith("a.txt: No space left on device. Free the disk, then run the same command again")
+    assert of_the_disk(BrokenPipeError(errno.EPIPE, "x")) is None
 
 
 def test_a_text_with_a_lone_surrogate_is_written(tmp_path: Path) -> None:
