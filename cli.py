@@ -22,6 +22,7 @@ import click
 from commands.options import VERBOSITY
 from harness.errors import HarnessError, Interrupted
 from harness.util.log import Verbosity, set_verbosity
+from harness.util.secrets import guard_output
 from harness.util.visible import escaped
 
 COMMANDS = (
@@ -104,6 +105,7 @@ def cli() -> None:
 
 
 def main() -> None:
+    guard_output()
     for number in ENDS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's way to let a command survive its terminal
             signal.signal(number, terminated)

@@ -17,6 +17,7 @@ from harness.util.command_line import command_line
 from harness.util.console import Console
 from harness.util.distributed import rank_and_world_size
 from harness.util.log import LOG, Verbosity, verbosity
+from harness.util.secrets import hide, hide_known
 from harness.util.visible import escaped, stripped
 
 out = Console()
@@ -30,7 +31,7 @@ def line(text: str, *, console: rich.console.Console = out, style: str | None = 
     """One line as it is: brackets are no markup, numbers get no colour, nothing is wrapped; control characters are
     written out.
     """
-    console.print(escaped(text), highlight=False, markup=False, soft_wrap=True, style=style)
+    console.print(escaped(hide_known(text)), highlight=False, markup=False, soft_wrap=True, style=style)
 
 
 def note(text: str, *, style: str | None = None) -> None:
@@ -43,7 +44,7 @@ def note(text: str, *, style: str | None = None) -> None:
 def _marked(word: str, style: str, text: str) -> None:
     """A line on stderr that begins with ``word``, shown whatever the verbosity."""
     err.print(word, style=style, end=" ")
-    line(text, console=err)
+    line(hide(text), console=err)
 
 
 def show_warning(
@@ -92,12 +93,12 @@ def print_json(value: Any) -> None:
     """``value`` on stdout; NaN and infinity, which JSON does not have, as null."""
     from harness.util.json_safe import json_safe
 
-    click.echo(json.dumps(json_safe(value), indent=2, allow_nan=False).replace("\x7f", "\\u007f"))
+    click.echo(hide_known(json.dumps(json_safe(value), indent=2, allow_nan=False)).replace("\x7f", "\\u007f"))
 
 
 def print_text(text: str) -> None:
     """A text of several lines on stdout, without what would command a terminal."""
-    click.echo(stripped(text), nl=False)
+    click.echo(stripped(hide_known(text)), nl=False)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ HOMES: dict[str, tuple[str, set[str]]] = {
     "rank and world size": (r"""["'](LOCAL_)?(RANK|WORLD_SIZE)["']""", {"harness/util/distributed.py"}),
     "ask an endpoint": (r"\bopenai\.(Async)?OpenAI\(", {"harness/chat/client.py"}),
     "know the embedded world": (r"""["']truth\.jsonl["']""", {"workflows/embedded.py", *EMBEDDED}),
+    "know a secret": (r"passwd|password\|", {"harness/util/secrets.py"}),
     "find plug-ins": (r"\bentry_points\(", {"harness/registry.py"}),
     "report progress": (
         r"class Progress\b|\b(Progress|Report)\b *(: *TypeAlias *)?= *Callable",

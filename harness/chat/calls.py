@@ -7,25 +7,37 @@ import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from harness.chat.bounded import TooLong
 from harness.chat.completion import Completion, Malformed, read, same_model
 from harness.chat.dialect import refused_parameter
 from harness.chat.request import Caller
 from harness.chat.throttle import retry_after
+from harness.util.secrets import hide
 
 if TYPE_CHECKING:  # importing openai takes a second
     import openai
 
 PASSING = {408, 409, 425}
-"""HTTP statuses below 500 that are worth another try; 429 has its own rule."""
+"""HTTP statuses below 500 that are worth another try."""
+LIMITED = {429, 529}
+"""Too many calls, and too many for the moment: not before some time, and fewer at once."""
 HOPELESS = {401, 402, 404}
 """No key, no credit, no such model or path: no request will fare better."""
+
+
+QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "quota_exceeded"}
+"""Codes of a 429 that no waiting helps against."""
+SHOWN = 200
+"""Characters of what an endpoint says that stand in a reason."""
+LONGEST_SAID = 20_000
+"""Characters that are looked at for what was refused."""
 
 
 class Failure(Exception):
     """Why a call gave no reply, and what follows from it.
 
     Args:
-        reason: for people.
+        reason: for people, without keys.
         again: whether another try may help.
         stop: whether no other request will fare better, so that none is asked.
         limited: whether it was a rate limit, which concerns all calls.
@@ -58,6 +70,7 @@ class Failure(Exception):
         unauthorized: bool = False,
         rejected: str = "",
     ) -> None:
+        reason = hide(reason)
         super().__init__(reason)
         self.reason, self.again, self.stop = reason, again and not stop, stop
         self.limited, self.pause, self.usage = limited, pause, dict(usage or {})
@@ -79,11 +92,17 @@ async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout
         return read((await asyncio.wait_for(asking, timeout)).content)
     except (TimeoutError, openai.APITimeoutError):
         raise Failure(f"no answer within {timeout:g} s", slow=True) from None
+    except TooLong as error:
+        raise Failure(str(error), again=False) from None
     except openai.APIConnectionError as error:
-        raise Failure(f"connection failed: {error.__cause__ or error!r}") from error
+        raise Failure(f"connection failed: {str(error.__cause__ or repr(error))[:SHOWN]}") from error
     except openai.APIStatusError as error:
         raise status_failure(error) from error
+    except openai.OpenAIError as error:  # what the client refuses by itself
+        raise Failure(f"the client cannot make this call: {str(error)[:SHOWN]}", again=False) from error
     except Malformed as error:
+        if error.status:
+            raise followed(error.status, str(error), usage=error.usage, model=error.model) from None
         raise Failure(str(error), usage=error.usage, model=error.model) from None
 
 
@@ -109,15 +128,24 @@ def status_failure(error: openai.APIStatusError) -> Failure:
     """What follows from an HTTP error status."""
     status, pause = error.status_code, retry_after(error.response.headers)
     said = _said(error)
-    reason = f"HTTP {status}: {said[:200] or error.response.reason_phrase}"
+    reason = f"HTTP {status}: {said[:SHOWN] or error.response.reason_phrase}"
+    if 300 <= status < 400:
+        to = error.response.headers.get("location", "another address")
+        return Failure(f"HTTP {status}: it redirects to {to[:SHOWN]}, which is not followed: name that", stop=True)
     if status in (400, 422):
         refused, rejected = refused_parameter(status, said, error.param), f"{said} {error.param or ''}"
         return Failure(reason, again=False, refused=refused, rejected=rejected)
-    if status == 429 and "insufficient_quota" in (error.code, error.type):
+    if status == 429 and QUOTA & {str(error.code), str(error.type)}:
         return Failure(reason, stop=True)
-    again = status == 429 or status in PASSING or status >= 500
-    stop, limited = status in HOPELESS, status == 429
-    return Failure(reason, again=again, stop=stop, limited=limited, pause=pause, unauthorized=status == 401)
+    return followed(status, reason, pause=pause)
+
+
+def followed(status: int, reason: str, **more: Any) -> Failure:
+    """The failure of an HTTP error status, whoever tells it; ``more`` as of Failure."""
+    limited = status in LIMITED
+    again = limited or status in PASSING or status >= 500
+    stop, unauthorized = status in HOPELESS, status == 401
+    return Failure(reason, again=again, stop=stop, limited=limited, unauthorized=unauthorized, **more)
 
 
 def _said(error: openai.APIStatusError) -> str:
@@ -125,4 +153,4 @@ def _said(error: openai.APIStatusError) -> str:
     with contextlib.suppress(AttributeError):
         message = error.body.get("message")  # type: ignore[attr-defined]
     text = message if isinstance(message, str) else error.response.text
-    return " ".join(text.encode(errors="replace").decode().split())
+    return hide(" ".join(text[:LONGEST_SAID].encode(errors="replace").decode().split()))

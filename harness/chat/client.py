@@ -12,11 +12,12 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.chat.account import Account
+from harness.chat.bounded import bounded_client
 from harness.chat.calls import Failure, accept, call
 from harness.chat.completion import Completion, body
 from harness.chat.dialect import Dialect, remedy_of
 from harness.chat.endpoint import is_loopback, is_private
-from harness.chat.keys import NO_KEY, check_environment, key_for
+from harness.chat.keys import NO_KEY, check_environment, foreign_headers, key_for
 from harness.chat.prices import Price, cost, estimate_tokens, load_prices, price_of
 from harness.chat.request import Caller, ChatReply, ChatRequest
 from harness.chat.settings import ChatSettings
@@ -126,24 +127,28 @@ class ChatClient:
         """``many`` clients, each with a connection pool of its own."""
         import openai
 
+        foreign = foreign_headers(self.url, self.settings.api_key_env)
+        left_out: dict[str, Any] = {name: openai.Omit() for name in foreign if name.lower() != "authorization"}
+        headers = {**left_out, "Authorization": f"Bearer {self._key}"} if foreign else {}
         # Loading the certificates takes as long as ten calls; without TLS an empty store will do.
         plain = self.url.startswith("http://")
         for _ in range(many):
             verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True
             # A proxy named in the environment cannot reach this machine's own loopback.
-            http = openai.DefaultAsyncHttpxClient(verify=verify, trust_env=not self._loopback)
+            http = bounded_client(verify=verify, trust_env=not self._loopback)
             yield openai.AsyncOpenAI(
                 api_key=self._key,
                 base_url=self.url,
                 max_retries=0,
                 timeout=self.settings.timeout,
+                default_headers=headers,
                 http_client=http,
             )
 
     async def _answer(self, client: openai.AsyncOpenAI, throttle: Throttle, request: ChatRequest) -> ChatReply:
         """The reply to one request, after as many tries as it takes and the settings allow."""
         try:
-            arguments = body(request, self.model)
+            arguments = await self._body(request)
         except (OSError, ValueError) as error:  # a file that is not there, and one that cannot be decoded
             return ChatReply(None, "", error=f"the image cannot be read: {error}")
         extra = self.settings.extra_body or {}
@@ -169,11 +174,15 @@ class ChatClient:
             self.account.succeeded()
             return self._replied(completion, expected, lost)
 
+    async def _body(self, request: ChatRequest) -> dict[str, Any]:
+        """What is sent; images are opened meanwhile, so that no call in flight waits for that."""
+        if any(turn.images for turn in request.messages):
+            return await asyncio.to_thread(body, request, self.model)
+        return body(request, self.model)
+
     def _failed(self, failure: Failure, calls: int, lost: Mapping[str, int], sent: Mapping[str, Any]) -> ChatReply:
-        """Why there is no reply after so many ``calls``, without the key, which an endpoint may repeat."""
+        """Why there is no reply after so many ``calls``."""
         reason = failure.reason + (f" (asked {calls} times)" if calls > 1 else "") + self._remedy(failure, sent)
-        if self._key != NO_KEY:
-            reason = reason.replace(self._key, "[the key]")
         # Paid for: kept, though it counts for nothing.
         unused = {"reply": failure.text, "reasoning": failure.reasoning, "finish_reason": failure.finish}
         usage = {**lost, **{name: text for name, text in unused.items() if text}}

@@ -10,25 +10,29 @@ from typing import Any
 from harness.chat.prices import DATED
 from harness.chat.request import ChatRequest
 from harness.protocols.conversation import Image, Turn
-from harness.util.images import as_shown
+from harness.util.images import as_shown, open_image
+from harness.util.secrets import hide, hide_known
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 CUT = "length"
 """The finish reason of a completion that met the token limit."""
 REASONING = ("reasoning_content", "reasoning")
 """Where vLLM, SGLang, DeepSeek and OpenRouter put the thoughts of a message."""
+MOST = 2**31
+"""Token counts and ids are below it; what is not is not one."""
 SIGNATURES = {b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
 
 
 class Malformed(Exception):
     """The endpoint's body is not a chat completion with a text in it.
 
-    ``usage`` and ``model`` are what could still be read: an empty completion may have been paid for.
+    ``usage`` and ``model`` are what could still be read: an empty completion may have been paid for. ``status`` is the
+    HTTP status that a router tells of the endpoint behind it in the body of a reply with status 200; 0 for none.
     """
 
-    def __init__(self, reason: str, model: str = "", usage: dict[str, int] | None = None) -> None:
+    def __init__(self, reason: str, model: str = "", usage: dict[str, int] | None = None, status: int = 0) -> None:
         super().__init__(reason)
-        self.model, self.usage = model, usage or {}
+        self.model, self.usage, self.status = model, usage or {}, status
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ def valid(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
+def said(text: str) -> str:
+    """What an endpoint says, ``valid`` and without the keys that it may repeat."""
+    return hide_known(valid(text))
+
+
 def body(request: ChatRequest, model: str) -> dict[str, Any]:
     """The arguments of a chat completion call; limits that ``request`` leaves open are not sent."""
     messages = [{"role": turn.role, "content": _content(turn)} for turn in request.messages]
@@ -80,8 +89,12 @@ def _content(turn: Turn) -> str | list[dict[str, Any]]:
 
 
 def data_url(image: Image) -> str:
-    """The image as a base64 data URL, its type read from its first bytes (JPEG if they are unknown)."""
+    """The image as a base64 data URL, its type read from its first bytes (JPEG if they are unknown).
+
+    Raises OSError for a file that cannot be read and ValueError for one that cannot be opened as an image.
+    """
     data = as_shown(image.read())
+    open_image(data)  # what is no image, or only the beginning of one, does not leave this machine
     kind = SIGNATURES.get(data[:4], "jpeg")
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
@@ -95,27 +108,38 @@ def read(content: bytes) -> Completion:
     if not isinstance(data, dict):
         raise Malformed(f"the body is not a JSON object: {_shown(content)}")
     usage, model = _usage(data.get("usage")), data.get("model")
-    model = valid(model) if isinstance(model, str) else ""
+    model = said(model) if isinstance(model, str) else ""
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices:
         reason = "the list of choices is empty" if choices == [] else f"there are no choices: {_shown(content)}"
-        raise Malformed(reason, model, usage)
+        raise Malformed(reason, model, usage, _status(data.get("error")))
     choice = choices[0] if isinstance(choices[0], dict) else {}
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
     refusal, finish = message.get("refusal"), choice.get("finish_reason")
-    finish = finish if isinstance(finish, str) else ""
+    finish = said(finish) if isinstance(finish, str) else ""
     text, thoughts = _parts(message.get("content"))
-    reasoning = next((said for name in REASONING if isinstance(said := message.get(name), str)), thoughts)
+    reasoning = next((given for name in REASONING if isinstance(given := message.get(name), str)), thoughts)
     if (isinstance(refusal, str) and refusal) or (text is None and finish == "content_filter"):
-        return Completion(None, model, usage, finish, valid(str(refusal or "content filter")))
+        return Completion(None, model, usage, finish, said(str(refusal or "content filter")))
     if text is None and reasoning:
         text = ""  # it never came to speak
     if text is None:
         raise Malformed(f"the message holds no text (finish reason {finish or 'not given'})", model, usage)
-    ids = data.get("prompt_token_ids")
-    prompt_ids = tuple(ids) if isinstance(ids, list) and all(isinstance(token, int) for token in ids) else ()
-    return Completion(valid(text), model, usage, finish, reasoning=valid(reasoning), prompt_ids=prompt_ids)
+    prompt_ids = _ids(data.get("prompt_token_ids"))
+    return Completion(said(text), model, usage, finish, reasoning=said(reasoning), prompt_ids=prompt_ids)
+
+
+def _status(error: Any) -> int:
+    """The HTTP status in the error of a body, 0 where there is none."""
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) and 400 <= code <= 599 else 0
+
+
+def _ids(value: Any) -> tuple[int, ...]:
+    """Token ids; none where they are anything else."""
+    whole = isinstance(value, list) and all(isinstance(id, int) and 0 <= id < MOST for id in value)
+    return tuple(value) if whole else ()
 
 
 def _parts(content: Any) -> tuple[str | None, str]:
@@ -139,9 +163,10 @@ def _usage(value: Any) -> dict[str, int]:
     if not isinstance(value, dict):
         return {}
     counts = {name: value.get(name) for name in COUNTS}
-    return {n: c for n, c in counts.items() if isinstance(c, int) and not isinstance(c, bool) and c >= 0}
+    return {n: c for n, c in counts.items() if isinstance(c, int) and not isinstance(c, bool) and 0 <= c < MOST}
 
 
 def _shown(content: bytes) -> str:
-    text = content[:80].decode(errors="replace")
+    """The beginning of a body; keys are hidden before it is cut, since half a key would not be known for one."""
+    text = hide(content[:4096].decode(errors="replace"))[:80]
     return repr(text) if content else "it is empty"

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from harness.chat.endpoint import default_url, is_loopback, is_private, origin
 from harness.chat.request import Caller
 from harness.errors import UsageError
+from harness.util.secrets import keep_headers, keep_secret
 
 KEY = "OPENAI_API_KEY"
 HEADERS = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
@@ -53,6 +54,7 @@ def key_for(url: str, variable: str, caller: Caller) -> str:
 def _sendable(variable: str, caller: Caller) -> str:
     """The variable's value without space around it; a header takes printable ASCII and nothing else."""
     key = os.environ[variable].strip()
+    keep_secret(key)
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise UsageError(
             f"{caller.option}: the key in {variable} holds a space, a control character or one beyond ASCII (a curly "
@@ -61,8 +63,21 @@ def _sendable(variable: str, caller: Caller) -> str:
     return key
 
 
+def foreign_headers(url: str, variable: str) -> list[str]:
+    """The headers of the environment (``HEADERS``) that are not for the endpoint at ``url``, by their names.
+
+    They go where ``$OPENAI_API_KEY`` goes: to its own host, and to one that is given that key by name.
+    """
+    if variable == KEY or origin(url) == origin(default_url()):
+        return []
+    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+    custom = [name.strip() for name, colon, _ in (line.partition(":") for line in lines) if colon]
+    return ["OpenAI-Organization", "OpenAI-Project", *custom]
+
+
 def check_environment(url: str, caller: Caller) -> None:
     """Raise UsageError where what the environment says of headers, certificates or a proxy cannot be used."""
+    keep_headers(os.environ.get("OPENAI_CUSTOM_HEADERS", ""))
     for variable in HEADERS:
         value = os.environ.get(variable, "").replace("\n", "").replace("\r", "")
         if not (value.isascii() and value.isprintable()):

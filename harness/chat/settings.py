@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from harness.util.ranges import above, at_least
+from harness.util.secrets import secrets_in
 
 OWN = frozenset({"model", "messages", "stream", "n"})
 """Fields of a call that are not the user's to set: what is asked, and how the reply is read, depend on them."""
@@ -53,7 +54,12 @@ class ChatSettings:
 
     def __post_init__(self) -> None:
         if own := OWN & (self.extra_body or {}).keys():
-            raise ValueError(f"extra_body={self.extra_body}: {', '.join(sorted(own))} cannot be set there")
+            raise ValueError(f"extra_body: {', '.join(sorted(own))} cannot be set there")
+        if secrets := sorted(secrets_in(self.extra_body)):
+            raise ValueError(
+                f"extra_body: {', '.join(secrets)} holds a key, and settings are stored; name the environment variable "
+                "that holds it with api_key_env=NAME"
+            )
 
     @property
     def variant(self) -> str:

@@ -6,6 +6,7 @@ What narrows is HTTP 429 and an answer that does not come in time: a small serve
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections import deque
@@ -73,13 +74,17 @@ def backoff(failures: int, first: float, longest: float) -> float:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait: ``retry-after-ms``, or ``retry-after`` in seconds or as a date."""
+    """Seconds that the server asks to wait: ``retry-after-ms``, or ``retry-after`` in seconds or as a date.
+
+    None where it does not ask, or asks for what is no time.
+    """
     try:
         if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        asked = headers.get("retry-after", "")
-        if asked.strip().replace(".", "", 1).isdigit():
-            return float(asked)
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
-    except (TypeError, ValueError):
+            seconds = float(headers["retry-after-ms"]) / 1000
+        elif (asked := headers.get("retry-after", "").strip()).replace(".", "", 1).isdigit():
+            seconds = float(asked)
+        else:
+            seconds = parsedate_to_datetime(asked).timestamp() - time.time()
+    except (TypeError, ValueError, OverflowError):
         return None
+    return None if math.isnan(seconds) else max(0.0, seconds)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from harness.errors import HarnessError
+from harness.util.secrets import hidden_values
 
 WAIT = 60.0
 """Seconds that a write waits for another program's; the harness's own writes take milliseconds."""
@@ -63,16 +64,16 @@ def failure(path: Path, error: sqlite3.Error) -> HarnessError:
 
 
 class Cursor(sqlite3.Cursor):
-    """A cursor whose errors are those of ``failure``."""
+    """A cursor whose errors are those of ``failure``. No secret that this process knows is stored or asked for."""
 
     connection: Connection
 
-    def execute(self, *arguments: Any) -> Self:
-        self.connection.named(super().execute, *arguments)
+    def execute(self, statement: str, values: Any = ()) -> Self:
+        self.connection.named(super().execute, statement, hidden_values(values))
         return self
 
-    def executemany(self, *arguments: Any) -> Self:
-        self.connection.named(super().executemany, *arguments)
+    def executemany(self, statement: str, rows: Iterable[Any]) -> Self:
+        self.connection.named(super().executemany, statement, map(hidden_values, rows))
         return self
 
     def executescript(self, *arguments: Any) -> Self:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, HarnessError
+from harness.util.secrets import hide_known
 
 BOM = b"\xef\xbb\xbf"
 """A byte order mark, as editors on Windows put it before UTF-8."""
@@ -155,8 +156,11 @@ def of_the_disk(error: OSError) -> HarnessError | None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path``, whole or not at all; its folder is made. Raises OSError."""
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    """Write ``text`` as UTF-8 to ``path``, whole or not at all, without known secrets; its folder is made.
+
+    Raises OSError.
+    """
+    write_bytes(path, hide_known(text).encode("utf-8", "backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

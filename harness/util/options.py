@@ -18,6 +18,7 @@ import yaml
 from harness.errors import UsageError, unknown_name
 from harness.util.other_names import in_our_words
 from harness.util.ranges import fault_of_number
+from harness.util.secrets import keep_shown
 
 T = TypeVar("T")
 
@@ -112,7 +113,9 @@ def _parse_value(text: str) -> Any:
 def read_yaml(path: Path, what: str = "recipe") -> dict[str, Any]:
     """A YAML file as a dictionary; anything else raises a UsageError naming the file and ``what`` it should be."""
     try:
-        loaded = yaml.safe_load(path.read_text())
+        text = path.read_text()
+        keep_shown(text)
+        loaded = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"Cannot read {what} {path}: {error}") from error
     if not isinstance(loaded, dict):
@@ -136,7 +139,9 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
     for name, value in values.items():
         default = known[name].default
         if isinstance(value, Mapping) and dataclasses.is_dataclass(default) and not isinstance(default, type):
-            values = {**values, name: overlay(dataclasses.asdict(default), value)}
+            given = {field.name for field in dataclasses.fields(default) if field.init}
+            held = {inner: item for inner, item in dataclasses.asdict(default).items() if inner in given}
+            values = {**values, name: overlay(held, value)}
     arguments = {name: _coerce(value, hints[name], f"{what}: {name}") for name, value in values.items()}
     try:
         return kind(**arguments)

@@ -14,6 +14,7 @@ from multiprocessing import active_children, get_context, parent_process
 from typing import Any, TypeVar
 
 from harness.protocols.progress import Progress
+from harness.util.secrets import guard_output
 
 Result = TypeVar("Result")
 
@@ -75,6 +76,7 @@ def report(step: str, done: int, total: int, note: str = "") -> None:
 def _start(reports: Any, threads: int | None) -> None:
     global _reports  # a pool's initializer has no other way to hand something to its tasks
     _reports = reports
+    guard_output()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: the parent ends this one
     threading.Thread(target=_follow_parent, name="parent", daemon=True).start()
     if threads is not None:

@@ -18,7 +18,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to answer badly. ``kind``: reset, stall, drip, raw (send ``body`` under ``status``), model, usage."""
+    """One way to answer badly.
+
+    ``kind``: raw (send ``body`` under ``status``), reset (no answer), cut (reset in the middle of the body), close (the
+    answer, then no more of this connection), endless (``body`` again and again), stall, drip (a byte now and then).
+    """
 
     kind: str
     body: bytes = b""
@@ -49,7 +53,10 @@ class FaultServer:
     ``latency`` is seconds before each answer; ``most`` the most calls that were in flight at once.
     """
 
-    def __init__(self, play: Play | None = None, latency: float = 0.0, keep: bool = True) -> None:
+    def __init__(
+        self, play: Play | None = None, latency: float = 0.0, keep: bool = True, host: str = "127.0.0.1"
+    ) -> None:
+        self._host = host
         self._play = play or (lambda prompt, nth: f"reply to {prompt}")
         self.latency, self._keep = latency, keep
         self.calls: list[dict[str, Any]] = []
@@ -77,8 +84,9 @@ class FaultServer:
 
     async def _main(self) -> None:
         self._stop = asyncio.Event()
-        server = await asyncio.start_server(self._client, "127.0.0.1", 0, limit=2**24)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        server = await asyncio.start_server(self._client, self._host, 0, limit=2**24)
+        named = f"[{self._host}]" if ":" in self._host else self._host
+        self.url = f"http://{named}:{server.sockets[0].getsockname()[1]}/v1"
         self._ready.set()
         await self._stop.wait()
         server.close()
@@ -128,11 +136,8 @@ class FaultServer:
             return
         if fault.kind == "stall":
             await asyncio.sleep(3600)
-        lines = [
-            f"HTTP/1.1 {fault.status} X",
-            f"content-type: {fault.content_type}",
-            f"content-length: {len(fault.body)}",
-        ]
+        length = 1 << 40 if fault.kind == "endless" else len(fault.body)
+        lines = [f"HTTP/1.1 {fault.status} X", f"content-type: {fault.content_type}", f"content-length: {length}"]
         lines += [f"{name}: {value}" for name, value in fault.headers.items()]
         head = "\r\n".join(lines).encode() + b"\r\n\r\n"
         if fault.kind == "drip":  # a byte now and then, so that no read timeout ever strikes
@@ -141,6 +146,13 @@ class FaultServer:
                 writer.write(bytes([byte]))
                 await writer.drain()
                 await asyncio.sleep(0.05)
+        elif fault.kind == "endless":
+            writer.write(head)
+            while True:
+                writer.write(fault.body)
+                await writer.drain()
         else:
-            writer.write(head + fault.body)
+            writer.write(head + (fault.body[: len(fault.body) // 2] if fault.kind == "cut" else fault.body))
         await writer.drain()
+        if fault.kind in ("cut", "close"):
+            raise ConnectionResetError

@@ -27,7 +27,15 @@ from harness.protocols.conversation import Image, Role, Turn
 from harness.util.options import build
 from tests.harness.fault_server import Fault, FaultServer, completion, http
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
+
+def png(size: int = 2) -> bytes:
+    """A square of noise."""
+    out = io.BytesIO()
+    PilImage.frombytes("RGB", (size, size), random.Random(0).randbytes(3 * size * size)).save(out, "PNG")
+    return out.getvalue()
+
+
+PNG = png()
 QUICK: dict[str, Any] = {"first_wait": 0.002, "longest_wait": 0.01, "tries": 3, "timeout": 30, "concurrency": 8}
 SHORT = 1.0
 """Timeout in seconds against a server that never answers; a loaded machine answers the other calls within it."""
@@ -414,7 +422,11 @@ def cut_tiff() -> bytes:
     return out.getvalue()[:400]
 
 
-@pytest.mark.parametrize("image", [Image(path=Path("absent.png")), Image(data=cut_tiff())], ids=["absent", "cut"])
+@pytest.mark.parametrize(
+    "image",
+    [Image(path=Path("absent.png")), Image(data=cut_tiff()), Image(data=png(64)[:-200]), Image(path=Path(__file__))],
+    ids=["absent", "cut", "cut in its end", "a text"],
+)
 def test_an_image_that_cannot_be_read_is_an_error_reply_and_the_others_are_asked(image: Image) -> None:
     with FaultServer() as server:
         bad, good = ask(server, [*requests("q", image=image), *requests("r")])

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -122,3 +122,21 @@ def test_a_file_that_cannot_be_read_is_called_what_it_should_be(text: str | None
         path.write_text(text)
     with pytest.raises(UsageError, match=r"price list.*mine\.yaml|mine\.yaml.*price list"):
         read_yaml(path, "price list")
+
+
+@dataclass(frozen=True)
+class Inner:
+    a: int = 1
+    b: int = 2
+    made: str = field(default="", init=False)
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner = Inner()
+
+
+def test_a_part_with_a_field_that_is_no_setting_is_changed_by_the_fields_that_are() -> None:
+    assert build(Outer, {"inner": {"b": 3}}, "it").inner == Inner(1, 3)
+    with pytest.raises(UsageError, match="'made'"):
+        build(Outer, {"inner": {"made": "x"}}, "it")
