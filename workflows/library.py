@@ -89,12 +89,13 @@ def estimate_align(
     **options: Any,
 ) -> dict[str, Any]:
     """What ``align`` with the same arguments would do and cost: every setting, FLOPs, memory; loads no weights and
-    builds nothing."""
+    builds and keeps nothing, but for images that are downloaded because the settings say so."""
     from harness.store import Store
+    from harness.util.paths import nothing_kept
     from workflows.align import dry_run
 
     store = Store.reading(db) if Path(db).exists() else None  # a dry run makes no results file
-    with shown(progress) as reported:
+    with nothing_kept(), shown(progress) as reported:
         spec = _resolve(store, recipe, settings or {}, options, fresh=fresh, progress=reported, built=False)
         return dry_run(spec, reported)
 

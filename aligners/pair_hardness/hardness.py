@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
@@ -21,7 +22,8 @@ from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter
 from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.conversation import Image
 from harness.protocols.progress import Progress, silent
-from harness.util.files import write_text
+from harness.util.caches import discard
+from harness.util.files import read_object, write_text
 from harness.util.options import added, content_key
 from harness.util.paths import cache_dir
 from harness.util.ranges import at_least, require_ranges
@@ -134,11 +136,28 @@ def compute_hardness(
     progress("CLIP weights", 1, 1)
     splitter = make_splitter(config)
     path = cache_dir("hardness") / f"{_key(pairs, config, clip, splitter, progress)}.json"
-    if path.exists():
-        return Hardness(**json.loads(path.read_text()))
+    if (known := _known(path, len(pairs))) is not None:
+        return known
     hardness = _permuted(_score(pairs, config, clip, splitter, progress), config.permute_seed)
     write_text(path, json.dumps(asdict(hardness)))
     return hardness
+
+
+def _known(file: Path, pairs: int) -> Hardness | None:
+    """What an earlier run computed; a file that does not hold a finite number for each of the ``pairs`` is removed."""
+    if not file.exists():
+        return None
+    try:
+        found = Hardness(**read_object(file, "the hardness of pairs"))
+        mean = math.fsum(found.delta) / pairs
+        if len(found.delta) != pairs or not math.isclose(mean, found.delta_mean, rel_tol=1e-6, abs_tol=1e-9):
+            raise ValueError(f"{len(found.delta)} numbers of mean {mean:g}, {pairs} of mean {found.delta_mean:g} expected")
+        if not isinstance(found.record, dict):
+            raise TypeError("its record is none")
+    except (DataError, TypeError, ValueError, ZeroDivisionError) as error:
+        discard(file, str(error))
+        return None
+    return found
 
 
 def _key(pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter, progress: Progress) -> str:

@@ -22,7 +22,7 @@ from aligners.pairs.rows import BadRow, Place
 from harness.protocols.conversation import Image
 from harness.util.download import DownloadError, download
 from harness.util.images import open_image
-from harness.util.paths import cache_dir
+from harness.util.paths import cache_dir, kept_dir
 
 NUMBERED = ("{}.jpg", "{}.png", "VG_100K/{}.jpg", "VG_100K_2/{}.jpg", "images/{}.jpg")
 """Where the image of a number lies under ``image_root``: Visual Genome's folders, or plainly."""
@@ -75,7 +75,7 @@ class ImageSource:
     def _downloaded(self, url: str, place: Place) -> Path:
         if not self.urls:
             raise BadRow(place, "the image is a URL: set image_urls=true to download such images.")
-        file = cache_dir("images") / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}"
+        file = kept_dir("images") / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}"
         if not file.exists():
             try:
                 with _one_at_a_time(str(file)):

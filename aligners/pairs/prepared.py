@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.errors import DataError
+from harness.util.caches import discard
+from harness.util.files import replacing
 from harness.util.jsonl import iter_values
-from harness.util.paths import cache_dir, locked
+from harness.util.paths import cache_dir, kept_dir, locked
 
 State = tuple[int, int] | None
 """Size and time of a file, None for one that is not there."""
@@ -30,7 +32,9 @@ def prepared(key: str, make: Callable[[], Stored]) -> Stored:
 
     One process of a machine makes it, the others wait and read it.
     """
-    file = cache_dir("pairs") / f"{key}.jsonl"
+    if (known := _known(_file(key))) is not None:
+        return known
+    file = cache_dir("pairs") / _file(key).name
     with locked(file.with_suffix(".lock")):
         known = _known(file)
         if known is None:
@@ -41,31 +45,39 @@ def prepared(key: str, make: Callable[[], Stored]) -> Stored:
 
 def prepared_facts(key: str, make: Callable[[], Stored]) -> dict[str, Any]:
     """The facts of ``prepared`` alone; where the files are as they were, no line is read."""
-    file = cache_dir("pairs") / f"{key}.jsonl"
-    with locked(file.with_suffix(".lock")):
-        known = _known(file, with_lines=False)
-    return (known or prepared(key, make)).facts
+    return (_known(_file(key), with_lines=False) or prepared(key, make)).facts
+
+
+def _file(key: str) -> Path:
+    return kept_dir("pairs") / f"{key}.jsonl"
 
 
 def _known(file: Path, *, with_lines: bool = True) -> Stored | None:
+    """What ``file`` holds, if the files that it was made of are as they were; a damaged one is removed, with a word."""
     if not file.exists():
         return None
-    values = (value for _, value in iter_values(file))
-    head = next(values)
-    if any(_state(Path(name)) != (tuple(state) if state else None) for name, state in head["files"]):
+    try:
+        values = (value for _, value in iter_values(file))
+        head = next(values)
+        if any(_state(Path(name)) != (tuple(state) if state else None) for name, state in head["files"]):
+            return None
+        lines = list(values) if with_lines else []
+        if with_lines and len(lines) != head.get("lines", len(lines)):  # older ones do not say
+            raise ValueError(f"{len(lines)} of {head['lines']} lines")
+        return Stored(dict(head["facts"]), lines, None)
+    except (DataError, StopIteration, KeyError, TypeError, ValueError, AttributeError) as error:
+        discard(file, str(error) or "it is empty")
         return None
-    return Stored(head["facts"], list(values) if with_lines else [], None)
 
 
 def _keep(file: Path, made: Stored) -> None:
     if made.files is None:
         return
-    head = {"files": [[str(each), _state(each)] for each in sorted(set(made.files))], "facts": made.facts}
-    part = file.with_suffix(f".{os.getpid()}")
-    with part.open("w", encoding="utf-8") as out:
+    state = [[str(each), _state(each)] for each in sorted(set(made.files))]
+    head = {"files": state, "lines": len(made.lines), "facts": made.facts}
+    with replacing(file) as part, part.open("w", encoding="utf-8") as out:
         for value in (head, *made.lines):
             out.write(json.dumps(value) + "\n")
-    part.replace(file)
 
 
 def _state(file: Path) -> State:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +15,31 @@ def home() -> Path:
     return Path(os.environ.get("DAMA_HOME", "artifacts"))
 
 
+_instead: Path | None = None  # of the caches; seen by all threads of the process, which a context variable is not
+
+
+def kept_dir(kind: str) -> Path:
+    """``home()/cache/kind``, there or not."""
+    return home() / "cache" / kind
+
+
 def cache_dir(kind: str) -> Path:
-    """``home()/cache/kind``, made if absent."""
-    path = home() / "cache" / kind
+    """``kept_dir(kind)``, made if absent; another folder within ``nothing_kept``."""
+    path = _instead / kind if _instead else kept_dir(kind)
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@contextlib.contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Within it caches lie in a folder that is removed at its end: for a dry run, which leaves nothing behind."""
+    global _instead
+    with tempfile.TemporaryDirectory(prefix="dama-") as folder:
+        before, _instead = _instead, Path(folder)
+        try:
+            yield
+        finally:
+            _instead = before
 
 
 @contextlib.contextmanager
