@@ -13,6 +13,7 @@ from harness.protocols.external import ExternalBenchmark
 from harness.protocols.progress import Progress, silent
 from harness.store import AlignmentRecord, Store
 from harness.util.options import content_key
+from harness.util.paths import nothing_kept
 from workflows.ablate import base_of, is_benched, resolved, wanted_of
 from workflows.ablation import Ablation, Job, jobs
 from workflows.align import dry_run
@@ -29,6 +30,7 @@ COUNTED = ("generations", "judge_calls", "judge_prompt_tokens", "judge_completio
 """What is shown of the estimate of a run's benchmarks (workflows.cost), with ``usd``."""
 
 
+@nothing_kept()
 def plan(ablation: Ablation, db: str, *, device: str, progress: Progress = silent) -> dict[str, Any]:
     """The runs of an ablation with their cost, and the sums; no world is built, no weights are loaded.
 

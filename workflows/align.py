@@ -18,9 +18,11 @@ from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
 from harness.store import AlignmentRecord, Store
 from harness.store.claims import ALIGNMENT, LEASE, Claims
+from harness.util.caches import remove_unfinished
 from harness.util.distributed import rank_and_world_size
 from harness.util.names import require_name, require_text
 from harness.util.options import build, overlay, read_yaml
+from harness.util.paths import home
 from recipes import RECIPES
 from workflows.align_spec import AlignSpec
 from workflows.embedded import build_embedded, embedded_world, is_embedded_model, mark_card, unbuilt
@@ -182,6 +184,8 @@ def align(
     if not fresh and (changed := changed_data(store, spec, progress)):
         warnings.warn(f"{spec.name} is made anew: {changed}.", stacklevel=2)
         fresh = True
+    if first:
+        remove_unfinished(home() / "cache")
     if first and not fresh and (lost := starts_over(store, spec.name, spec.key)):
         warnings.warn(lost, stacklevel=2)
 

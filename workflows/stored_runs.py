@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import UsageError
+from harness.errors import DataError, UsageError
 from harness.protocols.progress import Progress, silent
 from harness.store import AlignmentRecord, Store
 from harness.util.distributed import rank_and_world_size
@@ -39,25 +39,35 @@ def _of_settings(store: Store, spec: AlignSpec) -> AlignmentRecord | None:
 
 
 def _now(spec: AlignSpec, progress: Progress) -> dict[str, Any]:
-    """By the part of a run's record that says of it: what the pairs that ``spec`` names are now (hashes).
+    """By the part of a run's record that says of it: what the pairs that ``spec`` names are now (hashes)."""
+    read = {part: _pairs_now(spec, part, progress) for part in _sources(spec)}
+    return {part: facts for part, facts in read.items() if facts is not None}
 
-    Pairs of an embedded world that is not built are left out: built again, they are the same.
+
+def _sources(spec: AlignSpec) -> dict[str, str]:
+    """The sources of pairs, by the part of a run's record that says of them."""
+    return {"data": spec.train.data, **({"heldout_data": spec.heldout} if spec.heldout else {})}
+
+
+def _pairs_now(spec: AlignSpec, part: str, progress: Progress) -> dict[str, Any] | None:
+    """Hashes of the pairs of ``part`` as they are now, with those of the columns that the objective needs.
+
+    None for pairs of an embedded world that is not built: built again, they are the same. Raises DataError.
     """
     from aligners.pairs.data import pairs_identity
 
-    train = spec.train
-    now = {}
-    if not unbuilt(*train.data.split(",")):
-        now["data"] = pairs_identity(
-            train.data, train.limit, skip_bad=train.skip_bad_rows, reading=train, progress=progress
-        )
-    if spec.heldout and not unbuilt(spec.heldout):
-        other = train.of_other_data
-        now["heldout_data"] = pairs_identity(
-            spec.heldout, skip_bad=train.skip_bad_rows, reading=other, progress=progress
-        )
+    train, source, trained = spec.train, _sources(spec)[part], part == "data"
+    if unbuilt(*source.split(",")):
+        return None
+    read = pairs_identity(
+        source,
+        train.limit if trained else None,
+        skip_bad=train.skip_bad_rows,
+        reading=train if trained else train.of_other_data,
+        progress=progress,
+    )
     needed = {need.partition(":")[2] for need in spec.objective.needs if need.startswith("column:")}
-    return {part: {**read, "columns": _of(read["columns"], needed)} for part, read in now.items()}
+    return {**read, "columns": _of(read["columns"], needed)}
 
 
 def _of(columns: Mapping[str, str], needed: set[str]) -> dict[str, str]:
@@ -65,11 +75,23 @@ def _of(columns: Mapping[str, str], needed: set[str]) -> dict[str, str]:
 
 
 def _changed(run: AlignmentRecord, spec: AlignSpec, progress: Progress) -> list[str]:
-    """The sources whose pairs are others now than those that ``run`` was made of, as far as its record says."""
-    if not (run.info.get("data") or {}).get("hash"):
-        return []
-    sources = {"data": spec.train.data, "heldout_data": spec.heldout}
-    return [str(sources[part]) for part, now in _now(spec, progress).items() if _differs(run.info.get(part), now)]
+    """The sources whose pairs are others now than those that ``run`` was made of, as far as its record says.
+
+    Of a finished run whose pairs cannot be read any more nothing else can be known: a warning says so.
+    """
+    changed = []
+    for part, source in _sources(spec).items() if (run.info.get("data") or {}).get("hash") else ():
+        try:
+            now = _pairs_now(spec, part, progress)
+        except DataError as error:
+            if run.status != "done":
+                raise
+            if rank_and_world_size()[0] == 0:
+                warnings.warn(f"{run.name} is as it was stored; its pairs could not be compared: {error}", stacklevel=2)
+            continue
+        if now is not None and _differs(run.info.get(part), now):
+            changed.append(source)
+    return changed
 
 
 def _differs(recorded: Any, now: Mapping[str, Any]) -> bool:

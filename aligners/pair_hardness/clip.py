@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,8 @@ from harness.errors import DataError, UsageError
 from harness.models.checks import CANNOT_READ, require_finite
 from harness.models.weights import tensors_hash
 from harness.protocols.progress import Progress, silent
+from harness.util.caches import discard
+from harness.util.files import replacing
 from harness.util.images import open_image, seen_digest
 from harness.util.options import content_key
 from harness.util.paths import cache_dir
@@ -192,17 +194,20 @@ def _open(image: bytes) -> Image.Image:
 
 
 def _read(folder: Path) -> dict[str, Tensor]:
+    """The embeddings in ``folder`` by key; a file that holds something else is thrown away, and they are made anew."""
     features: dict[str, Tensor] = {}
     for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as part:
-            features.update(zip(part["keys"].tolist(), torch.from_numpy(part["features"]), strict=True))
+        try:
+            with np.load(path) as part:
+                keys, values = part["keys"].tolist(), torch.from_numpy(part["features"])
+            if values.ndim != 2 or not values.isfinite().all():
+                raise ValueError("its numbers are no embeddings")
+            features.update(zip(keys, values, strict=True))
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            discard(path, str(error))
     return features
 
 
 def _write(folder: Path, keys: list[str], features: Tensor) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{content_key(keys)}.npz"
-    part = path.with_suffix(f".{os.getpid()}")
-    with open(part, "wb") as file:
+    with replacing(folder / f"{content_key(keys)}.npz") as part, part.open("wb") as file:
         np.savez(file, keys=np.array(keys), features=features.numpy())
-    part.replace(path)

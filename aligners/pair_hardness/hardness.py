@@ -151,7 +151,9 @@ def _known(file: Path, pairs: int) -> Hardness | None:
         found = Hardness(**read_object(file, "the hardness of pairs"))
         mean = math.fsum(found.delta) / pairs
         if len(found.delta) != pairs or not math.isclose(mean, found.delta_mean, rel_tol=1e-6, abs_tol=1e-9):
-            raise ValueError(f"{len(found.delta)} numbers of mean {mean:g}, {pairs} of mean {found.delta_mean:g} expected")
+            raise ValueError(
+                f"{len(found.delta)} numbers of mean {mean:g}, {pairs} of mean {found.delta_mean:g} expected"
+            )
         if not isinstance(found.record, dict):
             raise TypeError("its record is none")
     except (DataError, TypeError, ValueError, ZeroDivisionError) as error:

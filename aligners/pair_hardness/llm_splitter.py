@@ -17,7 +17,8 @@ from harness.errors import UsageError
 from harness.protocols.conversation import Turn
 from harness.protocols.progress import Progress, silent
 from harness.protocols.reasoning import spoken
-from harness.util.files import write_text
+from harness.util.caches import discard
+from harness.util.files import read_json, write_text
 from harness.util.options import content_key
 from harness.util.paths import cache_dir
 
@@ -68,10 +69,10 @@ class LlmSplitter(Splitter):
     def split(self, texts: Sequence[str], progress: Progress = silent) -> list[list[str]]:
         files = [cache_dir("split") / f"{content_key(self.name, PROMPT, text)}.json" for text in texts]
         first = {file: index for index, file in reversed(list(enumerate(files)))}  # equal texts are asked about once
-        todo = {i: (Turn("user", (PROMPT.format(text=texts[i]),)),) for file, i in first.items() if not file.exists()}
+        todo = {i: (Turn("user", (PROMPT.format(text=texts[i]),)),) for file, i in first.items() if not _is_kept(file)}
         open_ = self._ask(dict(sorted(todo.items())), files, progress)
         self._ask(open_, files, progress, last=True)
-        return [list(json.loads(file.read_text())) for file in files]
+        return [list(read_json(file)) for file in files]
 
     def _ask(self, todo: Conversations, files: Sequence[Path], progress: Progress, last: bool = False) -> Conversations:
         """Ask and store what can be read; returns the conversations to continue, where a reply is no list.
@@ -103,6 +104,19 @@ class LlmSplitter(Splitter):
             f"splitter {self.name} gave no JSON list of strings, twice; the last reply began {reply.text[:80]!r}. "
             "Try another --set splitter_model, or --set splitter=rule."
         )
+
+
+def _is_kept(file: Path) -> bool:
+    """Whether the pieces of a text are in ``file``; what holds none is thrown away."""
+    if not file.exists():
+        return False
+    try:
+        pieces = read_pieces(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        pieces = None
+    if pieces is None:
+        discard(file, "it holds no list of strings")
+    return pieces is not None
 
 
 def read_pieces(reply: str) -> list[str] | None:

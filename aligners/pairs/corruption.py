@@ -17,7 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from aligners.pairs.data import Pair
-from harness.errors import UsageError
+from harness.errors import DataError, UsageError
+from harness.util.caches import discard
+from harness.util.files import read_json, write_text
 from harness.util.options import content_key
 from harness.util.paths import cache_dir
 
@@ -77,15 +79,27 @@ class Mask:
 
     def _choice(self, image: Image.Image, pair: Pair) -> int:
         file: Path = self._folder / f"{hashlib.sha256(pair.image_bytes()).hexdigest()}.json"
-        if file.exists():
-            return int(json.loads(file.read_text()))
+        if (known := _known(file)) is not None:
+            return known
         variants = [image, *(masked(image, box) for box in self._boxes(image, pair))]
         features = self._embed([_png(variant) for variant in variants])
         choice = int((features[1:] @ features[0]).argmin())
-        part = file.with_suffix(f".{content_key(pair.content, torch.initial_seed())}")
-        part.write_text(json.dumps(choice))
-        part.replace(file)
+        write_text(file, json.dumps(choice))
         return choice
+
+
+def _known(file: Path) -> int | None:
+    """The number of the mask that an earlier run chose; a file without one is thrown away."""
+    if not file.exists():
+        return None
+    try:
+        choice = read_json(file, "the number of a mask")
+        if type(choice) is not int or choice not in range(MASKS):
+            raise DataError(f"{choice!r:.40} is no number of a mask")
+    except DataError as error:
+        discard(file, str(error))
+        return None
+    return choice
 
 
 def corruption_for(needs: frozenset[str], clip: str | None, device: Any) -> Corruption | None:

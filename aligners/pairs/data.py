@@ -98,7 +98,7 @@ def _way_to(
     images = reading.image_source
     rows = open_rows(source, reading.split, reading.subset)
     asked = {field.name: getattr(reading, field.name) for field in dataclasses.fields(Reading)}
-    key = content_key("pairs-3", str(source), rows.identity, dict(rows.columns or {}), asked, limit, skip_bad)
+    key = content_key("pairs-4", str(source), rows.identity, dict(rows.columns or {}), asked, limit, skip_bad)
     return key, lambda: _load(source, rows, reading, images, limit, skip_bad, progress)
 
 

@@ -20,7 +20,9 @@ from typing import Any
 
 from aligners.pairs.rows import BadRow, Place
 from harness.protocols.conversation import Image
+from harness.util.caches import discard
 from harness.util.download import DownloadError, download
+from harness.util.files import write_bytes
 from harness.util.images import open_image
 from harness.util.paths import cache_dir, kept_dir
 
@@ -76,13 +78,13 @@ class ImageSource:
         if not self.urls:
             raise BadRow(place, "the image is a URL: set image_urls=true to download such images.")
         file = kept_dir("images") / "urls" / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}"
-        if not file.exists():
-            try:
-                with _one_at_a_time(str(file)):
-                    if not file.exists():
-                        download(url, file)
-            except DownloadError as error:
-                raise BadRow(place, "the image could not be downloaded", f" ({error})", None) from error
+        try:
+            with _one_at_a_time(str(file)):
+                if str(file) not in _FOUND and not _is_image(file):
+                    download(url, file)
+                _FOUND.add(str(file))
+        except DownloadError as error:
+            raise BadRow(place, "the image could not be downloaded", f" ({error})", None) from error
         return file
 
 
@@ -90,12 +92,21 @@ def keep(data: bytes) -> Path:
     """The file of encoded bytes under the cache, written if it is not there yet."""
     digest = hashlib.sha256(data).hexdigest()
     file = cache_dir("images").resolve() / digest[:2] / digest
-    if not file.exists():
-        file.parent.mkdir(exist_ok=True)
-        part = file.with_name(f"{digest}.{os.getpid()}.{threading.get_ident()}")
-        part.write_bytes(data)
-        part.replace(file)
+    if not file.exists() or file.stat().st_size != len(data):
+        write_bytes(file, data)
     return file
+
+
+def _is_image(file: Path) -> bool:
+    """Whether an image was downloaded to ``file`` before; something else that is there is thrown away."""
+    if not file.exists():
+        return False
+    try:
+        open_image(file.read_bytes())
+    except (OSError, ValueError) as error:
+        discard(file, str(error))
+        return False
+    return True
 
 
 def check(image: Image, place: Place) -> None:
@@ -107,6 +118,8 @@ def check(image: Image, place: Place) -> None:
         raise BadRow(place, "the image cannot be read", f" ({error}). Is it complete?", files) from error
 
 
+_FOUND: set[str] = set()
+"""Downloaded images that this process has looked at."""
 _LOCKS: dict[str, threading.Lock] = {}
 _GUARD = threading.Lock()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -62,10 +63,10 @@ def _known(file: Path, *, with_lines: bool = True) -> Stored | None:
         if any(_state(Path(name)) != (tuple(state) if state else None) for name, state in head["files"]):
             return None
         lines = list(values) if with_lines else []
-        if with_lines and len(lines) != head.get("lines", len(lines)):  # older ones do not say
-            raise ValueError(f"{len(lines)} of {head['lines']} lines")
+        if with_lines and _digest(map(json.dumps, lines)) != head["digest"]:
+            raise ValueError("its lines are not those that were written")
         return Stored(dict(head["facts"]), lines, None)
-    except (DataError, StopIteration, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (DataError, StopIteration, KeyError, TypeError, ValueError) as error:
         discard(file, str(error) or "it is empty")
         return None
 
@@ -74,10 +75,18 @@ def _keep(file: Path, made: Stored) -> None:
     if made.files is None:
         return
     state = [[str(each), _state(each)] for each in sorted(set(made.files))]
-    head = {"files": state, "lines": len(made.lines), "facts": made.facts}
+    lines = [json.dumps(line) for line in made.lines]
+    head = {"files": state, "digest": _digest(lines), "facts": made.facts}
     with replacing(file) as part, part.open("w", encoding="utf-8") as out:
-        for value in (head, *made.lines):
-            out.write(json.dumps(value) + "\n")
+        for line in (json.dumps(head), *lines):
+            out.write(line + "\n")
+
+
+def _digest(lines: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
 
 
 def _state(file: Path) -> State:

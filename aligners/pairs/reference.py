@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -23,10 +22,12 @@ from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoder
 from aligners.pairs.forward import Route, response_logprobs, sum_tokens
 from aligners.pairs.memory import named_out_of_memory
+from harness.errors import HarnessError
 from harness.models.weights import tensors_hash
 from harness.protocols.conversation import Image, question
 from harness.protocols.progress import Progress, silent
 from harness.util.distributed import rank_and_world_size
+from harness.util.files import replacing
 from harness.util.paths import cache_dir
 
 TOLERANCE = {"float32": 1e-4, "bfloat16": 1e-2}
@@ -99,11 +100,14 @@ class ReferenceModel:
         if cached is not None:
             return cached, True
         made = self._compute(pairs, progress)
+        if bad := [pair.id for pair, sums in zip(pairs, made.sums, strict=True) if not sums.isfinite().all()]:
+            raise HarnessError(
+                f"the reference log-probabilities of {len(bad)} pairs (first: {', '.join(bad[:3])}) are not finite: "
+                "the model overflows on them. Set dtype=float32, or leave these pairs out."
+            )
         if rank_and_world_size()[0] == 0:
-            part = file.with_suffix(f".{os.getpid()}.part")
-            with part.open("wb") as out:
+            with replacing(file) as part, part.open("wb") as out:
                 np.savez(out, tokens=made.tokens.numpy(), lengths=made.lengths.numpy())
-            part.replace(file)
         return made, False
 
     def _load(self, file: Path, pairs: Sequence[Pair]) -> Reference | None:
@@ -118,6 +122,8 @@ class ReferenceModel:
         responses = 2 if self.encoder.corruption is None else 3
         if cached.lengths.shape != (len(pairs), responses) or cached.lengths.sum() != len(cached.tokens):
             return self._refuse(file, f"holds {len(cached.lengths)} pairs, not {len(pairs)}")
+        if not cached.tokens.isfinite().all():
+            return self._refuse(file, "holds numbers that are not finite")
         probes = sorted({0, len(pairs) // 2, len(pairs) - 1})
         again = torch.stack([self._forward([(i, pairs[i])])[0].sums[0] for i in probes])
         if not torch.allclose(cached.sums[probes], again, rtol=TOLERANCE[self.dtype], atol=1e-3):

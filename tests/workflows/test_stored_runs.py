@@ -85,6 +85,21 @@ def test_a_run_whose_pairs_have_changed_is_another_run(
     assert finished(store, spec) == done
 
 
+def test_a_finished_run_whose_pairs_are_gone_is_given_and_said_to_be_uncompared(
+    tmp_path: Path, spec: AlignSpec
+) -> None:
+    store = stored(tmp_path, spec)
+    Path(spec.train.data).unlink()
+    said = rf"{spec.name} is as it was stored; its pairs could not be compared: .*train.jsonl: there is no such file"
+    with pytest.warns(UserWarning, match=said):
+        assert with_unique_name(store, spec, named=False, fresh=False) == spec
+    with pytest.warns(UserWarning, match=said):
+        assert finished(store, spec) == store.alignment(spec.name)
+    swap(tmp_path / "heldout")
+    with pytest.warns(UserWarning, match=said):
+        assert finished(store, spec) is None, "the held-out ones are there, and others"
+
+
 @pytest.mark.parametrize("method", ["dpo", "da-dpo"])
 def test_a_column_makes_another_run_where_the_objective_needs_it(tmp_path: Path, spec: AlignSpec, method: str) -> None:
     file = Path(spec.train.data)

@@ -164,6 +164,39 @@ def test_a_known_result_is_not_computed_again(
     assert compute_hardness(pairs, HardnessConfig(clip=clip_name)) == first
 
 
+def garbled(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 255
+    file.write_bytes(content)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def of_others(file: Path) -> None:
+    file.write_text(json.dumps({"delta": [0.5], "delta_mean": 0.5, "record": {}}))
+
+
+def not_finite(file: Path) -> None:
+    file.write_text(json.dumps({"delta": [float("nan")] * 4, "delta_mean": float("nan"), "record": {}}))
+
+
+@pytest.mark.parametrize("damage", [garbled, cut, of_others, not_finite])
+@pytest.mark.parametrize("cache", ["hardness/*.json", "clip/*/*/*.npz"])
+def test_a_damaged_cache_is_made_anew_and_gives_the_same(
+    clip_name: str, pairs: list[Pair], tmp_path: Path, cache: str, damage: Callable[[Path], None]
+) -> None:
+    first = compute_hardness(pairs, HardnessConfig(clip=clip_name))
+    for file in (tmp_path / "cache").glob(cache):
+        damage(file)
+    for file in (tmp_path / "cache/hardness").iterdir() if cache.startswith("clip") else ():
+        file.unlink()
+    with pytest.warns(UserWarning, match="is damaged .*: it is thrown away and made anew"):
+        assert compute_hardness(pairs, HardnessConfig(clip=clip_name)) == first
+    assert compute_hardness(pairs, HardnessConfig(clip=clip_name)) == first
+
+
 def test_permutation_keeps_the_deltas_and_their_mean(clip_name: str, pairs: list[Pair]) -> None:
     plain = compute_hardness(pairs, HardnessConfig(clip=clip_name))
     dealt = [compute_hardness(pairs, HardnessConfig(clip=clip_name, permute_seed=seed)) for seed in range(4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,6 +68,18 @@ def test_llm_is_asked_again_once_and_its_answer_is_cached() -> None:
         assert shown == [("splitting", 1, 1), ("splitting", 1, 1)]
         url = server.url
     assert LlmSplitter("m", url).split(texts) == [["a dog", "a cat"]] * 2
+
+
+@pytest.mark.parametrize("content", ['["a dog", "a', "", "[]", '{"a": 1}', "[1]"])
+def test_pieces_that_were_kept_and_are_damaged_are_asked_for_anew(tmp_path: Path, content: str) -> None:
+    with FaultServer(lambda prompt, nth: '["a dog", "a cat"]') as server:
+        splitter = LlmSplitter("m", server.url)
+        splitter.split(["a dog and a cat"])
+        (file,) = (tmp_path / "cache/split").iterdir()
+        file.write_text(content)
+        with pytest.warns(UserWarning, match="is damaged"):
+            assert splitter.split(["a dog and a cat"]) == [["a dog", "a cat"]]
+        assert len(server.calls) == 2
 
 
 def test_llm_that_gives_no_list_twice_is_an_error_with_the_position_of_the_text() -> None:

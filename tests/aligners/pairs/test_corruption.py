@@ -49,6 +49,21 @@ def test_the_mask_is_the_one_that_hurts_most_and_is_chosen_once(
     assert np.array_equal(np.asarray(mask(pair(1))), made) and calls == [31]
 
 
+@pytest.mark.parametrize("content", ["", "7.0", "30", "-1", "true", "[7]", "{", "\0"])
+def test_a_choice_of_a_mask_that_is_none_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path))
+    mask = Mask("clip", lambda images: torch.tensor([[1.0 - (n == 8)] for n in range(len(images))]))
+    made = np.asarray(mask(pair(1)))
+    (file,) = (path for path in (tmp_path / "cache/corruption").rglob("*") if path.is_file())
+    assert file.read_text() == "7"
+    file.write_text(content)
+    with pytest.warns(UserWarning, match="is damaged .*: it is thrown away and made anew"):
+        assert np.array_equal(np.asarray(mask(pair(1))), made)
+    assert file.read_text() == "7"
+
+
 def test_the_corrupted_branch_is_the_chosen_response_given_the_corrupted_image(llava: Path, pairs_file: Path) -> None:
     model, processor = load_tiny(llava)
     encode = Encoder(Prompts(processor), 128, Crop())

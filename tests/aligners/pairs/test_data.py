@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from aligners.pairs.data import load_pairs
 from aligners.pairs.report import described
 from harness.errors import DataError
+from harness.util.paths import nothing_kept
 from tests.tiny import picture
 
 PICTURE = picture(1)
@@ -73,6 +75,50 @@ def test_no_pair_holds_an_image_and_what_was_read_is_kept_while_the_files_are_th
     kept.unlink()
     with pytest.raises(pytest.fail.Exception, match="it was read before"):
         load_pairs(folder / "part.parquet")
+
+
+@pytest.fixture
+def own_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Caches of the test's own."""
+    monkeypatch.setenv("DAMA_HOME", str(folder / "home"))
+    return folder / "home"
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [(r"(?s).{9}\Z", ""), ("a dog", "a god"), (r"(?s).*", ""), (r"(?s).*", "[]\n"), ("facts", "fact"), (r"\A", "\0")],
+)
+def test_kept_pairs_that_are_not_what_was_written_are_read_anew(
+    folder: Path, own_home: Path, written: str, found: str
+) -> None:
+    file = jsonl(folder, {**ROW, "image": "a.png"})
+    first = load_pairs(file)
+    (kept,) = (own_home / "cache/pairs").glob("*.jsonl")
+    kept.write_text(re.sub(written, found, kept.read_text(), count=1))
+    with pytest.warns(UserWarning, match="is damaged .*: it is thrown away and made anew"):
+        assert load_pairs(file) == first
+    assert load_pairs(file) == first, "and kept again, without a word"
+
+
+def test_an_image_kept_from_a_table_is_written_anew_where_it_was_cut(folder: Path) -> None:
+    row = {**ROW, "image": base64.b64encode(PICTURE).decode()}
+    (kept,) = load_pairs(jsonl(folder, row)).pairs[0].images
+    assert kept.path is not None
+    kept.path.write_bytes(PICTURE[:50])
+    assert load_pairs(jsonl(folder, row)).pairs[0].image_bytes() == PICTURE
+
+
+def test_nothing_is_kept_where_nothing_is_to_be_left_behind(folder: Path, own_home: Path) -> None:
+    file = jsonl(folder, {**ROW, "image": base64.b64encode(PICTURE).decode()})
+    with nothing_kept():
+        (pair,) = load_pairs(file).pairs
+        assert pair.image_bytes() == PICTURE
+    assert not own_home.exists()
+    assert load_pairs(file).pairs[0].image_bytes() == PICTURE
+    before = sorted(own_home.rglob("*"))
+    with nothing_kept():
+        load_pairs(file)
+    assert sorted(own_home.rglob("*")) == before
 
 
 def test_the_hash_changes_with_the_image_and_the_text(folder: Path) -> None:

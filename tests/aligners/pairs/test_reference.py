@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 
 from aligners.pairs.data import load_pairs
 from aligners.pairs.encoding import Encoder
-from aligners.pairs.reference import ReferenceModel
+from aligners.pairs.reference import Reference, ReferenceModel
+from harness.errors import HarnessError
 from harness.models.prompts import Prompts
 from harness.models.settings import PromptSettings
 from harness.models.weights import tensors_hash
@@ -62,6 +64,7 @@ def test_a_cache_that_disagrees_with_the_model_is_computed_again(
     for wrong, why in (
         ((tokens + 5, lengths), "other weights or data"),
         ((tokens[: lengths[:3].sum()], lengths[:3]), "holds 3 pairs, not 6"),
+        ((np.where(np.arange(len(tokens)) == lengths[:2].sum(), np.nan, tokens), lengths), "are not finite"),
     ):
         np.savez(file, tokens=wrong[0], lengths=wrong[1])
         with pytest.warns(UserWarning, match=why):
@@ -89,3 +92,16 @@ def test_the_key_is_made_of_all_that_determines_the_values(reference: ReferenceM
         next(reference.model.parameters()).add_(1e-3)
     assert len(keys) == 5
     assert tensors_hash(reference.model) != before
+
+
+def test_a_reference_that_is_not_finite_names_the_pairs(
+    reference: ReferenceModel, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = load_pairs(pairs_file, 3).pairs
+    whole, _ = reference.logprobs(pairs)
+    tokens = whole.tokens.clone()
+    tokens[whole.lengths[:1].sum()] = torch.nan
+    monkeypatch.setattr(reference, "_compute", lambda *_: Reference(tokens, whole.lengths))
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(HarnessError, match=r"of 1 pairs \(first: 1\) are not finite"):
+        reference.logprobs(pairs)

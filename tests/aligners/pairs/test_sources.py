@@ -124,7 +124,7 @@ def server(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def test_images_by_url_are_downloaded_once_and_what_is_not_there_is_left_out(
-    folder: Path, server: tuple[str, list[str]]
+    folder: Path, server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, asked = server
     rows = [row(str(number), image=f"{url}/a.png") for number in range(9)]
@@ -136,6 +136,13 @@ def test_images_by_url_are_downloaded_once_and_what_is_not_there_is_left_out(
     lines(folder / "again.jsonl", *rows)
     load_pairs(folder / "again.jsonl", reading=Reading(image_urls=True))
     assert asked.count("/a.png") == 1, "another data set finds it"
+    kept = loaded.pairs[0].images[0].path
+    assert kept is not None
+    kept.write_bytes(picture(1)[:60])
+    monkeypatch.setattr("aligners.pairs.images._FOUND", set())  # as of another process
+    with pytest.warns(UserWarning, match="is damaged .*: it is thrown away and made anew"):
+        again = load_pairs(folder / "again.jsonl", reading=Reading(image_urls=True))
+    assert again.pairs[0].image_bytes() == picture(1) and asked.count("/a.png") == 2
     with pytest.raises(DataError, match=r"line 10: the image could not be downloaded .*HTTP 404"):
         load_pairs(file, reading=Reading(image_urls=True))
 

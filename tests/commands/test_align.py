@@ -1,0 +1,24 @@
+"""`align` as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import cli
+from tests.tiny import tiny_llava, tiny_pairs
+
+
+def test_a_dry_run_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, data = tiny_llava(tmp_path / "model"), tiny_pairs(tmp_path, count=4)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.delenv("DAMA_HOME", raising=False)
+    before = sorted(tmp_path.rglob("*"))
+    words = ["align", "--method", "dpo", "--model", str(model), "--data", str(data), "--dry-run", "--json"]
+    done = CliRunner().invoke(cli.cli, words, catch_exceptions=False)
+    assert done.exit_code == 0 and json.loads(done.stdout)["estimate"]["pairs"] == 4
+    assert sorted(tmp_path.rglob("*")) == before
