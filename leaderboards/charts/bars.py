@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from markupsafe import Markup
 
@@ -15,6 +14,7 @@ from leaderboards.charts.svg import (
     TOP,
     Scale,
     columns_for,
+    escape,
     figure,
     foot,
     read_aloud,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def write_curves(snapshot: Snapshot, tables: Sequence[Table], folder: Path) -> l
         curves = coverage_curves(snapshot, table, palette_of_rows(table))
         if any(len(curve.points) > 1 for curve in curves):
             folder.mkdir(parents=True, exist_ok=True)
-            files += save(_draw(table, curves), folder / stem(table, "coverage"))
+            files += save(partial(_draw, table, curves), folder / stem(table, "coverage"))
     return files
 
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from markupsafe import Markup
 
-from leaderboards.charts.svg import BOTTOM, Scale, columns_for, dot, extent, figure, foot, marks, read_aloud, text_at
+from leaderboards.charts.svg import (
+    BOTTOM,
+    Scale,
+    columns_for,
+    dot,
+    escape,
+    extent,
+    figure,
+    foot,
+    marks,
+    read_aloud,
+    text_at,
+)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def write_figures(snapshot: Snapshot, folder: Path) -> list[Path]:
     files = []
     for panel in dict.fromkeys(curve.panel for curve in curves):
         folder.mkdir(parents=True, exist_ok=True)
-        files += save(draw_gaps(curves, panel), folder / file_name(f"reward gaps {panel}"))
+        files += save(partial(draw_gaps, curves, panel), folder / file_name(f"reward gaps {panel}"))
     return files
 
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness.util.files import replacing
+from harness.util.options import content_key
+from harness.util.visible import stripped
 from leaderboards.declared import metric_title
 from leaderboards.provenance import condition_key
 from leaderboards.rows import Table
 from leaderboards.run_groups import DPO
 from leaderboards.text import panel_title, table_title
 
+LONGEST = 120
+"""Bytes of a file's stem; a file system takes 255 of a name."""
+
 
 def file_name(text: str) -> str:
-    """``text`` as the stem of a file: letters and digits joined by hyphens."""
-    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+    """``text`` as the stem of a file: letters and digits joined by hyphens; of a long one its beginning and hash."""
+    name = "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+    if len(name.encode()) <= LONGEST:
+        return name
+    return f"{name.encode()[:LONGEST].decode(errors='ignore')}-{content_key(text)[:8]}"
 
 
 def stem(table: Table, what: str = "") -> str:
@@ -31,16 +40,23 @@ def write_plots(tables: Sequence[Table], folder: Path) -> list[Path]:
     files = []
     for table in tables:
         folder.mkdir(parents=True, exist_ok=True)
-        files += save(_draw(table), folder / stem(table))
+        files += save(partial(_draw, table), folder / stem(table))
     return files
 
 
-def save(figure: Any, stem: Path) -> list[Path]:
-    """Write a matplotlib figure as STEM.svg and STEM.png (200 dpi), the same bytes for the same figure."""
+def save(draw: Callable[[], Any], stem: Path) -> list[Path]:
+    """Write the matplotlib figure that ``draw`` makes as STEM.svg and STEM.png (200 dpi), always with the same bytes.
+
+    Names in it are shown as they are: a dollar sign begins no formula, and what cannot be seen is left out.
+    """
     from matplotlib import rc_context
+    from matplotlib.text import Text
 
     files = []
-    with rc_context({"svg.hashsalt": "plots", "svg.fonttype": "none"}):
+    with rc_context({"svg.hashsalt": "plots", "svg.fonttype": "none", "text.parse_math": False}):
+        figure = draw()
+        for text in figure.findobj(Text):
+            text.set_text(stripped(text.get_text()))
         for kind in ("svg", "png"):
             file = stem.with_name(f"{stem.name}.{kind}")
             with replacing(file) as part:
@@ -69,7 +85,7 @@ def _draw(table: Table) -> Any:
         axis.set_title(metric_title(metric, table.condition.benchmark), fontsize=9)
         axis.spines[["top", "right", "left"]].set_visible(False)
         axis.tick_params(left=False, labelsize=8)
-    axes[0].set_yticks(range(len(table.rows)), [row.label for row in table.rows])
+    axes[0].set_yticks(range(len(table.rows)), [stripped(row.label) for row in table.rows])
     axes[0].invert_yaxis()
     figure.suptitle(f"{table_title(table.condition)}, {panel_title(table.panel)}", fontsize=10)
     return figure

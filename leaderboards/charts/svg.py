@@ -7,14 +7,16 @@ tooltip.
 
 from __future__ import annotations
 
+import html
 import math
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 
 from markupsafe import Markup
+
+from harness.util.visible import stripped
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 24, 34
 LABEL, SMALL = 12.0, 10.5
@@ -22,6 +24,11 @@ LABEL, SMALL = 12.0, 10.5
 
 HUES, GREY, ROUNDS = 8, 8, 3
 """Colours that differ enough, the number of the neutral one, and how many marks each colour is used with."""
+
+
+def escape(text: str) -> str:
+    """``text`` as it stands in an element or an attribute, without what cannot be seen, which XML does not have."""
+    return html.escape(stripped(text))
 
 
 def colour(index: int) -> int:
@@ -171,7 +178,7 @@ def text_at(x: float, y: float, text: str, anchor: str, kind: str = "tick", room
 
 def figure(title: str, description: str, drawn: Sequence[str], size: tuple[int, int]) -> Markup:
     head = f"<figcaption>{escape(title)}</figcaption>" if title else ""
-    name = escape(f"{title}: {description}" if title else description, quote=True)
+    name = escape(f"{title}: {description}" if title else description)
     return Markup(
         f'<figure class="chart">{head}<svg viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{name}">'
         f"{''.join(drawn)}</svg></figure>"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from harness.util.visible import on_one_line
 from leaderboards.comparison import Comparison
 from leaderboards.condition import Condition
 from leaderboards.formats.registry import FORMATS, Format
@@ -18,6 +19,8 @@ from leaderboards.run_groups import REFERENCES
 from leaderboards.text import asked_words, finite
 from leaderboards.view import View
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Beginnings of a cell that a spreadsheet computes; the last four are full-width forms of the first."""
 VERSUS = ("row", "value", "low", "high", "p", "n", "smallest", "p_holm")
 FIELDS = (
     *("panel", "benchmark", "version", "mode", "judge", "data", "eos_bias", "decoding", "method", "seeds"),
@@ -79,8 +82,19 @@ def to_csv(tables: Sequence[Table]) -> str:
     made_up = [name for name in ("synthetic",) if any(name in row for row in rows)]
     writer = csv.DictWriter(text, [*FIELDS, *made_up], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: spreadsheet_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """``value`` as a cell that no spreadsheet takes for a formula: a text that begins one gets an apostrophe before it.
+
+    Numbers stay numbers, also negative ones. Source: OWASP, CSV Injection.
+    """
+    if not isinstance(value, str):
+        return value
+    text = on_one_line(value)
+    return f"'{text}" if value.startswith(FORMULA) or text.startswith(FORMULA) else text
 
 
 def _versus(row: Row, cell: Cell) -> dict[str, float | int | str | None]:

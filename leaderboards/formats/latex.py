@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference
+from harness.util.visible import on_one_line
 from leaderboards import published
 from leaderboards.declared import benchmark_title, metric_title
 from leaderboards.formats.registry import FORMATS, Format
@@ -38,8 +39,8 @@ ESCAPES = {
 
 
 def tex(text: str) -> str:
-    """``text`` as LaTeX shows it; control characters become spaces."""
-    return "".join(ESCAPES.get(c, c if c.isprintable() else " ") for c in text)
+    """``text`` as LaTeX shows it, on one line and without what cannot be seen."""
+    return "".join(ESCAPES.get(c, c if c.isprintable() else " ") for c in on_one_line(text))
 
 
 def latex(tables: Sequence[Table], *, differences: bool = False, nothing: str = NO_EVALUATIONS) -> str:
@@ -49,7 +50,7 @@ def latex(tables: Sequence[Table], *, differences: bool = False, nothing: str = 
     """
     head = "% \\usepackage{booktabs,graphicx}\n"
     if not tables:
-        return f"{head}% {' '.join(nothing.split())}\n"
+        return f"{head}% {tex(nothing)}\n"
     panels = dict.fromkeys(table.panel for table in tables)
     blocks = [_panel(panel, [t for t in tables if t.panel == panel]) for panel in panels]
     if differences:
@@ -72,8 +73,13 @@ def tabular(
             rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
             start += width
         lines.append(" ".join(rules))
-    lines += [" & ".join(header) + r" \\", r"\midrule", *(" & ".join(row) + r" \\" for row in rows)]
+    lines += [" & ".join(header) + r" \\", r"\midrule", *(_row_start(" & ".join(row)) + r" \\" for row in rows)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""])
+
+
+def _row_start(row: str) -> str:
+    r"""A row as it must stand after the ``\\`` of the one before, which takes a bracket or a star for its argument."""
+    return f"{{}}{row}" if row.startswith(("[", "*")) else row
 
 
 def _panel(panel: str, tables: Sequence[Table]) -> str:

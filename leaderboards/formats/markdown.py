@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from harness.protocols.benchmark import Metric
+from harness.util.visible import on_one_line
 from leaderboards import published
 from leaderboards.charts.gap_curves import SPLITS, TERCILES, Curve, gap_curves
 from leaderboards.declared import metric_title
@@ -30,16 +32,25 @@ from leaderboards.text import (
 )
 from leaderboards.view import View
 
+SPECIAL = re.compile(r"[\\`*\[\]<>|~&#$]|(?<![^\W_])_|_(?![^\W_])|(?<=\w):(?=//)|(?i:(?<=www)\.)|(?<=\w)@(?=\w)")
+"""What Markdown, and what GitHub adds to it, would read as anything but itself wherever it stands in a line: emphasis,
+code, links, addresses, HTML, entities, cells, formulas. An underscore within a word is none of these."""
+
+
+def literal(text: str, *, code: bool = False) -> str:
+    """``text`` of others on one line, as Markdown shows it literally; with ``code`` backticks keep their meaning."""
+    return SPECIAL.sub(lambda found: found[0] if code and found[0] == "`" else f"\\{found[0]}", on_one_line(text))
+
 
 def markdown(tables: Sequence[Table], *, nothing: str = NO_EVALUATIONS) -> str:
     """A heading for each panel, a table for each benchmark, and a note that says how to read them."""
-    blocks = [f"# {heading(tables)}", note(tables) if tables else nothing]
+    blocks = [f"# {literal(heading(tables))}", literal(note(tables) if tables else nothing, code=True)]
     panel = None
     for table in tables:
         if table.panel != panel:
             panel = table.panel
-            blocks.append(f"## {panel_title(panel)}")
-        blocks.append(f"### {table_title(table.condition)}\n\n{condition_text(table.condition)}")
+            blocks.append(f"## {literal(panel_title(panel))}")
+        blocks.append(f"### {literal(table_title(table.condition))}\n\n{literal(condition_text(table.condition))}")
         blocks.append(_figures(table))
         for reference in compared(table):
             how = "p: paired permutation test, Holm-adjusted over the methods"
@@ -48,21 +59,16 @@ def markdown(tables: Sequence[Table], *, nothing: str = NO_EVALUATIONS) -> str:
 
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A GFM table; the first ``left`` columns are left-aligned, the others right-aligned."""
+    """A GFM table of cells that are Markdown already; the first ``left`` columns are left-aligned, the others right."""
     lines = [header, ["---" if i < left else "---:" for i in range(len(header))], *rows]
-    return "\n".join("| " + " | ".join(escape(cell) for cell in line) + " |" for line in lines)
-
-
-def escape(text: str) -> str:
-    """``text`` as it must stand in a table cell."""
-    return text.replace("|", "\\|").replace("\n", " ")
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _figures(table: Table) -> str:
     best = {metric.name: best_rows(table, metric) for metric in table.headline}
     header = ["Method", "Seeds", "Scored", *_titles(table)]
     rows = [
-        [row.label, str(len(row.runs)), counts(row)]
+        [literal(row.label), str(len(row.runs)), counts(row)]
         + [_cell(row.cells[m.name], m, row.label in best[m.name]) for m in table.headline]
         for row in table.rows
     ]
@@ -70,7 +76,7 @@ def _figures(table: Table) -> str:
 
 
 def _titles(table: Table) -> list[str]:
-    return [metric_title(metric, table.condition.benchmark) for metric in table.headline]
+    return [literal(metric_title(metric, table.condition.benchmark)) for metric in table.headline]
 
 
 def _cell(cell: Cell, metric: Metric, best: bool) -> str:
@@ -83,7 +89,7 @@ def _cell(cell: Cell, metric: Metric, best: bool) -> str:
 
 def _differences(table: Table, reference: str) -> str:
     rows = [
-        [against(row, reference), *(_difference(row, metric, reference) for metric in table.headline)]
+        [literal(against(row, reference)), *(_difference(row, metric, reference) for metric in table.headline)]
         for row in table.rows
         if reference in row.references
     ]
@@ -108,7 +114,7 @@ def gap_summary(curves: Sequence[Curve]) -> str:
     ends = {(c.panel, c.method, c.split, c.tercile): c.gaps[-1] for c in curves if c.gaps}
     columns = [(split, tercile) for split in SPLITS for tercile in reversed(TERCILES)]
     rows = [
-        [panel_title(panel), method, str(seeds)]
+        [literal(panel_title(panel)), literal(method), str(seeds)]
         + [_two(ends.get((panel, method, split, tercile), math.nan)) for split, tercile in columns]
         for panel, method, seeds in dict.fromkeys((c.panel, c.method, c.seeds) for c in curves)
     ]
@@ -122,8 +128,8 @@ def _two(value: float) -> str:
 
 def published_markdown() -> str:
     """The published figures under a heading of their own."""
-    rows = [[name, *published.cells(values)] for name, values in published.ROWS]
-    table = grid(["Model", *published.COLUMNS], rows)
+    rows = [[literal(name), *published.cells(values)] for name, values in published.ROWS]
+    table = grid(["Model", *map(literal, published.COLUMNS)], rows)
     return f"## Published figures, not measured here\n\n{published.SOURCE}\n\n{table}"
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from harness.protocols.benchmark import Metric
 from harness.store import EvaluationRecord
 from harness.util.console import Console
+from harness.util.visible import stripped
 from leaderboards import published
 from leaderboards.conclusion import conclusions
 from leaderboards.declared import benchmark_title, headline, metric_title
@@ -216,7 +217,8 @@ class Terminal(Format):
     def render(self, view: View) -> str:
         console = Console(file=io.StringIO(), width=view.width, color_system=None)
         text = "".join(segment.text for shown in self.rich(view) for segment in console.render(shown))
-        return "".join(f"{line.rstrip()}\n" for line in [*text.splitlines(), *conclusions(view.tables)])
+        said = map(stripped, conclusions(view.tables))
+        return "".join(f"{line.rstrip()}\n" for line in [*text.splitlines(), *said])
 
     def rich(self, view: View) -> list[RenderableType]:
         shown = leaderboard(view.tables, differences=view.differences, nothing=view.empty)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,12 +17,13 @@ from harness.errors import UsageError
 from harness.store import EvaluationRecord
 from harness.util.files import write_text
 from harness.util.json_safe import json_safe
+from harness.util.visible import stripped
 from leaderboards import published
 from leaderboards.charts.svg import GREY, colour, marks
 from leaderboards.charts.training import Evidence, read_evidence
 from leaderboards.condition import condition_of
 from leaderboards.page.panel import panel_view
-from leaderboards.page.samples import Chunks, data_uri, pictures, sample_chunk, verdict_chunk
+from leaderboards.page.samples import Chunks, chunk_key, data_uri, pictures, sample_chunk, verdict_chunk
 from leaderboards.provenance import command_of, condition_key, cost_rows, provenance, software_text
 from leaderboards.rows import Table
 from leaderboards.run_groups import BASE, DPO, RunGroups
@@ -53,11 +56,14 @@ def render_html(view: View, chunks: Chunks) -> str:
     environment = Environment(
         loader=FileSystemLoader(PAGE),
         autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_seen,
     )  # fmt: skip
+    environment.filters["seen"] = stripped
+    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return environment.get_template("report.html.j2").render(
-        style=Markup((PAGE / "report.css").read_text(encoding="utf-8")),
-        script=Markup((PAGE / "report.js").read_text(encoding="utf-8")),
+        policy=_policy(style, script, beside=chunks.folder is not None),
+        style=Markup(style),
+        script=Markup(script),
         marks=marks,
         bench_again=bench_again,
         published=published if view.published else None,
@@ -95,6 +101,25 @@ def _content(view: View, chunks: Chunks) -> dict[str, Any]:
     }
 
 
+def _seen(value: Any) -> Any:
+    """What the template writes: a text of others without what cannot be seen or reverses what stands around it."""
+    return stripped(value) if type(value) is str else value
+
+
+def _policy(style: str, script: str, *, beside: bool) -> Markup:
+    """The page's Content-Security-Policy: its own style and script by their hashes, pictures in it, nothing else.
+
+    ``beside``: its script may load further ones, the answers in files beside the page.
+    """
+    hashes = (b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script))
+    of_style, of_script = (f"'sha256-{each}'" for each in hashes)
+    scripts = of_script + (" 'strict-dynamic'" if beside else "")
+    return Markup(
+        f"default-src 'none'; script-src {scripts}; style-src {of_style}; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
 def script_json(value: Any) -> Markup:
     """JSON that cannot end the script element it stands in; NaN as null."""
     text = json.dumps(json_safe(value), ensure_ascii=True, allow_nan=False)
@@ -122,7 +147,7 @@ def drill_data(
     for evaluation in evaluations:
         data_key = evaluation.data_key
         if data_key not in fits:
-            fits[data_key] = chunks.add(f"s{data_key}", sample_chunk(snapshot, data_key))
+            fits[data_key] = chunks.add(f"s{chunk_key(data_key)}", sample_chunk(snapshot, data_key))
         if not fits[data_key]:
             chunks.left_out.append(f"v{evaluation.id}")
         elif chunks.add(f"v{evaluation.id}", verdict_chunk(snapshot, evaluation)):
@@ -131,7 +156,7 @@ def drill_data(
     shown = {e["id"] for e in listed}
     first = {e.data_key: e for e in reversed(evaluations) if e.id in shown}
     for data_key, evaluation in first.items():
-        chunks.add(f"p{data_key}", {k: data_uri(v) for k, v in pictures(evaluation).items()})
+        chunks.add(f"p{chunk_key(data_key)}", {k: data_uri(v) for k, v in pictures(evaluation).items()})
     return {"evaluations": listed, "folder": "samples" if chunks.folder else ""}
 
 
@@ -141,13 +166,13 @@ def _indexed(evaluation: EvaluationRecord, names: RunGroups, rows: Mapping[str, 
     condition = condition_of(evaluation)
     return {
         "id": evaluation.id,
-        "run": evaluation.run,
+        "run": stripped(evaluation.run),
         "seed": alignment.seed if alignment else None,
         "rows": rows,
         "condition": condition_key(condition),
         "title": title,
         "about": condition_text(condition),
-        "data": evaluation.data_key,
+        "data": chunk_key(evaluation.data_key),
         "scored": f"{evaluation.n_scored}/{evaluation.n}",
     }
 

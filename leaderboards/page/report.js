@@ -9,6 +9,7 @@ const make = (tag, name, text) => {
   return node;
 };
 const data = JSON.parse($("data").textContent);
+const of = (chunk, id) => Object.hasOwn(chunk, id) ? chunk[id] : undefined; // a sample may be called "constructor"
 
 // -- chunks: gzip in base64, inside the page or in scripts beside it (a page opened from disk may load no JSON) ---------
 const loading = { waiting: {}, known: {} };
@@ -155,7 +156,7 @@ const side = (who, verdict) => {
 const card = ([id, prompt, group, truth, a, b]) => {
   const node = make("article", "sample");
   const about = make("div");
-  if (pictures[group]) { const img = make("img"); img.src = pictures[group]; img.alt = "picture of sample " + id; img.loading = "lazy"; about.append(img); }
+  if (of(pictures, group)) { const img = make("img"); img.src = of(pictures, group); img.alt = "picture of sample " + id; img.loading = "lazy"; about.append(img); }
   const question = make("p", "q", prompt);
   question.dir = "auto";
   about.append(question, make("p", "what", "sample " + id));
@@ -195,7 +196,7 @@ const refresh = async () => {
     const [samples, left, right, images] = await Promise.all([chunk("s" + a.data), chunk("v" + a.id), chunk("v" + b.id), chunk("p" + a.data)]);
     if (mine !== ticket) return;
     pictures = images;
-    const every = [...samples].map(([id, prompt, group, truth]) => [id, prompt, group, truth, left[id], right[id]]).filter((row) => row[4] || row[5]);
+    const every = [...samples].map(([id, prompt, group, truth]) => [id, prompt, group, truth, of(left, id), of(right, id)]).filter((row) => row[4] || row[5]);
     rows = every.filter(wanted($("d-show").value, $("d-search").value.toLowerCase()));
     $("d-count").textContent = rows.length.toLocaleString() + " of " + every.length.toLocaleString() + " samples";
     $("d-list").replaceChildren();

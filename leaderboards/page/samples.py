@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from harness.protocols.benchmark import Metric, Sums
 from harness.store import EvaluationRecord
 from harness.util.files import write_text
 from harness.util.json_safe import json_safe
+from harness.util.options import content_key
 from leaderboards.declared import headline, metric_title
 from leaderboards.snapshot import Snapshot
 
@@ -132,6 +134,11 @@ def thumbnail(read: Callable[[], bytes]) -> bytes:
 
 def data_uri(picture: bytes) -> str:
     return "data:image/webp;base64," + base64.b64encode(picture).decode()
+
+
+def chunk_key(data_key: str) -> str:
+    """A data set's key as part of a chunk's name: a file's and a script's, so letters and digits alone."""
+    return data_key if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", data_key) else content_key(data_key)
 
 
 class Chunks:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -41,7 +42,7 @@ def test_permuted_hardness_does_not_say_which_pairs_are_hard(tmp_path: Path) -> 
 def test_the_svg_is_valid_and_repeatable(tmp_path: Path) -> None:
     store = example(tmp_path)
     curves = gap_curves(Snapshot(store))
-    first, again = (save(draw_gaps(curves, "clean"), tmp_path / name) for name in ("first", "again"))
+    first, again = (save(partial(draw_gaps, curves, "clean"), tmp_path / name) for name in ("first", "again"))
     assert [f.read_bytes() for f in first] == [f.read_bytes() for f in again]
     svg = first[0].read_text(encoding="utf-8")
     assert ElementTree.fromstring(svg).tag.endswith("svg")

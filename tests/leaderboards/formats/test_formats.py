@@ -12,7 +12,7 @@ from rich.console import Console
 from harness.protocols.benchmark import Metric, ratio
 from harness.stats import Difference
 from leaderboards.formats.data import records, to_csv, to_json
-from leaderboards.formats.markdown import grid, markdown
+from leaderboards.formats.markdown import grid, literal, markdown
 from leaderboards.formats.terminal import evaluation_table, leaderboard
 from leaderboards.rows import Table, build_tables
 from leaderboards.text import better, stars
@@ -81,7 +81,7 @@ def test_markdown_is_a_table_with_equal_columns(tables: list[Table]) -> None:
 
 
 def test_markdown_escapes_bars() -> None:
-    assert grid(["a"], [["x|y"]]).splitlines()[2] == "| x\\|y |"
+    assert grid(["a"], [[literal("x|y")]]).splitlines()[2] == "| x\\|y |"
 
 
 def test_json_keeps_types_and_has_every_metric(tables: list[Table]) -> None:
