@@ -15,6 +15,8 @@ from leaderboards.snapshot import Snapshot
 from leaderboards.view import View
 from tests.leaderboards.browser import Browser
 from tests.leaderboards.fakes import add, answers, example
+from tests.leaderboards.formats.test_shared_output import EVIL
+from tests.leaderboards.formats.test_shared_output import hostile as evil_store
 
 pytestmark = pytest.mark.needs("browser")
 
@@ -127,6 +129,34 @@ def test_hostile_answers_stay_text(browser: Browser, page: Path) -> None:
     assert set(marked) == {"dog"}
     assert "the judge said <nothing>" in browser.run("return document.querySelector('#d-list').textContent")
     assert browser.console() == []
+
+
+ALERTS = "return window.alerts ?? 0"
+INJECT = """
+    window.alert = () => { window.alerts = (window.alerts ?? 0) + 1; };
+    document.body.insertAdjacentHTML('beforeend', arguments[0]);
+    document.getElementById('pressed').click();
+    document.getElementById('link').click();
+"""
+CODE = """<img src=x onerror=alert(1)><svg onload=alert(1)></svg><button id=pressed onclick=alert(1)>x</button>
+    <a id=link href="javascript:alert(1)">x</a><iframe srcdoc="<script>parent.alert(1)</script>"></iframe>
+    <script>alert(1)</script><script src="data:text/javascript,alert(1)"></script>"""
+
+
+@pytest.mark.parametrize("name", ["evil.html", "evil"])
+def test_no_name_and_no_answer_runs_and_the_policy_would_stop_it(browser: Browser, tmp_path: Path, name: str) -> None:
+    (file,) = write_html(View(Snapshot(evil_store(tmp_path)), published=True), tmp_path / name)
+    browser.open(file, 1360, 900)  # a dialog of alert() would fail whatever is asked of the browser next
+    browser.run("document.getElementById('samples').scrollIntoView({behavior: 'instant'})")
+    browser.wait(CARDS)
+    assert EVIL.split("</script>")[1].split(" [a]")[0] in browser.run(
+        "return document.querySelector('#d-list').textContent"
+    )
+    assert browser.run("return document.querySelectorAll('main img, #d-list script, a[href^=javascript]').length") == 0
+    assert browser.console() == [] and browser.run(ALERTS) == 0
+    browser.run(INJECT, CODE)
+    assert browser.run(ALERTS) == 0, "even code that came into the page would not run"
+    assert all(address.startswith(("file:", "data:")) for address in browser.requests())
 
 
 def test_only_the_samples_that_differ_are_shown(browser: Browser, page: Path) -> None:
