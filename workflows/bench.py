@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,14 @@ from harness.evaluation.shard import Shard
 from harness.evaluation.sharing import exclusive, generate_shared
 from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings
 from harness.models.spec import MODELS, load_model, parse_spec
-from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData
+from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
 from harness.protocols.external import ExternalBenchmark
 from harness.protocols.model import Model
 from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, EvaluationSubject, Store
 from harness.store.claims import Claims
 from harness.util.distributed import rank_and_world_size
+from harness.util.images import count_changes
 from harness.util.options import overlay
 from leaderboards.declared import benchmark_order, declared
 from workflows.embedded import is_embedded, synthetic
@@ -151,6 +153,9 @@ def bench_model(
         if rank_and_world_size()[0] > 0:
             continue
         subject = subject_of(eval_model, model, settings, folder, loading)
+        recorded = MODELS.get(parse_spec(eval_model.spec).kind).recorded
+        if not recorded and (changed := count_changes(_images_of(data.samples))):
+            subject = dataclasses.replace(subject, info={**subject.info, "images_changed": changed})
         with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
             record = evaluate(
                 store, benchmark, data, answers, asked_judge, subject=subject,
@@ -273,6 +278,13 @@ def subject_of(
             **synthetic(folder),
         },
     )
+
+
+def _images_of(samples: Sequence[Sample]) -> Iterator[bytes]:
+    """The encoded images of ``samples``, each once; those that cannot be read are failed answers already."""
+    for image in dict.fromkeys(sample.image for sample in samples if sample.image):
+        with contextlib.suppress(OSError):
+            yield image.read()
 
 
 def _probe_info(model: Model) -> dict[str, Any]:

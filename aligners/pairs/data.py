@@ -31,6 +31,8 @@ __all__ = ["Pair", "PairSet", "load_pairs", "pairs_identity"]
 CHUNK = 64
 """Rows that threads read and decode at a time."""
 THREADS = min(8, os.cpu_count() or 1)
+Changes = dict[Path | None, list[str]]
+"""Of images that were opened, by their files: what that changed of them."""
 DOWNLOADS = 16
 """Threads where images come by URL."""
 
@@ -117,8 +119,9 @@ def _load(
     pairs: list[Pair] = []
     seen: set[str] = set()
     found: dict[str, None] = {}
+    checked: Changes = {}
     total = rows.total()
-    for read, (place, row, pair) in enumerate(_read(rows, reading.wording, images), start=1):
+    for read, (place, row, pair) in enumerate(_read(rows, reading.wording, images, checked), start=1):
         if len(pairs) == limit:
             break
         progress("pairs", read, max(read + 1, min(limit or total, total)))
@@ -141,7 +144,7 @@ def _load(
         raise DataError(f"{source}: there are no pairs in it.{why}")
     pairs, repeated = _unique_ids(pairs)
     read_as = {"hash": content_hash(pairs), "columns": _column_hashes(pairs)}
-    report = {**report_of(source, rows.notes, pairs, repeated, dropped), "read": read_as}
+    report = {**report_of(source, rows.notes, pairs, repeated, dropped, checked), "read": read_as}
     facts = {"hash": read_as["hash"], "report": report, "found": [*found]}
     if looked_at is not None:
         looked_at += [image.path for pair in pairs for image in pair.images if image.path]
@@ -170,10 +173,11 @@ def _unique_ids(pairs: list[Pair]) -> tuple[list[Pair], int]:
     return pairs, repeated
 
 
-def _read(rows: Rows, wording: Wording, images: ImageSource) -> Iterator[tuple[Place, Row, Pair | BadRow]]:
-    """Every row as a pair, or what is wrong with it; threads decode the images."""
+def _read(
+    rows: Rows, wording: Wording, images: ImageSource, checked: Changes
+) -> Iterator[tuple[Place, Row, Pair | BadRow]]:
+    """Every row as a pair, or what is wrong with it; threads decode the images, which ``checked`` then holds."""
     described_as = rows.columns or {}
-    checked: set[Path | None] = set()
 
     def read(placed: tuple[Place, Row]) -> tuple[Place, Row, Pair | BadRow]:
         place, row = placed
@@ -194,7 +198,7 @@ def _chunks(rows: Iterable[tuple[Place, Row]]) -> Iterator[list[tuple[Place, Row
         yield chunk
 
 
-def _pair(row: Row, place: Place, wording: Wording, images: ImageSource, checked: set[Path | None]) -> Pair:
+def _pair(row: Row, place: Place, wording: Wording, images: ImageSource, checked: Changes) -> Pair:
     """``row`` as a pair whose images have been opened once, now or before (``checked``). Raises BadRow."""
     read = read_row(row, place, wording)
     if read.chosen == read.rejected:
@@ -208,6 +212,5 @@ def _pair(row: Row, place: Place, wording: Wording, images: ImageSource, checked
     pair = Pair(read.id or place.number, prompt, read.chosen, read.rejected, read.prefix, columns, read.ends)
     for image in pair.images:
         if image.path not in checked:
-            check(image, place)
-            checked.add(image.path)
+            checked[image.path] = check(image, place)
     return dataclasses.replace(pair, digest=pair.content)

@@ -23,7 +23,7 @@ from harness.protocols.conversation import Image
 from harness.util.caches import discard
 from harness.util.download import DownloadError, download
 from harness.util.files import write_bytes
-from harness.util.images import open_image
+from harness.util.images import changes_of, open_image
 from harness.util.paths import cache_dir, kept_dir
 
 NUMBERED = ("{}.jpg", "{}.png", "VG_100K/{}.jpg", "VG_100K_2/{}.jpg", "images/{}.jpg")
@@ -109,10 +109,12 @@ def _is_image(file: Path) -> bool:
     return True
 
 
-def check(image: Image, place: Place) -> None:
-    """Decode ``image`` once. Raises BadRow if that cannot be done."""
+def check(image: Image, place: Place) -> list[str]:
+    """Decode ``image`` once; what that changes of it (``changes_of``). Raises BadRow if it cannot be done."""
     try:
-        open_image(image.read())
+        data = image.read()
+        open_image(data)
+        return changes_of(data)
     except (OSError, ValueError) as error:
         files = (image.path,) if image.path else ()
         raise BadRow(place, "the image cannot be read", f" ({error}). Is it complete?", files) from error

@@ -15,7 +15,7 @@ from PIL import Image as PilImage
 from harness.errors import DataError
 from harness.protocols.conversation import Image, Turn
 from harness.protocols.conversation import question as ask
-from harness.util.images import open_image, shown_otherwise
+from harness.util.images import open_image, seen
 
 PLAIN = ("id", "chosen", "rejected", "prefix", "ends", "digest")
 """Members that JSON holds as they are."""
@@ -104,8 +104,7 @@ class Pair:
             texts += [self.prefix, json.dumps(shape), "" if self.ends else "open"]
         digest = hashlib.sha256(json.dumps(texts).encode())
         for image in self.images:
-            data = image.read()
-            digest.update(data + b"shown" if shown_otherwise(data) else data)
+            digest.update(seen(image.read()))
         return digest.hexdigest()
 
 

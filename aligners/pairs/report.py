@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,18 @@ COUNTED = {
 
 
 def report_of(
-    source: str | Path, notes: Sequence[str], pairs: Sequence[Pair], repeated: int, dropped: Mapping[str, list[str]]
+    source: str | Path,
+    notes: Sequence[str],
+    pairs: Sequence[Pair],
+    repeated: int,
+    dropped: Mapping[str, list[str]],
+    changes: Mapping[Path | None, Sequence[str]],
 ) -> dict[str, Any]:
-    """Counts of ``pairs`` of ``source``; ``repeated`` ids; rows ``dropped`` by reason, each by its place."""
+    """Counts of ``pairs`` of ``source``; ``repeated`` ids; rows ``dropped`` by reason, each by its place; what opening
+    its images ``changes`` of them, by their files.
+    """
+    files = {image.path for pair in pairs for image in pair.images}
+    changed = Counter(change for file in files for change in changes.get(file, ()))
     words = [[len(text.split()) for text in (pair.chosen, pair.rejected)] for pair in pairs]
     return {
         "source": str(source),
@@ -30,6 +40,7 @@ def report_of(
         "several_images": sum(len(pair.images) > 1 for pair in pairs),
         "several_turns": sum(len(pair.prompt) > 1 for pair in pairs),
         "with_prefix": sum(bool(pair.prefix) for pair in pairs),
+        **({"images_changed": dict(sorted(changed.items()))} if changed else {}),
         "notes": list(notes),
         "dropped": {reason: {"rows": len(places), "first": places[:3]} for reason, places in dropped.items()},
     }
@@ -39,6 +50,9 @@ def described(report: Mapping[str, Any]) -> list[str]:
     """What a ``report`` says of the pairs that a user should know before hours of training, in phrases."""
     lines = [f"{report['pairs']} pairs", *report.get("notes", ())]
     lines += [f"{report[name]} {what}" for name, what in COUNTED.items() if report.get(name)]
+    lines += [
+        f"{count} image{'s' * (count > 1)} {change}" for change, count in report.get("images_changed", {}).items()
+    ]
     for reason, dropped in report["dropped"].items():
         first = dropped["first"][0]
         lines.append(f"dropped {dropped['rows']} (first: {first}): {reason}")

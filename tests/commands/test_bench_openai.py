@@ -15,6 +15,7 @@ from PIL import Image as PilImage
 
 from cli import cli
 from harness.models.probe import QUESTION
+from harness.store import Store
 
 Fault = Callable[[int, dict[str, Any]], int]
 """(number of the question, 0 for a probe's; call) -> HTTP status; 0 closes the connection, 1 sends what is no JSON."""
@@ -117,6 +118,19 @@ def test_an_endpoint_that_rejects_images_gives_error_rows_and_no_figures(
     endpoint.fault = lambda number, call: 200
     code, row = bench(endpoint, data, tmp_path / "r.sqlite")
     assert (code, row["n_scored"]) == (0, 12), "what failed is asked again"
+
+
+def test_what_opening_the_images_changed_stands_in_the_evaluation(
+    endpoint: Endpoint, data: Path, tmp_path: Path
+) -> None:
+    PilImage.new("I;16", (8, 8), 65535).save(data / "val2014/1.png")
+    bench(endpoint, data, tmp_path / "deep.sqlite", "--no-probe")
+    store = Store(tmp_path / "deep.sqlite")
+    assert [e.info["images_changed"] for e in store.evaluations()] == [{"16 bit scaled to 8": 1}]
+    PilImage.new("RGB", (8, 8)).save(data / "val2014/1.png")
+    bench(endpoint, data, tmp_path / "plain.sqlite", "--no-probe")
+    store = Store(tmp_path / "plain.sqlite")
+    assert ["images_changed" in e.info for e in store.evaluations()] == [False]
 
 
 def test_an_image_that_is_gone_fails_its_own_questions_only(endpoint: Endpoint, data: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from aligners.pairs.data import load_pairs
 from aligners.pairs.report import described
@@ -38,6 +39,17 @@ def test_an_image_may_be_a_path_or_base64(folder: Path, image: object) -> None:
     assert (pair.id, pair.question, pair.chosen, pair.rejected) == ("7", "what ?", "a dog", "a cat")
     assert pair.image_bytes() == PICTURE
     assert pair.columns == {"score": 3}
+
+
+def test_what_opening_its_images_changes_is_counted_by_image_and_said(folder: Path) -> None:
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(folder / "drawing.png")
+    rows = [
+        {**ROW, "idx": i, "chosen": f"{i} dog", "image": name} for i, name in enumerate(["drawing.png"] * 2 + ["a.png"])
+    ]
+    report = load_pairs(jsonl(folder, *rows)).report
+    assert report["images_changed"] == {"laid on white": 1}
+    assert "1 image laid on white" in described(report)
+    assert "images_changed" not in load_pairs(jsonl(folder, rows[2])).report
 
 
 def test_rlaif_v_parquet_holds_image_bytes(folder: Path) -> None:

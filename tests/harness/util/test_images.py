@@ -11,7 +11,7 @@ from PIL import Image
 
 from harness.chat.completion import data_url
 from harness.protocols.conversation import Image as Named
-from harness.util.images import ORIENTATION, as_shown, open_image, seen_digest
+from harness.util.images import ORIENTATION, as_shown, changes_of, count_changes, open_image, seen_digest
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -61,6 +61,90 @@ def test_what_is_transparent_lies_on_white(mode: str) -> None:
     assert (image.getpixel((0, 0)), image.getpixel((1, 1))) == ((255, 255, 255), (0, 0, 0))
 
 
+def grey(values: list[float], kind: str, fmt: str = "TIFF") -> bytes:
+    return encoded(Image.fromarray(np.array([values]).astype(kind)), fmt)
+
+
+@pytest.mark.parametrize(
+    ("data", "shown", "said"),
+    [
+        (grey([0, 2048, 4095], "uint16"), [0, 128, 255], ["12 bit scaled to 8"]),
+        (grey([0, 2048, 4095], "uint16", "PNG"), [0, 128, 255], ["12 bit scaled to 8"]),
+        (grey([0, 100, 255], "uint16"), [0, 100, 255], []),
+        (grey([0, 32896, 65535], "uint16"), [0, 128, 255], ["16 bit scaled to 8"]),
+        (grey([0, 100, 255], "int32"), [0, 100, 255], []),
+        (grey([0, 2048, 4095], "int32"), [0, 128, 255], ["12 bit scaled to 8"]),
+        (grey([0, 100_000, 200_000], "int32"), [0, 128, 255], ["scaled from its own darkest and brightest value"]),
+        (grey([-100, 0, 100], "int32"), [0, 128, 255], ["scaled from its own darkest and brightest value"]),
+        (grey([0, 0.5, 1], "float32"), [0, 128, 255], ["fractions scaled to 8 bit"]),
+        (grey([0, 100.4, 255], "float32"), [0, 100, 255], []),
+        (grey([-1, 0, 1], "float32"), [0, 128, 255], ["scaled from its own darkest and brightest value"]),
+        (grey([7000, 7000], "float32"), [0, 0], ["scaled from its own darkest and brightest value"]),
+    ],
+)
+def test_grey_of_any_depth_is_scaled_by_a_rule_that_is_said(data: bytes, shown: list[int], said: list[str]) -> None:
+    image = open_image(data)
+    assert [image.getpixel((x, 0)) for x in range(image.width)] == [(value,) * 3 for value in shown]
+    assert changes_of(data) == said
+    sent = Image.open(io.BytesIO(as_shown(data)))
+    assert sent.format == "PNG" and sent.tobytes() == image.tobytes()
+
+
+def test_only_images_that_are_shown_in_a_new_way_get_new_keys() -> None:
+    """What was stored under the keys of before is found: plain images, and 16 bits that were scaled as they are now."""
+    for data, mark in [
+        (encoded(ramp(1, "uint8")), b""),
+        (encoded(Image.new("CMYK", (2, 2)), "JPEG"), b""),
+        (on_its_side(), b"shown"),
+        (grey([0, 65535], "uint16"), b"shown"),
+        (grey([0, 255], "int32"), b"shown"),
+        (grey([0, 4095], "uint16"), b"shown 2"),
+        (grey([0, 70_000], "int32"), b"shown 2"),
+        (grey([0, 1], "float32"), b"shown 2"),
+    ]:
+        assert seen_digest(data) == hashlib.sha256(data + mark).hexdigest()
+
+
+def test_every_orientation_of_exif_is_turned_upright() -> None:
+    """A corner is red in the upright picture: wherever a camera puts it, it comes back."""
+    upright = Image.new("RGB", (16, 8), "white")
+    upright.paste("red", (0, 0, 4, 4))
+    corners = {2: (12, 0), 3: (12, 4), 4: (0, 4), 5: (0, 0), 6: (0, 12), 7: (4, 12), 8: (4, 0)}
+    for orientation, (left, top) in corners.items():
+        exif = Image.Exif()
+        exif[ORIENTATION] = orientation
+        lying = Image.new("RGB", (16, 8) if orientation < 5 else (8, 16), "white")
+        lying.paste("red", (left, top, left + 4, top + 4))
+        data = encoded(lying, exif=exif)
+        assert open_image(data).tobytes() == upright.tobytes(), orientation
+        assert changes_of(data) == ["turned by EXIF"]
+    broken = Image.Exif()
+    broken[ORIENTATION] = 99
+    assert open_image(encoded(upright, exif=broken)).tobytes() == upright.tobytes()
+
+
+def test_of_an_animation_all_see_the_first_frame() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    for kind in ("GIF", "WEBP", "PNG"):
+        data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], lossless=True)
+        assert open_image(data).getpixel((0, 0)) == (255, 0, 0) or kind == "GIF", kind
+        assert changes_of(data) == ["first frame"], kind
+        assert Image.open(io.BytesIO(as_shown(data))).tobytes() == open_image(data).tobytes()
+
+
+def test_inks_are_those_that_a_camera_wrote_and_all_see_the_same() -> None:
+    """Adobe's JPEG holds CMYK upside down: no cyan, full magenta and yellow are red."""
+    data = encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG")
+    assert b"Adobe" in data and open_image(data).getpixel((4, 4)) == (255, 0, 0)
+    assert changes_of(data) == ["CMYK converted"] and as_shown(data).startswith(b"\x89PNG")
+
+
+def test_changes_are_counted_over_images() -> None:
+    plain = encoded(Image.new("RGB", (2, 2)))
+    images = [on_its_side(), on_its_side(), drawing("RGBA"), plain, b"no image"]
+    assert count_changes(images) == {"laid on white": 1, "turned by EXIF": 2}
+
+
 @pytest.mark.parametrize("data", [on_its_side(), drawing("RGBA"), encoded(ramp(257, "uint16"))])
 def test_an_endpoint_is_sent_what_a_model_here_sees(data: bytes) -> None:
     sent = Image.open(io.BytesIO(as_shown(data))).convert("RGB")
@@ -69,11 +153,38 @@ def test_an_endpoint_is_sent_what_a_model_here_sees(data: bytes) -> None:
     assert seen_digest(data) != hashlib.sha256(data).hexdigest()
 
 
-@pytest.mark.parametrize("data", [b"", b"not an image", encoded(Image.new("RGB", (64, 64)))[:60]])
+BAD = {
+    "nothing": b"",
+    "no image": b"not an image",
+    "cut short": encoded(Image.new("RGB", (64, 64)))[:60],
+    "a program": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n",
+    "no pixels": b"P6 0 4 255\n",
+    "a header alone": b"\x89PNG\r\n\x1a\n" + b"\0" * 40,
+}
+
+
+@pytest.mark.parametrize("data", BAD.values(), ids=BAD)
 def test_what_cannot_be_opened_is_one_kind_of_error(data: bytes) -> None:
     with pytest.raises(ValueError):
         open_image(data)
-    assert as_shown(data) is data
+    assert changes_of(data) == []
+
+
+def test_a_program_is_not_sent_for_an_image() -> None:
+    with pytest.raises(ValueError, match="EPS is a program"):
+        as_shown(BAD["a program"])
+
+
+def test_fractions_that_are_not_finite_are_no_picture() -> None:
+    data = grey([0, float("nan"), 1], "float32")
+    with pytest.raises(ValueError, match="not finite"):
+        open_image(data)
+    assert changes_of(data) == []
+
+
+@pytest.mark.parametrize("size", [(1, 3000), (3000, 1), (1, 1)])
+def test_an_image_of_any_shape_is_opened_as_it_is(size: tuple[int, int]) -> None:
+    assert open_image(encoded(Image.new("L", size))).size == size
 
 
 def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
