@@ -12,6 +12,7 @@ from harness.chat.completion import Completion, Malformed, read, same_model
 from harness.chat.dialect import refused_parameter
 from harness.chat.request import Caller
 from harness.chat.throttle import retry_after
+from harness.protocols.ending import broken, may_pass
 from harness.util.secrets import hide
 
 if TYPE_CHECKING:  # importing openai takes a second
@@ -89,7 +90,8 @@ async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout
     try:
         # The client's own timeout counts from byte to byte: an endpoint that drips would never meet it.
         asking = client.post("/chat/completions", body=arguments, cast_to=httpx2.Response)
-        return read((await asyncio.wait_for(asking, timeout)).content)
+        content = (await asyncio.wait_for(asking, timeout)).content
+        return read(content, arguments.get("max_tokens") or arguments.get("max_completion_tokens"))
     except (TimeoutError, openai.APITimeoutError):
         raise Failure(f"no answer within {timeout:g} s", slow=True) from None
     except TooLong as error:
@@ -116,6 +118,9 @@ def accept(completion: Completion, asked: str, caller: Caller, allow_other_model
         raise Failure(reason + remedy, again=False, usage=usage, model=model, text=text or "")
     if text is None:
         raise Failure(f"the {caller.role} refused: {completion.refusal}", again=False, usage=usage, model=model)
+    if ended := broken(completion.finish_reason):
+        again = may_pass(completion.finish_reason)
+        raise Failure(f"the {caller.role}'s text {ended}", again=again, usage=usage, model=model, text=text)
     if completion.cut and not text.strip():
         # Asked again it would think as long and be paid for again.
         said = "cut inside its thoughts" if completion.reasoning else "cut before any text"

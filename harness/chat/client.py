@@ -210,7 +210,7 @@ class ChatClient:
         usage: dict[str, Any] = _sum(lost, completion.usage or expected)
         if not completion.usage:
             usage["estimated"] = True
-        if completion.finish_reason not in ("", "stop"):
+        if completion.finish_reason:
             usage["finish_reason"] = completion.finish_reason
         if completion.reasoning:
             usage["reasoning"] = completion.reasoning

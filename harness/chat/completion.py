@@ -10,12 +10,11 @@ from typing import Any
 from harness.chat.prices import DATED
 from harness.chat.request import ChatRequest
 from harness.protocols.conversation import Image, Turn
+from harness.protocols.ending import CUT, finish_of
 from harness.util.images import as_shown, open_image
 from harness.util.secrets import hide, hide_known
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
-CUT = "length"
-"""The finish reason of a completion that met the token limit."""
 REASONING = ("reasoning_content", "reasoning")
 """Where vLLM, SGLang, DeepSeek and OpenRouter put the thoughts of a message."""
 MOST = 2**31
@@ -39,8 +38,8 @@ class Malformed(Exception):
 class Completion:
     """What is used of a chat completion. ``refusal`` is the model's own word for giving no text.
 
-    ``reasoning`` is what the endpoint holds apart from the text: the model's thoughts. ``prompt_ids`` are the prompt's
-    tokens where the endpoint gives them (vLLM).
+    ``finish_reason`` is as ``harness.protocols.ending`` spells it. ``reasoning`` is what the endpoint holds apart from
+    the text: the model's thoughts. ``prompt_ids`` are the prompt's tokens where the endpoint gives them (vLLM).
     """
 
     text: str | None
@@ -99,8 +98,11 @@ def data_url(image: Image) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def read(content: bytes) -> Completion:
-    """The completion in a response body; anything else raises Malformed and says what came instead."""
+def read(content: bytes, max_tokens: object = None) -> Completion:
+    """The completion in a response body; anything else raises Malformed and says what came instead.
+
+    ``max_tokens`` is what the call allowed: a completion of as many and without a finish reason is cut.
+    """
     try:
         data = json.loads(content)
     except (ValueError, RecursionError):
@@ -116,8 +118,8 @@ def read(content: bytes) -> Completion:
     choice = choices[0] if isinstance(choices[0], dict) else {}
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
-    refusal, finish = message.get("refusal"), choice.get("finish_reason")
-    finish = said(finish) if isinstance(finish, str) else ""
+    refusal = message.get("refusal")
+    finish = finish_of(choice.get("finish_reason"), usage.get("completion_tokens", 0), max_tokens)
     text, thoughts = _parts(message.get("content"))
     reasoning = next((given for name in REASONING if isinstance(given := message.get(name), str)), thoughts)
     if (isinstance(refusal, str) and refusal) or (text is None and finish == "content_filter"):

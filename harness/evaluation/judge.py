@@ -7,9 +7,11 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import overload
 
 from harness.errors import UsageError
+from harness.evaluation.replies import MORE_TOKENS, as_text, is_cut, sound, unread
 from harness.protocols.benchmark import Benchmark, JudgeParseError, JudgePrompt, Sample, Verdict
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Answer
@@ -17,8 +19,6 @@ from harness.protocols.progress import Progress, silent
 from harness.protocols.reasoning import spoken, spoken_by_all
 from harness.store import Store
 from harness.util.options import content_key
-
-MORE_TOKENS = "--set judge.extra_body={max_tokens: 4096} of an openai: judge"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class JudgeUsage:
     def add(self, reply: Reply) -> None:
         self.replies += reply.text is not None
         self.failed += reply.text is None
-        self.cut += _cut(reply)
+        self.cut += is_cut(reply)
         self.adapted.update(reply.usage.get("adapted", ()))
         if reply.text is not None and reply.model:
             self.models[reply.model] += 1
@@ -140,7 +140,7 @@ def _judge_once(judge_run: _JudgeRun, samples: Sequence[Sample], answers: Mappin
         if not pending:
             break
     for item in pending:
-        verdict = judge_run.benchmark.unreadable(item.sample, item.answer, item.replies)
+        verdict = sound(partial(judge_run.benchmark.unreadable, item.sample, item.answer, item.replies))
         done[item.sample.id] = Judged(item.sample, judge_run.run, item.answer, verdict)
     return [done[sample.id] for sample in samples if sample.id in done]
 
@@ -204,7 +204,9 @@ def _ask(judge_run: _JudgeRun, pending: Sequence[_Pending], attempt: int) -> Non
         # A judge of recorded replies or of known truth costs nothing, and its file may have changed.
         known = None if judge.keyed_by_sample else store.reply(judge.name, judge.endpoint, key, run, attempt)
         recalled = judge.recall(known) if known is not None else None
-        if recalled is not None and (spoken(recalled.text or "").unfinished or _unread(judge_run, recalled)):
+        if recalled is not None and (
+            spoken(recalled.text or "").unfinished or unread(recalled, judge_run.benchmark.rated_first)
+        ):
             recalled = None  # a failure like any other: asked for again
         if recalled is not None:
             _take(judge_run, recalled, [item])
@@ -212,7 +214,8 @@ def _ask(judge_run: _JudgeRun, pending: Sequence[_Pending], attempt: int) -> Non
             owners.setdefault(key, []).append(item)
     keys = list(owners)
     requests = _Requests(judge_run, [items[0] for items in owners.values()], attempt)
-    for count, (position, reply) in enumerate(judge.ask(requests), start=1):
+    for count, (position, given) in enumerate(judge.ask(requests), start=1):
+        reply = as_text(given)
         store.save_reply(judge.name, judge.endpoint, keys[position], run, attempt, reply)
         _take(judge_run, reply, owners[keys[position]])
         judge_run.progress("judge", count, len(keys))
@@ -227,35 +230,29 @@ def _take(judge_run: _JudgeRun, reply: Reply, items: Sequence[_Pending]) -> None
             item.given.append(reply)
 
 
-def _cut(reply: Reply) -> bool:
-    return reply.usage.get("finish_reason") == "length"
-
-
-def _unread(judge_run: _JudgeRun, reply: Reply) -> bool:
-    """Whether ``reply`` is cut where the rating may still have been to come: what reads like one may be a draft."""
-    return _cut(reply) and not judge_run.benchmark.rated_first
-
-
 def _settle(judge_run: _JudgeRun, pending: Sequence[_Pending], done: dict[str, Judged]) -> Iterator[_Pending]:
     """Move what has a verdict (or a failed call) to ``done``; yield what must be asked again."""
-    last = spoken_by_all({i: (p.given[-1].text or "", _cut(p.given[-1])) for i, p in enumerate(pending) if p.given})
+    last = spoken_by_all({i: (p.given[-1].text or "", is_cut(p.given[-1])) for i, p in enumerate(pending) if p.given})
     for index, item in enumerate(pending):
         sample, text, replies = item.sample, item.answer, item.replies
-        unfinished = index in last and last[index].unfinished
-        if item.failure is None and (unfinished or (item.given and _unread(judge_run, item.given[-1]))):
-            where = "ends inside its thoughts" if unfinished else "is cut at its token limit"
-            item.failure = f"the reply {where}: allow it more tokens ({MORE_TOKENS})"
+        reason = unread(item.given[-1], judge_run.benchmark.rated_first) if item.given else ""
+        if index in last and last[index].unfinished:
+            reason = f"ends inside its thoughts: {MORE_TOKENS}"
+        if item.failure is None and reason:
+            item.failure = f"the reply {reason}"
             replies = replies[:-1]
         if item.failure is not None:
             # What earlier replies amount to, by the official rules at least, stands.
             verdict = (
-                judge_run.benchmark.unreadable(sample, text, replies) if replies else Verdict({}, error="no reply")
+                sound(partial(judge_run.benchmark.unreadable, sample, text, replies))
+                if replies
+                else Verdict({}, error="no reply")
             )
             if verdict.error is not None:
                 verdict = dataclasses.replace(verdict, error=f"judge: {item.failure}")
         else:
             try:
-                verdict = judge_run.benchmark.verdict(sample, text, replies)
+                verdict = sound(partial(judge_run.benchmark.verdict, sample, text, replies))
             except JudgeParseError:
                 yield item
                 continue

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 
 from harness.chat.client import ChatClient
-from harness.chat.completion import CUT
 from harness.chat.endpoint import parse_endpoint
 from harness.chat.request import Caller, ChatReply, ChatRequest
 from harness.chat.settings import ServedSettings
@@ -15,6 +14,7 @@ from harness.models.probe_served import probe_served
 from harness.models.settings import other_system
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Turn
+from harness.protocols.ending import CUT
 from harness.protocols.model import Answer, Model
 from harness.protocols.probe import Encode, Probe
 from harness.util.options import content_key

@@ -28,8 +28,8 @@ class JudgeRequest:
 class Reply:
     """A judge's raw reply, or why there is none. ``model`` is the name the endpoint returned.
 
-    Of ``usage`` every number is summed up. ``finish_reason`` "length" says that it was cut at its token limit,
-    ``adapted`` (texts) what was not sent as the protocol has it.
+    Of ``usage`` every number is summed up. ``finish_reason`` says how it ended, in any spelling that
+    ``harness.protocols.ending`` knows, ``adapted`` (texts) what was not sent as the protocol has it.
     """
 
     text: str | None

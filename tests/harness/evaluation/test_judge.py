@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from harness.chat.settings import ChatSettings
 from harness.evaluation.judge import JudgeUsage, judge_answers
 from harness.evaluation.score import evaluate
 from harness.judges.openai import OpenAIJudge
+from harness.protocols.benchmark import Sample, Verdict
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer
 from harness.store import EvaluationRecord, Store
-from tests.harness.evaluation.test_score import SUBJECT, Grades
+from tests.harness.evaluation.test_score import SUBJECT, Grades, Scripted
 from tests.harness.fault_server import FaultServer, completion
 
 
@@ -91,3 +93,59 @@ def test_a_tally_counts_replies_and_failures(store: Store) -> None:
             store, benchmark, benchmark.load(Path()).samples, given, judge_at(server), usage_total=usage_total
         )
     assert (usage_total.replies, usage_total.failed) == (1, 1)
+
+
+ENDINGS = [
+    ("length", "is cut at its token limit"),
+    ("max_tokens", "is cut at its token limit"),
+    ("MAX_TOKENS", "is cut at its token limit"),
+    ("content_filter", "was stopped by a content filter"),
+    ("tool_calls", "ended in a call of a tool"),
+]
+
+
+@pytest.mark.parametrize(("reason", "said"), ENDINGS)
+def test_a_reply_that_did_not_come_to_its_end_is_an_error_row(store: Store, reason: str, said: str) -> None:
+    choice = {"message": {"role": "assistant", "content": "4"}, "finish_reason": reason}
+    with FaultServer(lambda prompt, nth: completion("", choices=[choice])) as server:
+        record = graded(store, judge_at(server), {"a": "x"})
+    (error,) = record.info["failures"]
+    assert (record.n_scored, record.metrics["grade"]["value"]) == (0, None) and said in error
+
+
+def test_a_reply_of_all_its_tokens_and_no_finish_reason_is_cut(store: Store) -> None:
+    choice = {"message": {"role": "assistant", "content": "4"}, "finish_reason": None}
+    with FaultServer(lambda prompt, nth: completion("", choices=[choice])) as server:  # it counts 5 tokens
+        whole = graded(store, judge_at(server, extra_body={"max_tokens": 6}), {"a": "x"})
+        cut = graded(store, judge_at(server, extra_body={"max_tokens": 5}), {"a": "x"})
+    assert (whole.n_scored, cut.n_scored) == (1, 0)
+    assert "1 of 1 replies of the judge reached its token limit and are cut" in cut.info["notes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fragile(Grades):
+    """Its author expects numbers; "huge" is counted as no number."""
+
+    def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+        grade = float(replies[-1])
+        return Verdict({"n": 1, "grade": grade, "official_n": 1, "official_grade": 0.0})
+
+
+def test_what_a_benchmark_cannot_read_fails_its_own_sample_and_not_the_run(store: Store) -> None:
+    benchmark = Fragile()
+    script = {("a", 0): "4", ("b", 0): "four", ("c", 0): "1e999"}
+    given = {i: Answer(i) for i in "abc"}
+    record = evaluate(store, benchmark, benchmark.load(Path()), given, Scripted(dict(script)), subject=SUBJECT)
+    assert (record.n_scored, record.n_failed, record.metrics["grade"]["value"]) == (1, 2, 4.0)
+    assert set(record.info["failures"]) == {
+        "no verdict: ValueError: could not convert string to float: 'four'",
+        "no verdict: it counts what is no finite number",
+    }
+
+
+@pytest.mark.parametrize("odd", [["4"], 4, {"text": "4"}, b"4", 4.0])
+def test_a_reply_that_is_no_text_is_a_failed_call(store: Store, odd: Any) -> None:
+    record = evaluate(
+        store, Grades(), Grades().load(Path()), {"a": Answer("a")}, Scripted({("a", 0): odd}), subject=SUBJECT
+    )
+    assert record.info["failures"] == {f"judge: the reply is {type(odd).__name__}, not text": 1}
