@@ -12,11 +12,10 @@ from typing import Any
 from harness.errors import UsageError
 from harness.evaluation.absent import check_images
 from harness.evaluation.external import run_external
-from harness.evaluation.generate import generate
 from harness.evaluation.resolve import data_dir, load, make_benchmark
 from harness.evaluation.score import evaluate
 from harness.evaluation.shard import Shard
-from harness.evaluation.sharing import exclusive, generate_shared
+from harness.evaluation.sharing import exclusive, generate_once, generate_shared
 from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings
 from harness.models.spec import MODELS, load_model, parse_spec
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
@@ -147,7 +146,7 @@ def bench_model(
         folder = data_dir(name, root)
         asked_judge = judges.open(benchmark, folder)
         if claims is None:
-            answers = generate(store, model, data.samples, benchmark.decoding, fresh=fresh, progress=progress)
+            answers = generate_once(store, model, data.samples, benchmark.decoding, fresh=fresh, progress=progress)
         else:
             answers = generate_shared(store, model, data.samples, benchmark.decoding, claims, progress=progress)
         if rank_and_world_size()[0] > 0:
@@ -218,7 +217,7 @@ def answer_shard(
     ]
     model = _loaded(store, eval_model, device, loading, probe, progress)
     for item, benchmark, samples in zip(benchmarks, made, parts, strict=True):
-        answers = generate(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
+        answers = generate_once(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
         failed = sum(answer.text is None for answer in answers.values())
         yield {
             "run": eval_model.run,

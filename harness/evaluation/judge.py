@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import overload
 
 from harness.errors import UsageError
 from harness.evaluation.replies import MORE_TOKENS, as_text, is_cut, sound, unread
+from harness.evaluation.sharing import turns
 from harness.protocols.benchmark import Benchmark, JudgeParseError, JudgePrompt, Sample, Verdict
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Answer
@@ -196,29 +198,46 @@ def _ask(judge_run: _JudgeRun, pending: Sequence[_Pending], attempt: int) -> Non
     if judge is None:
         return
     owners: dict[str, list[_Pending]] = {}
+    cut: dict[str, Reply] = {}
     for item in pending:
         question = judge_run.benchmark.judge_prompt(item.sample, item.answer, attempt)
         if question is None:
             continue
         key = request_key(judge, question, item.sample, item.answer)
-        # A judge of recorded replies or of known truth costs nothing, and its file may have changed.
-        known = None if judge.keyed_by_sample else store.reply(judge.name, judge.endpoint, key, run, attempt)
-        recalled = judge.recall(known) if known is not None else None
+        recalled = _recalled(judge_run, judge, key, attempt)
         if recalled is not None and (
             spoken(recalled.text or "").unfinished or unread(recalled, judge_run.benchmark.rated_first)
         ):
-            recalled = None  # a failure like any other: asked for again
+            cut[key], recalled = recalled, None  # a failure like any other: asked for again
         if recalled is not None:
             _take(judge_run, recalled, [item])
         else:
             owners.setdefault(key, []).append(item)
-    keys = list(owners)
-    requests = _Requests(judge_run, [items[0] for items in owners.values()], attempt)
-    for count, (position, given) in enumerate(judge.ask(requests), start=1):
-        reply = as_text(given)
-        store.save_reply(judge.name, judge.endpoint, keys[position], run, attempt, reply)
-        _take(judge_run, reply, owners[keys[position]])
-        judge_run.progress("judge", count, len(keys))
+    scope, count = content_key("replies", judge.name, judge.endpoint, run, attempt), 0
+    free = judge.keyed_by_sample or judge.recorded  # what costs nothing is not shared with other processes
+    with contextlib.closing(turns(None if free else store, scope, list(owners))) as parts:
+        for part in parts:
+            # Another process may have got a reply since: it counts here as it does there.
+            now = [(key, _recalled(judge_run, judge, key, attempt)) for key in part]
+            since = {key: reply for key, reply in now if reply is not None and reply != cut.get(key)}
+            for key, reply in since.items():
+                _take(judge_run, reply, owners[key])
+            new = [key for key in part if key not in since]
+            count += len(since)
+            for position, given in judge.ask(_Requests(judge_run, [owners[key][0] for key in new], attempt)):
+                reply = as_text(given)
+                store.save_reply(judge.name, judge.endpoint, new[position], run, attempt, reply)
+                _take(judge_run, reply, owners[new[position]])
+                count += 1
+                judge_run.progress("judge", count, len(owners))
+
+
+def _recalled(judge_run: _JudgeRun, judge: Judge, key: str, attempt: int) -> Reply | None:
+    """The stored reply to a question, as the judge takes it now."""
+    if judge.keyed_by_sample:  # one of recorded replies or of known truth costs nothing, and its file may have changed
+        return None
+    known = judge_run.store.reply(judge.name, judge.endpoint, key, judge_run.run, attempt)
+    return judge.recall(known) if known is not None else None
 
 
 def _take(judge_run: _JudgeRun, reply: Reply, items: Sequence[_Pending]) -> None:

@@ -60,6 +60,47 @@ def test_what_another_host_holds_is_free_when_its_lease_ends(path: Path) -> None
         assert claims.take("x", ["i0", "i1"], 9) == ["i1"]
 
 
+@pytest.mark.parametrize("jump", [-86_400, 86_400])
+def test_a_jump_of_the_clock_frees_no_claim_of_the_living_and_keeps_none_of_the_dead(
+    path: Path, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    child = mp.get_context("fork").Process(target=_hold_and_die, args=(path,))
+    child.start()
+    child.join()
+    real = time.time
+    with Claims(path) as a, Claims(path) as b:
+        a.take("x", ["mine"], 1)
+        monkeypatch.setattr(time, "time", lambda: real() + jump)
+        assert b.take("x", ["mine", *ITEMS], 99) == ITEMS
+
+
+def test_a_process_that_is_dead_and_not_yet_buried_holds_nothing(path: Path) -> None:
+    child = os.fork()
+    if not child:
+        _hold_and_die(path)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # a corpse: its parent has not asked for it
+    with Claims(path) as claims:
+        assert claims.take("x", ITEMS, 99) == ITEMS
+    os.waitpid(child, 0)
+
+
+def test_a_process_that_got_the_number_of_a_dead_one_does_not_hold_its_claims(path: Path) -> None:
+    with Claims(path) as claims:
+        claims.take("x", ["i0"], 1)
+        machine, started, name = claims.owner.split("/")
+        with sqlite3.connect(path) as db:
+            db.execute("UPDATE claim SET owner = ?", [f"{machine}/{int(started) - 1}/{name}"])
+    with Claims(path) as other:
+        assert other.take("x", ["i0"], 1) == ["i0"]
+
+
+def test_a_claim_whose_end_no_clock_can_have_meant_is_free(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO claim VALUES ('x', 'i0', 'o', 'elsewhere', 1, ?)", [time.time() + 86_400])
+    with Claims(path) as claims:
+        assert claims.take("x", ["i0"], 9) == ["i0"]
+
+
 def test_a_lease_is_renewed_while_its_holder_lives(path: Path) -> None:
     with Claims(path, lease=0.3) as a, Claims(path) as b:
         a.take("x", ITEMS, 99)
