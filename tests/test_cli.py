@@ -19,7 +19,7 @@ from leaderboards.provenance import provenance
 from tests.house import ROOT
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
 from workflows.ablate import is_benched
-from workflows.ablation import Ablation
+from workflows.ablation import Ablation, Method
 from workflows.eval_models import EvalModel
 
 Run = Callable[..., Result]
@@ -70,7 +70,7 @@ def test_align_bench_and_leaderboard_on_a_users_own_model_and_pairs(run: Run, wo
 
     few = tmp_path / "few.sqlite"
     base = EvalModel("base", f"hf:{world / 'model'}")
-    ablation = Ablation(methods=({"method": "dpo"},), benchmarks=("amber",), data_dir=str(world))
+    ablation = Ablation(methods=(Method(method="dpo"),), benchmarks=("amber",), data_dir=str(world))
     assert is_benched(Store(tmp_path / "r.sqlite"), base, ablation)
     assert not is_benched(Store(tmp_path / "r.sqlite"), EvalModel("other", base.spec), ablation)
     run("bench", "--benchmark", "amber", *models[:2], "--data-dir", world, "--limit", "2", "--db", few)

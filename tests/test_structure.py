@@ -31,6 +31,7 @@ HOMES: dict[str, tuple[str, set[str]]] = {
     "make a prompt": (r"\.apply_chat_template\(", {"harness/models/templates.py"}),
     "open an image": (r"\b(Pil)?Image\.open\(", {"harness/util/images.py"}),
     "read JSON lines": (r"parse_json\(line\b", {"harness/util/jsonl.py"}),
+    "read YAML": (r"\byaml\.(safe_)?load\(", {"harness/util/yaml_text.py"}),
     "read yes or no": (r"\(yes\|no\)", {"benchmarks/common/yes_no.py"}),
     "rank and world size": (r"""["'](LOCAL_)?(RANK|WORLD_SIZE)["']""", {"harness/util/distributed.py"}),
     "ask an endpoint": (r"\bopenai\.(Async)?OpenAI\(", {"harness/chat/client.py"}),

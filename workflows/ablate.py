@@ -166,7 +166,7 @@ def base_of(ablation: Ablation, progress: Progress, *, built: bool = True) -> Ev
 
     spec = ""
     for panel in ablation.panels:
-        settings = {**ablation.world, **ablation.common, **panel.get("set", {}), "method": "dpo"}
+        settings = {**ablation.world, **ablation.common, **(panel.set or {}), "method": "dpo"}
         resolved = resolve_alignment(settings, progress, built=built)
         spec = f"hf:{resolved.train.model}"
     return EvalModel("base", spec)

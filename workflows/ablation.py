@@ -7,22 +7,53 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from harness.errors import UsageError
 from harness.util.names import require_name, require_text
 from harness.util.options import build
+from harness.util.ranges import Range, at_least
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A row of an ablation's ``methods``.
+
+    Args:
+        method: the aligner's name.
+        label: the name of its row in tables; None: the method.
+        set: its settings; a list is swept.
+        match: sets beta to the mean effective beta of that label's run (control); None for none.
+    """
+
+    method: str
+    label: str | None = None
+    set: dict | None = None  # type: ignore[type-arg]
+    match: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A condition of the data, a row of an ablation's ``panels``.
+
+    Args:
+        name: of the panel in the leaderboard.
+        set: settings of its runs.
+    """
+
+    name: str = ""
+    set: dict | None = None  # type: ignore[type-arg]
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """An ablation recipe. Every row of ``methods`` is ``{method, label?, set?, match?}``; a list in ``set`` is swept.
+    """An ablation recipe.
 
     Args:
         common: settings of every run (model, data, epochs...).
         world: settings of the embedded world, where no model and data are given.
         panels: conditions of the data, each ``{name, set}``; a panel of the leaderboard each.
-        methods: what is compared. ``match: LABEL`` sets beta to the mean effective beta of that label's run (control).
+        methods: what is compared, each ``{method, label, set, match}``; a list in ``set`` is swept.
         seeds: alignment seeds.
         suite: the benchmark suite of every model.
         benchmarks: single benchmarks in place of the suite.
@@ -36,9 +67,9 @@ class Ablation:
         workers: processes at a time; 0 for one per accelerator, or one per core up to two on a CPU.
     """
 
-    methods: tuple[dict, ...]  # type: ignore[type-arg]
-    panels: tuple[dict, ...] = ({"name": "", "set": {}},)  # type: ignore[type-arg]
-    seeds: tuple[int, ...] = (0, 1)
+    methods: tuple[Method, ...]
+    panels: tuple[Panel, ...] = (Panel(),)
+    seeds: tuple[Annotated[int, Range(0, 2**32 - 1)], ...] = (0, 1)
     common: dict = field(default_factory=dict)  # type: ignore[type-arg]
     world: dict = field(default_factory=dict)  # type: ignore[type-arg]
     suite: str = "hallucination"
@@ -47,10 +78,10 @@ class Ablation:
     eos_biases: tuple[float, ...] = ()
     data_dir: str | None = None
     judge: str | None = None
-    limit: int | None = None
-    budget: float | None = None
+    limit: Annotated[int, at_least(1, "samples")] | None = None
+    budget: Annotated[float, at_least(0, "USD")] | None = None
     prices: str | None = None
-    workers: int = 0
+    workers: Annotated[int, at_least(0, "processes")] = 0
 
 
 @dataclass(frozen=True)
@@ -69,9 +100,13 @@ class Job:
 def read_ablation(values: Mapping[str, Any]) -> Ablation:
     """An Ablation from a recipe's dictionary; unknown keys and rows without a method raise a UsageError."""
     ablation = build(Ablation, values, "ablation recipe")
-    for row in ablation.methods:
-        if "method" not in row or set(row) - {"method", "label", "set", "match"}:
-            raise UsageError(f"ablation recipe: {row}: expected {{method, label, set, match}}.")
+    for name in ("methods", "panels", "seeds"):
+        if not getattr(ablation, name):
+            raise UsageError(f"ablation recipe: {name}: expected at least one, or without that line the default.")
+    sets = [ablation.common, ablation.world, *(row.set or {} for row in (*ablation.panels, *ablation.methods))]
+    for name in ("method", "seed"):
+        if any({name, f"train.{name}"} & given.keys() for given in sets):
+            raise UsageError(f"ablation recipe: {name} is set beside {name}s, which decide: leave it out of `set`.")
     return ablation
 
 
@@ -80,18 +115,12 @@ def jobs(ablation: Ablation, db: str) -> list[Job]:
     planned = []
     for panel, seed, row in itertools.product(ablation.panels, ablation.seeds, ablation.methods):
         for label, swept in sweep(row):
-            name = "-".join(filter(None, [slug(label), slug(panel.get("name", "")), f"s{seed}"]))
-            settings = {
-                **ablation.world,
-                **ablation.common,
-                **panel.get("set", {}),
-                **swept,
-                "method": row["method"],
-                "seed": seed,
-            }
+            name = "-".join(filter(None, [slug(label), slug(panel.name), f"s{seed}"]))
+            given = {**ablation.world, **ablation.common, **(panel.set or {}), **swept}
+            settings = {**given, "method": row.method, "seed": seed}
             require_name("ablation recipe: run", name)
-            require_text("ablation recipe: panel", panel.get("name", ""))
-            planned.append(Job(db, name, label, panel.get("name", ""), settings, row.get("match"), ablation))
+            require_text("ablation recipe: panel", panel.name)
+            planned.append(Job(db, name, label, panel.name, settings, row.match, ablation))
     repeated = sorted(name for name, count in Counter(job.name for job in planned).items() if count > 1)
     if repeated:
         raise UsageError(
@@ -101,13 +130,18 @@ def jobs(ablation: Ablation, db: str) -> list[Job]:
     return planned
 
 
-def sweep(row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every combination of the values listed in ``row["set"]``, labelled by the swept values."""
-    given = {k: v if isinstance(v, list) else [v] for k, v in (row.get("set") or {}).items()}
+def sweep(row: Method) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every combination of the values listed in its settings, labelled by the swept values.
+
+    Raises UsageError for a list of none: there would be no run.
+    """
+    given = {k: v if isinstance(v, list) else [v] for k, v in (row.set or {}).items()}
+    if empty := [name for name, values in given.items() if not values]:
+        raise UsageError(f"ablation recipe: {row.method}: {', '.join(empty)}=[]: expected values to sweep.")
     for values in itertools.product(*given.values()):
         chosen = dict(zip(given, values, strict=True))
         swept = [f"{k}={v}" for k, v in chosen.items() if len(given[k]) > 1]
-        yield " ".join([row.get("label", row["method"]), *swept]), chosen
+        yield " ".join([row.label or row.method, *swept]), chosen
 
 
 def slug(text: str) -> str:

@@ -21,7 +21,7 @@ from harness.store.claims import ALIGNMENT, LEASE, Claims
 from harness.util.caches import remove_unfinished
 from harness.util.distributed import rank_and_world_size
 from harness.util.names import require_name, require_text
-from harness.util.options import build, overlay, read_yaml
+from harness.util.options import build, overlay, read_yaml, unstorable
 from harness.util.paths import home
 from recipes import RECIPES
 from workflows.align_spec import AlignSpec
@@ -78,8 +78,10 @@ def resolve_alignment(
     """
     from aligners.pair_hardness.clip import absolute
 
-    _check_names(settings)
-    method = str(settings.get("method", "dama"))
+    given = {name: settings[name] for name in OF_THE_RUN if settings.get(name) is not None}
+    run = build(RunSettings, {**given, "heldout": None}, "align")
+    _check_names(run)
+    method = run.method
     kinds = kinds_of(method)
     values = {align_setting(k, OPTIONS): v for k, v in settings.items() if k not in OF_THE_RUN}
     files: dict[str, Any] = {name: input_of(name, values[name]) for name in INPUTS if name in values}
@@ -97,10 +99,10 @@ def resolve_alignment(
         dealt["hardness"]["clip"] = absolute(str(dealt["hardness"]["clip"]))
     train = build(kinds["train"], {**dealt["train"], "method": method}, "align")
     return AlignSpec(
-        name=str(settings.get("name") or f"{method}-s{train.seed}"),
+        name=run.name or f"{method}-s{train.seed}",
         method=method,
-        label=str(settings.get("label") or method),
-        panel=str(settings.get("panel", "")),
+        label=run.label or method,
+        panel=run.panel,
         train=train,
         objective=build(kinds["objective"], dealt["objective"], f"aligner {method}"),
         hardness=build(kinds["hardness"], dealt["hardness"], "hardness"),
@@ -109,18 +111,23 @@ def resolve_alignment(
     )
 
 
-def _check_names(settings: Mapping[str, Any]) -> None:
-    """Raise UsageError where a run, its row or its panel cannot be called as ``settings`` say."""
-    if settings.get("name") is not None:
-        require_name("--name", str(settings["name"]))
-    for what in ("label", "panel"):
-        require_text(what, str(settings.get(what) or ""))
+def _check_names(run: RunSettings) -> None:
+    """Raise UsageError where a run, its row or its panel cannot be called as ``run`` says."""
+    if run.name is not None:
+        require_name("--name", run.name)
+    require_text("label", run.label or "")
+    require_text("panel", run.panel)
 
 
 def input_of(name: str, value: Any) -> str:
     """A model or data as it is recorded: paths are absolute, several sources of data have commas between."""
     from aligners.pairs.sources import sources_of
 
+    several = value if isinstance(value, list | tuple) and name != "train.model" else [value]
+    for each in several:
+        if not isinstance(each, str | Path) or not str(each).strip() or unstorable(str(each)):
+            shown = f"{name.removeprefix('train.')}={each!r:.80}"
+            raise UsageError(f"align: {shown}: expected a file, a directory or a hub id.")
     if name == "train.model":
         return model_id(str(value))
     given = value if isinstance(value, list | tuple) else sources_of(value)

@@ -121,11 +121,13 @@ def _of_bench() -> list[Section]:
 
 def _of_files() -> list[Section]:
     from harness.chat.prices import Price
-    from workflows.ablation import Ablation
+    from workflows.ablation import Ablation, Method, Panel
     from workflows.suites import Member, SuiteFile
 
     return [
         _section("Recipe of ablate", "", "Keys of the YAML file of `ablate --recipe` and `demo --recipe`.", Ablation),
+        _section("Row of methods", "", "Keys of a row of its `methods`.", Method),
+        _section("Row of panels", "", "Keys of a row of its `panels`.", Panel),
         _section("Suite", "", "Keys of the YAML file of `bench --suite`.", SuiteFile),
         _section("Row of a suite", "", "Keys of a row of its `benchmarks`.", Member),
         _section("Price", "", "Keys of a model in the YAML file of `--prices`.", Price),

@@ -72,7 +72,10 @@ def members_of(suite: str | None, names: Sequence[str]) -> list[Member]:
     else:
         raise unknown_name("suite (or YAML file)", str(suite), built_in)
     for member in members:
-        BENCHMARKS.get(member.benchmark)
+        try:
+            BENCHMARKS.get(member.benchmark)
+        except UsageError as error:
+            raise UsageError(f"{error} (suite {suite})" if suite and not names else str(error)) from error
     return members
 
 

@@ -117,7 +117,8 @@ def _prompt(said: tuple[Said, ...], row: Row, place: Place, wording: Wording) ->
         if said and said[0].role == "system":
             raise BadRow(place, "a column system and a system message: expected one of them.")
         before.append(Said("system", (text_of(row["system"], "system", place),)))
-    for turn in row.get("history") or ():
+    history = row.get("history") or ()
+    for turn in history if isinstance(history, list | tuple) else (None,):
         if not isinstance(turn, list | tuple) or len(turn) != 2:
             raise BadRow(place, "history: expected pairs of question and answer.")
         before.append(Said("user", (text_of(turn[0], "history", place),)))

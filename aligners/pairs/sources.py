@@ -7,7 +7,6 @@ together.
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from aligners.pairs.rows import Place, Row
 from aligners.pairs.tables import EXPECTED, TABLES
 from harness.errors import DataError
+from harness.util.files import read_json, read_object
 
 SPLITS = {
     "train": "train", "training": "train",
@@ -27,6 +27,7 @@ SPLITS = {
 DESCRIPTIONS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json"}
 """Files that describe data and hold none."""
 INFO = "dataset_info.json"
+SAVED = "a folder of datasets' save_to_disk"
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ def _of_files(
 def _described(file: Path) -> tuple[Mapping[str, str] | None, str]:
     """Our names of the columns of ``file`` by the LLaMA-Factory dataset_info.json beside it, and a note."""
     try:
-        described = json.loads((file.parent / INFO).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        described = read_json(file.parent / INFO)
+    except DataError:  # absent, or another tool's
         return None, ""
     entries = described.values() if isinstance(described, Mapping) else ()
     entry = next((e for e in entries if isinstance(e, Mapping) and e.get("file_name") == file.name), None)
@@ -130,7 +131,9 @@ LLAMA_FACTORY = {"messages", "prompt", "query", "history", "system", "images", "
 def _files_of(folder: Path, split: str) -> tuple[list[Path], tuple[str, ...]]:
     """The files of one split of ``folder``, and which it is where there are several."""
     if (folder / "dataset_dict.json").exists():  # a DatasetDict's save_to_disk
-        splits = json.loads((folder / "dataset_dict.json").read_text())["splits"]
+        splits = read_object(folder / "dataset_dict.json", SAVED).get("splits")
+        if not isinstance(splits, list) or not splits or not all(isinstance(name, str) for name in splits):
+            raise DataError(f"{folder / 'dataset_dict.json'}: expected {SAVED} with the names of its splits.")
         chosen, notes = choose_split(str(folder), splits, split)
         return _arrow_files(folder / chosen), notes
     if (folder / "state.json").exists():  # a Dataset's
@@ -172,11 +175,15 @@ def _of_one_kind(folder: Path, files: list[Path]) -> list[Path]:
 
 def _arrow_files(folder: Path) -> list[Path]:
     """The files of a ``save_to_disk`` folder in their order."""
-    try:
-        names = [file["filename"] for file in json.loads((folder / "state.json").read_text())["_data_files"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder}: expected a folder of datasets' save_to_disk ({error}).") from error
-    return [folder / name for name in names]
+    state = folder / "state.json"
+    listed = read_object(state, SAVED).get("_data_files")
+    names = [each.get("filename") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    files = [folder / name for name in names if isinstance(name, str) and (folder / name).suffix in TABLES]
+    if not files or len(files) != len(listed or ()):
+        raise DataError(f"{state}: expected {SAVED} with the names of its files, found {listed!r:.80}.")
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise DataError(f"{state}: names {', '.join(missing[:3])}, which is not beside it.")
+    return files
 
 
 def choose_split(name: str, splits: Sequence[str], wanted: str) -> tuple[str, tuple[str, ...]]:

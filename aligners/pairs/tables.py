@@ -128,6 +128,7 @@ def _arrow_rows(file: Path) -> Iterator[tuple[Place, Row]]:
     number = 0
     with _arrow_batches(file) as batches:
         for batch in batches:
+            batch.validate(full=True)  # offsets that lead out of a damaged file end the process
             for start in range(0, batch.num_rows, BATCH):
                 for row in batch.slice(start, BATCH).to_pylist():
                     yield Place(f"{file} row {number}", file.parent, str(number)), row
@@ -154,7 +155,7 @@ def readable(file: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # texts and dates that are none
         raise DataError(f"{file}: not a readable {file.suffix.removeprefix('.')} file ({error}).") from error
 
 

@@ -77,7 +77,7 @@ def allowed(hint: Any) -> str:
     if origin is tuple:
         return f"several of: {allowed(args[0])}"
     kinds = {bool: "true, false", int: "a whole number", float: "a number", str: "text", dict: "a mapping"}
-    return kinds.get(origin or hint, "text")
+    return "a mapping" if dataclasses.is_dataclass(hint) else kinds.get(origin or hint, "text")
 
 
 def _default(field: dataclasses.Field[Any]) -> str | None:
@@ -94,6 +94,9 @@ def written(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):
         return f"{value:g}"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        given = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return f"{{{', '.join(f'{name}: {written(held)}' for name, held in given.items() if held not in (None, ''))}}}"
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(written, value))}]"
     return '""' if value == "" else str(value)

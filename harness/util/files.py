@@ -189,8 +189,9 @@ def read_json(path: Path, expected: str = "JSON") -> Any:
     """The value of the JSON file at ``path``. Raises DataError that names the file, the fault and what was expected."""
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror or error}; expected {expected}.") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"Cannot read {path}: {why}; expected {expected}.") from error
     return parse_json(content, str(path), expected)
 
 

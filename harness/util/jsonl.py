@@ -30,8 +30,8 @@ def iter_values(path: Path, expected: str = "one JSON value a line") -> Iterator
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield number, parse_json(line.strip(), f"{path} line {number}", expected)
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise DataError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import re
 import types
 import typing
@@ -13,16 +14,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from harness.errors import UsageError, unknown_name
 from harness.util.other_names import in_our_words
-from harness.util.ranges import fault_of_number
+from harness.util.ranges import fault_of_number, type_hints
 from harness.util.secrets import keep_shown
+from harness.util.yaml_text import WrittenFloat, parse_yaml
 
 T = TypeVar("T")
 
-EXPONENT = re.compile(r"[-+]?[\d.]*\d[eE][-+]?\d+")
+EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
 """Numbers that YAML 1.1 reads as strings: 5e-7 in a recipe."""
 
 
@@ -75,7 +75,7 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
         name, sign, value = pair.partition("=")
         if not sign or not name:
             raise UsageError(f"--set {pair!r}: expected key=value, for example --set beta=0.1.")
-        out = overlay(out, nested({name.strip(): _parse_value(value)}))
+        out = overlay(out, nested({name.strip(): _parse_value(value, f"--set {pair!r:.200}")}))
     return out
 
 
@@ -98,26 +98,25 @@ def overlay(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _parse_value(text: str) -> Any:
+def _parse_value(text: str, where: str) -> Any:
     if not text.strip():
         return ""  # model.system= is no system message; null is written as such
-    value = yaml.safe_load(text)
-    if isinstance(value, str) and not text.lstrip().startswith(("'", '"')):
-        try:
-            return float(value)  # YAML 1.1 reads 5e-7 as a string
-        except ValueError:
-            return value
+    value = parse_yaml(text, where)
+    if isinstance(value, str) and EXPONENT.fullmatch(value) and not text.lstrip().startswith(("'", '"')):
+        number = WrittenFloat(value)  # YAML 1.1 reads 5e-7 as a string
+        number.written = value
+        return number
     return value
 
 
 def read_yaml(path: Path, what: str = "recipe") -> dict[str, Any]:
     """A YAML file as a dictionary; anything else raises a UsageError naming the file and ``what`` it should be."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")
         keep_shown(text)
-        loaded = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"Cannot read {what} {path}: {error}") from error
+    loaded = parse_yaml(text, f"{what} {path}")
     if not isinstance(loaded, dict):
         raise UsageError(f"{path}: expected a {what} of `key: value` lines, found {type(loaded).__name__}.")
     return loaded
@@ -130,7 +129,7 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
     field that is a dataclass itself a mapping changes the names it holds and leaves the others at the field's default.
     """
     known = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(kind, include_extras=True)
+    hints = type_hints(kind)
     for name in values:
         if name not in known:
             if hint := in_our_words(name, known):
@@ -143,10 +142,17 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
             held = {inner: item for inner, item in dataclasses.asdict(default).items() if inner in given}
             values = {**values, name: overlay(held, value)}
     arguments = {name: _coerce(value, hints[name], f"{what}: {name}") for name, value in values.items()}
+    missing = [name for name, field in known.items() if name not in values and _is_required(field)]
+    if missing:
+        raise UsageError(f"{what}: {', '.join(missing)}: expected a value, none is given.")
     try:
         return kind(**arguments)
     except ValueError as error:  # a dataclass need not know what it is called in messages
         raise UsageError(f"{what}: {error}.") from error
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _coerce(value: Any, hint: Any, where: str) -> Any:
@@ -172,17 +178,37 @@ def _of_type(value: Any, hint: Any, where: str) -> Any:
         return tuple(_coerce(item, args[0], where) for item in items)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
         return build(hint, value, where)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and _is_number(value):
+        return _float(value)
     if hint is float and isinstance(value, str) and EXPONENT.fullmatch(value):
         return float(value)
-    if hint is int and isinstance(value, float) and value.is_integer():
+    if hint is int and _is_number(value) and (isinstance(value, int) or value.is_integer()):
         return int(value)
-    if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
+    if hint is str and _is_number(value):
+        return getattr(value, "written", None) or str(value)
+    if hint is str and isinstance(value, str) and (fault := unstorable(value)):
+        raise UsageError(f"{where}: {fault}.")
     if isinstance(hint, type) and not (isinstance(value, hint) and (hint is bool) == isinstance(value, bool)):
         raise UsageError(f"{where}={value!r}: expected {hint.__name__}, found {type(value).__name__}.")
     return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return math.copysign(math.inf, value)
+
+
+def unstorable(value: str) -> str:
+    """What no setting may hold, since no file's name and no column of the store can; "" if nothing."""
+    if "\0" in value:
+        return "it holds a NUL character"
+    return "" if value.isascii() or value.encode("utf-8", "ignore").decode() == value else "it is no valid Unicode"
 
 
 def _choice(value: Any, choices: tuple[Any, ...], where: str) -> Any:

@@ -6,12 +6,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from harness.errors import UsageError
+
+LARGEST = 2**63 - 1
+"""Larger whole numbers fit into no column of the store."""
+
+
+@functools.cache
+def type_hints(kind: type[Any]) -> Mapping[str, Any]:
+    """The types of the fields of ``kind``, with what annotates them."""
+    return typing.get_type_hints(kind, include_extras=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +87,8 @@ def fault_of_number(value: Any, hint: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     allowed = range_of(hint) or Range()
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return f"a whole number up to {LARGEST:,}"
     if value in allowed:
         return ""
     kind = "whole number" if int in _plain(hint) else "number" if str(allowed) else "finite number"
@@ -95,7 +107,7 @@ def require_ranges(settings: Any, what: str) -> None:
 
     For dataclasses that are also made without ``options.build``, which checks the same. ``what`` begins the message.
     """
-    hints: Mapping[str, Any] = typing.get_type_hints(type(settings), include_extras=True)
+    hints = type_hints(type(settings))
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if expected := fault_of_number(value, hints[field.name]):

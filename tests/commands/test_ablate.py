@@ -17,7 +17,7 @@ from harness.util.options import read_yaml
 from recipes import RECIPES
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
 from workflows.ablate import Outcome, _finished, matched_beta, resolved, wanted_of
-from workflows.ablation import Ablation, Job, jobs, read_ablation, sweep
+from workflows.ablation import Ablation, Job, Method, jobs, read_ablation, sweep
 from workflows.ablation_plan import plan
 from workflows.purse import Purse
 from workflows.settings import route
@@ -55,7 +55,7 @@ def test_two_runs_of_one_name_are_refused_since_only_one_would_be_made(recipe: d
 
 
 def test_a_single_value_is_not_part_of_the_label() -> None:
-    assert list(sweep({"method": "gap", "set": {"keep": 0.5}})) == [("gap", {"keep": 0.5})]
+    assert list(sweep(Method(method="gap", set={"keep": 0.5}))) == [("gap", {"keep": 0.5})]
 
 
 @pytest.mark.parametrize("name", ["demo.yaml", "ablation.yaml", "tuning.yaml"])
@@ -77,8 +77,34 @@ def test_the_recipes_that_are_shipped_name_things_that_exist(name: str) -> None:
 
 
 def test_a_row_with_an_unknown_key_is_refused() -> None:
-    with pytest.raises(UsageError, match="expected"):
+    with pytest.raises(UsageError, match=r"'sets'.*Did you mean 'set'"):
         read_ablation({"methods": [{"method": "dpo", "sets": {}}]})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"methods": [{"method": "dpo", "set": [1]}]}, "methods: set=.*expected dict"),
+        ({"methods": [{"method": "dpo", "set": {"lr": []}}]}, r"dpo: lr=\[\]: expected values to sweep"),
+        ({"methods": []}, "methods: expected at least one"),
+        ({"methods": [{"label": "dpo"}]}, "method: expected a value, none is given"),
+        ({"methods": [{"method": "dpo"}], "seeds": []}, "seeds: expected at least one"),
+        ({"methods": [{"method": "dpo"}], "seeds": [-1]}, "seeds=-1: expected a whole number from 0"),
+        ({"methods": [{"method": "dpo", "set": {"seed": 3}}]}, "seed is set beside seeds"),
+        ({"methods": [{"method": "dpo"}], "panels": ["clean"]}, "panels='clean': expected Panel"),
+        ({"methods": [{"method": "dpo"}], "limit": 0}, "limit=0: expected"),
+        ({"methods": [{"method": "dpo"}], "eos_biases": [float("nan")]}, "eos_biases=nan: expected a finite number"),
+        ({}, "methods: expected a value, none is given"),
+    ],
+)
+def test_a_recipe_that_plans_other_runs_than_it_says_is_refused(recipe: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        jobs(read_ablation(recipe), "r.sqlite")
+
+
+def test_an_empty_set_sets_nothing() -> None:
+    (planned,) = jobs(read_ablation({"methods": [{"method": "dpo", "set": None}], "seeds": [0]}), "r.sqlite")
+    assert planned.settings == {"method": "dpo", "seed": 0}
 
 
 def job(store: Store) -> Job:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tests.fuzz.target import Fault, Outcome, Target
 
-MODULES = ("replies",)
+MODULES = ("replies", "rows", "settings")
 """The modules of ``tests.fuzz`` with a function ``targets``."""
 
 
