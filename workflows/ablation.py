@@ -103,7 +103,8 @@ def read_ablation(values: Mapping[str, Any]) -> Ablation:
     for name in ("methods", "panels", "seeds"):
         if not getattr(ablation, name):
             raise UsageError(f"ablation recipe: {name}: expected at least one, or without that line the default.")
-    sets = [ablation.common, ablation.world, *(row.set or {} for row in (*ablation.panels, *ablation.methods))]
+    rows: list[Panel | Method] = [*ablation.panels, *ablation.methods]
+    sets = [ablation.common, ablation.world, *(row.set or {} for row in rows)]
     for name in ("method", "seed"):
         if any({name, f"train.{name}"} & given.keys() for given in sets):
             raise UsageError(f"ablation recipe: {name} is set beside {name}s, which decide: leave it out of `set`.")

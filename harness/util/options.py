@@ -129,7 +129,7 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
     field that is a dataclass itself a mapping changes the names it holds and leaves the others at the field's default.
     """
     known = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
-    hints = type_hints(kind)
+    hints = type_hints(kind)  # type: ignore[arg-type]  # every class can be hashed
     for name in values:
         if name not in known:
             if hint := in_our_words(name, known):

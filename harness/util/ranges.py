@@ -107,7 +107,7 @@ def require_ranges(settings: Any, what: str) -> None:
 
     For dataclasses that are also made without ``options.build``, which checks the same. ``what`` begins the message.
     """
-    hints = type_hints(type(settings))
+    hints = type_hints(type(settings))  # type: ignore[arg-type]  # every class can be hashed
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if expected := fault_of_number(value, hints[field.name]):
