@@ -20,10 +20,11 @@ from aligners.pairs.prepared import Stored, prepared, prepared_facts
 from aligners.pairs.reading import Reading
 from aligners.pairs.report import described, report_of
 from aligners.pairs.rows import BadRow, NoPreference, Place, Row
-from aligners.pairs.sources import Rows, open_rows
+from aligners.pairs.sources import Rows, open_rows, sources_of
 from harness.errors import DataError
 from harness.protocols.conversation import MARK
 from harness.protocols.progress import Progress, silent
+from harness.util.inside import VARIABLE
 from harness.util.options import content_key
 
 __all__ = ["Pair", "PairSet", "load_pairs", "pairs_identity"]
@@ -97,10 +98,12 @@ def _way_to(
     source: str | Path, limit: int | None, skip_bad: bool, reading: Reading, progress: Progress
 ) -> tuple[str, Callable[[], Stored]]:
     """The key under which the pairs of ``source`` are kept, and what reads them."""
-    images = reading.image_source
+    folders = tuple(Path(part) for part in sources_of(source) if Path(part).is_dir())
+    images = dataclasses.replace(reading.image_source, data=folders)
     rows = open_rows(source, reading.split, reading.subset)
     asked = {field.name: getattr(reading, field.name) for field in dataclasses.fields(Reading)}
-    key = content_key("pairs-4", str(source), rows.identity, dict(rows.columns or {}), asked, limit, skip_bad)
+    given = (dict(rows.columns or {}), asked, limit, skip_bad, os.environ.get(VARIABLE, ""))
+    key = content_key("pairs-5", str(source), rows.identity, *given)
     return key, lambda: _load(source, rows, reading, images, limit, skip_bad, progress)
 
 

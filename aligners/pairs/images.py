@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import functools
 import hashlib
 import os
 import threading
@@ -21,23 +22,32 @@ from typing import Any
 from aligners.pairs.rows import BadRow, Place
 from harness.protocols.conversation import Image
 from harness.util.caches import discard
-from harness.util.download import DownloadError, download
+from harness.util.download import DownloadError, Limits, download
 from harness.util.files import write_bytes
 from harness.util.images import changes_of, open_image
+from harness.util.inside import VARIABLE, image_roots, inside
 from harness.util.paths import cache_dir, kept_dir
 
 NUMBERED = ("{}.jpg", "{}.png", "VG_100K/{}.jpg", "VG_100K_2/{}.jpg", "images/{}.jpg")
 """Where the image of a number lies under ``image_root``: Visual Genome's folders, or plainly."""
 LONGEST_PATH = 1024
+OF_AN_IMAGE = Limits(size=64 << 20, seconds=120.0)
+"""Of one that is downloaded because a row names it."""
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Finds the images of rows. ``root``: the folder of relative paths, in place of the row's own; ``urls``: whether
-    images may be downloaded."""
+    """Finds the images of rows.
+
+    Args:
+        root: the folder of relative paths, in place of the row's own.
+        urls: whether images may be downloaded.
+        data: folders that were named as the data: a file in one may name images in all of it.
+    """
 
     root: Path | None = None
     urls: bool = False
+    data: tuple[Path, ...] = ()
 
     def open(self, value: Any, place: Place) -> Image:
         """The image that ``value`` is, as a file. Raises BadRow naming the row; does not decode it."""
@@ -56,7 +66,7 @@ class ImageSource:
         folder = self.root or place.folder
         # A path is short; only what cannot be a file name is worth decoding.
         if len(value) < LONGEST_PATH and os.path.isfile(folder / value):  # Path.is_file raises for a name too long
-            return Image(path=(folder / value).resolve())
+            return Image(path=self._inside(folder / value, folder, place))
         try:
             encoded = value.partition("base64,")[2] if value.startswith("data:") else value
             return Image(path=keep(base64.b64decode(encoded, validate=True)))
@@ -70,9 +80,17 @@ class ImageSource:
             raise BadRow(place, "the image is given by its number (image_id): set --image-root to the images' folder.")
         files = tuple(self.root / name.format(number) for name in NUMBERED)
         if there := next((file for file in files if file.is_file()), None):
-            return Image(path=there.resolve())
+            return Image(path=self._inside(there, self.root, place))
         places = ", ".join(name.format(number) for name in NUMBERED)
         raise BadRow(place, "the image of this number is not there", f": looked for {places} under {self.root}.", files)
+
+    def _inside(self, file: Path, folder: Path, place: Place) -> Path:
+        """The real path of ``file``, links followed. Raises BadRow where that is outside ``folder``."""
+        real = inside(file, _roots((folder, *self.data), os.environ.get(VARIABLE)))
+        if real is None:
+            remedy = f": {file} is not in {folder}; if it is meant, name the images' folder with --image-root DIR."
+            raise BadRow(place, "the image lies outside the data's folder", remedy, (file,))
+        return real
 
     def _downloaded(self, url: str, place: Place) -> Path:
         if not self.urls:
@@ -81,11 +99,17 @@ class ImageSource:
         try:
             with _one_at_a_time(str(file)):
                 if str(file) not in _FOUND and not _is_image(file):
-                    download(url, file)
+                    download(url, file, limits=OF_AN_IMAGE)
                 _FOUND.add(str(file))
         except DownloadError as error:
             raise BadRow(place, "the image could not be downloaded", f" ({error})", None) from error
         return file
+
+
+@functools.lru_cache(maxsize=64)
+def _roots(folders: tuple[Path, ...], more: str | None) -> tuple[str, ...]:
+    """What ``image_roots`` gives, once for the rows of a folder (and of a value of its variable)."""
+    return image_roots(*folders)
 
 
 def keep(data: bytes) -> Path:

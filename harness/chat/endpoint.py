@@ -8,12 +8,11 @@ import re
 from urllib.parse import urlsplit
 
 from harness.errors import UsageError
+from harness.util.hosts import LOCAL_NAMES
 
 OPENAI_URL = "https://api.openai.com/v1"
 SHARED = ipaddress.ip_network("100.64.0.0/10")
 """Addresses behind a carrier's or a VPN's translation (RFC 6598)."""
-LOCAL_NAMES = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
-"""Ends of names that are never of the public internet."""
 
 
 def default_url() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from harness.errors import DataError, UsageError
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
 from harness.protocols.conversation import Image
+from harness.util.inside import VARIABLE, image_roots, inside
 from harness.util.options import build, content_key
 
 
@@ -29,7 +31,8 @@ def data_dir(benchmark: str, root: Path) -> Path:
 def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> BenchmarkData:
     """What the data directory holds, the first ``limit`` samples of it; duplicates and an empty set are errors.
 
-    A sample without an image has an Image of nothing unless the benchmark has questions without one.
+    An image that lies outside ``root``, links followed, is refused: a model's endpoint would be sent any file that a
+    row names. A sample without an image has an Image of nothing unless the benchmark has questions without one.
     """
     data = benchmark.load(root)
     twice = next((i for i, count in Counter(s.id for s in data.samples).items() if count > 1), None)
@@ -38,9 +41,20 @@ def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> Benchmar
     if not data.samples:
         raise DataError(f"{root}: no {benchmark.name} samples found.")
     samples = data.samples[:limit]
+    _require_inside(samples, root, benchmark.name)
     if not benchmark.image_optional:
         samples = [s if s.image is not None else dataclasses.replace(s, image=Image()) for s in samples]
     return dataclasses.replace(data, samples=samples)
+
+
+def _require_inside(samples: Sequence[Sample], root: Path, name: str) -> None:
+    roots = image_roots(root)
+    for path in dict.fromkeys(s.image.path for s in samples if s.image is not None and s.image.path is not None):
+        if inside(path, roots) is None:
+            raise DataError(
+                f"{root}: an image of {name} lies outside this folder: {path} ({os.path.realpath(path)}). Put it "
+                f"there, or name the folder that it is in with the environment variable {VARIABLE}."
+            )
 
 
 def data_key(benchmark: str, samples: Sequence[Sample]) -> str:

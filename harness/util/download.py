@@ -1,24 +1,26 @@
-"""Files from their official home: resumable downloads, checked by their digests; zip archives taken apart."""
+"""Files from their official home: resumable downloads, checked by their digests."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
+import math
+import re
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import fnmatch
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Literal
 
-from harness.errors import HarnessError
+from harness.errors import DataError, HarnessError
 from harness.protocols.progress import Progress, silent
+from harness.util.files import read_object, write_json
+from harness.util.hosts import Private, check_url, opener
+from harness.util.part_file import PartFile
+from harness.util.unpack import unpack
 
 CHUNK = 1 << 20
 TRIES = 4
@@ -102,7 +104,12 @@ def _one(source: Source | Manual, folder: Path, any_version: bool, progress: Pro
         target = folder / source.path
         digest = download(source.url, target, source.digest, any_version=any_version, progress=progress)
         if source.unpack:
-            _unpack(target, folder, source.unpack)
+            try:
+                unpack(target, folder, source.unpack)
+            except ValueError as error:
+                raise DownloadError(f"{target.name}: cannot be unpacked ({error}); it was removed.") from error
+            finally:
+                target.unlink(missing_ok=True)
             lacking = [str(path) for path in present if not _is_there(path)]
             if lacking:
                 raise DownloadError(
@@ -119,78 +126,138 @@ def _is_there(path: Path) -> bool:
 
 
 def download(
-    url: str, target: Path, digest: str = "", *, any_version: bool = False, progress: Progress = silent
+    url: str,
+    target: Path,
+    digest: str = "",
+    *,
+    any_version: bool = False,
+    limits: Limits | None = None,
+    progress: Progress = silent,
 ) -> str:
     """Fetch ``url`` to ``target`` and return its sha256. An interrupted download resumes where it stopped.
 
+    A host of the public internet leads to no private one; with ``limits`` it must itself be public.
     Raises DownloadError if the home does not answer, breaks off again and again, or gives other bytes than ``digest``.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    resumed = part.exists()
-    _complete(url, part, target.name, progress)
-    if not _fits(part, digest) and resumed:  # its beginning may be of an older version
-        part.unlink()
-        _complete(url, part, target.name, progress)
-    with part.open("rb") as stream:
+    part = PartFile(target.with_name(target.name + ".part"), url, checked=bool(digest))
+    resumed = part.file.exists()
+    _complete(url, part, target.name, limits, progress)
+    if not _fits(part.file, digest) and resumed:  # its beginning may be of an older version
+        part.discard()
+        _complete(url, part, target.name, limits, progress)
+    with part.file.open("rb") as stream:
         pointer = stream.read(len(LFS)) == LFS
     if pointer:
-        part.unlink()
+        part.discard()
         raise DownloadError(f"{url}: the home gives a Git LFS pointer instead of the file; clone it with `git lfs`.")
-    if not _fits(part, digest) and not any_version:
-        actual = _sha256(part)
-        part.unlink()
+    if not _fits(part.file, digest) and not any_version:
+        actual = _sha256(part.file)
+        part.discard()
         raise DownloadError(
             f"{url}: expected {digest}, found sha256:{actual}; nothing was kept. The home may have another version "
             "now: --any-version takes it (it is recorded, and figures on it bear a note)."
         )
-    part.replace(target)
+    part.finish(target)
     return _sha256(target)
 
 
-def _complete(url: str, part: Path, name: str, progress: Progress) -> None:
+@dataclass(frozen=True)
+class Limits:
+    """What a file may be that only a row of data names: its bytes, and the seconds it may take in all."""
+
+    size: int
+    seconds: float
+
+
+def _complete(url: str, part: PartFile, name: str, limits: Limits | None, progress: Progress) -> None:
     reason = ""
-    for attempt in range(TRIES):
-        if attempt:
-            time.sleep(min(8.0, 0.25 * 2**attempt))
-        try:
-            if _continue(url, part, name, progress):
-                return
-            reason = f"broke off after {part.stat().st_size} bytes"
-        except urllib.error.HTTPError as error:
-            reason = f"HTTP {error.code} {error.reason}"
-            if error.code not in PASSING:
-                break
-        except (OSError, HTTPException) as error:
-            reason = str(getattr(error, "reason", error)) or type(error).__name__
+    try:
+        asking = opener(public=limits is not None or _is_public(url))
+        end = time.monotonic() + limits.seconds if limits else math.inf
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(min(8.0, 0.25 * 2**attempt))
+            try:
+                if _continue(asking, url, part, name, limits.size if limits else math.inf, end, progress):
+                    return
+                reason = f"broke off after {part.size} bytes"
+            except urllib.error.HTTPError as error:
+                reason = f"HTTP {error.code} {error.reason}"
+                if error.code not in PASSING:
+                    break
+            except (OSError, HTTPException) as error:
+                cause = getattr(error, "reason", error)
+                reason = str(cause) or type(error).__name__
+                if isinstance(cause, Private):
+                    break
+    except ValueError as error:  # no URL, or more than may be
+        reason = str(error)
+        part.discard()
     raise DownloadError(f"{url}: {reason}. Run the same command again to resume, or put the file in place by hand.")
 
 
-def _continue(url: str, part: Path, name: str, progress: Progress) -> bool:
-    """Add what is missing to ``part``; whether it is complete now."""
-    have: int = part.stat().st_size if part.exists() else 0
-    headers = {"User-Agent": "dama-harness", "Accept-Encoding": "identity"}
-    request = urllib.request.Request(url, headers=headers | ({"Range": f"bytes={have}-"} if have else {}))
+def _is_public(url: str) -> bool:
+    """Whether ``url`` leads to the public internet, so that it must not lead on to a private host."""
     try:
-        response: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT)
+        check_url(url)
+    except Private:
+        return False
+    return True
+
+
+def _continue(
+    asking: urllib.request.OpenerDirector,
+    url: str,
+    part: PartFile,
+    name: str,
+    most: float,
+    end: float,
+    progress: Progress,
+) -> bool:
+    """Add what is missing to ``part``; whether it is complete now. Raises ValueError for more than ``most`` bytes, or
+    where ``end`` (of the monotonic clock) has come.
+    """
+    have, headers = part.size, {"User-Agent": "dama-harness", "Accept-Encoding": "identity"}
+    if have:
+        headers |= {"Range": f"bytes={have}-"} | ({"If-Range": part.version} if part.version else {})
+    try:
+        response: HTTPResponse = asking.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # nothing behind what is there, or another file by now
             whole = str(error.headers.get("Content-Range") or "").rpartition("/")[2]
             if whole == str(have):
                 return True
-            part.unlink()
+            part.discard()
             return False
         raise
     with response:
-        have = have if response.status == 206 else 0  # a server that knows no ranges sends all of it
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length else 0
-        with part.open("ab" if have else "wb") as out:
-            while chunk := response.read(CHUNK):
+        if response.status != 206 or _start(response) not in (
+            None,
+            have,
+        ):  # it knows no ranges, or has another version now
+            if response.status == 206:
+                part.discard()
+                return False
+            have = 0
+            part.begin(response.headers)
+        total = have + response.length if response.length else 0
+        with part.file.open("ab" if have else "wb") as out:
+            while chunk := response.read1(CHUNK):
                 out.write(chunk)
                 have += len(chunk)
+                if max(total, have) > most:
+                    raise ValueError(f"it has more than {most:,.0f} bytes")
+                if time.monotonic() > end:
+                    raise ValueError("it takes too long")
                 progress(name, have, max(total, have))
     return not total or have == total
+
+
+def _start(response: HTTPResponse) -> int | None:
+    """The first byte of a partial answer; None where it does not say."""
+    found = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range") or "")
+    return int(found[1]) if found else None
 
 
 def _fits(path: Path, digest: str) -> bool:
@@ -214,33 +281,13 @@ def _git_blob(path: Path) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def _unpack(archive: Path, folder: Path, wanted: Sequence[tuple[str, str]]) -> None:
-    """Take the wanted members out under their own names, whatever folders the archive has; then drop it."""
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            for member in zipped.infolist():
-                name = Path(member.filename).name
-                home = next((home for pattern, home in wanted if fnmatch(member.filename, pattern)), None)
-                if member.is_dir() or home is None or not name or name.startswith("._"):
-                    continue
-                (folder / home).mkdir(parents=True, exist_ok=True)
-                partial = folder / home / f"{name}.part"
-                with zipped.open(member) as source, partial.open("wb") as out:
-                    shutil.copyfileobj(source, out, CHUNK)
-                partial.replace(folder / home / name)
-    except (zipfile.BadZipFile, OSError) as error:
-        archive.unlink(missing_ok=True)
-        raise DownloadError(f"{archive.name}: cannot be unpacked ({error}); it was removed, run again.") from error
-    archive.unlink()
-
-
 def _record(folder: Path, source: Source, digest: str) -> None:
     """Note where a file came from, beside it."""
     path = folder / RECORD
     try:
-        rows = json.loads(path.read_text())
-    except (OSError, ValueError):
+        rows = read_object(path)
+    except DataError:
         rows = {}
     when = datetime.now(UTC).isoformat(timespec="seconds")
     rows[source.path] = {"url": source.url, "sha256": digest, "licence": source.licence, "fetched": when}
-    path.write_text(json.dumps(rows, indent=2))
+    write_json(path, rows)

@@ -127,6 +127,11 @@ def test_images_by_url_are_downloaded_once_and_what_is_not_there_is_left_out(
     folder: Path, server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, asked = server
+    file = lines(folder / "private.jsonl", row("private", image=f"{url}/a.png"))
+    with pytest.raises(DataError, match=r"127\.0\.0\.1, which is not of the public internet"):
+        load_pairs(file, reading=Reading(image_urls=True))
+    assert asked == []
+    monkeypatch.setattr("harness.util.hosts.is_public", lambda address: True)
     rows = [row(str(number), image=f"{url}/a.png") for number in range(9)]
     file = lines(folder / "pairs.jsonl", *rows, row("gone", image=f"{url}/b.png"))
     loaded = load_pairs(file, skip_bad=True, reading=Reading(image_urls=True))
@@ -147,11 +152,40 @@ def test_images_by_url_are_downloaded_once_and_what_is_not_there_is_left_out(
         load_pairs(file, reading=Reading(image_urls=True))
 
 
+@pytest.mark.parametrize("how", ["absolute", "file", "up", "link", "linked folder"])
+def test_an_image_outside_the_datas_folder_is_no_image_of_it(tmp_path: Path, how: str) -> None:
+    (tmp_path / "secret.png").write_bytes(picture(1))
+    data, names = tmp_path / "data", {"absolute": str(tmp_path / "secret.png"), "up": "../secret.png"}
+    data.mkdir()
+    (data / "link.png").symlink_to(tmp_path / "secret.png")
+    (data / "images").symlink_to(tmp_path)
+    names |= {"file": f"file://{tmp_path}/secret.png", "link": "link.png", "linked folder": "images/secret.png"}
+    file = lines(data / "pairs.jsonl", row("a", image=names[how]))
+    with pytest.raises(DataError, match=r"outside the data's folder.*--image-root DIR"):
+        load_pairs(file)
+
+
+def test_an_image_outside_is_one_where_its_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/a.png").write_bytes(picture(1))
+    file = lines(tmp_path / "data/pairs.jsonl", row("a", image=str(tmp_path / "pictures/a.png")))
+    assert len(load_pairs(file, reading=Reading(image_root=str(tmp_path / "pictures"))).pairs) == 1
+    (tmp_path / "data").rename(tmp_path / "real")
+    (tmp_path / "data").symlink_to(tmp_path / "real")
+    (tmp_path / "real/a.png").write_bytes(picture(1))
+    linked = lines(tmp_path / "data/linked.jsonl", row("a", image=str(tmp_path / "data/a.png")))
+    assert len(load_pairs(linked).pairs) == 1, "a data folder that is a link itself"
+    with pytest.raises(DataError, match="outside"):
+        load_pairs(file)
+    monkeypatch.setenv("DAMA_IMAGES", str(tmp_path / "pictures"))
+    assert len(load_pairs(file).pairs) == 1
+
+
 WORKER = """
 import sys
 from aligners.pairs import data
 checked, check = [], data.check
-data.check = lambda *of: (checked.append(of), check(*of))
+data.check = lambda *of: checked.append(of) or check(*of)
 print(data.load_pairs(sys.argv[1]).content_hash, len(checked))
 """
 

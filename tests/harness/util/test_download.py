@@ -37,7 +37,8 @@ class Home(BaseHTTPRequestHandler):
         if data is None or cls.status != 200:
             self.send_error(404 if data is None else cls.status)
             return
-        start = int(asked.split("=")[1].strip("-")) if asked and cls.ranges else 0
+        same = self.headers.get("If-Range", "") in ("", f'"{hashlib.md5(data).hexdigest()}"')
+        start = int(asked.split("=")[1].strip("-")) if asked and cls.ranges and same else 0
         if start >= len(data):
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{len(data)}")
@@ -45,6 +46,9 @@ class Home(BaseHTTPRequestHandler):
             self.end_headers()
             return
         self.send_response(206 if start else 200)
+        self.send_header("ETag", f'"{hashlib.md5(data).hexdigest()}"')
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
         body = data[start:]
@@ -64,7 +68,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     Home.files, Home.asked, Home.cut, Home.ranges, Home.status = {"data.bin": DATA}, [], 0, True, 200
     server = ThreadingHTTPServer(("127.0.0.1", 0), Home)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
@@ -106,6 +110,50 @@ def test_what_keeps_breaking_off_fails_and_keeps_what_came(home: str, tmp_path: 
     Home.cut, Home.asked = 0, []
     download(f"{home}/data.bin", tmp_path / "data.bin", SHA)
     assert Home.asked == [("/data.bin", f"bytes={kept}-")]
+
+
+def test_the_beginning_of_another_version_is_not_joined_to_the_rest_of_this_one(home: str, tmp_path: Path) -> None:
+    (tmp_path / "data.bin.part").write_bytes(b"another" * 100)
+    download(f"{home}/data.bin", tmp_path / "data.bin")
+    assert (tmp_path / "data.bin").read_bytes() == DATA, "a part of unknown origin"
+    Home.cut = 100
+    with pytest.raises(DownloadError):
+        download(f"{home}/data.bin", tmp_path / "two.bin")
+    Home.cut, Home.files["data.bin"] = 0, DATA[::-1]
+    download(f"{home}/data.bin", tmp_path / "two.bin")
+    assert (tmp_path / "two.bin").read_bytes() == DATA[::-1], "one that changed meanwhile"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.bin", "two.bin"]
+
+
+@pytest.mark.parametrize("fault", ["bomb", "encrypted", "cut"])
+def test_an_archive_that_is_a_bomb_or_cannot_be_read_is_refused_and_removed(
+    home: str, tmp_path: Path, fault: str
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jpg", bytes(80 << 20) if fault == "bomb" else b"picture" * 100)
+    raw = bytearray(packed.getvalue())
+    if fault == "encrypted":
+        raw[6] |= 1
+        raw[raw.index(b"PK\x01\x02") + 8] |= 1
+    Home.files["a.zip"] = bytes(raw[:60] + raw[70:]) if fault == "cut" else bytes(raw)
+    source = Source("a.zip", f"{home}/a.zip", unpack=(("*.jpg", "images"),), gives=("images",))
+    (done,) = fetch([source], tmp_path)
+    assert done.state == "failed" and "cannot be unpacked" in done.detail
+    assert list(tmp_path.rglob("*.jpg")) == [] and not (tmp_path / "a.zip").exists()
+
+
+def test_a_member_of_an_archive_stays_in_its_folder(home: str, tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("../../up.jpg", "/abs.jpg", "a/../b.jpg", "x/..", "images/c.jpg"):
+            archive.writestr(name, b"x")
+    Home.files["a.zip"] = packed.getvalue()
+    source = Source("a.zip", f"{home}/a.zip", unpack=(("*", "images"),), gives=("images",))
+    (done,) = fetch([source], tmp_path / "data")
+    assert done.state == "fetched"
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.jpg"))
+    assert files == [f"data/images/{name}.jpg" for name in ("abs", "b", "c", "up")]
 
 
 def test_a_wrong_checksum_is_never_kept_unless_wanted(home: str, tmp_path: Path) -> None:
