@@ -111,7 +111,8 @@ class Amber(Benchmark):
 
     @property
     def version(self) -> str:
-        return f"amber-1 tagger={resolve(self.tagger)} similarity={find_similarity(self.similarity).partition(':')[0]}"
+        similarity = find_similarity(self.similarity).partition(":")[0]
+        return f"amber-1 parser=yes-no-2 tagger={resolve(self.tagger)} similarity={similarity}"
 
     @property
     def mode(self) -> str:

@@ -198,7 +198,7 @@ def _by(path: Path, key: str, value: str) -> dict[str, str]:
     return values
 
 
-_NUMBER = r"(-?\d+(?:\.\d+)?)(?:\s*/\s*10)?"
+_NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?)(?:\s*/\s*10)?"
 _LABEL = r"(?:scores?\s*[:=]?\s*)?"
 _PAIR = re.compile(rf"[\s*\[(]*{_LABEL}{_NUMBER}\s*(?:[,;]|\band\b|\s)\s*{_NUMBER}[\s*\]).]*", re.IGNORECASE)
 _NAMED = re.compile(

@@ -18,6 +18,7 @@ from benchmarks.common import files
 from benchmarks.common.general_prompts import GRADE, GRADE_AGAIN
 from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
+from benchmarks.common.ratings import is_plain
 from benchmarks.common.sources import APACHE, GITHUB, NON_COMMERCIAL
 from harness.errors import DataError
 from harness.protocols.benchmark import (
@@ -167,7 +168,7 @@ class MMVet(LlavaProtocol, Benchmark):
 
 
 def _version(prompt: str) -> str:
-    return f"mm_vet-1 prompt={prompt} parser=one-grade-1"
+    return f"mm_vet-1 prompt={prompt} parser=one-grade-2"
 
 
 def _again(path: Path) -> str:
@@ -177,19 +178,26 @@ def _again(path: Path) -> str:
     return added[0] if added else GRADE_AGAIN
 
 
-_GRADE = re.compile(r"(?<![\w.,/-])(\d*\.\d+|\d+)(?:\s*(?:/|out of)\s*1(?:\.0+)?)?(?![\w/%-]|[.,]\d)", re.IGNORECASE)
+_GRADE = re.compile(
+    r"(?<![\w.,/<>~≈≤≥+-])([0-9]*\.[0-9]+|[0-9]+)(?:\s*(?:/|out of)\s*1(?:\.0+)?)?(?![\w/%-]|[.,][0-9])", re.IGNORECASE
+)
 _DIGIT = re.compile(r"\d")
+_OPEN = re.compile(r"(?<![\d.])\d\.\s*$")
+"""The beginning of a fraction, where a reply of three tokens may have been cut."""
 
 
 def read_grade(reply: str) -> float | None:
     """The grade of a reply in which one number stands, and that on the 0-1 scale ("0.7", "**0.7**", "Score: 1.0").
 
-    None for anything else: no number, two different ones, a range, a percentage, another scale.
+    None for anything else: no number, two different ones, a range, a percentage, another scale, one that is denied or
+    put into another's mouth.
     """
-    numbers = {float(match[1]) for match in _GRADE.finditer(reply)}
-    if _DIGIT.search(_GRADE.sub("", reply)) or len(numbers) != 1:
+    numbers = list(_GRADE.finditer(reply))
+    if _DIGIT.search(_GRADE.sub("", reply)) or len({float(match[1]) for match in numbers}) != 1 or _OPEN.search(reply):
         return None
-    grade = numbers.pop()
+    if not all(is_plain(reply, match.start(), match.end()) for match in numbers):
+        return None
+    grade = float(numbers[0][1])
     return grade if 0.0 <= grade <= 1.0 else None
 
 

@@ -2,12 +2,11 @@
 
 Paper: Sun et al. 2023, "Aligning Large Multimodal Models with Factually Augmented RLHF". Code: LLaVA-RLHF at 830a083,
 RLAIF-V `eval_gpt_mmhal.py` at 83d917b (informativeness). Plain metrics read a rating however it is written and leave
-out replies without one; the official rule makes them 0, and stands beside as ``official_*``.
+out replies without one, or with doubt about it; the official rule makes them 0, and stands beside as ``official_*``.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from benchmarks.common.images import image_in
 from benchmarks.common.llava_protocol import LLAVA_V1, LlavaProtocol
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.common.prompts import RATING, fill
+from benchmarks.common.ratings import BEST, read_rating
 from benchmarks.common.sources import APACHE, HUB, RLAIFV
 from harness.protocols.benchmark import (
     BENCHMARKS,
@@ -45,7 +45,6 @@ OFFICIAL_PROMPT = OfficialPrompt(
     "2c73d8c50f1740d000fae62cfeed103c2f7a5bcfa904b27e6e09900e7ce600cc",
 )
 DECODING = Decoding(max_new_tokens=1024, num_beams=3)  # RLAIF-V; LLaVA-RLHF decodes greedily
-BEST = 6
 HALLUCINATED_BELOW = 3
 SOURCES: tuple[Source | Manual, ...] = (
     Source(
@@ -100,11 +99,11 @@ class MMHal(LlavaProtocol, Benchmark):
         return self._version(self.prompt)
 
     def _version(self, prompt: str) -> str:
-        return f"mmhal-1 prompt={prompt} parser=last-rating-2 attempts={self.attempts}"
+        return f"mmhal-1 prompt={prompt} parser=anchored-rating-3 attempts={self.attempts}"
 
     @property
     def mode(self) -> str:
-        return "last rating read, none is an error"
+        return "one rating or the last line's read, none is an error"
 
     def load(self, root: Path) -> BenchmarkData:
         """The questions in file order, ids "0" to "95"; images from images/ where they are."""
@@ -170,30 +169,6 @@ def _image(row: Mapping[str, Any], index: int, root: Path, by_stem: Mapping[str,
     stems = (str(row.get("image_id")), Path(str(row.get("image_src"))).stem, str(index))
     path = next((by_stem[stem] for stem in stems if stem in by_stem), None)
     return Image(path=path or root / "images" / f"{next(s for s in stems if s not in ('None', ''))}.jpg")
-
-
-# "Rating: 5", "**Rating**: 4", "Rating:\n4", "rating is 3", "Rating (0-6): **6**/6", "<rating>1"; ranges, fractions and
-# N/A are off the menu.
-_RATING = re.compile(
-    r"(?<![a-z])rating(?![a-z])>?(?:\s*[(\[]\s*0\s*(?:[-–—]|to)\s*6\s*[)\]])?[\s*_`$\"'#:=(\[–—]*(?:is\b[\s*_`$\"':]*)?"
-    r"(?P<value>-?\d+(?:[.,]\d+)*(?:\s*[-–—]\s*\d+)?|n/?a\b|none\b)[*_`]*(?:\s*(?:/|out of)\s*(?P<scale>\d+))?",
-    re.IGNORECASE,
-)
-_SCALE = [str(score) for score in range(BEST, -1, -1)]
-
-
-def read_rating(reply: str) -> int | None:
-    """The last rating a reply gives, if it is a whole number on the 0-6 scale; else None.
-
-    A repetition of the whole scale from 6 down to 0 (the options that the judge was given) rates nothing.
-    """
-    matches = list(_RATING.finditer(reply))
-    while [match["value"] for match in matches[-len(_SCALE) :]] == _SCALE:
-        del matches[-len(_SCALE) :]
-    if not matches or matches[-1]["scale"] not in (None, str(BEST)):
-        return None
-    value = matches[-1]["value"].lstrip("0") or "0"
-    return int(value) if value in _SCALE else None
 
 
 def read_rating_officially(reply: str) -> int:

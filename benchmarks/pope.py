@@ -90,7 +90,7 @@ class Pope(LlavaProtocol, Benchmark):
 
     @property
     def version(self) -> str:
-        return f"pope-1 parser=yes-no-1 short={self.short}"
+        return f"pope-1 parser=yes-no-2 short={self.short}"
 
     @property
     def mode(self) -> str:

@@ -7,12 +7,12 @@ from typing import Literal, cast
 
 YesNo = Literal["yes", "no"]
 
-_FIRST = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+_FIRST = re.compile(r"\W*(yes|no)\b(?!\W*(?:or|and)\W+(?:yes|no)\b|\s*[/|&]\s*(?:yes|no)\b)", re.IGNORECASE)
 _THERE = re.compile(r"\W*there\s+(?:is|are)(n['’]t|\s+not|\s+no)?\b", re.IGNORECASE)
 
 
 def read_yes_no(answer: str, *, sentences: bool = False) -> YesNo | None:
-    """What the first word says, in any case ("Yes, there is."); None where it is neither.
+    """What the first word says, in any case ("Yes, there is."); None where it is neither, or one of two ("Yes or no").
 
     ``sentences``: also a sentence that begins with "There is", "There are" or their negations.
     """

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.mmhal import TYPES, MMHal, read_rating, read_rating_officially
+from benchmarks.common.ratings import read_rating
+from benchmarks.mmhal import TYPES, MMHal, read_rating_officially
 from harness.errors import DataError
 from harness.protocols.benchmark import JudgeParseError
 from tests.benchmarks.conftest import figures, judged, write_json
@@ -68,6 +69,33 @@ def test_readable_reviews_are_read_alike_by_both_parsers(golden: tuple[dict[str,
         ("Rating: 5/6", 5),
         ("The rating is 3.", 3),
         ("Scale: Rating: 6 ... Rating: 0. I choose Rating: 2", 2),
+        ("The options are Rating: 6 and Rating: 0.\nI choose Rating: 2", 2),
+        ("They would say 'Rating: 5'", None),
+        ('Some would say "Rating: 5".', None),
+        ('"Rating: 5"', 5),
+        ('{"rating": 5}', 5),
+        ('{"why": "fits", "rating": "5"}', None),
+        ("Rating: 4 or 5", None),
+        ("Rating: 4 (or 5)", None),
+        ("Rating: 4 or Rating: 5", None),
+        ("Rating: 4. Rating: 5", None),
+        ("Rating: 2 at first sight; after a second look Rating: 4", 4),
+        ("Rating: 4, or even five", None),
+        ("Rating: between 3 and 4", None),
+        ("Rating: 3/6", 3),
+        ("Rating: 4 -> 2", None),
+        ("Rating: 4, no, 2", None),
+        ("Rating: 5?", None),
+        ("Rating: 5 is too much", None),
+        ("Rating: 5 if there were a dog", None),
+        ("I would not give it Rating: 5", None),
+        ("Other judges give Rating: 5", None),
+        ("Rating: 5\nOn second thoughts, some would give Rating: 3", None),
+        ("Rating: 5\nRating: 3\nThat is all.", None),
+        ("Rating: 3, it misses 2 dogs\nThat is all.", 3),
+        ("Therefore, my final rating is 4, somewhat informative", 4),
+        ("Rating: 4\nI give this rating: 4.", 4),
+        ("Rating: 4\n1. It names 2 dogs.", 4),
         ("Rating: 10", None),
         ("Rating: 3.5", None),
         ("Rating: -1", None),
@@ -95,7 +123,9 @@ def test_readable_reviews_are_read_alike_by_both_parsers(golden: tuple[dict[str,
         ("", None),
     ],
 )
-def test_the_last_rating_counts_if_it_is_on_the_menu(reply: str, rating: int | None) -> None:
+def test_the_only_rating_or_the_last_lines_counts_if_it_is_plain_and_on_the_menu(
+    reply: str, rating: int | None
+) -> None:
     assert read_rating(reply) == rating
 
 

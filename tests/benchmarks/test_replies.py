@@ -7,7 +7,8 @@ import random
 from pathlib import Path
 
 from benchmarks.common.object_replies import read_objects, read_objects_officially, read_objects_tolerantly
-from benchmarks.mmhal import read_rating, read_rating_officially
+from benchmarks.common.ratings import read_rating
+from benchmarks.mmhal import read_rating_officially
 from benchmarks.object_halbench import ObjectHalBench
 from harness.evaluation.judge import judge_answers
 from harness.judges.replay import ReplayJudge

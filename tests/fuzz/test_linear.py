@@ -10,10 +10,11 @@ import pytest
 from aligners.pair_hardness.llm_splitter import read_pieces
 from aligners.pair_hardness.rule_splitter import RuleSplitter
 from benchmarks.common.object_replies import read_objects_officially, read_objects_tolerantly
+from benchmarks.common.ratings import read_rating
 from benchmarks.common.yes_no import read_yes_no
 from benchmarks.llava_bench import read_scores, read_scores_officially
 from benchmarks.mm_vet import read_grade, read_grade_officially
-from benchmarks.mmhal import read_rating, read_rating_officially
+from benchmarks.mmhal import read_rating_officially
 from benchmarks.pope import read_officially
 from harness.protocols.reasoning import spoken
 

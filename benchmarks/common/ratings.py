@@ -1,0 +1,137 @@
+"""What a judge rates, told apart from what it quotes, weighs or denies: a doubtful rating is no rating."""
+
+from __future__ import annotations
+
+import re
+
+BEST = 6
+"""Of MMHal-Bench's scale, which begins at 0."""
+NEAR = 200
+"""Characters before and after a number that are looked at."""
+DECIDING = frozenset(
+    {"choose", "final", "finally", "revised", "look", "conclusion", "therefore", "thus", "hence", "settle"}
+)
+"""Words by which a later rating replaces an earlier one of its line."""
+LEAD = DECIDING | frozenset(
+    word
+    for words in (
+        "i i'd we it would do can will must chose select give gave assign am giving get gets receives deserves earns",
+        "this that the a an my our overall numeric numerical resulting so accordingly to answer answer's response",
+        "response's lmm lmm's model model's prediction of for in on as with and summary based above analysis is are",
+        "here after second closer score grade rating correctness partially partly mostly fully completely correct",
+    )
+    for word in words.split()
+)
+"""Words that may stand before a rating in its sentence: any other may deny it or put it into somebody's mouth."""
+CONNECTING = frozenset(
+    {
+        "or",
+        "to",
+        "and",
+        "maybe",
+        "perhaps",
+        "possibly",
+        "rather",
+        "but",
+        "no",
+        "not",
+        "then",
+        "even",
+        "vs",
+        "versus",
+        "a",
+    }
+)
+MARKS = frozenset({"->", "=>", "→", "-", "–", "—", "/", "~", ",", ";", "&", "|"})
+NUMBERS = frozenset(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])
+DOUBT = frozenset(["if", "unless", "is", "was", "were", "would", "could", "seems", "may", "might", "at", "plus"])
+"""First words after a rating that take it back or make it hang on something."""
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_TOKEN = re.compile(r"[^\W\d_]+|[0-9]+|->|=>|[^\w\s]")
+_DRESSING = frozenset("*_`()[]{}\"'$")
+
+
+def is_plain(text: str, start: int, end: int) -> bool:
+    """Whether what stands in ``text[start:end]`` is said for certain, by who speaks: neither quoted nor one of several.
+
+    What is looked at is the rest of its sentence before it and what directly follows it.
+    """
+    before = _before(text, start)
+    if before.count('"') % 2 or before.count("“") > before.count("”"):
+        return False
+    return _words(before) <= LEAD and not _goes_on(text[end : end + NEAR])
+
+
+def _before(text: str, start: int) -> str:
+    """What of a sentence stands before ``start``."""
+    begin = max(0, start - NEAR)
+    return text[max(begin, *(text.rfind(mark, begin, start) + 1 for mark in ".!?;\n")) : start]
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.replace("’", "'").lower()))
+
+
+def _goes_on(after: str) -> bool:
+    """Whether another number follows as an alternative ("or 5", "-> 2"), or a word of doubt."""
+    connected = worded = False
+    for token in _TOKEN.findall(after.lower()):
+        if token in _DRESSING:
+            continue
+        if token in ("?", "+", "%") and not connected:
+            return True
+        if token in DOUBT and not worded:
+            return True
+        if token in CONNECTING or token in MARKS:
+            connected, worded = True, worded or token in CONNECTING
+            continue
+        return connected and (token.isdigit() or (worded and token in NUMBERS))
+    return False
+
+
+# "Rating: 5", "**Rating**: 4", "Rating:\n4", "rating is 3", "Rating (0-6): **6**/6", "<rating>1"; ranges, fractions and
+# N/A are off the menu.
+_RATING = re.compile(
+    r"(?<![a-z])rating(?![a-z])(?P<closed>[\"”])?>?(?:\s*[(\[]\s*0\s*(?:[-–—]|to)\s*6\s*[)\]])?"
+    r"[\s*_`$\"'#:=(\[–—]*(?:is\b[\s*_`$\"':]*)?"
+    r"(?P<value>-?[0-9]+(?:[.,][0-9]+)*(?:\s*[-–—]\s*[0-9]+)?|n/?a\b|none\b)[*_`]*"
+    r"(?:\s*(?:/|out of)\s*(?P<scale>[0-9]+))?",
+    re.IGNORECASE,
+)
+_SCALE = [str(score) for score in range(BEST, -1, -1)]
+
+
+def read_rating(reply: str) -> int | None:
+    """The rating of the reply's last line, or the only one it gives; None unless it is plain and from 0 to 6.
+
+    Of different ratings in the last line the last counts where it ends the reply and is said to replace the others
+    ("after a second look Rating: 4"). A repetition of the whole scale (the options that the judge was given) rates
+    nothing.
+    """
+    text = reply.strip().strip("\"“”'")
+    matches = _without_scale(list(_RATING.finditer(text)))
+    if not matches:
+        return None
+    last_line = text.rfind("\n") + 1
+    closing = [match for match in matches if match.start() >= last_line]
+    ratings = {_value(text, match) for match in closing or matches}
+    if len(ratings) == 1:
+        return ratings.pop()
+    last = matches[-1]
+    replaces = closing and DECIDING & _words(_before(text, last.start())) and not _WORD.search(text, last.end())
+    return _value(text, last) if replaces else None
+
+
+def _without_scale(matches: list[re.Match[str]]) -> list[re.Match[str]]:
+    kept: list[re.Match[str]] = []
+    for match in matches:
+        kept.append(match)
+        if [m["value"] for m in kept[-len(_SCALE) :]] in (_SCALE, _SCALE[::-1]):
+            del kept[-len(_SCALE) :]
+    return kept
+
+
+def _value(text: str, match: re.Match[str]) -> int | None:
+    start = text.rfind('"', 0, match.start()) if match["closed"] else match.start()  # {"rating": 4}
+    on_scale = match["value"] in _SCALE and match["scale"] in (None, str(BEST))
+    return int(match["value"]) if on_scale and is_plain(text, max(start, 0), match.end()) else None
