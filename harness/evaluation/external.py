@@ -63,5 +63,4 @@ def _save(
         n_failed=failed,
         metrics={name: dict(figure) for name, figure in result.metrics.items()},
     ).keyed("none")
-    store.save_evaluation(evaluation, ((s.id, 0, s.group, answer, v) for s, answer, v in result.answered))
-    return store.evaluations(key=evaluation.key)[0]
+    return store.save_evaluation(evaluation, ((s.id, 0, s.group, answer, v) for s, answer, v in result.answered))

@@ -39,7 +39,8 @@ def evaluate(
 
     ``answers`` are as the model gave them; ``scoring`` says what of them is scored.
 
-    Rerunning with the same run, model, data, version, judge and decoding replaces the evaluation.
+    Rerunning with the same run, model, data, version, judge and decoding replaces the evaluation, unless fewer samples
+    are scored then.
     """
     usage, samples = JudgeUsage(), data.samples
     scored = scored_answers({s.id: answers[s.id] for s in samples if s.id in answers}, scoring)
@@ -74,8 +75,7 @@ def evaluate(
             [Scored(j.sample.id, j.run, j.sample.group, j.verdict.counts, j.verdict.error) for j in judged],
         ),
     ).keyed(f"{asked} {judge.variant}" if judge is not None and judge.variant and asked != "none" else asked)
-    store.save_evaluation(evaluation, (_stored(j, scored.thoughts.get(j.sample.id)) for j in judged))
-    return store.evaluations(key=evaluation.key)[0]
+    return store.save_evaluation(evaluation, (_stored(j, scored.thoughts.get(j.sample.id)) for j in judged))
 
 
 def _stored(judged: Judged, thoughts: str | None) -> tuple[str, int, str, str | None, Verdict]:

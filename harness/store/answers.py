@@ -12,6 +12,23 @@ from harness.protocols.model import Answer
 from harness.store.file import ResultsFile, dump, now
 from harness.store.records import Row
 
+SAVE_ANSWER = """
+INSERT INTO generation (model_key, question_key, text, error, tokens, seconds, created, details)
+VALUES (?,?,?,?,?,?,?,?)
+ON CONFLICT (model_key, question_key) DO UPDATE SET
+    text = excluded.text, error = excluded.error, tokens = excluded.tokens,
+    seconds = excluded.seconds, created = excluded.created, details = excluded.details
+WHERE excluded.text IS NOT NULL OR generation.text IS NULL"""
+# Of a reply that was refused for its model the text stands in its usage: paid for, and of use once that is allowed.
+SAVE_REPLY = """
+INSERT INTO reply (judge, endpoint, question_key, run, attempt, text, model, error, usage, created)
+VALUES (?,?,?,?,?,?,?,?,?,?)
+ON CONFLICT (judge, endpoint, question_key, run, attempt) DO UPDATE SET
+    text = excluded.text, model = excluded.model, error = excluded.error,
+    usage = excluded.usage, created = excluded.created
+WHERE excluded.text IS NOT NULL
+    OR reply.text IS NULL AND (instr(excluded.usage, '"reply": "') OR NOT instr(reply.usage, '"reply": "'))"""
+
 
 class Answers(ResultsFile):
     """The tables sample, generation, asked and reply."""
@@ -38,9 +55,10 @@ class Answers(ResultsFile):
         return [{**row, "data": json.loads(row["data"])} for row in rows]
 
     def save_answers(self, model_key: str, answers: Iterable[tuple[str, Answer]]) -> None:
-        """Store answers by the key of what was asked. A failed one is stored with its reason and asked again later."""
+        """Store answers by the key of what was asked. A failed one is stored with its reason and asked again later; it
+        takes the place of no text that is stored."""
         rows = [(model_key, key, a.text, a.error, a.tokens, a.seconds, now(), _details(a)) for key, a in answers]
-        self.write("INSERT OR REPLACE INTO generation VALUES (?,?,?,?,?,?,?,?)", rows)
+        self.write(SAVE_ANSWER, rows)
 
     def save_model(self, model: str, settings: Mapping[str, Any], model_key: str) -> None:
         """Remember the key of a model that is about to be asked, by its name and the settings that it was loaded with.
@@ -69,10 +87,10 @@ class Answers(ResultsFile):
         return {row[0]: (row[1], int(row[2]), row[3]) for row in self.db.execute(query)}
 
     def save_reply(self, judge: str, endpoint: str, question_key: str, run: int, attempt: int, reply: Reply) -> None:
-        """Store one reply at once: it may have been paid for."""
+        """Store one reply at once: it may have been paid for. A failure takes the place of no text that is stored."""
         key = (judge, endpoint, question_key, run, attempt)
         said = (reply.text, reply.model, reply.error, dump(reply.usage), now())
-        self.write("INSERT OR REPLACE INTO reply VALUES (?,?,?,?,?,?,?,?,?,?)", [(*key, *said)])
+        self.write(SAVE_REPLY, [(*key, *said)])
 
     def reply(self, judge: str, endpoint: str, question_key: str, run: int, attempt: int) -> Reply | None:
         """The stored reply under that key, None if there is none."""

@@ -7,11 +7,14 @@ import json
 from collections.abc import Iterable
 
 from harness.protocols.benchmark import Verdict
-from harness.store.file import NEXT_NUMBER, ResultsFile, dump, now
+from harness.store.file import NEXT_NUMBER, ResultsFile, dump, now, storable
 from harness.store.records import EvaluationRecord, NewEvaluation, VerdictRecord
 
 STRUCTURED = frozenset({"settings", "decoding", "metrics", "info"})
 """Columns of an evaluation that hold JSON."""
+
+NOT_STORED = 0
+"""The id of an evaluation that did not take the place of a better one."""
 
 
 class Evaluations(ResultsFile):
@@ -19,28 +22,33 @@ class Evaluations(ResultsFile):
 
     def save_evaluation(
         self, evaluation: NewEvaluation, verdicts: Iterable[tuple[str, int, str, str | None, Verdict]]
-    ) -> int:
-        """Store an evaluation, replacing an earlier one of its key; returns its id.
+    ) -> EvaluationRecord:
+        """Store an evaluation, replacing an earlier one of its key; returns its record.
+
+        One of which more samples were scored is not replaced: a failing endpoint takes nothing away. The record is then
+        that of ``evaluation`` all the same, with the id ``NOT_STORED`` and a note that says what is stored.
 
         ``verdicts`` holds (sample id, judge run, group, answer, verdict).
         """
-        row = {field.name: getattr(evaluation, field.name) for field in dataclasses.fields(NewEvaluation)}
-        values = [dump(value) if name in STRUCTURED else value for name, value in row.items()]
-        columns, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
         with self.transaction() as db:
+            query = "SELECT n_scored FROM evaluation WHERE key = ? AND n_scored > ?"
+            better = db.execute(query, [evaluation.key, evaluation.n_scored]).fetchone()
+            if better:
+                return _not_stored(evaluation, better[0])
             db.execute("DELETE FROM evaluation WHERE key = ?", [evaluation.key])
-            cursor = db.execute(
-                f"INSERT INTO evaluation (id, {columns}, created) VALUES ({NEXT_NUMBER}, {marks}, ?)", [*values, now()]
-            )
-            number = int(cursor.lastrowid or 0)
+            row = {field.name: getattr(evaluation, field.name) for field in dataclasses.fields(NewEvaluation)}
+            values = [dump(value) if name in STRUCTURED else value for name, value in row.items()]
+            columns, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
+            insert = f"INSERT INTO evaluation (id, {columns}, created) VALUES ({NEXT_NUMBER}, {marks}, ?)"
+            number = int(db.execute(insert, storable([*values, now()])).lastrowid or 0)
             db.executemany(
                 "INSERT INTO verdict VALUES (?,?,?,?,?,?,?,?)",
                 (
-                    (number, sample_id, run, group, answer, dump(v.counts), v.error, dump(v.details))
+                    storable((number, sample_id, run, group, answer, dump(v.counts), v.error, dump(v.details)))
                     for sample_id, run, group, answer, v in verdicts
                 ),
             )
-        return number
+        return self.evaluations(key=evaluation.key)[0]
 
     def evaluations(
         self, *, benchmark: str | None = None, run: str | None = None, key: str | None = None
@@ -64,3 +72,16 @@ class Evaluations(ResultsFile):
             VerdictRecord(row[0], row[1], row[2], row[3], json.loads(row[4]), row[5], json.loads(row[6]))
             for row in self.db.execute(query, [evaluation])
         ]
+
+
+def _not_stored(evaluation: NewEvaluation, stored: int) -> EvaluationRecord:
+    """The record of an evaluation that is poorer than the stored one, of which ``stored`` samples are scored."""
+    note = (
+        f"{evaluation.n_scored} of {evaluation.n} samples were scored now, fewer than the {stored} of the stored "
+        "evaluation: that one is kept and shown in leaderboards, this one is not stored (under another --name it is)"
+    )
+    values = {field.name: getattr(evaluation, field.name) for field in dataclasses.fields(NewEvaluation)}
+    values["info"] = {**evaluation.info, "notes": [*evaluation.info.get("notes", []), note]}
+    # As it would be read: what JSON does not have becomes its text.
+    values |= {name: json.loads(dump(values[name])) for name in STRUCTURED}
+    return EvaluationRecord(**values, id=NOT_STORED, created=now())

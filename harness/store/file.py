@@ -89,11 +89,19 @@ class ResultsFile:
     def write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Run ``statement`` once a row, in one transaction."""
         with self.transaction() as connection:
-            connection.executemany(statement, rows)
+            connection.executemany(statement, map(storable, rows))
 
     def select(self, query: str, values: Sequence[Any]) -> list[Row]:
         """The rows of ``query`` as dictionaries."""
         return list(self.db.query(query, values))
+
+
+def storable(values: Sequence[Any]) -> tuple[Any, ...]:
+    """``values`` as a row: halves of characters, which an endpoint may send and no file holds, become their escapes."""
+    return tuple(
+        value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) and not value.isascii() else value
+        for value in values
+    )
 
 
 def dump(value: Any) -> str:

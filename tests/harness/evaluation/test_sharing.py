@@ -19,7 +19,7 @@ from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Answer, Model
 from harness.store import Store
 from harness.store.claims import Claims
-from tests.harness.evaluation.test_score import Grades
+from tests.harness.evaluation.test_score import Echo, Grades
 from tests.harness.store.old_files import in_child
 
 IDS = tuple("abcdefgh")
@@ -105,6 +105,16 @@ def test_two_that_bench_one_model_at_once_have_it_answer_each_question_once(tmp_
 
     assert both(bench, bench) == [0, 0]
     assert sorted(asked(log)) == sorted(IDS)
+
+
+def test_asked_anew_a_dead_endpoint_destroys_no_stored_answer(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    generate_once(store, Echo(), SAMPLES, Decoding())
+    failed = generate_once(store, Echo(broken=IDS), SAMPLES, Decoding(), fresh=True)
+    assert all(answer.text is None for answer in failed.values()), "the truth of this run"
+    assert {i: answer.text for i, answer in generate_once(store, Echo(), SAMPLES, Decoding()).items()} == {
+        i: i for i in IDS
+    }
 
 
 def test_turns_are_what_nobody_holds_and_then_what_was_held(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import sqlite3
 from pathlib import Path
@@ -10,7 +11,8 @@ from harness.errors import HarnessError, UsageError
 from harness.protocols.benchmark import Verdict
 from harness.protocols.judge import Reply
 from harness.protocols.model import Answer
-from harness.store import NewEvaluation, Store
+from harness.store import NewEvaluation, Store, alignments, answers, evaluations
+from harness.store.evaluations import NOT_STORED
 from harness.store.migrations import MIGRATIONS
 
 
@@ -106,3 +108,70 @@ def test_several_processes_open_and_write_one_new_file(tmp_path: Path) -> None:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0] * 4
     assert Store(path).db["generation"].count == 120
+
+
+def test_a_failure_takes_the_place_of_no_text(tmp_path: Path) -> None:
+    store, key = Store(tmp_path / "r.sqlite"), ("openai:j", "http://x", "q", 0, 0)
+    store.save_answers("m", [("q", Answer("paid for", tokens=2)), ("r", Answer(None, "refused"))])
+    store.save_answers("m", [("q", Answer(None, "no connection")), ("r", Answer(None, "no connection"))])
+    assert store.answers("m", ["q", "r"]) == {
+        "q": Answer("paid for", tokens=2),
+        "r": Answer(None, "no connection"),
+    }
+    store.save_answers("m", [("q", Answer("anew"))])
+    assert store.answers("m", ["q"])["q"].text == "anew"
+    refused = Reply(None, "other", "another model answered", {"reply": "Rating: 4"})
+    given = Reply("Rating: 3", "j")
+    for replies, kept in [
+        ([Reply(None, "", "timed out"), refused], refused),
+        ([refused, Reply(None, "", "timed out")], refused),
+        ([refused, given, refused, Reply(None, "", "timed out")], given),
+    ]:
+        for reply in replies:
+            store.save_reply(*key, reply)
+        assert store.reply(*key) == kept
+
+
+def test_a_poorer_evaluation_does_not_replace_a_better_one_and_says_so(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    good = store.save_evaluation(evaluation(), [("1", 0, "g", "yes", Verdict({"correct": 1.0}))])
+    failed = dataclasses.replace(evaluation(), n_scored=0, n_failed=1, metrics={}, info={"failures": {"dead": 1}})
+    record = store.save_evaluation(failed, [("1", 0, "g", None, Verdict({}, error="dead"))])
+    assert (record.n_scored, record.n_failed, record.metrics, record.id) == (0, 1, {}, NOT_STORED)
+    (note,) = record.info["notes"]
+    assert note.startswith("0 of 1 samples were scored now, fewer than the 1 of the stored evaluation")
+    assert store.evaluations() == [good] and store.verdicts(good.id)[0].counts == {"correct": 1.0}
+    again = store.save_evaluation(evaluation(), [("1", 0, "g", "no", Verdict({"correct": 0.0}))])
+    assert store.evaluations() == [again], "one of as many scored samples replaces it"
+
+
+def test_halves_of_characters_are_stored_as_their_escapes(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    store.save_answers("m", [("q", Answer("a \ud83d cat"))])
+    store.save_reply("j", "x", "q", 0, 0, Reply("Größe \udc00", "j"))
+    assert store.answers("m", ["q"])["q"].text == "a \\ud83d cat"
+    assert store.replies("j", "x")["q", 0, 0].text == "Größe \\udc00"
+
+
+def test_the_order_of_what_is_stored_is_not_the_clocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock goes back a day at every step."""
+    times = iter(f"2026-01-{day:02}T00:00:00.000+00:00" for day in range(28, 0, -1))
+    for module in (alignments, evaluations, answers):
+        monkeypatch.setattr(module, "now", lambda: next(times))
+    store = Store(tmp_path / "r.sqlite")
+    store.save_evaluation(evaluation("base", "1"), [])
+    for name in ("z-first", "a-second"):
+        store.start_alignment(name, method="dpo", seed=0, panel="", key="a", config={})
+        store.save_evaluation(evaluation(name, name), [])
+    assert [e.run for e in store.evaluations()] == ["base", "z-first", "a-second"]
+    numbers = [e.id for e in store.evaluations()]
+    first, second = (record.number for record in store.alignments())
+    assert numbers[0] < first < numbers[1] < second < numbers[2]
+
+
+def test_the_number_of_what_was_removed_last_makes_nothing_outdated(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    store.save_evaluation(evaluation("old", "1"), [])
+    store.start_alignment("dpo-s0", method="dpo", seed=0, panel="", key="a", config={})
+    store.remove_run("old")
+    assert store.save_evaluation(evaluation("dpo-s0", "2"), []).id > store.alignment("dpo-s0").number
