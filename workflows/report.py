@@ -28,6 +28,7 @@ from leaderboards.selection import EVERYTHING, Selection, left_out
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import NO_EVALUATIONS, bench_again
 from leaderboards.view import View
+from workflows.align import data_lines
 from workflows.embedded import TRUTH
 from workflows.lineage import ancestry, lineage
 from workflows.suites import members_of
@@ -226,6 +227,7 @@ def _alignment_facts(snapshot: Snapshot, alignment: AlignmentRecord) -> dict[str
         "seconds": alignment.seconds,
         "model_dir": alignment.model_dir,
         "lineage": {"ancestry": ancestry(alignment, known), **origin},
+        "pairs": "; ".join(data_lines(alignment.info)),
         "config": alignment.config,
         "info": alignment.info,
         "last_step": (snapshot.train_log(alignment.name) or [{}])[-1],

@@ -1,52 +1,132 @@
-"""Which pairs can be put to the model at all: found before anything is computed, not in the middle of training."""
+"""Which pairs can be put to the model at all: each is encoded once before anything is computed, and that is kept."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
+import pickle
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
 
 from aligners.pairs.data import Pair, PairSet, content_hash
-from aligners.pairs.encoding import Encoder
+from aligners.pairs.encoding import BadPair, Encoder
+from aligners.pairs.prepared import Stored, prepared
 from harness.errors import DataError
 from harness.protocols.progress import Progress, silent
-from harness.util.images import image_size
+from harness.util.options import content_key
+from harness.util.pool import workers
 
-UNUSUAL = 16
-"""Sides of an image in this ratio are rare, and some processors refuse them (Qwen-VL from 200 on)."""
+MANY = 2000
+"""Pairs from which processes are worth their start."""
+CHUNK = 64
+"""Pairs that a process encodes at a time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tried:
+    """What came of encoding a pair.
+
+    Args:
+        fault: why it cannot be, ``reason`` without what is its own; "" where it can.
+        cut: how many of its two responses do not fit into ``max_length``.
+        lasting: whether that is so until the pair or the processor changes; not of an image that could not be read.
+    """
+
+    reason: str = ""
+    fault: str = ""
+    cut: int = 0
+    lasting: bool = True
 
 
 def encodable(pairs: PairSet, encoder: Encoder, *, skip_bad: bool = False, progress: Progress = silent) -> PairSet:
-    """``pairs`` without those that the template or the processor refuses, which ``report["dropped"]`` names.
+    """``pairs`` without those that the template, the tokenizer or the processor refuses; ``report`` says of these
+    ("dropped") and counts pairs of which a response is cut ("responses_cut").
 
-    Texts are rendered, without tokens; of the images only those of an unusual shape are put through the processor.
     Raises DataError naming the first such pair unless ``skip_bad``, and where none is left.
     """
     kept: list[Pair] = []
     dropped: dict[str, list[str]] = {}
-    for number, pair in enumerate(pairs.pairs, start=1):
-        progress("checking pairs", number, len(pairs.pairs))
-        try:
-            encoder.form(pair)
-            if _unusual(pair):
-                encoder(0, pair)
-        except DataError as error:
-            if not skip_bad:
-                raise DataError(f"{error} Or leave such rows out with --set skip_bad_rows=true.") from error
-            dropped.setdefault(str(error).removeprefix(f"pair {pair.id}: "), []).append(pair.id)
-        else:
+    cut = 0
+    for pair, tried in zip(pairs.pairs, _tried(pairs, encoder, progress), strict=True):
+        if not tried.reason:
             kept.append(pair)
-    if not dropped:
-        return pairs
+            cut += bool(tried.cut)
+        elif skip_bad:
+            dropped.setdefault(tried.reason, []).append(pair.id)
+        else:
+            raise DataError(f"{tried.fault} Or leave such rows out with --set skip_bad_rows=true.")
     if not kept:
         raise DataError(f"{pairs.report['source']}: no pair can be put to the model: {next(iter(dropped))}")
     counts = {reason: {"rows": len(ids), "first": ids[:3]} for reason, ids in dropped.items()}
-    report = {**pairs.report, "pairs": len(kept), "dropped": pairs.report["dropped"] | counts}
+    report = {**pairs.report, "pairs": len(kept), "responses_cut": cut, "dropped": pairs.report["dropped"] | counts}
+    if not dropped:
+        return dataclasses.replace(pairs, report=report)
     return dataclasses.replace(pairs, pairs=kept, content_hash=content_hash(kept), report=report)
 
 
-def _unusual(pair: Pair) -> bool:
-    """Whether an image of ``pair`` is much longer than it is wide, or the other way round."""
+def _tried(pairs: PairSet, encoder: Encoder, progress: Progress) -> list[Tried]:
+    """What comes of encoding each pair, or came of it before with the same processor; other processes wait for it."""
+    key = content_key("encodable-1", encoder.identity, content_hash(pairs.pairs))
+
+    def make() -> Stored:
+        encode = _encode_in_processes if len(pairs.pairs) >= MANY and _may_start(encoder) else _encode_here
+        found = list(encode(pairs.pairs, encoder, progress))
+        files = [image.path for pair in pairs.pairs for image in pair.images if image.path]
+        lasting = all(each.lasting for each in found)
+        return Stored({}, [dataclasses.asdict(each) for each in found], files if lasting else None)
+
+    return [Tried(**each) for each in prepared(key, make).lines]
+
+
+def _encode_here(pairs: Sequence[Pair], encoder: Encoder, progress: Progress) -> Iterator[Tried]:
+    for done, pair in enumerate(pairs, start=1):
+        yield _try(pair, encoder)
+        progress("checking pairs", done, len(pairs))
+
+
+def _encode_in_processes(pairs: Sequence[Pair], encoder: Encoder, progress: Progress) -> list[Tried]:
+    packed = pickle.dumps(encoder)
+    found: dict[int, list[Tried]] = {}
     try:
-        sizes = [image_size(image.path or image.read()) for image in pair.images]
-    except (OSError, ValueError) as error:
-        raise DataError(f"pair {pair.id}: the image cannot be read ({error}).") from error
-    return any(max(size) > UNUSUAL * min(size) for size in sizes)
+        with workers(min(8, os.cpu_count() or 1), threads=1) as pool:
+            starts = {pool.submit(_try_all, packed, pairs[at : at + CHUNK]): at for at in range(0, len(pairs), CHUNK)}
+            for future in pool.finished(starts, silent):
+                found[starts[future]] = future.result()
+                progress("checking pairs", sum(map(len, found.values())), len(pairs))
+    except BrokenProcessPool:  # one was killed, perhaps for memory
+        return list(_encode_here(pairs, encoder, progress))
+    return [each for _, chunk in sorted(found.items()) for each in chunk]
+
+
+def _try_all(packed: bytes, pairs: Sequence[Pair]) -> list[Tried]:
+    encoder = _unpacked(packed)
+    return [_try(pair, encoder) for pair in pairs]
+
+
+@functools.lru_cache(1)
+def _unpacked(packed: bytes) -> Any:
+    return pickle.loads(packed)
+
+
+def _try(pair: Pair, encoder: Encoder) -> Tried:
+    try:
+        return Tried(cut=encoder(0, pair).cut)
+    except BadPair as error:
+        return Tried(error.reason, str(error))
+    except DataError as error:
+        return Tried(str(error).removeprefix(f"pair {pair.id}: "), str(error), lasting=False)
+
+
+def _may_start(encoder: Encoder) -> bool:
+    """Whether processes can be started: a script without its guard would be run again by each, and a processor whose
+    code came with the model is not known to them."""
+    processor = encoder.prompts.processor
+    parts = (processor, getattr(processor, "tokenizer", None), getattr(processor, "image_processor", None))
+    if any(type(part).__module__.startswith("transformers_modules") for part in parts):
+        return False
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    return script is None or "__main__" in Path(script).read_text(encoding="utf-8", errors="replace")

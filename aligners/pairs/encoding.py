@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
 
 import torch
 from PIL import Image
@@ -12,9 +16,11 @@ from torch import Tensor
 
 from aligners.pairs.corruption import Corruption
 from aligners.pairs.data import Pair
-from harness.errors import DataError, UsageError
+from harness.errors import DataError
 from harness.models.inputs import Vision, split_inputs
 from harness.models.prompts import AnswerForm, Prompts
+from harness.protocols.conversation import Image as Shown
+from harness.protocols.conversation import question
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,8 @@ class Encoded:
     """A pair as token ids: ``prefix`` [P] (with its image tokens), ``chosen`` [C] and ``rejected`` [R] (with EOS).
 
     ``vision`` is of the image, ``corrupted`` of its corrupted copy (empty where no objective asks for one), ``marks``
-    holds further inputs of the prefix's tokens, [P] or [P, ...] each.
+    holds further inputs of the prefix's tokens, [P] or [P, ...] each. ``cut``: how many of the two responses lost
+    their end to ``max_length``.
     """
 
     index: int
@@ -33,6 +40,15 @@ class Encoded:
     vision: Vision
     marks: dict[str, Tensor]
     corrupted: Vision = field(default_factory=dict)
+    cut: int = 0
+
+
+class BadPair(DataError):
+    """A pair that cannot be put to the model; ``reason`` without what is the pair's own, so that pairs are counted."""
+
+    def __init__(self, pair: Pair, reason: str, detail: str = "") -> None:
+        super().__init__(f"pair {pair.id}: {reason}{detail}")
+        self.reason = reason
 
 
 @dataclass
@@ -46,34 +62,58 @@ class Encoder:
     max_length: int
     corruption: Corruption | None = None
 
+    @property
+    def facts(self) -> list[Any]:
+        """What determines the tokens of pairs and the pixels of their images, as far as reference caches know it."""
+        processor = self.prompts.processor
+        asked = self.prompts.form([question("?", Shown())]).answered("!")
+        return [
+            type(processor).__name__,
+            json.dumps(processor.image_processor.to_dict(), sort_keys=True, default=str),
+            hashlib.sha256(json.dumps(processor.tokenizer.get_vocab(), sort_keys=True).encode()).hexdigest(),
+            f"{asked} {self.prompts.adds_special_tokens(asked)}",
+            self.max_length,
+        ]
+
+    @property
+    def identity(self) -> list[Any]:
+        """``facts``, and the versions and settings on which it depends whether a pair can be encoded at all."""
+        return [
+            *self.facts,
+            str(self.prompts.settings),
+            str(self.prompts.processor.chat_template),
+            version("transformers"),
+        ]
+
     def __call__(self, index: int, pair: Pair) -> Encoded:
         """Tokens of ``pair``.
 
-        Raises DataError naming it where the template or the processor refuses its texts or its images, and if the
-        prompt and one token more exceed ``max_length``.
+        Raises BadPair where the template, the tokenizer or the processor refuses its texts or its images, a response
+        has no tokens, both have the same, or the prompt and one token more exceed ``max_length``.
         """
         form = self.form(pair)
         images = pair.open_images()
         with _named(pair, "its images cannot be put to the model"):
             prompt, marks, vision = self._prompt(form.prompt, images)
-        responses, cut = self._responses(form, pair)
-        prefix = prompt[: len(prompt) - cut]
+        with _named(pair, "its texts cannot be put to the model"):
+            responses, shared = self._responses(form, pair)
+        prefix = prompt[: len(prompt) - shared]
         room = self.max_length - len(prefix)
         if room < 1:
-            raise DataError(
-                f"pair {pair.id}: its prompt and image take {len(prefix)} of max_length={self.max_length} tokens, "
-                "which would cut image tokens or leave no room for a response. Raise max_length."
+            raise BadPair(
+                pair,
+                f"its prompt and image leave no room for a response in max_length={self.max_length} tokens, and image "
+                "tokens are never cut. Raise max_length.",
+                f" They take {len(prefix)}.",
             )
         chosen, rejected = (response[:room] for response in responses)
+        cut = sum(len(response) > room for response in responses)
         if torch.equal(chosen, rejected):
-            raise DataError(
-                f"pair {pair.id}: chosen and rejected are the same tokens after the cut at max_length={self.max_length}"
-                ". Raise max_length or remove the pair."
-            )
+            after = f" after the cut at max_length={self.max_length}. Raise max_length or" if cut else " to this model:"
+            raise BadPair(pair, f"chosen and rejected are the same tokens{after} remove the pair.")
         marks = {name: mark[: len(prefix)] for name, mark in marks.items()}
-        return Encoded(
-            index, pair.id, prefix, chosen, rejected, vision, marks, self._corrupted(form.prompt, pair, prompt)
-        )
+        corrupted = self._corrupted(form.prompt, pair, prompt)
+        return Encoded(index, pair.id, prefix, chosen, rejected, vision, marks, corrupted, cut)
 
     def form(self, pair: Pair) -> AnswerForm:
         """How an answer stands after the pair's prompt. Raises DataError naming a pair whose texts cannot be put so."""
@@ -88,7 +128,7 @@ class Encoder:
         first, *others = pair.open_images()
         ids, _, vision = self._prompt(text, [self.corruption(pair).resize(first.size), *others])
         if not torch.equal(ids, prompt):
-            raise DataError(f"pair {pair.id}: its corrupted image takes {len(ids)} prompt tokens, not {len(prompt)}.")
+            raise BadPair(pair, "its corrupted image takes other prompt tokens", f": {len(ids)}, not {len(prompt)}.")
         return vision
 
     def _prompt(self, text: str, images: list[Image.Image]) -> tuple[Tensor, dict[str, Tensor], Vision]:
@@ -113,16 +153,20 @@ class Encoder:
             common -= 1
         image_token = getattr(processor, "image_token_id", None)
         if image_token in prompt[common:]:
-            raise DataError(f"pair {pair.id}: the prompt's tokens change when a response follows, up to the image's.")
+            raise BadPair(pair, "the prompt's tokens change when a response follows, up to the image's.")
+        silent = set(processor.tokenizer.all_special_ids) - {processor.tokenizer.unk_token_id}
+        for name, ids in (("chosen", chosen[common:]), ("rejected", rejected[common:])):
+            if silent.issuperset(ids):
+                raise BadPair(pair, f"{name} has no tokens: the tokenizer drops what it says. Remove the pair.")
         return [torch.tensor(ids[common:]) for ids in (chosen, rejected)], len(prompt) - common
 
 
 @contextlib.contextmanager
 def _named(pair: Pair, what: str) -> Iterator[None]:
-    """What the template or the processor raises, as an error of ``pair``."""
+    """What the template, the tokenizer or the processor raises, as an error of ``pair``."""
     try:
         yield
-    except DataError:
+    except (DataError, MemoryError):
         raise
-    except (UsageError, ValueError, TypeError, IndexError) as error:
-        raise DataError(f"pair {pair.id}: {what}: {error}") from error
+    except Exception as error:  # the code of any model
+        raise BadPair(pair, f"{what}: {str(error) or type(error).__name__}") from error

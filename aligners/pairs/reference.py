@@ -24,7 +24,6 @@ from aligners.pairs.forward import Route, response_logprobs, sum_tokens
 from aligners.pairs.memory import named_out_of_memory
 from harness.errors import HarnessError
 from harness.models.weights import tensors_hash
-from harness.protocols.conversation import Image, question
 from harness.protocols.progress import Progress, silent
 from harness.util.distributed import rank_and_world_size
 from harness.util.files import replacing
@@ -74,15 +73,9 @@ class ReferenceModel:
 
     def key(self, pairs: Sequence[Pair]) -> str:
         """Hash of all that determines the values: weights, prompts, responses, images, processor, route, type."""
-        processor = self.encoder.prompts.processor
-        asked = self.encoder.prompts.form([question("?", Image())]).answered("!")
         facts = [
             self._weights,
-            type(processor).__name__,
-            json.dumps(processor.image_processor.to_dict(), sort_keys=True, default=str),
-            hashlib.sha256(json.dumps(processor.tokenizer.get_vocab(), sort_keys=True).encode()).hexdigest(),
-            f"{asked} {self.encoder.prompts.adds_special_tokens(asked)}",
-            self.encoder.max_length,
+            *self.encoder.facts,
             self.route,
             self.dtype,
             self.device.type,

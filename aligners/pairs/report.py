@@ -12,6 +12,7 @@ from aligners.pairs.pair import Pair
 COUNTED = {
     "without_image": "without an image", "several_images": "with several images", "several_turns": "with several turns",
     "with_prefix": "with a given beginning of the answers",
+    "responses_cut": "of which a response is cut at max_length",
 }  # fmt: skip
 """Counts of a report that are shown where they are not 0."""
 

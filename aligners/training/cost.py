@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 from transformers import AutoModelForImageTextToText
 
 from aligners.objective import Objective
+from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.report import described
 from aligners.training.config import AlignConfig
@@ -212,15 +213,29 @@ def _lengths(config: AlignConfig, base: str, shapes: Any, notes: list[str], prog
         return len(pairs), guess
     every = max(1, len(pairs) // SAMPLE)
     encode = Encoder(prompts, config.max_length)
-    sample = [encode(i, pair) for i, pair in enumerate(pairs[::every][:SAMPLE])]
-    notes.append(f"lengths: mean of {len(sample)} of the pairs")
+    sample = list(_encoded(pairs[::every][:SAMPLE], encode, skip_bad=config.skip_bad_rows))
+    cut = sum(bool(pair.cut) for pair in sample)
+    notes.append(
+        f"lengths: mean of {len(sample)} of the pairs" + (f", {cut} with a response cut at max_length" if cut else "")
+    )
     return len(pairs), _measured(sample, shapes, patches / max(nominal, 1))
+
+
+def _encoded(pairs: Sequence[Pair], encode: Encoder, *, skip_bad: bool) -> Iterator[Encoded]:
+    for index, pair in enumerate(pairs):
+        try:
+            yield encode(index, pair)
+        except DataError:
+            if not skip_bad:
+                raise
 
 
 def _measured(sample: Sequence[Encoded], shapes: Any, patches_a_token: float) -> Lengths:
     token = getattr(shapes, "image_token_id", None)
     if token is None:
         raise UsageError(f"model type {shapes.model_type}: its configuration names no image_token_id.")
+    if not sample:
+        raise DataError("none of the pairs that were tried can be put to the model.")
     image = sum(int((pair.prefix == token).sum()) for pair in sample) / len(sample)
     prefix = sum(len(pair.prefix) for pair in sample) / len(sample)
     responses = sum(len(pair.chosen) + len(pair.rejected) for pair in sample) / len(sample)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from aligners.objective import Objective
 from aligners.pairs.data import PairSet
 from aligners.pairs.encodable import encodable
 from aligners.pairs.encoding import Encoder
+from aligners.pairs.report import described
 from aligners.training.arguments import training_arguments
 from aligners.training.base_model import base_prompts
 from aligners.training.checkpoints import remove_checkpoints, resumable_checkpoint
@@ -124,13 +126,20 @@ def _clear(out_dir: Path, *, resume: bool) -> None:
 def _pairs(
     config: AlignConfig, heldout: PairSet | None, needs: frozenset[str], progress: Progress
 ) -> dict[str, PairSet]:
-    """The pairs by split, once it is known that this model can be trained with its template."""
+    """The pairs by split, once it is known that this model can be trained with its template, and which with it.
+
+    A warning of the first process says what was left out or is cut, before training begins.
+    """
     encoder = Encoder(base_prompts(config), config.max_length)
     sets = {"train": training_pairs(config, progress, needs)}
     sets |= {"heldout": heldout} if heldout else {}
-    return {
+    checked = {
         name: encodable(each, encoder, skip_bad=config.skip_bad_rows, progress=progress) for name, each in sets.items()
     }
+    for report in [each.report for each in checked.values()] if rank_and_world_size()[0] == 0 else ():
+        if any(report[name] for name in ("dropped", "notes", "responses_cut")):
+            warnings.warn(f"{report['source']}: " + "; ".join(described(report)), stacklevel=2)
+    return checked
 
 
 def _facts(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -14,11 +13,9 @@ from aligners.objective import Objective
 from aligners.pairs.corruption import PREFIX
 from aligners.pairs.data import Pair, PairSet, content_hash, load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
-from aligners.pairs.report import described
 from aligners.training.config import AlignConfig
 from harness.errors import DataError, UsageError
 from harness.protocols.progress import Progress
-from harness.util.distributed import rank_and_world_size
 from harness.util.options import content_key
 
 
@@ -57,13 +54,11 @@ class PairStream(Dataset[Encoded]):
 
 
 def training_pairs(config: AlignConfig, progress: Progress, needs: frozenset[str] = frozenset()) -> PairSet:
-    """The pairs that ``config`` names, read as it says; a warning says what was left out, before training begins.
+    """The pairs that ``config`` names, read as it says.
 
     Raises DataError, also for a pair without an image where an objective ``needs`` corrupted ones.
     """
     read = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows, reading=config, progress=progress)
-    if (read.report["dropped"] or read.report["notes"]) and rank_and_world_size()[0] == 0:
-        warnings.warn(f"{config.data}: " + "; ".join(described(read.report)), stacklevel=2)
     without = [pair.id for pair in read.pairs if not pair.images]
     if without and any(need.startswith(PREFIX) for need in needs):
         raise DataError(

@@ -88,7 +88,7 @@ def test_long_responses_are_cut_from_the_right_and_images_never(llava: Path) -> 
     assert processor.tokenizer.decode(cut.chosen) == "a red"
     with pytest.raises(DataError, match="pair 7: chosen and rejected are the same tokens after the cut"):
         Encoder(Prompts(processor), 11)(0, pair)
-    with pytest.raises(DataError, match="pair 7: its prompt and image take 10 of max_length=10 tokens"):
+    with pytest.raises(DataError, match=r"pair 7: .* no room for a response in max_length=10 .* take 10"):
         Encoder(Prompts(processor), 10)(0, pair)
 
 

@@ -203,7 +203,10 @@ def test_a_question_that_cannot_be_put_is_an_error_of_its_sample(folder: Path) -
     assert answer(model, prompt="what is <image> ?") is not None
 
 
-def test_pairs_that_the_processor_or_the_template_refuses_are_named_or_left_out() -> None:
+def test_pairs_that_the_processor_or_the_template_refuses_are_named_or_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path))
     _, prompts = shared_family("qwen2_vl")
     good = Pair.about(wide(), "good", "what ?", "a dog", "a cat")
     long = Pair.about(wide(4000, 10), "long", "what ?", "a dog", "a cat")
