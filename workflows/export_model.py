@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import HarnessError, UsageError
+from harness.models.model_files import ADAPTER_CONFIG, START
 from harness.models.origin import at_revision, require_start
 from harness.models.settings import LoadSettings
-from harness.models.sources import ADAPTER_CONFIG, START, write_start
+from harness.models.sources import write_start
 from harness.models.spec import ModelSpec
 from harness.models.weights import weights_identity
 from harness.protocols.progress import Progress, silent

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.models.sources import ADAPTER_CONFIG, ORIGINAL_LAYOUT, may_be_hub_id
+from harness.models.model_files import ADAPTER_CONFIG, read_adapter_config
+from harness.models.sources import ORIGINAL_LAYOUT, may_be_hub_id
 from harness.models.weights import WEIGHTS
 from harness.protocols.progress import Progress, silent
+from harness.util.files import read_object
 
 FILES = ("*.json", *WEIGHTS, "*.bin", "*.model", "*.txt")
 ROUND_TO = 64
@@ -98,13 +99,12 @@ def _config(folder: Path, source: str) -> dict[str, Any]:
     file = folder / "config.json"
     if not file.is_file():
         raise UsageError(f"{source} holds no config.json.")
-    return dict(json.loads(file.read_text(encoding="utf-8")))
+    return read_object(file, "the configuration of a model")
 
 
 def _said_base(adapter: Path | None) -> str:
     assert adapter is not None
-    said = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
-    return str(said or "")
+    return str(read_adapter_config(adapter).get("base_model_name_or_path") or "")
 
 
 def _tower(name: str, *, needs_weights: bool) -> tuple[Any, Path | None]:
@@ -131,7 +131,7 @@ def _generation(*folders: Path) -> dict[str, Any]:
     """What shapes answers in the generation_config.json of the first of ``folders`` that has one."""
     files = (folder / "generation_config.json" for folder in folders)
     file = next((file for file in files if file.is_file()), None)
-    said = json.loads(file.read_text(encoding="utf-8")) if file else {}
+    said = read_object(file) if file else {}
     return {name: said[name] for name in ("eos_token_id", "repetition_penalty") if said.get(name) is not None}
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.models.sources import ADAPTER_CONFIG, composition, parts
+from harness.models.model_files import ADAPTER_CONFIG
+from harness.models.sources import composition, parts
 from harness.models.spec import ModelSpec, RunLookup
 from harness.store import AlignmentRecord, Store
 from leaderboards.provenance import command_of

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from harness.errors import DataError, UsageError
-from harness.models.checks import CANNOT_READ, require_finite
+from harness.models.checks import CANNOT_LOAD, reason, require_finite
 from harness.models.weights import tensors_hash
 from harness.protocols.progress import Progress, silent
 from harness.util.caches import discard
@@ -26,8 +26,6 @@ from harness.util.paths import cache_dir
 
 T = TypeVar("T", str, bytes)
 FOLDER, HUB = "local-dir:", "hf-hub:"
-MALFORMED = (TypeError, AttributeError, LookupError, StopIteration, AssertionError, RecursionError)
-"""What open_clip raises for a configuration or a file of weights that holds something else."""
 
 
 class ClipModel:
@@ -58,11 +56,10 @@ class ClipModel:
                 architecture, pretrained=tag, device=self.device, force_quick_gelu=quick
             )
             self._tokenizer: Any = open_clip.get_tokenizer(architecture)
-        except (OSError, ValueError, *CANNOT_READ, *MALFORMED) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+        except (*CANNOT_LOAD, StopIteration) as error:
             raise UsageError(
-                f"CLIP {name!r} cannot be loaded: {reason}. Expected NAME/PRETRAINED (such as ViT-L-14-336/openai), "
-                "local-dir:PATH or hf-hub:ORG/REPO; see --set clip."
+                f"CLIP {name!r} cannot be loaded: {reason(error)}. Expected NAME/PRETRAINED (such as "
+                "ViT-L-14-336/openai), local-dir:PATH or hf-hub:ORG/REPO; see --set clip."
             ) from error
         require_finite(model, f"CLIP {name!r}")
         self._model = model.eval().requires_grad_(False)

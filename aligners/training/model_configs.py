@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from transformers import (
 
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
+from harness.models.checks import CANNOT_LOAD, reason
 from harness.models.loading import check_type
 from harness.models.origin import at_revision
 from harness.models.processors import hub_options
@@ -31,7 +33,7 @@ def start_of(config: AlignConfig) -> ModelSpec:
     Raises UsageError where it can be no model to train: neither a directory nor a hub id, or adapters that are none.
     """
     head = parts(config.model)[0]
-    if not Path(head).is_dir() and not (may_be_hub_id(head) and "/" in head):
+    if not os.path.isdir(head) and not (may_be_hub_id(head) and "/" in head):
         raise UsageError(f"model {head}: no such directory, and not a hub id (ORGANISATION/NAME).")
     start = ModelSpec("hf", *composition(config.model))
     if config.adapter_start == "continue" and not start.adapters:
@@ -64,10 +66,10 @@ def model_config(source: str, settings: LoadSettings | None = None) -> tuple[Any
         given = settings or LoadSettings()
         check_type(source, given)
         return AutoConfig.from_pretrained(source, **hub_options(given)), "its config.json"
-    except (OSError, ValueError) as error:
+    except CANNOT_LOAD as error:
         raise UsageError(
-            f"model {source}: its configuration cannot be read ({error}). Give a directory with a config.json, or a "
-            f"hub id that can be reached. Known without a network: {', '.join(sorted(KNOWN))}."
+            f"model {source}: its configuration cannot be read ({reason(error)}). Give a directory with a config.json, "
+            f"or a hub id that can be reached. Known without a network: {', '.join(sorted(KNOWN))}."
         ) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from torch import Tensor
 
 from harness.errors import UsageError
 from harness.models.adapters import present_name
-from harness.models.sources import ADAPTER_CONFIG
+from harness.models.model_files import ADAPTER_CONFIG, read_adapter_config
 from harness.models.weights import tensors_of, weight_files
+from harness.util.files import write_json
 
 WEIGHTS = "adapter_model.safetensors"
 NOT_ADDED = ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern", "lora_bias", "trainable_token_indices")
@@ -29,7 +29,7 @@ def write_as_one(adapters: Sequence[Path], base: str, folder: Path) -> None:
     down: dict[str, list[Tensor]] = {}
     up: dict[str, list[Tensor]] = {}
     for adapter in adapters:
-        config = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        config = read_adapter_config(adapter)
         scale = scale_of(config, adapter)
         for module, (first, second) in _by_present_names(matrices(adapter), adapter).items():
             down.setdefault(module, []).append(first)
@@ -37,11 +37,11 @@ def write_as_one(adapters: Sequence[Path], base: str, folder: Path) -> None:
     ranks = {module: sum(len(part) for part in parts) for module, parts in down.items()}
     rank = max(ranks.values())
     own = {module: found for module, found in ranks.items() if found != rank}
-    plain = json.loads((adapters[-1] / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    plain = read_adapter_config(adapters[-1])
     plain |= {"r": rank, "lora_alpha": rank, "use_rslora": False, "base_model_name_or_path": base}
     plain |= {"target_modules": sorted(ranks), "rank_pattern": own, "alpha_pattern": own, "inference_mode": True}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ADAPTER_CONFIG).write_text(json.dumps(plain, indent=2))
+    write_json(folder / ADAPTER_CONFIG, plain)
     state = {f"base_model.model.{module}.lora_A.weight": torch.cat(parts) for module, parts in down.items()}
     state |= {f"base_model.model.{module}.lora_B.weight": torch.cat(parts, 1) for module, parts in up.items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})

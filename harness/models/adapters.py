@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from harness.errors import UsageError
-from harness.models.checks import CANNOT_READ, require_adapter
-from harness.models.sources import ADAPTER_CONFIG
+from harness.models.checks import CANNOT_LOAD, CANNOT_READ, reason, require_adapter
+from harness.models.model_files import ADAPTER_CONFIG
 
 OLDER_NAMES = {
     r"^language_model\.model\.": "model.language_model.",
@@ -37,18 +37,16 @@ def with_adapters(model: Any, adapters: Sequence[str], named: str, *, fold: bool
     precision would round small updates away, and quantised weights cannot be added to.
     Raises UsageError for an adapter that does not belong to the model.
     """
-    from peft import PeftModel
-
     if fold:
         for adapter in adapters:
-            adapted = PeftModel(model, _config(adapter, named), "default")
+            adapted = _put_on(model, adapter, _config(adapter, named), "default", named)
             _fill(adapted, adapter, "default", named)
             model = adapted.merge_and_unload()
         return model
     if not adapters:
         return model
     names = [f"start{position}" for position in range(len(adapters))]
-    adapted = PeftModel(model, _config(adapters[0], named), names[0])
+    adapted = _put_on(model, adapters[0], _config(adapters[0], named), names[0], named)
     for name, adapter in zip(names, adapters, strict=True):
         if name != names[0]:
             _config_above(adapter, named)
@@ -61,13 +59,12 @@ def with_adapters(model: Any, adapters: Sequence[str], named: str, *, fold: bool
 
 def trained_further(model: Any, adapter: str, named: str) -> Any:
     """``model`` with ``adapter`` on it as a PeftModel whose adapter can be trained; ``with_adapters`` came before."""
-    from peft import PeftModel
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     lies_above = any(isinstance(layer, BaseTunerLayer) for layer in model.modules())
     config = (_config_above if lies_above else _config)(adapter, named)
     config.inference_mode, config.base_model_name_or_path = False, model.name_or_path
-    adapted = PeftModel(model, config, "default")
+    adapted = _put_on(model, adapter, config, "default", named)
     _fill(adapted, adapter, "default", named)
     put_in_effect(adapted)
     return adapted
@@ -119,11 +116,24 @@ def _config_above(adapter: str, named: str) -> Any:
 def _config(adapter: str, named: str) -> Any:
     from peft import PeftConfig
 
-    config: Any = PeftConfig.from_pretrained(adapter)
+    try:
+        config: Any = PeftConfig.from_pretrained(adapter)
+    except CANNOT_LOAD as error:
+        raise UsageError(f"{named}: {adapter}/{ADAPTER_CONFIG} is no adapter's ({reason(error)}).") from error
     if config.is_prompt_learning:
         raise UsageError(f"{named}: {adapter} is a {config.peft_type.value}, not a LoRA or another adapter of weights.")
     config.inference_mode = True
     return config
+
+
+def _put_on(model: Any, adapter: str, config: Any, name: str, named: str) -> Any:
+    """``model`` with places for the weights of ``adapter`` of this ``config``, under ``name``. Raises UsageError."""
+    from peft import PeftModel
+
+    try:
+        return PeftModel(model, config, name)
+    except CANNOT_LOAD as error:
+        raise UsageError(f"{named}: adapter {adapter} does not fit the model: {reason(error)}") from error
 
 
 def _fill(adapted: Any, adapter: str, name: str, named: str) -> None:
@@ -138,7 +148,7 @@ def _fill(adapted: Any, adapter: str, name: str, named: str) -> None:
             f"{named}: adapter {adapter} lacks weights that its {ADAPTER_CONFIG} names: {error}. Take it whole."
         ) from error
     except (ValueError, *CANNOT_READ) as error:  # of another size; for modules that are not there; no weights
-        raise UsageError(f"{named}: adapter {adapter} does not fit the model: {error}") from error
+        raise UsageError(f"{named}: adapter {adapter} does not fit the model: {reason(error)}") from error
     own = {key: value for key, value in adapted.state_dict().items() if name in key.split(".")}
     scales = [getattr(layer, "scaling", {}) for layer in adapted.modules()]
     scaling = [scale[name] for scale in scales if isinstance(scale, dict) and name in scale]

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from harness.errors import DataError, UsageError
@@ -16,8 +17,16 @@ from harness.models.weights import tensors_of, weight_files
 from harness.util.distributed import rank_and_world_size
 
 SHOWN = 4
+REASON = 400
+"""Characters of a library's error that are shown."""
 CANNOT_READ = (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError)
 """What a file of weights raises that is cut short, is a pointer of Git LFS, or is none."""
+CANNOT_LOAD = (
+    OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, ArithmeticError, AssertionError,
+    StrictDataclassError, *CANNOT_READ,
+)  # fmt: skip
+"""What transformers and peft raise for a model that is not there, not whole, of an unknown type, or whose files of
+settings hold something else than they should."""
 COMPUTED = re.compile(r"(^|\.)(position_ids|inv_freq|masked_bias)$")
 """Buffers that older checkpoints hold and models compute by themselves."""
 SPARE_ROWS = (1.25, 1024)
@@ -166,6 +175,12 @@ def _of_files(folder: Path) -> Iterator[tuple[str, Any]]:
         raise OSError(f"{folder} has no file of weights")
     for file in files:
         yield from tensors_of(file)
+
+
+def reason(error: BaseException) -> str:
+    """Why something could not be loaded, in one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= REASON else f"{text[: REASON - 3]}..."
 
 
 def _named(names: Collection[str]) -> str:

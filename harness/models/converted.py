@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,10 +11,12 @@ from torch import Tensor
 
 from harness.errors import UsageError
 from harness.models.adapter_files import matrices, scale_of
+from harness.models.model_files import read_adapter_config
 from harness.models.original_llava import TOWER, hub_name
-from harness.models.sources import ADAPTER_CONFIG, OTHER_TRAINED
+from harness.models.sources import OTHER_TRAINED
 from harness.models.weights import names_of, tensors_of, weight_files
 from harness.protocols.progress import Progress
+from harness.util.files import write_json
 
 VOCABULARY = ("language_model.model.embed_tokens.weight", "language_model.lm_head.weight")
 OF_CLIP_ALONE = ("text_model.", "text_projection.", "visual_projection.", "logit_scale")
@@ -80,7 +81,7 @@ def write_shards(tensors: Iterable[tuple[str, Tensor]], count: int, folder: Path
         index |= dict.fromkeys(names, name)
     if len(parts) > 1:
         content = {"metadata": {"total_size": total}, "weight_map": index}
-        (folder / "model.safetensors.index.json").write_text(json.dumps(content, indent=2))
+        write_json(folder / "model.safetensors.index.json", content)
     progress("weights", count, count)
 
 
@@ -119,7 +120,7 @@ def _other_trained(adapter: Path) -> dict[str, Tensor]:
 
 def _added(adapter: Path) -> dict[str, tuple[Tensor, Tensor]]:
     """By module the matrices that an adapter adds, scaled."""
-    scale = scale_of(json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8")), adapter)
+    scale = scale_of(read_adapter_config(adapter), adapter)
     return {name: (first, second * scale) for name, (first, second) in matrices(adapter).items()}
 
 

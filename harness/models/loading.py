@@ -19,7 +19,7 @@ from transformers.utils.hub import cached_file, extract_commit_hash
 
 from harness.errors import UsageError
 from harness.models.adapters import with_adapters
-from harness.models.checks import CANNOT_READ, require_loaded, require_whole
+from harness.models.checks import CANNOT_LOAD, reason, require_loaded, require_whole
 from harness.models.origin import at_revision, require_start, trained_revision
 from harness.models.processors import hub_options, load_prompts
 from harness.models.prompts import Prompts
@@ -29,8 +29,6 @@ from harness.protocols.progress import Progress, silent
 from harness.util.distributed import local_rank
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-CANNOT_LOAD = (OSError, ValueError, KeyError, ImportError, *CANNOT_READ)
-"""What transformers raises for a model that is not there, not whole or of an unknown type."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +117,8 @@ def _read(
         )
     except CANNOT_LOAD as error:
         raise UsageError(
-            f"{named}: transformers cannot load {source} ({error}). Give the directory of an image-text-to-text model "
-            "or a hub id that can be reached."
+            f"{named}: transformers cannot load {source} ({reason(error)}). Give the directory of an "
+            "image-text-to-text model or a hub id that can be reached."
         ) from error
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.models.model_files import read_adapter_config
 from harness.models.settings import LoadSettings
-from harness.models.sources import ADAPTER_CONFIG, start_weights, trained_on
+from harness.models.sources import start_weights, trained_on
 from harness.models.weights import weights_identity
 from harness.protocols.progress import Progress, silent
 
@@ -24,7 +24,7 @@ def at_revision(settings: LoadSettings, base: str, adapters: Sequence[str]) -> L
 
 def trained_revision(base: str, adapters: Sequence[str]) -> str:
     """The revision of the hub model ``base`` that its last adapter was trained on; "" where none of them says."""
-    said = [json.loads((Path(adapter) / ADAPTER_CONFIG).read_text(encoding="utf-8")) for adapter in adapters]
+    said = [read_adapter_config(Path(adapter)) for adapter in adapters]
     known = [config.get("revision") for config in said if config.get("base_model_name_or_path") == base]
     return str(next(filter(None, reversed(known)), ""))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,6 +12,7 @@ from transformers.tokenization_utils_base import generate_merges
 
 from harness.errors import UsageError
 from harness.models.sentencepiece_file import pieces_of
+from harness.util.files import read_object
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 
@@ -65,4 +65,4 @@ def _of_pieces(source: Path) -> Any:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+    return read_object(file) if file.is_file() else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 from transformers import AutoConfig, AutoProcessor, GenerationConfig
 
 from harness.errors import UsageError
+from harness.models.checks import CANNOT_LOAD, reason
 from harness.models.families import family_of
+from harness.models.model_files import TEMPLATES, read_template
 from harness.models.origin import at_revision
 from harness.models.prompts import Prompts, require_square
 from harness.models.settings import LoadSettings, PromptSettings, changed, combined, contradictions, trained_settings
@@ -69,8 +70,8 @@ def prompts_of(source: str, settings: LoadSettings, *, named: str, adapter: str 
     try:
         config = AutoConfig.from_pretrained(source, **hub_options(settings))
         return load_prompts(source, config, settings, adapter=adapter)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise UsageError(f"{named}: no processor of a model there ({error}).") from error
+    except CANNOT_LOAD as error:
+        raise UsageError(f"{named}: no processor of a model there ({reason(error)}).") from error
 
 
 def hub_options(settings: LoadSettings) -> dict[str, Any]:
@@ -95,11 +96,10 @@ def ensure_template(processor: Any, config: Any) -> bool:
 
 def saved_template(adapter: str) -> str:
     """The chat template that was saved with an adapter by whatever trained it; "" without one."""
-    for name in ("chat_template.jinja", "chat_template.json"):
+    for name in TEMPLATES:
         file = Path(adapter) / name
         if adapter and file.is_file():
-            text = file.read_text(encoding="utf-8")
-            return str(json.loads(text)["chat_template"]) if file.suffix == ".json" else text
+            return read_template(file)
     return ""
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from harness.errors import UsageError
-from harness.util.options import added
+from harness.errors import DataError, UsageError
+from harness.models.model_files import read_template
+from harness.util.files import read_object, write_json
+from harness.util.options import added, build
 from harness.util.ranges import at_least, require_ranges
 
 BATCH_SIZE = 128
@@ -121,18 +122,17 @@ def trained_settings(folder: str) -> PromptSettings:
     if not file.is_file():
         return PromptSettings()
     try:
-        return PromptSettings(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"{file}: cannot be read ({error}). Restore it, or remove it to ask the model its own way."
-        ) from error
+        return build(PromptSettings, read_object(file), str(file))
+    except UsageError as error:
+        where = "" if str(file) in str(error) else f"{file}: "
+        raise DataError(f"{where}{error} Restore the file, or remove it to ask the model its own way.") from error
 
 
 def save_settings(settings: PromptSettings, folder: Path) -> None:
     """Write how a model was asked in training beside its weights; nothing where it was asked its own way."""
     given = changed(settings)
     if given:
-        (folder / FILE).write_text(json.dumps(given, indent=2, ensure_ascii=False), encoding="utf-8")
+        write_json(folder / FILE, given)
     else:
         (folder / FILE).unlink(missing_ok=True)
 
@@ -154,11 +154,9 @@ def _template(given: str) -> str:
     """The text of a template given as a file (Jinja, or the hub's JSON with "chat_template") or as itself."""
     if "{" in given or not given:
         return given
-    file = Path(given).expanduser()
     try:
-        text = file.read_text(encoding="utf-8")
-        return str(json.loads(text)["chat_template"]) if file.suffix == ".json" else text
-    except (OSError, ValueError, KeyError) as error:
+        return read_template(Path(given).expanduser())
+    except (DataError, RuntimeError, ValueError) as error:  # no home of that user; a name that no file can have
         raise UsageError(
-            f"model.template={given}: neither a chat template (Jinja) nor a file that holds one ({error})."
+            f"model.template={given}: neither a chat template (Jinja) nor a file that holds one ({error})"
         ) from error

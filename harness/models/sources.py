@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.models.model_files import (
+    ADAPTER_CONFIG,
+    START,
+    read_adapter_config,
+    read_config,
+    read_start,
+    require_readable,
+)
+from harness.util.files import write_json
 
-ADAPTER_CONFIG = "adapter_config.json"
 MODEL_FILES = tuple(
     f"{name}{index}" for name in ("model.safetensors", "pytorch_model.bin") for index in ("", ".index.json")
 )
 OTHER_TRAINED = "non_lora_trainables.bin"
 """What LLaVA's own repository writes beside a LoRA adapter: what was trained in full, the projector above all."""
-START = "start.json"
-"""Beside an adapter: {"base", "adapters", "weights"}, what it was trained on; older versions wrote it where there were
-adapters below, and without "weights", the hashes of base and adapters."""
+HUB_ID = re.compile(r"(?=.{1,96}$)[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
 ORIGINAL_TYPES = ("llava_llama", "llava_mistral", "llava_mpt", "llava_qwen")
 ORIGINAL_LAYOUT = "mm_vision_tower"
 """A key that the configurations of LLaVA's own repository have, and those of the hub's layout do not."""
@@ -26,14 +32,14 @@ ORIGINAL_LAYOUT = "mm_vision_tower"
 
 def may_be_hub_id(source: str) -> bool:
     """Whether ``source`` is written as NAME or OWNER/NAME, unlike ./DIR, /DIR, ~/DIR and DIR/DIR/DIR."""
-    return not source.startswith((".", "/", "~")) and source.count("/") <= 1
+    return bool(HUB_ID.fullmatch(source)) and ".." not in source and "--" not in source
 
 
 def parts(target: str) -> list[str]:
     """``BASE+ADAPTER...`` cut at its plus signs, but for those in the names of directories."""
     pieces, cut = target.split("+"), list[str]()
     while pieces:
-        end = next((n for n in range(len(pieces), 0, -1) if Path("+".join(pieces[:n])).is_dir()), 1)
+        end = next((n for n in range(len(pieces), 0, -1) if os.path.isdir("+".join(pieces[:n]))), 1)
         cut.append("+".join(pieces[:end]))
         del pieces[:end]
     return cut
@@ -42,7 +48,7 @@ def parts(target: str) -> list[str]:
 def absolute(target: str) -> str:
     """``BASE+ADAPTER...`` with absolute paths where they are paths here; hub ids stay."""
     cut = parts(target)
-    return "+".join(str(Path(part).resolve()) if part and Path(part).exists() else part.rstrip("/") for part in cut)
+    return "+".join(str(Path(part).resolve()) if part and os.path.exists(part) else part.rstrip("/") for part in cut)
 
 
 def composition(target: str) -> tuple[str, tuple[str, ...]]:
@@ -55,8 +61,10 @@ def composition(target: str) -> tuple[str, tuple[str, ...]]:
     head, *rest = parts(target)
     base, before = trained_on(Path(head)) if _is_adapter(head) else (head, ())
     adapters = (*before, *([head] if _is_adapter(head) else []), *rest)
-    if Path(base).is_dir():
+    if os.path.isdir(base):
         check_model_dir(Path(base))
+    elif os.path.isfile(base):
+        raise UsageError(f"hf:{base} is a file; give the directory that holds it.")
     elif not may_be_hub_id(base):
         raise UsageError(f"hf:{base}: no such directory.")
     for position, adapter in enumerate(adapters):
@@ -70,8 +78,8 @@ def trained_on(adapter: Path) -> tuple[str, tuple[str, ...]]:
     A relative path is looked for in the adapter's directory, then in the current one.
     Raises UsageError if it does not say or they are not there.
     """
-    said = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
-    start = _start(adapter)
+    said = read_adapter_config(adapter).get("base_model_name_or_path")
+    start = read_start(adapter)
     below = (start or {}).get("adapters", ())
     base = str(start["base"] if start and below else said or "")
     if not base:
@@ -89,12 +97,12 @@ def write_start(adapter: Path, base: str, adapters: Sequence[str], weights: Sequ
     ``weights``: their hashes (``weights_identity``), the base's first.
     """
     said = {"base": base, "adapters": list(adapters), "weights": list(weights)}
-    (adapter / START).write_text(json.dumps(said, indent=2))
+    write_json(adapter / START, said)
 
 
 def start_weights(adapter: Path) -> list[str]:
     """The hashes of the weights that ``adapter`` was trained on, the base's first; none where it does not say."""
-    return [str(each) for each in (_start(adapter) or {}).get("weights", ())]
+    return [str(each) for each in (read_start(adapter) or {}).get("weights", ())]
 
 
 def check_model_dir(path: Path) -> None:
@@ -105,7 +113,8 @@ def check_model_dir(path: Path) -> None:
             "place. Put them in directories of their own: hf:MODEL+ADAPTER."
         )
     if (path / "config.json").is_file():
-        return check_config(json.loads((path / "config.json").read_text(encoding="utf-8")), str(path))
+        check_config(read_config(path), str(path))
+        return require_readable(path)
     near = next((child.parent for child in sorted(path.glob("*/config.json"))), None)
     hint = f" Did you mean hf:{near}?" if near else ""
     raise UsageError(f"hf:{path} is no model directory (no config.json).{hint}")
@@ -130,12 +139,7 @@ def check_config(config: Mapping[str, Any], source: str) -> None:
 def _is_adapter(source: str) -> bool:
     """Whether ``source`` is the directory of an adapter and of no model."""
     folder = Path(source)
-    return (folder / ADAPTER_CONFIG).is_file() and not any((folder / name).is_file() for name in MODEL_FILES)
-
-
-def _start(adapter: Path) -> dict[str, Any] | None:
-    file = adapter / START
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return os.path.isfile(folder / ADAPTER_CONFIG) and not any((folder / name).is_file() for name in MODEL_FILES)
 
 
 def _located(name: str, adapter: Path) -> str:
@@ -152,17 +156,19 @@ def _located(name: str, adapter: Path) -> str:
 
 def _check_adapter(adapter: str, below: Sequence[str], target: str) -> None:
     """Raise UsageError if ``adapter`` is none, or was trained on top of other adapters than those ``below`` it."""
-    if not (Path(adapter) / ADAPTER_CONFIG).is_file():
+    if not os.path.isfile(Path(adapter) / ADAPTER_CONFIG):
         raise UsageError(f"hf:{target}: {adapter or 'the adapter'} is no adapter directory (no {ADAPTER_CONFIG}).")
     if (Path(adapter) / "config.json").is_file():
-        check_config(json.loads((Path(adapter) / "config.json").read_text(encoding="utf-8")), adapter)
+        check_config(read_config(Path(adapter)), adapter)
+    require_readable(Path(adapter))
     if (Path(adapter) / OTHER_TRAINED).is_file():
         raise UsageError(
             f"hf:{target}: {adapter} was made with LLaVA's own repository: its {OTHER_TRAINED} (the "
             "projector above all) would be left out. "
             f"Convert it once: python cli.py import-model {adapter} --out DIR, then use DIR."
         )
-    start = _start(Path(adapter))
+    read_adapter_config(Path(adapter))
+    start = read_start(Path(adapter))
     expected = [str(name) for name in start["adapters"]] if start else []
     known = list(zip(expected, below, strict=False))
     moved = [Path(name).is_dir() and Path(name).resolve() != Path(given).resolve() for name, given in known]

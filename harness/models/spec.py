@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ def parse_spec(spec: str) -> ModelSpec:
     Raises UsageError for an unknown kind, an empty target, or a directory that holds no model.
     """
     kind, colon, target = spec.partition(":")
-    if Path(parts(spec)[0]).is_dir():
+    if os.path.isdir(parts(spec)[0]):  # unlike Path.is_dir it takes a name that is too long
         kind, target = "hf", spec
     elif not colon:
         raise UsageError(

@@ -1,0 +1,131 @@
+"""The small files of a model or an adapter, read in one place: each is as it should be, or named. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError
+from harness.util.files import read_object
+
+ADAPTER_CONFIG = "adapter_config.json"
+START = "start.json"
+"""Beside an adapter: {"base", "adapters", "weights"}, what it was trained on; older versions wrote it where there were
+adapters below, and without "weights", the hashes of base and adapters."""
+INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+TEMPLATES = ("chat_template.jinja", "chat_template.json")
+OBJECTS = (
+    "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
+    "video_preprocessor_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+)  # fmt: skip
+"""Files of settings, of which transformers takes some for absent when they cannot be read."""
+NUMBERS = (
+    "repetition_penalty", "encoder_repetition_penalty", "no_repeat_ngram_size", "min_length", "min_new_tokens",
+    "length_penalty", "guidance_scale", "max_time",
+)  # fmt: skip
+TOKENS = ("eos_token_id", "pad_token_id", "bos_token_id")
+"""Of a generation configuration."""
+TEXT = (str,)
+OPTIONAL = (str, type(None))
+
+
+def require_readable(folder: Path) -> None:
+    """Raise DataError, which names the file, if a file of settings in ``folder`` is no JSON object, a template no text,
+    or an index names files of weights that are not there.
+    """
+    for name in OBJECTS:
+        if (folder / name).is_file():
+            read_object(folder / name)
+    if (folder / "generation_config.json").is_file():
+        _check_generation(folder / "generation_config.json")
+    for name in TEMPLATES:
+        if (folder / name).is_file():
+            read_template(folder / name)
+    for name in INDICES:
+        if (folder / name).is_file():
+            _check_index(folder / name)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a model's directory. Raises DataError."""
+    return read_object(folder / "config.json", "the configuration of a model")
+
+
+def read_adapter_config(folder: Path) -> dict[str, Any]:
+    """The adapter_config.json of an adapter's directory. Raises DataError, also for a base that is no text."""
+    config = read_object(folder / ADAPTER_CONFIG, "the configuration of an adapter")
+    for name in ("base_model_name_or_path", "revision"):
+        _require(config, name, OPTIONAL, folder / ADAPTER_CONFIG)
+    return config
+
+
+def read_start(folder: Path) -> dict[str, Any] | None:
+    """What an adapter says that it was trained on; None where it has no such file. Raises DataError."""
+    file = folder / START
+    if not file.is_file():
+        return None
+    said = read_object(file, "what an adapter was trained on")
+    _require(said, "base", TEXT, file)
+    for name in ("adapters", "weights"):
+        listed = said.get(name, [])
+        if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+            raise DataError(f"{file}: expected a list of texts under {name!r}, found {_short(listed)}.")
+    return {"adapters": [], **said}
+
+
+def read_template(file: Path) -> str:
+    """The chat template in a file: Jinja, or the hub's JSON with "chat_template". Raises DataError."""
+    if file.suffix == ".json":
+        said = read_object(file, 'a JSON object with "chat_template"')
+        _require(said, "chat_template", TEXT, file)
+        return str(said["chat_template"])
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read as a chat template ({error}).") from error
+    if "\0" in text:
+        raise DataError(f"{file}: a chat template is a text, and this holds NUL.")
+    return text
+
+
+def _check_generation(file: Path) -> None:
+    """Raise DataError if numbers of a generation configuration are none: every answer would fail, or be another."""
+    said = read_object(file)
+    for name in NUMBERS:
+        value = said.get(name)
+        if value is not None and not (_is_number(value) and math.isfinite(value)):
+            raise DataError(f"{file}: expected a number under {name!r}, found {_short(value)}.")
+    for name in TOKENS:
+        ids = said.get(name) if isinstance(said.get(name), list) else [said.get(name)]
+        if ids != [None] and not all(isinstance(each, int) and _is_number(each) for each in ids or ()):
+            raise DataError(f"{file}: expected token ids under {name!r}, found {_short(said.get(name))}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_index(file: Path) -> None:
+    """Raise DataError if an index of weights is none, or names a file that does not lie beside it."""
+    places = read_object(file, "an index of weights").get("weight_map")
+    if not isinstance(places, dict) or not places or not all(isinstance(place, str) for place in places.values()):
+        raise DataError(f'{file}: expected the file of every weight under "weight_map", found {_short(places)}.')
+    shards = sorted(set(places.values()))
+    outside = [name for name in shards if Path(name).name != name]
+    if outside:
+        raise DataError(f"{file}: names {outside[0]!r}, which is not beside it.")
+    gone = [name for name in shards if not (file.parent / name).is_file()]
+    if gone:
+        raise DataError(f"{file}: {len(gone)} of its {len(shards)} files are not there ({', '.join(gone[:3])}).")
+
+
+def _require(said: Mapping[str, Any], name: str, kinds: tuple[type, ...], file: Path) -> None:
+    if not isinstance(said.get(name), kinds):
+        raise DataError(f"{file}: expected a text under {name!r}, found {_short(said.get(name))}.")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

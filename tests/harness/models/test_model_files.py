@@ -1,0 +1,158 @@
+"""Files of a model that hold something else than they should: one error that names the file, never a default."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.errors import DataError, UsageError
+from harness.models.loading import load
+from harness.models.model_files import INDICES, OBJECTS, TEMPLATES, read_start, read_template, require_readable
+from harness.models.settings import PromptSettings, trained_settings
+from harness.models.sources import composition, may_be_hub_id
+from harness.models.spec import load_model
+from tests.tiny import tiny_adapter, tiny_llava
+
+NO_OBJECT = {"a list": "[]", "null": "null", "a NUL": '{"a": 1}\0', "deep": "[" * 100_000, "half": '{"a": ', "": ""}
+JSON_FILES = (*OBJECTS, *INDICES, "chat_template.json", "adapter_config.json", "start.json", "prompt_settings.json")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with base/ and adapter/ of it."""
+    root = tmp_path_factory.mktemp("files")
+    tiny_llava(root / "base")
+    tiny_adapter(root / "base", root / "adapter")
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    for name in ("base", "adapter"):
+        shutil.copytree(made / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("content", NO_OBJECT.values(), ids=NO_OBJECT)
+def test_a_file_of_settings_that_is_no_object_is_named(root: Path, content: str) -> None:
+    for name in JSON_FILES:
+        of_adapter = name in ("adapter_config.json", "start.json")
+        file = root / ("adapter" if of_adapter else "base") / name
+        before = file.read_bytes() if file.is_file() else None
+        file.write_text(content)
+        with pytest.raises(DataError, match=f"^{file}: "):
+            composition(f"{root / 'base'}+{root / 'adapter'}")
+            trained_settings(str(root / "base"))
+        if before is None:
+            file.unlink()
+        else:
+            file.write_bytes(before)
+    assert composition(f"{root / 'base'}+{root / 'adapter'}")
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"weight_map": {}}, "expected the file of every weight"),
+        ({"weight_map": {"a": 3}}, "expected the file of every weight"),
+        ({"weight_map": {"a": "model-1.safetensors"}}, r"1 of its 1 files are not there \(model-1.safetensors\)"),
+        ({"weight_map": {"a": "../model.safetensors"}}, "names '../model.safetensors', which is not beside it"),
+    ],
+)
+def test_an_index_names_files_that_lie_beside_it(root: Path, said: Any, message: str) -> None:
+    (root / "base/model.safetensors.index.json").write_text(json.dumps(said))
+    with pytest.raises(DataError, match=f"base/model.safetensors.index.json: {message}"):
+        require_readable(root / "base")
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("base/config.json", {"text_config": 3}),
+        ("base/config.json", {"text_config": {"hidden_size": "x"}}),
+        ("base/config.json", {"model_type": ["llava"]}),
+        ("base/config.json", {"vision_config": {"hidden_size": 0, "num_attention_heads": 0}}),
+        ("base/tokenizer_config.json", {"added_tokens_decoder": 3}),
+        ("base/generation_config.json", {"eos_token_id": "x"}),
+        ("base/generation_config.json", {"eos_token_id": [2, None]}),
+        ("base/generation_config.json", {"repetition_penalty": "1.2"}),
+        ("base/generation_config.json", {"min_length": math.nan}),
+        ("adapter/adapter_config.json", {"r": "x"}),
+        ("adapter/adapter_config.json", {"r": 0}),
+        ("adapter/adapter_config.json", {"target_modules": 7}),
+        ("adapter/adapter_config.json", {"target_modules": ["nothing"]}),
+        ("adapter/adapter_config.json", {"peft_type": "MADE_UP"}),
+        ("adapter/adapter_config.json", {"lora_alpha": None}),
+    ],
+)
+def test_values_of_another_kind_inside_are_one_message(root: Path, file: str, said: dict[str, Any]) -> None:
+    settings = json.loads((root / file).read_text())
+    (root / file).write_text(json.dumps(settings | said))
+    with pytest.raises(UsageError) as refused:
+        load_model(f"hf:{root / 'base'}+{root / 'adapter'}", device="cpu")
+    assert str(root / file.partition("/")[0]) in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_what_an_adapter_was_trained_on_is_text(root: Path) -> None:
+    for said in (
+        {"base": 3},
+        {"base": "x", "adapters": "y"},
+        {"base": "x", "adapters": [1]},
+        {"base": "x", "weights": {}},
+    ):
+        (root / "adapter/start.json").write_text(json.dumps(said))
+        with pytest.raises(DataError, match=r"adapter/start\.json: expected"):
+            read_start(root / "adapter")
+    config = json.loads((root / "adapter/adapter_config.json").read_text())
+    (root / "adapter/adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": ["x"]}))
+    with pytest.raises(DataError, match=r"adapter_config\.json: expected a text under 'base_model_name_or_path'"):
+        composition(str(root / "adapter"))
+
+
+@pytest.mark.parametrize(
+    "said", [{"template": 1.5}, {"system": ["x"]}, {"thinking": "maybe"}, {"max_pixels": "many"}, {"unknown": 1}]
+)
+def test_how_a_model_was_asked_in_training_has_the_types_of_its_settings(root: Path, said: dict[str, Any]) -> None:
+    (root / "base/prompt_settings.json").write_text(json.dumps({"system": "be brief"}))
+    assert trained_settings(str(root / "base")) == PromptSettings(system="be brief")
+    (root / "base/prompt_settings.json").write_text(json.dumps(said))
+    with pytest.raises(DataError, match=r"base/prompt_settings.json.*Restore the file, or remove it"):
+        trained_settings(str(root / "base"))
+
+
+def test_a_template_is_read_alike_wherever_it_stands(tmp_path: Path) -> None:
+    for name, content in {"t.jinja": "{{ x }}", "t.json": json.dumps({"chat_template": "{{ x }}"})}.items():
+        (tmp_path / name).write_text(content)
+        assert read_template(tmp_path / name) == PromptSettings(template=str(tmp_path / name)).template == "{{ x }}"
+    for name, bad in {"t.jinja": b"{{ \xff }}", "u.jinja": b"{{ \0 }}", "t.json": b'{"chat_template": [1]}'}.items():
+        (tmp_path / name).write_bytes(bad)
+        with pytest.raises(DataError, match=f"^{tmp_path / name}: "):
+            read_template(tmp_path / name)
+        with pytest.raises(UsageError, match="neither a chat template"):
+            PromptSettings(template=str(tmp_path / name))
+    assert {file.rpartition(".")[2] for file in TEMPLATES} == {"jinja", "json"}
+
+
+@pytest.mark.parametrize(
+    "name", ["../base/\0", "a\nb", "..", "a/..", "\x1b[31m/x", "~nobody/x", "a" * 5000, "é/x", "a b/c"]
+)
+def test_a_name_that_is_no_model_is_refused_in_one_message(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError):
+        load_model(f"hf:{name}", device="cpu")
+
+
+def test_a_file_in_the_place_of_a_directory_is_said(root: Path) -> None:
+    file = root / "base/config.json"
+    for target in (f"{file}", f"{root / 'base'}+{file}"):
+        with pytest.raises(UsageError, match=r"is a file; give the directory that holds it\.|is no adapter directory"):
+            composition(target)
+    assert may_be_hub_id("me/base") and load(str(root / "base"), device=torch.device("cpu"), named="x")
