@@ -23,7 +23,9 @@ IDS_SHOWN = 100
 @options.dry_run
 @options.as_json
 @click.option("--benchmark", "name", required=True, help="See `list benchmarks`.")
-@click.option("--responses", required=True, type=click.Path(path_type=Path), help='JSONL of {"id", "response"}.')
+@click.option(
+    "--responses", required=True, type=click.Path(path_type=Path), help="JSONL of id and response, or an official file."
+)
 @click.option("--name", "run", help="What the row is called.  [default: the file's name]")
 @click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="The benchmark's own data folder.")
 @click.option("--replies", type=click.Path(path_type=Path), help='JSONL of recorded replies {"id", "reply", "run"}.')

@@ -17,7 +17,7 @@ from harness.evaluation.judge import question_key
 from harness.evaluation.resolve import data_dir, load, make_benchmark
 from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings, scored_answers
 from harness.judges.openai import chat_request
-from harness.models.replay import read_responses
+from harness.models.responses import read_responses
 from harness.protocols.benchmark import Benchmark, JudgePrompt, Sample
 from harness.protocols.judge import Judge
 from harness.store import Store
@@ -129,7 +129,7 @@ def spec_cost(
     benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
     samples = load(benchmark, folder, item.limit).samples
     if eval_model.spec.startswith("replay:"):
-        read = read_responses(Path(eval_model.spec.partition(":")[2]))
+        read = read_responses(Path(eval_model.spec.partition(":")[2])).answers
         found = bench_cost(store, benchmark, samples, eval_model.spec, judges, folder, answers=read)
         return replace(found, run=eval_model.run)
     key = None if fresh else known_key(store, eval_model, loading or {})

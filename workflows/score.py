@@ -12,7 +12,7 @@ from harness.errors import DataError, UsageError
 from harness.evaluation.resolve import load, make_benchmark
 from harness.evaluation.score import evaluate
 from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings
-from harness.models.replay import read_responses
+from harness.models.responses import read_responses
 from harness.protocols.benchmark import Benchmark, BenchmarkData, Sample
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer
@@ -52,7 +52,8 @@ def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: 
         raise UsageError(f"--data-dir {root}: no such directory.")
     data = load(benchmark, root)
     samples = data.samples
-    given = read_responses(responses)
+    read = read_responses(responses)
+    given = read.answers
     unknown = sorted(set(given) - {sample.id for sample in samples})
     if unknown:
         shown = ", ".join(repr(sample_id) for sample_id in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
@@ -60,6 +61,7 @@ def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: 
             f"{responses}: {len(unknown)} ids are not of {name}: {shown}. Its ids run from {samples[0].id!r} to "
             f"{samples[-1].id!r}; take those lines out, or name the data they belong to with --data-dir."
         )
+    read.check(samples)
     return Answered(benchmark, data, given)
 
 

@@ -11,6 +11,8 @@ from harness.judges.registry import JUDGES
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.util.jsonl import iter_jsonl
 
+MOST_RUNS = 1000
+"""Judge runs are counted up to the highest number: a larger one is a slip, not so many runs."""
 EXPECTED = '{"id": ..., "reply": text, "run": number (optional)}'
 
 
@@ -69,8 +71,8 @@ def _row(row: Mapping[str, Any], where: str) -> tuple[str, int, str]:
         raise DataError(f"{where}: id {sample_id!r} is neither a string nor an integer.")
     if not isinstance(reply, str):
         raise DataError(f"{where}: reply {reply!r} is not a string.")
-    if isinstance(run, bool) or not isinstance(run, int) or run < 0:
-        raise DataError(f"{where}: run {run!r} is not an integer from 0.")
+    if isinstance(run, bool) or not isinstance(run, int) or not 0 <= run < MOST_RUNS:
+        raise DataError(f"{where}: run {run!r:.40} is not a whole number from 0 to {MOST_RUNS - 1}.")
     # JSON can spell half a surrogate pair, which no database takes.
     return str(sample_id), run, reply.encode(errors="replace").decode()
 

@@ -1,46 +1,15 @@
-"""Answers made elsewhere, read from JSONL."""
+"""The model whose answers were made elsewhere: ``replay:FILE``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from harness.errors import DataError, UsageError
+from harness.errors import UsageError
+from harness.models.responses import read_responses
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.model import Answer, Model
-from harness.util.jsonl import iter_jsonl
 from harness.util.options import content_key
-
-EXPECTED = '{"id": ..., "response": "text"}'
-
-
-def read_responses(path: Path) -> dict[str, str]:
-    """The answers of a responses file by sample id: one ``{"id": ..., "response": text}`` a line.
-
-    Ids compare as strings; further fields are ignored and blank lines skipped. A line that cannot be read, or an id
-    given twice, raises a DataError naming file and line.
-    """
-    answers: dict[str, str] = {}
-    for number, row in iter_jsonl(path, EXPECTED):
-        where = f"{path} line {number}"
-        sample_id, text = _id_and_text(row, where)
-        if sample_id in answers:
-            raise DataError(f"{where}: the id {sample_id!r} was answered before; keep one of the two.")
-        answers[sample_id] = text
-    return answers
-
-
-def _id_and_text(row: Mapping[str, Any], where: str) -> tuple[str, str]:
-    if "id" not in row or "response" not in row:
-        raise DataError(f"{where}: expected {EXPECTED}.")
-    sample_id, text = row["id"], row["response"]
-    if isinstance(sample_id, bool) or not isinstance(sample_id, str | int):
-        raise DataError(f"{where}: the id {sample_id!r} is neither text nor a whole number; expected {EXPECTED}.")
-    if not isinstance(text, str):
-        raise DataError(f"{where}: the response is {type(text).__name__}, not text; expected {EXPECTED}.")
-    # JSON can spell half a surrogate pair, which no database takes.
-    return str(sample_id), text.encode(errors="replace").decode()
 
 
 def beyond_files(decoding: Decoding) -> str:
@@ -63,13 +32,17 @@ class ReplayModel(Model):
         self.path = path
         self.name = path.stem
         self.spec = f"replay:{path}"
-        self._answers = read_responses(path)
-        self.key = content_key("replay", self._answers)
+        self._responses = read_responses(path)
+        self.key = content_key("replay", self._responses.answers)
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
-        """The recorded answers, whatever else ``decoding`` asks for; a bias, which would change them, is refused."""
+        """The recorded answers, whatever else ``decoding`` asks for; a bias, which would change them, is refused.
+
+        Raises DataError for a row that says it answers another question.
+        """
         if reason := beyond_files(decoding):
             raise UsageError(f"{self.spec}: {reason}")
+        self._responses.check(samples)
         for position, sample in enumerate(samples):
-            text = self._answers.get(sample.id)
+            text = self._responses.answers.get(sample.id)
             yield position, Answer(text, None if text is not None else f"no answer in {self.path}")

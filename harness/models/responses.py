@@ -1,0 +1,122 @@
+"""Files of answers made elsewhere, as this harness and the official scripts write them, read by sample id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError
+from harness.protocols.benchmark import Sample
+from harness.util.files import read_json
+from harness.util.jsonl import iter_jsonl
+
+EXPECTED = '{"id": ..., "response": "text"}'
+LAYOUTS = (
+    ("id", "response"),  # this harness; AMBER
+    ("question_id", "text"),  # LLaVA, RLAIF-V's and RLHF-V's generation
+)
+"""Fields of the sample's id and of the answer."""
+BY_PLACE = ("model_answer", "answer")
+"""Fields of the answer in files that answer all questions in order: MMHal-Bench's template, RLAIF-V's evaluation."""
+
+
+@dataclass(frozen=True)
+class Responses:
+    """The answers of a file by sample id.
+
+    ``asked`` holds, of rows that are known by their place alone, where they stand and what they say was asked.
+    """
+
+    answers: dict[str, str]
+    asked: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def check(self, samples: Sequence[Sample]) -> None:
+        """Raise DataError for a row whose question is not that of the sample in its place."""
+        for sample in samples:
+            where, question = self.asked.get(sample.id, ("", ""))
+            if where and _plain(question) not in _plain(sample.prompt):
+                raise DataError(
+                    f"{where}: it asks {question[:80]!r}, and question {sample.id} of the data is "
+                    f"{sample.prompt[:80]!r}. Rows without an id belong to the questions in their order; give "
+                    f"{EXPECTED} a line for another order or a part."
+                )
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("<image>", " ").split())
+
+
+def read_responses(path: Path) -> Responses:
+    """The answers of a file: JSON lines or a JSON array of rows, or one JSON object of id -> text (MM-Vet).
+
+    A row is ``{"id", "response"}``, ``{"question_id", "text"}``, or has ``question`` and ``answer`` (or
+    ``model_answer``): then its place is its id. Ids compare as strings; further fields are ignored. A row that cannot
+    be read, that fits two layouts, or whose id came before raises a DataError naming file and row.
+    """
+    found = Responses({})
+    for place, (where, row) in enumerate(_rows(path)):
+        sample_id, text = _id_and_text(row, str(place), where)
+        if sample_id in found.answers:
+            raise DataError(f"{where}: the id {sample_id!r} was answered before; keep one of the two.")
+        found.answers[sample_id] = text
+        if _layout(row, where) is None:
+            found.asked[sample_id] = (where, row["question"])
+    return found
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(where it stands, row) of each answer."""
+    whole = read_json(path, f"an array of {EXPECTED}") if _is_whole(path) else None
+    if isinstance(whole, dict):
+        yield from ((f"{path}, {id_!r}", {"id": id_, "response": text}) for id_, text in whole.items())
+    elif isinstance(whole, list):
+        for index, row in enumerate(whole):
+            if not isinstance(row, dict):
+                raise DataError(f"{path} row {index}: expected {EXPECTED}, found {type(row).__name__}.")
+            yield f"{path} row {index}", row
+    else:
+        yield from ((f"{path} line {number}", row) for number, row in iter_jsonl(path, EXPECTED))
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file is one JSON value and not one a line: an array, or an object of several lines or of texts."""
+    try:
+        with path.open("rb") as stream:
+            line = next((line for line in stream if line.strip().removeprefix(b"\xef\xbb\xbf")), b"")
+            more = any(other.strip() for other in stream)
+    except (OSError, ValueError):
+        return False  # who reads it says what is wrong
+    begins = line.strip().removeprefix(b"\xef\xbb\xbf").lstrip()
+    if begins.startswith(b"[") or (begins.startswith(b"{") and begins.rstrip(b" ,") == b"{"):
+        return True
+    return path.suffix == ".json" and (not more or not begins.endswith(b"}")) and not _is_row(begins)
+
+
+def _is_row(line: bytes) -> bool:
+    return any(f'"{name}"'.encode() in line for layout in LAYOUTS for name in layout)
+
+
+def _layout(row: Mapping[str, Any], where: str) -> tuple[str, str] | None:
+    """The fields of id and answer; None for a row that is known by its place. Raises DataError for two layouts."""
+    fitting = [(id_, text) for id_, text in LAYOUTS if id_ in row and text in row]
+    if len({(str(row[id_]), row[text] if isinstance(row[text], str) else "") for id_, text in fitting}) > 1:
+        names = " and ".join(f"{id_!r}, {text!r}" for id_, text in fitting)
+        raise DataError(f"{where}: it has two ids or answers ({names}); keep one pair.")
+    return fitting[0] if fitting else None
+
+
+def _id_and_text(row: Mapping[str, Any], place: str, where: str) -> tuple[str, str]:
+    layout = _layout(row, where)
+    sample_id: Any = place if layout is None else row[layout[0]]
+    named = layout[1] if layout else next((name for name in BY_PLACE if name in row), None)
+    if named is None or (layout is None and not isinstance(row.get("question"), str)):
+        raise DataError(f"{where}: expected {EXPECTED}.")
+    if isinstance(sample_id, bool) or not isinstance(sample_id, str | int):
+        raise DataError(f"{where}: the id {sample_id!r} is neither text nor a whole number; expected {EXPECTED}.")
+    text = row[named]
+    if not isinstance(text, str):
+        raise DataError(f"{where}: the response is {type(text).__name__}, not text; expected {EXPECTED}.")
+    # JSON can spell half a surrogate pair, which no database takes.
+    return str(sample_id), text.encode(errors="replace").decode()

@@ -1,0 +1,95 @@
+"""Files of answers: the harness's own and those of the official scripts, as they come."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import DataError
+from harness.models.replay import ReplayModel
+from harness.models.responses import read_responses
+from harness.protocols.benchmark import Decoding, Sample
+
+QUESTIONS = [{"question": "What is it?", "image_id": 7}, {"question": "Where?", "image_id": 8}]
+ASKED = [Sample("0", "What is it?"), Sample("1", "Where?")]
+
+
+def lines(*rows: Any) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+OFFICIAL = {
+    "amber.json": json.dumps([{"id": 0, "response": "a dog"}, {"id": 1, "response": "Yes"}]),
+    "amber indented.json": json.dumps([{"id": 0, "response": "a dog"}, {"id": 1, "response": "Yes"}], indent=4),
+    "llava.jsonl": lines(
+        {"question_id": 0, "prompt": "?", "text": "a dog", "answer_id": "x", "model_id": "m", "metadata": {}},
+        {"question_id": 1, "prompt": "?", "text": "Yes", "answer_id": "y", "model_id": "m", "metadata": {}},
+    ),
+    "object_halbench.jsonl": lines(
+        {**QUESTIONS[0], "answer": "a dog", "metainfos": {}}, {**QUESTIONS[1], "answer": "Yes", "metainfos": {}}
+    ),
+    "mmhal.json": json.dumps(
+        [
+            {**QUESTIONS[0], "gt_answer": "x", "model_answer": "a dog"},
+            {**QUESTIONS[1], "gt_answer": "y", "model_answer": "Yes"},
+        ],
+        indent=2,
+    ),
+    "mm_vet.json": json.dumps({"0": "a dog", "1": "Yes"}),
+    "mm_vet indented.json": json.dumps({"0": "a dog", "1": "Yes"}, indent=1),
+    "named so.json": lines({"id": 0, "response": "a dog"}, {"id": "1", "response": "Yes"}),
+    "with a mark.json": "\ufeff" + json.dumps([{"id": 0, "response": "a dog"}, {"id": 1, "response": "Yes"}]),
+}
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_official_files_of_answers_are_read_as_they_come(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(OFFICIAL[name], encoding="utf-8")
+    found = read_responses(tmp_path / name)
+    assert found.answers == {"0": "a dog", "1": "Yes"}
+    found.check(ASKED)
+    answers = dict(ReplayModel(tmp_path / name).generate(ASKED, Decoding()))
+    assert [answers[i].text for i in (0, 1)] == ["a dog", "Yes"]
+
+
+REFUSED = {
+    "a list": (lines({"id": 0, "response": ["a dog"]}), "line 1: the response is list, not text"),
+    "none": (lines({"id": 0, "response": "x"}, {"id": 1, "response": None}), "line 2: the response is NoneType"),
+    "not a number": ('{"id": 0, "response": NaN}\n', "line 1: the response is float, not text"),
+    "none in an array": (json.dumps([{"id": 0, "response": None}]), "row 0: the response is NoneType"),
+    "twice": (
+        lines({"id": 1, "response": "x"}, {"id": "1", "response": "y"}),
+        "line 2: the id '1' was answered before",
+    ),
+    "two layouts": (lines({"id": 0, "response": "x", "question_id": 1, "text": "x"}), "line 1: it has two ids"),
+    "two answers": (lines({"id": 0, "response": "x", "question_id": 0, "text": "y"}), "line 1: it has two ids"),
+    "a fraction": (lines({"id": 0.5, "response": "x"}), "line 1: the id 0.5 is neither text nor a whole number"),
+    "a truth": (lines({"id": True, "response": "x"}), "line 1: the id True is neither"),
+    "no row": ("[1]", "row 0: expected"),
+    "an answer to nothing": (lines({"answer": "x"}), "line 1: expected"),
+    "a value": ("3\n", "line 1: expected"),
+    "half": ('[{"id": 0,', "not valid JSON"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_answer_is_refused_with_its_row(name: str, tmp_path: Path) -> None:
+    text, said = REFUSED[name]
+    (tmp_path / "answers.jsonl").write_text(text)
+    with pytest.raises(DataError, match=r"answers\.jsonl") as caught:
+        read_responses(tmp_path / "answers.jsonl")
+    assert said in str(caught.value)
+
+
+def test_rows_known_by_their_place_must_ask_the_question_in_that_place(tmp_path: Path) -> None:
+    (tmp_path / "part.jsonl").write_text(lines({**QUESTIONS[1], "answer": "there"}))
+    with pytest.raises(DataError, match=r"part.jsonl line 1: it asks 'Where\?', and question 0 of the data is 'What"):
+        list(ReplayModel(tmp_path / "part.jsonl").generate(ASKED, Decoding()))
+
+
+def test_a_row_may_ask_with_the_mark_of_the_image_or_without_the_benchmarks_ending(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(lines({"question": "<image>\nWhat is it?", "answer": "a dog"}))
+    read_responses(tmp_path / "a.jsonl").check([Sample("0", "What is it?\nAnswer in a word.")])
