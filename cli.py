@@ -78,7 +78,7 @@ class Commands(click.Group):
 
             print_error(error)
             ctx.exit(error.exit_code)
-        except OSError as error:
+        except Exception as error:
             from commands.screen import print_error
             from harness.util.files import of_the_disk
 

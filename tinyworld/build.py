@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from harness.protocols.progress import Progress, silent
-from harness.util.files import making, write_text
+from harness.util.files import Taken, making, write_text
 from harness.util.jsonl import iter_jsonl, write_jsonl
 from harness.util.options import content_key
 from harness.util.paths import home
@@ -137,7 +138,7 @@ def _once(folder: Path, make: Callable[[Path], None]) -> None:
     """``make`` the folder unless it is there; it appears whole or not at all."""
     if folder.exists():
         return
-    with making(folder) as part:
+    with contextlib.suppress(Taken), making(folder) as part:  # another process made the same one meanwhile
         make(part)
         write_text(part / "README.md", README)
 
@@ -186,7 +187,6 @@ def _pairs(config: WorldConfig, model_dir: Path, progress: Progress, folder: Pat
     from tinyworld.pairs import sampled_pairs, write_images
 
     model, processor = load(model_dir)
-    folder.mkdir()
     sizes = {"clean": (PAIRS, config.pair_images), "heldout": (HELDOUT, config.heldout_images)}
     for name, (split, count) in sizes.items():
         scenes, rows = sampled_pairs(
@@ -207,7 +207,6 @@ def _labels(config: WorldConfig, clean_dir: Path, folder: Path) -> None:
     """train.jsonl: the clean pairs with ``label_noise`` of their labels exchanged; the images stay where they are."""
     from tinyworld.pairs import flip
 
-    folder.mkdir()
     clean = [row for _, row in iter_jsonl(clean_dir / "clean.jsonl")]
     rows = flip(clean, config.label_noise, config.world_seed)
     # Relative to this file, so that the whole tree can be moved.

@@ -18,6 +18,7 @@ from harness.models.spec import ModelSpec
 from harness.models.weights import weights_identity
 from harness.protocols.progress import Progress, silent
 from harness.store import Store
+from harness.util.files import making
 from workflows.lineage import lookup_run
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -61,12 +62,13 @@ def export_model(
     if hub_id is not None:
         require_hub(hub_id)
     written = None
-    if not files.adapters:
-        shutil.copytree(files.target, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("training_args.bin"))
-    elif merge:
-        written = _merged(files, folder, dtype, progress)
-    else:
-        _adapter(files, folder, progress)
+    with making(folder) as part:
+        if not files.adapters:
+            shutil.copytree(files.target, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("training_args.bin"))
+        elif merge:
+            written = _merged(files, part, dtype, progress)
+        else:
+            _adapter(files, part, progress)
     whole = merge or not files.adapters
     url = upload(folder, hub_id, public=public, progress=progress) if hub_id is not None else None
     return ExportedModel(folder, "model" if whole else "adapter", None if whole else files.target, written, url)

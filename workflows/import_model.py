@@ -12,7 +12,7 @@ from harness.models.model_files import ADAPTER_CONFIG, read_adapter_config
 from harness.models.sources import ORIGINAL_LAYOUT, may_be_hub_id
 from harness.models.weights import WEIGHTS
 from harness.protocols.progress import Progress, silent
-from harness.util.files import read_object
+from harness.util.files import making, read_object
 
 FILES = ("*.json", *WEIGHTS, "*.bin", "*.model", "*.txt")
 ROUND_TO = 64
@@ -65,14 +65,14 @@ def import_model(
         raise UsageError(f"{below} holds no weights ({', '.join(WEIGHTS[:2])}).")
     tower_name = vision_tower or str(config.get(ORIGINAL_LAYOUT) or "")
     shapes, tower = _tower(tower_name, needs_weights=not holds_tower(below))
-    folder.mkdir(parents=True, exist_ok=True)
     tokenizer = hub_tokenizer(given if has_tokenizer(given) else below)
     rows = _rows(max(int(config["vocab_size"]), len(tokenizer), vocabulary(below)))
     hub = hub_config(config, shapes, tokenizer.convert_tokens_to_ids("<image>"), rows)
     count = sum(len(names_of(file)) for file in weights)
     own_tower = None if holds_tower(below) else tower
-    write_shards(hub_tensors(below, adapter, own_tower, rows), count, folder, progress)
-    dtype = _finish(folder, hub, tokenizer, config, tower, _generation(given, below))
+    with making(folder) as part:
+        write_shards(hub_tensors(below, adapter, own_tower, rows), count, part, progress)
+        dtype = _finish(part, hub, tokenizer, config, tower, _generation(given, below))
     return ImportedModel(folder, str(below), str(adapter) if adapter else None, tower_name, dtype, rows)
 
 

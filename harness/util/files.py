@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError, HarnessError
+from harness.errors import DataError, HarnessError, UsageError
 from harness.util.secrets import hide_known
 
 BOM = b"\xef\xbb\xbf"
@@ -30,6 +30,10 @@ REMEDIES = {
 """What a user can do against a disk's errors."""
 PART = re.compile(r"\..+\.[a-z0-9_]{8}\.part", re.DOTALL)
 """Names of what is being written."""
+
+
+class Taken(UsageError):
+    """Another process made the same folder meanwhile."""
 
 
 @contextlib.contextmanager
@@ -53,18 +57,25 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def making(folder: Path) -> Iterator[Path]:
-    """The path of a folder to make and fill, which becomes ``folder`` when the block ends, and goes if that fails.
+    """A folder to fill, which becomes ``folder`` when the block ends, and goes if that fails.
 
-    Where another process made ``folder`` meanwhile, that one stays.
+    Raises Taken if there is something in ``folder`` then.
     """
+    folder = folder.resolve()
     with _beside(folder, _temporary_folder) as part:
         made = part / "made"
+        made.mkdir()
         yield made
+        _sync(made)
+        if folder.is_dir() and any(folder.iterdir()):
+            raise Taken(f"{folder}: there is something in it already; name another directory.")
         try:
             made.replace(folder)
         except OSError:
-            if not folder.exists():
+            if not folder.is_dir():
                 raise
+            for each in made.iterdir():  # another disk is mounted there, which nothing can replace
+                shutil.move(each, folder)
 
 
 def _temporary_file(prefix: str, suffix: str, dir: Path) -> str:
@@ -116,8 +127,17 @@ def _sweep(folder: Path) -> None:
 def _remove(part: Path) -> None:
     if part.is_dir():
         shutil.rmtree(part, ignore_errors=True)
-    else:
-        part.unlink(missing_ok=True)
+        return
+    for file in (part.with_name(f"{part.name}-journal"), part):  # SQLite's own, if that writes it
+        file.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Have the disk hold every file in ``folder``, so that a power cut leaves no empty ones."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
 
 
 def part_of(folder: Path) -> Path:
@@ -134,10 +154,7 @@ def emptied(folder: Path) -> Path:
 
 def put_in_place(part: Path, folder: Path) -> None:
     """Let the written ``part`` be ``folder``, in place of what was there: a reader never sees one that is half made."""
-    for file in part.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
+    _sync(part)
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -146,12 +163,18 @@ def put_in_place(part: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def of_the_disk(error: OSError) -> HarnessError | None:
-    """``error`` in words, if a disk that is full, broken or not to be written to is its cause; else None."""
-    remedy = REMEDIES.get(error.errno or 0)
+def of_the_disk(error: Exception) -> HarnessError | None:
+    """``error`` in words, if a disk that is full, broken or not to be written to is its cause; else None.
+
+    What copies and writes weights wraps the system's error in one of its own, which quotes it.
+    """
+    quoted = re.search(r"(?:\bos error |\[Errno )(\d+)", str(error))
+    number = (error.errno if isinstance(error, OSError) else 0) or int(quoted[1] if quoted else 0)
+    remedy = REMEDIES.get(number)
     if remedy is None:
         return None
-    what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    file = getattr(error, "filename", None)
+    what = f"{file}: {os.strerror(number)}" if file else os.strerror(number)
     return HarnessError(f"{what}. {remedy}, then run the same command again: what was stored before is kept.")
 
 

@@ -16,10 +16,11 @@ from typing import Any
 Rows = dict[str, list[dict[str, Any]]]
 """The rows of each table."""
 
-PASSING = ("claim", "sqlite_sequence")
+PASSING = ("activity", "claim", "sqlite_sequence")
 """Tables of what is under way."""
 VOLATILE = {"created", "seconds", "training_seconds", "id"}
 """Columns, and fields of JSON columns, that differ between two undisturbed runs."""
+LOGS = "logs"
 OF_SQLITE = (".sqlite-wal", ".sqlite-shm", ".sqlite-journal")
 
 
@@ -35,7 +36,7 @@ class Observed:
 def observe(folder: Path, db: str, exact: Iterable[str]) -> Observed:
     """Look at ``folder``; ``exact``: globs of the files that must be the same to the bit."""
     files = [file for file in folder.rglob("*") if file.is_file()]
-    names = frozenset(str(f.relative_to(folder)) for f in files if not f.name.endswith(OF_SQLITE))
+    names = frozenset(str(f.relative_to(folder)) for f in files if not (f.name.endswith(OF_SQLITE) or LOGS in f.parts))
     hashes = {
         str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
         for glob in exact

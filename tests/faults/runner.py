@@ -18,6 +18,7 @@ from typing import Protocol
 
 from tests.faults.counts import Counts
 from tests.faults.lane import Lane, Scenario, Trials
+from tests.faults.material import make
 from tests.faults.tear import Fault, Mode
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT)
@@ -111,8 +112,9 @@ def run(
     for name, situation in situations.items():
         work.put(named(name, partial(situation, counts=counts[name])))
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        shared = make(Path(folder) / "shared")
         threads = [
-            threading.Thread(target=_lane, args=(Path(folder) / f"lane{number}", Path(folder), work))
+            threading.Thread(target=_lane, args=(Path(folder) / f"lane{number}", shared, work))
             for number in range(lanes)
         ]
         for thread in threads:

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
 
+from harness.store.migrations import MIGRATIONS, migrate
 from tests.faults.lane import CONCURRENCY, DB, Lane, Scenario
 
 SAMPLES = 12
 FIELDS = {"question_topic": "x", "image_src": "", "image_content": ["Dog"], "gt_answer": "A dog.", "model_answer": ""}
 KINDS = ("attribute", "relation")
+INCOMPLETE = frozenset({0, 3})
+REFUSED = frozenset({2})
+"""What is there already, or gone already."""
+Words = Sequence[str]
+
+
+def settings(**values: object) -> list[str]:
+    """``--set`` options."""
+    return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+
+
+def done(lane: Lane, words: Words, codes: frozenset[int] = frozenset({0})) -> None:
+    """Run a command that must work."""
+    code, run = lane.run(words)
+    if code not in codes:
+        raise RuntimeError(f"{' '.join(words)} does not work undisturbed ({code}): {run.stderr[-2000:]}")
 
 
 def mmhal_data(lane: Lane) -> None:
@@ -24,37 +44,113 @@ def mmhal_data(lane: Lane) -> None:
         (lane.folder / f"{name}.jsonl").write_text("".join(lines))
 
 
-def score(lane: Lane, answers: str = "answers") -> Sequence[str]:
+def score(lane: Lane, answers: str = "answers") -> Words:
     """Score ``answers`` with the lane's judge."""
-    settings = {"concurrency": CONCURRENCY, "first_wait": 0.01, "tries": 3}
     return [
         *("score", "--benchmark", "mmhal", "--responses", f"{answers}.jsonl", "--data-dir", ".", "--db", DB, "--json"),
         *("--judge", f"openai:judge@{lane.server.url}"),
-        *(word for name, value in settings.items() for word in ("--set", f"judge.{name}={value}")),
+        *settings(**{"judge.concurrency": CONCURRENCY, "judge.first_wait": 0.01, "judge.tries": 3}),
     ]
 
 
 def scored(lane: Lane) -> None:
     """A results file with one evaluation."""
     mmhal_data(lane)
-    done(lane, score(lane, "others"), {0, 3})
+    done(lane, score(lane, "others"), INCOMPLETE)
 
 
-def done(lane: Lane, words: Sequence[str], codes: set[int] | None = None) -> None:
-    """Run a command that must work."""
-    code, run = lane.run(words)
-    if code not in (codes or {0}):
-        raise RuntimeError(f"{' '.join(words)} does not work undisturbed ({code}): {run.stderr[-2000:]}")
+def of_version(number: int, lane: Lane) -> None:
+    """A results file of the schema's version ``number``, with a reply and an answer."""
+    with closing(sqlite3.connect(lane.folder / DB)) as db:
+        migrate(db, number)
+        reply = ("j", "e", "q", 0, 0, "Rating: 3", "judge", None, "{}", "2025-01-01T00:00:00.000+00:00")
+        db.execute("INSERT INTO reply VALUES (?,?,?,?,?,?,?,?,?,?)", reply)
+        answer = ("m", "q", "A dog.", None, 3, 0.1, "2025-01-01T00:00:00.000+00:00")
+        columns = "model_key, question_key, text, error, tokens, seconds, created"
+        db.execute(f"INSERT INTO generation ({columns}) VALUES (?,?,?,?,?,?,?)", answer)
+        db.commit()
 
 
-PAGE = ["leaderboard", "--db", DB, "--out", "page.html", "--format", "html"]
+def align(lane: Lane, method: str = "dpo", **more: object) -> Words:
+    """Train the tiny model for four steps, with a checkpoint after the second."""
+    given = {"epochs": 1, "batch_size": 2, "micro_batch": 2, "checkpoint_every": 2, "probe_every": 2, "lr": 1e-3}
+    files = ["--model", str(lane.shared / "model"), "--data", str(lane.shared / "pairs" / "train.jsonl")]
+    return ["align", "--method", method, *files, "--db", DB, "--json", "--no-probe", *settings(**{**given, **more})]
+
+
+def align_lora(lane: Lane) -> Words:
+    """The same by LoRA, with a merged model."""
+    return align(lane, lora_rank=2, merge="true")
+
+
+def bench(lane: Lane, model: str = "") -> Words:
+    """AMBER's four questions, answered by the tiny model."""
+    asked = ["--benchmark", "amber", "--model", model or f"hf:{lane.shared / 'model'}", "--no-probe", "--json"]
+    return ["bench", *asked, "--data-dir", str(lane.shared / "data"), "--db", DB]
+
+
+def aligned(lane: Lane) -> None:
+    """A results file with a finished alignment by LoRA."""
+    done(lane, align_lora(lane))
+
+
+def ablation(lane: Lane) -> None:
+    """The recipe of an ablation of two methods."""
+    recipe = {
+        "methods": [{"method": "dpo"}, {"method": "simpo"}], "seeds": [0], "suite": None, "benchmarks": ["amber"],
+        "data_dir": str(lane.shared / "data"), "workers": 2,
+        "common": {"model": str(lane.shared / "model"), "data": str(lane.shared / "pairs" / "train.jsonl"),
+                   "batch_size": 2, "micro_batch": 2, "checkpoint_every": 2, "lr": 1e-3},
+    }  # fmt: skip
+    (lane.folder / "recipe.yaml").write_text(json.dumps({k: v for k, v in recipe.items() if v is not None}))
+
+
+def ablate(lane: Lane) -> Words:
+    """Align and benchmark what ``ablation`` wrote down."""
+    return ["ablate", "--recipe", "recipe.yaml", "--db", DB, "--out", "report", "--json"]
+
+
+def fixed(*words: str) -> Callable[[Lane], Words]:
+    """A command that is the same in every lane."""
+    return lambda lane: words
+
+
+def imported(lane: Lane) -> Words:
+    """A checkpoint of LLaVA's own repository, converted."""
+    tower = str(lane.shared / "clip-vit-large-patch14-336")
+    return ["import-model", str(lane.shared / "original"), "--vision-tower", tower, "--out", "converted", "--json"]
+
+
+MODEL = ("home/aligned/*/model*/*.safetensors",)
+OTHERS = ("--run", "others", "--format", "html", "--out")
+
 SCENARIOS = {
     each.name: each
     for each in (
-        Scenario("score on a new file", score, mmhal_data, codes=frozenset({0, 3})),
-        Scenario("score", score, scored, codes=frozenset({0, 3})),
-        Scenario("db info", lambda lane: ["db", "info", "--db", DB, "--json"], scored),
-        Scenario("leaderboard --out", lambda lane: PAGE, scored, exact=("page.html",)),
-        Scenario("export", lambda lane: ["export", "--db", DB, "--out", "tables"], scored),
+        Scenario("score on a new file", score, mmhal_data, codes=INCOMPLETE),
+        Scenario("score", score, scored, codes=INCOMPLETE),
+        Scenario("bench on a new file", bench, lambda lane: None, weight=2),
+        Scenario("align", align, lambda lane: None, exact=MODEL, weight=4),
+        Scenario("align with LoRA", align_lora, scored, exact=MODEL, weight=4),
+        Scenario("export-model --merge", fixed("export-model", "dpo-s0", "--merge", "--out", "merged", "--db", DB),
+                 aligned, exact=("merged/*.safetensors", "merged/*.json"), repeated=REFUSED, weight=2),
+        Scenario("export-model", fixed("export-model", "dpo-s0", "--out", "adapter", "--db", DB), aligned,
+                 exact=("adapter/*.safetensors", "adapter/*.json"), repeated=REFUSED),
+        Scenario("import-model", imported, lambda lane: None, exact=("converted/*",), repeated=REFUSED, weight=2),
+        *(Scenario(f"db info of schema {n}", fixed("db", "info", "--db", DB), partial(of_version, n))
+          for n in range(1, len(MIGRATIONS))),
+        Scenario("db backup", fixed("db", "backup", "copy.sqlite", "--db", DB), scored, repeated=REFUSED),
+        Scenario("db vacuum", fixed("db", "vacuum", "--db", DB), scored),
+        Scenario("db hide", fixed("db", "hide", "others", "--db", DB), scored),
+        Scenario("db rm", fixed("db", "rm", "others", "--yes", "--db", DB), scored, removes=True, repeated=REFUSED),
+        Scenario("db check", fixed("db", "check", "--db", DB), scored),
+        Scenario("leaderboard --out FILE", fixed("leaderboard", "--db", DB, *OTHERS, "page.html"), scored,
+                 exact=("page.html",)),
+        Scenario("leaderboard --out DIR", fixed("leaderboard", "--db", DB, *OTHERS, "page"), scored,
+                 exact=("page/*", "page/samples/*")),
+        Scenario("leaderboard --plots", fixed("leaderboard", "--db", DB, "--plots", "figures"), scored,
+                 exact=("figures/*",), weight=3),
+        Scenario("export", fixed("export", "--db", DB, "--out", "tables"), scored, exact=("tables/*",)),
+        Scenario("export --format parquet", fixed("export", "--db", DB, "--out", "t", "--format", "parquet"), scored),
     )
-}
+}  # fmt: skip

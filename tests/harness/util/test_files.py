@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import DataError
 from harness.util import files
-from harness.util.files import making, of_the_disk, read_json, read_object, replacing, write_json, write_text
+from harness.util.files import Taken, making, of_the_disk, read_json, read_object, replacing, write_json, write_text
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
@@ -36,10 +36,9 @@ def test_a_write_that_fails_leaves_the_old_content_and_nothing_beside_it(tmp_pat
 KILLED = """
 import os, sys
 from pathlib import Path
-from harness.util.files import making, replacing
+from harness.util.files import Taken, making, replacing
 with replacing(Path(sys.argv[1]) / "a.txt") as part, making(Path(sys.argv[1]) / "b") as made:
     part.write_text("half")
-    made.mkdir()
     (made / "c").write_text("half")
     os._exit(9)
 """
@@ -57,15 +56,12 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one_and_what_is_being
 
 
 def test_a_folder_appears_whole_or_not_at_all_and_the_first_stays(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="half"), making(tmp_path / "a") as made:
-        made.mkdir()
+    with pytest.raises(ValueError, match="half"), making(tmp_path / "a"):
         raise ValueError("half")
     assert not os.listdir(tmp_path)
-    with making(tmp_path / "a") as made:
-        made.mkdir()
+    with pytest.raises(Taken, match="something in it already"), making(tmp_path / "a") as made:
         (made / "by").write_text("one")
         with making(tmp_path / "a") as other:
-            other.mkdir()
             (other / "by").write_text("two")
     assert (tmp_path / "a" / "by").read_text() == "two" and os.listdir(tmp_path) == ["a"]
 
@@ -82,6 +78,8 @@ def test_a_link_is_followed_and_what_is_no_file_is_written_to_as_it_is(tmp_path:
 def test_an_error_of_the_disk_says_what_to_do_and_another_is_none() -> None:
     said = str(of_the_disk(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.txt")))
     assert said.startswith("a.txt: No space left on device. Free the disk, then run the same command again")
+    wrapped = RuntimeError("Error while serializing: I/O error: Read-only file system (os error 30)")
+    assert str(of_the_disk(wrapped)).startswith("Read-only file system. Make the disk writable")
     assert of_the_disk(BrokenPipeError(errno.EPIPE, "x")) is None
 
 
