@@ -117,7 +117,8 @@ def run_ablation(ablation: Ablation, db: str, device: str, folder: Path, as_json
     if outcome.unpaid:
         note(f"Not begun, because the budget of ${ablation.budget:g} is spent: {', '.join(outcome.unpaid)}.")
     if outcome.incomplete:
-        note("Not all samples were scored; the same command asks again:\n  " + "\n  ".join(outcome.incomplete))
+        short = [shortfall.text for shortfall in outcome.incomplete]
+        note("Not all samples were scored; the same command asks again:\n  " + "\n  ".join(short))
     if outcome.unpaid or outcome.incomplete:
         sys.exit(INCOMPLETE)
 

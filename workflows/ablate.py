@@ -28,7 +28,7 @@ from workflows.eval_models import EvalModel
 from workflows.interruption import kept_of
 from workflows.judging import Judges
 from workflows.lineage import lookup_run
-from workflows.purse import EXHAUSTED, Purse
+from workflows.purse import Purse
 from workflows.suites import members_of
 
 if TYPE_CHECKING:
@@ -37,6 +37,14 @@ if TYPE_CHECKING:
 Log = Callable[[str], None]
 Task = Callable[[Ablation], tuple[Any, ...]]
 """What is submitted to a worker, for an ablation with the budget that is left."""
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """An evaluation of which not every sample was scored, in words; ``unpaid``: for want of money, if only in part."""
+
+    text: str
+    unpaid: bool = False
 
 
 @dataclass
@@ -48,7 +56,7 @@ class Outcome:
     """
 
     failures: list[str] = field(default_factory=list)
-    incomplete: list[str] = field(default_factory=list)
+    incomplete: list[Shortfall] = field(default_factory=list)
     unpaid: list[str] = field(default_factory=list)
 
 
@@ -107,7 +115,7 @@ def _base_task(db: str, base: EvalModel, device: str, ablation: Ablation) -> tup
 
 def _finished(
     processes: Pool, tasks: Mapping[str, Task], ablation: Ablation, purse: Purse, outcome: Outcome, steps: Progress
-) -> Iterator[tuple[str, Future[list[str]]]]:
+) -> Iterator[tuple[str, Future[list[Shortfall]]]]:
     """Run ``tasks`` and yield each as it ends: all at once, or with a budget one by one while money is left."""
     if ablation.budget is None:
         pending = {processes.submit(*task(ablation)): name for name, task in tasks.items()}
@@ -116,7 +124,7 @@ def _finished(
         return
     for name, task in tasks.items():
         left = purse.left or 0.0
-        if left <= 0 or any(EXHAUSTED in text for text in outcome.incomplete):
+        if left <= 0 or any(shortfall.unpaid for shortfall in outcome.incomplete):
             outcome.unpaid.append(name)
             continue
         future = processes.submit(*task(dataclasses.replace(ablation, budget=left)))
@@ -172,12 +180,12 @@ def base_of(ablation: Ablation, progress: Progress, *, built: bool = True) -> Ev
     return EvalModel("base", spec)
 
 
-def run_base(db: str, base: EvalModel, ablation: Ablation, device: str) -> list[str]:
+def run_base(db: str, base: EvalModel, ablation: Ablation, device: str) -> list[Shortfall]:
     """Benchmark the base model; returns the evaluations that are incomplete."""
     return _bench(Store(db), base, ablation, device)
 
 
-def run_job(job: Job, device: str) -> list[str]:
+def run_job(job: Job, device: str) -> list[Shortfall]:
     """Align and benchmark one job, in a worker process; returns the evaluations that are incomplete."""
     from workflows.align import align
 
@@ -259,7 +267,7 @@ def matched_beta(store: Store, job: Job) -> float:
     return float(sum(betas) / len(betas))
 
 
-def _bench(store: Store, eval_model: EvalModel, ablation: Ablation, device: str) -> list[str]:
+def _bench(store: Store, eval_model: EvalModel, ablation: Ablation, device: str) -> list[Shortfall]:
     root = data_root(ablation.data_dir, world=ablation.world, split=ablation.split)
     judges = Judges.of(ablation.judge, {}, ablation.budget, ablation.prices)
 
@@ -270,9 +278,8 @@ def _bench(store: Store, eval_model: EvalModel, ablation: Ablation, device: str)
     return [shortfall(record) for record in records if record.n_scored < record.n]
 
 
-def shortfall(record: EvaluationRecord) -> str:
+def shortfall(record: EvaluationRecord) -> Shortfall:
     """How much of an evaluation is not scored, and why."""
     reasons = "; ".join(f"{count} failed: {reason}" for reason, count in record.info.get("failures", {}).items())
-    return f"{record.run} on {record.benchmark}: {record.n_scored} of {record.n} scored" + (
-        f" ({reasons})" if reasons else ""
-    )
+    text = f"{record.run} on {record.benchmark}: {record.n_scored} of {record.n} scored"
+    return Shortfall(text + (f" ({reasons})" if reasons else ""), "unpaid" in record.info.get("judging", {}))

@@ -20,6 +20,7 @@ from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings
 from harness.models.spec import MODELS, load_model, parse_spec
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
 from harness.protocols.external import ExternalBenchmark
+from harness.protocols.judge import Judge
 from harness.protocols.model import Model
 from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, EvaluationSubject, Store
@@ -144,7 +145,7 @@ def bench_model(
             continue
         assert data is not None  # only another engine's are not known
         folder = data_dir(name, root)
-        asked_judge = judges.open(benchmark, folder)
+        asked_judge = _judge_of(judges, benchmark, folder, model)
         if claims is None:
             answers = generate_once(store, model, data.samples, benchmark.decoding, fresh=fresh, progress=progress)
         else:
@@ -234,6 +235,14 @@ def data_of(benchmark: Benchmark, item: BenchmarkSpec, root: Path, eval_model: E
     if not MODELS.get(parse_spec(eval_model.spec).kind).recorded:
         check_images(item.name, data.samples)
     return data
+
+
+def _judge_of(judges: Judges, benchmark: Benchmark, folder: Path, model: Model) -> Judge | None:
+    """The judge of the answers that ``model`` is asked for next, which a probed model has probed before them."""
+    judge = judges.open(benchmark, folder)
+    if isinstance(model, Probed):
+        model.judge = judge
+    return judge
 
 
 def _loaded(

@@ -11,6 +11,7 @@ from harness.models.prompts import common_length
 from harness.models.settings import PromptSettings
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Turn
+from harness.protocols.judge import Judge
 from harness.protocols.model import Answer, Model
 from harness.protocols.probe import VERSION, Check, Encode, Probe, Trained
 from harness.protocols.progress import Progress
@@ -52,6 +53,8 @@ class Probed(Model):
         self.name, self.spec, self.key, self.route = model.name, model.spec, model.key, model.route
         self.asked_with, self.recorded = model.asked_with, model.recorded
         self._found: dict[str, Any] | None = None
+        self.judge: Judge | None = None
+        """Of the answers that are asked for next; it is probed before they are."""
 
     @property
     def batch_size(self) -> int:  # type: ignore[override]
@@ -75,7 +78,9 @@ class Probed(Model):
         return self._model.probe(encode, turns)
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
-        """The model's answers, after the probe."""
+        """The model's answers, after the probe of the judge and its own."""
+        if samples and self.judge is not None and rank_and_world_size()[0] == 0:
+            self.judge.probe()
         if samples and not self.record:
             self._found = self._probed()
         yield from self._model.generate(samples, decoding)

@@ -14,9 +14,6 @@ from workflows.bench import BenchmarkSpec
 from workflows.embedded import data_root
 from workflows.judging import Judges
 
-EXHAUSTED = "budget:"
-"""How the reason begins for which a judge with a budget asks nothing more."""
-
 
 class Purse:
     """What is left of ``ablation.budget``: that less what the replies stored since now cost.

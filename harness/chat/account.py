@@ -20,11 +20,11 @@ class Account:
         self.stopped = ""
         self._model, self._prices, self._budget, self._give_up = model, prices, budget, give_up
         self._promised, self._promises = 0.0, 0
-        self._failed_in_a_row = 0
+        self._failed_in_a_row, self._unpaid = 0, False
 
     def restart(self) -> None:
         """Other requests begin: what stopped earlier ones need not stop these. Money spent stays spent."""
-        self.stopped, self._failed_in_a_row = "", 0
+        self.stopped, self._failed_in_a_row, self._unpaid = "", 0, False
 
     @property
     def spent(self) -> float | None:
@@ -38,7 +38,7 @@ class Account:
         for calls in flight first: they may turn out cheaper than what was set aside for them.
         """
         if self.stopped:
-            raise Failure(self.stopped, again=False)
+            raise Failure(self.stopped, again=False, unpaid=self._unpaid)
         if self._budget is None:
             return 0.0
         price = cost(usage, self._model, self._prices) or 0.0
@@ -47,7 +47,7 @@ class Account:
                 reason = (
                     f"budget: ${self.spent or 0:.4f} of ${self._budget:g} spent, the next call may take ${price:.4f}"
                 )
-                raise Failure(reason, stop=True)
+                raise Failure(reason, stop=True, unpaid=True)
             await asyncio.sleep(0.01)
         if price:
             self._promised, self._promises = self._promised + price, self._promises + 1
@@ -70,6 +70,7 @@ class Account:
         """A request was given up; too many in a row, or a hopeless one, stop the asking."""
         self._failed_in_a_row += 1
         if failure.stop:
+            self._unpaid = failure.unpaid if not self.stopped else self._unpaid
             self.stopped = self.stopped or failure.reason
         elif self._failed_in_a_row >= self._give_up:
             self.stopped = self.stopped or f"not asked: {self._failed_in_a_row} in a row failed, last: {failure.reason}"

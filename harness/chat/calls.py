@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.chat.bounded import TooLong
 from harness.chat.completion import Completion, Malformed, read, same_model
 from harness.chat.dialect import refused_parameter
-from harness.chat.request import Caller
+from harness.chat.request import Caller, Outcome
 from harness.chat.throttle import retry_after
 from harness.protocols.ending import broken, may_pass
 from harness.util.secrets import hide
@@ -51,6 +51,9 @@ class Failure(Exception):
         slow: whether there was no answer in time, as when too many calls are in flight.
         unauthorized: whether the endpoint wants a key, or another one.
         rejected: what an endpoint that does not take the request as it is says of it, whole.
+        status: the HTTP status, 0 where there was none.
+        unpaid: whether the budget cannot bear the call.
+        spoke: whether the model answered, with nothing that counts for a reply.
     """
 
     def __init__(
@@ -70,6 +73,9 @@ class Failure(Exception):
         slow: bool = False,
         unauthorized: bool = False,
         rejected: str = "",
+        status: int = 0,
+        unpaid: bool = False,
+        spoke: bool = False,
     ) -> None:
         reason = hide(reason)
         super().__init__(reason)
@@ -77,6 +83,16 @@ class Failure(Exception):
         self.limited, self.pause, self.usage = limited, pause, dict(usage or {})
         self.model, self.text, self.reasoning, self.finish = model, text, reasoning, finish
         self.refused, self.slow, self.unauthorized, self.rejected = refused, slow, unauthorized, rejected
+        self.status, self.unpaid, self.spoke = status, unpaid, spoke
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it says of the endpoint."""
+        if self.unpaid:
+            return "unpaid"
+        if self.limited or self.slow or self.status in PASSING or self.status >= 500:
+            return "busy"
+        return "unusable" if self.spoke else "down"
 
 
 async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout: float) -> Completion:
@@ -117,7 +133,8 @@ def accept(completion: Completion, asked: str, caller: Caller, allow_other_model
         remedy = f"; name that model, or take its replies with {caller.setting('allow_other_model')}=true"
         raise Failure(reason + remedy, again=False, usage=usage, model=model, text=text or "")
     if text is None:
-        raise Failure(f"the {caller.role} refused: {completion.refusal}", again=False, usage=usage, model=model)
+        reason = f"the {caller.role} refused: {completion.refusal}"
+        raise Failure(reason, again=False, usage=usage, model=model, spoke=True)
     if ended := broken(completion.finish_reason):
         again = may_pass(completion.finish_reason)
         raise Failure(f"the {caller.role}'s text {ended}", again=again, usage=usage, model=model, text=text)
@@ -126,7 +143,7 @@ def accept(completion: Completion, asked: str, caller: Caller, allow_other_model
         said = "cut inside its thoughts" if completion.reasoning else "cut before any text"
         reason = f"{said}: the {caller.role} used all tokens it may (finish reason {completion.finish_reason})"
         thoughts, finish = completion.reasoning, completion.finish_reason
-        raise Failure(reason, again=False, usage=usage, model=model, reasoning=thoughts, finish=finish)
+        raise Failure(reason, again=False, usage=usage, model=model, reasoning=thoughts, finish=finish, spoke=True)
 
 
 def status_failure(error: openai.APIStatusError) -> Failure:
@@ -136,12 +153,13 @@ def status_failure(error: openai.APIStatusError) -> Failure:
     reason = f"HTTP {status}: {said[:SHOWN] or error.response.reason_phrase}"
     if 300 <= status < 400:
         to = error.response.headers.get("location", "another address")
-        return Failure(f"HTTP {status}: it redirects to {to[:SHOWN]}, which is not followed: name that", stop=True)
+        moved = f"HTTP {status}: it redirects to {to[:SHOWN]}, which is not followed: name that"
+        return Failure(moved, stop=True, status=status)
     if status in (400, 422):
         refused, rejected = refused_parameter(status, said, error.param), f"{said} {error.param or ''}"
-        return Failure(reason, again=False, refused=refused, rejected=rejected)
+        return Failure(reason, again=False, refused=refused, rejected=rejected, status=status)
     if status == 429 and QUOTA & {str(error.code), str(error.type)}:
-        return Failure(reason, stop=True)
+        return Failure(reason, stop=True, status=status)
     return followed(status, reason, pause=pause)
 
 
@@ -150,7 +168,7 @@ def followed(status: int, reason: str, **more: Any) -> Failure:
     limited = status in LIMITED
     again = limited or status in PASSING or status >= 500
     stop, unauthorized = status in HOPELESS, status == 401
-    return Failure(reason, again=again, stop=stop, limited=limited, unauthorized=unauthorized, **more)
+    return Failure(reason, again=again, stop=stop, limited=limited, unauthorized=unauthorized, status=status, **more)
 
 
 def _said(error: openai.APIStatusError) -> str:

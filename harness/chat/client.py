@@ -150,7 +150,7 @@ class ChatClient:
         try:
             arguments = await self._body(request)
         except (OSError, ValueError) as error:  # a file that is not there, and one that cannot be decoded
-            return ChatReply(None, "", error=f"the image cannot be read: {error}")
+            return ChatReply(None, "", error=f"the image cannot be read: {error}", outcome="unusable")
         extra = self.settings.extra_body or {}
         arguments = {n: v for n, v in {**arguments, **extra}.items() if v is not None or n not in extra}
         expected = estimate_tokens(request)
@@ -186,7 +186,9 @@ class ChatClient:
         # Paid for: kept, though it counts for nothing.
         unused = {"reply": failure.text, "reasoning": failure.reasoning, "finish_reason": failure.finish}
         usage = {**lost, **{name: text for name, text in unused.items() if text}}
-        return ChatReply(None, failure.model, error=reason, usage=usage)
+        if failure.unpaid:
+            usage["unpaid"] = True
+        return ChatReply(None, failure.model, reason, usage, outcome=failure.outcome, status=failure.status)
 
     def _remedy(self, failure: Failure, sent: Mapping[str, Any]) -> str:
         """What the user can set against a failure that lasts, where there is something; "" where the role has none."""

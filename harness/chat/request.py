@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from harness.protocols.conversation import Turn
 
@@ -23,6 +23,11 @@ class ChatRequest:
     return_ids: bool = False
 
 
+Outcome = Literal["answered", "unusable", "busy", "unpaid", "down"]
+"""Of a request: a reply; an answer that does not count for one (refused, cut inside its thoughts); no answer for the
+moment (too many calls, too slow, 5xx); not asked for want of money; and no answer that waiting would bring."""
+
+
 @dataclass(frozen=True)
 class ChatReply:
     """The reply's text, or why there is none. ``model`` is the name that the endpoint returned.
@@ -30,7 +35,8 @@ class ChatReply:
     ``usage`` holds the tokens of all tries (``prompt_tokens``, ``completion_tokens``); ``estimated`` where the endpoint
     counts none; ``finish_reason`` unless it is "stop"; ``reply`` is a text that was paid for and does not count;
     ``reasoning`` the thoughts that the endpoint gave apart from the text; ``adapted`` says what was not sent as asked.
-    ``prompt_ids`` are the prompt's tokens, where they were asked for and given.
+    ``prompt_ids`` are the prompt's tokens, where they were asked for and given. ``outcome`` and ``status`` (HTTP's, 0
+    for none) say what became of the last try.
     """
 
     text: str | None
@@ -38,6 +44,8 @@ class ChatReply:
     error: str | None = None
     usage: Mapping[str, Any] = field(default_factory=dict)
     prompt_ids: tuple[int, ...] = ()
+    outcome: Outcome = "answered"
+    status: int = 0
 
 
 @dataclass(frozen=True)

@@ -37,13 +37,15 @@ class Judged:
 class JudgeUsage:
     """What the replies behind a set of verdicts were, stored ones included.
 
-    ``models`` as returned; ``amounts`` sums every number of the replies' usage (tokens, and what a judge of another
-    package counts by), with ``calls``, one a reply: what ``Judge.cost`` is asked for.
+    ``unpaid`` were not asked for, because the judge's budget is spent. ``models`` as returned; ``amounts`` sums every
+    number of the replies' usage (tokens, and what a judge of another package counts by), with ``calls``, one a reply:
+    what ``Judge.cost`` is asked for.
     """
 
     replies: int = 0
     failed: int = 0
     cut: int = 0
+    unpaid: int = 0
     models: Counter[str] = field(default_factory=Counter)
     amounts: Counter[str] = field(default_factory=Counter)
     adapted: Counter[str] = field(default_factory=Counter)
@@ -52,6 +54,7 @@ class JudgeUsage:
         self.replies += reply.text is not None
         self.failed += reply.text is None
         self.cut += is_cut(reply)
+        self.unpaid += reply.usage.get("unpaid") is True
         self.adapted.update(reply.usage.get("adapted", ()))
         if reply.text is not None and reply.model:
             self.models[reply.model] += 1

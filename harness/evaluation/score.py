@@ -104,6 +104,7 @@ def judging_info(judge: Judge, usage: JudgeUsage) -> dict[str, Any]:
         "models": dict(usage.models),
         "replies": usage.replies,
         "failed_calls": usage.failed,
+        **({"unpaid": usage.unpaid} if usage.unpaid else {}),
         **({"variant": judge.variant} if judge.variant else {}),
         "tokens": usage.tokens,
         "usd": judge.cost(usage.amounts),

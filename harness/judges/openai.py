@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,15 @@ from harness.chat.completion import same_model
 from harness.chat.endpoint import parse_endpoint
 from harness.chat.request import Caller, ChatRequest
 from harness.chat.settings import ChatSettings
+from harness.errors import UsageError
 from harness.judges.registry import JUDGES
 from harness.protocols.benchmark import JudgePrompt
 from harness.protocols.conversation import Turn
 from harness.protocols.judge import Judge, JudgeRequest, Reply
+
+READY = "Are you ready to judge? Answer yes or no."
+READY_TOKENS = 16
+"""Some endpoints take no fewer."""
 
 
 class OpenAIJudge(Judge):
@@ -34,7 +40,7 @@ class OpenAIJudge(Judge):
         settings = settings or ChatSettings()
         self.model, self.endpoint = parse_endpoint(argument, "--judge")
         self.name, self.concurrency = f"openai:{self.model}", settings.concurrency
-        self.variant = settings.variant
+        self.variant, self._probed = settings.variant, False
         self.client = ChatClient(
             self.model, self.endpoint, Caller("judge", f"--judge openai:{argument}", "judge."), settings
         )
@@ -47,6 +53,21 @@ class OpenAIJudge(Judge):
     def check(self) -> None:
         """Raise UsageError where it cannot be called: no key that belongs to it (``harness.chat.keys``)."""
         self.client.check()
+
+    def probe(self) -> None:
+        """Ask it one short question, once. Raises UsageError where no answer comes that waiting would bring."""
+        if self._probed:
+            return
+        request = ChatRequest((Turn("user", (READY,)),), max_tokens=READY_TOKENS)
+        ((_, reply),) = self.client.ask([request])
+        self._probed = True
+        if reply.outcome == "down":
+            raise UsageError(
+                f"{self.client.caller.option} gives no answer: {reply.error}. It was asked before the model, so that "
+                "nothing is generated that could not be judged; --no-probe leaves this out."
+            )
+        if reply.outcome == "busy":
+            warnings.warn(f"{self.client.caller.option} gives no answer now: {reply.error}", stacklevel=2)
 
     def recall(self, stored: Reply) -> Reply | None:
         """A stored reply as these settings take it: of the model asked for, or of another one where that is allowed.

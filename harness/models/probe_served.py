@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.chat.calls import HOPELESS
 from harness.chat.request import ChatReply
 from harness.chat.settings import ServedSettings
 from harness.models.probe import ENDPOINT, Reading, asked_about, asked_ids, image_token_of, pictures, trained_as
@@ -119,12 +120,15 @@ def _prompt_checks(server: Counted, here: Here | None, ids: Sequence[int]) -> li
 
 
 def _refused(reply: ChatReply) -> bool:
-    return (reply.error or "").startswith("HTTP 4")
+    """Whether the endpoint does not take what it was sent; one that is busy (429) may."""
+    return 400 <= reply.status < 500 and reply.outcome == "down"
 
 
 def _unanswered(with_image: ChatReply, without: ChatReply) -> Check:
     if without.text is not None and _refused(with_image):
         return Check("image", "bad", f"the endpoint answers, but not about an image: {with_image.error}")
+    if {with_image.status, without.status} <= HOPELESS and _refused(with_image):
+        return Check("answer", "bad", f"the endpoint answers nothing: {with_image.error}")
     return Check("answer", "note", f"the endpoint did not answer the probe: {with_image.error}")
 
 

@@ -29,7 +29,8 @@ class Reply:
     """A judge's raw reply, or why there is none. ``model`` is the name the endpoint returned.
 
     Of ``usage`` every number is summed up. ``finish_reason`` says how it ended, in any spelling that
-    ``harness.protocols.ending`` knows, ``adapted`` (texts) what was not sent as the protocol has it.
+    ``harness.protocols.ending`` knows, ``adapted`` (texts) what was not sent as the protocol has it,
+    ``unpaid`` (true) that the judge's budget could not bear the question.
     """
 
     text: str | None
@@ -81,6 +82,12 @@ class Judge(ABC):
 
     def check(self) -> None:  # noqa: B027 (most judges need nothing)
         """Raise UsageError where it cannot be asked here (no key). Called once, before any work; not by `--dry-run`."""
+
+    def probe(self) -> None:  # noqa: B027 (most judges need nothing)
+        """Raise UsageError where it gives no answer: asked a short question before a model answers for hours.
+
+        Called before the first answer that has to be generated, not with `--no-probe`; asks once, however often called.
+        """
 
     def recall(self, stored: Reply) -> Reply | None:
         """A stored reply as this judge takes it now; None if it does not count and must be asked for again."""

@@ -16,7 +16,7 @@ from harness.store import Store
 from harness.util.options import read_yaml
 from recipes import RECIPES
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
-from workflows.ablate import Outcome, _finished, matched_beta, resolved, wanted_of
+from workflows.ablate import Outcome, Shortfall, _finished, matched_beta, resolved, wanted_of
 from workflows.ablation import Ablation, Job, Method, jobs, read_ablation, sweep
 from workflows.ablation_plan import plan
 from workflows.purse import Purse
@@ -157,7 +157,7 @@ def test_a_budget_is_shared_by_all_runs_and_the_next_is_not_begun_when_it_is_spe
     spend(5.0, "of an earlier day")
     purse, outcome = Purse(store, ablation, wanted_of(ablation)), Outcome()
 
-    def work(run: str, left: Ablation) -> list[str]:
+    def work(run: str, left: Ablation) -> list[Shortfall]:
         assert left.budget is not None
         given[run] = round(left.budget, 6)
         spend(min(0.4, left.budget), run)
@@ -176,7 +176,7 @@ def test_a_run_that_the_budget_cut_is_the_last_that_is_begun(tmp_path: Path) -> 
     ablation = read_ablation({**values, "judge": "openai:gpt-4o-mini@http://127.0.0.1:9/v1"})
     outcome = Outcome()
     purse = Purse(Store(tmp_path / "r.sqlite"), ablation, wanted_of(ablation))
-    cut = "a on mmhal: 3 of 9 scored (6 failed: budget: $0.9999 of $1 spent, the next call may take $0.0002)"
+    cut = Shortfall("a on mmhal: 3 of 9 scored (6 failed: budget: $0.9999 of $1 spent)", unpaid=True)
     tasks: dict[str, Any] = {run: lambda left: (list, [cut]) for run in "ab"}
     for _, future in _finished(Inline(), tasks, ablation, purse, outcome, silent):  # type: ignore[arg-type]
         outcome.incomplete += future.result()

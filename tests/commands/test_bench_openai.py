@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from PIL import Image as PilImage
 
 from cli import cli
 from harness.models.probe import QUESTION
 from harness.store import Store
+from tests.harness import fault_server
+from tests.harness.fault_server import FaultServer, completion, http
 
 Fault = Callable[[int, dict[str, Any]], int]
 """(number of the question, 0 for a probe's; call) -> HTTP status; 0 closes the connection, 1 sends what is no JSON."""
@@ -118,6 +120,39 @@ def test_an_endpoint_that_rejects_images_gives_error_rows_and_no_figures(
     endpoint.fault = lambda number, call: 200
     code, row = bench(endpoint, data, tmp_path / "r.sqlite")
     assert (code, row["n_scored"]) == (0, 12), "what failed is asked again"
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (http(404, b'{"error": {"message": "no such judge"}}'), "no such judge"),
+        (completion("yes", model="another"), "asked for model 'judge', the endpoint returned model 'another'"),
+        (None, "connection failed"),
+    ],
+    ids=["absent", "another", "no server"],
+)
+def test_a_judge_that_is_not_there_is_found_before_the_model_is_asked(
+    endpoint: Endpoint, tmp_path: Path, reply: fault_server.Fault | dict[str, Any] | None, said: str
+) -> None:
+    (tmp_path / "mmhal/images").mkdir(parents=True)
+    PilImage.new("RGB", (8, 8)).save(tmp_path / "mmhal/images/i0.png")
+    row = {"question_type": "other", "image_content": ["dog"], "question": "What is it?", "gt_answer": "A dog."}
+    (tmp_path / "mmhal/response_template.json").write_text(json.dumps([{**row, "image_id": "i0"}]))
+    words = ["bench", "--benchmark", "mmhal", "--model", f"openai:llava@{endpoint.url}", "--data-dir", str(tmp_path)]
+    words += ["--set", "decoding.num_beams=1", "--set", "judge.tries=1", "--db", str(tmp_path / "r.sqlite")]
+
+    def run(url: str, *more: str) -> Result:
+        return CliRunner().invoke(cli, [*words, "--judge", f"openai:judge@{url}", *more])
+
+    with FaultServer(lambda prompt, nth: reply or "yes") as server:
+        url = server.url if reply else "http://127.0.0.1:9/v1"
+        result = run(url)
+        assert result.exit_code == 2 and said in result.output and "--no-probe" in result.output
+        assert endpoint.calls == [] and len(server.calls) == (reply is not None)
+        assert run(url, "--no-probe").exit_code == 3 and len(endpoint.calls) == 1
+        asked = len(server.calls)
+        assert run(url).exit_code == 3, "what is stored of the model needs no probe of the judge"
+        assert len(server.calls) == asked + (reply is not None)
 
 
 def test_what_opening_the_images_changed_stands_in_the_evaluation(

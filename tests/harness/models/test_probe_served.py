@@ -12,6 +12,7 @@ from aligners.pairs.probing import encoded
 from harness.models.families import VICUNA
 from harness.models.spec import load_model
 from harness.protocols.probe import Probe
+from tests.harness.fault_server import Fault, FaultServer, http
 from tests.harness.template_server import Refused, TemplateServer
 from tests.tiny_llava import save_tiny_llava
 
@@ -125,6 +126,25 @@ def test_an_image_that_does_not_arrive_is_a_fault_and_what_cannot_be_seen_is_sai
     monkeypatch.setattr(server, "complete", lambda call: after(complete(before(call))))
     found = probe(server)
     assert states(found) == expected and said in " ".join(check.detail for check in found.checks)
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 503])
+def test_an_endpoint_that_answers_nothing_is_a_fault_and_one_that_is_busy_is_not(status: int) -> None:
+    with FaultServer(lambda prompt, nth: http(status)) as server:
+        quick = {"tries": 1, "waits": 1, "first_wait": 0.01}
+        found = load_model(f"openai:served@{server.url}", settings=quick).probe(None)
+    assert found is not None and not found.complete
+    assert found.state == ("bad" if status < 429 else "ok")
+    assert f"HTTP {status}" in found.checks[0].detail
+
+
+def test_a_rate_limit_of_the_call_with_the_image_is_no_refusal_of_images() -> None:
+    def play(prompt: str, nth: int) -> str | Fault:
+        return http(429) if isinstance(busy.calls[-1]["messages"][-1]["content"], list) else "I see nothing."
+
+    with FaultServer(play) as busy:
+        found = load_model(f"openai:served@{busy.url}", settings={"waits": 1, "first_wait": 0.01}).probe(None)
+    assert found is not None and not found.complete and found.of_state("bad") == []
 
 
 def test_an_endpoint_that_does_not_answer_is_probed_again_later() -> None:
