@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from harness.errors import UsageError
@@ -17,7 +18,7 @@ def recipe_names() -> list[str]:
 
 def find_recipe(name: str | Path) -> Path:
     """The file ``name``, or the recipe of that name; a UsageError lists those that there are."""
-    if Path(name).is_file():
+    if os.path.isfile(name):  # unlike Path.is_file it takes a name that is too long
         return Path(name)
     if str(name) in recipe_names():
         return RECIPES / f"{name}.yaml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,16 +43,16 @@ def is_embedded_model(source: str) -> bool:
     from tinyworld.render import SIZE
 
     path = Path(source.removeprefix("hf:"))
-    folder = path if path.is_dir() else Path(str(path).partition("+")[0])
+    folder = path if os.path.isdir(path) else Path(str(path).partition("+")[0])
     adapter, file = folder / "adapter_config.json", folder / "config.json"
-    if not folder.exists():  # of a run that was kept without its models
+    if not os.path.exists(folder):  # of a run that was kept without its models
         return folder.parent.name == "tinyworld" and folder.name.startswith("base-")
     try:
         if adapter.is_file() and not file.is_file():
             return is_embedded_model(str(json.loads(adapter.read_text())["base_model_name_or_path"]))
         config = json.loads(file.read_text())
         sizes = config["text_config"]["vocab_size"], config["vision_config"]["image_size"]
-    except (OSError, ValueError, KeyError, TypeError):  # a hub id, or a file that is no model's
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a hub id, or a file that is no model's
         return False
     return sizes == (len(vocabulary()), SIZE)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError
+from harness.errors import DataError, UsageError
+from harness.util.files import read_object
 from harness.util.options import build, parse_assignments
 
 
@@ -18,10 +18,8 @@ def probe_file(method: str, assignments: Iterable[str], file: Path) -> dict[str,
 
     kind = ALIGNERS.get(method)
     objective = build(kind, parse_assignments(assignments), f"aligner {method}")
+    payload = read_object(file, "a JSON object of one step's numbers")
     try:
-        payload = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"--input {file}: cannot be read as JSON: {error}") from error
-    if not isinstance(payload, dict):
-        raise DataError(f"--input {file}: expected a JSON object, found {type(payload).__name__}.")
-    return objective_step(objective, payload)
+        return objective_step(objective, payload)
+    except UsageError as error:
+        raise DataError(f"--input {file}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +68,7 @@ def members_of(suite: str | None, names: Sequence[str]) -> list[Member]:
         members = [Member(benchmark=name) for name in dict.fromkeys(split_names(names))]
     elif (suite or DEFAULT) in (built_in := suites()):
         members = [Member(benchmark=name) for name in built_in[suite or DEFAULT]]
-    elif suite and (Path(suite).suffix in (".yaml", ".yml") or Path(suite).is_file()):
+    elif suite and (Path(suite).suffix in (".yaml", ".yml") or os.path.isfile(suite)):
         members = _read(Path(suite))
     else:
         raise unknown_name("suite (or YAML file)", str(suite), built_in)

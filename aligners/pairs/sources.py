@@ -7,6 +7,7 @@ together.
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,17 +71,17 @@ def open_rows(source: str | Path, split: str = "", subset: str = "") -> Rows:
 
 def sources_of(source: str | Path) -> list[str]:
     """``source`` taken apart at its commas, unless it is one path."""
-    if Path(source).exists():
+    if os.path.exists(source):
         return [str(source)]
     return [part.strip() for part in str(source).split(",") if part.strip()]
 
 
 def _open(source: str, split: str, subset: str) -> Rows:
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir it takes a name that is too long
         files, notes = _files_of(path, split)
         return _of_files(files, notes)
-    if path.exists():
+    if os.path.exists(path):
         if path.suffix not in TABLES:
             raise DataError(f"{path}: expected {EXPECTED}, a directory of them or a hub id.")
         return _of_files([path], (), *_described(path))

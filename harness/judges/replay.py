@@ -74,7 +74,7 @@ def _row(row: Mapping[str, Any], where: str) -> tuple[str, int, str]:
     if isinstance(run, bool) or not isinstance(run, int) or not 0 <= run < MOST_RUNS:
         raise DataError(f"{where}: run {run!r:.40} is not a whole number from 0 to {MOST_RUNS - 1}.")
     # JSON can spell half a surrogate pair, which no database takes.
-    return str(sample_id), run, reply.encode(errors="replace").decode()
+    return str(sample_id).encode(errors="replace").decode(), run, reply.encode(errors="replace").decode()
 
 
 JUDGES.register("replay", ReplayJudge)

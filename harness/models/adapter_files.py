@@ -17,6 +17,8 @@ from harness.models.weights import tensors_of, weight_files
 from harness.util.files import write_json
 
 WEIGHTS = "adapter_model.safetensors"
+LARGEST = 1e6
+"""Ranks and scales are below a thousand."""
 NOT_ADDED = ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern", "lora_bias", "trainable_token_indices")
 """Settings of peft under which an adapter is more than one product of two matrices a layer."""
 
@@ -56,7 +58,11 @@ def scale_of(config: Mapping[str, Any], adapter: Path) -> float:
             "added by its matrices; merge it: --merge."
         )
     power = 0.5 if config.get("use_rslora") else 1.0
-    return float(float(config["lora_alpha"]) / float(config["r"]) ** power)
+    alpha, rank = (config.get(name, 0) for name in ("lora_alpha", "r"))
+    for number in (alpha, rank):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < LARGEST:
+            raise UsageError(f"{adapter}: expected numbers for r and lora_alpha, found {rank!r:.40}, {alpha!r:.40}.")
+    return float(float(alpha) / float(rank) ** power)
 
 
 def matrices(adapter: Path) -> dict[str, tuple[Tensor, Tensor]]:

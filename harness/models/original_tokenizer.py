@@ -59,6 +59,8 @@ def _of_pieces(source: Path) -> Any:
     ends = {"add_bos_token": settings.get("add_bos_token", True), "add_eos_token": settings.get("add_eos_token", False)}
     tokenizer = LlamaTokenizer(vocab=vocabulary, merges=generate_merges(vocabulary), legacy=True, **ends)
     more = _json(source / "added_tokens.json")
+    if not all(type(number) is int for number in more.values()):
+        raise UsageError(f"{source / 'added_tokens.json'}: expected an object of tokens and their numbers.")
     for token in sorted(more, key=lambda name: int(more[name])):
         tokenizer.add_tokens([AddedToken(token, special=True, normalized=False)], special_tokens=True)
     return tokenizer

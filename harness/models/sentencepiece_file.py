@@ -17,7 +17,7 @@ def pieces_of(file: Path) -> list[str]:
     """The vocabulary in the order of its ids. Raises UsageError for a file that is none of SentencePiece's."""
     try:
         found = [text for number, content in _fields(file.read_bytes()) if number == PIECE for text in _texts(content)]
-    except (IndexError, ValueError) as error:
+    except (OSError, IndexError, ValueError) as error:
         raise UsageError(f"{file} is no SentencePiece model ({error}).") from error
     if not found:
         raise UsageError(f"{file} is no SentencePiece model (it has no pieces).")
@@ -57,3 +57,5 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
+        if shift > 63:  # ten bytes at most: a number of megabytes would take time that grows with its square
+            raise ValueError("a number of more than 64 bits")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tests.fuzz.target import Fault, Outcome, Target
 
-MODULES = ("replies", "rows", "settings")
+MODULES = ("replies", "rows", "settings", "names", "wire", "model_files", "benchmark_files")
 """The modules of ``tests.fuzz`` with a function ``targets``."""
 
 

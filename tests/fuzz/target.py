@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -46,6 +47,7 @@ class Target:
     def run(self, seed: int, numbers: range) -> Outcome:
         """Feed the inputs of these numbers."""
         outcome = Outcome(self.name)
+        warnings.simplefilter("ignore")  # of a library, about a file that it reads all the same
         for number in numbers:
             given = self.input(seed, number)
             started = time.thread_time()
