@@ -119,4 +119,4 @@ def _id_and_text(row: Mapping[str, Any], place: str, where: str) -> tuple[str, s
     if not isinstance(text, str):
         raise DataError(f"{where}: the response is {type(text).__name__}, not text; expected {EXPECTED}.")
     # JSON can spell half a surrogate pair, which no database takes.
-    return str(sample_id), text.encode(errors="replace").decode()
+    return str(sample_id).encode(errors="replace").decode(), text.encode(errors="replace").decode()

@@ -75,7 +75,7 @@ def replies(path: Path) -> None:
 
 
 def answers(path: Path) -> None:
-    for sample, text in read_responses(path).items():
+    for sample, text in read_responses(path).answers.items():
         (sample + text).encode()
 
 
@@ -115,7 +115,8 @@ def document(value: Mapping[str, Any]) -> bytes:
 
 
 def row_files(random: Random, corpus: Any) -> bytes:
-    return mutation.lines(random, corpus)
+    """Rows as JSON lines, or as one JSON array."""
+    return (mutation.lines if random.random() < 0.7 else mutation.document)(random, corpus)
 
 
 def targets() -> list[Target]:
@@ -124,7 +125,7 @@ def targets() -> list[Target]:
         Target("completions", COMPLETIONS, mutation.document, completion, 120, (Malformed,), document),
         Target("retry-after", HEADERS, mutation.text, header),
         Target("recorded replies", [REPLIES], row_files, reading("replies.jsonl", replies), 60, valid=lines),
-        Target("answers", [ANSWERS], row_files, reading("answers.jsonl", answers), 60, valid=lines),
+        Target("answers", [list(ANSWERS)], row_files, reading("answers.jsonl", answers), 60, valid=lines),
         Target("objective's input", STEPS, mutation.document, reading("step.json", step), 5, valid=document),
         Target("values for JSON", VALUES, mutation.value, safe),
         Target("pictures", pictures(), mutation.binary, picture, 20, (ValueError,)),
