@@ -1,4 +1,4 @@
-"""Runs of the store that a command names again: only the same settings on the same pairs are the same run."""
+"""Runs of the store that a command names again: only the same settings on the same pairs and CLIP are the same run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def changed_data(store: Store, spec: AlignSpec, progress: Progress) -> str:
     """Which pairs are others now than a stored run of this name and these settings was made of, in words; or ""."""
     run = _of_settings(store, spec)
     changed = [] if run is None else _changed(run, spec, progress)
-    return f"{spec.name} was trained on other pairs ({' and '.join(changed)} changed since)" if changed else ""
+    what = "with another CLIP" if changed == [spec.hardness.clip] else "on other pairs"
+    return f"{spec.name} was trained {what} ({' and '.join(changed)} changed since)" if changed else ""
 
 
 def _of_settings(store: Store, spec: AlignSpec) -> AlignmentRecord | None:
@@ -39,9 +40,19 @@ def _of_settings(store: Store, spec: AlignSpec) -> AlignmentRecord | None:
 
 
 def _now(spec: AlignSpec, progress: Progress) -> dict[str, Any]:
-    """By the part of a run's record that says of it: what the pairs that ``spec`` names are now (hashes)."""
+    """By the part of a run's record that says of it: what pairs and CLIP that ``spec`` names are now (hashes)."""
     read = {part: _pairs_now(spec, part, progress) for part in _sources(spec)}
-    return {part: facts for part, facts in read.items() if facts is not None}
+    now = {part: facts for part, facts in read.items() if facts is not None}
+    return now | ({"clip": files} if (files := _clip_now(spec)) else {})
+
+
+def _clip_now(spec: AlignSpec) -> str:
+    """The hash of the files of the CLIP that weighs the pairs; "" where none does, or where it does not lie here."""
+    if "hardness" not in spec.objective.needs or not spec.hardness:
+        return ""
+    from aligners.pair_hardness.clip import files_hash
+
+    return files_hash(spec.hardness.clip)
 
 
 def _sources(spec: AlignSpec) -> dict[str, str]:
@@ -75,7 +86,8 @@ def _of(columns: Mapping[str, str], needed: set[str]) -> dict[str, str]:
 
 
 def _changed(run: AlignmentRecord, spec: AlignSpec, progress: Progress) -> list[str]:
-    """The sources whose pairs are others now than those that ``run`` was made of, as far as its record says.
+    """The sources whose pairs, and the CLIP whose files, are others now than those that ``run`` was made of, as far as
+    its record says.
 
     Of a finished run whose pairs cannot be read any more nothing else can be known: a warning says so.
     """
@@ -91,6 +103,10 @@ def _changed(run: AlignmentRecord, spec: AlignSpec, progress: Progress) -> list[
             continue
         if now is not None and _differs(run.info.get(part), now):
             changed.append(source)
+    weighed = run.info.get("hardness")
+    before = weighed.get("clip_files") if isinstance(weighed, Mapping) else None
+    if before and (now_clip := _clip_now(spec)) and now_clip != before:
+        changed.append(spec.hardness.clip)
     return changed
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from harness.errors import DataError, UsageError
 from harness.models.checks import CANNOT_LOAD, reason, require_finite
-from harness.models.weights import tensors_hash
+from harness.models.weights import hash_of_files, tensors_hash
 from harness.protocols.progress import Progress, silent
 from harness.util.caches import discard
 from harness.util.files import replacing
@@ -26,6 +26,7 @@ from harness.util.paths import cache_dir
 
 T = TypeVar("T", str, bytes)
 FOLDER, HUB = "local-dir:", "hf-hub:"
+CONFIG, WEIGHTS = "open_clip_config.json", frozenset({".safetensors", ".bin", ".pt", ".pth"})
 
 
 class ClipModel:
@@ -160,6 +161,17 @@ def is_local(name: str) -> bool:
         repository, _, file = hub.rpartition("/")
         return cached(repository, *((f"{Path(file).stem}.safetensors", file) if file else usual))
     return Path(known.get("file") or Path("~/.cache/clip").expanduser() / Path(known["url"]).name).is_file()
+
+
+def files_hash(name: str) -> str:
+    """sha256 of the files of a CLIP that lies here by its own path; "" for one of open_clip's names, and where it is
+    not there.
+    """
+    folder, file = Path(name.removeprefix(FOLDER)), Path(name.partition("/")[2])
+    if name.startswith(FOLDER) and folder.is_dir():
+        known = [path for path in sorted(folder.iterdir()) if path.suffix in WEIGHTS or path.name == CONFIG]
+        return hash_of_files(known)
+    return hash_of_files([file]) if file.suffix and not name.startswith(HUB) and file.is_file() else ""
 
 
 def absolute(name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aligners.pair_hardness.clip import ClipModel, content_hash
+from aligners.pair_hardness.clip import ClipModel, content_hash, files_hash
 from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter
 from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.conversation import Image
@@ -135,12 +135,13 @@ def compute_hardness(
     clip = ClipModel(config.clip, device, config.clip_batch)
     progress("CLIP weights", 1, 1)
     splitter = make_splitter(config)
+    said = {"clip_files": files} if (files := files_hash(config.clip)) else {}
     path = cache_dir("hardness") / f"{_key(pairs, config, clip, splitter, progress)}.json"
     if (known := _known(path, len(pairs))) is not None:
-        return known
+        return replace(known, record={**known.record, **said})
     hardness = _permuted(_score(pairs, config, clip, splitter, progress), config.permute_seed)
     write_text(path, json.dumps(asdict(hardness)))
-    return hardness
+    return replace(hardness, record={**hardness.record, **said})
 
 
 def _known(file: Path, pairs: int) -> Hardness | None:

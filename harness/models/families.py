@@ -73,10 +73,6 @@ class Family:
         """Whether a parameter of this (dotted) name belongs to the vision tower."""
         return self.part_of(parameter) == "tower"
 
-    def is_language(self, module: str) -> bool:
-        """Whether a module of this (dotted) name is the language model or lies in it."""
-        return lies_in(module, self.language)
-
 
 def lies_in(name: str, path: str) -> bool:
     """Whether a (dotted) name is of ``path``, counted from the model inside its head, or of something in it."""

@@ -20,10 +20,10 @@ from harness.models.settings import PromptSettings, other_system
 from harness.models.templates import REMEDY, ChatTemplate
 from harness.protocols.conversation import Image, Turn
 from harness.protocols.conversation import question as ask
+from harness.protocols.reasoning import CLOSED_THOUGHT, OPEN_THOUGHT
 
 ANSWER = "@@ANSWER@@"
 """Stands for an answer while a template is rendered; no template changes it."""
-OPEN_THOUGHT, CLOSED_THOUGHT = "<think>", "</think>"
 SWITCH = "enable_thinking"
 """What templates call the variable that asks for thoughts."""
 PLAIN = "What is this?"

@@ -74,7 +74,8 @@ class LoadSettings(PromptSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class HfSettings(LoadSettings):
-    """How a transformers model is loaded (`--set model.KEY=VALUE`). All but ``batch_size`` are part of its key.
+    """How a transformers model is loaded (`--set model.KEY=VALUE`). What can change answers is part of its key: not
+    ``device_map``, ``batch_size`` and ``unused_weights``; the type that ``dtype`` comes to, not how it was asked for.
 
     Args:
         attention: transformers' implementation: "auto" is its default (sdpa); "flash_attention_2" needs the package

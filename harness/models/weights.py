@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +36,22 @@ def files_identity(source: str, model: Any, progress: Progress = silent) -> str:
     if not folder.is_dir():
         return f"{source}@{getattr(model.config, '_commit_hash', None)}"
     files = {path for pattern in (*WEIGHTS, *SETTINGS) for path in folder.glob(pattern) if path.is_file()}
-    digest = hashlib.sha256()
-    for done, path in enumerate(sorted(files), start=1):
-        digest.update(f"{path.name}\0{_file_sha256(path)}\n".encode())
-        progress("hash of the weights", done, len(files))
-    return digest.hexdigest()
+    return hash_of_files(sorted(files), progress)
 
 
 def weights_identity(folder: str, progress: Progress = silent) -> str:
     """sha256 over names and bytes of the weights in ``folder``; "" for what is no directory, as a hub model."""
     files = weight_files(Path(folder)) if Path(folder).is_dir() else []
+    return hash_of_files(files, progress) if files else ""
+
+
+def hash_of_files(files: Sequence[Path], progress: Progress = silent) -> str:
+    """sha256 over the names and contents of ``files``, in their order."""
     digest = hashlib.sha256()
     for done, path in enumerate(files, start=1):
         digest.update(f"{path.name}\0{_file_sha256(path)}\n".encode())
         progress("hash of the weights", done, len(files))
-    return digest.hexdigest() if files else ""
+    return digest.hexdigest()
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -25,6 +25,8 @@ THOUGHTS = (
     ),
 )
 """Marks around thoughts (beginning, end) as published models write them."""
+OPEN_THOUGHT, CLOSED_THOUGHT = "<think>", "</think>"
+"""Those that chat templates write into a prompt, and that ``model.thinking`` opens or closes there."""
 WRAPPED = (
     (r"<answer>", r"</answer>"),
     (r"<response>", r"</response>"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import cli
+from aligners.pair_hardness.clip import files_hash
 from aligners.pairs import data
 from aligners.pairs.data import load_pairs
 from harness.errors import UsageError
@@ -46,15 +48,40 @@ def resolved(**settings: Any) -> AlignSpec:
     return resolve_alignment({"method": "dpo", "model": "m", **settings}, silent)
 
 
-def stored(folder: Path, spec: AlignSpec) -> Store:
+def stored(folder: Path, spec: AlignSpec, **info: Any) -> Store:
     """A store in which ``spec`` is done, as training records it."""
     store = Store(folder / "r.sqlite")
     log = store.start_alignment(spec.name, method=spec.method, seed=0, panel="", key=spec.key, config=spec.record)
     for part, source in (("data", spec.train.data), ("heldout_data", spec.heldout)):
         read = load_pairs(str(source))
         log.log_info({part: {**read.report, "hash": read.content_hash}})
+    log.log_info(info)
     store.finish_alignment(spec.name, status="done", model_dir=str(folder), seconds=1.0)
     return store
+
+
+def test_a_run_whose_clip_was_exchanged_in_its_place_is_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder's name is the same, so that the settings are; the record of what weighed the pairs is not."""
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    (clip / "open_clip_config.json").write_text("{}")
+    (clip / "open_clip_model.safetensors").write_bytes(b"weights")
+    files = tiny_pairs(tmp_path, 4), tiny_pairs(tmp_path / "heldout", 2)
+    spec = resolved(data=files[0], heldout=files[1], method="hardness", clip=f"local-dir:{clip}")
+    store = stored(tmp_path, spec, hardness={"clip_files": files_hash(f"local-dir:{clip}")})
+    assert finished(store, spec) is not None
+    (clip / "README.md").write_text("a card changes nothing")
+    assert finished(store, spec) is not None
+    (clip / "open_clip_model.safetensors").write_bytes(b"others")
+    assert finished(store, spec) is None
+    with pytest.warns(UserWarning, match=rf"was trained with another CLIP \(local-dir:{clip} changed since"):
+        other = with_unique_name(store, spec, named=False, fresh=False)
+    assert other.name != spec.name and other.key != spec.key
+    shutil.rmtree(clip)
+    assert finished(store, spec) is not None, "what is gone cannot be compared"
 
 
 @pytest.mark.parametrize("change", [swap, repaint, held_out])

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from aligners.pair_hardness import hardness as clip_hardness
-from aligners.pair_hardness.clip import ClipModel, absolute, is_local, parse_name
+from aligners.pair_hardness.clip import ClipModel, absolute, files_hash, is_local, parse_name
 from aligners.pair_hardness.hardness import HardnessConfig, aggregate, compute_hardness, correlation
 from aligners.pair_hardness.splitter import SplitError, Splitter
 from harness.errors import DataError, HarnessError, UsageError
@@ -103,6 +103,14 @@ def test_record_tells_how_the_deltas_were_made(clip_name: str, pairs: list[Pair]
     assert record["logit_scale"] == pytest.approx(1 / 0.07, rel=1e-4)
     assert record["delta_count_correlation"] == pytest.approx(np.corrcoef(hardness.delta, [2, -1, 0, 0])[0, 1])
     assert sum(record["summary"]["counts"]) == 4
+
+
+def test_the_record_knows_the_files_of_a_clip_also_of_hardness_that_was_computed_before(
+    clip_name: str, pairs: list[Pair]
+) -> None:
+    first, again = (compute_hardness(pairs, HardnessConfig(clip=clip_name)).record for _ in range(2))
+    assert first == again and first["clip_files"] == files_hash(clip_name)
+    assert files_hash("ViT-L-14-336/openai") == files_hash("local-dir:/not/there") == files_hash("hf-hub:a/b.pt") == ""
 
 
 def test_deltas_follow_from_the_embeddings(clip_name: str, pairs: list[Pair]) -> None:
