@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from commands import options
-from commands.screen import print_facts, print_json
+from commands.screen import INCOMPLETE, print_facts, print_json
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.store import Store
 
-TAKES = {"backup": "FILE", "rm": "RUN...", "hide": "RUN...", "unhide": "RUN..."}
+TAKES = {"backup": "FILE", "rescue": "FILE", "rm": "RUN...", "hide": "RUN...", "unhide": "RUN..."}
 """What follows an action; nothing follows the others."""
 READING = ("info", "check", "backup")
 ACTIONS = (*READING, "vacuum", *(action for action in TAKES if action not in READING))
@@ -35,17 +35,22 @@ def command(action: str, words: tuple[str, ...], yes: bool, db: str, as_json: bo
     check        is it sound?
     vacuum       give back the room of deleted rows
     backup FILE  a copy, also while others write
+    rescue FILE  of a damaged file, all that can be read, as a new results file; exit 3 where some cannot
     rm RUN       remove runs with their evaluations; answers and replies stay
     hide RUN     keep runs, but leave them out of leaderboards and of `bench` without --model
     unhide RUN   show them again
     """
     from harness.store import Store
-    from workflows.status import care, hide
+    from workflows.status import care, hide, rescued
 
-    if bool(words) != (action in TAKES) or (action == "backup" and len(words) != 1):
+    if bool(words) != (action in TAKES) or (action in ("backup", "rescue") and len(words) != 1):
         raise UsageError(
             f"db {action} {TAKES[action]}: name it." if action in TAKES else f"db {action} takes nothing more."
         )
+    if action == "rescue":
+        facts = rescued(Path(db), Path(words[0]))
+        print_json(facts) if as_json else print_facts({**facts, "unreadable": _listed(facts["unreadable"])})
+        sys.exit(INCOMPLETE if facts["unreadable"] else 0)
     store = Store.reading(db) if action in READING else Store.existing(db)
     if action == "rm":
         _remove(store, words, yes, as_json)
@@ -55,6 +60,10 @@ def command(action: str, words: tuple[str, ...], yes: bool, db: str, as_json: bo
     else:
         facts = care(store, action, Path(words[0]) if words else None)
     print_json(facts) if as_json else print_facts(facts)
+
+
+def _listed(unreadable: dict[str, str]) -> str:
+    return "; ".join(f"{table}: {what}" for table, what in unreadable.items()) or "nothing"
 
 
 def _remove(store: Store, runs: tuple[str, ...], yes: bool, as_json: bool) -> None:

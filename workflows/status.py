@@ -11,6 +11,7 @@ from typing import Any
 from harness.errors import HarnessError, UsageError, unknown_name
 from harness.store import Store
 from harness.store.activities import Activity
+from harness.store.rescue import rescue
 from leaderboards.provenance import command_of
 from leaderboards.text import bench_again
 from workflows.interruption import kept_of
@@ -104,8 +105,8 @@ def care(store: Store, action: str, file: Path | None = None) -> dict[str, Any]:
         faults = store.faults()
         if faults:
             raise HarnessError(
-                f"{store.path} is damaged: {'; '.join(faults[:5])}. Restore a backup, or save what can be read with "
-                "`export` and start a new file with --db."
+                f"{store.path} is damaged: {'; '.join(faults[:5])}. Save what can be read into a new results file "
+                "with `db rescue FILE` (or `export`), or restore a backup."
             )
         return {**facts, "state": "sound"}
     if action == "vacuum":
@@ -119,6 +120,17 @@ def care(store: Store, action: str, file: Path | None = None) -> dict[str, Any]:
         return {**facts, "copy": str(file), "bytes": file.stat().st_size}
     counts = {name: store.count(name) for name in store.tables()}
     return {**facts, "bytes": store.path.stat().st_size, "schema": store.schema_version, **counts}
+
+
+def rescued(db: Path, file: Path) -> dict[str, Any]:
+    """`db rescue`: what can be read of a damaged results file, in the new file ``file``; ``unreadable`` says what
+    cannot: by table the stretches of keys, and about how many rows they held."""
+    if file.exists():
+        raise UsageError(f"{file} exists already: name another file.")
+    found = rescue(db, file)
+    gone = {table: f"{count} stretches, about {found.lost[table]} rows" for table, count in found.unreadable.items()}
+    apart = {f"orphan_{table}": f"{count} rows without what they belong to" for table, count in found.orphans.items()}
+    return {"db": str(db), "rescued": str(file), **found.rows, **apart, "unreadable": gone}
 
 
 def removal(store: Store, runs: Sequence[str]) -> dict[str, Any]:

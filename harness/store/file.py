@@ -77,8 +77,13 @@ class ResultsFile:
 
     def backup(self, file: Path) -> None:
         """A consistent copy, also while others write; ``file`` is there when it is whole."""
-        with replacing(file) as part, contextlib.closing(connect(part)) as copy:
-            self.connection.backup(copy)
+        try:
+            with replacing(file) as part, contextlib.closing(connect(part)) as copy:
+                self.connection.backup(copy)
+        except OSError as error:
+            raise HarnessError(f"{file} cannot be written: {error.strerror or error}. Name another file.") from error
+        except HarnessError as error:
+            raise HarnessError(f"{file} could not be made, and is not there: {error}") from error
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

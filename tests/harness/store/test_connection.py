@@ -46,3 +46,45 @@ def test_a_short_lock_is_waited_for(holder: sqlite3.Connection, tmp_path: Path) 
     store.save_answers("m", [("q", Answer("x"))])
     assert time.monotonic() - begun > 0.1
     assert set(store.answers("m", ["q"])) == {"q"}
+
+
+def limited(path: Path) -> Store:
+    """A store whose disk is full: SQLite refuses to let it grow."""
+    store = Store(path)
+    pages = store.connection.execute("PRAGMA page_count").fetchone()[0]
+    store.connection.execute(f"PRAGMA max_page_count = {pages}")
+    return store
+
+
+def test_a_full_disk_is_a_message_and_what_was_stored_is_kept(tmp_path: Path) -> None:
+    store = limited(tmp_path / "r.sqlite")
+    store.save_answers("m", [("q", Answer("x"))])
+    many = [(f"q{n}", Answer("word " * 1000)) for n in range(100)]
+    with pytest.raises(HarnessError, match=r"r\.sqlite: there is no room left .* make room, and run the same command"):
+        store.save_answers("m", many)
+    store.save_model("m", {}, "k")
+    assert set(store.answers("m", [key for key, _ in [("q", 0), *many]])) == {"q"}, "the store goes on"
+
+
+def test_an_error_while_rows_are_read_is_a_message(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    store.save_answers("m", [(f"q{n}", Answer("word " * 200)) for n in range(500)])
+    store.vacuum()
+    content = bytearray(store.path.read_bytes())
+    content[len(content) // 2 :] = b"\xa5" * (len(content) - len(content) // 2)
+    store.close()
+    store.path.write_bytes(content)
+    with pytest.raises(HarnessError, match="db rescue FILE"):
+        list(Store(store.path).rows("generation"))
+    with pytest.raises(HarnessError, match="db rescue FILE"):
+        Store(store.path).connection.execute("SELECT * FROM generation").fetchall()
+
+
+def test_any_other_refusal_of_sqlite_is_a_message(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    log = store.start_alignment("gone", method="dpo", seed=0, panel="", key="a", config={})
+    store.remove_run("gone")
+    with pytest.raises(HarnessError, match=r"r\.sqlite: FOREIGN KEY constraint failed"):
+        log.log_step(1, {"loss": 0.5})
+    with pytest.raises(HarnessError, match="no such table"), store.connection as db:
+        db.execute("SELECT * FROM absent")

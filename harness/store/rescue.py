@@ -1,0 +1,199 @@
+"""What can be read of a damaged results file, saved into a new one.
+
+A page that is no page ends every walk through the table that comes to it. So a table is read from both ends, and what
+lies between is tried again from the middle: by keys, which the tables are ordered by.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.store.connection import Connection, connect
+from harness.store.migrations import NEWEST, migrate, schema, version_of
+from harness.store.opening import open_as_it_is
+from harness.util.files import replacing
+
+DEPTH = 9
+"""How often a stretch of which nothing can be read is halved."""
+DIGITS = 8
+"""Characters of a key that are told apart when a middle is looked for."""
+TRANSIENT = frozenset({"claim"})
+"""Tables of what goes on now."""
+PARENTS = {"verdict": ("evaluation", "id"), "train_log": ("alignment", "name")}
+PARENTS |= dict.fromkeys(("gap", "hardness"), PARENTS["train_log"])
+"""Tables whose rows are part of another's: the first column names it, by that column."""
+
+Key = tuple[Any, ...]
+
+
+@dataclass
+class Rescued:
+    """What was saved of a damaged file.
+
+    Args:
+        rows: how many rows of each table.
+        unreadable: of each table that has any, the stretches of keys of which not all could be read.
+        lost: about how many rows those held, by the size of the others: what a page held that is none is not known.
+        orphans: rows whose evaluation or alignment is lost; they are in tables of their own, "orphan_verdict" and so
+            on.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    unreadable: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
+    orphans: dict[str, int] = field(default_factory=dict)
+
+
+def rescue(source: Path, target: Path) -> Rescued:
+    """Save every row of the results file ``source`` that can be read into the new file ``target``.
+
+    Raises HarnessError where not even its tables are known any more.
+    """
+    found = Rescued()
+    with contextlib.closing(open_as_it_is(source)) as damaged:
+        damaged.execute("PRAGMA cell_size_check = ON")
+        version = min(max(version_of(damaged), 1), NEWEST)
+        with replacing(target) as part, contextlib.closing(connect(part)) as copy:
+            migrate(copy, version)
+            for table in sorted(schema(version).keys() - TRANSIENT):
+                _copy_table(damaged, copy, table, found)
+            migrate(copy)
+            _set_orphans_aside(copy, found)
+            copy.commit()
+    return found
+
+
+def _copy_table(damaged: Connection, copy: Connection, table: str, found: Rescued) -> None:
+    walk = _Walk(damaged, table)
+    marks = ", ".join("?" * len(walk.columns))
+    names = ", ".join(f'"{name}"' for name in walk.columns)
+    saved, size, stretches, broken = 0, 0, 0, False
+    for row in walk.rows(None, None, DEPTH):
+        if row is not None:
+            new = copy.execute(f'INSERT OR IGNORE INTO "{table}" ({names}) VALUES ({marks})', row).rowcount
+            saved, size = saved + new, size + sum(len(value) if isinstance(value, str) else 8 for value in row)
+        stretches += row is None and not broken
+        broken = row is None
+    copy.commit()
+    found.rows[table] = saved
+    if stretches:
+        page = damaged.execute("PRAGMA page_size").fetchone()[0]
+        found.unreadable[table] = stretches
+        found.lost[table] = stretches * max(1, page * saved // size if size else 1)
+
+
+def _set_orphans_aside(copy: Connection, found: Rescued) -> None:
+    for table, (parent, column) in PARENTS.items():
+        first = copy.execute(f'SELECT name FROM pragma_table_info("{table}") WHERE cid = 0').fetchone()[0]
+        orphan = f'FROM "{table}" WHERE "{first}" NOT IN (SELECT "{column}" FROM "{parent}")'
+        if count := copy.execute(f"SELECT count(*) {orphan}").fetchone()[0]:
+            copy.execute(f'CREATE TABLE "orphan_{table}" AS SELECT * {orphan}')
+            copy.execute(f"DELETE {orphan}")
+            found.orphans[table] = count
+
+
+class _Walk:
+    """A walk through a table of a damaged file, in the order of its keys."""
+
+    def __init__(self, db: Connection, table: str) -> None:
+        self._db, self._table = db, table
+        facts = db.execute("SELECT name, type, pk FROM pragma_table_info(?)", [table]).fetchall()
+        if not facts:
+            raise HarnessError(f"{db.path}: the table {table} is not known any more; nothing of it can be read.")
+        self.columns = [name for name, _, _ in facts]
+        keys = sorted((pk, name, kind) for name, kind, pk in facts if pk)
+        self._at = [self.columns.index(name) for _, name, _ in keys]
+        self._names = ", ".join(f'"{name}"' for _, name, _ in keys)
+        self._least: Key = tuple("" if kind == "TEXT" else -(2**62) for _, _, kind in keys)
+        self._most: Key = tuple("\x7f" * DIGITS if kind == "TEXT" else 2**62 for _, _, kind in keys)
+
+    def rows(self, low: Key | None, high: Key | None, depth: int) -> Iterator[Sequence[Any] | None]:
+        """The rows that can be read between the keys ``low`` and ``high`` (None: from the first, to the last), and
+        None where some may be missing.
+        """
+        last = low
+        try:
+            for row in self._select(low, high, "ASC"):
+                yield row
+                last = self._key(row)
+            return
+        except HarnessError:
+            pass
+        back: list[Sequence[Any]] = []
+        try:
+            for row in self._select(last, high, "DESC"):
+                back.append(row)
+        except HarnessError:
+            first = self._key(back[-1]) if back else high
+            depth = DEPTH if last != low or back else depth - 1
+            middle = self._middle(last, first) if depth else None
+            if middle is None:
+                yield None
+            else:
+                yield from self.rows(last, middle, depth)
+                yield from self._at_key(middle)
+                yield from self.rows(middle, first, depth)
+        yield from reversed(back)
+
+    def _select(self, low: Key | None, high: Key | None, order: str) -> Iterator[Sequence[Any]]:
+        marks = ", ".join("?" * len(self._at))
+        bounds = [f"({self._names}) {sign} ({marks})" for sign, key in ((">", low), ("<", high)) if key is not None]
+        ordered = ", ".join(f"{name} {order}" for name in self._names.split(", "))
+        query = f'SELECT * FROM "{self._table}" NOT INDEXED WHERE {" AND ".join(bounds) or 1} ORDER BY {ordered}'
+        before: Key | None = None
+        for row in self._db.execute(query, [*(low or ()), *(high or ())]):
+            key = self._key(row)
+            if before is not None and (key <= before if order == "ASC" else key >= before):
+                raise HarnessError("rows out of order")  # a page of another place
+            before = key
+            yield row
+
+    def _at_key(self, key: Key) -> Iterator[Sequence[Any]]:
+        marks = ", ".join("?" * len(key))
+        with contextlib.suppress(HarnessError):  # what it lies among says so
+            query = f'SELECT * FROM "{self._table}" NOT INDEXED WHERE ({self._names}) = ({marks})'
+            yield from self._db.execute(query, key).fetchall()
+
+    def _key(self, row: Sequence[Any]) -> Key:
+        key = tuple(row[at] for at in self._at)
+        if any(type(value) is not type(least) for value, least in zip(key, self._least, strict=True)):
+            raise HarnessError("a row without its key")
+        return key
+
+    def _middle(self, low: Key | None, high: Key | None) -> Key | None:
+        """A key between two; None where they are next to each other."""
+        low, high = low or self._least, high or self._most
+        at = next((i for i, (a, b) in enumerate(zip(low, high, strict=True)) if a != b), None)
+        if at is None:
+            return None
+        # First where the rows of one model (judge, evaluation) end and those of another begin: most keys differ after.
+        ends = [(*low[: at + 1], *self._most[at + 1 :]), (*high[: at + 1], *self._least[at + 1 :])]
+        halved = [(*low[:at], between, *self._least[at + 1 :]) for between in _between(low[at], high[at])]
+        return next((key for key in [*ends, *halved] if low < key < high), None)
+
+
+def _between(a: Any, b: Any) -> list[Any]:
+    """A value in the middle between two numbers or two texts, if there is one."""
+    if isinstance(a, int) and isinstance(b, int):
+        return [(a + b) // 2]
+    a, b = str(a), str(b)
+    same = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    low, high = (_number(text[same : same + DIGITS]) for text in (a, b))
+    number, digits = (low + high) // 2, []
+    for _ in range(DIGITS):
+        number, digit = divmod(number, 128)
+        digits.append(chr(digit))
+    return [a[:same] + "".join(reversed(digits)).rstrip("\0")] if high - low > 1 else []
+
+
+def _number(text: str) -> int:
+    """The first characters of a text as the digits of a number."""
+    number = 0
+    for at in range(DIGITS):
+        number = number * 128 + (min(ord(text[at]), 127) if at < len(text) else 0)
+    return number
