@@ -14,8 +14,9 @@ from typing import Any
 from aligners.pairs.chat_templates import question_of
 from aligners.pairs.layouts import LAYOUTS, Preference
 from aligners.pairs.messages import Said
-from aligners.pairs.rows import BadRow, NoPreference, Place, Row, text_of
+from aligners.pairs.rows import BadRow, NoPreference, Place, Row, given, id_of, text_of
 from aligners.pairs.written_out import read_out
+from harness.protocols.conversation import MARK
 
 SYNONYMS = {
     "y_win": "chosen", "win": "chosen", "y_lose": "rejected", "lose": "rejected", "reject": "rejected",
@@ -61,12 +62,11 @@ def read_row(row: Row, place: Place, wording: Wording) -> Preference:
     if layout is None:
         raise _unknown(row, made, place)
     read = layout.read(made, place)
-    number = made.get("idx", made.get("id"))
     read = replace(
         read,
         prompt=_prompt(read.prompt, made, place, wording),
         images=_images(made, place),
-        id="" if number is None else str(number),
+        id=id_of(made.get("idx", made.get("id")), place),
     )
     return _prefixed(read, row, made, place)
 
@@ -113,17 +113,17 @@ def _unknown(row: Row, made: Row, place: Place) -> BadRow:
 def _prompt(said: tuple[Said, ...], row: Row, place: Place, wording: Wording) -> tuple[Said, ...]:
     """``said`` after the columns ``system`` and ``history``, its last question free of a chat template."""
     before: list[Said] = []
-    if row.get("system"):
+    if (system := given(row, "system")) is not None:
         if said and said[0].role == "system":
             raise BadRow(place, "a column system and a system message: expected one of them.")
-        before.append(Said("system", (text_of(row["system"], "system", place),)))
-    history = row.get("history") or ()
-    for turn in history if isinstance(history, list | tuple) else (None,):
+        before.append(Said("system", (text_of(system, "system", place),)))
+    history = given(row, "history")
+    for turn in history if isinstance(history, list | tuple) else () if history is None else (None,):
         if not isinstance(turn, list | tuple) or len(turn) != 2:
             raise BadRow(place, "history: expected pairs of question and answer.")
         before.append(Said("user", (text_of(turn[0], "history", place),)))
         before.append(Said("assistant", (text_of(turn[1], "history", place),)))
-    if not said or not any(part if isinstance(part, str) and part.strip() else False for part in said[-1].parts):
+    if not said or not said[-1].text.replace(MARK, "").strip():
         raise BadRow(place, "question is empty.")
     last = said[-1]
     if len(last.parts) == 1 and isinstance(last.parts[0], str):
@@ -162,12 +162,14 @@ def _prefixed(read: Preference, row: Row, made: Row, place: Place) -> Preference
     and its answers are sentences inside a longer one; its own training leaves out the end of such answers as well. In
     other layouts a context may be anything, so the user says.
     """
-    if made.get("prefix"):
-        return replace(read, prefix=str(made["prefix"]).rstrip() + " ", ends=False)
-    context = row.get("context") if "context" in made else None
-    if not context or not str(context).strip():
+    if (prefix := given(made, "prefix")) is not None:
+        return replace(read, prefix=text_of(prefix, "prefix", place) + " ", ends=False)
+    context = given(row, "context") if "context" in made else None
+    if context is None:
         return read
     if not {"y_win", "win", "instruction"} & row.keys():
+        if not context:
+            return read
         raise BadRow(
             place, "column context: set --columns prefix=context if both answers begin with it (it is given, not "
             "trained on), or --columns =context to leave it out."

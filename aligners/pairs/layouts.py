@@ -11,7 +11,7 @@ from typing import Any
 
 from aligners.pairs.messages import Picture, Said, answer, conversation, spoken
 from aligners.pairs.ratings import best_and_worst, preferred_of_two
-from aligners.pairs.rows import BadRow, Place, Row, text_of
+from aligners.pairs.rows import BadRow, Place, Row, given, text_of
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,9 @@ def _of_answers(row: Row, place: Place) -> Preference:
 
 def _of_instruction(row: Row, place: Place) -> Preference:
     """Alpaca's: the instruction, and after it the input."""
-    asked = [text_of(row[name], name, place) for name in ("instruction", "input") if row.get(name)]
-    return _answered(conversation("\n".join(asked), "instruction", place), row["chosen"], row["rejected"], place)
+    asked = {name: given(row, name) for name in ("instruction", "input")}
+    said = [text_of(value, name, place) for name, value in asked.items() if value is not None]
+    return _answered(conversation("\n".join(said), "instruction", place), row["chosen"], row["rejected"], place)
 
 
 def _of_conversation(row: Row, place: Place) -> Preference:

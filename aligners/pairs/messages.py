@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aligners.pairs.rows import BadRow, Place, text_of
+from aligners.pairs.rows import BadRow, Place, text_of, well_formed
 from aligners.pairs.written_out import CONTENT, ROLE, parts_of
 from harness.protocols.conversation import MARK, OTHER_MARK, Image, Role, Turn, marked
 
@@ -14,6 +14,8 @@ ROLES: Mapping[str, Role] = {
     "system": "system", "user": "user", "human": "user",
     "assistant": "assistant", "gpt": "assistant", "model": "assistant", "bot": "assistant",
 }  # fmt: skip
+CALLS = ("tool_calls", "function_call")
+"""Parts of messages that are no texts."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,10 @@ def _message(message: Any, name: str, place: Place) -> Said:
     content = next((message[key] for key in CONTENT if key in message), None)
     if isinstance(content, str):
         content = parts_of(content, name, place)
+    if any(message.get(key) for key in CALLS):
+        raise BadRow(place, f"{name}: a message with calls of tools; only texts and images are trained on.")
     if isinstance(content, str):
-        return Said(ROLES[role], (content.strip(),))
+        return Said(ROLES[role], (well_formed(content.strip(), name, place),))
     if not isinstance(content, list | tuple):
         raise BadRow(place, f"{name}: the {role}'s content is a {type(content).__name__}: expected a text or parts.")
     return Said(ROLES[role], tuple(_part(part, name, place) for part in content))
@@ -88,7 +92,7 @@ def _part(part: Any, name: str, place: Place) -> str | Picture:
     """{"type": "text", "text": ...}, {"type": "image"} with or without the image, {"type": "image_url", ...}."""
     kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "text" and isinstance(part.get("text"), str):
-        return str(part["text"])
+        return well_formed(part["text"], name, place)
     if kind == "image":
         given = [part[key] for key in ("image", "url", "path", "base64") if part.get(key) is not None]
         return Picture(given[0] if given else None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +14,10 @@ from typing import Any
 from harness.errors import DataError
 
 Row = Mapping[str, Any]
+
+LITERAL = ("[", "{", "(", "b'", 'b"')
+"""What lists, dictionaries, tuples and bytes begin with as Python writes them."""
+LONGEST_LITERAL = 10_000
 
 
 @dataclass(frozen=True)
@@ -51,4 +58,55 @@ def text_of(value: Any, name: str, place: Place) -> str:
         raise BadRow(place, f"{name}: expected a text, found {what}", f" ({value!r:.80}).")
     if not value.strip():
         raise BadRow(place, f"{name} is empty.")
-    return value.strip()
+    if found := _written_by_python(value.strip()):
+        raise BadRow(place, f"{name}: expected a text, found {found}", f" ({value!r:.80}).")
+    return well_formed(value.strip(), name, place)
+
+
+def well_formed(text: str, name: str, place: Place) -> str:
+    """``text`` if it consists of characters. Raises BadRow for NUL and for halves of characters beyond 16 bits."""
+    if "\0" in text:
+        raise BadRow(place, f"{name} holds a NUL: it is no text.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f" ({text[error.start]!r} at character {error.start})."
+        raise BadRow(place, f"{name} holds half a character (a lone surrogate)", half) from error
+    return text
+
+
+def _written_by_python(text: str) -> str:
+    """What a text of a table is that another program made of NaN or of a list, in words; "" for any other.
+
+    JSON is a text: answers may be boxes or extracted fields.
+    """
+    if text in ("nan", "NaN", "<NA>"):
+        return "NaN"
+    if not text.startswith(LITERAL) or len(text) > LONGEST_LITERAL:
+        return ""
+    try:
+        json.loads(text)
+    except ValueError:
+        with contextlib.suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            value = ast.literal_eval(text)
+            return "" if isinstance(value, str | int | float) else f"a {type(value).__name__} as Python writes it"
+    except RecursionError:
+        pass
+    return ""
+
+
+def given(row: Row, name: str) -> Any:
+    """The value of a column that need not be there; None where it is absent or blank."""
+    value = row.get(name)
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def id_of(value: Any, place: Place) -> str:
+    """An id as the data has it, "" for none. Raises BadRow for what is neither a number nor a text."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, str):
+        return well_formed(value, "idx", place)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadRow(place, f"idx: expected a number or a text, found a {type(value).__name__}", f" ({value!r:.80}).")
+    return str(value)
