@@ -201,7 +201,7 @@ def _float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:  # a whole number of more than 308 digits
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def unstorable(value: str) -> str:
