@@ -20,6 +20,7 @@ from typing import Any
 import click
 
 from commands.options import VERBOSITY
+from commands.results import with_results_alone
 from harness.errors import HarnessError, Interrupted
 from harness.util.log import Verbosity, set_verbosity
 from harness.util.secrets import guard_output
@@ -61,6 +62,7 @@ class Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"commands.{cmd_name.replace('-', '_')}").command
         command.params += [option for option in VERBOSITY if option not in command.params]
+        command.callback = command.callback and with_results_alone(command.callback)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -78,11 +80,11 @@ class Commands(click.Group):
 
             print_error(error)
             ctx.exit(error.exit_code)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             from commands.screen import print_error
             from harness.util.files import of_the_disk
 
-            if (said := of_the_disk(error)) is None:
+            if (said := of_the_disk(error) or of_plugin(error)) is None:
                 raise
             print_error(said)
             ctx.exit(said.exit_code)
@@ -102,6 +104,19 @@ def cli() -> None:
             python cli.py bench --suite hallucination --model run:dama-s0 --data-dir DIR --judge openai:NAME
             python cli.py leaderboard
     """
+
+
+def of_plugin(error: BaseException) -> HarnessError | None:
+    """The error of what another package's code raised or called; None where no plug-in had a part in it."""
+    from harness.registry import plugin_behind
+
+    if (where := plugin_behind(error)) is None:
+        return None
+    did = "ended the program (SystemExit" if isinstance(error, SystemExit) else f"failed ({type(error).__name__}"
+    return HarnessError(
+        f"{where} {did}: {error}). That is a fault of this plug-in, not of the harness: mend or uninstall its package. "
+        "What is stored is kept; --verbose shows the traceback."
+    )
 
 
 def main() -> None:

@@ -89,4 +89,4 @@ def command(
         for text in conclusions(view.tables):
             line(text)
     else:
-        print_text(form.render(view))
+        print_text(form.text(view))

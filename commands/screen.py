@@ -12,6 +12,7 @@ from typing import Any, TextIO
 import click
 import rich.console
 
+from commands.results import RESULTS
 from harness.errors import HarnessError, Interrupted, UsageError
 from harness.util.command_line import command_line
 from harness.util.console import Console
@@ -20,7 +21,7 @@ from harness.util.log import LOG, Verbosity, verbosity
 from harness.util.secrets import hide, hide_known
 from harness.util.visible import escaped, stripped
 
-out = Console()
+out = Console(file=RESULTS)
 err = Console(stderr=True)
 
 INCOMPLETE = 3
@@ -93,12 +94,12 @@ def print_json(value: Any) -> None:
     """``value`` on stdout; NaN and infinity, which JSON does not have, as null."""
     from harness.util.json_safe import json_safe
 
-    click.echo(hide_known(json.dumps(json_safe(value), indent=2, allow_nan=False)).replace("\x7f", "\\u007f"))
+    click.echo(hide_known(json.dumps(json_safe(value), indent=2, allow_nan=False)).replace("\x7f", "\\u007f"), RESULTS)
 
 
 def print_text(text: str) -> None:
     """A text of several lines on stdout, without what would command a terminal."""
-    click.echo(stripped(hide_known(text)), nl=False)
+    click.echo(stripped(hide_known(text)), RESULTS, nl=False)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

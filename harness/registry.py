@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -96,6 +97,44 @@ def _fault_of_default(kind: Any, members: Sequence[str]) -> str:
     return ""
 
 
+SLOW = 10.0
+"""Seconds that the import of a plug-in may take before it is named."""
+
+_plugins: dict[str, list[str]] = {}
+"""Packages of other people's plug-ins, and what of each is in use: "judge 'x'"."""
+
+
+def plugin_behind(error: BaseException) -> str | None:
+    """The plug-in of another package that ``error`` came out of, with the module and line; None if there is none.
+
+    Of several the innermost.
+    """
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if names := _plugins.get(_root(module)):
+            found = f"The plug-in {module} ({', '.join(sorted(names))}), line {trace.tb_lineno},"
+        trace = trace.tb_next
+    return found
+
+
+def _root(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@contextlib.contextmanager
+def _named_if_slow(which: str) -> Iterator[None]:
+    """Say what is waited for where an import takes long: a plug-in that hangs would seem to be the harness."""
+    said = f"Still importing the {which}. If it hangs, press Ctrl-C and mend or uninstall that package.\n"
+    timer = threading.Timer(SLOW, sys.stderr.write, [said])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 @dataclass(frozen=True)
 class Family(Generic[T]):
     """Items that another package has by the hundred, named ``prefix:NAME``.
@@ -143,6 +182,7 @@ class Registry(Generic[T]):
         self._items: dict[str, T] = {}
         self._families: dict[str, Family[T]] = {}
         self._faults: dict[str, str] = {}
+        self._others: dict[str, str] = {}  # what other packages add
         self._loaded = False
 
     def register(self, name: str, item: T) -> T:
@@ -160,10 +200,6 @@ class Registry(Generic[T]):
     def register_family(self, prefix: str, family: Family[T]) -> None:
         """Add all items named ``prefix:NAME``."""
         self._families[prefix] = family
-
-    def families(self) -> list[Family[T]]:
-        self._load()
-        return [self._families[prefix] for prefix in sorted(self._families)]
 
     def __contains__(self, name: str) -> bool:
         self._load()
@@ -201,6 +237,22 @@ class Registry(Generic[T]):
     def items(self) -> Iterator[tuple[str, T]]:
         return ((name, self._items[name]) for name in self.names())
 
+    def described(self, describe: Callable[[str, T], dict[str, Any]]) -> list[dict[str, Any]]:
+        """What ``describe`` says of each item, then what each family says of itself.
+
+        A plug-in of another package that cannot be described is left out with a warning.
+        """
+        rows = []
+        for name, item in self.items():
+            try:
+                rows.append(describe(name, item))
+            except (Exception, SystemExit) as error:
+                if name not in self._others:
+                    raise
+                reason = f"describing it raised {type(error).__name__}: {error}"
+                warnings.warn(f"{self._others[name]} is left out: {reason}", stacklevel=2)
+        return [*rows, *(self._families[prefix].describe() for prefix in sorted(self._families))]
+
     def _load(self) -> None:
         if self._loaded:
             return
@@ -221,7 +273,8 @@ class Registry(Generic[T]):
         """Register what ``entry`` names, or remember and report what is wrong with it."""
         which = f"{self.kind} {entry.name!r} of {entry.value}"
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the command's own output
+            # stdout belongs to the command's own output
+            with contextlib.redirect_stdout(sys.stderr), _named_if_slow(which):
                 item = entry.load()
                 reason = "; ".join(self.faults(item)) or self._refusal(entry.name, item)
         except (Exception, SystemExit) as error:  # another package's fault must not stop ours
@@ -231,6 +284,9 @@ class Registry(Generic[T]):
             warnings.warn(f"{which} is left out: {reason}", stacklevel=2)
         else:
             self._items[entry.name] = item
+            self._others[entry.name] = which
+            if _root(entry.module) not in map(_root, (__name__, *self._modules)):
+                _plugins.setdefault(_root(entry.module), []).append(f"{self.kind} {entry.name!r}")
 
     def _refusal(self, name: str, item: T) -> str:
         """Why ``item`` cannot be registered under ``name``; "" if it can."""

@@ -28,35 +28,32 @@ def listing(what: str, db: str) -> list[dict[str, Any]]:
 def _aligners() -> list[dict[str, Any]]:
     from aligners.objective import ALIGNERS
 
-    return [
-        {
+    return ALIGNERS.described(
+        lambda name, kind: {
             "name": name,
             "formula": kind.formula,
             "needs": ", ".join(sorted(kind.needs)),
             "settings": describe(kind),
             "paper": kind.paper,
         }
-        for name, kind in ALIGNERS.items()
-    ]
+    )
 
 
 def _benchmarks() -> list[dict[str, Any]]:
-    from harness.protocols.benchmark import BENCHMARKS
+    from harness.protocols.benchmark import BENCHMARKS, Benchmark
 
-    rows = []
-    for name, kind in BENCHMARKS.items():
+    def row(name: str, kind: type[Benchmark]) -> dict[str, Any]:
         benchmark = kind()
-        rows.append(
-            {
-                "name": name,
-                "judge": "needed" if benchmark.needs_judge else "none",
-                "version": benchmark.version,
-                "settings": {name: value for name, value in describe(kind).items() if name != "decoding"},
-                "decoding": keyed(benchmark.decoding),
-                "paper": kind.paper,
-            }
-        )
-    return [*rows, *(family.describe() for family in BENCHMARKS.families())]
+        return {
+            "name": name,
+            "judge": "needed" if benchmark.needs_judge else "none",
+            "version": benchmark.version,
+            "settings": {name: value for name, value in describe(kind).items() if name != "decoding"},
+            "decoding": keyed(benchmark.decoding),
+            "paper": kind.paper,
+        }
+
+    return BENCHMARKS.described(row)
 
 
 def _suites() -> list[dict[str, Any]]:
@@ -68,25 +65,25 @@ def _suites() -> list[dict[str, Any]]:
 def _judges() -> list[dict[str, Any]]:
     from harness.judges.registry import JUDGES
 
-    return [{"name": name, "is": _summary(item), **_settings(item.Settings)} for name, item in JUDGES.items()]
+    return JUDGES.described(lambda name, kind: {"name": name, "is": _summary(kind), **_settings(kind.Settings)})
 
 
 def _models() -> list[dict[str, Any]]:
     from harness.models.spec import MODELS
 
-    return [{"name": kind.form, "is": kind.summary, **_settings(kind.settings)} for _, kind in MODELS.items()]
+    return MODELS.described(lambda _, kind: {"name": kind.form, "is": kind.summary, **_settings(kind.settings)})
 
 
 def _splitters() -> list[dict[str, Any]]:
     from aligners.pair_hardness.splitter import SPLITTERS
 
-    return [{"name": name, "is": _summary(kind)} for name, kind in SPLITTERS.items()]
+    return SPLITTERS.described(lambda name, kind: {"name": name, "is": _summary(kind)})
 
 
 def _formats() -> list[dict[str, Any]]:
     from leaderboards.formats.registry import FORMATS
 
-    return [{"name": name, "is": _summary(kind)} for name, kind in FORMATS.items()]
+    return FORMATS.described(lambda name, kind: {"name": name, "is": _summary(kind)})
 
 
 def _known_settings() -> list[dict[str, Any]]:

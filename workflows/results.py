@@ -263,7 +263,7 @@ class Leaderboard(Records):
         """The leaderboard as text in any registered format (`list formats`)."""
         from leaderboards.formats.registry import FORMATS
 
-        return FORMATS.get(format)().render(self.view)
+        return FORMATS.get(format)().text(self.view)
 
     def write(self, file: str | Path, format: str | None = None) -> list[Path]:
         """Write ``file`` in ``format`` (None: that of its ending, ``Format.suffixes``); returns the files."""

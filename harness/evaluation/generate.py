@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.evaluation.absent import absent_images
+from harness.evaluation.plugged import each_once
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
 from harness.protocols.model import Answer, Model
@@ -84,7 +85,9 @@ def generate(
         if sample.id not in answers:
             equal.setdefault(keys.of[sample.id], []).append(sample)
     questions = list(equal)
-    for position, answer in model.generate([group[0] for group in equal.values()], decoding):
+    asked = model.generate([group[0] for group in equal.values()], decoding)
+    of_model = f"model {model.name}: generate", Answer(None, "the model gave no answer")
+    for position, answer in each_once(asked, len(equal), *of_model):
         store.save_answers(model.key, [(questions[position], answer)])
         answers.update({sample.id: answer for sample in equal[questions[position]]})
         progress("answers", len(answers), len(samples))

@@ -12,6 +12,7 @@ from functools import partial
 from typing import overload
 
 from harness.errors import UsageError
+from harness.evaluation.plugged import each_once
 from harness.evaluation.replies import MORE_TOKENS, as_text, is_cut, sound, unread
 from harness.evaluation.sharing import turns
 from harness.protocols.benchmark import Benchmark, JudgeParseError, JudgePrompt, Sample, Verdict
@@ -227,7 +228,9 @@ def _ask(judge_run: _JudgeRun, pending: Sequence[_Pending], attempt: int) -> Non
                 _take(judge_run, reply, owners[key])
             new = [key for key in part if key not in since]
             count += len(since)
-            for position, given in judge.ask(_Requests(judge_run, [owners[key][0] for key in new], attempt)):
+            asked = judge.ask(_Requests(judge_run, [owners[key][0] for key in new], attempt))
+            of_judge = f"judge {judge.name}: ask", Reply(None, "", "the judge gave no reply")
+            for position, given in each_once(asked, len(new), *of_judge):
                 reply = as_text(given)
                 store.save_reply(judge.name, judge.endpoint, new[position], run, attempt, reply)
                 _take(judge_run, reply, owners[new[position]])

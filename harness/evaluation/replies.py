@@ -50,7 +50,13 @@ def sound(judge: Callable[[], Verdict]) -> Verdict:
         raise
     except Exception as error:
         return Verdict({}, error=f"no verdict: {type(error).__name__}: {str(error)[:LONGEST_REASON]}")
+    if not isinstance(verdict, Verdict):
+        return Verdict({}, error=f"no verdict: the benchmark gives {str(verdict)[:LONGEST_REASON]!r} for one")
     official = {name: value for name, value in verdict.counts.items() if name.startswith("official_")}
-    if all(math.isfinite(value) for name, value in verdict.counts.items() if name not in official):
+    if all(_finite(value) for name, value in verdict.counts.items() if name not in official):
         return verdict
     return dataclasses.replace(verdict, counts=official, error="no verdict: it counts what is no finite number")
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, UsageError
+from harness.evaluation.plugged import checked_data
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
 from harness.protocols.conversation import Image
 from harness.util.inside import VARIABLE, image_roots, inside
@@ -34,7 +35,7 @@ def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> Benchmar
     An image that lies outside ``root``, links followed, is refused: a model's endpoint would be sent any file that a
     row names. A sample without an image has an Image of nothing unless the benchmark has questions without one.
     """
-    data = benchmark.load(root)
+    data = checked_data(benchmark, benchmark.load(root))
     twice = next((i for i, count in Counter(s.id for s in data.samples).items() if count > 1), None)
     if twice is not None:
         raise DataError(f"{root}: {benchmark.name} has two samples with the id {twice!r}.")

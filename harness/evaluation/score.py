@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.evaluation.judge import Judged, JudgeUsage, judge_answers
 from harness.evaluation.metrics import Scored, summarise
+from harness.evaluation.plugged import checked_metrics
 from harness.evaluation.resolve import data_key, make_benchmark
 from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings, scored_answers
 from harness.protocols.benchmark import Benchmark, BenchmarkData, Decoding, Metric, Sample, Verdict
@@ -71,7 +72,7 @@ def evaluate(
         n_scored=len({j.sample.id for j in judged} - errors),
         n_failed=len(errors),
         metrics=summarise(
-            benchmark.metrics(samples),
+            checked_metrics(benchmark, benchmark.metrics(samples)),
             [Scored(j.sample.id, j.run, j.sample.group, j.verdict.counts, j.verdict.error) for j in judged],
         ),
     ).keyed(f"{asked} {judge.variant}" if judge is not None and judge.variant and asked != "none" else asked)

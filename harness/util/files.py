@@ -163,7 +163,7 @@ def put_in_place(part: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def of_the_disk(error: Exception) -> HarnessError | None:
+def of_the_disk(error: BaseException) -> HarnessError | None:
     """``error`` in words, if a disk that is full, broken or not to be written to is its cause; else None.
 
     What copies and writes weights wraps the system's error in one of its own, which quotes it.

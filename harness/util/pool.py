@@ -6,6 +6,7 @@ import contextlib
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -77,6 +78,7 @@ def _start(reports: Any, threads: int | None) -> None:
     global _reports  # a pool's initializer has no other way to hand something to its tasks
     _reports = reports
     guard_output()
+    sys.stdout = sys.stderr  # stdout is the results of the command that asked for workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: the parent ends this one
     threading.Thread(target=_follow_parent, name="parent", daemon=True).start()
     if threads is not None:

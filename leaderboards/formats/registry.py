@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from rich.console import RenderableType
 
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.registry import Registry, extends
 from harness.util.files import write_text
 from leaderboards.view import View
@@ -33,13 +33,22 @@ class Format(ABC):
     def render(self, view: View) -> str:
         """The leaderboard as text; ``view.tables`` holds the figures, and is empty where nothing is stored."""
 
+    def text(self, view: View) -> str:
+        """What ``render`` gives. Raises HarnessError where that is no text."""
+        rendered: object = self.render(view)
+        if not isinstance(rendered, str):
+            raise HarnessError(
+                f"The format {self.name} gives {type(rendered).__name__}, expected a text: a fault of it."
+            )
+        return rendered
+
     def rich(self, view: View) -> list[RenderableType]:
         """What a terminal shows in colour instead of the text; empty: the text as it is."""
         return []
 
     def write(self, view: View, out: Path) -> list[Path]:
         """Write the leaderboard to ``out`` and return the files; raises UsageError where that cannot be written."""
-        text = self.render(view)
+        text = self.text(view)
         try:
             write_text(out, text)
         except OSError as error:

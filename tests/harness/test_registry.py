@@ -6,9 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+
+from harness.registry import Registry, plugin_behind
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("aligners", "benchmarks", "judges", "models", "splitters", "formats")
@@ -211,3 +215,59 @@ def test_a_name_of_the_projects_own_cannot_be_taken(site: Path, tmp_path: Path) 
     code = "from harness.judges.registry import JUDGES; print(JUDGES.get('replay').__name__)"
     done = run(tmp_path, "-c", code)
     assert done.stdout.strip() == "ReplayJudge" and "another judge has that name" in done.stderr
+
+
+def registry_with(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str, names: Sequence[str]) -> Registry[type]:
+    """A registry of classes to which the package ``whose`` adds those of ``names``."""
+    (folder / "whose.py").write_text(code)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "whose", raising=False)
+    entries = [EntryPoint(name, f"whose:{name}", "group") for name in names]
+    monkeypatch.setattr("harness.registry._plugins", {})
+    monkeypatch.setattr("harness.registry.entry_points", lambda group: entries)
+    return Registry("thing", (), "group")
+
+
+def test_a_plug_in_that_cannot_be_described_is_left_out_and_the_others_are_listed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = "class good: is_ = 'x'\nclass bad: pass\nclass also: is_ = 'y'"
+    things = registry_with(monkeypatch, tmp_path, code, ["good", "bad", "also"])
+    with pytest.warns(UserWarning, match="thing 'bad' of whose:bad is left out: describing it raised AttributeError"):
+        rows = things.described(lambda name, item: {"name": name, "is": vars(item)["is_"]} if name != "bad" else fail())
+    assert rows == [{"name": "also", "is": "y"}, {"name": "good", "is": "x"}]
+
+
+def fail() -> dict[str, str]:
+    raise AttributeError("is_")
+
+
+def test_a_fault_of_the_projects_own_description_is_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    things = registry_with(monkeypatch, tmp_path, "", [])
+    things.register("ours", int)
+    with pytest.raises(AttributeError):
+        things.described(lambda name, item: fail())
+
+
+def test_an_import_that_takes_long_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harness.registry.SLOW", 0.01)
+    things = registry_with(monkeypatch, tmp_path, "import time; time.sleep(0.2)\nclass x: pass", ["x"])
+    assert things.names() == ["x"]
+    assert "Still importing the thing 'x' of whose:x. If it hangs, press Ctrl-C" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_a_plug_in_is_imported_ends_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    things = registry_with(monkeypatch, tmp_path, "raise KeyboardInterrupt", ["x"])
+    with pytest.raises(KeyboardInterrupt):
+        things.names()
+
+
+def test_an_error_is_laid_at_the_plug_in_that_it_came_out_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = "class x:\n    def fail(self):\n        return int('no number')"
+    things = registry_with(monkeypatch, tmp_path, code, ["x"])
+    with pytest.raises(ValueError, match="no number") as raised:
+        things.get("x")().fail()
+    assert plugin_behind(raised.value) == "The plug-in whose (thing 'x'), line 3,"
+    assert plugin_behind(ValueError("ours")) is None

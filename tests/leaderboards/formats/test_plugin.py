@@ -7,10 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from harness.errors import HarnessError
 from harness.store import Store
+from leaderboards.formats.registry import Format
+from leaderboards.view import View
 from tests.house import ROOT
 from tests.leaderboards.fakes import example
 
@@ -114,3 +118,14 @@ def test_the_command_names_what_a_broken_one_lacks(run: Run) -> None:
     assert "format 'half' of half:Half cannot be used: it has no 'render'" in refused.stderr
     unknown = run("--format", "orgg")
     assert unknown.returncode == 2 and "Did you mean 'org'" in unknown.stderr
+
+
+def test_a_format_that_gives_no_text_is_named() -> None:
+    class Silent(Format):
+        name = "silent"
+
+        def render(self, view: View) -> str:
+            return cast(str, None)
+
+    with pytest.raises(HarnessError, match="The format silent gives NoneType, expected a text"):
+        Silent().text(cast(View, None))
