@@ -81,7 +81,7 @@ class Commands(click.Group):
             print_error(error)
             ctx.exit(error.exit_code)
         except (Exception, SystemExit) as error:
-            from commands.screen import print_error
+            from commands.screen import of_plugin, print_error
             from harness.util.files import of_the_disk
 
             if (said := of_the_disk(error) or of_plugin(error)) is None:
@@ -104,19 +104,6 @@ def cli() -> None:
             python cli.py bench --suite hallucination --model run:dama-s0 --data-dir DIR --judge openai:NAME
             python cli.py leaderboard
     """
-
-
-def of_plugin(error: BaseException) -> HarnessError | None:
-    """The error of what another package's code raised or called; None where no plug-in had a part in it."""
-    from harness.registry import plugin_behind
-
-    if (where := plugin_behind(error)) is None:
-        return None
-    did = "ended the program (SystemExit" if isinstance(error, SystemExit) else f"failed ({type(error).__name__}"
-    return HarnessError(
-        f"{where} {did}: {error}). That is a fault of this plug-in, not of the harness: mend or uninstall its package. "
-        "What is stored is kept; --verbose shows the traceback."
-    )
 
 
 def main() -> None:

@@ -70,6 +70,19 @@ def print_error(error: HarnessError) -> None:
     _marked("Error", "bold red", str(error))
 
 
+def of_plugin(error: BaseException) -> HarnessError | None:
+    """The error of what another package's code raised or called; None where no plug-in had a part in it."""
+    from harness.registry import plugin_behind
+
+    if (where := plugin_behind(error)) is None:
+        return None
+    did = "ended the program (SystemExit" if isinstance(error, SystemExit) else f"failed ({type(error).__name__}"
+    return HarnessError(
+        f"{where} {did}: {error}). That is a fault of this plug-in, not of the harness: mend or uninstall its package. "
+        "What is stored is kept; --verbose shows the traceback."
+    )
+
+
 def print_interrupted(stop: KeyboardInterrupt) -> int:
     """Say what is kept of work that was stopped and which command resumes it; returns the exit code."""
     stopped = stop if isinstance(stop, Interrupted) else Interrupted()
