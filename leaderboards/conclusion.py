@@ -174,5 +174,10 @@ def _silence(table: Table, row: Row, metric: Metric) -> list[str]:
 def _incomplete(table: Table, rows: Sequence[Row]) -> list[str]:
     """A warning where what the sentence is about was not scored whole."""
     involved = {row.label for row in rows} | {other for row in rows for other in row.references.values()}
-    short = [f"{row.label} {counts(row)}" for row in table.rows if row.label in involved and row.n_scored < row.n]
-    return [f"Not all samples were scored: {', '.join(short)}."] if short else []
+    rows = [row for row in table.rows if row.label in involved]
+    short = [f"{row.label} {counts(row)}" for row in rows if row.n_scored < row.n]
+    doubtful = [f"{row.label} ({', '.join(row.doubts)})" for row in rows if row.doubts]
+    return [
+        *([f"Not all samples were scored: {', '.join(short)}."] if short else []),
+        *([f"Look at the answers before the figures: {'; '.join(doubtful)}."] if doubtful else []),
+    ]

@@ -27,6 +27,11 @@ from leaderboards.scores import (
 )
 from leaderboards.snapshot import Snapshot
 
+SUSPECT = ("empty", "cut")
+"""Answers that are counted beside the figures, as ``harness.evaluation.spoken`` names them."""
+DOUBTFUL = 2.0
+"""Per cent of them above which a row is marked, as it is for samples that failed."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -48,7 +53,9 @@ class Cell:
 class Row:
     """One method: its runs (one per seed), how many samples were scored and failed (summed over seeds), its figures.
 
-    ``references`` says which row stands for each of REFERENCES: "dpo lr=1e-06" for "dama lr=1e-06", if there is one.
+    ``answers`` counts those that look like a broken model's (SUSPECT), None where an older version did not; ``doubts``
+    says what there is too much of. ``references`` says which row stands for each of REFERENCES: "dpo lr=1e-06" for
+    "dama lr=1e-06", if there is one.
     """
 
     label: str
@@ -59,6 +66,19 @@ class Row:
     n_failed: int
     cells: Mapping[str, Cell]
     references: Mapping[str, str]
+    answers: Mapping[str, int | None] = field(default_factory=dict)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """The shares of answers that are empty or cut, above ``DOUBTFUL``, and that all of a run say the same."""
+        shares = {name: 100 * (self.answers.get(name) or 0) / max(self.n, 1) for name in SUSPECT}
+        said = [f"{share:.0f} % {name}" for name, share in shares.items() if share > DOUBTFUL]
+        return (*said, *(["all the same"] if self.answers.get("same") else []))
+
+    @property
+    def whole(self) -> bool:
+        """Whether every sample was scored, and the answers look like those of a sound model."""
+        return self.n_scored == self.n and not self.doubts
 
 
 @dataclass(frozen=True)
@@ -252,4 +272,11 @@ def _row(
         n_failed=sum(e.n_failed for e in evaluations),
         cells=cells,
         references=references,
+        answers={name: _summed(evaluations, name) for name in (*SUSPECT, "same")},
     )
+
+
+def _summed(evaluations: Sequence[EvaluationRecord], name: str) -> int | None:
+    """A count of answers over evaluations; None where an older version made one of them."""
+    counted = [e.info.get("answers", {}).get(name) for e in evaluations]
+    return None if None in counted else sum(counted)

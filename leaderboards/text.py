@@ -247,8 +247,10 @@ def best_rows(table: Table, metric: Metric) -> set[str]:
 
 
 def counts(row: Row) -> str:
-    """Scored / asked, over all seeds, and how many failed."""
-    return f"{row.n_scored}/{row.n}" + (f" ({row.n_failed} failed)" if row.n_failed else "")
+    """Scored / asked, over all seeds, how many failed, and what of the answers is doubtful ("97 % empty")."""
+    more = [f"{row.n_failed} failed"] if row.n_failed else []
+    more += row.doubts
+    return f"{row.n_scored}/{row.n}" + (f" ({', '.join(more)})" if more else "")
 
 
 def finite(value: float | int) -> float | int | None:

@@ -38,8 +38,7 @@ def run_external(
         return scored_answers(answers, scoring).answers
 
     results = benchmark.run(answer, root, limit)
-    notes = scored_answers(given, scoring).notes
-    noted = dataclasses.replace(subject, info={**subject.info, "notes": list(notes)}) if notes else subject
+    noted = dataclasses.replace(subject, info={**subject.info, **scored_answers(given, scoring).info})
     return [_save(store, result, noted, scoring) for result in results]
 
 

@@ -53,6 +53,7 @@ def evaluate(
     errors = {j.sample.id for j in judged if j.verdict.error is not None}
     asked = judge.name if judge is not None and benchmark.needs_judge else "none"
     info = {**subject.info, "data_notes": list(data.notes), **data.info, "software": environment()}
+    info |= scored.info
     if notes := [*scored.notes, *usage.notes]:
         info["notes"] = notes
     if judge is not None and asked != "none":
@@ -123,8 +124,10 @@ def metrics_of(evaluation: EvaluationRecord, samples: Callable[[str], Sequence[R
 def result_object(record: EvaluationRecord) -> dict[str, Any]:
     """What `score --json` and `bench --json` print of an evaluation (DESIGN: contract).
 
-    That of made-up data has ``synthetic``, which says so.
+    That of made-up data has ``synthetic``, which says so. ``n_empty`` and ``n_cut`` are null where an older version did
+    not count them.
     """
     names = ("benchmark", "mode", "judge", "n", "n_scored", "n_failed", "metrics", "model", "run", "version")
     synthetic = {name: record.info[name] for name in ("synthetic",) if name in record.info}
-    return {**{name: getattr(record, name) for name in names}, **synthetic}
+    counts = {f"n_{name}": record.info.get("answers", {}).get(name) for name in ("empty", "cut")}
+    return {**{name: getattr(record, name) for name in names}, **counts, **synthetic}

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from harness.protocols.model import Answer
 from harness.protocols.reasoning import spoken_by_all
+
+ALIKE = 10
+"""Answers from which on it is worth a word that all are the same: a model that does not look."""
+SHOWN = 40
+"""Characters of such an answer that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,18 +35,27 @@ LEAVE_OUT = ScoringSettings()
 
 @dataclass(frozen=True)
 class ScoredAnswers:
-    """Answers as they are scored, by sample id, with their thoughts and what is to be said of them all."""
+    """Answers as they are scored, by sample id, with their thoughts and what is to be said of them all.
+
+    ``counts``: how many there are (``n``), how many of them are empty and cut, and whether all say the same.
+    """
 
     answers: Mapping[str, Answer]
     thoughts: Mapping[str, str]
+    counts: Mapping[str, int]
     notes: tuple[str, ...]
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What is recorded with an evaluation."""
+        return {"answers": dict(self.counts), **({"notes": list(self.notes)} if self.notes else {})}
 
 
 def scored_answers(answers: Mapping[str, Answer], settings: ScoringSettings = LEAVE_OUT) -> ScoredAnswers:
     """Raw ``answers`` without their thoughts. One that ends inside them is a failed sample."""
     given = {id_: answer for id_, answer in answers.items() if answer.text is not None}
     if settings.reasoning == "keep":
-        return ScoredAnswers(answers, {}, _notes(answers, 0))
+        return _with_notes(answers, {})
     read = spoken_by_all({id_: (answer.text or "", answer.cut) for id_, answer in given.items()})
     scored = dict(answers)
     for id_, said in read.items():
@@ -53,16 +67,31 @@ def scored_answers(answers: Mapping[str, Answer], settings: ScoringSettings = LE
             scored[id_] = replace(answer, text=said.text)
     thoughts = {id_: read[id_].thoughts or given[id_].reasoning for id_ in read}
     thoughts = {id_: text for id_, text in thoughts.items() if text}
-    return ScoredAnswers(scored, thoughts, _notes(answers, len(thoughts)))
+    return _with_notes(scored, thoughts)
 
 
-def _notes(answers: Mapping[str, Answer], thinking: int) -> tuple[str, ...]:
-    """What a reader of the figures should know of how the answers came about."""
-    count, cut = len(answers), sum(answer.cut for answer in answers.values())
-    notes = []
-    if cut:
-        notes.append(f"{cut} of {count} answers ({100 * cut / count:.1f} %) reached the token limit and are cut")
-    if thinking:
-        notes.append(f"the thoughts of {thinking} of {count} answers are left out of scoring")
-    adapted = dict.fromkeys(text for answer in answers.values() for text in answer.adapted)
-    return (*notes, *(f"not sent to the model as the protocol has it: {text}" for text in adapted))
+def _with_notes(scored: Mapping[str, Answer], thoughts: Mapping[str, str]) -> ScoredAnswers:
+    """With what a reader of the figures should know of how the answers came about."""
+    texts = [answer.text.strip() for answer in scored.values() if answer.text is not None]
+    counts = {
+        "n": len(scored),
+        "empty": sum(not text for text in texts),
+        "cut": sum(answer.cut for answer in scored.values()),
+        "same": int(len(texts) >= ALIKE and len(set(texts)) == 1 and texts[0] != ""),
+    }
+    said = {
+        "cut": "reached the token limit and are cut",
+        "empty": "are empty: what says nothing hallucinates nothing",
+    }
+    notes = [
+        f"{counts[name]} of {len(scored)} answers ({100 * counts[name] / len(scored):.1f} %) {words}"
+        for name, words in said.items()
+        if counts[name]
+    ]
+    if counts["same"]:
+        notes.append(f"all {len(texts)} answers are the same: {texts[0][:SHOWN]!r}")
+    if thoughts:
+        notes.append(f"the thoughts of {len(thoughts)} of {len(scored)} answers are left out of scoring")
+    adapted = dict.fromkeys(text for answer in scored.values() for text in answer.adapted)
+    notes += [f"not sent to the model as the protocol has it: {text}" for text in adapted]
+    return ScoredAnswers(scored, thoughts, counts, tuple(notes))

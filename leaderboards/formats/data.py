@@ -14,7 +14,7 @@ from harness.util.visible import on_one_line
 from leaderboards.comparison import Comparison
 from leaderboards.condition import Condition
 from leaderboards.formats.registry import FORMATS, Format
-from leaderboards.rows import Cell, Row, Table
+from leaderboards.rows import SUSPECT, Cell, Row, Table
 from leaderboards.run_groups import REFERENCES
 from leaderboards.text import asked_words, finite
 from leaderboards.view import View
@@ -24,7 +24,20 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 VERSUS = ("row", "value", "low", "high", "p", "n", "smallest", "p_holm")
 FIELDS = (
     *("panel", "benchmark", "version", "mode", "judge", "data", "eos_bias", "decoding", "method", "seeds"),
-    *("n", "n_scored", "n_failed", "metric", "unit", "higher_is_better", "value", "low", "high", "seed_sd"),
+    *(
+        "n",
+        "n_scored",
+        "n_failed",
+        "n_empty",
+        "n_cut",
+        "metric",
+        "unit",
+        "higher_is_better",
+        "value",
+        "low",
+        "high",
+        "seed_sd",
+    ),
     *(f"vs_{name}" if field == "value" else f"vs_{name}_{field}" for name in REFERENCES for field in VERSUS),
 )
 """The fields of every record, in order: CSV has its header without any."""
@@ -49,6 +62,7 @@ def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
             "n": row.n,
             "n_scored": row.n_scored,
             "n_failed": row.n_failed,
+            **{f"n_{name}": row.answers.get(name) for name in SUSPECT},
             "metric": metric.name,
             "unit": metric.unit,
             "higher_is_better": metric.higher_is_better,

@@ -97,12 +97,14 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
     groups = [(tex(benchmark_title(t.condition.benchmark)), len(t.headline)) for t in tables]
     about = "; ".join(f"{table_title(t.condition)}: {condition_text(t.condition)}" for t in tables)
     missing = [f"{r.label} {r.n_scored}/{r.n}" for t in tables for r in t.rows if r.n_scored < r.n]
+    doubtful = [f"{r.label} ({', '.join(r.doubts)})" for t in tables for r in t.rows if r.doubts]
     notes = [
         f"{panel_title(panel).capitalize()}. Mean over seeds, ± the standard deviation over seeds; * marks a 95 % "
         f"interval of the paired difference to {reference} without 0, ** one whose Holm-adjusted permutation p-value "
         f"is below .05 as well; best bold, second underlined. {about}."
     ]
     notes += [f"Incomplete: {', '.join(missing)} samples scored."] if missing else []
+    notes += [f"Doubtful answers: {', '.join(doubtful)}."] if doubtful else []
     notes += not_shown(tables)
     return tabular(header, rows, caption=tex(" ".join(notes)), groups=groups)
 

@@ -101,7 +101,7 @@ def _group(table: Table, title: str, palette: Mapping[str, int]) -> dict[str, An
         "rows": {
             row.label: {
                 "counts": counts(row),
-                "incomplete": row.n_scored < row.n,
+                "incomplete": not row.whole,
                 "runs": row.runs,
                 "seeds": len(row.runs),
             }

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from harness.store import Store
-from leaderboards.rows import Table, build_tables
+from leaderboards.formats.data import records
+from leaderboards.rows import Row, Table, build_tables
+from leaderboards.text import counts as counts_text
 from tests.leaderboards.fakes import add, answers, example, snapshot
 
 
@@ -75,3 +77,29 @@ def test_the_newest_evaluation_of_a_run_stands(tmp_path: Path) -> None:
 def test_coverage_and_length_stand_beside_hallucination(tmp_path: Path) -> None:
     (table,) = tables(example(tmp_path))
     assert [metric.name for metric in table.headline] == ["chair", "mentions"]
+
+
+def test_a_model_that_says_nothing_is_marked_beside_its_good_figures(tmp_path: Path) -> None:
+    """It hallucinates 0 % and would lead the table."""
+    store = example(tmp_path)
+    counts = {"n": 6, "empty": 6, "cut": 0, "same": 0}
+    add(store, "silent", answers([0] * 6), info={"answers": counts}, alignment=None)
+    (table,) = tables(store)
+    silent = next(row for row in table.rows if row.label == "silent")
+    assert (silent.n_scored, silent.whole, counts_text(silent)) == (6, False, "6/6 (100 % empty)")
+    assert next(row for row in table.rows if row.label == "base").answers["empty"] is None, "not counted then"
+    record = next(row for row in records([table]) if row["method"] == "silent")
+    assert (record["n_empty"], record["n_cut"]) == (6, 0)
+
+
+@pytest.mark.parametrize(
+    ("counted", "doubts"),
+    [
+        ({"empty": 2, "cut": 3, "same": 0}, ("3 % cut",)),
+        ({"empty": 0, "cut": 0, "same": 1}, ("all the same",)),
+        ({"empty": 50, "cut": 50, "same": 0}, ("50 % empty", "50 % cut")),
+    ],
+)
+def test_a_row_is_doubtful_above_two_per_cent(counted: dict[str, int], doubts: tuple[str, ...]) -> None:
+    row = Row("m", ("m",), (), 100, 100, 0, {}, {}, answers=counted)
+    assert row.doubts == doubts and not row.whole

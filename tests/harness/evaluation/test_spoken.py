@@ -13,7 +13,7 @@ import pytest
 from harness.chat.settings import ChatSettings
 from harness.evaluation.generate import generate
 from harness.evaluation.score import evaluate
-from harness.evaluation.spoken import ScoringSettings
+from harness.evaluation.spoken import ScoringSettings, scored_answers
 from harness.judges.openai import OpenAIJudge
 from harness.protocols.benchmark import Decoding
 from harness.protocols.model import Answer
@@ -149,3 +149,17 @@ def test_fields_beside_the_protocols_are_sent_and_keep_replies_and_columns_apart
     assert (plain.judge, less.judge) == ("openai:judge", 'openai:judge {"reasoning_effort": "low"}')
     assert (plain.metrics["grade"]["value"], less.metrics["grade"]["value"]) == (4.0, 2.0)
     assert less.info["judging"]["variant"] == '{"reasoning_effort": "low"}'
+
+
+def test_empty_answers_are_counted_and_said_whatever_the_route() -> None:
+    answers = {str(i): Answer(" \n" if i < 3 else f"a dog {i}") for i in range(12)} | {"x": Answer(None, "failed")}
+    scored = scored_answers(answers)
+    assert scored.counts == {"n": 13, "empty": 3, "cut": 0, "same": 0}
+    assert scored.notes == ("3 of 13 answers (23.1 %) are empty: what says nothing hallucinates nothing",)
+    assert scored_answers({"a": Answer("<think>hm</think>")}).counts["empty"] == 1, "what is left after the thoughts"
+
+
+def test_answers_that_are_all_the_same_are_said() -> None:
+    assert scored_answers({str(i): Answer("No.") for i in range(10)}).notes == ("all 10 answers are the same: 'No.'",)
+    assert scored_answers({str(i): Answer("No.") for i in range(9)}).notes == ()
+    assert scored_answers({str(i): Answer("") for i in range(20)}).counts["same"] == 0, "that they are empty is said"
