@@ -27,10 +27,8 @@ class ImageFacts:
 def image_key(value: Any) -> str:
     """An image id as a string: 42, "42", "000000000042" and ".../COCO_val2014_000000000042.jpg" are the same image."""
     text = str(value)
-    if text.isdigit():
-        return str(int(text))
-    name = re.search(r"(\d+)\.(?:jpg|jpeg|png)$", text, re.IGNORECASE)
-    return str(int(name[1])) if name else text
+    number = re.fullmatch(r"([0-9]+)", text) or re.search(r"(?<![0-9])([0-9]+)\.(?:jpg|jpeg|png)$", text, re.IGNORECASE)
+    return number[1].lstrip("0") or "0" if number else text
 
 
 def read_facts(root: Path, wanted: Collection[str]) -> dict[str, ImageFacts]:
@@ -78,12 +76,18 @@ def _add_split(path: Path, facts: dict[str, ImageFacts]) -> Path:
             if fact is None:
                 continue
             if "caption" in row:
-                fact.captions.append(row["caption"])
+                fact.captions.append(_text(row["caption"]))
             else:
-                fact.instances.add(names[row["category_id"]])
+                fact.instances.add(_text(names[row["category_id"]]))
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a COCO annotation file ({error!r} while reading its rows).") from error
     return path
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a caption or name is {type(value).__name__}, not text")
+    return value
 
 
 def _array(text: str, name: str) -> Iterator[Any]:

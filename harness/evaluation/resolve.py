@@ -51,6 +51,8 @@ def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> Benchmar
 def _require_inside(samples: Sequence[Sample], root: Path, name: str) -> None:
     roots = image_roots(root)
     for path in dict.fromkeys(s.image.path for s in samples if s.image is not None and s.image.path is not None):
+        if "\0" in str(path):
+            raise DataError(f"{root}: an image of {name} has a name with NUL in it, which no file has.")
         if inside(path, roots) is None:
             raise DataError(
                 f"{root}: an image of {name} lies outside this folder: {path} ({os.path.realpath(path)}). Put it "

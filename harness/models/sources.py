@@ -122,7 +122,8 @@ def check_model_dir(path: Path) -> None:
 
 def is_original(config: Mapping[str, Any]) -> bool:
     """Whether a configuration is of LLaVA's own repository; early ones call their model type ``llava`` as the hub's."""
-    classes = config.get("architectures") or ()
+    classes = config.get("architectures")
+    classes = classes if isinstance(classes, list) else ()
     named = any(re.fullmatch(r"Llava\w*ForCausalLM", str(name)) for name in classes)
     return named or ORIGINAL_LAYOUT in config or str(config.get("model_type")) in ORIGINAL_TYPES
 
@@ -145,7 +146,7 @@ def _is_adapter(source: str) -> bool:
 def _located(name: str, adapter: Path) -> str:
     """Where ``name`` is that ``adapter`` was trained on: a directory, or else a hub id."""
     for path in (adapter / name, Path(name)):
-        if path.is_dir():
+        if os.path.isdir(path):
             return str(path.resolve())
     if may_be_hub_id(name) and "/" in name:
         return name

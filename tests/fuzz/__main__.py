@@ -63,8 +63,9 @@ def save(folder: Path, fault: Fault) -> None:
     """The input, as it was given or as Python writes it, and what came of it."""
     folder.mkdir(parents=True, exist_ok=True)
     content = fault.given if isinstance(fault.given, bytes) else repr(fault.given).encode("utf-8", "surrogatepass")
-    (folder / f"{fault.target}-{fault.number}.input").write_bytes(content)
-    (folder / f"{fault.target}-{fault.number}.txt").write_text(fault.what, errors="backslashreplace")
+    name = f"{fault.target.replace('/', '-')}-{fault.number}"
+    (folder / f"{name}.input").write_bytes(content)
+    (folder / f"{name}.txt").write_text(fault.what, errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from tests.fuzz import mutation, run
 from tests.fuzz.runner import all_targets
 from tests.fuzz.target import Target
 
-INPUTS = 4_000
+INPUTS = 3_000
 """In all; `make test-faults` feeds a million."""
 
 

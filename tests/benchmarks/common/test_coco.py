@@ -49,3 +49,17 @@ def test_instances_without_captions_are_not_enough(tmp_path: Path) -> None:
     (coco(tmp_path) / "captions_train2014.json").unlink()
     with pytest.raises(DataError, match=r"captions_train2014\.json and captions_val2014\.json are missing"):
         read_facts(tmp_path, {"1"})
+
+
+@pytest.mark.parametrize(
+    ("value", "key"), [("²", "²"), ("٣", "٣"), ("0" * 6000 + "7", "7"), ("9" * 6000,) * 2, ("0", "0")]
+)
+def test_a_key_is_a_number_of_ascii_digits_however_many(value: str, key: str) -> None:
+    assert image_key(value) == key
+
+
+def test_a_caption_that_is_no_text_is_refused_by_its_file(tmp_path: Path) -> None:
+    captions = coco(tmp_path) / "captions_train2014.json"
+    write_json(captions, {"annotations": [{"image_id": 1, "caption": 3.5}]})
+    with pytest.raises(DataError, match=r"captions_train2014\.json: not a COCO annotation file.*is float, not text"):
+        read_facts(tmp_path, {"1"})
