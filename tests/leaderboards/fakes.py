@@ -41,7 +41,7 @@ def verdict(hallucinated: float, mentions: float = 4.0) -> Verdict:
 
 
 def add(store: Store, run: str, verdicts: Mapping[str, Verdict], **changes: Any) -> None:
-    """Store an evaluation of ``run``; its stored chair is the sum's ratio."""
+    """Store an evaluation of ``run`` in place of an earlier one; its stored chair is the sum's ratio."""
     good = [v.counts for v in verdicts.values() if v.error is None]
     mentions = sum(v["mentions"] for v in good)
     chair = 100 * sum(v["hallucinated"] for v in good) / mentions if mentions else math.nan
@@ -53,6 +53,8 @@ def add(store: Store, run: str, verdicts: Mapping[str, Verdict], **changes: Any)
         "metrics": {"chair": {"value": chair, "low": 0.0, "high": 50.0, "unit": "%", "higher_is_better": False}},
         **changes,
     }  # fmt: skip
+    with store.transaction() as db:  # in place of an earlier one, whichever is the better
+        db.execute("DELETE FROM evaluation WHERE key = ?", [record["key"]])
     store.save_evaluation(NewEvaluation(**record), ((i, 0, f"image-{i}", "an answer", v) for i, v in verdicts.items()))
 
 
