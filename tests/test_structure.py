@@ -38,6 +38,10 @@ HOMES: dict[str, tuple[str, set[str]]] = {
     "know the embedded world": (r"""["']truth\.jsonl["']""", {"workflows/embedded.py", *EMBEDDED}),
     "know a secret": (r"passwd|password\|", {"harness/util/secrets.py"}),
     "find plug-ins": (r"\bentry_points\(", {"harness/registry.py"}),
+    "open a results file": (
+        r"\bsqlite3\.connect\(",
+        {"harness/store/connection.py", "harness/store/migrations.py"},
+    ),
     "report progress": (
         r"class Progress\b|\b(Progress|Report)\b *(: *TypeAlias *)?= *Callable",
         {"harness/protocols/progress.py"},

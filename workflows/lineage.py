@@ -21,7 +21,7 @@ def lookup_run(store: Store) -> RunLookup:
         record = store.alignment(name)
         if record.status != "done":
             raise UsageError(f"run:{name} is {record.status}; finish it first: {command_of(record)}")
-        return _files(record, store.path)
+        return _files(record)
 
     return find
 
@@ -52,11 +52,10 @@ def ancestry(record: AlignmentRecord, known: Mapping[str, AlignmentRecord]) -> l
     return names
 
 
-def _files(record: AlignmentRecord, db: Path) -> ModelSpec:
-    """The files of a finished run. A relative path, as older versions stored, is looked for beside the results file."""
-    places = [Path(record.model_dir), db.resolve().parent / record.model_dir]
-    folder = next((place.resolve() for place in places if place.is_dir()), None)
-    if folder is None:
+def _files(record: AlignmentRecord) -> ModelSpec:
+    """The files of a finished run."""
+    folder = Path(record.model_dir).resolve()
+    if not (record.model_dir and folder.is_dir()):
         raise UsageError(
             f"run:{record.name}: its model is not in {record.model_dir}. If it was moved, name the directory: "
             f"--model DIR, or --model BASE+DIR for an adapter."

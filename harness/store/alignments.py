@@ -9,6 +9,7 @@ from typing import Any
 from harness.errors import unknown_name
 from harness.store.claims import ALIGNMENT, Holder, holders
 from harness.store.file import NEXT_NUMBER, ResultsFile, dump, now
+from harness.store.places import read_path, stored_path
 from harness.store.records import AlignmentRecord, Row
 
 
@@ -34,7 +35,7 @@ class Alignments(ResultsFile):
         """Close an alignment run: status "done", "failed" or "interrupted"."""
         self.write(
             "UPDATE alignment SET status = ?, model_dir = ?, seconds = ? WHERE name = ?",
-            [(status, model_dir, seconds, name)],
+            [(status, stored_path(model_dir, self.path), seconds, name)],
         )
 
     def alignments(self) -> list[AlignmentRecord]:
@@ -42,6 +43,7 @@ class Alignments(ResultsFile):
         rows = self.select("SELECT * FROM alignment ORDER BY number, created, name", [])
         living = self.aligning() if any(row["status"] == "running" for row in rows) else {}
         for row in rows:
+            row["model_dir"] = read_path(row["model_dir"], self.path)
             if row["status"] == "running" and row["name"] not in living:
                 row["status"] = (
                     "interrupted"  # said, not written: the file may be a copy of one that is in use elsewhere

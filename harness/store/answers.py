@@ -10,6 +10,7 @@ from harness.protocols.benchmark import Sample
 from harness.protocols.judge import Reply
 from harness.protocols.model import Answer
 from harness.store.file import ResultsFile, dump, now
+from harness.store.places import read_path, stored_path
 from harness.store.records import Row
 
 SAVE_ANSWER = """
@@ -41,7 +42,7 @@ class Answers(ResultsFile):
                 s.id,
                 i,
                 s.prompt,
-                _image_path(s),
+                self._image_path(s),
                 s.group,
                 dump(s.data),
             )
@@ -52,7 +53,13 @@ class Answers(ResultsFile):
     def samples(self, data_key: str) -> list[Row]:
         """The samples of a data set, in its order: sample_id, prompt, image (path), grp, data."""
         rows = self.select("SELECT * FROM sample WHERE data_key = ? ORDER BY position", [data_key])
-        return [{**row, "data": json.loads(row["data"])} for row in rows]
+        images = {row["image"]: read_path(row["image"], self.path) for row in rows if row["image"]}
+        return [{**row, "image": images.get(row["image"]), "data": json.loads(row["data"])} for row in rows]
+
+    def _image_path(self, sample: Sample) -> str | None:
+        """The file of a sample's image, if it is one, as it is stored."""
+        path = sample.image.path if sample.image else None
+        return stored_path(str(path.absolute()), self.path) if path else None
 
     def save_answers(self, model_key: str, answers: Iterable[tuple[str, Answer]]) -> None:
         """Store answers by the key of what was asked. A failed one is stored with its reason and asked again later; it
@@ -108,11 +115,6 @@ class Answers(ResultsFile):
             (row[0], row[1], row[2]): Reply(row[3], row[4], row[5], json.loads(row[6]))
             for row in self.db.execute(query, [judge, endpoint])
         }
-
-
-def _image_path(sample: Sample) -> str | None:
-    """The file of a sample's image, if it is one."""
-    return str(sample.image.path) if sample.image and sample.image.path else None
 
 
 def _details(answer: Answer) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from harness.protocols.benchmark import Verdict
 from harness.store.file import NEXT_NUMBER, ResultsFile, dump, now, storable
+from harness.store.places import read_path, stored_path
 from harness.store.records import EvaluationRecord, NewEvaluation, VerdictRecord
 
 STRUCTURED = frozenset({"settings", "decoding", "metrics", "info"})
@@ -37,6 +38,7 @@ class Evaluations(ResultsFile):
                 return _not_stored(evaluation, better[0])
             db.execute("DELETE FROM evaluation WHERE key = ?", [evaluation.key])
             row = {field.name: getattr(evaluation, field.name) for field in dataclasses.fields(NewEvaluation)}
+            row["data_dir"] = stored_path(evaluation.data_dir, self.path)
             values = [dump(value) if name in STRUCTURED else value for name, value in row.items()]
             columns, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
             insert = f"INSERT INTO evaluation (id, {columns}, created) VALUES ({NEXT_NUMBER}, {marks}, ?)"
@@ -58,6 +60,8 @@ class Evaluations(ResultsFile):
         given = {name: value for name, value in given.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in given) or "1"
         rows = self.select(f"SELECT * FROM evaluation WHERE {where} ORDER BY id", list(given.values()))
+        for row in rows:
+            row["data_dir"] = read_path(row["data_dir"], self.path)
         return [
             EvaluationRecord(**{k: json.loads(v) if k in STRUCTURED else v for k, v in row.items()}) for row in rows
         ]
