@@ -27,6 +27,7 @@ from harness.store import EvaluationRecord
 from harness.util.files import write_text
 from harness.util.json_safe import json_safe
 from harness.util.options import content_key
+from harness.util.secrets import hide_known
 from leaderboards.declared import headline, metric_title
 from leaderboards.snapshot import Snapshot
 
@@ -36,9 +37,9 @@ THUMBNAIL = 320
 
 
 def pack(value: Any) -> str:
-    """``value`` as base64 of gzip of JSON, NaN as null; the same value gives the same text."""
+    """``value`` as base64 of gzip of JSON without known secrets, NaN as null; the same value gives the same text."""
     text = json.dumps(json_safe(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(hide_known(text).encode("utf-8", "replace"), 6, mtime=0)).decode()
 
 
 def sample_chunk(snapshot: Snapshot, data_key: str) -> list[list[Any]]:

@@ -15,8 +15,9 @@ from harness.models.spec import load_model
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
 from tests.harness.fault_server import Fault, FaultServer, completion, http
+from tests.tiny import picture
 
-PNG = b"\x89PNG not decoded by anyone here"
+PNG = picture(1)
 
 
 @pytest.fixture
