@@ -11,6 +11,7 @@ from harness.errors import UsageError, unknown_name
 from harness.store import Store
 from harness.util.files import replacing
 from harness.util.json_safe import json_safe
+from harness.util.names import one_entry
 
 STRUCTURED = frozenset({"data", "settings", "decoding", "metrics", "info", "values", "details", "config", "usage"})
 """Columns that hold JSON: objects in JSONL, JSON text in parquet (their keys differ from row to row). NaN is null."""
@@ -28,7 +29,7 @@ def export(store: Store, folder: Path, kind: str = "jsonl", tables: Sequence[str
         raise UsageError(f"--out {folder}: that is a file; name a directory.")
     folder.mkdir(parents=True, exist_ok=True)
     write = {"jsonl": _write_jsonl, "parquet": _write_parquet}[kind]
-    return {name: write(store, name, folder / f"{name}.{kind}") for name in tables or known}
+    return {name: write(store, name, folder / one_entry(f"{name}.{kind}")) for name in tables or known}
 
 
 def _write_jsonl(store: Store, table: str, file: Path) -> int:

@@ -64,7 +64,7 @@ def export_model(
     written = None
     with making(folder) as part:
         if not files.adapters:
-            shutil.copytree(files.target, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("training_args.bin"))
+            copy_model(Path(files.target), part)
         elif merge:
             written = _merged(files, part, dtype, progress)
         else:
@@ -85,7 +85,7 @@ def _adapter(files: ModelSpec, folder: Path, progress: Progress) -> None:
         write_start(folder, files.target, (), [weights_identity(files.target, progress)])
         _copy_beside(own, folder)
     else:
-        shutil.copytree(own, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("training_args.bin"))
+        copy_model(own, folder)
 
 
 def _merged(files: ModelSpec, folder: Path, dtype: Dtype, progress: Progress) -> str:
@@ -112,10 +112,35 @@ def _merged(files: ModelSpec, folder: Path, dtype: Dtype, progress: Progress) ->
     return name
 
 
+def copy_model(model: Path, folder: Path) -> None:
+    """Copy the directory ``model``, where a results file says that a run's model is, to ``folder``.
+
+    Raises UsageError where it holds no model, or a link that leads out of it: what is exported may be uploaded.
+    """
+    if not any((model / name).is_file() for name in ("config.json", ADAPTER_CONFIG)):
+        raise UsageError(f"{model} holds no model (no config.json, no {ADAPTER_CONFIG}): nothing is exported.")
+
+    def left_out(place: str, names: list[str]) -> set[str]:
+        for name in names:
+            _require_inside(Path(place) / name, model)
+        return {"training_args.bin"} & set(names)
+
+    shutil.copytree(model, folder, dirs_exist_ok=True, ignore=left_out)
+
+
+def _require_inside(file: Path, model: Path) -> None:
+    if not file.resolve().is_relative_to(model.resolve()):
+        raise UsageError(
+            f"{file} is a link to {file.resolve()}, outside the model: it is not exported. Remove the link, or put the "
+            "file in its place."
+        )
+
+
 def _copy_beside(run: Path, folder: Path) -> None:
     """What lies beside a run's weights: processor, chat template, card."""
     for file in run.iterdir():
         if file.is_file() and file.name not in OF_THE_ADAPTER:
+            _require_inside(file, run)
             shutil.copy2(file, folder / file.name)
 
 
