@@ -1,4 +1,4 @@
-"""`status` and `db`: what the store holds, what is unfinished, and the care of the file."""
+"""`status` and `db`: what the store holds, runs and lacks, and the care of its file."""
 
 from __future__ import annotations
 
