@@ -51,7 +51,7 @@ def command(
     """Answer benchmarks with models and score the answers.
 
     Without --data-dir the embedded world is used, built in $DAMA_HOME (default: ./artifacts) if absent:
-    minutes, also with --dry-run.
+    minutes; --dry-run builds nothing.
 
     Settings of the judge: --set judge.KEY=VALUE; of a model: --set model.dtype=bfloat16, model.quantization=4bit,
     model.device_map=auto, model.batch_size=64.
@@ -75,7 +75,7 @@ def command(
     )  # fmt: skip
     if dry_run:
         with bars() as progress:
-            estimates = asked.resolve(progress).estimates()
+            estimates = asked.estimates(progress)
         show_estimates(estimates, as_json)
     elif part:
         with bars() as progress:

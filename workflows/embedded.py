@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import UsageError
 from harness.protocols.progress import Progress, silent
 from harness.util.files import write_text
 from harness.util.options import build
@@ -89,9 +90,15 @@ def mark_card(folder: Path) -> None:
         write_text(card, f"{title}\n{said}\n{line}{rest}")
 
 
-def base_model(progress: Progress) -> str:
-    """Its base model as a spec."""
-    return f"hf:{build_embedded({}, progress).model_dir}"
+def world_to_ask(progress: Progress, *, built: bool) -> tuple[Path, str]:
+    """Its benchmark data and its base model as a spec. Where it is absent it is ``built``, or that is a UsageError."""
+    world = build_embedded({}, progress) if built else embedded_world({})
+    if not built and unbuilt(str(world.bench_dir), str(world.model_dir)):
+        raise UsageError(
+            f"the embedded world is not built yet ({world.bench_dir}), and a dry run builds nothing: its answers are "
+            "counted once `demo` or `bench` has built it, which takes minutes. Or name your data with --data-dir."
+        )
+    return world.bench_dir, f"hf:{world.model_dir}"
 
 
 def data_root(

@@ -54,12 +54,22 @@ class BenchOptions:
         if self.name is not None:
             require_name("--name", self.name)
 
-    def resolve(self, progress: Progress) -> BenchJob:
-        """The models and benchmarks that this means. Without a data directory the embedded world is built if absent."""
+    def estimates(self, progress: Progress) -> list[BenchCost]:
+        """What these benchmarks would ask of models and judge; builds and keeps nothing, and makes no results file."""
+        from harness.util.paths import nothing_kept
+
+        with nothing_kept():
+            return self.resolve(progress, built=False).estimates()
+
+    def resolve(self, progress: Progress, *, built: bool = True) -> BenchJob:
+        """The models and benchmarks that this means.
+
+        With ``built``, and without a data directory, the embedded world is built if absent; a results file is made.
+        """
         from harness.models.spec import model_settings, parse_spec
         from harness.store import Store
         from workflows.bench import check_decodings, of_world, resolve_benchmarks
-        from workflows.embedded import SETTINGS, base_model, data_root
+        from workflows.embedded import SETTINGS, world_to_ask
         from workflows.eval_models import require_data, require_free, require_revision, resolve_models
         from workflows.judging import Judges
         from workflows.suites import members_of
@@ -77,13 +87,12 @@ class BenchOptions:
         for spec in specs:
             model_settings(parse_spec(spec), loading)
         check_decodings(specs, wanted)
-        store = Store(self.db)
+        store = Store(self.db) if built else Store.planning(self.db)
         if self.name is not None:
             require_free(store, self.name, specs)
         if self.data_dir is None:
             require_data(store, specs)
-        root = Path(self.data_dir) if self.data_dir else data_root(None, progress)
-        base = None if self.data_dir else base_model(progress)
+        root, base = (Path(self.data_dir), None) if self.data_dir else world_to_ask(progress, built=built)
         models = resolve_models(store, specs, base, name=self.name, of_world=of_world(root, wanted))
         if not specs:
             require_revision(store, models, str(loading.get("revision") or ""))

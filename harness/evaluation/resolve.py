@@ -14,7 +14,7 @@ from harness.evaluation.plugged import checked_data
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
 from harness.protocols.conversation import Image
 from harness.util.inside import VARIABLE, image_roots, inside
-from harness.util.options import build, content_key
+from harness.util.options import build, content_key, unstorable
 
 
 def make_benchmark(name: str, settings: Mapping[str, Any] | None = None) -> Benchmark:
@@ -51,8 +51,8 @@ def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> Benchmar
 def _require_inside(samples: Sequence[Sample], root: Path, name: str) -> None:
     roots = image_roots(root)
     for path in dict.fromkeys(s.image.path for s in samples if s.image is not None and s.image.path is not None):
-        if "\0" in str(path):
-            raise DataError(f"{root}: an image of {name} has a name with NUL in it, which no file has.")
+        if fault := unstorable(str(path)):
+            raise DataError(f"{root}: the name of an image of {name} is no file's: {fault}.")
         if inside(path, roots) is None:
             raise DataError(
                 f"{root}: an image of {name} lies outside this folder: {path} ({os.path.realpath(path)}). Put it "

@@ -122,6 +122,39 @@ def test_a_dry_run_of_bench_counts_what_is_still_to_be_answered(tmp_path: Path) 
         assert len(model.calls) == 3
 
 
+def everything(folder: Path) -> list[str]:
+    """All files and folders in ``folder``, by name."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_dry_run_leaves_nothing_behind(mmhal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No results file, no lock, no cache, no folder of artefacts."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "artifacts"))
+    before = everything(tmp_path)
+    where = ("--data-dir", mmhal, "--db", tmp_path / "new" / "r.sqlite", "--dry-run", "--json")
+    run(
+        "bench",
+        "--benchmark",
+        "mmhal",
+        "--model",
+        f"replay:{mmhal / 'answers.jsonl'}",
+        "--judge",
+        "openai:gpt-4o",
+        *where,
+    )
+    run("score", "--benchmark", "mmhal", "--responses", mmhal / "answers.jsonl", "--judge", "openai:gpt-4o", *where)
+    assert everything(tmp_path) == before
+
+
+def test_a_dry_run_builds_no_world_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "artifacts"))
+    said = run("bench", "--dry-run", code=2)
+    assert "a dry run builds nothing" in said.output
+    assert everything(tmp_path) == []
+
+
 def test_answers_of_files_that_changed_since_are_not_counted(tmp_path: Path) -> None:
     store, folder = Store(tmp_path / "r.sqlite"), tmp_path / "model"
     folder.mkdir()
