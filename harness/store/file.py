@@ -35,6 +35,7 @@ class ResultsFile:
         self.path = Path(path)
         self.connection = opened or open_to_write(self.path)
         self.db = Database(self.connection)
+        self._identity = _identity(self.path)
 
     def close(self) -> None:
         self.db.close()
@@ -88,6 +89,11 @@ class ResultsFile:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All that the block does, or nothing; what it reads stays true until its end."""
+        if self._identity and _identity(self.path) != self._identity:  # SQLite would write to the file that is gone
+            raise HarnessError(
+                f"{self.path} was removed, moved or replaced while it was in use. Put it back, and "
+                "run the same command again: what it held is where it is now."
+            )
         with transaction(self.connection) as connection:
             yield connection
 
@@ -99,6 +105,15 @@ class ResultsFile:
     def select(self, query: str, values: Sequence[Any]) -> list[Row]:
         """The rows of ``query`` as dictionaries."""
         return list(self.db.query(query, values))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies at ``path``; None for none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def storable(values: Sequence[Any]) -> tuple[Any, ...]:

@@ -88,3 +88,14 @@ def test_any_other_refusal_of_sqlite_is_a_message(tmp_path: Path) -> None:
         log.log_step(1, {"loss": 0.5})
     with pytest.raises(HarnessError, match="no such table"), store.connection as db:
         db.execute("SELECT * FROM absent")
+
+
+def test_a_file_that_vanishes_while_it_is_used_is_said_to_be_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "work" / "r.sqlite")
+    store.save_answers("m", [("q", Answer("x"))])
+    (tmp_path / "work").rename(tmp_path / "moved")
+    with pytest.raises(HarnessError, match=r"r\.sqlite was removed, moved or replaced"):
+        store.save_answers("m", [("r", Answer("lost"))])
+    store.close()
+    (tmp_path / "moved").rename(tmp_path / "work")
+    assert set(Store(store.path).answers("m", ["q", "r"])) == {"q"}
