@@ -20,9 +20,9 @@ from typing import Any
 import click
 
 from commands.options import VERBOSITY
-from commands.results import with_results_alone
 from harness.errors import HarnessError, Interrupted
 from harness.util.log import Verbosity, set_verbosity
+from harness.util.results import with_results_alone
 from harness.util.secrets import guard_output
 from harness.util.visible import escaped
 

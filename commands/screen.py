@@ -12,12 +12,12 @@ from typing import Any, TextIO
 import click
 import rich.console
 
-from commands.results import RESULTS
 from harness.errors import HarnessError, Interrupted, UsageError
 from harness.util.command_line import command_line
 from harness.util.console import Console
 from harness.util.distributed import rank_and_world_size
 from harness.util.log import LOG, Verbosity, verbosity
+from harness.util.results import RESULTS
 from harness.util.secrets import hide, hide_known
 from harness.util.visible import escaped, stripped
 
