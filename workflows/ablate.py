@@ -1,4 +1,4 @@
-"""`ablate` and `demo`: every method under every condition, each aligned, benchmarked and stored."""
+"""`ablate` and `demo`: every method under every condition; each run is aligned, benchmarked and stored."""
 
 from __future__ import annotations
 
