@@ -58,7 +58,7 @@ def test_killed_at_any_statement_of_a_migration_a_file_opens_with_all_its_rows(t
 def test_a_file_half_made_by_an_older_version_is_made_whole(tmp_path: Path) -> None:
     """It set the version after the tables, each in a transaction of its own."""
     names = list(schema(1))
-    for made in range(len(names) + 1):
+    for made in range(0, len(names) + 1, 3):
         path = tmp_path / f"{made}.sqlite"
         with contextlib.closing(sqlite3.connect(path)) as db:
             migrate(db, 1)

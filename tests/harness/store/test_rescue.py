@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,17 @@ ANSWERS = {f"{random.Random(n).getrandbits(128):032x}": f"answer {n} " + "word "
 
 
 def filled(path: Path) -> Path:
+    path.write_bytes(_filled())
+    return path
+
+
+@cache
+def _filled() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return _fill(Path(folder) / "r.sqlite").read_bytes()
+
+
+def _fill(path: Path) -> Path:
     store = Store(path)
     store.save_answers("model", [(key, Answer(text)) for key, text in ANSWERS.items()])
     verdicts = [(f"s{n}", 0, "g", "yes", Verdict({"correct": 1.0})) for n in range(2000)]
