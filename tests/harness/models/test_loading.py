@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from aligners.training.base_model import load_base
+from aligners.training.base_model import base_prompts, load_base
 from aligners.training.config import AlignConfig
 from aligners.training.model_configs import model_config
 from harness.errors import UsageError
@@ -23,6 +23,7 @@ from harness.models.loading import device_named, load
 from harness.models.prompts import Prompts
 from harness.models.spec import load_model
 from harness.models.weights import tensors_hash
+from harness.protocols.conversation import Image, question
 from tests.tiny import tiny_adapter, tiny_llava
 
 CPU = torch.device("cpu")
@@ -185,6 +186,21 @@ def test_a_checkpoint_in_shards_that_are_not_all_there_is_refused(fault: str, mo
         (folder / "model.safetensors.index.json").write_text("[" * 100_000)
     with pytest.raises(UsageError, match=f"{folder}"):
         load(str(folder), device=CPU, named="x")
+
+
+def test_a_template_that_adds_a_turn_to_a_string_holds_the_image_or_is_refused_in_a_line(tmp_path: Path) -> None:
+    """As exports write it: asked with the image in the text; what it cannot hold is an answer to train on."""
+    only_asks = (
+        "{% for m in messages %}{% if m['role'] == 'user' %}{{ 'USER : ' + m['content'] + ' ASSISTANT :' }}"
+        "{% endif %}{% endfor %}"
+    )
+    folder = tiny_llava(tmp_path / "model", template=only_asks)
+    asked = load_model(f"hf:{folder}", device="cpu")
+    assert isinstance(asked, HfModel)
+    assert asked.prompts.text([question("what is it ?", Image())]) == "USER : <image>\nwhat is it ? ASSISTANT :"
+    with pytest.raises(UsageError, match=f"^model {folder}: the chat template leaves the answer out") as refused:
+        base_prompts(AlignConfig(model=str(folder), data=""))
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["half a file", "pointer of Git LFS"])
