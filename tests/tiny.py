@@ -151,10 +151,10 @@ def load_tiny(folder: Path) -> tuple[Any, Any]:
     return loaded.model, loaded.processor
 
 
-def picture(seed: int) -> bytes:
-    """A random 28 x 28 PNG."""
+def picture(seed: int, side: int = 28) -> bytes:
+    """A random PNG, 28 x 28 unless ``side`` says otherwise."""
     out = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 256, (28, 28, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(out, format="PNG")
     return out.getvalue()
 

@@ -24,6 +24,7 @@ from harness.store import Store
 from workflows.bench import BenchmarkSpec
 from workflows.eval_models import EvalModel
 from workflows.judging import Judges
+from workflows.lineage import model_folder
 
 ANSWER_TOKENS = 200
 """Assumed length of an answer that is not known yet, where the protocol allows as many; a caption has some 150."""
@@ -159,8 +160,9 @@ def known_key(store: Store, eval_model: EvalModel, loading: Mapping[str, Any]) -
 def _files(store: Store, eval_model: EvalModel) -> Iterator[Path]:
     """The files of a model on this machine."""
     kind, _, target = eval_model.spec.partition(":")
-    names = [store.alignment(target).model_dir] if kind == "run" else target.split("+") if kind == "hf" else []
-    return (file for name in names if Path(name).is_dir() for file in Path(name).iterdir())
+    of_run = model_folder(store.alignment(target)) if kind == "run" else None
+    folders = [of_run] if of_run else [Path(name) for name in target.split("+")] if kind == "hf" else []
+    return (file for folder in folders if folder.is_dir() for file in folder.iterdir())
 
 
 def questions(

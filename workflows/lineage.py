@@ -52,10 +52,16 @@ def ancestry(record: AlignmentRecord, known: Mapping[str, AlignmentRecord]) -> l
     return names
 
 
+def model_folder(record: AlignmentRecord) -> Path | None:
+    """Where the model of a run is; None where it is not there (any more)."""
+    folder = Path(record.model_dir).resolve()
+    return folder if record.model_dir and folder.is_dir() else None
+
+
 def _files(record: AlignmentRecord) -> ModelSpec:
     """The files of a finished run."""
-    folder = Path(record.model_dir).resolve()
-    if not (record.model_dir and folder.is_dir()):
+    folder = model_folder(record)
+    if folder is None:
         raise UsageError(
             f"run:{record.name}: its model is not in {record.model_dir}. If it was moved, name the directory: "
             f"--model DIR, or --model BASE+DIR for an adapter."

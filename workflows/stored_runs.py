@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import DataError, UsageError
@@ -14,6 +13,7 @@ from harness.store import AlignmentRecord, Store
 from harness.util.distributed import rank_and_world_size
 from harness.util.options import content_key
 from workflows.embedded import unbuilt
+from workflows.lineage import model_folder
 
 if TYPE_CHECKING:
     from workflows.align_spec import AlignSpec
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def finished(store: Store, spec: AlignSpec, progress: Progress = silent) -> AlignmentRecord | None:
     """The record of an alignment that finished with these very settings and data, if its model is still there."""
     done = _of_settings(store, spec)
-    if done is None or done.status != "done" or not Path(done.model_dir).exists() or _changed(done, spec, progress):
+    if done is None or done.status != "done" or model_folder(done) is None:
+        return None
+    if _changed(done, spec, progress):
         return None
     return done
 

@@ -18,7 +18,7 @@ from aligners.pairs.report import described
 from aligners.training.config import AlignConfig
 from aligners.training.lora import expert_tensors, linear_layers, lora_targets
 from aligners.training.model_configs import model_config, start_of, start_settings
-from aligners.training.preference_data import training_pairs
+from aligners.training.preference_data import step_count, training_pairs
 from harness.errors import DataError, UsageError
 from harness.models.families import family_of
 from harness.models.processors import load_prompts
@@ -72,7 +72,7 @@ def estimate(config: AlignConfig, objective: Objective, progress: Progress = sil
     notes = [f"model: {source}", f"processes: {why}"]
     pairs, lengths = _lengths(config, base, shapes, notes, progress)
     sizes = parameters(shapes, config)
-    steps = max(1, config.epochs * pairs // config.batch_size)
+    steps = step_count(pairs, batch_size=config.batch_size, epochs=config.epochs)
     accumulates = config.batch_size > config.micro_batch or processes > 1
     two_passes = objective.needs_reward_gaps and accumulates
     # A pass without graph over all pairs, then one over those that are kept (every objective with gaps filters).

@@ -73,6 +73,11 @@ def as_batch(pairs: list[Encoded]) -> dict[str, list[Encoded]]:
     return {"pairs": pairs}
 
 
+def step_count(pairs: int, *, batch_size: int, epochs: int) -> int:
+    """Optimiser steps of a run: whole batches only, at least one."""
+    return max(1, epochs * pairs // batch_size)
+
+
 def training_order(pairs: Sequence[Pair], *, batch_size: int, epochs: int, seed: int) -> list[int]:
     """Indices into ``pairs`` in the order of training: whole optimiser steps only, one after the other.
 
@@ -80,7 +85,7 @@ def training_order(pairs: Sequence[Pair], *, batch_size: int, epochs: int, seed:
     they are sorted by length, so that micro-batches need little padding; that changes no step.
     """
     generator = torch.Generator().manual_seed(seed)
-    steps = max(1, epochs * len(pairs) // batch_size)
+    steps = step_count(len(pairs), batch_size=batch_size, epochs=epochs)
     stream: list[int] = []
     while len(stream) < steps * batch_size:
         stream += torch.randperm(len(pairs), generator=generator).tolist()

@@ -245,6 +245,28 @@ def test_a_bad_row_is_named_with_its_file(folder: Path, row: dict[str, Any] | st
     assert "train.jsonl" in str(caught.value)
 
 
+def test_an_image_too_large_to_be_opened_safely_or_cut_short_is_named_or_left_out(
+    folder: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)
+    (folder / "bomb.png").write_bytes(picture(2, side=60))
+    (folder / "cut.png").write_bytes(picture(3)[:-300])
+    names = ("a.png", "bomb.png", "cut.png")
+    rows = [{**ROW, "idx": name, "image": name, "chosen": f"a dog {name}"} for name in names]
+    with pytest.raises(DataError, match=r"line 2: the image cannot be read .*decompression bomb"):
+        load_pairs(jsonl(folder, *rows))
+    loaded = load_pairs(jsonl(folder, *rows), skip_bad=True)
+    assert [pair.id for pair in loaded.pairs] == ["a.png"]
+    assert loaded.report["dropped"]["the image cannot be read"]["rows"] == 2
+
+
+def test_a_byte_order_mark_is_no_part_of_the_data(folder: Path) -> None:
+    file = jsonl(folder, {**ROW, "image": "a.png"})
+    plain = load_pairs(file).content_hash
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_pairs(file).content_hash == plain
+
+
 def test_empty_or_absent_data_are_errors(folder: Path) -> None:
     with pytest.raises(DataError, match="no pairs"):
         load_pairs(jsonl(folder))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 import torch
 from transformers import get_scheduler
 
+from aligners.objective import ALIGNERS
+from aligners.pair_hardness.hardness import HardnessConfig
 from aligners.training.arguments import warmup_steps
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
+from harness.protocols.benchmark import Decoding
+from harness.util.options import build
 
 
 @pytest.mark.parametrize(
@@ -63,3 +68,23 @@ def test_a_longer_run_warms_up_from_0() -> None:
     """A tenth of 20 steps is 2: the factors 0 and 1/2, then the cosine over the other 18."""
     assert rates(20)[:3] == pytest.approx([0.0, 0.5, 1.0])
     assert warmup_steps(0.1, 225) == 23, "as stored runs of the embedded world have it"
+
+
+def float_settings() -> list[tuple[type[Any], dict[str, str], str]]:
+    kinds: list[tuple[type[Any], dict[str, str]]] = [(AlignConfig, {"model": "m", "data": "d"}), (HardnessConfig, {})]
+    kinds += [(Decoding, {}), *((ALIGNERS.get(name), {}) for name in ALIGNERS.names())]
+    return [
+        (kind, needed, field.name)
+        for kind, needed in kinds
+        for field in dataclasses.fields(kind)
+        if field.init and "float" in str(field.type)
+    ]
+
+
+def test_no_setting_that_is_a_number_takes_nan_or_an_infinity() -> None:
+    found = float_settings()
+    assert {"lr", "weight_decay", "beta", "temperature"} <= {name for _, _, name in found} and len(found) > 20
+    for kind, needed, name in found:
+        for value in (float("nan"), float("inf"), float("-inf"), "nan", ".inf"):
+            with pytest.raises(UsageError, match=name):
+                build(kind, {**needed, name: value}, "settings")
