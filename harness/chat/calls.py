@@ -164,7 +164,7 @@ def status_failure(error: openai.APIStatusError) -> Failure:
 
 
 def followed(status: int, reason: str, **more: Any) -> Failure:
-    """The failure of an HTTP error status, whoever tells it; ``more`` as of Failure."""
+    """The failure of an HTTP error status, whoever reports it; ``more`` as of Failure."""
     limited = status in LIMITED
     again = limited or status in PASSING or status >= 500
     stop, unauthorized = status in HOPELESS, status == 401

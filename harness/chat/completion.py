@@ -26,7 +26,7 @@ class Malformed(Exception):
     """The endpoint's body is not a chat completion with a text in it.
 
     ``usage`` and ``model`` are what could still be read: an empty completion may have been paid for. ``status`` is the
-    HTTP status that a router tells of the endpoint behind it in the body of a reply with status 200; 0 for none.
+    HTTP status that a router reports of the endpoint behind it in the body of a reply with status 200; 0 for none.
     """
 
     def __init__(self, reason: str, model: str = "", usage: dict[str, int] | None = None, status: int = 0) -> None:

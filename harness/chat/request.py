@@ -25,7 +25,7 @@ class ChatRequest:
 
 Outcome = Literal["answered", "unusable", "busy", "unpaid", "down"]
 """Of a request: a reply; an answer that does not count for one (refused, cut inside its thoughts); no answer for the
-moment (too many calls, too slow, 5xx); not asked for want of money; and no answer that waiting would bring."""
+moment (too many calls, too slow, 5xx); not asked for want of money; and no answer, however long one waits."""
 
 
 @dataclass(frozen=True)

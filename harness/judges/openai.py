@@ -55,7 +55,7 @@ class OpenAIJudge(Judge):
         self.client.check()
 
     def probe(self) -> None:
-        """Ask it one short question, once. Raises UsageError where no answer comes that waiting would bring."""
+        """Ask it one short question, once. Raises UsageError where it gives none, however long one waits."""
         if self._probed:
             return
         request = ChatRequest((Turn("user", (READY,)),), max_tokens=READY_TOKENS)
