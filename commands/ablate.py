@@ -105,8 +105,9 @@ def run_ablation(ablation: Ablation, db: str, device: str, folder: Path, as_json
     with err.status("writing the report"):
         view = leaderboard_view(store)
         files = write_report(view, folder)
+    short = [shortfall.text for shortfall in outcome.incomplete]
     if as_json:
-        print_json({**vars(outcome), "db": db, "files": [str(file) for file in files]})
+        print_json({**vars(outcome), "incomplete": short, "db": db, "files": [str(file) for file in files]})
     else:
         _show(view, db, files)
     if outcome.failures:
@@ -116,10 +117,9 @@ def run_ablation(ablation: Ablation, db: str, device: str, folder: Path, as_json
         )
     if outcome.unpaid:
         note(f"Not begun, because the budget of ${ablation.budget:g} is spent: {', '.join(outcome.unpaid)}.")
-    if outcome.incomplete:
-        short = [shortfall.text for shortfall in outcome.incomplete]
+    if short:
         note("Not all samples were scored; the same command asks again:\n  " + "\n  ".join(short))
-    if outcome.unpaid or outcome.incomplete:
+    if outcome.unpaid or short:
         sys.exit(INCOMPLETE)
 
 
