@@ -63,7 +63,9 @@ class Bridge(lmms):  # type: ignore[misc]
 
     def _sample(self, request: Instance) -> Sample:
         context, _, doc_to_visual, doc_id, task, split = request.args
-        visuals = doc_to_visual(self.task_dict[task][split][doc_id]) or []
+        visuals = doc_to_visual(self.task_dict[task][split][doc_id]) or []  # none: a question without image by design
+        if visuals and all(visual is None for visual in visuals):
+            return Sample(f"{task}:{doc_id}", context, Image(), group=f"{task}:{doc_id}")  # missing, hence not asked
         if len(visuals) > 1 or not all(isinstance(visual, PilImage.Image) for visual in visuals):
             kinds = ", ".join(type(visual).__name__ for visual in visuals[:3])
             raise UsageError(

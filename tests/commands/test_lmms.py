@@ -122,3 +122,17 @@ def test_without_the_extra_the_command_that_adds_it_is_named(monkeypatch: pytest
     assert any(
         "general" in str(row) for row in json.loads(CliRunner().invoke(cli, ["list", "benchmarks", "--json"]).stdout)
     )
+
+
+def test_a_document_whose_image_is_missing_is_not_asked(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    rows = [
+        {"image": picture(1), "question": "a dog ?", "answer": "yes"},
+        {"image": None, "question": "?", "answer": "no"},
+    ]
+    code, output = bench(write_task(tmp_path / "data", rows), model, tmp_path / "r.sqlite", "--no-probe")
+    assert (code, output[0]["n"], output[0]["n_failed"]) == (3, 2, 1), output
+    (failed,) = [v.error for v in Store(tmp_path / "r.sqlite").verdicts(1) if v.error]
+    assert failed == "no answer: the data hold no image for this question"
