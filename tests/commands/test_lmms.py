@@ -128,7 +128,7 @@ def test_a_document_whose_image_is_missing_is_not_asked(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"image": picture(1), "question": "a dog ?", "answer": "yes"},
         {"image": None, "question": "?", "answer": "no"},
     ]
