@@ -92,7 +92,7 @@ def _packed_text(row: Row, place: Place) -> Row:
         return {}
     try:
         packed = json.loads(packed) if isinstance(packed, str) else packed
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRow(place, "column text is not JSON, and there is no column chosen.", f" ({error})") from error
     if not isinstance(packed, Mapping):
         raise BadRow(place, "column text holds no question, chosen and rejected.")

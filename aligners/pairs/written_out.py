@@ -13,7 +13,7 @@ from aligners.pairs.rows import BadRow, Place
 ROLE, CONTENT = ("role", "from"), ("content", "value")
 """The keys of a message, in the spellings in use."""
 LOOKS_LIKE_MESSAGES = re.compile(
-    r"""(?s)\s*(?:array\()?\s*\[?\s*\{\s*(?=.*?["'](?:role|from)["']\s*:)(?=.*?["'](?:content|value)["']\s*:)"""
+    r"""(?s)\s*+(?:array\()?+\s*+\[?+\s*+\{\s*+(?=.*?["'](?:role|from)["']\s*:)(?=.*?["'](?:content|value)["']\s*:)"""
     r"""["'](?:role|from|content|value)["']"""
 )
 PARTS = {

@@ -168,19 +168,19 @@ def targets() -> list[Target]:
             change: mutation.Change = mutation.encoded if isinstance(value, str) else mutation.document
             change = mutation.lines if JSONL.fullmatch(name) else change
             valid = functools.partial(written, name)
-            made.append(Target(f"{benchmark}/{name}", [value], change, loading(benchmark, name), 6, valid=valid))
+            made.append(Target(f"{benchmark}/{name}", [value], change, loading(benchmark, name), 3, valid=valid))
     for name in ("instances_val2014.json", "captions_val2014.json"):
         value, valid = COCO_FILES[name], functools.partial(written, name)
-        made.append(Target(f"coco/{name}", [value], mutation.document, coco(name), 15, valid=valid))
+        made.append(Target(f"coco/{name}", [value], mutation.document, coco(name), 4, valid=valid))
     said = [*replies.RATINGS, *replies.GRADES, *replies.SCORES, *replies.WORDS, *replies.OBJECTS, *replies.THOUGHTS]
     script, names = loading("mmhal", "eval_gpt4.py"), reading("synonyms.txt", read_synonyms)
     pairs, valid = reading("similar.json", read_table), functools.partial(written, "similar.json")
     return [
         *made,
-        Target("mmhal/eval_gpt4.py", [SCRIPT], mutation.encoded, script, 6, valid=str.encode),
+        Target("mmhal/eval_gpt4.py", [SCRIPT], mutation.encoded, script, 3, valid=str.encode),
         Target("synonyms", ["dog, puppy\ncat\n"], mutation.encoded, names, 30, valid=str.encode),
         Target("similarities", [[["a", "b", 0.9], ["c", "d", 1]]], mutation.document, pairs, 30, valid=valid),
-        Target("verdicts", said, texts, verdicts, 20, valid=lambda text: (text, text)),
+        Target("verdicts", said, texts, verdicts, 8, valid=lambda text: (text, text)),
     ]
 
 

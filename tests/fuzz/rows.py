@@ -160,18 +160,18 @@ def targets() -> list[Target]:
     """Rows as values, and as files of every kind."""
     flat, texts = ROWS[:1] * 2, [ROWS[4]] * 2
     tables = [
-        Target(f"{kind} data", corpus, change, reading(f"pairs.{kind}", table), 40, valid=valid)
+        Target(f"{kind} data", corpus, change, reading(f"pairs.{kind}", table), 20, valid=valid)
         for kind, corpus, change, valid in (
             ("jsonl", [ROWS], mutation.lines, _lines),
             ("json", [list(ROWS[:4]), list(ROWS[8:]), {"42": ROWS[0], "7": [ROWS[5]]}], mutation.document, _document),
         )
     ]
     return [
-        Target("preference rows", ROWS, mutation.value, row, 300),
+        Target("preference rows", ROWS, mutation.value, row, 400),
         Target("columns", COLUMNS, mutation.text, columns, refuses=(ValueError,)),
         Target("JSON lines", [ROWS], mutation.lines, reading("lines.jsonl", objects), 60, valid=_lines),
         *tables,
-        Target("csv data", [flat, texts], changed_csv, reading("pairs.csv", table), 40, valid=as_csv),
+        Target("csv data", [flat, texts], changed_csv, reading("pairs.csv", table), 20, valid=as_csv),
         Target("parquet data", [as_parquet(flat)], mutation.binary, reading("pairs.parquet", table), 8),
         Target("arrow data", [as_arrow(flat)], mutation.binary, reading("pairs.arrow", table), 8),
         *(

@@ -161,18 +161,18 @@ def targets() -> list[Target]:
     of_runs = [
         Target(name, corpus, change, reading(f"{name}.yaml", read, named=False), share, valid=valid)
         for name, corpus, change, read, share, valid in (
-            ("recipes", align, mutation.encoded, recipe, 5, str.encode),
-            ("ablations in full", ablate, mutation.encoded, ablation, 5, str.encode),
-            ("ablations", [ABLATION], as_yaml, ablation, 10, written),
+            ("recipes", align, mutation.encoded, recipe, 2, str.encode),
+            ("ablations in full", ablate, mutation.encoded, ablation, 1, str.encode),
+            ("ablations", [ABLATION], as_yaml, ablation, 3, written),
         )
     ]
     return [
-        Target("alignments", SETTINGS, mutation.value, alignment, 30),
+        Target("alignments", SETTINGS, mutation.value, alignment, 15),
         Target("objectives", objectives, mutation.value, objective, 30),
         Target("benchmarks' settings", OF_BENCH, mutation.value, benchmark, 15),
         Target("parts' settings", OF_PARTS, mutation.value, part, 60),
-        Target("assignments", WORDS, mutation.text, assignment, 60),
+        Target("assignments", WORDS, mutation.text, assignment, 20),
         *of_runs,
-        Target("suites", SUITES, as_yaml, reading("suite.yaml", suite), 10, valid=written),
-        Target("price lists", PRICES, as_yaml, reading("prices.yaml", prices), 10, valid=written),
+        Target("suites", SUITES, as_yaml, reading("suite.yaml", suite), 3, valid=written),
+        Target("price lists", PRICES, as_yaml, reading("prices.yaml", prices), 4, valid=written),
     ]

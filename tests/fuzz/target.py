@@ -29,6 +29,7 @@ class Target:
         feed: reads an input; it raises one of ``refuses`` for one that is refused, and AssertionError where what came
             of it breaks a promise. Anything else that it raises is a fault.
         share: of all inputs, against 100 of a fast reader.
+        limit: seconds of computing after which an input took too long.
         refuses: the errors that a user can act on, or that the reader's contract names.
     """
 
@@ -39,6 +40,7 @@ class Target:
     share: int = 100
     refuses: tuple[type[Exception], ...] = (HarnessError,)
     valid: Callable[[Any], Any] = lambda each: each
+    limit: float = SECONDS
 
     def input(self, seed: int, number: int) -> Any:
         """The input of that number: the same for the same seed, on every machine."""
@@ -58,8 +60,8 @@ class Target:
                 outcome.refused += 1
             except Exception as error:
                 outcome.faults.append(Fault(self.name, number, given, "".join(traceback.format_exception(error))))
-            if time.thread_time() - started > SECONDS:
-                outcome.faults.append(Fault(self.name, number, given, f"it took more than {SECONDS:g} s"))
+            if time.thread_time() - started > self.limit:
+                outcome.faults.append(Fault(self.name, number, given, f"it took more than {self.limit:g} s"))
         return outcome
 
 

@@ -126,7 +126,7 @@ def targets() -> list[Target]:
         Target("retry-after", HEADERS, mutation.text, header),
         Target("recorded replies", [REPLIES], row_files, reading("replies.jsonl", replies), 60, valid=lines),
         Target("answers", [list(ANSWERS)], row_files, reading("answers.jsonl", answers), 60, valid=lines),
-        Target("objective's input", STEPS, mutation.document, reading("step.json", step), 5, valid=document),
+        Target("objective's input", STEPS, mutation.document, reading("step.json", step), 2, valid=document),
         Target("values for JSON", VALUES, mutation.value, safe),
-        Target("pictures", pictures(), mutation.binary, picture, 20, (ValueError,)),
+        Target("pictures", pictures(), mutation.binary, picture, 2, (ValueError,), limit=30),
     ]
