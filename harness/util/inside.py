@@ -16,9 +16,12 @@ VARIABLE = "DAMA_IMAGES"
 
 
 def image_roots(*folders: Path) -> tuple[str, ...]:
-    """The real paths of ``folders``, of those in $DAMA_IMAGES and of the cache of images."""
+    """The real paths of ``folders``, of those in $DAMA_IMAGES, of the cache of images and of the embedded world, whose
+    pairs with exchanged labels name the images of the clean ones.
+    """
     more = [Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
-    return tuple(os.path.realpath(folder) for folder in (*folders, *more, home() / "cache" / "images"))
+    own = (home() / "cache" / "images", home() / "tinyworld")
+    return tuple(os.path.realpath(folder) for folder in (*folders, *more, *own))
 
 
 def inside(path: Path, roots: Iterable[str]) -> Path | None:

@@ -55,14 +55,16 @@ def logged_to(file: Path) -> Iterator[None]:
     except OSError as error:
         raise HarnessError(f"The log {file} cannot be written ({error.strerror or error}); set DAMA_HOME to a folder "
                            "that can.") from error  # fmt: skip
-    before = LOG.level
+    before = LOG.level, LOG.propagate
     LOG.addHandler(handler)
     LOG.setLevel(logging.DEBUG)
+    LOG.propagate = False  # a library that logs by the root logger gives it a handler of stderr, which hides no secret
     try:
         yield
     finally:
         LOG.removeHandler(handler)
-        LOG.setLevel(before)
+        LOG.setLevel(before[0])
+        LOG.propagate = before[1]
         handler.close()
 
 

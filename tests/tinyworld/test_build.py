@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from aligners.pairs.data import load_pairs
 from harness.errors import UsageError
 from tests.tinyworld.conftest import SMALL
 from tinyworld.build import SYNTHETIC, World, WorldConfig, build, located
@@ -65,6 +66,15 @@ def test_label_noise_shares_everything_but_the_labels(world: World, world_root: 
         else:
             assert before == after
     assert exchanged == round(0.3 * len(rows(clean.pairs))) > 0
+
+
+def test_pairs_with_exchanged_labels_are_read_with_the_images_of_the_clean_ones(
+    world: World, world_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAMA_HOME", str(world_root.parent))
+    images = [image for pair in load_pairs(world.pairs).pairs for turn in pair.prompt for image in turn.images]
+    folders = {image.path.parent for image in images if image.path}
+    assert folders == {world.heldout_pairs.parent / "clean"}
 
 
 def test_pairs_mention_equally_many_objects_and_prefer_the_truer(world: World) -> None:
