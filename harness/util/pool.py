@@ -9,61 +9,117 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from typing import Any, TypeVar
 
+from harness.errors import HarnessError
 from harness.protocols.progress import Progress
 from harness.util.secrets import guard_output
 
 Result = TypeVar("Result")
 
 EVERY = 0.2  # seconds between two reports of a step
+TRIES = 2  # of a job whose worker is killed
 ENDING = 10.0  # seconds that a worker is waited for once it must end
 
 _reports: Any = None  # in a worker: the queue to its parent
 _reported: dict[str, float] = {}  # when each step was reported last
 
 
-class Pool:
-    """Processes started with spawn. ``reports`` is the queue of what they report."""
+class WorkerLost(HarnessError):
+    """A job ended its worker process twice."""
 
-    def __init__(self, executor: ProcessPoolExecutor, reports: Any) -> None:
-        self._executor, self._reports = executor, reports
+
+class _Worker:
+    """One process, started when it is first needed, and the queue of what it reports.
+
+    No two share a pool of concurrent.futures or a queue: one that is killed would break the first for all, and may take
+    the lock of the second with it.
+    """
+
+    def __init__(self, threads: int | None) -> None:
+        context = get_context("spawn")
+        self.reports = context.Queue()
+        self.executor = ProcessPoolExecutor(1, context, initializer=_start, initargs=(self.reports, threads))
+
+
+class Pool:
+    """``count`` processes started with spawn, each led by a thread of this one. See ``workers``."""
+
+    def __init__(self, count: int, threads: int | None) -> None:
+        self._torch_threads = threads
+        self._leaders = ThreadPoolExecutor(count, thread_name_prefix="worker")
+        self._workers: dict[int, _Worker] = {}  # by their leaders
+        self._lock, self._ending = threading.Lock(), False
 
     def submit(self, work: Callable[..., Result], *arguments: Any) -> Future[Result]:
-        """Run ``work`` in a worker; it may call ``report``."""
-        return self._executor.submit(work, *arguments)
+        """Run ``work`` in a worker; it may call ``report``.
+
+        Where the worker is killed, a new one begins ``work`` again; where that is killed too, the future raises
+        WorkerLost. The others are not disturbed.
+        """
+        return self._leaders.submit(self._lead, work, arguments)
 
     def finished(self, futures: Iterable[Future[Result]], progress: Progress) -> Iterator[Future[Result]]:
         """Yield ``futures`` as they finish; meanwhile pass the workers' reports on to ``progress``."""
         pending = set(futures)
         while pending:
             done, pending = wait(pending, timeout=EVERY, return_when=FIRST_COMPLETED)
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    progress(*self._reports.get_nowait())
+            for worker in self._living():
+                with contextlib.suppress(queue.Empty):
+                    while True:
+                        progress(*worker.reports.get_nowait())
             yield from done
+
+    def end(self, *, at_once: bool) -> None:
+        """End the processes, ``at_once`` or when all work is done."""
+        self._ending = at_once
+        self._leaders.shutdown(wait=not at_once, cancel_futures=at_once)
+        for worker in self._living():
+            worker.executor.shutdown(wait=not at_once, cancel_futures=at_once)
+
+    def _lead(self, work: Callable[..., Result], arguments: Sequence[Any]) -> Result:
+        for _ in range(TRIES):
+            try:
+                return self._mine().executor.submit(work, *arguments).result()
+            except BrokenProcessPool:
+                with self._lock:
+                    del self._workers[threading.get_ident()]
+        raise WorkerLost(f"its worker process was killed {TRIES} times (is the memory too small?).")
+
+    def _mine(self) -> _Worker:
+        """The worker of this thread."""
+        with self._lock:
+            if self._ending:
+                raise WorkerLost("its worker process was ended.")
+            me = threading.get_ident()
+            if me not in self._workers:
+                self._workers[me] = _Worker(self._torch_threads)
+            return self._workers[me]
+
+    def _living(self) -> list[_Worker]:
+        with self._lock:
+            return list(self._workers.values())
 
 
 @contextlib.contextmanager
 def workers(count: int, threads: int | None = None) -> Iterator[Pool]:
     """A pool of ``count`` processes with ``threads`` torch threads each (None: torch's own choice)."""
-    context = get_context("spawn")
-    reports = context.Queue()
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_start, initargs=(reports, threads)) as executor:
-        before = set(active_children())
-        try:
-            yield Pool(executor, reports)
-        except BaseException:  # the rest is not waited for: what a worker has not stored it does again next time
-            executor.shutdown(wait=False, cancel_futures=True)
-            ours = set(active_children()) - before
-            for worker in ours:
-                worker.terminate()
-            for worker in ours:
-                worker.join(ENDING)
-            raise
+    before, pool = set(active_children()), Pool(count, threads)
+    try:
+        yield pool
+    except BaseException:  # the rest is not waited for: what a worker has not stored it does again next time
+        pool.end(at_once=True)
+        ours = set(active_children()) - before
+        for worker in ours:
+            worker.terminate()
+        for worker in ours:
+            worker.join(ENDING)
+        raise
+    pool.end(at_once=False)
 
 
 def report(step: str, done: int, total: int, note: str = "") -> None:

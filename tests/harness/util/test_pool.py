@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.util.pool import report, workers
+from harness.util.pool import WorkerLost, report, workers
 
 
 def _square(number: int) -> int:
@@ -29,6 +29,38 @@ def test_results_and_reports_come_back() -> None:
             list(pool.finished([pool.submit(abs, 1)], lambda *news: heard.append(news)))
     assert found == {4, 9}
     assert sorted(heard) == [("square 2", 1, 1, "even"), ("square 3", 1, 1, "odd")]
+
+
+def _killed(marks: str, times: int) -> int:
+    """Kill this worker the first ``times`` that it is called; then the number of calls."""
+    calls = len(list(Path(marks).iterdir())) + 1
+    (Path(marks) / str(calls)).touch()
+    if calls <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return calls
+
+
+def _slept(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def test_a_job_whose_worker_is_killed_is_begun_again_alone_and_fails_alone_if_that_is_killed_too(
+    tmp_path: Path,
+) -> None:
+    once, always = tmp_path / "once", tmp_path / "always"
+    once.mkdir()
+    always.mkdir()
+    with workers(2) as pool:
+        other = pool.submit(_slept, 0.5)
+        jobs = [pool.submit(_killed, str(once), 1), pool.submit(_killed, str(always), 9), pool.submit(_slept, 0)]
+        done = set(pool.finished([*jobs, other], lambda *news: None))
+        assert done == {*jobs, other}
+        assert jobs[0].result() == 2
+        with pytest.raises(WorkerLost, match="killed 2 times"):
+            jobs[1].result()
+        assert len(list(always.iterdir())) == 2
+        assert other.result() > 0 and jobs[2].result() > 0
 
 
 def test_outside_a_worker_a_report_goes_nowhere() -> None:
