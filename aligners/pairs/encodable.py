@@ -8,7 +8,6 @@ import os
 import pickle
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from aligners.pairs.prepared import Stored, prepared
 from harness.errors import DataError
 from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key
-from harness.util.pool import workers
+from harness.util.pool import WorkerLost, workers
 
 MANY = 2000
 """Pairs from which processes are worth their start."""
@@ -97,7 +96,7 @@ def _encode_in_processes(pairs: Sequence[Pair], encoder: Encoder, progress: Prog
             for future in pool.finished(starts, silent):
                 found[starts[future]] = future.result()
                 progress("checking pairs", sum(map(len, found.values())), len(pairs))
-    except BrokenProcessPool:  # one was killed, perhaps for memory
+    except WorkerLost:  # perhaps for memory
         return list(_encode_here(pairs, encoder, progress))
     return [each for _, chunk in sorted(found.items()) for each in chunk]
 

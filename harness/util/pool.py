@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -84,7 +85,7 @@ class Pool:
     def _lead(self, work: Callable[..., Result], arguments: Sequence[Any]) -> Result:
         for _ in range(TRIES):
             try:
-                return self._mine().executor.submit(work, *arguments).result()
+                return self._mine().executor.submit(_do, work, arguments).result()
             except BrokenProcessPool:
                 with self._lock:
                     del self._workers[threading.get_ident()]
@@ -120,6 +121,19 @@ def workers(count: int, threads: int | None = None) -> Iterator[Pool]:
             worker.join(ENDING)
         raise
     pool.end(at_once=False)
+
+
+def _do(work: Callable[..., Result], arguments: Sequence[Any]) -> Result:
+    """In a worker: ``work``. An error that could not be made again in the parent, which would take the worker for
+    killed, becomes a HarnessError of its words."""
+    try:
+        return work(*arguments)
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            raise HarnessError(str(error)) from error
+        raise
 
 
 def report(step: str, done: int, total: int, note: str = "") -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.faults.counts import total
+from tests.faults.others import OTHERS, fuzzed, soaked
 from tests.faults.report import as_markdown, as_text
 from tests.faults.runner import run
 from tests.faults.scenarios import SCENARIOS
@@ -32,7 +33,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if compiler() is None:
         print("No C compiler (cc): the library that tears writes cannot be built.", file=sys.stderr)
         return 2
-    known = [*SCENARIOS, *SITUATIONS]
+    known = [*SCENARIOS, *SITUATIONS, *OTHERS]
     only = asked.only or known
     if unknown := [name for name in only if name not in known]:
         print(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}", file=sys.stderr)
@@ -43,6 +44,8 @@ def main(words: Sequence[str] | None = None) -> int:
         kills=asked.kills, seed=asked.seed, lanes=asked.lanes,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )  # fmt: skip
+    parts += [fuzzed(asked.inputs, asked.seed)] if "fuzz" in only else []
+    parts += [soaked(asked.questions)] if "soak" in only else []
     summed = total(parts)
     print(as_text(parts))
     if asked.json:
@@ -56,6 +59,8 @@ def main(words: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000, help="about how many kills")
+    parser.add_argument("--inputs", type=int, default=1_000_000, help="of the fuzzer")
+    parser.add_argument("--questions", type=int, default=200_000, help="to the judge, of the soak")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", metavar="NAME", help="only this scenario; may be repeated")
     parser.add_argument("--lanes", type=int, default=min(2, os.cpu_count() or 1), help="trials side by side")

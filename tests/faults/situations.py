@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
+from contextlib import closing
 
 from tests.faults.counts import Counts
 from tests.faults.lane import DB, TRACEBACK, Lane
 from tests.faults.observed import different, rows_of
 from tests.faults.runner import Situation
 from tests.faults.scenarios import mmhal_data, score
+from tests.faults.warm import LONGEST
+from tests.house import ROOT
 
 SCORED = (0, 3)
 
@@ -52,4 +60,65 @@ def signalled(lane: Lane, counts: Counts) -> None:
                 counts.blame("replies paid twice", f"{where}: {lane.paid.total() - paid} replies")
 
 
-SITUATIONS: Mapping[str, Situation] = {"signals": signalled}
+def together(lane: Lane, counts: Counts) -> None:
+    """Two commands at once on one results file: the same scoring twice, and a leaderboard meanwhile."""
+    paid = _undisturbed(lane)
+    expected = rows_of(lane.folder / DB)
+    for other in (score(lane), ["leaderboard", "--db", DB, "--format", "markdown"]):
+        _fresh(lane)
+        lane.server.latency = 0.05
+        first = lane.start(score(lane))
+        lane.asked(1)
+        second = lane.start(other)
+        codes = [running.wait() for running in (first, second)]
+        lane.server.latency = 0.0
+        counts.add("faults")
+        where = f"{other[0]} while score runs"
+        for code, running in zip(codes, (first, second), strict=True):
+            if code not in SCORED:
+                counts.blame("not as undisturbed", f"{where}: exit code {code}: {running.stderr[-300:]}")
+            if TRACEBACK in running.stderr:
+                counts.blame("tracebacks", f"{where}: {running.stderr[-600:]}")
+        for text in different(expected, rows_of(lane.folder / DB))[:1]:
+            counts.blame("not as undisturbed", f"{where}: {text}")
+        if lane.paid.total() > paid:
+            counts.blame("replies paid twice", f"{where}: {lane.paid.total() - paid} replies")
+
+
+def held(lane: Lane, counts: Counts) -> None:
+    """Another program holds the results file for a while: the command waits for it."""
+    _undisturbed(lane)
+    expected = rows_of(lane.folder / DB)
+    with closing(sqlite3.connect(lane.folder / DB)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        running = lane.start(score(lane))
+        time.sleep(1.5)
+        holder.rollback()
+    code = running.wait()
+    counts.add("faults")
+    if code not in SCORED or different(expected, rows_of(lane.folder / DB)):
+        counts.blame("not as undisturbed", f"a held file: exit code {code}: {running.stderr[-300:]}")
+
+
+def closed(lane: Lane, counts: Counts) -> None:
+    """Nobody reads what a command prints (`| head -1`): no noise about it on stderr."""
+    _undisturbed(lane)
+    for words in (["leaderboard", "--db", DB], ["leaderboard", "--db", DB, "--format", "json"], ["list", "settings"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "cli.py"), *words], cwd=lane.folder, stdout=writing, stderr=subprocess.PIPE,
+            text=True, timeout=LONGEST, check=False,
+        )  # fmt: skip
+        os.close(writing)
+        counts.add("faults")
+        if "BrokenPipe" in done.stderr or TRACEBACK in done.stderr:
+            counts.blame("tracebacks", f"{' '.join(words)} into a closed pipe: {done.stderr[-300:]}")
+
+
+SITUATIONS: Mapping[str, Situation] = {
+    "signals": signalled,
+    "two at once": together,
+    "a held file": held,
+    "a closed pipe": closed,
+}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import HarnessError
 from harness.util.pool import WorkerLost, report, workers
 
 
@@ -61,6 +62,20 @@ def test_a_job_whose_worker_is_killed_is_begun_again_alone_and_fails_alone_if_th
             jobs[1].result()
         assert len(list(always.iterdir())) == 2
         assert other.result() > 0 and jobs[2].result() > 0
+
+
+class _Named(Exception):
+    def __init__(self, row: int, reason: str) -> None:
+        super().__init__(f"row {row}: {reason}")
+
+
+def _refuse() -> None:
+    raise _Named(3, "no image")
+
+
+def test_an_error_that_cannot_be_made_again_in_the_parent_comes_back_in_its_words() -> None:
+    with workers(1) as pool, pytest.raises(HarnessError, match="row 3: no image"):
+        pool.submit(_refuse).result()
 
 
 def test_outside_a_worker_a_report_goes_nowhere() -> None:
