@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -125,3 +125,15 @@ def room_arrows(room: str) -> set[str]:
 def reach(room: str) -> set[str]:
     """All rooms that ``room`` may come by, through others too."""
     return MAY_IMPORT[room].union(*(reach(near) for near in MAY_IMPORT[room]))
+
+
+def absent(tests: Iterable[str]) -> list[str]:
+    """Those of ``tests``, each ``file::function`` under the project's folder, that do not exist."""
+    named = [test.partition("::") for test in tests]
+    there = {file: _functions(ROOT / file) for file, _, _ in named}
+    return [f"{file}::{name}" for file, _, name in named if name not in there[file]]
+
+
+def _functions(file: Path) -> set[str]:
+    nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if file.is_file() else ()
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 import stat
@@ -13,7 +12,7 @@ import pytest
 from harness.errors import UsageError
 from harness.util.files import replacing, write_text
 from tests.docs.test_pages import TEXT
-from tests.house import ROOT, modules, path_of
+from tests.house import ROOT, absent, modules, path_of
 from workflows.export_model import copy_model
 
 PAGE = TEXT["docs/security.md"]
@@ -23,13 +22,7 @@ PROMISES = re.findall(r"^\| (.+) \| `(tests/[\w/]+\.py)::(\w+)` \|$", PAGE, re.M
 def test_every_promise_names_a_test_that_exists() -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith("| ") and "promise | test" not in line]
     assert len(PROMISES) == len(rows) > 20, "each row is a promise and one test"
-    absent = [f"{file}::{name}" for _, file, name in PROMISES if name not in functions_of(ROOT / file)]
-    assert not absent
-
-
-def functions_of(file: Path) -> set[str]:
-    nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if file.is_file() else ()
-    return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    assert absent(f"{file}::{name}" for _, file, name in PROMISES) == []
 
 
 def test_nothing_is_read_by_a_reader_that_runs_code() -> None:
