@@ -11,6 +11,7 @@ from typing import Any
 from yaml import YAMLError
 
 from harness.errors import UsageError
+from harness.models.settings import LoadSettings
 from harness.protocols.external import ExternalBenchmark
 from harness.store import AlignmentRecord, EvaluationRecord
 from harness.util.options import parse_assignments
@@ -85,6 +86,9 @@ def command_of(alignment: AlignmentRecord) -> str:
     for name, value in alignment.config.items():
         if name in ("method", "model", "data", "seed"):
             words += [f"--{name}", str(value)]
+        elif name == "prompt":  # settings of the model, known by that name to the command
+            chosen = {k: v for k, v in value.items() if v != getattr(LoadSettings(), k, None)}
+            settings |= {f"model.{k}": v for k, v in chosen.items()}
         elif isinstance(value, Mapping):
             settings |= {k: v for k, v in value.items() if v not in (None, "")}
         elif value is not None and name not in ("device", "name", "panel", "label"):

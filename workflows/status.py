@@ -21,7 +21,7 @@ def status(store: Store) -> dict[str, Any]:
     """Counts, what runs, what is unfinished or failed and why, and the commands that resume it."""
     alignments, evaluations = store.alignments(), store.evaluations()
     activities = store.activities()
-    why = {item: a for a in activities if a.kind == "align" and a.error for item in a.items}
+    last = {item: a for a in activities if a.kind == "align" for item in a.items}
     benched = {e.alignment for e in evaluations}
     aligning = store.aligning()
     unfinished = [
@@ -31,8 +31,8 @@ def status(store: Store) -> dict[str, Any]:
             "name": a.name,
             "status": a.status,
             "where": kept_of(store, a),
-            "resume": command_of(a),
-            **({"why": why[a.name].error, "log": why[a.name].log} if a.name in why and a.status == "failed" else {}),
+            "resume": (last[a.name].command if a.name in last else "") or command_of(a),
+            **({"why": last[a.name].error, "log": last[a.name].log} if a.name in last else {}),
         }
         for a in alignments
         if a.status != "done"

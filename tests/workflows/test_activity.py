@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,10 +18,14 @@ from harness.errors import HarnessError
 from harness.protocols.progress import silent
 from harness.store import Store
 from harness.util.log import LOG, Verbosity, set_verbosity
+from harness.util.options import parse_assignments
 from harness.util.secrets import keep_secret
+from leaderboards.provenance import command_of
 from tests.house import ROOT
 from workflows import activity
 from workflows.activity import working
+from workflows.align import resolve_alignment
+from workflows.settings import gather
 from workflows.status import status
 
 ITEMS = ["base on amber", "base on pope"]
@@ -153,3 +158,16 @@ def test_a_terminal_that_is_closed_interrupts_a_command_unless_nohup_was_asked_f
         for how in ("plain", "nohup")
     ]
     assert said == ["True", "False"]
+
+
+def test_the_command_of_a_stored_run_is_read_back_as_that_run(store: Store) -> None:
+    given = {"method": "dama", "model": "m", "data": "d.jsonl", "seed": 3, "lr": 1e-6, "lora_rank": 8, "beta": 0.3}
+    spec = resolve_alignment({**given, "model.thinking": "off", "model.system": "", "clip": "local-dir:c"}, silent)
+    store.start_alignment("x", method=spec.label, seed=3, panel="a b", key=spec.key, config=spec.record)
+    words = shlex.split(command_of(store.alignment("x")))
+    assert words[:3] == ["python", "cli.py", "align"]
+    pairs = list(zip(words[3::2], words[4::2], strict=True))
+    settings = parse_assignments([value for word, value in pairs if word == "--set"])
+    options = {word.removeprefix("--"): value for word, value in pairs if word != "--set"}
+    again = resolve_alignment(gather(None, settings, {**options, "seed": int(options["seed"])}), silent)
+    assert (again.key, again.name, again.panel) == (spec.key, "x", "a b")
