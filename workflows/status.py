@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -15,6 +16,7 @@ from harness.store.rescue import rescue
 from leaderboards.provenance import command_of
 from leaderboards.text import bench_again
 from workflows.interruption import kept_of
+from workflows.requests import DB
 
 
 def status(store: Store) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def status(store: Store) -> dict[str, Any]:
             "name": a.name,
             "status": a.status,
             "where": kept_of(store, a),
-            "resume": (last[a.name].command if a.name in last else "") or command_of(a),
+            "resume": (last[a.name].command if a.name in last else "") or on(store, command_of(a)),
             **({"why": last[a.name].error, "log": last[a.name].log} if a.name in last else {}),
         }
         for a in alignments
@@ -50,7 +52,7 @@ def status(store: Store) -> dict[str, Any]:
     stopped = stopped_of(activities, {a.name for a in alignments})
     following += [row["resume"] for row in unfinished if "resume" in row]
     following += [row["resume"] for row in stopped if row["resume"]]
-    following += [bench_again(name) for name in waiting]
+    following += [on(store, bench_again(name)) for name in waiting]
     if incomplete:
         following.append("the same bench or score command: only what is missing is asked again")
     return {
@@ -64,6 +66,11 @@ def status(store: Store) -> dict[str, Any]:
         "not_benchmarked": waiting,
         "next": following,
     }
+
+
+def on(store: Store, command: str) -> str:
+    """The ``command`` for the results file of ``store``, named unless it is the one used where none is."""
+    return command if str(store.path) == DB else f"{command} {shlex.join(['--db', str(store.path)])}"
 
 
 def running(activity: Activity) -> dict[str, Any]:

@@ -141,7 +141,8 @@ def check(image: Image, place: Place) -> list[str]:
         return changes_of(data)
     except (OSError, ValueError) as error:
         files = (image.path,) if image.path else ()
-        raise BadRow(place, "the image cannot be read", f" ({error}). Is it complete?", files) from error
+        named = f"{image.path}: " if image.path else ""
+        raise BadRow(place, "the image cannot be read", f" ({named}{error}). Is it complete?", files) from error
 
 
 _FOUND: set[str] = set()

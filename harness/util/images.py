@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 CANNOT_OPEN = (
     OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, MemoryError,
@@ -56,6 +56,8 @@ def open_image(data: bytes) -> Image.Image:
             if 0 in image.size:
                 raise ValueError(f"it has no pixels ({image.width} x {image.height})")
             return to_rgb(image)
+    except UnidentifiedImageError:  # its own text names an object of Python
+        raise ValueError("it is of no known image format") from None
     except CANNOT_OPEN as error:
         raise ValueError(str(error) or type(error).__name__) from error
 

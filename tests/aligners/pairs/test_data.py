@@ -251,6 +251,9 @@ def test_an_image_too_large_to_be_opened_safely_or_cut_short_is_named_or_left_ou
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)
     (folder / "bomb.png").write_bytes(picture(2, side=60))
     (folder / "cut.png").write_bytes(picture(3)[:-300])
+    (folder / "text.jpg").write_text("no picture")
+    with pytest.raises(DataError, match=rf"line 1: .*\({folder}/text\.jpg: it is of no known image format\)"):
+        load_pairs(jsonl(folder, {**ROW, "image": "text.jpg"}))
     names = ("a.png", "bomb.png", "cut.png")
     rows = [{**ROW, "idx": name, "image": name, "chosen": f"a dog {name}"} for name in names]
     with pytest.raises(DataError, match=r"line 2: the image cannot be read .*decompression bomb"):
