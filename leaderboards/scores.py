@@ -89,7 +89,8 @@ def read_scores(seeds: Sequence[VerdictTable], groups: Mapping[str, str] | None 
 
 def flat(scores: Scores) -> Array:
     """``values`` as [samples, seeds * runs * columns], the shape the statistics work on."""
-    return np.moveaxis(scores.values, 2, 0).reshape(len(scores.samples), -1)
+    seeds, runs, samples, width = scores.values.shape
+    return np.moveaxis(scores.values, 2, 0).reshape(samples, seeds * runs * width)
 
 
 def statistic(scores: Scores, metrics: Sequence[Metric]) -> Statistic:

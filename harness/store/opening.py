@@ -54,8 +54,10 @@ def open_in_memory(path: Path) -> Connection:
     return db
 
 
-def open_as_it_is(path: Path) -> Connection:
+def open_as_it_is(path: Path, *, cut: bool = False) -> Connection:
     """The file at ``path`` for reading, whatever is in it; nothing is made beside it. Raises HarnessError.
+
+    With ``cut`` also one that is shorter than its header says, which SQLite takes for damaged as a whole otherwise.
 
     What else is written beside it counts: a log that a killed process left.
     """
@@ -63,9 +65,9 @@ def open_as_it_is(path: Path) -> Connection:
     real = path.resolve()
     has_log = any(log.exists() and log.stat().st_size for log in (_beside(real, "-wal"), _beside(real, "-journal")))
     if not has_log and _logs_ahead(real):  # nobody has it open; to open it otherwise would make files beside it
-        return _readable(connect(path, "immutable", check_same_thread=False))
+        return _readable(connect(path, "immutable", check_same_thread=False), cut)
     try:
-        return _readable(connect(path, "ro", check_same_thread=False))
+        return _readable(connect(path, "ro", check_same_thread=False), cut)
     except Unwritable:
         return _copy_with_logs(path)
 
@@ -168,9 +170,11 @@ def _copied(db: Connection) -> Connection:
     return copy
 
 
-def _readable(db: Connection) -> Connection:
+def _readable(db: Connection, cut: bool = False) -> Connection:
     """``db``, after a first look into the file."""
     try:
+        if cut:
+            db.execute("PRAGMA writable_schema = ON")  # nothing is written: it ends the comparison with the header
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except BaseException:
         db.close()

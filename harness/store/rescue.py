@@ -39,8 +39,8 @@ class Rescued:
         rows: how many rows of each table.
         unreadable: of each table that has any, the stretches of keys of which not all could be read.
         lost: about how many rows those held, by the size of the others: what a page held that is none is not known.
-        orphans: rows whose evaluation or alignment is lost; they are in tables of their own, "orphan_verdict" and so
-            on.
+        orphans: rows whose evaluation or alignment is lost, and evaluations that lost verdicts; they are in tables of
+            their own, "orphan_verdict" and so on.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -55,7 +55,7 @@ def rescue(source: Path, target: Path) -> Rescued:
     Raises HarnessError where not even its tables are known any more.
     """
     found = Rescued()
-    with contextlib.closing(open_as_it_is(source)) as damaged:
+    with contextlib.closing(open_as_it_is(source, cut=True)) as damaged:
         damaged.execute("PRAGMA cell_size_check = ON")
         version = min(max(version_of(damaged), 1), NEWEST)
         with replacing(target) as part, contextlib.closing(connect(part)) as copy:
@@ -63,6 +63,8 @@ def rescue(source: Path, target: Path) -> Rescued:
             for table in sorted(schema(version).keys() - TRANSIENT):
                 _copy_table(damaged, copy, table, found)
             migrate(copy)
+            if "verdict" in found.unreadable:
+                _set_incomplete_aside(copy, found)
             _set_orphans_aside(copy, found)
             copy.commit()
     return found
@@ -85,6 +87,19 @@ def _copy_table(damaged: Connection, copy: Connection, table: str, found: Rescue
         page = damaged.execute("PRAGMA page_size").fetchone()[0]
         found.unreadable[table] = stretches
         found.lost[table] = stretches * max(1, page * saved // size if size else 1)
+
+
+def _set_incomplete_aside(copy: Connection, found: Rescued) -> None:
+    """Evaluations that lost verdicts: figures of what is left of them would stand for all. Their answers and replies
+    are in tables of their own, so that the same command makes them anew."""
+    counted = """SELECT count(DISTINCT sample_id) AS samples, count(*) AS rows, max(run) + 1 AS runs
+        FROM verdict WHERE verdict.evaluation = evaluation.id"""
+    lost = f"""FROM evaluation WHERE n_scored + n_failed > 0 AND NOT EXISTS
+        (SELECT 1 FROM ({counted}) WHERE samples >= n_scored + n_failed AND rows >= samples * runs)"""
+    if count := copy.execute(f"SELECT count(*) {lost}").fetchone()[0]:
+        copy.execute(f"CREATE TABLE orphan_evaluation AS SELECT * {lost}")
+        copy.execute("DELETE FROM evaluation WHERE id IN (SELECT id FROM orphan_evaluation)")
+        found.orphans["evaluation"] = count
 
 
 def _set_orphans_aside(copy: Connection, found: Rescued) -> None:

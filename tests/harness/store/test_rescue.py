@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def _fill(path: Path) -> Path:
     store = Store(path)
     store.save_answers("model", [(key, Answer(text)) for key, text in ANSWERS.items()])
     verdicts = [(f"s{n}", 0, "g", "yes", Verdict({"correct": 1.0})) for n in range(2000)]
-    store.save_evaluation(evaluation(), verdicts)
+    store.save_evaluation(replace(evaluation(), n=2000, n_scored=2000), verdicts)
     store.vacuum()
     store.close()
     return path
@@ -92,6 +93,26 @@ def test_verdicts_whose_evaluation_is_lost_are_set_aside(tmp_path: Path) -> None
     saved = Store(tmp_path / "saved.sqlite")
     assert found.orphans == {"verdict": 2000} and saved.count("orphan_verdict") == 2000
     assert saved.count("verdict") == 0 and saved.count("evaluation") == 0 and not saved.faults()
+
+
+def test_an_evaluation_that_lost_verdicts_is_set_aside_with_those_that_are_left(tmp_path: Path) -> None:
+    path = filled(tmp_path / "r.sqlite")
+    spoil(path, pages_of(path, "verdict")[3:5])
+    found = rescue(path, tmp_path / "saved.sqlite")
+    saved = Store(tmp_path / "saved.sqlite")
+    assert saved.evaluations() == [], "its figures would be of the verdicts that are left"
+    assert found.orphans["evaluation"] == 1 and 0 < found.orphans["verdict"] < 2000
+
+
+def test_of_a_file_that_was_cut_what_lies_before_the_cut_is_saved(tmp_path: Path) -> None:
+    path = filled(tmp_path / "r.sqlite")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    found = rescue(path, tmp_path / "saved.sqlite")
+    saved = Store(tmp_path / "saved.sqlite")
+    answers = saved.answers("model", ANSWERS)
+    assert 100 < len(answers) == found.rows["generation"] and found.unreadable and not saved.faults()
+    assert all(answers[key].text == ANSWERS[key] for key in answers) and saved.evaluations() == []
 
 
 def root(path: Path, table: str) -> int:
