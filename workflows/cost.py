@@ -189,7 +189,7 @@ def _stored(store: Store, judge: Judge | None) -> set[tuple[str, int, int]]:
 
 
 def distinct(samples: Sequence[Sample]) -> list[Sample]:
-    """One of the samples of each question: equal ones are asked once. Images are told apart by name, not opened."""
+    """One of the samples of each question: equal ones are asked once. Images are distinguished by name, not opened."""
     return list({(sample.prompt, sample.image): sample for sample in samples}.values())
 
 

@@ -35,7 +35,7 @@ def kept_of(store: Store, run: AlignmentRecord) -> str:
 
 
 def starts_over(store: Store, name: str, key: str) -> str:
-    """What is said of a run that was stopped after its first step and has no checkpoint to go on from; else ""."""
+    """What is said of a run that was stopped after its first step and has no checkpoint to resume from; else ""."""
     from aligners.training.checkpoints import checkpoints
 
     run = next((each for each in store.alignments() if (each.name, each.key) == (name, key)), None)

@@ -25,7 +25,7 @@ STATE_FILE = "objective_state.json"
 """Written last and removed first: a checkpoint without it is not complete."""
 NAME = re.compile(r"checkpoint-(\d+)")
 KEPT = 2
-"""Complete checkpoints that are kept while training goes on: the second is there if the newest cannot be read."""
+"""Complete checkpoints that are kept while training runs: the second is there if the newest cannot be read."""
 SMALL = 1 << 20
 """Bytes up to which a file's content is compared as well as its size."""
 PARTS = {
@@ -85,7 +85,7 @@ def keep_newest(folder: Path) -> None:
 
 
 def fault_of(checkpoint: Path) -> str:
-    """Why training cannot go on from ``checkpoint``, in words; "" where it can.
+    """Why training cannot resume from ``checkpoint``, in words; "" where it can.
 
     The files must be those of its list; one of an earlier version has none and must hold all that Trainer writes.
     """

@@ -1,4 +1,4 @@
-"""What a judge rates, told apart from what it quotes, weighs or denies: a doubtful rating is no rating."""
+"""What a judge rates, apart from what it quotes, weighs or denies: a doubtful rating is no rating."""
 
 from __future__ import annotations
 

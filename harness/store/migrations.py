@@ -122,7 +122,7 @@ NEWEST = len(MIGRATIONS)
 
 
 def migrate(db: sqlite3.Connection, upto: int = NEWEST) -> None:
-    """Bring the schema to version ``upto``, all of it or nothing."""
+    """Raise the schema to version ``upto``, all of it or nothing."""
     with transaction(db):
         for migration in MIGRATIONS[:upto]:  # also those that were: one that was cut short is made whole
             migration(db)

@@ -125,7 +125,7 @@ def _is_current(db: Connection) -> bool:
 
 
 def _ready(db: Connection) -> Connection:
-    """Bring a file that can be written to the newest schema. Killed at any moment, it is as before or as after."""
+    """Migrate a file that can be written to the newest schema. Killed at any moment, it is as before or as after."""
     try:
         _check_ours(db)  # again: what was in a log, or came just now
         if not _is_current(db):

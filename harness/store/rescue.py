@@ -21,9 +21,9 @@ from harness.util.files import replacing
 DEPTH = 9
 """How often a stretch of which nothing can be read is halved."""
 DIGITS = 8
-"""Characters of a key that are told apart when a middle is looked for."""
+"""Characters of a key that are distinguished when a middle is looked for."""
 TRANSIENT = frozenset({"claim"})
-"""Tables of what goes on now."""
+"""Tables of what runs now."""
 PARENTS = {"verdict": ("evaluation", "id"), "train_log": ("alignment", "name")}
 PARENTS |= dict.fromkeys(("gap", "hardness"), PARENTS["train_log"])
 """Tables whose rows are part of another's: the first column names it, by that column."""
