@@ -58,7 +58,7 @@ def _json_rows(file: Path) -> Iterator[tuple[Place, Row]]:
             return
         raise DataError(f"{file}: not valid JSON ({error}); expected an array of objects.") from error
     del content
-    rows = _by_image(value) if isinstance(value, Mapping) else value
+    rows = _by_image(value, file) if isinstance(value, Mapping) else value
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise DataError(f"{file}: expected an array of objects, or objects by the image's number.")
     number = 0
@@ -68,15 +68,21 @@ def _json_rows(file: Path) -> Iterator[tuple[Place, Row]]:
             number += 1
 
 
-def _by_image(value: Mapping[str, Any]) -> list[Any] | None:
-    """{image number: [rows] or row} as rows with ``image_id`` (SENTINEL, HA-DPO's descriptions)."""
-    rows: list[Any] = []
-    for number, held in value.items():
-        each = held if isinstance(held, list) else [held]
-        if not all(isinstance(row, Mapping) for row in each):
-            return None
-        rows += [{"image_id": number, **row} for row in each]
-    return rows
+def _by_image(value: Mapping[str, Any], file: Path) -> list[Any] | None:
+    """{image number: [rows] or row} as rows with ``image_id`` (SENTINEL, HA-DPO's descriptions), or one list by a name.
+
+    Raises DataError for several lists by names, which may be what to train and what to test on.
+    """
+    lists = {name: held if isinstance(held, list) else [held] for name, held in value.items()}
+    if not all(isinstance(row, Mapping) for rows in lists.values() for row in rows):
+        return None
+    named = [name for name in lists if not name.isdecimal()]
+    if named and len(lists) > 1:
+        raise DataError(
+            f"{file}: it holds {len(lists)} lists of rows, {', '.join(map(repr, named[:5]))} among them: expected one, "
+            "or lists by the images' numbers. Write the one to train on to a file of its own."
+        )
+    return [row if named else {"image_id": name, **row} for name, rows in lists.items() for row in rows]
 
 
 def _unpacked(row: Row) -> Sequence[Row]:

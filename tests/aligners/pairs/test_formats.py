@@ -212,6 +212,15 @@ def test_sentinels_context_is_given_and_not_trained_on(folder: Path) -> None:
             assert (loaded.pairs[1].prefix, loaded.pairs[1].ends) == ("", True)
 
 
+def test_lists_by_names_of_which_some_may_be_for_testing_are_not_mixed(folder: Path) -> None:
+    row = SINGLE["rlaif-v"][0]
+    for names in (("train", "test"), ("7", "test")):
+        file = written(folder, {name: [row] for name in names})
+        with pytest.raises(DataError, match=r"data\.json: it holds 2 lists of rows, .*'test' among them"):
+            read(file)
+    assert len(read(written(folder, {"data": [row]})).pairs) == 1
+
+
 def test_ha_dpos_descriptions_are_every_pair_of_their_texts_and_need_a_question(folder: Path) -> None:
     file = written(folder, {"7": {"chosen": ["a dog", "the dog"], "rejected": ["a cat"]}})
     with pytest.raises(DataError, match=r"row 0: no question; .* question=TEXT"):
