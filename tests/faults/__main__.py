@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,14 +39,18 @@ def main(words: Sequence[str] | None = None) -> int:
     if unknown := [name for name in only if name not in known]:
         print(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}", file=sys.stderr)
         return 2
-    parts = run(
-        [each for name, each in SCENARIOS.items() if name in only],
-        {name: each for name, each in SITUATIONS.items() if name in only},
-        kills=asked.kills, seed=asked.seed, lanes=asked.lanes,
-        say=lambda text: print(text, file=sys.stderr, flush=True),
-    )  # fmt: skip
-    parts += [fuzzed(asked.inputs, asked.seed)] if "fuzz" in only else []
-    parts += [soaked(asked.questions)] if "soak" in only else []
+    disturbed = [each for name, each in SCENARIOS.items() if name in only]
+    situations = {name: each for name, each in SITUATIONS.items() if name in only}
+    parts = []
+    if disturbed or situations:
+        parts += run(
+            disturbed, situations, kills=asked.kills, seed=asked.seed, lanes=asked.lanes,
+            say=lambda text: print(text, file=sys.stderr, flush=True),
+        )  # fmt: skip
+    with ThreadPoolExecutor() as beside:  # the soak is a process of its own, the fuzzer wants the main thread's alarm
+        soak = beside.submit(soaked, asked.questions) if "soak" in only else None
+        parts += [fuzzed(asked.inputs, asked.seed)] if "fuzz" in only else []
+        parts += [soak.result()] if soak else []
     summed = total(parts)
     print(as_text(parts))
     if asked.json:

@@ -14,7 +14,7 @@ PAIRS = 8
 def make(folder: Path) -> Path:
     """Make it in a process of its own, which takes torch with it when it ends."""
     words = [sys.executable, "-m", "tests.faults.material", str(folder)]
-    subprocess.run(words, cwd=ROOT, check=True, timeout=120, capture_output=True)
+    subprocess.run(words, cwd=ROOT, check=True, timeout=600, capture_output=True)
     return folder
 
 

@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 from tests.faults.tear import Control, library
 from tests.house import ROOT
 
-LONGEST = 120.0
+LONGEST = 300.0
 """Seconds after which a command counts as stuck."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 OFFLINE = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "DAMA_LOG": ""}
