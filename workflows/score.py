@@ -52,7 +52,7 @@ def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: 
         raise UsageError(f"--data-dir {root}: no such directory.")
     data = load(benchmark, root)
     samples = data.samples
-    read = read_responses(responses)
+    read = read_responses(responses).placed(samples)
     given = read.answers
     unknown = sorted(set(given) - {sample.id for sample in samples})
     if unknown:

@@ -26,11 +26,35 @@ BY_PLACE = ("model_answer", "answer")
 class Responses:
     """The answers of a file by sample id.
 
-    ``asked`` holds, of rows that are known by their place alone, where they stand and what they say was asked.
+    ``asked`` holds, of rows that are known by their place alone, where they stand and what they say was asked;
+    ``prompts``, of rows with ids that say so too, what was asked.
     """
 
     answers: dict[str, str]
     asked: dict[str, tuple[str, str]] = field(default_factory=dict)
+    prompts: dict[str, str] = field(default_factory=dict)
+
+    def placed(self, samples: Sequence[Sample]) -> Responses:
+        """The answers by the ids of ``samples``, all of them, where the file's own ids are none of theirs.
+
+        POPE's official files number the questions of a split or of all splits by themselves. Then the questions decide:
+        the file must ask those of one part of the benchmark after the other (what stands before ":" in the ids), in
+        any order, each part whole and in its order. Where it does not, or two parts fit, it is returned as it is.
+        """
+        said = {**{id_: question for id_, (_, question) in self.asked.items()}, **self.prompts}
+        known = {sample.id for sample in samples}
+        if not said or said.keys() != self.answers.keys() or known & said.keys():
+            return self
+        parts: dict[str, list[Sample]] = {}
+        for sample in samples:
+            parts.setdefault(sample.id.rpartition(":")[0], []).append(sample)
+        asked, ids = [_plain(said[id_]) for id_ in self.answers], list[str]()
+        while len(ids) < len(asked):
+            fitting = [name for name, part in parts.items() if _asks(asked[len(ids) :], part)]
+            if len(fitting) != 1:
+                return self
+            ids += [sample.id for sample in parts.pop(fitting[0])]
+        return Responses(dict(zip(ids, self.answers.values(), strict=True)))
 
     def check(self, samples: Sequence[Sample]) -> None:
         """Raise DataError for a row whose question is not that of the sample in its place."""
@@ -42,6 +66,13 @@ class Responses:
                     f"{sample.prompt[:80]!r}. Rows without an id belong to the questions in their order; give "
                     f"{EXPECTED} a line for another order or a part."
                 )
+
+
+def _asks(asked: Sequence[str], part: Sequence[Sample]) -> bool:
+    """Whether ``asked`` begins with the questions of ``part``, with or without what a benchmark puts after them."""
+    prompts = [_plain(sample.prompt) for sample in part]
+    begun = zip(asked, prompts, strict=False)
+    return len(asked) >= len(prompts) and all(one and (one in other or other in one) for one, other in begun)
 
 
 def _plain(text: str) -> str:
@@ -63,6 +94,8 @@ def read_responses(path: Path) -> Responses:
         found.answers[sample_id] = text
         if _layout(row, where) is None:
             found.asked[sample_id] = (where, row["question"])
+        elif isinstance(row.get("prompt"), str):
+            found.prompts[sample_id] = row["prompt"]
     return found
 
 

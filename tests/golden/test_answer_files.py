@@ -25,14 +25,16 @@ def official(benchmark: str, answers: dict[str, str]) -> tuple[str, str]:
     if benchmark == "mmhal":
         template = json.loads((HERE / "mmhal/data/response_template.json").read_text())
         return "mmhal.json", json.dumps([{**r, "model_answer": answers[str(i)]} for i, r in enumerate(template)])
-    if benchmark == "llava_bench":
+    if benchmark == "pope":  # LLaVA's, which numbers the questions of all splits
+        rows = [{"question_id": n, "prompt": s.prompt, "text": answers[s.id]} for n, s in enumerate(samples)]
+    elif benchmark == "llava_bench":
         rows = [{"question_id": int(s.id), "prompt": s.prompt, "text": answers[s.id]} for s in samples]
     else:
         rows = [{"question": s.prompt, "answer": answers[s.id], "image_id": s.data["image_id"]} for s in samples]
     return "answers.jsonl", "".join(json.dumps(row) + "\n" for row in rows)
 
 
-@pytest.mark.parametrize("benchmark", ["amber", "llava_bench", "mmhal", "object_halbench"])
+@pytest.mark.parametrize("benchmark", ["amber", "llava_bench", "mmhal", "object_halbench", "pope"])
 def test_official_answer_files_give_the_same_figures(benchmark: str, tmp_path: Path) -> None:
     lines = (HERE / benchmark / "answers.jsonl").read_text().splitlines()
     name, content = official(benchmark, {str(row["id"]): row["response"] for row in map(json.loads, lines)})

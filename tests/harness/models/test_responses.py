@@ -93,3 +93,41 @@ def test_rows_known_by_their_place_must_ask_the_question_in_that_place(tmp_path:
 def test_a_row_may_ask_with_the_mark_of_the_image_or_without_the_benchmarks_ending(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(lines({"question": "<image>\nWhat is it?", "answer": "a dog"}))
     read_responses(tmp_path / "a.jsonl").check([Sample("0", "What is it?\nAnswer in a word.")])
+
+
+SPLITS = ("random", "popular")
+POPE = [Sample(f"{split}:{i}", f"Is there a {split} {i}?\nIn a word.") for split in SPLITS for i in (1, 2)]
+
+
+@pytest.mark.parametrize("order", [("random", "popular"), ("popular", "random"), ("popular",)], ids=str)
+@pytest.mark.parametrize("layout", ["LLaVA's", "POPE's"])
+def test_rows_with_numbers_of_their_own_belong_to_the_splits_whose_questions_they_ask(
+    order: tuple[str, ...], layout: str, tmp_path: Path
+) -> None:
+    asked = [f"Is there a {split} {i}?" for split in order for i in (1, 2)]
+    rows: list[Any] = [
+        {"question_id": n, "prompt": q + "\nAnswer the question.", "text": f"to {q}"} if layout == "LLaVA's"
+        else {"question": q, "answer": f"to {q}"} for n, q in enumerate(asked)
+    ]  # fmt: skip
+    (tmp_path / "a.jsonl").write_text(lines(*rows))
+    if layout == "LLaVA's":  # which ends its questions as the benchmark does
+        samples = [Sample(s.id, s.prompt.replace("In a word.", "Answer the question.")) for s in POPE]
+    else:
+        samples = POPE
+    found = read_responses(tmp_path / "a.jsonl").placed(samples)
+    assert found.answers == {f"{split}:{i}": f"to Is there a {split} {i}?" for split in order for i in (1, 2)}
+
+
+@pytest.mark.parametrize("change", ["one left out", "another order", "two splits alike", "no question"])
+def test_rows_that_ask_something_else_are_given_to_no_sample(change: str, tmp_path: Path) -> None:
+    asked, samples = ["Is there a popular 1?", "Is there a popular 2?"], POPE
+    if change == "one left out":
+        asked = asked[:1]
+    elif change == "another order":
+        asked.reverse()
+    elif change == "no question":
+        asked = ["", ""]
+    else:
+        samples = [Sample(s.id, s.prompt.replace("random", "popular")) for s in POPE]
+    (tmp_path / "a.jsonl").write_text(lines(*({"question": q, "answer": "yes"} for q in asked)))
+    assert read_responses(tmp_path / "a.jsonl").placed(samples).answers.keys() == {str(n) for n in range(len(asked))}
