@@ -76,13 +76,13 @@ class Snapshot:
     @cached_property
     def left_out(self) -> dict[str, str]:
         """By benchmark how many evaluations are not in ``evaluations`` and why: its package was uninstalled, cannot be
-        used, or takes other settings now."""
+        used, or takes other settings now, or verdicts of theirs are lost."""
         faults: dict[str, list[str]] = defaultdict(list)
         for e in self.stored:
             if (fault := self._fault(e)) is not None:
                 faults[e.benchmark].append(fault)
         return {
-            name: f"{len(each)} evaluation{'s' * (len(each) > 1)} of {name} left out: {each[0]} "
+            name: f"{len(each)} evaluation{'s' * (len(each) > 1)} of {name} left out: {' '.join(dict.fromkeys(each))} "
             "`show` and `export` have them as they were stored."
             for name, each in faults.items()
         }
@@ -118,6 +118,26 @@ class Snapshot:
         return self.store.generation_totals()
 
     def _fault(self, evaluation: EvaluationRecord) -> str | None:
+        """Why the figures of an evaluation cannot be computed here; None if they can."""
+        return self._unmade(evaluation) or self._lost(evaluation)
+
+    def _lost(self, evaluation: EvaluationRecord) -> str | None:
+        """Of an evaluation that lacks verdicts what it lacks: its figures would be those of a part."""
+        stored, runs = self._verdict_counts.get(evaluation.id, (0, 1))
+        runs = max(runs, evaluation.info.get("judging", {}).get("runs", 1))
+        wanted = (evaluation.n_scored + evaluation.n_failed) * runs
+        if stored >= wanted:
+            return None
+        return (
+            f"of {evaluation.run} {stored} of {wanted} verdicts are stored, the others are lost (a damaged file?): "
+            "`bench` it again, which scores the answers that are stored."
+        )
+
+    @cached_property
+    def _verdict_counts(self) -> dict[int, tuple[int, int]]:
+        return self.store.verdict_counts()
+
+    def _unmade(self, evaluation: EvaluationRecord) -> str | None:
         """Why the benchmark of an evaluation cannot be made with the settings that it had then; None if it can."""
         key = content_key(evaluation.benchmark, evaluation.settings)
         if key not in self._faults:

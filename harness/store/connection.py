@@ -59,10 +59,15 @@ def failure(path: Path, error: sqlite3.Error) -> HarnessError:
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
         return Unwritable(f"{path}: {FAILURES[code].format(error=error)}")
     if "Could not decode" in str(error):  # a text that holds no text: of a page that was written over
-        return Damaged(f"{path}: {FAILURES[sqlite3.SQLITE_CORRUPT].format(error='a text is not UTF-8')}")
+        return damaged(path, "a text is not UTF-8")
     if code in FAILURES:
         return Damaged(f"{path}: {FAILURES[code].format(error=error)}")
     return HarnessError(f"{path}: {error}. {KEPT}; `db check` says whether the file is sound.")
+
+
+def damaged(path: Path, how: str) -> Damaged:
+    """The error for a file at ``path`` that is damaged; ``how`` says what was found."""
+    return Damaged(f"{path}: {FAILURES[sqlite3.SQLITE_CORRUPT].format(error=how)}")
 
 
 class Cursor(sqlite3.Cursor):

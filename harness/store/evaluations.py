@@ -66,6 +66,11 @@ class Evaluations(ResultsFile):
             EvaluationRecord(**{k: json.loads(v) if k in STRUCTURED else v for k, v in row.items()}) for row in rows
         ]
 
+    def verdict_counts(self) -> dict[int, tuple[int, int]]:
+        """By evaluation how many verdicts are stored, and of how many judge runs."""
+        query = "SELECT evaluation, count(*), 1 + max(run) FROM verdict GROUP BY evaluation"
+        return {row[0]: (row[1], row[2]) for row in self.db.execute(query)}
+
     def verdicts(self, evaluation: int) -> list[VerdictRecord]:
         """All verdicts of an evaluation."""
         query = (

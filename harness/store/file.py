@@ -13,7 +13,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from harness.errors import HarnessError
-from harness.store.connection import Connection, connect
+from harness.store.connection import Connection, connect, damaged
 from harness.store.migrations import transaction, version_of
 from harness.store.opening import open_to_write
 from harness.store.records import Row
@@ -63,13 +63,13 @@ class ResultsFile:
     def faults(self) -> list[str]:
         """What SQLite finds wrong with the file; empty for a sound one."""
         try:
-            problems = [str(row[0]) for row in self.db.execute("PRAGMA integrity_check")]
+            problems = damage(self.connection)
             orphans = [
                 f"{row[0]} holds a row without its {row[2]}" for row in self.db.execute("PRAGMA foreign_key_check")
             ]
         except HarnessError as error:
             return [str(error.__cause__ or error)]
-        return [line for line in [*problems, *orphans] if line != "ok"]
+        return [*problems, *orphans]
 
     def vacuum(self) -> None:
         """Give back the room of deleted rows."""
@@ -77,14 +77,20 @@ class ResultsFile:
         self.db.vacuum()
 
     def backup(self, file: Path) -> None:
-        """A consistent copy, also while others write; ``file`` is there when it is whole."""
+        """A consistent copy, also while others write; ``file`` is there when it is whole and sound.
+
+        Raises Damaged where this file is damaged, and the copy would be.
+        """
         try:
             with replacing(file) as part, contextlib.closing(connect(part)) as copy:
                 self.connection.backup(copy)
+                copy.path = self.path  # its faults are this file's
+                if problems := damage(copy):
+                    raise damaged(self.path, "; ".join(problems[:5]))
         except OSError as error:
             raise HarnessError(f"{file} cannot be written: {error.strerror or error}. Name another file.") from error
         except HarnessError as error:
-            raise HarnessError(f"{file} could not be made, and is not there: {error}") from error
+            raise type(error)(f"{file} could not be made, and is not there: {error}") from error
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -105,6 +111,12 @@ class ResultsFile:
     def select(self, query: str, values: Sequence[Any]) -> list[Row]:
         """The rows of ``query`` as dictionaries."""
         return list(self.db.query(query, values))
+
+
+def damage(db: Connection) -> list[str]:
+    """What is wrong with the pages of a file, every one of which is read; empty for a sound one. Raises HarnessError
+    where SQLite stops at the first."""
+    return [row[0] for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

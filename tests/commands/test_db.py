@@ -58,3 +58,11 @@ def test_what_only_looks_makes_no_file(tmp_path: Path, words: list[str]) -> None
     before = path.read_bytes()
     run(*words, "--db", str(path))
     assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["r.sqlite"]
+
+
+def test_a_backup_of_a_damaged_file_is_refused_and_names_the_rescue(tmp_path: Path) -> None:
+    path = filled(tmp_path / "r.sqlite")
+    spoil(path, pages_of(path, "generation")[4:5])
+    output = run("db", "backup", str(tmp_path / "copy.sqlite"), "--db", str(path), code=1).output.replace("\n", " ")
+    assert "r.sqlite: it is damaged" in output and "db rescue FILE" in output
+    assert [file.name for file in tmp_path.iterdir()] == ["r.sqlite"]

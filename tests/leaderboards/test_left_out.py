@@ -16,6 +16,7 @@ from benchmarks.pope import Pope
 from cli import cli
 from harness.protocols.benchmark import BENCHMARKS, Benchmark
 from harness.store import Store
+from leaderboards.snapshot import Snapshot
 from tests.leaderboards.fakes import add, answers, example
 
 Run = Callable[..., Result]
@@ -94,3 +95,27 @@ def test_one_that_raises_when_it_is_made_does_not_hide_the_rest(run: Run, monkey
     shown = run("leaderboard", "--format", "csv")
     assert "dama" in shown.stdout
     assert "3 evaluations of colours left out: making it raised RuntimeError: no such shade." in shown.stderr
+
+
+@pytest.mark.parametrize("lost", ["1", "sample_id > '3'"])
+def test_an_evaluation_that_lost_verdicts_gives_no_figure_and_is_named(tmp_path: Path, lost: str) -> None:
+    store = example(tmp_path)
+    (whole,) = store.evaluations(run="dpo-s0")
+    with store.transaction() as db:
+        db.execute(f"DELETE FROM verdict WHERE evaluation = ? AND {lost}", [whole.id])
+    left = len(store.verdicts(whole.id))
+    store.close()
+    for kind in ("table", "json"):
+        words = ["leaderboard", "--format", kind, "--db", str(tmp_path / "results.sqlite")]
+        shown = CliRunner().invoke(cli, words)
+        assert shown.exit_code == 0, shown.output
+        assert f"1 evaluation of amber left out: of dpo-s0 {left} of {whole.n} verdicts are stored" in shown.stderr
+        assert "dpo-s0" not in shown.stdout
+    snapshot = Snapshot(Store.reading(tmp_path / "results.sqlite"))
+    assert "dpo-s0" not in {e.run for e in snapshot.counted} and len(snapshot.evaluations) > 1
+
+
+def test_an_evaluation_that_lost_one_of_its_judge_runs_is_left_out(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    add(store, "base", answers([1, 2, 3]), info={"judging": {"runs": 2}})
+    assert "3 of 6 verdicts" in Snapshot(store).left_out["amber"]
