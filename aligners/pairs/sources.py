@@ -56,7 +56,12 @@ def open_rows(source: str | Path, split: str = "", subset: str = "") -> Rows:
     Raises DataError for what is none of these, or where ``split`` has to say which part is meant; for a file that
     cannot be read as its rows are taken.
     """
-    opened = [_open(part, split, subset) for part in sources_of(source)]
+    parts = sources_of(source)
+    if split and all(map(os.path.isfile, parts)):
+        raise DataError(f"{source}: split={split} is of data with several; a file has none. Leave split out.")
+    if subset and all(map(os.path.exists, parts)):
+        raise DataError(f"{source}: subset={subset} is of a data set of the hub; files have none. Leave subset out.")
+    opened = [_open(part, split, subset) for part in parts]
     if len(opened) == 1:
         return opened[0]
     if any(each.columns for each in opened):

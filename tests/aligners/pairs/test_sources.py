@@ -17,7 +17,7 @@ import pytest
 
 from aligners.pairs.data import load_pairs
 from aligners.pairs.reading import Reading
-from aligners.pairs.sources import of_hub
+from aligners.pairs.sources import of_hub, open_rows
 from harness.errors import DataError
 from tests.tiny import picture
 
@@ -198,3 +198,10 @@ def test_of_several_processes_one_reads_and_checks(folder: Path) -> None:
     none, some = sorted(int(checked) for _, checked in outcomes)
     assert none == 0 < some < 40, "and it checks an image once (or as often as threads come to it at the same time)"
     assert len({digest for digest, _ in outcomes}) == 1
+
+
+@pytest.mark.parametrize("name", ["split", "subset"])
+def test_a_split_or_subset_of_a_file_which_has_none_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "pairs.jsonl").write_text("{}\n")
+    with pytest.raises(DataError, match=f"{name}=nosuch.*Leave {name} out"):
+        open_rows(tmp_path / "pairs.jsonl", **{name: "nosuch"})
