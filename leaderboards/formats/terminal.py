@@ -125,8 +125,9 @@ def _title(table: Table) -> Text:
 
 
 def _add_columns(out: RichTable, table: Table) -> None:
-    # The only column that may shrink, down to the methods' names: figures are never cut.
-    out.add_column("Method", min_width=min(24, max((len(row.label) for row in table.rows), default=0)))
+    # The only column that may shrink, down to the methods' names and counts: figures are never cut.
+    names = (min(24, len(row.label)) for row in table.rows)
+    out.add_column("Method", min_width=max((*names, *(len(counts(row)) + 2 for row in table.rows)), default=0))
     for metric in table.headline:
         out.add_column(Text(wrapped_title(metric, table.condition.benchmark)), justify="right", no_wrap=True)
 
