@@ -126,7 +126,7 @@ def test_rows_that_ask_something_else_are_given_to_no_sample(change: str, tmp_pa
     elif change == "another order":
         asked.reverse()
     elif change == "no question":
-        asked = ["", ""]
+        asked, samples = ["", ""], POPE[:2]
     else:
         samples = [Sample(s.id, s.prompt.replace("random", "popular")) for s in POPE]
     (tmp_path / "a.jsonl").write_text(lines(*({"question": q, "answer": "yes"} for q in asked)))
