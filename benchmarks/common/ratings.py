@@ -99,18 +99,31 @@ _RATING = re.compile(
     re.IGNORECASE,
 )
 _SCALE = [str(score) for score in range(BEST, -1, -1)]
+_TO = r"(?=[^\w/%]{0,3}(?:$|[^\w\s/%]|\n|(?:because|since|as|for|given|but|then|is|would|instead|rather|now)\b))"
+"""Behind a number that stands for itself: nothing, a mark, a word that goes on about it; "2 dogs" counts something."""
+# "Rating: 0, I mean 5", "Rating: 0. Sorry, it is a five."
+_CORRECTED = re.compile(
+    r"(?:^|[\n.,;:!?()–—-])[^\w\n]{0,3}(?:(?:but|or|and|oh|well|um|hmm|no)\W{1,3})?"
+    r"(?:i\smeant?|sorry|correct(?:ion|ed|ing)|actually|wait|oops|scratch\sthat|no|rather|instead|(?:make|change)\s"
+    r"(?:it|that)|(?:it|that|this)\sshould(?:\sbe|\shave\sbeen)|(?:changed|revised)|on\ssecond\sthoughts?)"
+    r"(?:\W{1,5}(?:it|it's|that|is|a|an|to|my|the|rating|score|be|should|i|i'd|give|say|go|with|for|as|no|sorry|meant?)"
+    r"\b){0,5}\W{1,5}(?:[0-9]+|" + "|".join(sorted(NUMBERS)) + r")\b(?:\s?(?:/|out\sof|of)\s?6)?" + _TO,
+    re.IGNORECASE,
+)
+_SECOND = re.compile(r"(?<![\w./])(?:10|[0-9])(?![\w/%]|[.,][0-9])" + _TO)
+_ON_THE_SCALE = re.compile(r"\b0\s*(?:[-–—]|to|and)\s*6\b|\b(?:out\s)?of\s6\b", re.IGNORECASE)
 
 
 def read_rating(reply: str) -> int | None:
     """The rating of the reply's last line, or the only one it gives; None unless it is plain and from 0 to 6.
 
     Of different ratings in the last line the last counts where it ends the reply and is said to replace the others
-    ("after a second look Rating: 4"). A repetition of the whole scale (the options that the judge was given) rates
-    nothing.
+    ("after a second look Rating: 4"). A number beside it in its sentence, or one that corrects it ("0, I mean 5"),
+    makes it unreadable. A repetition of the whole scale (the options that the judge was given) rates nothing.
     """
     text = reply.strip().strip("\"“”'")
     matches = _without_scale(list(_RATING.finditer(text)))
-    if not matches:
+    if not matches or _CORRECTED.search(text[matches[-1].end() :]):
         return None
     last_line = text.rfind("\n") + 1
     closing = [match for match in matches if match.start() >= last_line]
@@ -134,4 +147,12 @@ def _without_scale(matches: list[re.Match[str]]) -> list[re.Match[str]]:
 def _value(text: str, match: re.Match[str]) -> int | None:
     start = text.rfind('"', 0, match.start()) if match["closed"] else match.start()  # {"rating": 4}
     on_scale = match["value"] in _SCALE and match["scale"] in (None, str(BEST))
-    return int(match["value"]) if on_scale and is_plain(text, max(start, 0), match.end()) else None
+    plain = on_scale and is_plain(text, max(start, 0), match.end())
+    return int(match["value"]) if plain and not _another(text, match) else None
+
+
+def _another(text: str, match: re.Match[str]) -> bool:
+    """Whether the rest of the rating's sentence gives another number that stands for itself; in JSON, fields do."""
+    rest = re.split(r"[.!?]\s|\n", text[match.end() : match.end() + NEAR], maxsplit=1)[0]
+    second = _SECOND.findall(_ON_THE_SCALE.sub("", rest))
+    return not match["closed"] and any(number != match["value"] for number in second)
