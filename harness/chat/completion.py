@@ -115,7 +115,9 @@ def read(content: bytes, max_tokens: object = None) -> Completion:
     if not isinstance(choices, list) or not choices:
         reason = "the list of choices is empty" if choices == [] else f"there are no choices: {_shown(content)}"
         raise Malformed(reason, model, usage, _status(data.get("error")))
-    choice = choices[0] if isinstance(choices[0], dict) else {}
+    choice = _first(choices)
+    if choice is None:
+        raise Malformed(f"there are {len(choices)} choices, and none or several are number 0", model, usage)
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
     refusal = message.get("refusal")
@@ -127,9 +129,19 @@ def read(content: bytes, max_tokens: object = None) -> Completion:
     if text is None and reasoning:
         text = ""  # it never came to speak
     if text is None:
-        raise Malformed(f"the message holds no text (finish reason {finish or 'not given'})", model, usage)
+        raise Malformed(f"the message holds no text: {_without_text(choice, message)}", model, usage)
     prompt_ids = _ids(data.get("prompt_token_ids"))
     return Completion(said(text), model, usage, finish, reasoning=said(reasoning), prompt_ids=prompt_ids)
+
+
+def _first(choices: list[Any]) -> dict[str, Any] | None:
+    """The only choice, or of several the one whose index is 0, wherever it stands; None where that is not one."""
+    first = choices if len(choices) == 1 else [c for c in choices if isinstance(c, dict) and _is_zero(c.get("index"))]
+    return (first[0] if isinstance(first[0], dict) else {}) if len(first) == 1 else None
+
+
+def _is_zero(index: object) -> bool:
+    return isinstance(index, int) and not isinstance(index, bool) and index == 0
 
 
 def _status(error: Any) -> int:
@@ -154,6 +166,15 @@ def _parts(content: Any) -> tuple[str | None, str]:
     texts = [str(part["text"]) for part in parts if part.get("type") in ("text", "output_text") and "text" in part]
     thoughts = [_parts(part.get("thinking"))[0] or "" for part in parts if part.get("type") == "thinking"]
     return "".join(texts) if texts else None, "".join(thoughts)
+
+
+def _without_text(choice: dict[str, Any], message: dict[str, Any]) -> str:
+    """What a message without a text holds in its place, and the finish reason as the endpoint gives it."""
+    content, reason = message.get("content"), choice.get("finish_reason")
+    kind = type(content).__name__
+    found = "null" if content is None else f"{kind} without a text" if isinstance(content, list) else kind
+    held = f"its content is {found}" if "content" in message else "it has no content"
+    return f"{held} (finish reason {said(reason)[:40] if isinstance(reason, str) and reason else 'not given'})"
 
 
 def same_model(asked: str, returned: str) -> bool:

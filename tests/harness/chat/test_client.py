@@ -108,7 +108,7 @@ FAULTS = {
         Fault("raw", b'{"model": "judge", "choices": [{"message": {"content": [{"type": "thinking"}]}}]}'),
         "holds no text",
     ),
-    "no text": (Fault("raw", b'{"model": "judge", "choices": [{"message": {}}]}'), "holds no text"),
+    "no text": (Fault("raw", b'{"model": "judge", "choices": [{"message": {}}]}'), "holds no text: it has no content"),
 }
 
 

@@ -190,3 +190,33 @@ def test_fields_that_only_sound_like_keys_are_sent() -> None:
     fields = {"max_tokens": 5, "stop_token_ids": [1], "add_special_tokens": True, "reasoning_effort": "low"}
     with FaultServer() as server:
         assert ask(server, requests("q"), extra_body=fields)[0].text == "reply to q"
+
+
+def choices(*indices: object) -> bytes:
+    return json.dumps({"choices": [{"index": i, "message": {"content": f"text of {i}"}} for i in indices]}).encode()
+
+
+@pytest.mark.parametrize("indices", [(0, 1), (1, 0), (2, 1, 0), (0,), (None,)])
+def test_of_several_choices_the_one_whose_index_is_0_is_read_wherever_it_stands(indices: tuple[object, ...]) -> None:
+    assert read(choices(*indices)).text == f"text of {None if indices == (None,) else 0}"
+
+
+@pytest.mark.parametrize("indices", [(1, 2), (0, 0), (None, None), (False, 1), ("0", "1")])
+def test_several_choices_of_which_none_or_several_have_index_0_are_malformed(indices: tuple[object, ...]) -> None:
+    with pytest.raises(Malformed, match="there are 2 choices, and none or several are number 0"):
+        read(choices(*indices))
+
+
+@pytest.mark.parametrize(
+    ("message", "held"),
+    [
+        ({"content": None}, "its content is null (finish reason stop)"),
+        ({"content": 4}, "its content is int (finish reason stop)"),
+        ({"content": []}, "its content is list without a text (finish reason stop)"),
+        ({}, "it has no content (finish reason stop)"),
+    ],
+)
+def test_a_message_without_text_says_what_it_holds_and_how_it_ended(message: dict[str, Any], held: str) -> None:
+    with pytest.raises(Malformed, match="the message holds no text") as caught:
+        read(json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+    assert held in str(caught.value)
