@@ -163,12 +163,17 @@ def _notes(root: Path, path: Path, samples: Sequence[Sample]) -> list[str]:
 
 
 def _image(row: Mapping[str, Any], index: int, root: Path, by_stem: Mapping[str, Path], where: str) -> Image:
-    """The image in the row, or the file in images/ named by id, source or index; the first of them if none is there."""
+    """The image in the row, or the file in images/ named by id, source or index.
+
+    If none is there, the file that the row names as its source; without one, the first of those names.
+    """
     if image := image_in(row, root, where):
         return image
-    stems = (str(row.get("image_id")), Path(str(row.get("image_src"))).stem, str(index))
+    source = Path(str(row.get("image_src")))
+    stems = (str(row.get("image_id")), source.stem, str(index))
     path = next((by_stem[stem] for stem in stems if stem in by_stem), None)
-    return Image(path=path or root / "images" / f"{next(s for s in stems if s not in ('None', ''))}.jpg")
+    named = source.name if source.suffix else f"{next(s for s in stems if s not in ('None', ''))}.jpg"
+    return Image(path=path or root / "images" / named)
 
 
 def read_rating_officially(reply: str) -> int:

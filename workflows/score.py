@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ from harness.errors import DataError, UsageError
 from harness.evaluation.resolve import load, make_benchmark
 from harness.evaluation.score import evaluate
 from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings
+from harness.models.replay import key_of
 from harness.models.responses import read_responses
 from harness.protocols.benchmark import Benchmark, BenchmarkData, Sample
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer
 from harness.protocols.progress import Progress
 from harness.store import EvaluationRecord, EvaluationSubject, Store
-from harness.util.options import content_key
 from workflows.embedded import synthetic
 from workflows.eval_models import require_free
 from workflows.judging import Judges
@@ -26,11 +26,12 @@ from workflows.judging import Judges
 
 @dataclass(frozen=True)
 class Answered:
-    """A benchmark's samples and the answers to them that a responses file holds."""
+    """A benchmark's samples and the answers to them that a responses file holds; why it has none of the ``failed``."""
 
     benchmark: Benchmark
     data: BenchmarkData
     answers: dict[str, str]
+    failed: dict[str, str] = field(default_factory=dict)
 
     @property
     def samples(self) -> Sequence[Sample]:
@@ -38,8 +39,8 @@ class Answered:
 
     @property
     def missing(self) -> list[str]:
-        """The ids without an answer, in the benchmark's order."""
-        return [sample.id for sample in self.samples if sample.id not in self.answers]
+        """The ids without a row, in the benchmark's order."""
+        return [s.id for s in self.samples if s.id not in self.answers and s.id not in self.failed]
 
 
 def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: Path) -> Answered:
@@ -53,8 +54,7 @@ def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: 
     data = load(benchmark, root)
     samples = data.samples
     read = read_responses(responses).placed(samples)
-    given = read.answers
-    unknown = sorted(set(given) - {sample.id for sample in samples})
+    unknown = sorted((read.answers.keys() | read.failed.keys()) - {sample.id for sample in samples})
     if unknown:
         shown = ", ".join(repr(sample_id) for sample_id in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise DataError(
@@ -62,7 +62,7 @@ def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: 
             f"{samples[-1].id!r}; take those lines out, or name the data they belong to with --data-dir."
         )
     read.check(samples)
-    return Answered(benchmark, data, given)
+    return Answered(benchmark, data, read.answers, read.failed)
 
 
 def score(
@@ -84,13 +84,14 @@ def score(
     subject = EvaluationSubject(
         run=name or responses.stem,
         model=f"replay:{responses}",
-        model_key=content_key("replay", given.answers),
+        model_key=key_of(given.answers, given.failed),
         alignment=None,
         data_dir=str(root.resolve()),
         settings=dict(settings),
         info={"route": "file", **({} if name is None else {"named": True}), **synthetic(root)},
     )
     answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
+    answers |= {sample_id: Answer(None, error) for sample_id, error in given.failed.items()}
     return evaluate(
         store, given.benchmark, data, answers, asked_judge, subject=subject, runs=settings.get("judge_runs"),
         scoring=scoring, progress=progress,

@@ -14,7 +14,7 @@ from typing import Any
 from aligners.pairs.chat_templates import question_of
 from aligners.pairs.layouts import LAYOUTS, Preference
 from aligners.pairs.messages import Said
-from aligners.pairs.rows import BadRow, NoPreference, Place, Row, given, id_of, text_of
+from aligners.pairs.rows import BadRow, NoPreference, Place, Row, given, id_of, says_something, text_of
 from aligners.pairs.written_out import read_out
 from harness.protocols.conversation import MARK
 
@@ -123,7 +123,7 @@ def _prompt(said: tuple[Said, ...], row: Row, place: Place, wording: Wording) ->
             raise BadRow(place, "history: expected pairs of question and answer.")
         before.append(Said("user", (text_of(turn[0], "history", place),)))
         before.append(Said("assistant", (text_of(turn[1], "history", place),)))
-    if not said or not said[-1].text.replace(MARK, "").strip():
+    if not said or not says_something(said[-1].text.replace(MARK, "")):
         raise BadRow(place, "question is empty.")
     last = said[-1]
     if len(last.parts) == 1 and isinstance(last.parts[0], str):

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ Row = Mapping[str, Any]
 
 LITERAL = ("[", "{", "(", "b'", 'b"')
 """What lists, dictionaries, tuples and bytes begin with as Python writes them."""
+UNSEEN = frozenset(["Cc", "Cf"])
+"""Unicode's categories of control and format characters: a text of them alone is empty."""
 LONGEST_LITERAL = 10_000
 
 
@@ -56,11 +59,16 @@ def text_of(value: Any, name: str, place: Place) -> str:
     if not isinstance(value, str):
         what = "NaN" if isinstance(value, float) and math.isnan(value) else f"a {type(value).__name__}"
         raise BadRow(place, f"{name}: expected a text, found {what}", f" ({value!r:.80}).")
-    if not value.strip():
+    if not says_something(value):
         raise BadRow(place, f"{name} is empty.")
     if found := _written_by_python(value.strip()):
         raise BadRow(place, f"{name}: expected a text, found {found}", f" ({value!r:.80}).")
     return well_formed(value.strip(), name, place)
+
+
+def says_something(text: str) -> bool:
+    """Whether anything of ``text`` is seen: neither blanks nor control and format characters (U+200B) are."""
+    return any(not character.isspace() and unicodedata.category(character) not in UNSEEN for character in text)
 
 
 def well_formed(text: str, name: str, place: Place) -> str:

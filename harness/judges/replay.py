@@ -57,7 +57,7 @@ def read_replies(path: Path) -> dict[tuple[str, int], list[str]]:
     if not path.exists():
         raise UsageError(f"--judge replay:{path}: there is no such file.")
     replies: dict[tuple[str, int], list[str]] = {}
-    for number, row in iter_jsonl(path, EXPECTED):
+    for number, row in iter_jsonl(path, EXPECTED, once=True):
         sample_id, run, reply = _row(row, f"{path} line {number}")
         replies.setdefault((sample_id, run), []).append(reply)
     return replies

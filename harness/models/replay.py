@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
@@ -22,6 +22,11 @@ def beyond_files(decoding: Decoding) -> str:
     )
 
 
+def key_of(answers: Mapping[str, str], failed: Mapping[str, str]) -> str:
+    """What recorded answers are stored under: they themselves, and whose of them failed."""
+    return content_key("replay", answers, *([sorted(failed)] if failed else []))
+
+
 class ReplayModel(Model):
     """A Model whose answers stand in a file; a sample that is not in it gets an error for an answer."""
 
@@ -33,7 +38,7 @@ class ReplayModel(Model):
         self.name = path.stem
         self.spec = f"replay:{path}"
         self._responses = read_responses(path)
-        self.key = content_key("replay", self._responses.answers)
+        self.key = key_of(self._responses.answers, self._responses.failed)
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """The recorded answers, whatever else ``decoding`` asks for; a bias, which would change them, is refused.
@@ -45,4 +50,5 @@ class ReplayModel(Model):
         self._responses.check(samples)
         for position, sample in enumerate(samples):
             text = self._responses.answers.get(sample.id)
-            yield position, Answer(text, None if text is not None else f"no answer in {self.path}")
+            missing = self._responses.failed.get(sample.id, f"no answer in {self.path}")
+            yield position, Answer(text, None if text is not None else missing)

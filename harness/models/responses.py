@@ -20,17 +20,21 @@ LAYOUTS = (
 """Fields of the sample's id and of the answer."""
 BY_PLACE = ("model_answer", "answer")
 """Fields of the answer in files that answer all questions in order: MMHal-Bench's template, RLAIF-V's evaluation."""
+ANSWERS = frozenset([text for _, text in LAYOUTS] + list(BY_PLACE))
+"""Fields that may hold an answer: a row gives one."""
 
 
 @dataclass(frozen=True)
 class Responses:
     """The answers of a file by sample id.
 
+    ``failed`` holds, by sample id, why a row gives no answer: it has an error.
     ``asked`` holds, of rows that are known by their place alone, where they stand and what they say was asked;
     ``prompts``, of rows with ids that say so too, what was asked.
     """
 
     answers: dict[str, str]
+    failed: dict[str, str] = field(default_factory=dict)
     asked: dict[str, tuple[str, str]] = field(default_factory=dict)
     prompts: dict[str, str] = field(default_factory=dict)
 
@@ -43,18 +47,20 @@ class Responses:
         """
         said = {**{id_: question for id_, (_, question) in self.asked.items()}, **self.prompts}
         known = {sample.id for sample in samples}
-        if not said or said.keys() != self.answers.keys() or known & said.keys():
+        if not said or said.keys() != self.answers.keys() | self.failed.keys() or known & said.keys():
             return self
         parts: dict[str, list[Sample]] = {}
         for sample in samples:
             parts.setdefault(sample.id.rpartition(":")[0], []).append(sample)
-        asked, ids = [_plain(said[id_]) for id_ in self.answers], list[str]()
+        asked, ids = [_plain(question) for question in said.values()], list[str]()
         while len(ids) < len(asked):
             fitting = [name for name, part in parts.items() if _asks(asked[len(ids) :], part)]
             if len(fitting) != 1:
                 return self
             ids += [sample.id for sample in parts.pop(fitting[0])]
-        return Responses(dict(zip(ids, self.answers.values(), strict=True)))
+        of = dict(zip(said, ids, strict=True))
+        answers, failed = ({of[id_]: text for id_, text in each.items()} for each in (self.answers, self.failed))
+        return Responses(answers, failed)
 
     def check(self, samples: Sequence[Sample]) -> None:
         """Raise DataError for a row whose question is not that of the sample in its place."""
@@ -84,14 +90,18 @@ def read_responses(path: Path) -> Responses:
 
     A row is ``{"id", "response"}``, ``{"question_id", "text"}``, or has ``question`` and ``answer`` (or
     ``model_answer``): then its place is its id. Ids compare as strings; further fields are ignored. A row that cannot
-    be read, that fits two layouts, or whose id came before raises a DataError naming file and row.
+    be read, that fits two layouts, gives two answers or a key twice, or whose id came before raises a DataError naming
+    file and row. A row with an ``error`` failed.
     """
     found = Responses({})
     for place, (where, row) in enumerate(_rows(path)):
-        sample_id, text = _id_and_text(row, str(place), where)
-        if sample_id in found.answers:
+        sample_id, text, fault = _id_and_text(row, str(place), where)
+        if sample_id in found.answers or sample_id in found.failed:
             raise DataError(f"{where}: the id {sample_id!r} was answered before; keep one of the two.")
-        found.answers[sample_id] = text
+        if fault:
+            found.failed[sample_id] = f"{where}: {fault}"
+        else:
+            found.answers[sample_id] = text
         if _layout(row, where) is None:
             found.asked[sample_id] = (where, row["question"])
         elif isinstance(row.get("prompt"), str):
@@ -101,7 +111,7 @@ def read_responses(path: Path) -> Responses:
 
 def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(where it stands, row) of each answer."""
-    whole = read_json(path, f"an array of {EXPECTED}") if _is_whole(path) else None
+    whole = read_json(path, f"an array of {EXPECTED}", once=True) if _is_whole(path) else None
     if isinstance(whole, dict):
         yield from ((f"{path}, {id_!r}", {"id": id_, "response": text}) for id_, text in whole.items())
     elif isinstance(whole, list):
@@ -110,7 +120,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 raise DataError(f"{path} row {index}: expected {EXPECTED}, found {type(row).__name__}.")
             yield f"{path} row {index}", row
     else:
-        yield from ((f"{path} line {number}", row) for number, row in iter_jsonl(path, EXPECTED))
+        yield from ((f"{path} line {number}", row) for number, row in iter_jsonl(path, EXPECTED, once=True))
 
 
 def _is_whole(path: Path) -> bool:
@@ -140,7 +150,8 @@ def _layout(row: Mapping[str, Any], where: str) -> tuple[str, str] | None:
     return fitting[0] if fitting else None
 
 
-def _id_and_text(row: Mapping[str, Any], place: str, where: str) -> tuple[str, str]:
+def _id_and_text(row: Mapping[str, Any], place: str, where: str) -> tuple[str, str, str]:
+    """(id, answer, why there is none; "" if there is one) of a row."""
     layout = _layout(row, where)
     sample_id: Any = place if layout is None else row[layout[0]]
     named = layout[1] if layout else next((name for name in BY_PLACE if name in row), None)
@@ -148,8 +159,14 @@ def _id_and_text(row: Mapping[str, Any], place: str, where: str) -> tuple[str, s
         raise DataError(f"{where}: expected {EXPECTED}.")
     if isinstance(sample_id, bool) or not isinstance(sample_id, str | int):
         raise DataError(f"{where}: the id {sample_id!r} is neither text nor a whole number; expected {EXPECTED}.")
-    text = row[named]
+    text, error = row[named], row.get("error")
+    others = [name for name in sorted(ANSWERS & row.keys() - {named}) if row[name] not in (None, text)]
+    if others and text is not None:
+        raise DataError(f"{where}: it has two answers ({named!r} and {others[0]!r}); keep one of the two.")
+    failed = error not in (None, "", False)
+    text = "" if failed and text is None else text
     if not isinstance(text, str):
         raise DataError(f"{where}: the response is {type(text).__name__}, not text; expected {EXPECTED}.")
+    fault = f"it says that it failed ({error!r:.80})" if failed else ""
     # JSON can spell half a surrogate pair, which no database takes.
-    return str(sample_id).encode(errors="replace").decode(), text.encode(errors="replace").decode()
+    return str(sample_id).encode(errors="replace").decode(), text.encode(errors="replace").decode(), fault

@@ -197,10 +197,15 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
-def parse_json(content: bytes | str, where: str, expected: str = "JSON") -> Any:
-    """The value of a JSON text. Raises DataError, which says ``where`` it stands and what was ``expected``."""
+def parse_json(content: bytes | str, where: str, expected: str = "JSON", *, once: bool = False) -> Any:
+    """The value of a JSON text. Raises DataError, which says ``where`` it stands and what was ``expected``.
+
+    ``once``: an object that gives a key twice is refused; else the last value stands.
+    """
+    hook = functools.partial(_object_of, where=where) if once else None
     try:
-        return json.loads(content.removeprefix(BOM).decode() if isinstance(content, bytes) else content)
+        text = content.removeprefix(BOM).decode() if isinstance(content, bytes) else content
+        return json.loads(text, object_pairs_hook=hook)
     except json.JSONDecodeError as error:
         place = (f"line {error.lineno}, " if error.lineno > 1 else "") + f"column {error.colno}"
         raise DataError(f"{where}: not valid JSON ({error.msg}, {place}); expected {expected}.") from error
@@ -208,14 +213,26 @@ def parse_json(content: bytes | str, where: str, expected: str = "JSON") -> Any:
         raise DataError(f"{where}: not valid JSON ({error}); expected {expected}.") from error
 
 
-def read_json(path: Path, expected: str = "JSON") -> Any:
-    """The value of the JSON file at ``path``. Raises DataError that names the file, the fault and what was expected."""
+def _object_of(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
+    """An object that has each of its keys once. Raises DataError."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key in found if sum(other == key for other, _ in pairs) > 1)
+        raise DataError(f"{where}: the key {twice[:80]!r} is given twice in one object; keep one of the two.")
+    return found
+
+
+def read_json(path: Path, expected: str = "JSON", *, once: bool = False) -> Any:
+    """The value of the JSON file at ``path``. Raises DataError that names the file, the fault and what was expected.
+
+    ``once``: see ``parse_json``.
+    """
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         why = getattr(error, "strerror", None) or error
         raise DataError(f"Cannot read {path}: {why}; expected {expected}.") from error
-    return parse_json(content, str(path), expected)
+    return parse_json(content, str(path), expected, once=once)
 
 
 def read_object(path: Path, expected: str = "a JSON object") -> dict[str, Any]:

@@ -11,15 +11,22 @@ from harness.errors import DataError
 from harness.util.files import parse_json, write_text
 
 
-def iter_jsonl(path: Path, expected: str = "one JSON object a line") -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number from 1, object) of every line that is not blank, as they are read; ``expected`` is for messages."""
-    for number, row in iter_values(path, expected):
+def iter_jsonl(
+    path: Path, expected: str = "one JSON object a line", *, once: bool = False
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number from 1, object) of every line that is not blank, as they are read; ``expected`` is for messages.
+
+    ``once``: an object that gives a key twice is refused.
+    """
+    for number, row in iter_values(path, expected, once=once):
         if not isinstance(row, dict):
             raise DataError(f"{path} line {number}: expected {expected}, found {type(row).__name__}.")
         yield number, row
 
 
-def iter_values(path: Path, expected: str = "one JSON value a line") -> Iterator[tuple[int, Any]]:
+def iter_values(
+    path: Path, expected: str = "one JSON value a line", *, once: bool = False
+) -> Iterator[tuple[int, Any]]:
     """(line number from 1, JSON value) of every line that is not blank, as they are read.
 
     Lines end in a line feed alone: a text may hold U+2028. A byte order mark is dropped, also in the middle, where
@@ -29,7 +36,7 @@ def iter_values(path: Path, expected: str = "one JSON value a line") -> Iterator
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield number, parse_json(line.strip(), f"{path} line {number}", expected)
+                    yield number, parse_json(line.strip(), f"{path} line {number}", expected, once=once)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise DataError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
 

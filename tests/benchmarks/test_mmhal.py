@@ -184,13 +184,19 @@ def test_an_answer_cannot_rate_itself(tmp_path: Path) -> None:
 
 
 def test_images_are_found_by_id_source_or_index(tmp_path: Path) -> None:
-    sources = [row("other"), row("other", image_id="cd", image_src="http://x/y_o.jpg"), row("other", image_id="no")]
+    sources = [
+        row("other"),
+        row("other", image_id="cd", image_src="http://x/y_o.jpg"),
+        row("other", image_id="no"),
+        row("other", image_id="tiny00000", image_src="tiny00000.png"),
+    ]
     write_json(tmp_path / "response_template.json", sources)
     (tmp_path / "images").mkdir()
     for name in ("ab.png", "y_o.jpg"):
         (tmp_path / "images" / name).touch()
     images = [sample.image for sample in MMHal().load(tmp_path).samples]
-    assert [image.path.name if image and image.path else None for image in images] == ["ab.png", "y_o.jpg", "no.jpg"]
+    names = [image.path.name if image and image.path else None for image in images]
+    assert names == ["ab.png", "y_o.jpg", "no.jpg", "tiny00000.png"]
 
 
 def test_errors_name_the_file_and_the_row(tmp_path: Path) -> None:

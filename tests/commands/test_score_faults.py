@@ -117,6 +117,15 @@ def test_answers_of_any_text_are_scored_and_stored(folder: Path) -> None:
     assert answers == ["line\u2028separator", "half ? pair", *texts[2:]]
 
 
+def test_a_row_with_an_error_is_a_failed_answer_and_not_judged(folder: Path) -> None:
+    rows = [{"id": i, "response": "A dog.", "error": "timeout" if i == 3 else None} for i in range(N)]
+    write_jsonl(folder / "answers.jsonl", rows)
+    with FaultServer(lambda prompt, nth: GOOD) as server:
+        found = figures(run(folder, *at(server), code=3))
+        assert len(server.seen) == N - 1
+    assert (found["n_scored"], found["n_failed"]) == (N - 1, 1)
+
+
 def test_missing_answers_are_listed_and_the_figures_given(folder: Path) -> None:
     write_jsonl(folder / "answers.jsonl", [{"id": "1", "response": "A dog."}, {"id": 4, "response": "A dog."}])
     with FaultServer(lambda prompt, nth: GOOD) as server:

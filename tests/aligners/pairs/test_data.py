@@ -215,6 +215,8 @@ def test_bad_rows_may_be_skipped_and_are_reported_by_reason(folder: Path) -> Non
         ({**ROW, "image": base64.b64encode(PICTURE[:500]).decode()}, "line 1: the image cannot be read"),
         ({**ROW, "image": 3}, "line 1: image: expected a path"),
         ({**ROW, "question": " "}, "line 1: question is empty"),
+        ({**ROW, "question": "\u200b"}, "line 1: question is empty"),
+        ({**ROW, "image": "a.png", "chosen": " \u200b\ufeff\x07"}, "line 1: chosen is empty"),
         ({**ROW, "image": "a.png", "chosen": ["a dog"]}, "line 1: chosen: expected a text, found a list (['a dog'])"),
         (
             '{"image": "a.png", "question": "q", "chosen": NaN, "rejected": "a"}',

@@ -19,6 +19,9 @@ from benchmarks.common.yes_no import read_yes_no
         ("There are no dogs", None, "no"),
         ("I think yes", None, None),
         ("", None, None),
+        ("Yes\0", None, None),
+        ("\x1b[31mNo", None, None),
+        ("\tYes\r\nIt stands there.", "yes", "yes"),
     ],
 )
 def test_yes_and_no(answer: str, first_word: str | None, sentence: str | None) -> None:

@@ -66,6 +66,16 @@ REFUSED = {
     ),
     "two layouts": (lines({"id": 0, "response": "x", "question_id": 1, "text": "x"}), "line 1: it has two ids"),
     "two answers": (lines({"id": 0, "response": "x", "question_id": 0, "text": "y"}), "line 1: it has two ids"),
+    "a key twice": ('{"id": 0, "response": "Yes", "response": "No"}\n', "line 1: the key 'response' is given twice"),
+    "an id twice in an object": ('{\n"0": "Yes",\n"0": "No"}', "the key '0' is given twice"),
+    "a text beside it": (
+        lines({"id": 0, "response": "x", "text": "y"}),
+        "line 1: it has two answers ('response' and 'text')",
+    ),
+    "an answer beside it": (
+        lines({"id": 0, "response": "x", "answer": ["x"]}),
+        "line 1: it has two answers ('response' and 'answer')",
+    ),
     "a fraction": (lines({"id": 0.5, "response": "x"}), "line 1: the id 0.5 is neither text nor a whole number"),
     "a truth": (lines({"id": True, "response": "x"}), "line 1: the id True is neither"),
     "no row": ("[1]", "row 0: expected"),
@@ -131,3 +141,21 @@ def test_rows_that_ask_something_else_are_given_to_no_sample(change: str, tmp_pa
         samples = [Sample(s.id, s.prompt.replace("random", "popular")) for s in POPE]
     (tmp_path / "a.jsonl").write_text(lines(*({"question": q, "answer": "yes"} for q in asked)))
     assert read_responses(tmp_path / "a.jsonl").placed(samples).answers.keys() == {str(n) for n in range(len(asked))}
+
+
+FAILED = {
+    "an error": ({"id": 0, "response": "Yes", "error": "timeout"}, "line 1: it says that it failed ('timeout')"),
+    "an error alone": ({"id": 0, "response": None, "error": {"code": 5}}, "line 1: it says that it failed"),
+}
+
+
+@pytest.mark.parametrize("name", FAILED)
+def test_a_row_with_an_error_is_a_failed_answer_with_its_reason(name: str, tmp_path: Path) -> None:
+    row, said = FAILED[name]
+    (tmp_path / "a.jsonl").write_text(lines(row, {"id": 1, "response": "a", "error": None, "text": "a"}))
+    model = ReplayModel(tmp_path / "a.jsonl")
+    answers = dict(model.generate(ASKED, Decoding()))
+    assert answers[0].text is None and said in (answers[0].error or "")
+    assert answers[1].text == "a"
+    (tmp_path / "b.jsonl").write_text(lines({"id": 1, "response": "a"}))
+    assert ReplayModel(tmp_path / "b.jsonl").key != model.key, "a failed answer is not a missing one"
