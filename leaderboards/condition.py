@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
 from harness.models.settings import HfSettings, PromptSettings
 from harness.store import EvaluationRecord
@@ -75,8 +76,22 @@ def newest(
     """The evaluation that stands for each model, by ``key``, under each condition: the last of those given."""
     grouped: dict[Condition, dict[str, EvaluationRecord]] = defaultdict(dict)
     given = list(evaluations)
-    synthetic = {e.data_key: str(e.info["synthetic"]) for e in given if "synthetic" in e.info}
-    for evaluation in given:  # an old evaluation of the same data may not say what they are
+    synthetic = _made_up(given)
+    for evaluation in given:
         condition = replace(condition_of(evaluation), synthetic=synthetic.get(evaluation.data_key, ""))
         grouped[condition][key(evaluation)] = evaluation
     return grouped
+
+
+def _made_up(evaluations: Iterable[EvaluationRecord]) -> dict[str, str]:
+    """What made-up data are, by their key.
+
+    An old evaluation may not say so. Then another on the same data does, or on data beside them: the embedded world
+    keeps its benchmarks in DIR/bench-KEY/report, where no others lie.
+    """
+    given = list(evaluations)
+    said = {e.data_key: str(e.info["synthetic"]) for e in given if "synthetic" in e.info}
+    beside = {Path(e.data_dir).parent: said[e.data_key] for e in given if "synthetic" in e.info}
+    worlds = {folder: text for folder, text in beside.items() if folder.parent.name.startswith("bench-")}
+    of_worlds = {e.data_key: worlds[folder] for e in given if (folder := Path(e.data_dir).parent) in worlds}
+    return {**of_worlds, **said}

@@ -239,4 +239,6 @@ def _benchmarks(config: WorldConfig, progress: Progress, folder: Path) -> None:
     for done, export in enumerate(exports):
         progress("tiny world: benchmarks", done, len(exports))
         export()
+    for made in (*report.iterdir(), *tuning.iterdir()):
+        write_text(made / "README.md", README)  # also of a benchmark that is copied elsewhere
     progress("tiny world: benchmarks", len(exports), len(exports))

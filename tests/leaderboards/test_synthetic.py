@@ -12,6 +12,7 @@ import pytest
 
 from harness.store import Store
 from leaderboards.comparison import compare
+from leaderboards.condition import newest
 from leaderboards.formats.data import comparison_records
 from leaderboards.formats.registry import FORMATS
 from leaderboards.page.html import write_html
@@ -65,3 +66,12 @@ def test_a_comparison_names_it(views: dict[str, View]) -> None:
             list(compare(views[which].snapshot, views[which].snapshot.current, "base", "dpo-s0", resamples=50))
         )
         assert rows and {row.get("synthetic") for row in rows} == expected
+
+
+def test_an_old_evaluation_on_a_worlds_data_is_known_by_those_beside_it_and_no_other_is(tmp_path: Path) -> None:
+    for folder, expected in (("bench-01/report", SYNTHETIC), ("mine", "")):
+        store, good = Store(tmp_path / folder.replace("/", "-")), answers([1, 2])
+        add(store, "base", good, info={"synthetic": SYNTHETIC}, data_dir=str(tmp_path / folder / "amber"))
+        add(store, "base", good, data_key="e", benchmark="pope", data_dir=str(tmp_path / folder / "pope"))
+        said = {condition.benchmark: condition.synthetic for condition in newest(store.evaluations(), lambda e: e.run)}
+        assert said == {"amber": SYNTHETIC, "pope": expected}

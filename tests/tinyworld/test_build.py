@@ -14,7 +14,7 @@ from PIL import Image
 from aligners.pairs.data import load_pairs
 from harness.errors import UsageError
 from tests.tinyworld.conftest import SMALL
-from tinyworld.build import SYNTHETIC, World, WorldConfig, build, located
+from tinyworld.build import README, SYNTHETIC, World, WorldConfig, build, located
 from tinyworld.language import END, mentions
 from workflows.embedded import is_embedded, is_embedded_model
 
@@ -26,7 +26,10 @@ def rows(path: Path) -> list[dict[str, object]]:
 def test_a_second_build_returns_at_once(world: World, world_root: Path) -> None:
     parts = (world.model_dir, world.clip_dir, world.pairs.parent, world.heldout_pairs.parent, world.bench_dir.parent)
     assert all(SYNTHETIC in (part / "README.md").read_text().lower() for part in parts)
-    assert is_embedded_model(str(world.model_dir)) and is_embedded(world.bench_dir / "amber")
+    assert is_embedded_model(str(world.model_dir))
+    folders = [*world.bench_dir.iterdir(), *world.tuning_dir.iterdir()]
+    assert len(folders) == 7 and all(map(is_embedded, folders))
+    assert all((folder / "README.md").read_text() == README for folder in folders)
     assert located(WorldConfig(**SMALL, label_noise=0.3), world_root) == world and world.built
     started = time.perf_counter()
     assert build(WorldConfig(**SMALL, label_noise=0.3), world_root) == world

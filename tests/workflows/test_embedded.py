@@ -8,8 +8,8 @@ import pytest
 
 from aligners.training.model_card import write_card
 from commands.align import next_command
-from tinyworld.build import SYNTHETIC
-from workflows.embedded import is_embedded_model, mark_card, synthetic, unbuilt
+from tinyworld.build import README, SYNTHETIC
+from workflows.embedded import is_embedded, is_embedded_model, mark_card, synthetic, unbuilt
 from workflows.results import AlignResult
 
 
@@ -34,10 +34,33 @@ def test_a_model_card_says_that_the_model_is_the_embedded_worlds(tmp_path: Path)
     assert [line for line in lines if line and line != f"Of the {SYNTHETIC}."] == [*filter(None, before.splitlines())]
 
 
-def test_data_are_the_embedded_worlds_where_its_truth_lies(tmp_path: Path) -> None:
-    assert synthetic(tmp_path) == {}
-    (tmp_path / "truth.jsonl").touch()
-    assert synthetic(tmp_path) == {"synthetic": SYNTHETIC}
+def test_data_are_the_embedded_worlds_where_its_truth_or_its_readme_lies(tmp_path: Path) -> None:
+    for name, text in (("truth.jsonl", ""), ("README.md", README)):
+        folder = tmp_path / name.lower()
+        folder.mkdir()
+        assert synthetic(folder) == {}
+        (folder / name).write_text(text)
+        assert synthetic(folder) == {"synthetic": SYNTHETIC}
+    for other in ("# My data\n", "", f"Not the {SYNTHETIC}\n"):
+        (folder / "README.md").write_text(other)
+        assert not is_embedded(folder)
+
+
+def test_every_benchmark_of_a_world_of_an_earlier_version_is_known_and_no_folder_beside_it(tmp_path: Path) -> None:
+    pope, halbench = (tmp_path / "bench-01/report" / name for name in ("pope", "object_halbench"))
+    for folder in (pope, halbench):
+        folder.mkdir(parents=True)
+    assert not is_embedded(pope)
+    (halbench / "truth.jsonl").touch()
+    assert is_embedded(pope)
+    (halbench / "truth.jsonl").unlink()
+    (pope.parents[1] / "README.md").write_text(README)
+    assert is_embedded(pope) and not is_embedded(pope.parent) and not is_embedded(pope.parent / "absent")
+    own = tmp_path / "own/pope"
+    own.mkdir(parents=True)
+    (tmp_path / "own/object_halbench").mkdir()
+    (tmp_path / "own/object_halbench/truth.jsonl").touch()  # a benchmark of the world, copied beside real data
+    assert not is_embedded(own)
 
 
 def test_what_is_no_models_directory_is_not_embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
