@@ -135,9 +135,11 @@ def rescued(db: Path, file: Path) -> dict[str, Any]:
     if file.exists():
         raise UsageError(f"{file} exists already: name another file.")
     found = rescue(db, file)
-    gone = {table: f"{count} stretches, about {found.lost[table]} rows" for table, count in found.unreadable.items()}
+    size = {table: "" if found.missing else f", about {found.lost[table]} rows" for table in found.unreadable}
+    gone = {table: f"{count} stretches{size[table]}" for table, count in found.unreadable.items()}
+    cut = {"missing": f"{found.missing} pages at the end of {db}: what they held is not known"} if found.missing else {}
     apart = {f"orphan_{table}": f"{count} rows without what they belong to" for table, count in found.orphans.items()}
-    return {"db": str(db), "rescued": str(file), **found.rows, **apart, "unreadable": gone}
+    return {"db": str(db), "rescued": str(file), **found.rows, **apart, **cut, "unreadable": gone}
 
 
 def removal(store: Store, runs: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What can be read of a damaged results file, saved into a new one.
 
 A page that is no page ends every walk through the table that comes to it. So a table is read from both ends, and what
-lies between is tried again from the middle: by keys, which the tables are ordered by.
+lies between is tried again from the middle: by keys, which the tables are ordered by. What no walk comes to, because
+the page above it is gone, is read page by page.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.store.connection import Connection, connect
+from harness.store.connection import Connection, Damaged, connect
 from harness.store.migrations import NEWEST, migrate, schema, version_of
 from harness.store.opening import open_as_it_is
+from harness.store.pages import Pages, Shape
 from harness.util.files import replacing
 
 DEPTH = 9
@@ -24,6 +26,8 @@ DIGITS = 8
 """Characters of a key that are distinguished when a middle is looked for."""
 TRANSIENT = frozenset({"claim"})
 """Tables of what runs now."""
+LASTING = frozenset({"sample", "generation", "reply"})
+"""Tables of which nothing is ever deleted: what a page holds of them is no row of before."""
 PARENTS = {"verdict": ("evaluation", "id"), "train_log": ("alignment", "name")}
 PARENTS |= dict.fromkeys(("gap", "hardness"), PARENTS["train_log"])
 """Tables whose rows are part of another's: the first column names it, by that column."""
@@ -41,12 +45,14 @@ class Rescued:
         lost: about how many rows those held, by the size of the others: what a page held that is none is not known.
         orphans: rows whose evaluation or alignment is lost, and evaluations that lost verdicts; they are in tables of
             their own, "orphan_verdict" and so on.
+        missing: how many pages the file lacks at its end.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     unreadable: dict[str, int] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
     orphans: dict[str, int] = field(default_factory=dict)
+    missing: int = 0
 
 
 def rescue(source: Path, target: Path) -> Rescued:
@@ -54,14 +60,29 @@ def rescue(source: Path, target: Path) -> Rescued:
 
     Raises HarnessError where not even its tables are known any more.
     """
+    try:
+        return _rescue(source, target)
+    except Damaged as error:
+        raise HarnessError(
+            f"{source}: not even its tables are known any more ({error.__cause__ or error}), so that nothing of it can "
+            "be saved. Restore a backup, or name another file with --db."
+        ) from error
+
+
+def _rescue(source: Path, target: Path) -> Rescued:
     found = Rescued()
-    with contextlib.closing(open_as_it_is(source, cut=True)) as damaged:
+    with contextlib.closing(open_as_it_is(source, cut=True)) as damaged, Pages(source) as pages:
         damaged.execute("PRAGMA cell_size_check = ON")
         version = min(max(version_of(damaged), 1), NEWEST)
         with replacing(target) as part, contextlib.closing(connect(part)) as copy:
             migrate(copy, version)
+            loose = _readable_alone(source, pages)
             for table in sorted(schema(version).keys() - TRANSIENT):
-                _copy_table(damaged, copy, table, found)
+                # Where pages are gone by the thousand, halving what lies between takes hours; they are read alone.
+                depth = 0 if pages.cut and table in loose else DEPTH
+                _copy_table(damaged, copy, table, depth, found)
+            _add_loose(pages, copy, loose, found)
+            found.missing = max(pages.promised - pages.present, 0)
             migrate(copy)
             if "verdict" in found.unreadable:
                 _set_incomplete_aside(copy, found)
@@ -70,15 +91,13 @@ def rescue(source: Path, target: Path) -> Rescued:
     return found
 
 
-def _copy_table(damaged: Connection, copy: Connection, table: str, found: Rescued) -> None:
-    walk = _Walk(damaged, table)
-    marks = ", ".join("?" * len(walk.columns))
-    names = ", ".join(f'"{name}"' for name in walk.columns)
+def _copy_table(damaged: Connection, copy: Connection, table: str, depth: int, found: Rescued) -> None:
+    walk = _Walk(damaged, table, depth)
     saved, size, stretches, broken = 0, 0, 0, False
-    for row in walk.rows(None, None, DEPTH):
+    for row in walk.rows(None, None, depth):
         if row is not None:
-            new = copy.execute(f'INSERT OR IGNORE INTO "{table}" ({names}) VALUES ({marks})', row).rowcount
-            saved, size = saved + new, size + sum(len(value) if isinstance(value, str) else 8 for value in row)
+            saved += _insert(copy, table, walk.columns, row)
+            size += sum(len(value) if isinstance(value, str) else 8 for value in row)
         stretches += row is None and not broken
         broken = row is None
     copy.commit()
@@ -87,6 +106,38 @@ def _copy_table(damaged: Connection, copy: Connection, table: str, found: Rescue
         page = damaged.execute("PRAGMA page_size").fetchone()[0]
         found.unreadable[table] = stretches
         found.lost[table] = stretches * max(1, page * saved // size if size else 1)
+
+
+def _insert(copy: Connection, table: str, columns: Sequence[str], row: Sequence[Any]) -> int:
+    """How many rows that makes: none where one of its key is there."""
+    marks, names = ", ".join("?" * len(columns)), ", ".join(f'"{name}"' for name in columns)
+    return copy.execute(f'INSERT OR IGNORE INTO "{table}" ({names}) VALUES ({marks})', row).rowcount
+
+
+def _readable_alone(source: Path, pages: Pages) -> frozenset[str]:
+    """The tables whose pages can be read without the tree: not those of which rows are deleted, where it is not known
+    which pages held such, or a log beside the file says otherwise."""
+    log = source.resolve().with_name(source.resolve().name + "-wal")
+    known = pages.freed is not None and not (log.exists() and log.stat().st_size)
+    return frozenset(schema().keys() - TRANSIENT if known else LASTING)
+
+
+def _add_loose(pages: Pages, copy: Connection, tables: frozenset[str], found: Rescued) -> None:
+    """The rows that no walk came to, of those ``tables`` that were not read whole."""
+    wanted = tables & found.unreadable.keys()
+    if not wanted:
+        return
+    names, shapes = {}, {}
+    for table in found.rows:
+        facts = copy.execute("SELECT name, type, pk > 0 FROM pragma_table_info(?)", [table]).fetchall()
+        names[table] = [name for name, _, _ in facts]
+        shapes[table] = Shape([(kind, bool(key)) for _, kind, key in facts], len(schema(1).get(table, facts)))
+    for table, row in pages.rows(shapes):
+        if table in wanted:
+            new = _insert(copy, table, names[table], row)
+            found.rows[table] += new
+            found.lost[table] = max(found.unreadable[table], found.lost[table] - new)
+    copy.commit()
 
 
 def _set_incomplete_aside(copy: Connection, found: Rescued) -> None:
@@ -115,8 +166,8 @@ def _set_orphans_aside(copy: Connection, found: Rescued) -> None:
 class _Walk:
     """A walk through a table of a damaged file, in the order of its keys."""
 
-    def __init__(self, db: Connection, table: str) -> None:
-        self._db, self._table = db, table
+    def __init__(self, db: Connection, table: str, depth: int) -> None:
+        self._db, self._table, self._depth = db, table, depth
         facts = db.execute("SELECT name, type, pk FROM pragma_table_info(?)", [table]).fetchall()
         if not facts:
             raise HarnessError(f"{db.path}: the table {table} is not known any more; nothing of it can be read.")
@@ -145,8 +196,8 @@ class _Walk:
                 back.append(row)
         except HarnessError:
             first = self._key(back[-1]) if back else high
-            depth = DEPTH if last != low or back else depth - 1
-            middle = self._middle(last, first) if depth else None
+            depth = self._depth if last != low or back else depth - 1
+            middle = self._middle(last, first) if depth > 0 else None
             if middle is None:
                 yield None
             else:

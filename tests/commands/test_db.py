@@ -66,3 +66,13 @@ def test_a_backup_of_a_damaged_file_is_refused_and_names_the_rescue(tmp_path: Pa
     output = run("db", "backup", str(tmp_path / "copy.sqlite"), "--db", str(path), code=1).output.replace("\n", " ")
     assert "r.sqlite: it is damaged" in output and "db rescue FILE" in output
     assert [file.name for file in tmp_path.iterdir()] == ["r.sqlite"]
+
+
+def test_of_a_file_that_was_cut_is_said_what_is_missing(tmp_path: Path) -> None:
+    path, saved = filled(tmp_path / "r.sqlite"), tmp_path / "saved.sqlite"
+    content = path.read_bytes()
+    path.write_bytes(content[: 4096 * 60 + 1000])
+    facts = json.loads(run("db", "rescue", str(saved), "--db", str(path), "--json", code=3).stdout)
+    assert facts["missing"].startswith(f"{len(content) // 4096 - 61} pages at the end of ")
+    assert facts["generation"] > 100
+    assert facts["unreadable"]["verdict"] == "1 stretches", "how many rows they held is not known"

@@ -15,6 +15,7 @@ from harness.errors import HarnessError
 from harness.protocols.benchmark import Verdict
 from harness.protocols.model import Answer
 from harness.store import Store
+from harness.store.pages import Pages
 from harness.store.rescue import rescue
 from tests.harness.store.old_files import old_file, require_all_rows
 from tests.harness.store.test_store import evaluation
@@ -115,6 +116,83 @@ def test_of_a_file_that_was_cut_what_lies_before_the_cut_is_saved(tmp_path: Path
     assert all(answers[key].text == ANSWERS[key] for key in answers) and saved.evaluations() == []
 
 
+def grown(path: Path) -> dict[str, str]:
+    """A file whose tables grew together, so that pages lie where they came, not in the order of keys; its answers,
+    20 of them longer than a page."""
+    store, answers = Store(path), dict[str, str]()
+    for block in range(4):
+        part = {
+            f"{random.Random(n).getrandbits(128):032x}": f"{n} " + "word " * (2000 if n % 50 == 0 else 40)
+            for n in range(250)
+        }
+        part = {f"{key[:8]}-{block}{key[8:]}": text for key, text in part.items()}
+        store.save_answers("model", [(key, Answer(text)) for key, text in part.items()])
+        verdicts = [(f"s{n}", 0, "g", "yes", Verdict({"correct": 1.0})) for n in range(300)]
+        store.save_evaluation(evaluation(key=f"k{block}"), verdicts)
+        answers |= part
+    store.close()
+    return answers
+
+
+def cells_before(path: Path, table: str, page: int) -> int:
+    """How many rows of a table begin on its pages up to ``page``, as SQLite counts them."""
+    db = sqlite3.connect(path)
+    try:
+        query = "SELECT coalesce(sum(ncell), 0) FROM dbstat WHERE name = ? AND pageno <= ? AND pagetype != 'overflow'"
+        return int(db.execute(query, [table, page]).fetchone()[0])
+    except sqlite3.OperationalError:
+        pytest.skip("this SQLite has no dbstat to count a page's rows with")
+    finally:
+        db.close()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_of_a_file_that_was_cut_every_row_of_every_page_is_saved(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "r.sqlite"
+    written = grown(path)
+    content = path.read_bytes()
+    pages = len(content) // 4096
+    kept = int(pages * share)
+    expected = {table: cells_before(path, table, kept) for table in ("verdict", "generation")}
+    path.write_bytes(content[: kept * 4096])
+    found = rescue(path, tmp_path / "saved.sqlite")
+    saved = Store(tmp_path / "saved.sqlite")
+    answers = saved.answers("model", written)
+    assert all(answers[key].text == written[key] for key in answers), "nothing is made up"
+    assert found.rows["verdict"] == expected["verdict"] > 0
+    # Of the 20 long ones the end may lie on a page that is gone.
+    assert expected["generation"] - 20 <= found.rows["generation"] == len(answers) <= expected["generation"]
+    assert any(len(answers[key].text or "") > 4096 for key in answers)
+    assert found.missing == pages - kept and found.unreadable and not saved.faults()
+
+
+def test_what_was_deleted_does_not_come_back_with_a_rescue(tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+    grown(path)
+    store = Store(path)
+    rest = store.save_evaluation(
+        evaluation("other", "other"), [(f"s{n}", 0, "g", "yes", Verdict({"correct": 0.0})) for n in range(300)]
+    )
+    store.connection.execute("PRAGMA secure_delete = OFF")  # as SQLite is built on most machines
+    for old in store.evaluations(run="base")[::-1]:
+        store.write("DELETE FROM evaluation WHERE id = ?", [(old.id,)])
+    store.close()
+    content = path.read_bytes()
+    with Pages(path) as pages:
+        assert pages.freed, "pages that hold deleted rows"
+        listing, last = int.from_bytes(content[32:36]), pages.present
+        assert min(pages.freed) < listing
+    for kept in (last - 1, listing - 1):  # the list of what was deleted is whole, and is gone
+        path.write_bytes(content[: kept * 4096])
+        found = rescue(path, tmp_path / f"saved{kept}.sqlite")
+        assert "verdict" in found.unreadable
+        db = sqlite3.connect(tmp_path / f"saved{kept}.sqlite")
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE name LIKE '%verdict'")]
+        saved = {number for table in tables for (number,) in db.execute(f"SELECT evaluation FROM {table}")}
+        db.close()
+        assert saved <= {rest.id}
+
+
 def root(path: Path, table: str) -> int:
     db = sqlite3.connect(path)
     try:
@@ -137,6 +215,7 @@ def test_a_file_whose_tables_are_not_known_any_more_is_no_rescue(tmp_path: Path)
     content = bytearray(path.read_bytes())
     content[100:4096] = b"\xa5" * 3996
     path.write_bytes(content)
-    with pytest.raises(HarnessError, match=r"r\.sqlite"):
+    with pytest.raises(HarnessError, match=r"r\.sqlite: not even its tables .*Restore a backup") as raised:
         rescue(path, tmp_path / "saved.sqlite")
+    assert "db rescue" not in str(raised.value), "that is what was asked for"
     assert not (tmp_path / "saved.sqlite").exists()
