@@ -73,13 +73,17 @@ def asked_of(evaluation: EvaluationRecord) -> tuple[tuple[str, str], ...]:
 def newest(
     evaluations: Iterable[EvaluationRecord], key: Callable[[EvaluationRecord], str]
 ) -> dict[Condition, dict[str, EvaluationRecord]]:
-    """The evaluation that stands for each model, by ``key``, under each condition: the last of those given."""
+    """The evaluation that stands for each model, by ``key``, under each condition: the last of those given.
+
+    One of which nothing was scored (its endpoint was down) does not stand in place of one with scores.
+    """
     grouped: dict[Condition, dict[str, EvaluationRecord]] = defaultdict(dict)
     given = list(evaluations)
     synthetic = _made_up(given)
     for evaluation in given:
         condition = replace(condition_of(evaluation), synthetic=synthetic.get(evaluation.data_key, ""))
-        grouped[condition][key(evaluation)] = evaluation
+        if evaluation.n_scored or key(evaluation) not in grouped[condition]:
+            grouped[condition][key(evaluation)] = evaluation
     return grouped
 
 

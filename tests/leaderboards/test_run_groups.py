@@ -14,6 +14,7 @@ import pytest
 from aligners.pair_hardness.hardness import HardnessConfig
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
+from harness.protocols.benchmark import Verdict
 from harness.store import Store
 from harness.store.alignments import AlignmentLog
 from leaderboards.comparison import load_comparison
@@ -160,6 +161,23 @@ def test_of_two_evaluations_of_the_base_the_newest_stands(store: Store) -> None:
     add(store, "llava-7b", answers([0] * 6), alignment=None, model="hf:llava-7b")
     (table,) = tables(store).values()
     assert (table.rows[0].label, table.rows[0].runs, table.rows[0].cells["chair"].value) == ("base", ("llava-7b",), 0)
+
+
+def test_an_evaluation_without_scores_does_not_stand_in_place_of_one_with_scores_and_is_named(store: Store) -> None:
+    failed = {str(i): Verdict({}, error="judge: no reply") for i in range(6)}
+    align(store, "a")
+    add(store, "a", answers([2] * 6))
+    scored = tables(store)[""].rows
+    add(store, "a", failed, key="other answers")
+    add(store, "b", failed, alignment=None, model="hf:b")
+    (table,) = tables(store).values()
+    shown = {row.runs: (row.n_scored, row.n_failed) for row in table.rows}
+    assert shown[("a",)] == (6, 0) == (scored[0].n_scored, scored[0].n_failed)
+    assert shown[("b",)] == (0, 6), "nothing else stands for it"
+    (said,) = snapshot(store).left_out.values()
+    assert said.startswith("a on amber: nothing was scored the last time (6 of 6 failed); the figures are of the")
+    add(store, "a", answers([0] * 6), key="once more")
+    assert not snapshot(store).left_out
 
 
 def test_a_row_is_compared_with_the_dpo_that_was_trained_as_it_was(store: Store) -> None:
