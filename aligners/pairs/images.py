@@ -88,7 +88,11 @@ class ImageSource:
         """The real path of ``file``, links followed. Raises BadRow where that is outside ``folder``."""
         real = inside(file, _roots((folder, *self.data), os.environ.get(VARIABLE)))
         if real is None:
-            remedy = f": {file} is not in {folder}; if it is meant, name the images' folder with --image-root DIR."
+            remedy = (
+                f": {file} is not in {folder}. If it is meant, name the images' folder: {VARIABLE}=DIR in the "
+                "environment where the paths in the pairs are right as they are (such as ../a.png), --image-root DIR "
+                "where they begin in DIR."
+            )
             raise BadRow(place, "the image lies outside the data's folder", remedy, (file,))
         return real
 

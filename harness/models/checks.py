@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 import warnings
@@ -29,6 +30,10 @@ CANNOT_LOAD = (
 settings hold something else than they should."""
 COMPUTED = re.compile(r"(^|\.)(position_ids|inv_freq|masked_bias)$")
 """Buffers that older checkpoints hold and models compute by themselves."""
+SMALL = 64
+"""A matrix of no more numbers than this may be one number throughout."""
+UNTRAINED = re.compile(r"vision|visual|audio|speech|lora_")
+"""In the names of weights that may be a constant: of towers, and of adapters that come with a model."""
 SPARE_ROWS = (1.25, 1024)
 """How many times, and by how many rows, embeddings may be more than the tokeniser's tokens: they are padded."""
 
@@ -36,14 +41,14 @@ SPARE_ROWS = (1.25, 1024)
 def require_loaded(model: Any, info: Mapping[str, Any], tokenizer: Any, what: str, *, allow_unused: bool) -> None:
     """Raise UsageError if ``model`` is not what its checkpoint ``what`` says, or cannot be what anybody trained.
 
-    All its weights were loaded (``require_whole``) and are finite, those of words are no constant, and the tokeniser is
-    of this model. Weights that are tied by the configuration alone are a warning. ``info``: transformers'
-    ``output_loading_info``.
+    All its weights were loaded (``require_whole``) and are finite, those of words and no matrix of its language model
+    or projector are a constant, and the tokeniser is of this model. Weights that are tied by the configuration alone
+    are a warning. ``info``: transformers' ``output_loading_info``.
     """
     require_whole(info, what, allow_unused=allow_unused)
     warn_of_untied(model, what)
-    require_finite(model, what)
     require_words(model, tokenizer, what)
+    require_finite(model, what, trained=True)
 
 
 def require_whole(info: Mapping[str, Any], what: str, *, allow_unused: bool = False) -> None:
@@ -136,14 +141,22 @@ def require_adapter(
         raise UsageError(f"{what} changes nothing ({zero}): it would be its base under another name.")
 
 
-def require_finite(source: Any, what: str) -> None:
+def require_finite(source: Any, what: str, *, trained: bool = False) -> None:
     """Raise DataError, which begins with ``what``, if weights hold NaN or an infinity, or cannot be read.
 
     ``source``: a model, its tensors by name, or the folder of a model or adapter, whose files are then read a tensor
-    at a time. One pass, where the weights are, without a copy of them.
+    at a time. One pass, where the weights are, without a copy of them. Of a model that was ``trained`` a matrix that is
+    one number throughout is a UsageError (``_is_trained_matrix``).
     """
+    bad, constant = [], []
+    trained = trained and not rank_and_world_size()[0]  # other processes may hold zeros until the first sends weights
     try:
-        bad = [name for name, tensor in _tensors(source) if not is_finite(tensor)]
+        for name, tensor in _tensors(source):
+            low, high = _extremes(tensor)
+            if not (math.isfinite(low) and math.isfinite(high)):  # NaN is an extreme too
+                bad.append(name)
+            elif low == high and trained and _is_trained_matrix(name, tensor):
+                constant.append(name)
     except (OSError, *CANNOT_READ) as error:
         raise DataError(f"{what}: its weights cannot be read ({error}).") from error
     if bad:
@@ -151,15 +164,33 @@ def require_finite(source: Any, what: str) -> None:
             f"{what}: {_named(bad)} {'hold' if len(bad) > 1 else 'holds'} numbers that are not finite (NaN or "
             "infinity): its training failed, or its file is damaged."
         )
+    if constant:
+        raise UsageError(
+            f"{what}: {_named(constant)} {'are' if len(constant) > 1 else 'is'} one number throughout, as no training "
+            "leaves them. Give a checkpoint that was saved whole."
+        )
 
 
 def is_finite(tensor: Any) -> bool:
     """Whether a tensor holds neither NaN nor an infinity; of integers, and of weights that are not in memory, True."""
+    return all(map(math.isfinite, _extremes(tensor)))
+
+
+def _extremes(tensor: Any) -> tuple[float, float]:
+    """The least and the greatest number of a tensor, NaN if it holds one; (0, 1) where none is read (``is_finite``)."""
     if tensor.is_meta or not tensor.is_floating_point() or not tensor.numel():
-        return True
+        return 0.0, 1.0
     if tensor.element_size() == 1:  # of 8 bits no extremes can be computed
         tensor = tensor.float()
-    return all(bool(extreme.isfinite()) for extreme in tensor.detach().aminmax())  # NaN is an extreme too
+    low, high = tensor.detach().aminmax()
+    return float(low), float(high)
+
+
+def _is_trained_matrix(name: str, tensor: Any) -> bool:
+    """Whether a tensor is a matrix of the language model or projector. Vectors, adapters and parts of a tower, such as
+    the token of a mask, may be a constant in a model that is whole.
+    """
+    return tensor.dim() == 2 and min(tensor.shape) > 1 and tensor.numel() > SMALL and not UNTRAINED.search(name)
 
 
 def _tensors(source: Any) -> Iterable[tuple[str, Any]]:

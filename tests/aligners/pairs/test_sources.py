@@ -181,6 +181,17 @@ def test_an_image_outside_is_one_where_its_folder_is_named(tmp_path: Path, monke
     assert len(load_pairs(file).pairs) == 1
 
 
+def test_a_path_that_leads_out_of_the_datas_folder_is_followed_as_the_message_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").write_bytes(picture(1))
+    file = lines(tmp_path / "data/pairs.jsonl", row("a", image="../a.png"))
+    with pytest.raises(DataError, match=r"outside the data's folder.*DAMA_IMAGES=DIR .*--image-root DIR"):
+        load_pairs(file)
+    monkeypatch.setenv("DAMA_IMAGES", str(tmp_path))
+    assert len(load_pairs(file).pairs) == 1
+
+
 WORKER = """
 import sys
 from aligners.pairs import data
