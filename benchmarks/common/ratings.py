@@ -104,7 +104,7 @@ _TO = r"(?=[^\w/%]{0,3}(?:$|[^\w\s/%]|\n|(?:because|since|as|for|given|but|then|
 # "Rating: 0, I mean 5", "Rating: 0. Sorry, it is a five."
 _CORRECTED = re.compile(
     r"(?:^|[\n.,;:!?()–—-])[^\w\n]{0,3}(?:(?:but|or|and|oh|well|um|hmm|no)\W{1,3})?"
-    r"(?:i\smeant?|sorry|correct(?:ion|ed|ing)|actually|wait|oops|scratch\sthat|no|rather|instead|(?:make|change)\s"
+    r"(?:i\smeant?|sorry|correct(?:ion|ed|ing)|edit|update|actually|wait|oops|scratch\sthat|no|rather|instead|(?:make|change)\s"
     r"(?:it|that)|(?:it|that|this)\sshould(?:\sbe|\shave\sbeen)|(?:changed|revised)|on\ssecond\sthoughts?)"
     r"(?:\W{1,5}(?:it|it's|that|is|a|an|to|my|the|rating|score|be|should|i|i'd|give|say|go|with|for|as|no|sorry|meant?)"
     r"\b){0,5}\W{1,5}(?:[0-9]+|" + "|".join(sorted(NUMBERS)) + r")\b(?:\s?(?:/|out\sof|of)\s?6)?" + _TO,
