@@ -79,7 +79,8 @@ class Probed(Model):
 
     def generate(self, samples: Sequence[Sample], decoding: Decoding) -> Iterator[tuple[int, Answer]]:
         """The model's answers, after the probe of the judge and its own."""
-        if samples and self.judge is not None and rank_and_world_size()[0] == 0:
+        asked = self.judge is not None and not self._model.recorded  # what is recorded costs nothing to look up
+        if samples and self.judge is not None and asked and rank_and_world_size()[0] == 0:
             self.judge.probe()
         if samples and not self.record:
             self._found = self._probed()

@@ -100,7 +100,7 @@ _RATING = re.compile(
 )
 _SCALE = [str(score) for score in range(BEST, -1, -1)]
 _TO = r"(?=[^\w/%]{0,3}(?:$|[^\w\s/%]|\n|(?:because|since|as|for|given|but|then|is|would|instead|rather|now)\b))"
-"""Behind a number that stands for itself: nothing, a mark, a word that goes on about it; "2 dogs" counts something."""
+"""Behind a number that stands for itself: nothing, a mark, a word about it; "2 dogs" counts something."""
 # "Rating: 0, I mean 5", "Rating: 0. Sorry, it is a five."
 _CORRECTED = re.compile(
     r"(?:^|[\n.,;:!?()–—-])[^\w\n]{0,3}(?:(?:but|or|and|oh|well|um|hmm|no)\W{1,3})?"

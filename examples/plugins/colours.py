@@ -38,6 +38,7 @@ class Colours(Benchmark):
     paper: ClassVar[str] = ""
     suites: ClassVar[tuple[str, ...]] = ("colour",)  # bench --suite colour
     needs_judge: ClassVar[bool] = True
+    image_optional: ClassVar[bool] = True  # a question may come without an image
     version: ClassVar[str] = "colours-1 prompt=1 parser=1"  # whatever shapes the score and is not data
     mode: ClassVar[str] = "yes or no"
 

@@ -29,7 +29,7 @@ Row = list[Any]
 
 @dataclass(frozen=True)
 class Shape:
-    """What tells the rows of a table.
+    """What identifies the rows of a table.
 
     Args:
         columns: of every column the declared type, and whether it is of the key (and so never empty).

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli import cli
+from harness.judges.openai import READY
 from harness.store import Store
 from tests.harness.fault_server import Fault, FaultServer, http
 from tinyworld.build import World
@@ -24,6 +25,8 @@ def play(prompt: str, nth: int) -> str | Fault:
     """Lists the objects of a caption as the rule judge does; rates by the answer's length. The first call fails."""
     if nth == 0 and len(prompt) % 5 == 0:
         return http(503)
+    if prompt == READY:
+        return "Yes."
     if "JSON list of strings" in prompt:
         return json.dumps(mentions(between(prompt, "<text>\n", "\n</text>")))
     return f"It says something.\nRating: {len(between(prompt, '<answer>', '</answer>')) % 7}"

@@ -6,7 +6,6 @@ import contextlib
 import copy
 import dataclasses
 import os
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from aligners.pairs.encoding import Encoder
 from aligners.pairs.report import described
 from harness.errors import DataError
 from harness.models.prompts import Prompts
+from harness.util.pool import WorkerLost
 from tests.tiny import picture
 
 
@@ -134,7 +134,7 @@ def test_where_a_process_is_killed_the_pairs_are_encoded_here(
 ) -> None:
     class Broken:
         def submit(self, *_: Any) -> Any:
-            raise BrokenProcessPool("a process in the pool was terminated abruptly")
+            raise WorkerLost("a process was killed twice")
 
     monkeypatch.setattr(module, "MANY", 4)
     monkeypatch.setattr(module, "workers", lambda *_, **__: contextlib.nullcontext(Broken()))
