@@ -128,8 +128,8 @@ def _remove(part: Path) -> None:
     if part.is_dir():
         shutil.rmtree(part, ignore_errors=True)
         return
-    for file in (part.with_name(f"{part.name}-journal"), part):  # SQLite's own, if that writes it
-        file.unlink(missing_ok=True)
+    for suffix in ("-journal", "-wal", "-shm", ""):  # SQLite's own, if that writes it
+        part.with_name(part.name + suffix).unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

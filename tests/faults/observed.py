@@ -18,8 +18,10 @@ Rows = dict[str, list[dict[str, Any]]]
 
 PASSING = ("activity", "claim", "sqlite_sequence")
 """Tables of what is under way."""
-VOLATILE = {"created", "seconds", "training_seconds", "id"}
-"""Columns, and fields of JSON columns, that differ between two undisturbed runs."""
+VOLATILE = {"created", "seconds", "training_seconds", "id", "reference_cached"}
+"""Columns, and fields of JSON columns, that differ between two runs which do the same: times, and whether the reference
+was computed now or by the run that was killed.
+"""
 LOGS = "logs"
 OF_SQLITE = (".sqlite-wal", ".sqlite-shm", ".sqlite-journal")
 
