@@ -127,8 +127,10 @@ def _refused(reply: ChatReply) -> bool:
 def _unanswered(with_image: ChatReply, without: ChatReply) -> Check:
     if without.text is not None and _refused(with_image):
         return Check("image", "bad", f"the endpoint answers, but not about an image: {with_image.error}")
-    if {with_image.status, without.status} <= HOPELESS and _refused(with_image):
-        return Check("answer", "bad", f"the endpoint answers nothing: {with_image.error}")
+    replies = (with_image, without)
+    hopeless = next((reply for reply in replies if reply.status in HOPELESS and _refused(reply)), None)
+    if hopeless and all(reply.status in {0, *HOPELESS} for reply in replies):  # 0: not sent, since the other had failed
+        return Check("answer", "bad", f"the endpoint answers nothing: {hopeless.error}")
     return Check("answer", "note", f"the endpoint did not answer the probe: {with_image.error}")
 
 

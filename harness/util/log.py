@@ -41,9 +41,9 @@ def set_verbosity(value: Verbosity) -> None:
     _shown = value
     for handler in [each for each in LOG.handlers if isinstance(each, _Screen)]:
         LOG.removeHandler(handler)
+    LOG.setLevel(logging.DEBUG if value is Verbosity.VERBOSE else logging.NOTSET)
     if value is Verbosity.VERBOSE:
         LOG.addHandler(_prepared(_Screen(sys.stderr)))
-        LOG.setLevel(logging.DEBUG)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import signal
@@ -142,6 +143,7 @@ def test_quiet_shows_errors_alone_and_verbose_their_traceback(store: Store) -> N
         set_verbosity(Verbosity.NORMAL)
     assert said[0].startswith("Error ") and said[0].count("\n") == 1
     assert "Traceback" in said[1]
+    assert not LOG.isEnabledFor(logging.DEBUG), "the next command of the program is no longer verbose"
 
 
 def test_a_terminal_that_is_closed_interrupts_a_command_unless_nohup_was_asked_for(tmp_path: Path) -> None:

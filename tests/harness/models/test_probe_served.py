@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from aligners.pairs.probing import encoded
+from harness.chat.request import ChatReply
 from harness.models.families import VICUNA
+from harness.models.probe_served import _unanswered
 from harness.models.spec import load_model
 from harness.protocols.probe import Probe
 from tests.harness.fault_server import Fault, FaultServer, http
@@ -136,6 +138,13 @@ def test_an_endpoint_that_answers_nothing_is_a_fault_and_one_that_is_busy_is_not
     assert found is not None and not found.complete
     assert found.state == ("bad" if status < 429 else "ok")
     assert f"HTTP {status}" in found.checks[0].detail
+
+
+@pytest.mark.parametrize("statuses", [(401, 401), (401, 0), (0, 401)])
+def test_of_two_calls_the_second_may_not_have_been_sent_where_the_first_was_refused(statuses: tuple[int, int]) -> None:
+    replies = [ChatReply(None, "", error=f"HTTP {status}", status=status, outcome="down") for status in statuses]
+    check = _unanswered(*replies)
+    assert (check.state, check.detail) == ("bad", "the endpoint answers nothing: HTTP 401")
 
 
 def test_a_rate_limit_of_the_call_with_the_image_is_no_refusal_of_images() -> None:
