@@ -168,6 +168,19 @@ def data_lines(info: Mapping[str, Any]) -> list[str]:
     return described(info["data"]) if "pairs" in info.get("data", {}) else []
 
 
+def done_before(store: Store, spec: AlignSpec, progress: Progress = silent) -> AlignmentRecord | None:
+    """The run of these settings and data that is done; None if there is none.
+
+    Its checkpoints are removed, if it was killed just before it would have done so itself.
+    """
+    from aligners.training.checkpoints import remove_checkpoints
+
+    done = finished(store, spec, progress)
+    if done is not None and rank_and_world_size()[0] == 0:
+        remove_checkpoints(folder_of(spec.name, spec.key))
+    return done
+
+
 def align(
     store: Store, spec: AlignSpec, *, fresh: bool = False, probe: bool = True, progress: Progress
 ) -> AlignmentRecord:
@@ -183,10 +196,8 @@ def align(
 
     first = rank_and_world_size()[0] == 0
     out = folder_of(spec.name, spec.key)
-    done = None if fresh else finished(store, spec, progress)
+    done = None if fresh else done_before(store, spec, progress)
     if done is not None:
-        if first:
-            remove_checkpoints(out)  # of a run that was killed just before it would have done so
         return done
     if not fresh and (changed := changed_data(store, spec, progress)):
         warnings.warn(f"{spec.name} is made anew: {changed}.", stacklevel=2)

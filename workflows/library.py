@@ -54,7 +54,7 @@ def align(
     Raises HarnessError; a wrong name, setting or file is its subclass UsageError.
     """
     from harness.store import Store
-    from workflows.stored_runs import finished
+    from workflows.align import done_before
 
     start = model.model if isinstance(model, AlignResult) else model
     options = {
@@ -64,7 +64,7 @@ def align(
     store = Store(db)
     with shown(progress) as reported:
         spec = _resolve(store, recipe, settings or {}, options, fresh=fresh, progress=reported)
-        before = None if fresh else finished(store, spec, reported)
+        before = None if fresh else done_before(store, spec, reported)
         record = before or _at_work(store, spec, fresh=fresh, probe=probe, progress=reported)
     return AlignResult.of(record, store.train_log(record.name), done_before=before is not None)
 

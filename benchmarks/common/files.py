@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.errors import DataError
 from harness.util.jsonl import iter_jsonl
+from harness.util.options import unstorable
 
 
 def find(root: Path, *names: str) -> Path | None:
@@ -64,7 +65,16 @@ def field_of(row: Mapping[str, Any], name: str, kind: type | tuple[type, ...], w
         kinds = kind if isinstance(kind, tuple) else (kind,)
         expected = " or ".join(k.__name__ for k in kinds)
         raise DataError(f"{where}: field {name!r} should be {expected}, found {type(row[name]).__name__}.")
+    if isinstance(row[name], str):
+        readable(row[name], f"{where}: field {name!r}")
     return row[name]
+
+
+def readable(text: str, what: str) -> str:
+    """``text``, which UTF-8 and SQLite can hold. Raises DataError: JSON and Python can spell half a character."""
+    if fault := unstorable(text):
+        raise DataError(f"{what} is no text: {fault}.")
+    return text
 
 
 def strings_of(row: Mapping[str, Any], name: str, where: str) -> list[str]:
@@ -72,7 +82,7 @@ def strings_of(row: Mapping[str, Any], name: str, where: str) -> list[str]:
     values = field_of(row, name, list, where)
     if not all(isinstance(value, str) for value in values):
         raise DataError(f"{where}: field {name!r} should hold strings only.")
-    return list(values)
+    return [readable(value, f"{where}: field {name!r}") for value in values]
 
 
 def sha256(path: Path) -> str:

@@ -84,5 +84,5 @@ def string_literal(path: Path, variable: str) -> str:
         names = [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
         value = getattr(node, "value", None)
         if variable in names and isinstance(value, ast.Constant) and isinstance(value.value, str):
-            return value.value
+            return files.readable(value.value, f"{path}: {variable}")
     raise DataError(f"{path}: no string is assigned to {variable} at its top level.")

@@ -10,26 +10,30 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import dama
 from harness.errors import Interrupted
 from harness.protocols.progress import silent
 from harness.store import Store
 from tests.tiny import tiny_llava, tiny_pairs
-from workflows.align import align, resolve_alignment
+from workflows.align import resolve_alignment
 from workflows.align_spec import AlignSpec
 from workflows.interruption import folder_of
+
+SETTINGS = {"batch_size": 4, "checkpoint_every": 1, "lr": 1e-2, "device": "cpu"}
 
 
 @pytest.fixture
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AlignSpec:
     monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
     files = {"model": str(tiny_llava(tmp_path / "model")), "data": str(tiny_pairs(tmp_path, count=8))}
-    settings = {"method": "gap", "batch_size": 4, "checkpoint_every": 1, "lr": 1e-2, "device": "cpu"}
-    return resolve_alignment({**files, **settings}, silent)
+    return resolve_alignment({**files, **SETTINGS, "method": "gap"}, silent)
 
 
-def run(db: Path, spec: AlignSpec, **how: Any) -> dict[str, torch.Tensor]:
-    made = align(Store(db), spec, probe=False, progress=silent, **how)
-    return load_file(Path(made.model_dir) / "model.safetensors")
+def run(db: Path, spec: AlignSpec) -> dict[str, torch.Tensor]:
+    """The command, by the road that the command line takes as well."""
+    files = {"model": spec.train.model, "data": spec.train.data}
+    made = dama.align("gap", **files, settings=SETTINGS, probe=False, progress=False, db=db)
+    return load_file(made.model_dir / "model.safetensors")
 
 
 def killed(*_: Any, **__: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import mmhal, object_halbench
+from benchmarks.common import files
 from benchmarks.common.official import OfficialPrompt, string_literal
 from benchmarks.mmhal import MMHal
 from benchmarks.object_halbench import ObjectHalBench
@@ -132,3 +133,13 @@ def test_the_parser_is_part_of_the_version_and_an_error_tells_of_the_other_one(h
     (sample,) = benchmark.load(halbench).samples
     verdict = benchmark.unreadable(sample, "A long enough answer here.", ['```["dog"]```'])
     assert "parser=tolerant would read one" in (verdict.error or "") and not verdict.counts
+
+
+def test_half_a_character_in_an_official_file_is_refused_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("template = 'Rate {}\\ud800'\n")
+    with pytest.raises(DataError, match=r"script\.py: template is no text: it is no valid Unicode"):
+        string_literal(tmp_path / "script.py", "template")
+    with pytest.raises(DataError, match=r"rule\.json, a: field 'prompt' is no text"):
+        files.field_of({"prompt": "\ud800"}, "prompt", str, "rule.json, a")
+    with pytest.raises(DataError, match=r"row 3: field 'words' is no text"):
+        files.strings_of({"words": ["dog", "\ud800"]}, "words", "row 3")
