@@ -108,14 +108,18 @@ class Connection(sqlite3.Connection):
     def cursor(self, factory: Any = Cursor) -> Any:
         return super().cursor(factory)
 
+    # Of cursors made in another way sqlite3 keeps a reference each until the connection is closed: days, in a long run.
     def execute(self, *arguments: Any) -> Cursor:
-        return Cursor(self).execute(*arguments)
+        cursor: Cursor = self.cursor()
+        return cursor.execute(*arguments)
 
     def executemany(self, *arguments: Any) -> Cursor:
-        return Cursor(self).executemany(*arguments)
+        cursor: Cursor = self.cursor()
+        return cursor.executemany(*arguments)
 
     def executescript(self, *arguments: Any) -> Cursor:
-        return Cursor(self).executescript(*arguments)
+        cursor: Cursor = self.cursor()
+        return cursor.executescript(*arguments)
 
     def commit(self) -> None:
         self.named(super().commit)
