@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 import threading
 import time
@@ -99,3 +100,11 @@ def test_a_file_that_vanishes_while_it_is_used_is_said_to_be_gone(tmp_path: Path
     store.close()
     (tmp_path / "moved").rename(tmp_path / "work")
     assert set(Store(store.path).answers("m", ["q", "r"])) == {"q"}
+
+
+def test_a_connection_keeps_no_reference_to_each_cursor_that_it_ever_made(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    for number in range(2_000):
+        store.save_answers("m", [(str(number), Answer("x"))])
+    lists = [held for held in gc.get_referents(store.connection) if isinstance(held, list)]
+    assert lists and sum(len(held) for held in lists) < 1_000
