@@ -32,6 +32,10 @@ help:  ## show this help
 
 .venv/.test: .venv/.core
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[test,general]"
+	@# Without these two the tests that need them are skipped, with the reason. DeepSpeed's set-up asks for torch.
+	-$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[cluster]"
+	-$(BIN)/python -m pip install -q --disable-pip-version-check setuptools wheel && DS_BUILD_OPS=0 $(BIN)/python -m pip \
+		install -q --disable-pip-version-check -c constraints.txt --no-build-isolation -e ".[deepspeed]"
 	touch $@
 
 install: .venv/.core  ## build the environment in .venv
