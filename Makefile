@@ -18,7 +18,7 @@ STALE := $(strip $(STALE))
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install install-test demo demo-all test test-faults test-vllm mutants check docs clean distclean stale
+.PHONY: help install install-test demo demo-all test test-cluster test-faults test-vllm mutants check docs clean distclean stale
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,7 +49,10 @@ demo-all: .venv/.core  ## all six benchmarks on the embedded world's base model 
 	$(BIN)/python cli.py bench --suite all
 
 test: .venv/.test  ## run the tests
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m 'not cluster'
+
+test-cluster: .venv/.test  ## many machines, simulated on this one: nodes killed, ranks changed, sweeps (an hour)
+	$(BIN)/python -m pytest -q -p no:xdist -m cluster tests
 
 test-faults: .venv/.test  ## kill, tear, race and starve every command, 1,000 times and more (a quarter of an hour)
 	$(BIN)/python -m tests.faults
