@@ -1,6 +1,6 @@
 """One preference step of ours against TRL's DPOTrainer: the same model, pairs and settings, in one run.
 
-    python perf/align_step.py [--steps 3] [--checkpointing] [--flops-only]
+    python perf/align_step.py [--steps 3] [--checkpointing] [--flops-only] [--device cpu]
 
 1. FLOPs a pair at LLaVA-1.5-7B's shapes (616 shared and 150 response tokens), counted exactly (perf/align_flops.py).
 2. Steps of real training on this machine with a random LLaVA of 7B's proportions: pairs a second and peak memory,
@@ -8,6 +8,7 @@
 
 Both engines train from the same image files and texts; collation counts, what is done once (the reference cache)
 does not and is printed beside. CPU seconds of one thread are what ratios are made of: wall time shows the load.
+Both hold weights of the same type: float32, under LoRA on a GPU bfloat16. `perf/gpu.sh` calls the worker too.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ import harness  # noqa: F401  (makes torchvision importable)
 ROOT = Path(__file__).parents[1]
 ENGINES = ("trl", "dpo", "gap")
 PAIRS = 4
+Times = dict[str, float]
+"""Seconds of a step (``step``: of CPU, on a GPU between CUDA events; ``wall``), seconds before, and MB at the peak."""
 TARGETS = {"one": {True: 2.4, False: 2.2}, "two": {True: 1.8, False: 1.9}}
 
 
@@ -40,11 +43,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="measured steps; one more comes first")
     parser.add_argument("--checkpointing", action="store_true", help="with gradient checkpointing in both engines")
     parser.add_argument("--flops-only", action="store_true")
+    parser.add_argument("--device", choices=("auto", "cpu"), default="auto")
     parser.add_argument("--worker", nargs=3, metavar=("ENGINE", "LORA", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--pairs", type=int, default=PAIRS, help=argparse.SUPPRESS)
+    parser.add_argument("--micro-batch", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if args.worker:
         engine, lora, folder = args.worker
-        print(json.dumps(measure(engine, lora == "lora", Path(folder), args.steps, args.checkpointing)))
+        split = Split(args.pairs, args.micro_batch or args.pairs // (2 if engine == "gap" else 1))
+        print(json.dumps(measure(engine, lora == "lora", Path(folder), args.steps, args.checkpointing, split)))
         return
     print_flops()
     if not args.flops_only:
@@ -90,25 +99,34 @@ def print_times(steps: int, checkpointing: bool) -> None:
                 )
 
 
-def run(engine: str, lora: str, folder: Path, steps: int, checkpointing: bool) -> dict[str, float]:
+def run(engine: str, lora: str, folder: Path, steps: int, checkpointing: bool) -> Times:
     command = [sys.executable, __file__, "--worker", engine, lora, str(folder), "--steps", str(steps)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "DAMA_HOME": str(folder / f"home-{engine}-{lora}")}
     flags = ["--checkpointing"] if checkpointing else []
     done = subprocess.run([*command, *flags], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{engine}, {lora}: failed\n{done.stderr[-3000:]}")
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    result: Times = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
 # -- the engines ------------------------------------------------------------------------------------------------------
 
 
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """``pairs`` of a step, of which ``micro`` go through the model at a time."""
+
+    pairs: int
+    micro: int
+
+
 @dataclasses.dataclass
 class Clock:
-    """Seconds at the end of every optimiser step: CPU seconds of the process, on a GPU those of CUDA events."""
+    """Marks at the end of every optimiser step: seconds of CPU and of the wall; on a GPU CUDA events too."""
 
     marks: list[tuple[float, float]] = dataclasses.field(default_factory=list)
+    events: list[Any] = dataclasses.field(default_factory=list)
     base_memory: float = 0.0
 
     def start(self) -> None:
@@ -122,16 +140,19 @@ class Clock:
         import torch
 
         if torch.cuda.is_available():
-            torch.cuda.synchronize()
+            self.events.append(torch.cuda.Event(enable_timing=True))
+            self.events[-1].record()
         self.marks.append((time.process_time(), time.monotonic()))
 
-    def result(self, once: float) -> dict[str, float]:
+    def result(self, once: float) -> Times:
         import torch
 
         steps = list(pairwise(self.marks))
         cpu, wall = min(b[0] - a[0] for a, b in steps), min(b[1] - a[1] for a, b in steps)
         if torch.cuda.is_available():
-            return {"step": wall, "wall": wall, "memory": torch.cuda.max_memory_allocated() / 2**20, "once": once}
+            torch.cuda.synchronize()
+            gpu = min(a.elapsed_time(b) for a, b in pairwise(self.events)) / 1000
+            return {"step": gpu, "wall": wall, "memory": torch.cuda.max_memory_allocated() / 2**20, "once": once}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return {"step": cpu, "wall": wall, "memory": peak - self.base_memory, "once": once}
 
@@ -142,15 +163,16 @@ def resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def measure(engine: str, lora: bool, folder: Path, steps: int, checkpointing: bool) -> dict[str, float]:
+def measure(engine: str, lora: bool, folder: Path, steps: int, checkpointing: bool, split: Split) -> Times:
     import torch
 
-    torch.set_num_threads(1)
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
     work = train_trl if engine == "trl" else train_ours
-    return work(engine, lora, folder, steps + 1, checkpointing)
+    return work(engine, lora, folder, steps + 1, checkpointing, split)
 
 
-def train_trl(_: str, lora: bool, folder: Path, steps: int, checkpointing: bool) -> dict[str, float]:
+def train_trl(_: str, lora: bool, folder: Path, steps: int, checkpointing: bool, split: Split) -> Times:
     """TRL's DPOTrainer with its head restricted to response positions, as it is on a GPU; the tower frozen."""
     from unittest import mock
 
@@ -174,13 +196,15 @@ def train_trl(_: str, lora: bool, folder: Path, steps: int, checkpointing: bool)
         ]
     )
     source = str(folder / "model")
-    model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.bfloat16 if cuda else torch.float32)
+    dtype = torch.bfloat16 if cuda and lora else torch.float32
+    model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("vision_tower" not in name)
     args = DPOConfig(
         str(folder / "trl"),
         max_steps=steps,
-        per_device_train_batch_size=PAIRS,
+        per_device_train_batch_size=split.micro,
+        gradient_accumulation_steps=split.pairs // split.micro,
         learning_rate=5e-7,
         max_length=None,
         gradient_checkpointing=checkpointing,
@@ -240,8 +264,9 @@ class Steps:
     def log_info(self, *_: Any) -> None: ...
 
 
-def train_ours(engine: str, lora: bool, folder: Path, steps: int, checkpointing: bool) -> dict[str, float]:
-    """This harness with ``dpo`` (one pass) or ``gap`` in two passes (two micro-batches a step)."""
+def train_ours(engine: str, lora: bool, folder: Path, steps: int, checkpointing: bool, split: Split) -> Times:
+    """This harness with ``dpo`` (one pass), ``gap`` in two passes (two micro-batches a step), or ``plain``: dpo with
+    each response in a row of its own, the image twice."""
     from aligners.objective import ALIGNERS
     from aligners.training.config import AlignConfig
     from aligners.training.pipeline import align
@@ -249,17 +274,19 @@ def train_ours(engine: str, lora: bool, folder: Path, steps: int, checkpointing:
     config = AlignConfig(
         model=str(folder / "model"),
         data=str(folder / "train.jsonl"),
-        batch_size=PAIRS,
-        micro_batch=PAIRS if engine == "dpo" else PAIRS // 2,
-        epochs=-(-steps // 4),
+        batch_size=split.pairs,
+        micro_batch=split.micro,
+        route="plain" if engine == "plain" else "auto",
+        epochs=-(-steps * split.pairs // (4 * PAIRS)),
         lora_rank=16 if lora else 0,
         gradient_checkpointing=checkpointing,
         checkpoint_every=0,
         probe_every=0,
     )
     clock, started = Clock(), time.process_time()
-    align(config, ALIGNERS.get(engine)(), Steps(clock), folder / f"out-{engine}", hardness=None, resume=False)
-    clock.marks = clock.marks[:steps]
+    objective = ALIGNERS.get("dpo" if engine == "plain" else engine)()
+    align(config, objective, Steps(clock), folder / f"out-{engine}", hardness=None, resume=False)
+    clock.marks, clock.events = clock.marks[:steps], clock.events[:steps]
     return clock.result(once=clock.marks[0][0] - started)
 
 
