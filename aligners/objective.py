@@ -123,6 +123,11 @@ class Objective:
         """Whether ``compute_weights`` reads the reward gaps of the whole step, which then come before the loss."""
         return False
 
+    @property
+    def corruption_settings(self) -> Mapping[str, float]:
+        """How the images of "corrupted:KIND" are made, where an objective lets that be chosen."""
+        return {}
+
     def kept_pairs(self, size: int) -> int:
         """How many of a step's ``size`` pairs count in its loss: what a dry run reckons with."""
         return size

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +27,10 @@ from harness.util.paths import cache_dir
 PREFIX = "corrupted:"
 MASKS, MASK_SIDE = 30, 0.3
 """PEA-DPO's 30 masks of 9 % of the area: a square of 30 % of either side."""
-MAX_CROPPED = 0.2
+CROP = {"least": 0.01, "most": 0.2}
+"""The share of an image's area that mDPO's crop keeps, as the authors' code draws it: of 1 to 20 %."""
+WIDEST = 4 / 3
+"""The crop's sides are to each other as 3 to 4 at the narrowest, as 4 to 3 at the widest."""
 GREY = (127, 127, 127)
 Embed = Callable[[list[bytes]], Tensor]
 
@@ -41,16 +45,29 @@ class Corruption(Protocol):
 
 
 class Crop:
-    """mDPO (arXiv 2406.11839): a random part of at most 20 % of the area is cropped away (our reading of "0-20 %")."""
+    """mDPO (arXiv 2406.11839): a random part of the image, which keeps 1 to 20 % of its area, enlarged to its size.
 
-    identity = f"crop {MAX_CROPPED}"
+    As the authors' code draws it, which is torchvision's RandomResizedCrop(scale=(0.01, 0.2)). Theirs is drawn anew in
+    every forward pass and from the padded square; ours once a pair, so that its reference can be cached, and from the
+    image. ``least`` and ``most`` are shares of the area.
+    """
+
+    def __init__(self, least: float = CROP["least"], most: float = CROP["most"]) -> None:
+        self._least, self._most = least, most
+        self.identity = f"crop keeps {least:g} to {most:g} of the area, aspect 3/4 to 4/3, drawn by the pair"
 
     def __call__(self, pair: Pair) -> Image.Image:
-        image, draw = pair.open_image(), generator(pair)
-        kept = 1 - MAX_CROPPED * float(torch.rand((), generator=draw))
-        size = [max(1, round(side * kept**0.5)) for side in image.size]
-        left, top = (int(torch.randint(whole - part + 1, (), generator=draw)) for whole, part in _zip(image, size))
-        return image.crop((left, top, left + size[0], top + size[1]))
+        image = pair.open_image()
+        return image.crop(self.box(image.size, generator(pair.content))).resize(image.size, Image.Resampling.BILINEAR)
+
+    def box(self, size: tuple[int, int], draw: torch.Generator) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the part of an image of ``size`` that is kept, in pixels."""
+        area = size[0] * size[1] * _uniform(self._least, self._most, draw)
+        aspect = math.exp(_uniform(-math.log(WIDEST), math.log(WIDEST), draw))
+        sides = (math.sqrt(area * aspect), math.sqrt(area / aspect))
+        width, height = (min(max(1, round(side)), whole) for side, whole in zip(sides, size, strict=True))
+        top, left = _place(size[1] - height, draw), _place(size[0] - width, draw)
+        return left, top, left + width, top + height
 
 
 class Mask:
@@ -70,10 +87,10 @@ class Mask:
 
     def _boxes(self, image: Image.Image, pair: Pair) -> list[tuple[int, int, int, int]]:
         width, height = (max(1, round(side * MASK_SIDE)) for side in image.size)
-        draw, boxes = generator(pair), []
+        # By the image alone, as the choice among them is kept.
+        draw, boxes = generator(hashlib.sha256(pair.image_bytes()).hexdigest()), []
         for _ in range(MASKS):
-            spots = ((image.width, width), (image.height, height))
-            left, top = (int(torch.randint(whole - part + 1, (), generator=draw)) for whole, part in spots)
+            left, top = _place(image.width - width, draw), _place(image.height - height, draw)
             boxes.append((left, top, left + width, top + height))
         return boxes
 
@@ -102,13 +119,18 @@ def _known(file: Path) -> int | None:
     return choice
 
 
-def corruption_for(needs: frozenset[str], clip: str | None, device: Any) -> Corruption | None:
-    """The corruption that an objective's ``needs`` name, or None. Raises UsageError for an unknown one."""
+def corruption_for(
+    needs: frozenset[str], settings: Mapping[str, float], clip: str | None, device: Any
+) -> Corruption | None:
+    """The corruption that an objective's ``needs`` name, or None; ``settings`` are those of the crop.
+
+    Raises UsageError for an unknown one.
+    """
     kinds = [need.removeprefix(PREFIX) for need in needs if need.startswith(PREFIX)]
     if not kinds:
         return None
     if kinds == ["crop"]:
-        return Crop()
+        return Crop(**{**CROP, **settings})
     if kinds != ["mask"]:
         raise UsageError(f"an objective needs the corruptions {kinds}: expected one of crop, mask.")
     if clip is None:
@@ -119,10 +141,9 @@ def corruption_for(needs: frozenset[str], clip: str | None, device: Any) -> Corr
     return Mask(model.identity, model.embed_images)
 
 
-def generator(pair: Pair) -> torch.Generator:
-    """Seeded by the image's content alone: the same corruption in every run, epoch and method."""
-    digest = hashlib.sha256(pair.image_bytes()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+def generator(digest: str) -> torch.Generator:
+    """Seeded by a sha256: the same corruption in every run, epoch and method."""
+    return torch.Generator().manual_seed(int(digest[:16], 16) >> 1)
 
 
 def masked(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
@@ -132,8 +153,13 @@ def masked(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
     return copy
 
 
-def _zip(image: Image.Image, size: Sequence[int]) -> list[tuple[int, int]]:
-    return list(zip(image.size, size, strict=True))
+def _uniform(low: float, high: float, draw: torch.Generator) -> float:
+    return torch.empty(1).uniform_(low, high, generator=draw).item()
+
+
+def _place(room: int, draw: torch.Generator) -> int:
+    """Where a part begins that leaves ``room`` pixels."""
+    return int(torch.randint(room + 1, (1,), generator=draw))
 
 
 def _png(image: Image.Image) -> bytes:

@@ -105,7 +105,8 @@ def prepare(
     loaded = load_base(config, args.device, progress)
     probed = probe_start(loaded, f"model {config.model}") if probe else None
     route, why = choose_route(loaded.model, loaded.prompts, config.route, config.max_length)
-    corruption = corruption_for(objective.needs, hardness.clip if hardness else None, args.device)
+    clip = hardness.clip if hardness else None
+    corruption = corruption_for(objective.needs, objective.corruption_settings, clip, args.device)
     encoder = Encoder(loaded.prompts, config.max_length, corruption)
     reference = None
     if "reference" in objective.needs:

@@ -20,12 +20,52 @@ def pair(seed: int) -> Pair:
     return Pair.about(picture(seed), str(seed), "what ?", "a dog", "a cat")
 
 
-def test_a_crop_loses_at_most_a_fifth_and_is_the_same_every_time() -> None:
-    crops = [Crop()(pair(seed)) for seed in range(20)]
-    shares = [crop.width * crop.height / 28**2 for crop in crops]
-    assert min(shares) > 0.75 and len(set(shares)) > 3
-    again = [Crop()(pair(seed)) for seed in range(20)]
-    assert all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in zip(crops, again, strict=True))
+def test_a_crop_keeps_a_share_between_1_and_20_percent_drawn_as_torchvision_draws_it() -> None:
+    """The authors' code is RandomResizedCrop(scale=(0.01, 0.2)), of a square."""
+    from torchvision.transforms import v2
+
+    theirs = v2.RandomResizedCrop((336, 336), scale=(0.01, 0.2))
+    image = torch.zeros(3, 336, 336)
+    shares = []
+    for seed in range(400):
+        torch.manual_seed(seed)
+        expected = theirs.make_params([image])
+        left, top, right, bottom = Crop().box((336, 336), torch.Generator().manual_seed(seed))
+        assert (left, top) == (expected["left"], expected["top"])
+        assert (right - left, bottom - top) == (expected["width"], expected["height"])
+        shares.append((right - left) * (bottom - top) / 336**2)
+    quartiles = np.quantile(shares, [0, 0.25, 0.5, 0.75, 1])
+    assert quartiles == pytest.approx([0.01, 0.0575, 0.105, 0.1525, 0.2], abs=0.012)  # uniform
+
+
+@pytest.mark.parametrize("size", [(2000, 100), (100, 2000), (3, 2), (1, 1)])
+def test_a_crop_of_a_narrow_image_stays_inside_it(size: tuple[int, int]) -> None:
+    for seed in range(50):
+        left, top, right, bottom = Crop().box(size, torch.Generator().manual_seed(seed))
+        assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
+        assert (right - left) * (bottom - top) <= max(0.21 * size[0] * size[1], 1)
+
+
+def test_a_crop_is_the_same_every_time_and_each_pairs_own() -> None:
+    crops = [np.asarray(Crop()(pair(seed))) for seed in range(8)]
+    again = [np.asarray(Crop()(pair(seed))) for seed in range(8)]
+    assert all(np.array_equal(one, other) and one.shape == (28, 28, 3) for one, other in zip(crops, again, strict=True))
+    other = Pair.about(picture(1), "1", "where ?", "a dog", "a cat")
+    assert not np.array_equal(Crop()(other), crops[1]), "another pair about the same image has a crop of its own"
+
+
+def test_the_crop_is_what_the_objective_says_and_other_crops_have_other_caches() -> None:
+    from aligners.mdpo import Mdpo
+
+    chosen = Mdpo(crop_least=0.8, crop_most=1)
+    crops = [corruption_for(each.needs, each.corruption_settings, None, "cpu") for each in (Mdpo(), chosen)]
+    assert crops[0] is not None and crops[1] is not None
+    assert crops[0].identity == Crop().identity != crops[1].identity
+    assert isinstance(crops[1], Crop)
+    left, top, right, bottom = crops[1].box((100, 100), torch.Generator().manual_seed(0))
+    assert (right - left) * (bottom - top) > 0.7 * 100**2
+    with pytest.raises(UsageError, match="crop_least=0.5 is above crop_most=0.2"):
+        Mdpo(crop_least=0.5)
 
 
 def test_the_mask_is_the_one_that_hurts_most_and_is_chosen_once(
@@ -79,9 +119,9 @@ def test_the_corrupted_branch_is_the_chosen_response_given_the_corrupted_image(l
 
 
 def test_needs_name_the_corruption() -> None:
-    assert corruption_for(frozenset({"reference"}), None, "cpu") is None
-    assert isinstance(corruption_for(frozenset({"corrupted:crop"}), None, "cpu"), Crop)
+    assert corruption_for(frozenset({"reference"}), {}, None, "cpu") is None
+    assert isinstance(corruption_for(frozenset({"corrupted:crop"}), {}, None, "cpu"), Crop)
     with pytest.raises(UsageError, match="give the CLIP model"):
-        corruption_for(frozenset({"corrupted:mask"}), None, "cpu")
+        corruption_for(frozenset({"corrupted:mask"}), {}, None, "cpu")
     with pytest.raises(UsageError, match="expected one of crop, mask"):
-        corruption_for(frozenset({"corrupted:blur"}), None, "cpu")
+        corruption_for(frozenset({"corrupted:blur"}), {}, None, "cpu")
