@@ -36,10 +36,15 @@ Embed = Callable[[list[bytes]], Tensor]
 
 
 class Corruption(Protocol):
-    """Maps a pair to its corrupted image; ``identity`` distinguishes ways of corrupting."""
+    """Maps a pair to its corrupted image; ``identity`` distinguishes ways of corrupting.
+
+    ``uses_model``: whether a model may have to be asked, which processes that are forked cannot.
+    """
 
     @property
     def identity(self) -> str: ...
+    @property
+    def uses_model(self) -> bool: ...
 
     def __call__(self, pair: Pair) -> Image.Image: ...
 
@@ -51,6 +56,8 @@ class Crop:
     every forward pass and from the padded square; ours once a pair, so that its reference can be cached, and from the
     image. ``least`` and ``most`` are shares of the area.
     """
+
+    uses_model = False
 
     def __init__(self, least: float = CROP["least"], most: float = CROP["most"]) -> None:
         self._least, self._most = least, most
@@ -75,6 +82,8 @@ class Mask:
 
     The choice is made once an image and kept on disk. ``clip`` names the CLIP's weights.
     """
+
+    uses_model = True
 
     def __init__(self, clip: str, embed: Embed) -> None:
         self.identity = f"mask {MASKS} {MASK_SIDE} {clip}"

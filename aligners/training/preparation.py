@@ -117,6 +117,7 @@ def prepare(
             dtype=dtype,
             device=args.device,
             micro_batch=2 * args.per_device_train_batch_size,
+            workers=config.workers,
             progress=progress,
         )
     return Prepared(loaded, dtype, route, why, encoder, reference, progress, probed)

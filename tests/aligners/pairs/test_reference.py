@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import itertools
+import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from aligners.pairs.data import load_pairs
-from aligners.pairs.encoding import Encoder
-from aligners.pairs.reference import Reference, ReferenceModel
-from harness.errors import HarnessError
+from aligners.pairs.corruption import Crop
+from aligners.pairs.data import Pair, load_pairs
+from aligners.pairs.encoding import Encoded, Encoder
+from aligners.pairs.reference import Reference, ReferenceModel, kept_bytes
+from harness.errors import DataError, HarnessError
 from harness.models.prompts import Prompts
 from harness.models.settings import PromptSettings
 from harness.models.weights import tensors_hash
@@ -44,53 +49,146 @@ def test_computed_once_then_read(reference: ReferenceModel, pairs_file: Path, tm
     assert first.sums[3, 1].item() == pytest.approx(
         first.tokens[first.lengths.flatten().cumsum(0)[6] :][: first.lengths[3, 1]].sum().item()
     )
-    assert len(list((tmp_path / "cache/reference").iterdir())) == 1
+    assert len(files(tmp_path)) == 1
+    kept = sum(file.stat().st_size for file in files(tmp_path))
+    assert kept == pytest.approx(kept_bytes(10, len(first.tokens) / 10), abs=1000)
 
 
 def test_values_do_not_depend_on_the_batch(reference: ReferenceModel, pairs_file: Path) -> None:
     pairs = load_pairs(pairs_file, 10).pairs
     together, _ = reference.logprobs(pairs)
-    one_by_one = torch.cat([reference.logprobs([pair])[0].sums for pair in pairs])
+    one_by_one = torch.cat([reference._forward([reference.encoder(i, pair)])[0].sums for i, pair in enumerate(pairs)])
     torch.testing.assert_close(together.sums, one_by_one, rtol=1e-5, atol=1e-5)
 
 
-def test_a_cache_that_disagrees_with_the_model_is_computed_again(
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("cache/reference/*/*.npz"))
+
+
+def counted(reference: ReferenceModel, monkeypatch: pytest.MonkeyPatch, stop_after: int = 1000) -> list[str]:
+    """The ids of pairs as they go through the model; Ctrl-C is pressed after so many forwards."""
+    ids: list[str] = []
+    forward, calls = reference._forward, itertools.count(1)
+
+    def noted(encoded: Sequence[Encoded]) -> list[Reference]:
+        if next(calls) > stop_after:
+            raise KeyboardInterrupt
+        ids.extend(pair.id for pair in encoded)
+        return forward(encoded)
+
+    monkeypatch.setattr(reference, "_forward", noted)
+    return ids
+
+
+def test_another_set_order_or_limit_computes_only_what_is_new(
+    reference: ReferenceModel, pairs_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = load_pairs(pairs_file, 12).pairs
+    few, _ = reference.logprobs(pairs[2:8])
+    ids = counted(reference, monkeypatch)
+    backwards, cached = reference.logprobs(pairs[7:1:-1])
+    assert cached and set(ids) <= {"7", "4", "2", "5"}, "nothing but the check of what is kept"
+    assert torch.equal(backwards.sums, few.sums.flip(0))
+    ids.clear()
+    whole, cached = reference.logprobs(pairs)
+    assert not cached and sorted(ids[3:]) == sorted(pair.id for pair in [*pairs[:2], *pairs[8:]])
+    assert torch.equal(whole.sums[2:8], few.sums)
+
+
+def test_an_interrupted_pass_keeps_what_it_computed_and_gives_the_same(
+    reference: ReferenceModel, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = load_pairs(pairs_file, 14).pairs
+    right, _ = reference.logprobs(pairs)
+    shutil.rmtree(tmp_path / "cache/reference")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        counted(reference, patch, stop_after=2)
+        reference.logprobs(pairs)
+    ids = counted(reference, monkeypatch)
+    resumed, cached = reference.logprobs(pairs)
+    assert not cached and len(ids) == 3 + len(pairs) - 2 * 4
+    assert torch.equal(resumed.tokens, right.tokens)
+
+
+def test_damaged_files_and_values_of_other_weights_are_computed_again(
     reference: ReferenceModel, pairs_file: Path, tmp_path: Path
 ) -> None:
     pairs = load_pairs(pairs_file, 6).pairs
     right, _ = reference.logprobs(pairs)
-    (file,) = (tmp_path / "cache/reference").iterdir()
-    tokens, lengths = right.tokens.numpy(), right.lengths.numpy()
+    (file,) = files(tmp_path)
+    kept, content = dict(np.load(file)), file.read_bytes()
+    tokens, lengths = kept["tokens"], kept["lengths"]
     for wrong, why in (
-        ((tokens + 5, lengths), "other weights or data"),
-        ((tokens[: lengths[:3].sum()], lengths[:3]), "holds 3 pairs, not 6"),
-        ((np.where(np.arange(len(tokens)) == lengths[:2].sum(), np.nan, tokens), lengths), "are not finite"),
+        ({"tokens": tokens + 5}, "other weights or data"),
+        ({"lengths": lengths[:3]}, "not those of 2 responses"),
+        ({"tokens": np.where(np.arange(len(tokens)) == 9, np.nan, tokens)}, "are not finite"),
+        ({}, "is damaged"),
     ):
-        np.savez(file, tokens=wrong[0], lengths=wrong[1])
+        np.savez(file, **{**kept, **wrong})
+        if not wrong:
+            file.write_bytes(content[:-20])
         with pytest.warns(UserWarning, match=why):
             values, cached = reference.logprobs(pairs)
         assert not cached
         assert torch.equal(values.tokens, right.tokens)
-    file.write_bytes(b"cut")
-    with pytest.warns(UserWarning, match="cannot be read"):
-        assert not reference.logprobs(pairs)[1]
 
 
-def test_the_key_is_made_of_all_that_determines_the_values(reference: ReferenceModel, pairs_file: Path) -> None:
-    pairs = load_pairs(pairs_file, 4).pairs
-    keys = {reference.key(pairs), reference.key(pairs[:3])}
+def test_the_file_of_a_set_that_earlier_versions_wrote_is_read_and_a_damaged_one_is_not(
+    reference: ReferenceModel, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = load_pairs(pairs_file, 6).pairs
+    right, _ = reference.logprobs(pairs)
+    facts = reference._facts([pair.content for pair in pairs])
+    older = tmp_path / "cache/reference" / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]}.npz"
+    np.savez(older, tokens=right.tokens.numpy(), lengths=right.lengths.numpy())
+    for file in files(tmp_path):
+        file.unlink()
+    ids = counted(reference, monkeypatch)
+    read, cached = reference.logprobs(pairs)
+    assert cached and len(ids) == 3 and torch.equal(read.tokens, right.tokens)
+    for file in files(tmp_path):
+        file.unlink()
+    older.write_bytes(b"cut")
+    with pytest.warns(UserWarning, match="is damaged"):
+        again, cached = reference.logprobs(pairs)
+    assert not cached and torch.equal(again.tokens, right.tokens)
+
+
+def test_worker_processes_read_and_encode_and_the_values_are_the_same(
+    reference: ReferenceModel, pairs_file: Path, tmp_path: Path
+) -> None:
+    pairs = load_pairs(pairs_file, 14).pairs
+    right, _ = reference.logprobs(pairs)
+    shutil.rmtree(tmp_path / "cache/reference")
+    reference.workers, state = 2, torch.get_rng_state()
+    read_ahead, cached = reference.logprobs(pairs)
+    assert not cached and torch.equal(read_ahead.tokens, right.tokens)
+    assert torch.equal(torch.get_rng_state(), state), "the run's own random numbers are not drawn from"
+    without = dataclasses.replace(pairs[3], prompt=Pair.about(b"no image", "3", "?", "a", "b").prompt, digest="new")
+    with pytest.raises(DataError, match=r"^pair 3: the image cannot be read"):
+        reference.logprobs([*pairs, without, dataclasses.replace(without, digest="other")])
+
+
+def test_the_key_is_made_of_all_that_determines_the_values(reference: ReferenceModel) -> None:
+    keys = {reference.key()}
+    reference.numerics = "bfloat16, fsdp"
+    keys.add(reference.key())
     reference.route = "plain"
-    keys.add(reference.key(pairs))
+    keys.add(reference.key())
     reference.encoder.max_length = 32
-    keys.add(reference.key(pairs))
+    keys.add(reference.key())
     plain = reference.encoder.prompts
     reference.encoder.prompts = dataclasses.replace(plain, settings=PromptSettings(pad_to_square="on"))
-    keys.add(reference.key(pairs))
+    keys.add(reference.key())
     reference.encoder.prompts = plain
+    reference.encoder.corruption = Crop()
+    keys.add(reference.key())
+    reference.model.config.get_text_config()._attn_implementation = "eager"
+    keys.add(reference.key())
     before = tensors_hash(reference.model)
     with torch.no_grad():
         next(reference.model.parameters()).add_(1e-3)
-    assert len(keys) == 5
+    assert len(keys) == 7
     assert tensors_hash(reference.model) != before
 
 
@@ -98,10 +196,15 @@ def test_a_reference_that_is_not_finite_names_the_pairs(
     reference: ReferenceModel, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = load_pairs(pairs_file, 3).pairs
-    whole, _ = reference.logprobs(pairs)
-    tokens = whole.tokens.clone()
-    tokens[whole.lengths[:1].sum()] = torch.nan
-    monkeypatch.setattr(reference, "_compute", lambda *_: Reference(tokens, whole.lengths))
-    shutil.rmtree(tmp_path / "cache")
+    forward = reference._forward
+
+    def overflows(encoded: Sequence[Encoded]) -> list[Reference]:
+        rows = forward(encoded)
+        return [
+            Reference(row.tokens * torch.nan, row.lengths) if pair.id == "1" else row
+            for pair, row in zip(encoded, rows, strict=True)
+        ]
+
+    monkeypatch.setattr(reference, "_forward", overflows)
     with pytest.raises(HarnessError, match=r"of 1 pairs \(first: 1\) are not finite"):
         reference.logprobs(pairs)
