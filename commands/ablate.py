@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @options.device
 @options.budget
 @options.prices
+@options.where
 @options.dry_run
 @options.as_json
 @click.option("--recipe", type=options.RECIPE, help="Default: recipes/ablation.yaml.")
@@ -30,18 +31,19 @@ if TYPE_CHECKING:
 @options.recipe_folder
 def command(
     db: str, device: str, budget: float | None, prices: str | None, dry_run: bool, as_json: bool, recipe: Path | None,
-    limit: int | None, folder: Path,
+    limit: int | None, where: tuple[str, ...], folder: Path,
 ) -> None:  # fmt: skip
     """Align with every method of a recipe, benchmark base and all, and show them in one table.
 
     What is stored already is not done again; a run of the same name with other settings is replaced. --budget is of all
     runs: they are done one after the other then, and those that the money does not reach are not begun."""
-    from harness.util.options import read_yaml
+    from harness.util.options import overlay, read_yaml
     from recipes import RECIPES
     from workflows.ablation import read_ablation
 
     given = {"limit": limit, "budget": budget, "prices": prices}
     values = read_yaml(recipe or RECIPES / "ablation.yaml")
+    values = overlay(values, {"common": {"where": list(where)}} if where else {})
     ablation = read_ablation({**values, **{name: value for name, value in given.items() if value is not None}})
     if dry_run:
         _show_plan(ablation, db, device, as_json)

@@ -37,6 +37,7 @@ class AlignCommand(click.Command):
 @options.probe
 @options.dry_run
 @options.limit
+@options.where
 @options.as_json
 @click.option("--method", help="Aligner: see `list aligners`.  [default: dama]")
 @click.option("--model", help="Hub id or directory of an image-text-to-text model.")
@@ -70,7 +71,7 @@ def command(
     from workflows.align import data_lines
     from workflows.library import estimate_align
 
-    reading = {name: value for name in ("image_root", "columns") if (value := options.pop(name))}
+    reading = {name: value for name in ("image_root", "columns", "where") if (value := options.pop(name))}
     settings = {**parse_assignments(assignments), **reading}
     options["data"] = ",".join(options["data"]) or None
     if dry_run:

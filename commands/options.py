@@ -50,6 +50,12 @@ db = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and nothing else.")
 assignments = click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting.")
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+where = click.option(
+    "--where",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="Only rows of the pairs of which this holds (or !=, or ONE,OTHER); may be repeated.",
+)
 resume = click.option("--resume/--fresh", default=True, show_default=True, help="Resume, or start over.")
 probe = click.option(
     "--probe/--no-probe",

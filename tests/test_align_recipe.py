@@ -34,8 +34,8 @@ def tiny_clip(folder: Path) -> str:
 
 
 def rlaif_v(folder: Path) -> Path:
-    """20 pairs with RLAIF-V's columns in a parquet file."""
-    rows = [json.loads(line) for line in tiny_pairs(folder / "pairs", count=20).read_text().splitlines()]
+    """30 pairs with RLAIF-V's columns in a parquet file; 20 of them are of LLaVA-1.5's answers."""
+    rows = [json.loads(line) for line in tiny_pairs(folder / "pairs", count=30).read_text().splitlines()]
     table = [
         {
             "ds_name": "RLAIF-V",
@@ -44,11 +44,11 @@ def rlaif_v(folder: Path) -> Path:
             "chosen": row["chosen"],
             "rejected": row["rejected"],
             "origin_dataset": "COCO",
-            "origin_split": "{}",
+            "origin_split": json.dumps({"model": "OmniLMM-12B" if n % 3 == 0 else "LLaVA-v1.5-7B", "type": "qa"}),
             "idx": row["idx"],
             "image_path": f"{row['idx']}.jpg",
         }
-        for row in rows
+        for n, row in enumerate(rows)
     ]
     (folder / "data").mkdir()
     pq.write_table(pa.Table.from_pylist(table), folder / "data" / "RLAIF-V-Dataset_000.parquet")
@@ -73,6 +73,7 @@ def test_the_reference_recipe_trains_a_tiny_llava_with_dama(tmp_path: Path, over
     assert done.exit_code == 0, (done.output, done.exception)
     made = json.loads(done.stdout)
     assert made["step"] == 5 and made["filtered"] == 0.25  # 4 epochs of 20 pairs; K = floor(0.8 x 16) = 12 of 16 stay
+    assert "20 of 30 rows match ?origin_split.model=LLaVA-v1.5-7B" in made["info"]["data"]["notes"]
     assert made["config"]["lr"] == 5e-7 and made["config"]["workers"] == 4
     assert made["info"]["route"].startswith("shared prefix")
     assert (Path(made["model_dir"]) / "model.safetensors").exists()

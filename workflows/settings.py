@@ -25,11 +25,23 @@ def gather(recipe: Path | None, settings: Mapping[str, Any], options: Mapping[st
     out: dict[str, Any] = {}
     given = {name: value for name, value in options.items() if value is not None}
     check_settings(settings)
-    for layer in (read_yaml(recipe) if recipe else {}, settings, given):
+    own = _for_data_of(read_yaml(recipe) if recipe else {}, {**settings, **given})
+    for layer in (own, settings, given):
         for name, value in _flat(layer):
             out.pop(name, None)
             out[name] = value
     return out
+
+
+def _for_data_of(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``recipe``, whose conditions on rows (``where``) are of its own data: where other data is given, and no other
+    conditions, they hold if that data has such columns.
+    """
+    names = {name.removeprefix("train.") for name, _ in _flat(given)}
+    if "data" not in names or "where" in names or "where" not in recipe:
+        return recipe
+    where = [recipe["where"]] if isinstance(recipe["where"], str) else recipe["where"]
+    return {**recipe, "where": [f"?{str(each).removeprefix('?')}" for each in where]}
 
 
 def check_settings(settings: object) -> None:

@@ -164,4 +164,5 @@ def _refused(taken: AlignmentRecord, spec: AlignSpec, changed: str) -> UsageErro
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     inner = [value for value in settings.values() if isinstance(value, Mapping)]
-    return {k: v for group in (settings, *inner) for k, v in group.items() if not isinstance(v, Mapping)}
+    values = ((k, v) for group in (settings, *inner) for k, v in group.items() if not isinstance(v, Mapping))
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values}

@@ -21,6 +21,7 @@ from aligners.pairs.reading import Reading
 from aligners.pairs.report import described, report_of
 from aligners.pairs.rows import BadRow, NoPreference, Place, Row
 from aligners.pairs.sources import Rows, open_rows, sources_of
+from aligners.pairs.where import matching
 from harness.errors import DataError
 from harness.protocols.conversation import MARK
 from harness.protocols.progress import Progress, silent
@@ -58,10 +59,10 @@ def load_pairs(
     """Read preference pairs.
 
     ``source`` is a file, a directory or a hub id (see pairs.sources), in any of the layouts of pairs.formats.
-    ``limit`` keeps the first so many. Every image is opened once, when the data are read the first time; what came of
-    it is kept, so that later runs and the other processes of a machine take it from there while the data and images
-    are the same files. No pair holds an image in memory. A pair equal to an earlier one is dropped; ``report`` says
-    what was dropped and why.
+    ``limit`` keeps the first so many, of the rows that meet the conditions of ``reading.where``. Every image is opened
+    once, when the data are read the first time; what came of it is kept, so that later runs and the other processes of
+    a machine take it from there while the data and images are the same files. No pair holds an image in memory. A pair
+    equal to an earlier one is dropped; ``report`` says what was dropped and why.
     Raises DataError naming the file and row: missing columns, a text that is none or empty, equal responses,
     an unreadable image, no pair with an image, nothing in it. With ``skip_bad`` such rows are dropped and reported too.
     """
@@ -117,6 +118,7 @@ def _load(
     progress: Progress,
 ) -> Stored:
     """The pairs to use and what there is to say of them."""
+    rows = matching(rows, str(source), reading.where, progress)
     dropped: dict[str, list[str]] = {}
     looked_at: list[Path] | None = []
     pairs: list[Pair] = []

@@ -9,6 +9,7 @@ from typing import Any
 
 from aligners.pairs.formats import Wording, parse_columns
 from aligners.pairs.images import ImageSource
+from aligners.pairs.where import parse_condition
 from harness.errors import UsageError
 from harness.util.options import added
 
@@ -26,6 +27,9 @@ class Reading:
         question: asked where a row has none (data of descriptions).
         unwrap_prompts: take the question out of prompts that hold a chat template.
         text_only: accept data without a single image; rows without one among others are always accepted.
+        where: conditions that rows must all meet, each COLUMN=VALUE, COLUMN=ONE,OTHER or COLUMN!=VALUE by the data's
+            own columns, OUTER.INNER for one inside another; before limit. It is not of held-out pairs. A question mark
+            before it: only if the data has such a column.
     """
 
     split: str = added("")
@@ -36,10 +40,15 @@ class Reading:
     question: str = added("")
     unwrap_prompts: bool = added(False)
     text_only: bool = added(False)
+    where: tuple[str, ...] = added(())
 
     def __post_init__(self) -> None:
+        where = (self.where,) if isinstance(self.where, str) else self.where
+        object.__setattr__(self, "where", tuple(text.strip() for text in where if text.strip()))
         try:
             parse_columns(self.columns)
+            for text in self.where:
+                parse_condition(text)
         except ValueError as error:
             raise UsageError(f"align: {error}.") from error
         if self.image_root:  # so that the record holds from any directory
@@ -52,9 +61,9 @@ class Reading:
 
     @property
     def of_other_data(self) -> Reading:
-        """How further data, such as held-out pairs, are read beside these: their splits are their own."""
+        """How further data, such as held-out pairs, are read beside these: their splits and rows are their own."""
         own = {field.name: getattr(self, field.name) for field in fields(Reading)}
-        return Reading(**{**own, "split": "", "subset": ""})
+        return Reading(**{**own, "split": "", "subset": "", "where": ()})
 
     @property
     def wording(self) -> Wording:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Rows:
         identity: changes when the source does: its files with size and time, or the hub's fingerprint.
         notes: which split was taken, which columns another trainer's description names.
         columns: our names of columns by that description.
+        scan: gives the rows once more, with the columns of these names at least.
     """
 
     total: Callable[[], int]
@@ -48,6 +49,7 @@ class Rows:
     identity: Any
     notes: tuple[str, ...] = ()
     columns: Mapping[str, str] | None = None
+    scan: Callable[[Collection[str]], Iterator[Row]] = lambda names: iter(())
 
 
 def open_rows(source: str | Path, split: str = "", subset: str = "") -> Rows:
@@ -71,6 +73,7 @@ def open_rows(source: str | Path, split: str = "", subset: str = "") -> Rows:
         itertools.chain.from_iterable(each.rows for each in opened),
         [each.identity for each in opened],
         tuple(dict.fromkeys(note for each in opened for note in each.notes)),
+        scan=lambda names: itertools.chain.from_iterable(each.scan(names) for each in opened),
     )
 
 
@@ -107,6 +110,9 @@ def _of_files(
         identity,
         (*notes, *([note] if note else [])),
         columns,
+        lambda names: itertools.chain.from_iterable(
+            table.scan(file, names) for table, file in zip(tables, files, strict=True)
+        ),
     )
 
 
@@ -234,7 +240,12 @@ def of_hub(name: str, split: str, subset: str) -> Rows:
         elif isinstance(getattr(feature, "feature", None), datasets.Image):
             table = table.cast_column(column, datasets.List(datasets.Image(decode=False)))
     rows = ((Place(f"{name}, row {n}", Path(), str(n)), row) for n, row in enumerate(table))
-    return Rows(lambda: len(table), rows, table._fingerprint, notes)
+
+    def scan(names: Collection[str]) -> Iterator[Row]:
+        there = [name for name in table.column_names if name in names]
+        return iter(table.select_columns(there) if there else [dict.fromkeys(table.column_names)] * len(table))
+
+    return Rows(lambda: len(table), rows, table._fingerprint, notes, scan=scan)
 
 
 def _not_given(name: str, error: Exception) -> DataError:

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,19 @@ STREAMED = 1 << 20
 
 @dataclass(frozen=True)
 class Table:
-    """How a kind of file is read: about how many rows it has, and the rows."""
+    """How a kind of file is read: about how many rows it has, and the rows.
+
+    ``columns`` gives the rows with some of their columns, without reading the others; a file without any of them gives
+    its names, empty. None for a kind of file that is read row by row.
+    """
 
     count: Callable[[Path], int]
     rows: Callable[[Path], Iterator[tuple[Place, Row]]]
+    columns: Callable[[Path, Collection[str]], Iterator[Row]] | None = None
+
+    def scan(self, file: Path, names: Collection[str]) -> Iterator[Row]:
+        """The rows, with the columns ``names`` at least."""
+        return self.columns(file, names) if self.columns else (row for _, row in self.rows(file))
 
 
 def _line_count(file: Path) -> int:
@@ -125,6 +134,18 @@ def _parquet_rows(file: Path) -> Iterator[tuple[Place, Row]]:
                 number += 1
 
 
+def _parquet_columns(file: Path, names: Collection[str]) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    with readable(file), pq.ParquetFile(file, buffer_size=STREAMED, pre_buffer=False) as table:
+        there = [name for name in table.schema_arrow.names if name in names]
+        if not there:
+            yield from [dict.fromkeys(table.schema_arrow.names)] * table.metadata.num_rows
+            return
+        for batch in table.iter_batches(columns=there, use_threads=False):
+            yield from batch.to_pylist()
+
+
 def _arrow_count(file: Path) -> int:
     with _arrow_batches(file) as batches:
         return sum(batch.num_rows for batch in batches)
@@ -139,6 +160,15 @@ def _arrow_rows(file: Path) -> Iterator[tuple[Place, Row]]:
                 for row in batch.slice(start, BATCH).to_pylist():
                     yield Place(f"{file} row {number}", file.parent, str(number)), row
                     number += 1
+
+
+def _arrow_columns(file: Path, names: Collection[str]) -> Iterator[Row]:
+    with _arrow_batches(file) as batches:
+        for batch in batches:
+            there = [name for name in batch.schema.names if name in names]
+            some = batch.select(there)
+            some.validate(full=True)
+            yield from some.to_pylist() if there else [dict.fromkeys(batch.schema.names)] * batch.num_rows
 
 
 @contextlib.contextmanager
@@ -170,8 +200,8 @@ TABLES: Mapping[str, Table] = {
     ".json": Table(_json_count, _json_rows),
     ".csv": Table(_line_count, _csv_rows),
     ".tsv": Table(_line_count, _csv_rows),
-    ".parquet": Table(_parquet_count, _parquet_rows),
-    ".arrow": Table(_arrow_count, _arrow_rows),
+    ".parquet": Table(_parquet_count, _parquet_rows, _parquet_columns),
+    ".arrow": Table(_arrow_count, _arrow_rows, _arrow_columns),
 }
 """By the ending of the file's name."""
 EXPECTED = "a .jsonl, .json, .csv, .tsv, .parquet or .arrow file"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from aligners.objective import Objective
 from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.report import described
+from aligners.pairs.where import NoSuchRows
 from aligners.training.config import AlignConfig
 from aligners.training.lora import expert_tensors, linear_layers, lora_targets
 from aligners.training.model_configs import model_config, start_of, start_settings
@@ -27,6 +27,8 @@ from harness.util.distributed import launched, rank_and_world_size
 
 SAMPLE = 64
 RLAIF_V = {"openbmb/RLAIF-V-Dataset": 83132}
+LLAVA_ROWS = {"origin_split.model=LLaVA-v1.5-7B": 22000}
+"""How many of them meet a condition, to the thousand that DAMA's paper says."""
 NOMINAL_IMAGE, NOMINAL_PROMPT, NOMINAL_RESPONSE = 576, 40, 150
 
 
@@ -197,13 +199,16 @@ def _lengths(config: AlignConfig, base: str, shapes: Any, notes: list[str], prog
     try:
         data = training_pairs(config, progress)
     except DataError as error:
-        if config.data not in RLAIF_V:
+        if config.data not in RLAIF_V or isinstance(error, NoSuchRows):
             raise
         notes.append(
             f"data not reached ({type(error.__cause__ or error).__name__}): counts and lengths are nominal, "
             f"{nominal} image, {NOMINAL_PROMPT} prompt and 2 x {NOMINAL_RESPONSE} response tokens"
         )
-        return min(config.limit or math.inf, RLAIF_V[config.data]), guess  # type: ignore[return-value]
+        if uncounted := [each for each in config.where if each not in LLAVA_ROWS]:
+            notes.append(f"how many rows match {' and '.join(uncounted)} is not known: all are counted")
+        rows = min([RLAIF_V[config.data], *(LLAVA_ROWS[each] for each in config.where if each in LLAVA_ROWS)])
+        return min(config.limit or rows, rows), guess
     pairs = data.pairs
     notes.append("data: " + "; ".join(described(data.report)))
     try:
