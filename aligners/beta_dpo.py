@@ -19,7 +19,9 @@ from aligners.model_aware import (
 )
 from aligners.objective import Objective, State, Step, Weights, register
 
-MIN_STD = 1e-6  # equal gaps, or a single pair: (R - R_bar) / s must stay finite
+MIN_STD = 1e-6
+"""Of equal gaps, or a single pair: (R - R_bar) / s must stay finite. Nor is s below the step's tolerance: where gaps are
+equal but for rounding, as before the first step, rounding must not decide what is kept."""
 
 
 @register
@@ -56,7 +58,7 @@ class BetaDpo(Objective):
         spread = gap.std().item() if len(gap) > 1 else 0.0
         r_bar = moving_average(state["r_bar"], gap.mean().item(), self.momentum)
         r_std = moving_average(state["r_std"], spread, self.momentum)
-        log_weight = -0.5 * ((gap - r_bar) / max(r_std, MIN_STD)) ** 2
+        log_weight = -0.5 * ((gap - r_bar) / max(r_std, MIN_STD, step.tolerance)) ** 2
         kept = keep_sampled(log_weight, self.kept_pairs(step.size), step.rng)
         factor = 1 + self.sensitivity * (gap[kept].mean().item() - r_bar)
         beta, metrics = beta_metrics(torch.full((step.size,), self.beta * factor, dtype=torch.float64))

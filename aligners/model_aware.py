@@ -29,9 +29,28 @@ def kept_count(keep: float, size: int) -> int:
     return max(1, min(size, math.floor(keep * size + 1e-9)))
 
 
-def keep_closest(gap: Tensor, centre: float, count: int) -> Tensor:
-    """Boolean [N]: the ``count`` gaps with the smallest (R - centre)^2, of equals the first (paper)."""
-    return mask_of(((gap - centre) ** 2).argsort(stable=True)[:count], len(gap))
+REACH = 4.0
+"""Tolerances from the last gap that is kept within which others can be its equals: a bound where gaps lie densely."""
+
+
+def keep_closest(gap: Tensor, centre: float, count: int, tolerance: float = 0.0) -> Tensor:
+    """Boolean [N]: the ``count`` gaps with the smallest (R - centre)^2, of equals the first (paper).
+
+    Equal to the last that is kept are all distances that lead to it in steps of at most ``tolerance`` (at 0: those that
+    are exactly equal), so that no edge of a grid parts two that rounding alone makes different. A kept gap is farther
+    than a dropped one by at most 2 x REACH tolerances.
+    """
+    distance = (gap - centre).abs()
+    order = distance.argsort(stable=True)
+    near = distance[order].tolist()
+    first, after = count - 1, count
+    edge, reach = near[first], REACH * tolerance
+    while first and near[first] - near[first - 1] <= tolerance and edge - near[first - 1] <= reach:
+        first -= 1
+    while after < len(near) and near[after] - near[after - 1] <= tolerance and near[after] - edge <= reach:
+        after += 1
+    equal = order[first:after].sort().values
+    return mask_of(torch.cat([order[:first], equal[: count - first]]), len(gap))
 
 
 def keep_sampled(log_weight: Tensor, count: int, rng: torch.Generator) -> Tensor:
@@ -122,7 +141,7 @@ class ModelAware(Objective):
     def model_half(self, step: Step, state: State) -> ModelHalf:
         """Filter, aM and the next R_bar, from the gaps of the whole step and the R_bar before it."""
         gap, r_bar = gaps_of(step), state["r_bar"]
-        kept = self._kept(gap, r_bar, step.rng)
+        kept = self._kept(gap, r_bar, step)
         scale = 1.0 if self.scale == "one" else model_scale(gap[kept], r_bar, self.variant)
         mean = gap[kept].mean() if self.variant == "paper" else gap.mean()
         return ModelHalf(kept, scale, moving_average(r_bar, float(mean), self.momentum))
@@ -130,15 +149,15 @@ class ModelAware(Objective):
     def kept_pairs(self, size: int) -> int:
         return size if self.filter == "none" else kept_count(self.keep, size)
 
-    def _kept(self, gap: Tensor, r_bar: float, rng: torch.Generator) -> Tensor:
+    def _kept(self, gap: Tensor, r_bar: float, step: Step) -> Tensor:
         count = self.kept_pairs(len(gap))
         if self.filter == "none":
             return torch.ones(len(gap), dtype=torch.bool)
         if self.filter == "random":
-            return mask_of(torch.randperm(len(gap), generator=rng)[:count], len(gap))
+            return mask_of(torch.randperm(len(gap), generator=step.rng)[:count], len(gap))
         if self.variant == "paper":
-            return keep_closest(gap, r_bar, count)
-        return keep_sampled(-0.5 * (gap - r_bar) ** 2, count, rng)
+            return keep_closest(gap, r_bar, count, step.tolerance)
+        return keep_sampled(-0.5 * (gap - r_bar) ** 2, count, step.rng)
 
     def weights(self, step: Step, raw_beta: Tensor, half: ModelHalf) -> Weights:
         """Weights of a step whose dropped pairs count for nothing; ``code`` averages rank by rank."""

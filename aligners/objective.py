@@ -72,6 +72,7 @@ class Step:
         rank: which rank computes each pair, shape [N] (the paper's code averages per rank).
         progress: share of all optimiser steps already done, in [0, 1).
         rng: seeded by (seed, step), equal on every rank.
+        tolerance: gaps of this step that differ by less are equal but for rounding; 0 where they are exact.
     """
 
     size: int
@@ -81,6 +82,7 @@ class Step:
     rank: Tensor
     progress: float
     rng: torch.Generator
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True)

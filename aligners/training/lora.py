@@ -23,7 +23,10 @@ def make_trainable(model: Any, config: AlignConfig) -> Any:
         adapted = model if config.adapter_start == "continue" else _with_lora(model, config)
         put_in_effect(adapted, trained="default")
         commit = getattr(model.config, "_commit_hash", None)  # of a hub model; a branch or tag may move
-        adapted.peft_config["default"].revision = commit or adapted.peft_config["default"].revision
+        own = adapted.peft_config["default"]
+        own.revision = commit or own.revision
+        if isinstance(own.target_modules, set):
+            own.target_modules = sorted(own.target_modules)  # a set is written in another order by every process
         return adapted
     family = family_of(model.config)
     for name, parameter in model.named_parameters():

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aligners.model_aware import keep_sampled, kept_count, kept_weight, model_scale
+from aligners.model_aware import keep_closest, keep_sampled, kept_count, kept_weight, model_scale
 from aligners.objective import ALIGNERS, Batch, Objective, Step
 from aligners.testing import check_aligner
 from harness.errors import UsageError
@@ -112,6 +112,41 @@ def test_sampled_filter_follows_its_weights() -> None:
     log_weight = torch.tensor([0.0, math.log(3.0)], dtype=torch.float64)
     share = sum(int(keep_sampled(log_weight, 1, rng)[1]) for _ in range(4000)) / 4000
     assert share == pytest.approx(0.75, abs=0.03)
+
+
+def closest(gaps: list[float], count: int, tolerance: float) -> list[int]:
+    """The places of the gaps that are kept around 0."""
+    return keep_closest(torch.tensor(gaps, dtype=torch.float64), 0.0, count, tolerance).nonzero()[:, 0].tolist()
+
+
+def test_of_gaps_that_are_equal_but_for_rounding_the_first_are_kept() -> None:
+    noise = [3e-6, -1e-6, 2e-6, 0.0, -4e-6]
+    assert closest(noise, 3, 0.0) == [1, 2, 3], "exact numbers are compared exactly"
+    assert closest(noise, 3, 1e-5) == closest(noise[::-1], 3, 1e-5) == [0, 1, 2]
+    assert closest([5.0, 1.0, -1.0, 0.0], 2, 1e-5) == [1, 3], "those that are clearly closer come first"
+    # On either side of the edge of a grid of 1e-5, and on either side of the running mean.
+    assert closest([1.00000499, -1.00000501, 1.000005, 0.5], 2, 1e-6) == [0, 3]
+
+
+def test_equal_is_what_steps_of_the_tolerance_lead_to_up_to_a_bound() -> None:
+    chain = [0.9, 0.6, 0.3, 0.0]
+    assert closest(chain, 2, 0.25) == [2, 3] and closest(chain, 2, 0.35) == [0, 1]
+    dense = [i / 100 for i in reversed(range(1000))]  # steps of 0.01 from end to end
+    kept = closest(dense, 800, 0.02)
+    assert len(kept) == 800 and set(range(208, 1000)) <= set(kept), "only those near the last kept count as equal"
+
+
+@pytest.mark.parametrize("name", sorted(ALIGNERS.names()))
+def test_rounding_alone_decides_nothing(name: str) -> None:
+    """Before the first step all gaps are 0; how a step is split must not choose the pairs that count."""
+    objective = make(name)
+    seen = set()
+    for seed in range(20):
+        noise = 1e-5 * torch.randn(16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        split = step(noise.tolist(), rng=torch.Generator().manual_seed(7), tolerance=2e-4)
+        weights, _ = objective.compute_weights(split, objective.initial_state())
+        seen.add(tuple(weights.kept.tolist()))
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize(
