@@ -20,8 +20,8 @@ from aligners.model_aware import (
 from aligners.objective import Objective, State, Step, Weights, register
 
 MIN_STD = 1e-6
-"""Of equal gaps, or a single pair: (R - R_bar) / s must stay finite. Nor is s below the step's tolerance: where gaps are
-equal but for rounding, as before the first step, rounding must not decide what is kept."""
+"""Of equal gaps, or a single pair: (R - R_bar) / s must stay finite. Nor is s below the step's tolerance: where gaps
+are equal but for rounding, as before the first step, rounding must not decide what is kept."""
 
 
 @register

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from aligners.objective import Objective
+from aligners.objective import Batch, Objective
 from aligners.pairs.corruption import PREFIX
 from aligners.pairs.data import Pair, PairSet, content_hash, load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
+from aligners.pairs.forward import LogProbs
 from aligners.training.config import AlignConfig
 from harness.errors import DataError, UsageError
 from harness.protocols.progress import Progress
@@ -38,6 +39,22 @@ class PreferenceData:
         """Hash of the pairs, in order, and of the columns."""
         return content_key(content_hash(self.pairs), {name: table.tolist() for name, table in self.columns.items()})
 
+    def batch(self, pairs: Sequence[Encoded], policy: LogProbs) -> Batch:
+        """What an objective reads of ``pairs``, of which the model gives ``policy``."""
+        index = [pair.index for pair in pairs]
+        reference = None if self.reference is None else self.reference[index].to(policy.chosen)
+        return Batch(
+            policy_chosen=policy.chosen,
+            policy_rejected=policy.rejected,
+            ref_chosen=None if reference is None else reference[:, 0],
+            ref_rejected=None if reference is None else reference[:, 1],
+            chosen_length=policy.chosen_length,
+            rejected_length=policy.rejected_length,
+            corrupted_chosen=policy.corrupted,
+            ref_corrupted_chosen=None if reference is None or policy.corrupted is None else reference[:, 2],
+            columns={name: values[index].to(policy.chosen) for name, values in self.columns.items()},
+        )
+
 
 class PairStream(Dataset[Encoded]):
     """The encoded pairs in training order."""
@@ -49,7 +66,10 @@ class PairStream(Dataset[Encoded]):
         return len(self._order)
 
     def __getitem__(self, position: int) -> Encoded:
-        index = self._order[position]
+        return self.encoded(self._order[position])
+
+    def encoded(self, index: int) -> Encoded:
+        """The pair of ``index``, whichever process reads it in the order of training."""
         return self._encoder(index, self._pairs[index])
 
 

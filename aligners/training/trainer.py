@@ -1,8 +1,9 @@
 """The training engine: transformers.Trainer with the optimiser step of preference learning.
 
 An objective weighs a whole global step at once, so the step is taken in two halves (SPEED: two passes). Where the
-reward gaps are needed before any loss is known and one forward cannot hold the step, a pass without graph over all
-micro-batches gives them first; pairs that then count for nothing are left out of the second pass.
+reward gaps are needed before any loss is known and one forward a rank cannot hold the step, a pass without graph over
+all micro-batches gives them first; the second pass leaves out the pairs that then count for nothing, and divides the
+others evenly among the ranks.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallb
 
 from aligners.objective import Batch, Objective, State, Step, Weights
 from aligners.pairs.encoding import Encoded, Encoder
-from aligners.pairs.forward import LogProbs, Route, response_logprobs
+from aligners.pairs.forward import Route, response_logprobs
 from aligners.pairs.memory import named_out_of_memory
 from aligners.training.checkpoints import keep_newest, read_state, whole_or_absent, write_state
 from aligners.training.checks import require_finite, require_finite_norm, require_start
 from aligners.training.preference_data import PairStream, PreferenceData, as_batch
 from aligners.training.probes import Probes
+from aligners.training.whole_step import StepPair, divided, gap_noise, gather_step
 from harness.models.adapters import of_adapter
 from harness.models.loading import load_weights
 from harness.protocols.progress import Progress, silent
@@ -74,10 +76,11 @@ class PreferenceTrainer(Trainer):
         self.objective, self.objective_state = objective, objective.initial_state()
         self.data, self.encoder, self.route = data, encoder, route
         self.recorder, self.probes, self.progress = recorder, probes, progress
+        self._pairs: list[StepPair] = []
         self._weights: Weights | None = None
         self._step_loss = 0.0
         self.curve: list[dict[str, float]] = []
-        self._rewards: list[tuple[float, float]] = []
+        self._rewards: list[tuple[float, float, float]] = []
 
     # -- the optimiser step -------------------------------------------------------------------------------------------
 
@@ -91,14 +94,13 @@ class PreferenceTrainer(Trainer):
         self._weights, self._step_loss, self._rewards = None, 0.0, []
         pairs = [pair for batch in batches for pair in batch["pairs"]]
         if not self.objective.needs_reward_gaps:
-            rows = iter(self._weigh(pairs, None))
+            rows = iter(self._weigh(pairs))
             batches = [{**batch, "rows": [next(rows) for _ in batch["pairs"]]} for batch in batches]
         elif self.two_passes:
-            gaps = torch.cat([self._gaps(self.data, batch["pairs"]) for batch in batches])
-            row_list = self._weigh(pairs, gaps)
-            self._note_rewards(gaps, row_list)
-            rows = iter(row_list)
-            batches = [self._counting(batch["pairs"], [next(rows) for _ in batch["pairs"]]) for batch in batches]
+            measured = [self._measure(self.data, batch["pairs"]) for batch in batches]
+            gaps, noise = (torch.cat(values) for values in zip(*measured, strict=True))
+            self._note_rewards(gaps, noise, self._weigh(pairs, gaps, noise))
+            batches = self._second_pass(pairs, len(batches))
         return batches, len(pairs)
 
     def compute_loss(
@@ -108,11 +110,13 @@ class PreferenceTrainer(Trainer):
         pairs: list[Encoded] = inputs["pairs"]
         corrupted = self.encoder.corruption is not None
         out = response_logprobs(model, pairs, self.route, self.args.device, corrupted=corrupted)
-        batch = self._batch(self.data, pairs, out)
-        gaps = self.objective.gaps(batch).detach().double().cpu()
-        rows = inputs["rows"] if "rows" in inputs else self._weigh(pairs, gaps)
-        if not self.two_passes:
-            self._note_rewards(gaps, rows)
+        batch = self.data.batch(pairs, out)
+        if self.two_passes:
+            rows: list[int] = inputs["rows"]
+        else:
+            gaps, noise = self._gaps_of(batch)
+            rows = inputs["rows"] if "rows" in inputs else self._weigh(pairs, gaps, noise)
+            self._note_rewards(gaps, noise, rows)
             self._require_start(batch, gaps)
         assert self._weights is not None
         beta, weight = (
@@ -132,71 +136,64 @@ class PreferenceTrainer(Trainer):
     @property
     def two_passes(self) -> bool:
         """Whether a pass without graph must give the gaps of a step before its losses are known."""
-        split = self.args.gradient_accumulation_steps > 1 or self.args.world_size > 1
-        return self.objective.needs_reward_gaps and split
+        return self.objective.needs_reward_gaps and self.args.gradient_accumulation_steps > 1
 
-    def _weigh(self, pairs: Sequence[Encoded], gaps: Tensor | None) -> list[int]:
-        """Weigh the global step; returns the row of each local pair in the tables of weights.
-
-        Rows stand in the order of the data set's index, so they depend on neither ranks nor micro-batches.
-        """
+    def _weigh(self, pairs: Sequence[Encoded], gaps: Tensor | None = None, noise: Tensor | None = None) -> list[int]:
+        """Weigh the global step; returns the row of each local pair in the step and its tables of weights."""
         if gaps is not None:
             self._require_finite(gaps, pairs, "reward gap")
-        rank = self.args.process_index
-        values = gaps.tolist() if gaps is not None else [0.0] * len(pairs)
-        table = [(pair.index, rank, at, gap) for at, (pair, gap) in enumerate(zip(pairs, values, strict=True))]
-        table = sorted(gather_object(table))
-        index = torch.tensor([row[0] for row in table])
-        step = self.state.global_step
+        rank, step = self.args.process_index, self.state.global_step
+        self._pairs = table = gather_step(pairs, rank, gaps, noise)
+        index = torch.tensor([pair.data_index for pair in table])
         self._weights, self.objective_state = self.objective.compute_weights(
             Step(
                 size=len(table),
-                gap=None if gaps is None else torch.tensor([row[3] for row in table], dtype=torch.float64),
+                gap=None if gaps is None else torch.tensor([pair.gap for pair in table], dtype=torch.float64),
                 delta=None if self.data.delta is None else self.data.delta[index],
                 delta_mean=self.data.delta_mean,
-                rank=torch.tensor([row[1] for row in table]),
+                rank=torch.tensor([pair.rank for pair in table]),
                 progress=step / self.state.max_steps,
                 rng=torch.Generator().manual_seed((self.args.seed << 32) + step),
+                tolerance=max(pair.noise for pair in table),
             ),
             self.objective_state,
         )
-        mine = {at: row for row, (_, owner, at, _) in enumerate(table) if owner == rank}
+        mine = {pair.at: row for row, pair in enumerate(table) if pair.rank == rank}
         return [mine[at] for at in range(len(pairs))]
 
-    def _counting(self, pairs: Sequence[Encoded], rows: Sequence[int]) -> dict[str, Any]:
-        """The micro-batch without the pairs of weight 0; one stays, since every rank must take part in the backward."""
+    def _second_pass(self, pairs: Sequence[Encoded], count: int) -> list[dict[str, Any]]:
+        """This rank's ``count`` micro-batches of pairs that count; those of other ranks are encoded here as well."""
         assert self._weights is not None
-        kept = [n for n, row in enumerate(rows) if self._weights.kept[row]] or [0]
-        return {"pairs": [pairs[n] for n in kept], "rows": [rows[n] for n in kept]}
+        rank, world = self.args.process_index, self.args.world_size
+        plan = divided(self._pairs, self._weights.kept.tolist(), ranks=world, slots=count)[rank]
+        return [{"pairs": [self._read(pairs, row) for row in rows], "rows": rows} for rows in plan]
+
+    def _read(self, pairs: Sequence[Encoded], row: int) -> Encoded:
+        """The pair of a row of the step, where ``pairs`` are those that this rank has read."""
+        pair = self._pairs[row]
+        if pair.rank == self.args.process_index:
+            return pairs[pair.at]
+        return cast(PairStream, self.train_dataset).encoded(pair.data_index)
 
     @torch.no_grad()
-    def _gaps(self, data: PreferenceData, pairs: Sequence[Encoded]) -> Tensor:
-        """Reward gaps without a graph, float64 on the CPU, shape [n]."""
+    def _measure(self, data: PreferenceData, pairs: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
+        """Reward gaps without a graph, and what rounding may change them by: float64 on the CPU, shape [n]."""
         with self.compute_loss_context_manager(), named_out_of_memory(pairs):
             out = response_logprobs(self.model_wrapped, pairs, self.route, self.args.device)
-        batch = self._batch(data, pairs, out)
-        gaps = self.objective.gaps(batch).double().cpu()
+        batch = data.batch(pairs, out)
+        gaps, noise = self._gaps_of(batch)
         self._require_start(batch, gaps)
-        return gaps
+        return gaps, noise
 
-    def _batch(self, data: PreferenceData, pairs: Sequence[Encoded], policy: LogProbs) -> Batch:
-        index = [pair.index for pair in pairs]
-        reference = None if data.reference is None else data.reference[index].to(policy.chosen)
-        return Batch(
-            policy_chosen=policy.chosen,
-            policy_rejected=policy.rejected,
-            ref_chosen=None if reference is None else reference[:, 0],
-            ref_rejected=None if reference is None else reference[:, 1],
-            chosen_length=policy.chosen_length,
-            rejected_length=policy.rejected_length,
-            corrupted_chosen=policy.corrupted,
-            ref_corrupted_chosen=None if reference is None or policy.corrupted is None else reference[:, 2],
-            columns={name: values[index].to(policy.chosen) for name, values in data.columns.items()},
-        )
+    def _gaps_of(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        gaps = self.objective.gaps(batch).detach().double()
+        noise = gap_noise(self.objective, batch, half=self.args.bf16)
+        return gaps.cpu(), noise.cpu()
 
-    def _note_rewards(self, gaps: Tensor, rows: Sequence[int]) -> None:
+    def _note_rewards(self, gaps: Tensor, noise: Tensor, rows: Sequence[int]) -> None:
         assert self._weights is not None
-        self._rewards += zip(gaps.tolist(), self._weights.beta[list(rows)].tolist(), strict=True)
+        betas = self._weights.beta[list(rows)].tolist()
+        self._rewards += zip(gaps.tolist(), noise.tolist(), betas, strict=True)
 
     def _require_start(self, batch: Batch, gaps: Tensor) -> None:
         if self.state.global_step == 0:
@@ -214,13 +211,13 @@ class PreferenceTrainer(Trainer):
             return
         step, norm = self.state.global_step, float(logs.get("grad_norm") or 0.0)
         require_finite_norm(norm, step=step, folder=self.args.output_dir)
-        gaps, betas = torch.tensor(gather_object(self._rewards), dtype=torch.float64).T
+        gaps, noise, betas = torch.tensor(gather_object(self._rewards), dtype=torch.float64).T
         loss = sum(gather_object([self._step_loss]))
         assert self._weights is not None
         metrics = {
             "loss": loss,
             "margin": (gaps * betas).mean().item(),
-            "accuracy": (gaps > 0).double().mean().item(),
+            "accuracy": (gaps > noise).double().mean().item(),  # a gap that is rounding is no preference
             "gap": gaps.mean().item(),
             "beta_mean": self._weights.beta.mean().item(),
             "beta_std": self._weights.beta.std(correction=0).item(),
@@ -242,7 +239,8 @@ class PreferenceTrainer(Trainer):
     def measure_probes(self) -> None:
         """Record the reward gaps of the probe pairs as the model is now."""
         progress = self.progress if self.state.global_step == 0 else silent  # later the steps are the sign of life
-        for split, gaps in self.probes.measure(self._gaps, self.args.per_device_train_batch_size, progress):
+        size = self.args.per_device_train_batch_size
+        for split, gaps in self.probes.measure(lambda *given: self._measure(*given)[0], size, progress):
             if self.is_world_process_zero():
                 self.recorder.log_gaps(self.state.global_step, split, gaps)
                 found = torch.tensor([gap for _, gap in gaps], dtype=torch.float64)
