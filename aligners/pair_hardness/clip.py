@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,15 +16,18 @@ from torch import Tensor
 from harness.errors import DataError, UsageError
 from harness.models.checks import CANNOT_LOAD, reason, require_finite
 from harness.models.weights import hash_of_files, tensors_hash
+from harness.protocols.conversation import Image as Picture
 from harness.protocols.progress import Progress, silent
-from harness.util.caches import discard
-from harness.util.files import replacing
+from harness.util.array_store import ArrayStore, Saving
+from harness.util.distributed import rank_and_world_size
+from harness.util.division import agreed, in_rounds, read_ahead, share
 from harness.util.images import open_image, seen_digest
 from harness.util.options import content_key
 from harness.util.paths import cache_dir
 
-T = TypeVar("T", str, bytes)
 FOLDER, HUB = "local-dir:", "hf-hub:"
+TOKENISED = 1024
+"""Texts that are tokenised at a time where they are only counted."""
 CONFIG, WEIGHTS = "open_clip_config.json", frozenset({".safetensors", ".bin", ".pt", ".pth"})
 
 
@@ -70,28 +72,41 @@ class ClipModel:
         self.identity = content_key(tensors_hash(model, with_types=False), str(preprocess), self.context_length)
 
     def encode_images(
-        self, images: Iterable[bytes], total: int = 0, progress: Progress = silent
-    ) -> tuple[list[str], dict[str, Tensor]]:
-        """The key (sha256) of each encoded image (PNG, JPEG, ...), and unit embeddings, float32 [d], by key.
+        self, images: Mapping[str, Picture], workers: int = 0, progress: Progress = silent
+    ) -> dict[str, Tensor]:
+        """Unit embeddings of ``images``, float32 [d], by the keys that they are given by (``content_hash``).
 
-        Each distinct image is embedded once, and only if no earlier run has done so; a batch is in memory at a time.
-        ``progress`` is called with how many of the ``total`` images were read.
+        Each is embedded once, and only if no earlier run has done so; a batch is in memory at a time, and ``workers``
+        processes decode while the model computes. Of several processes of a run each embeds its share, and the first
+        gets them all; the others get none.
+        Raises DataError for an image that cannot be decoded, or is another one than its key says.
         """
-        return self._encode("image", images, self._embed_images, total, progress)
 
-    def encode_texts(self, texts: Sequence[str], progress: Progress = silent) -> tuple[list[str], dict[str, Tensor]]:
-        """The key of each text and unit embeddings, float32 [d], by key; as ``encode_images``."""
-        return self._encode("text", texts, self._embed_texts, len(texts), progress)
+        def pixels(keys: Sequence[str]) -> Tensor:
+            return torch.stack([self._preprocess(_open(_read(key, images[key]))) for key in keys])
+
+        return self._encode("image", list(images), pixels, self._embed_pixels, workers, progress)
+
+    def encode_texts(self, texts: Mapping[str, str], progress: Progress = silent) -> dict[str, Tensor]:
+        """Unit embeddings of ``texts``, float32 [d], by their keys; as ``encode_images``."""
+
+        def tokens(keys: Sequence[str]) -> Tensor:
+            made: Tensor = self._tokenizer([texts[key] for key in keys])
+            return made
+
+        return self._encode("text", list(texts), tokens, self._embed_tokens, 0, progress)
 
     def truncated(self, texts: Sequence[str]) -> int:
         """How many of ``texts`` do not fit into the context (77 tokens in OpenAI's models)."""
         longer = 8 * self.context_length
         padding = self._tokenizer([""], context_length=longer)[0, -1]
-        count = 0
-        for start in range(0, len(texts), self.batch_size):
-            tokens = self._tokenizer(list(texts[start : start + self.batch_size]), context_length=longer)
-            count += int((tokens[:, self.context_length] != padding).sum())
-        return count
+        parts = [texts[start : start + TOKENISED] for start in range(0, len(texts), TOKENISED)]
+
+        def count(number: int) -> int:
+            tokens = self._tokenizer(list(parts[number]), context_length=longer)
+            return int((tokens[:, self.context_length] != padding).sum())
+
+        return sum(each for _, each in in_rounds(len(parts), count))
 
     @torch.no_grad()
     def embed_images(self, images: list[bytes]) -> Tensor:
@@ -99,11 +114,13 @@ class ClipModel:
         return self._embed_images(images)
 
     def _embed_images(self, images: list[bytes]) -> Tensor:
-        pixels = torch.stack([self._preprocess(_open(image)) for image in images])
+        return self._embed_pixels(torch.stack([self._preprocess(_open(image)) for image in images]))
+
+    def _embed_pixels(self, pixels: Tensor) -> Tensor:
         return self._unit(self._model.encode_image(pixels.to(self.device)))
 
-    def _embed_texts(self, texts: list[str]) -> Tensor:
-        return self._unit(self._model.encode_text(self._tokenizer(texts).to(self.device)))
+    def _embed_tokens(self, tokens: Tensor) -> Tensor:
+        return self._unit(self._model.encode_text(tokens.to(self.device)))
 
     @staticmethod
     def _unit(features: Tensor) -> Tensor:
@@ -111,29 +128,34 @@ class ClipModel:
 
     @torch.no_grad()
     def _encode(
-        self, kind: str, items: Iterable[T], embed: Callable[[list[T]], Tensor], total: int, progress: Progress
-    ) -> tuple[list[str], dict[str, Tensor]]:
-        folder = cache_dir("clip") / self.identity / kind
-        cached = _read(folder)
-        keys: list[str] = []
-        batch: dict[str, T] = {}
-
-        def flush() -> None:
-            features = embed(list(batch.values()))
-            _write(folder, list(batch), features)  # at once, so that an interrupted run resumes from here
-            cached.update(zip(batch, features, strict=True))
-            batch.clear()
-
-        for item in items:
-            keys.append(content_hash(item))
-            if keys[-1] not in cached:
-                batch[keys[-1]] = item
-            if len(batch) == self.batch_size:
-                flush()
-            progress(f"CLIP: {kind}s", len(keys), max(total, len(keys)))
-        if batch:
-            flush()
-        return keys, {key: cached[key] for key in keys}
+        self,
+        kind: str,
+        keys: Sequence[str],
+        prepare: Callable[[Sequence[str]], Tensor],
+        embed: Callable[[Tensor], Tensor],
+        workers: int,
+        progress: Progress,
+    ) -> dict[str, Tensor]:
+        """``embed`` of what ``prepare`` makes of a batch of keys. Batches are the same however many processes there
+        are, so that embeddings are too.
+        """
+        first = rank_and_world_size()[0] == 0
+        store = ArrayStore(cache_dir("clip") / self.identity / kind, _packed, _unpacked)
+        known = store.read(set(keys)) if first else {}
+        todo = agreed([key for key in keys if key not in known])
+        batches = [todo[start : start + self.batch_size] for start in range(0, len(todo), self.batch_size)]
+        ahead = read_ahead([batches[number] for number in share(len(batches))], prepare, workers)
+        done = len(keys) - len(todo)
+        progress(f"CLIP: {kind}s", done, len(keys))
+        with Saving(store) as saving:
+            for number, features in in_rounds(len(batches), lambda _: embed(next(ahead))):
+                if first:
+                    new = dict(zip(batches[number], features, strict=True))
+                    saving.add(new)
+                    known.update(new)
+                done += len(batches[number])
+                progress(f"CLIP: {kind}s", done, len(keys))
+        return known
 
 
 def content_hash(item: str | bytes) -> str:
@@ -202,21 +224,20 @@ def _open(image: bytes) -> Image.Image:
         raise DataError(f"An image of the preference data cannot be decoded: {error}") from error
 
 
-def _read(folder: Path) -> dict[str, Tensor]:
-    """The embeddings in ``folder`` by key; a file that holds something else is thrown away, and they are made anew."""
-    features: dict[str, Tensor] = {}
-    for path in sorted(folder.glob("*.npz")):
-        try:
-            with np.load(path) as part:
-                keys, values = part["keys"].tolist(), torch.from_numpy(part["features"])
-            if values.ndim != 2 or not values.isfinite().all():
-                raise ValueError("its numbers are no embeddings")
-            features.update(zip(keys, values, strict=True))
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            discard(path, str(error))
-    return features
+def _read(key: str, image: Picture) -> bytes:
+    """The bytes of ``image``. Raises DataError where they are not those of ``key``, under which all is kept."""
+    data = image.read()
+    if seen_digest(data) != key:
+        raise DataError(f"the image {image.path} was changed while it was read; run the same command again.")
+    return data
 
 
-def _write(folder: Path, keys: list[str], features: Tensor) -> None:
-    with replacing(folder / f"{content_key(keys)}.npz") as part, part.open("wb") as file:
-        np.savez(file, keys=np.array(keys), features=features.numpy())
+def _packed(features: Sequence[Tensor]) -> dict[str, np.ndarray]:
+    return {"features": torch.stack(list(features)).numpy()}
+
+
+def _unpacked(arrays: Mapping[str, Any]) -> list[Tensor]:
+    features = torch.from_numpy(arrays["features"])
+    if features.ndim != 2 or not features.isfinite().all():
+        raise ValueError("its numbers are no embeddings")
+    return list(features)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
@@ -18,16 +18,19 @@ import torch
 from torch import Tensor
 
 from aligners.pair_hardness.clip import ClipModel, content_hash, files_hash
-from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter
+from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter, split_in_shares
 from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.conversation import Image
 from harness.protocols.progress import Progress, silent
 from harness.util.caches import discard
+from harness.util.distributed import rank_and_world_size
+from harness.util.division import agreed, in_rounds, read_ahead, share
 from harness.util.files import read_object, write_text
 from harness.util.options import added, content_key
 from harness.util.paths import cache_dir
 from harness.util.ranges import at_least, require_ranges
 
+READ = 64  # images at a time
 Aggregation = Literal["softmax", "sum", "mean", "whole"]
 
 
@@ -119,11 +122,16 @@ def compute_hardness(
     config: HardnessConfig,
     device: str | torch.device = "cpu",
     progress: Progress = silent,
+    *,
+    workers: int = 0,
 ) -> Hardness:
     """Hardness of ``pairs``, from the cache where the same CLIP has scored the same pairs in the same way before.
 
+    Every process of a run calls it with the same pairs, does its share of the work, and gets what one alone would get.
+
     Args:
         progress: called as pairs are looked up, split and embedded.
+        workers: processes that read and decode images while the CLIP computes.
 
     Raises:
         DataError: there is no pair with an image, or a response is empty. HarnessError: a response cannot be split
@@ -136,11 +144,16 @@ def compute_hardness(
     progress("CLIP weights", 1, 1)
     splitter = make_splitter(config)
     said = {"clip_files": files} if (files := files_hash(config.clip)) else {}
-    path = cache_dir("hardness") / f"{_key(pairs, config, clip, splitter, progress)}.json"
-    if (known := _known(path, len(pairs))) is not None:
-        return replace(known, record={**known.record, **said})
-    hardness = _permuted(_score(pairs, config, clip, splitter, progress), config.permute_seed)
-    write_text(path, json.dumps(asdict(hardness)))
+    digests = _digests(pairs, workers, progress)
+    path = cache_dir("hardness") / f"{_key(pairs, config, clip, splitter, digests)}.json"
+    # The first process decides and reads, so that processes never disagree about whether to compute.
+    hardness = agreed(_known(path, len(pairs)) if (first := rank_and_world_size()[0] == 0) else None)
+    if hardness is None:
+        scored = _score(pairs, config, clip, splitter, digests, workers, progress)
+        hardness = agreed(_permuted(scored, config.permute_seed) if scored else None)
+        assert hardness is not None, "the first process scores"
+        if first:
+            write_text(path, json.dumps(asdict(hardness)))
     return replace(hardness, record={**hardness.record, **said})
 
 
@@ -163,34 +176,54 @@ def _known(file: Path, pairs: int) -> Hardness | None:
     return found
 
 
-def _key(pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter, progress: Progress) -> str:
-    data = []
-    for done, pair in enumerate(pairs, start=1):
-        data.append((pair.chosen, pair.rejected, *(content_hash(image.read()) for image in pair.images)))
-        progress("CLIP: looking for known hardness", done, len(pairs))
+def _digests(pairs: Sequence[Pair], workers: int, progress: Progress) -> dict[Image, str]:
+    """The content hash of each image, of which every process reads its share."""
+    images = list(dict.fromkeys(image for pair in pairs for image in pair.images))
+    parts = [images[start : start + READ] for start in range(0, len(images), READ)]
+    mine = [parts[number] for number in share(len(parts))]
+    ahead = read_ahead(mine, lambda part: [content_hash(image.read()) for image in part], workers)
+    found: dict[Image, str] = {}
+    for number, digests in in_rounds(len(parts), lambda _: next(ahead)):
+        found.update(zip(parts[number], digests, strict=True))
+        progress("CLIP: looking for known hardness", len(found), len(images))
+    return found
+
+
+def _key(
+    pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter, digests: Mapping[Image, str]
+) -> str:
+    data = [(pair.chosen, pair.rejected, *(digests[image] for image in pair.images)) for pair in pairs]
     return content_key("hardness-1", clip.identity, splitter.name, config.aggregation, config.permute_seed, data)
 
 
 def _score(
-    pairs: Sequence[Pair], config: HardnessConfig, clip: ClipModel, splitter: Splitter, progress: Progress
-) -> Hardness:
+    pairs: Sequence[Pair],
+    config: HardnessConfig,
+    clip: ClipModel,
+    splitter: Splitter,
+    digests: Mapping[Image, str],
+    workers: int,
+    progress: Progress,
+) -> Hardness | None:
+    """Hardness in the first process; the others help it and get None."""
     shown = [pair for pair in pairs if pair.images]
     chosen, rejected = _pieces(shown, config, splitter, progress)
     texts = sorted({piece for pieces in (*chosen, *rejected) for piece in pieces})
-    _, text_of = clip.encode_texts(texts, progress)
-    images = [image for pair in shown for image in pair.images]
-    image_keys, image_of = clip.encode_images((image.read() for image in images), len(images), progress)
-    keys = iter(image_keys)
+    text_of = clip.encode_texts({content_hash(text): text for text in texts}, progress)
+    by_digest = {digests[image]: image for pair in shown for image in pair.images}
+    image_of = clip.encode_images(by_digest, workers, progress)
+    truncated = clip.truncated(texts)
+    if rank_and_world_size()[0] > 0:
+        return None
 
-    def cosines(pieces: list[str], of_pair: list[str]) -> Tensor:
+    def cosines(pieces: list[str], images: Sequence[Image]) -> Tensor:
         """Of each piece with the image that it fits best: a statement about several is true of one of them."""
         features = torch.stack([text_of[content_hash(piece)] for piece in pieces])
-        return torch.stack([features @ image_of[key] for key in of_pair]).amax(0)
+        return torch.stack([features @ image_of[digests[image]] for image in images]).amax(0)
 
     delta = []
     for pieces_w, pieces_l, pair in zip(chosen, rejected, shown, strict=True):
-        of_pair = [next(keys) for _ in pair.images]
-        both = cosines(pieces_w, of_pair), cosines(pieces_l, of_pair)
+        both = cosines(pieces_w, pair.images), cosines(pieces_l, pair.images)
         delta.append(aggregate(*both, clip.logit_scale, config.aggregation))
     mean = math.fsum(delta) / len(delta)
     counts_w, counts_l = np.array([len(p) for p in chosen]), np.array([len(p) for p in rejected])
@@ -207,7 +240,7 @@ def _score(
         "pieces_chosen_mean": float(counts_w.mean()),
         "pieces_rejected_mean": float(counts_l.mean()),
         "delta_count_correlation": correlation(np.array(delta), counts_w - counts_l),
-        "truncated_texts": clip.truncated(texts),
+        "truncated_texts": truncated,
         "context_length": clip.context_length,
         "summary": _summary(delta),
     }
@@ -227,7 +260,7 @@ def _pieces(
     if config.aggregation == "whole":
         return [[pair.chosen] for pair in pairs], [[pair.rejected] for pair in pairs]
     try:
-        pieces = splitter.split(texts, progress)
+        pieces = split_in_shares(splitter, texts, progress)
     except SplitError as error:
         pair = pairs[error.index // 2]
         raise HarnessError(f"Pair {pair.id}, {_side(error.index)} response: {error}") from error

@@ -9,6 +9,11 @@ from typing import ClassVar
 from harness.errors import HarnessError
 from harness.protocols.progress import Progress, silent
 from harness.registry import Registry, extends
+from harness.util.distributed import rank_and_world_size
+from harness.util.division import in_rounds
+
+AT_ONCE = 512
+"""Texts that one of several processes splits at a time."""
 
 
 class Splitter(ABC):
@@ -40,6 +45,30 @@ class SplitError(HarnessError):
     def __init__(self, index: int, reason: str) -> None:
         super().__init__(reason)
         self.index = index
+
+
+def split_in_shares(splitter: Splitter, texts: Sequence[str], progress: Progress = silent) -> list[list[str]]:
+    """The pieces of each of ``texts``, of which every process of a run splits its share.
+
+    Raises SplitError, in every process, with the index of the first text that cannot be split.
+    """
+    distinct = list(dict.fromkeys(texts))
+    # One process asks about all texts before it says what failed; of several each does so for some at a time.
+    size = len(distinct) if rank_and_world_size()[1] == 1 else AT_ONCE
+    parts = [distinct[start : start + size] for start in range(0, len(distinct), size)]
+
+    def split(number: int) -> list[list[str]] | tuple[int, str]:
+        try:
+            return splitter.split(parts[number], progress)
+        except SplitError as error:
+            return error.index, str(error)
+
+    found: dict[str, list[str]] = {}
+    for number, pieces in in_rounds(len(parts), split):
+        if isinstance(pieces, tuple):
+            raise SplitError(texts.index(parts[number][pieces[0]]), pieces[1])
+        found.update(zip(parts[number], pieces, strict=True))
+    return [found[text] for text in texts]
 
 
 SPLITTERS: Registry[type[Splitter]] = Registry(

@@ -89,7 +89,7 @@ def align(
     order = training_order(pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = training_arguments(config, out_dir, steps=len(order) // config.batch_size, name=name)
     ready = prepare(config, objective, hardness, args, progress, probe=probe)
-    deltas, facts = hardness_of(sets, hardness, objective, args.device, progress)
+    deltas, facts = hardness_of(sets, hardness, objective, args.device, progress, config.workers)
     data, cached = ready.tables(objective, pairs, deltas.get("train"))
     probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
     info = _facts(config, sets, ready, args, cached) | facts

@@ -129,6 +129,7 @@ def hardness_of(
     objective: Objective,
     device: torch.device,
     progress: Progress,
+    workers: int = 0,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Hardness deltas by split, float64 [N], and their record.
 
@@ -146,7 +147,10 @@ def hardness_of(
                 f"CLIP {config.clip} is not on this machine, and {objective.name} trains without it. To have them: "
                 "--set clip=local-dir:DIR, or align with hardness or dama first, which download it."
             )
-        computed = {split: compute_hardness(each.pairs, config, device, progress) for split, each in sets.items()}
+        computed = {
+            split: compute_hardness(each.pairs, config, device, progress, workers=workers)
+            for split, each in sets.items()
+        }
     except HarnessError as error:
         if needed:
             raise

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from aligners.pair_hardness import hardness as clip_hardness
-from aligners.pair_hardness.clip import ClipModel, absolute, files_hash, is_local, parse_name
+from aligners.pair_hardness.clip import ClipModel, absolute, content_hash, files_hash, is_local, parse_name
 from aligners.pair_hardness.hardness import HardnessConfig, aggregate, compute_hardness, correlation
 from aligners.pair_hardness.splitter import SplitError, Splitter
 from harness.errors import DataError, HarnessError, UsageError
@@ -43,6 +43,10 @@ def png(shade: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+def by_hash(images: Sequence[Picture]) -> dict[str, Picture]:
+    return {content_hash(image.read()): image for image in images}
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +119,9 @@ def test_the_record_knows_the_files_of_a_clip_also_of_hardness_that_was_computed
 
 def test_deltas_follow_from_the_embeddings(clip_name: str, pairs: list[Pair]) -> None:
     clip = ClipModel(clip_name)
-    keys, image = clip.encode_images([pairs[2].images[0].read()])
-    text_keys, text = clip.encode_texts([pairs[2].chosen, pairs[2].rejected])
-    expected = (text[text_keys[0]] - text[text_keys[1]]) @ image[keys[0]]
+    image = clip.encode_images(by_hash(pairs[2].images))
+    text = clip.encode_texts({"chosen": pairs[2].chosen, "rejected": pairs[2].rejected})
+    expected = (text["chosen"] - text["rejected"]) @ next(iter(image.values()))
     for how in ("sum", "mean", "whole"):
         delta = compute_hardness([pairs[2]], HardnessConfig(clip=clip_name, aggregation=how)).delta
         assert delta == [pytest.approx(expected.item(), abs=1e-6)]
@@ -127,10 +131,10 @@ def test_of_several_images_each_piece_takes_its_best_and_a_pair_without_has_the_
     clip_name: str, pairs: list[Pair]
 ) -> None:
     clip = ClipModel(clip_name)
-    keys, image = clip.encode_images([png(0), png(1)])
-    (chosen, rejected), text = clip.encode_texts(["A red bus.", "A blue bus."])
-    best = [max((text[piece] @ image[key]).item() for key in keys) for piece in (chosen, rejected)]
     several = Pair("several", "A red bus.", "A blue bus.", (png(0), png(1)))
+    image = clip.encode_images(by_hash(several.images))
+    text = clip.encode_texts({"chosen": "A red bus.", "rejected": "A blue bus."})
+    best = [max((text[piece] @ each).item() for each in image.values()) for piece in ("chosen", "rejected")]
     without = Pair("without", "Two.", "Three.", ())
     hardness = compute_hardness([several, without, pairs[2]], HardnessConfig(clip=clip_name, aggregation="whole"))
     assert hardness.delta[0] == pytest.approx(best[0] - best[1], abs=1e-6)
@@ -148,13 +152,13 @@ def test_batch_size_does_not_matter_and_embeddings_are_computed_once(
     clip_name: str, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen: list[int] = []
-    embed = ClipModel._embed_images
+    embed = ClipModel._embed_pixels
 
-    def counted(self: ClipModel, images: Any) -> Any:
-        seen.append(len(images))
-        return embed(self, images)
+    def counted(self: ClipModel, pixels: Any) -> Any:
+        seen.append(len(pixels))
+        return embed(self, pixels)
 
-    monkeypatch.setattr(ClipModel, "_embed_images", counted)
+    monkeypatch.setattr(ClipModel, "_embed_pixels", counted)
     first = compute_hardness(pairs, HardnessConfig(clip=clip_name))
     assert seen == [3]
     compute_hardness(pairs, HardnessConfig(clip=clip_name, aggregation="mean"))

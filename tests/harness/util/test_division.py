@@ -1,4 +1,4 @@
-"""How work is divided; what several real processes make of it is in tests/aligners/test_divided.py."""
+"""How work is divided; what several real processes make of it is in tests/aligners/pairs/test_divided.py."""
 
 from __future__ import annotations
 
