@@ -127,6 +127,11 @@ def test_deltas_follow_from_the_embeddings(clip_name: str, pairs: list[Pair]) ->
         assert delta == [pytest.approx(expected.item(), abs=1e-6)]
 
 
+def test_another_image_than_its_key_says_is_refused(clip_name: str, pairs: list[Pair]) -> None:
+    with pytest.raises(DataError, match="was changed while it was read"):
+        ClipModel(clip_name).encode_images({content_hash(png(0)): pairs[3].images[0]})
+
+
 def test_of_several_images_each_piece_takes_its_best_and_a_pair_without_has_the_mean(
     clip_name: str, pairs: list[Pair]
 ) -> None:
