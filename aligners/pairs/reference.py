@@ -8,13 +8,9 @@ computed in: in another batch, in which rows are padded otherwise, its last digi
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import warnings
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +25,6 @@ from harness.errors import HarnessError
 from harness.models.weights import tensors_hash
 from harness.protocols.progress import Progress, silent
 from harness.util.array_store import ArrayStore, Saving
-from harness.util.caches import discard
 from harness.util.distributed import rank_and_world_size
 from harness.util.division import agreed, in_rounds, read_ahead, share
 from harness.util.options import content_key
@@ -89,20 +84,16 @@ class ReferenceModel:
     def key(self) -> str:
         """Hash of all that determines the values beside a pair: weights, processor, template, route, numerics."""
         attention = getattr(stock_model(self.model).config.get_text_config(), "_attn_implementation", None) or "sdpa"
-        others = [self.numerics, *([attention] if attention != "sdpa" else [])]
-        return content_key("reference-2", self._facts(), others)
-
-    def _facts(self, contents: Sequence[str] = ()) -> list[Any]:
-        return [
+        facts = [
             self._weights,
             *self.encoder.facts,
             self.route,
             self.dtype,
             self.device.type,
             self.encoder.corruption.identity if self.encoder.corruption else "",
-            *contents,
             *(["pad_to_square"] if self.encoder.prompts.settings.pad_to_square == "on" else []),
         ]
+        return content_key("reference-2", facts, self.numerics, *([attention] if attention != "sdpa" else []))
 
     def logprobs(self, pairs: Sequence[Pair], progress: Progress = silent) -> tuple[Reference, bool]:
         """Log-probabilities of both responses of every pair, and whether all of them were computed before.
@@ -113,25 +104,13 @@ class ReferenceModel:
         """
         store = ArrayStore(cache_dir("reference") / self.key(), packed, self._unpacked)
         # The first process decides and reads, so that processes never disagree about what to compute.
-        known = self._known(pairs, store) if rank_and_world_size()[0] == 0 else {}
+        known = store.read({pair.content for pair in pairs}) if rank_and_world_size()[0] == 0 else {}
         known = self._confirmed(known, pairs, store)
         missing = agreed([i for i, pair in _distinct(pairs) if pair.content not in known])
         if missing:
             known |= self._compute([pairs[i] for i in missing], store, progress)
         rows = [known[pair.content] for pair in pairs] if rank_and_world_size()[0] == 0 else []
         return agreed(joined(rows)), not missing
-
-    def _known(self, pairs: Sequence[Pair], store: ArrayStore[Reference]) -> dict[str, Reference]:
-        """What is kept of ``pairs``, by their contents; also in the one file a set that earlier versions wrote."""
-        contents = [pair.content for pair in pairs]
-        known = store.read(set(contents))
-        if len(known) < len(set(contents)) and not self.numerics:
-            text = json.dumps(self._facts(contents)).encode()
-            whole = read_set(cache_dir("reference") / f"{hashlib.sha256(text).hexdigest()[:32]}.npz", self._unpacked)
-            if len(whole) == len(contents):
-                store.write(dict(zip(contents, whole, strict=True)))
-                known = dict(zip(contents, whole, strict=True)) | known
-        return known
 
     def _confirmed(
         self, known: dict[str, Reference], pairs: Sequence[Pair], store: ArrayStore[Reference]
@@ -224,18 +203,6 @@ def packed(rows: Sequence[Reference]) -> dict[str, np.ndarray]:
     """``rows`` as the arrays that are stored: tokens [T] float32, lengths [N, 2 or 3]."""
     whole = joined(rows)
     return {"tokens": whole.tokens.numpy(), "lengths": whole.lengths.numpy()}
-
-
-def read_set(file: Path, unpack: Callable[[Mapping[str, Any]], list[Reference]]) -> list[Reference]:
-    """The rows of a file that holds a set of pairs in their order; none where it is not there, or damaged (warns)."""
-    if not file.exists():
-        return []
-    try:
-        with np.load(file) as arrays:
-            return unpack(arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        discard(file, str(error))
-        return []
 
 
 def kept_bytes(pairs: int, tokens: float) -> float:

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -131,27 +129,6 @@ def test_damaged_files_and_values_of_other_weights_are_computed_again(
             values, cached = reference.logprobs(pairs)
         assert not cached
         assert torch.equal(values.tokens, right.tokens)
-
-
-def test_the_file_of_a_set_that_earlier_versions_wrote_is_read_and_a_damaged_one_is_not(
-    reference: ReferenceModel, pairs_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pairs = load_pairs(pairs_file, 6).pairs
-    right, _ = reference.logprobs(pairs)
-    facts = reference._facts([pair.content for pair in pairs])
-    older = tmp_path / "cache/reference" / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]}.npz"
-    np.savez(older, tokens=right.tokens.numpy(), lengths=right.lengths.numpy())
-    for file in files(tmp_path):
-        file.unlink()
-    ids = counted(reference, monkeypatch)
-    read, cached = reference.logprobs(pairs)
-    assert cached and len(ids) == 3 and torch.equal(read.tokens, right.tokens)
-    for file in files(tmp_path):
-        file.unlink()
-    older.write_bytes(b"cut")
-    with pytest.warns(UserWarning, match="is damaged"):
-        again, cached = reference.logprobs(pairs)
-    assert not cached and torch.equal(again.tokens, right.tokens)
 
 
 def test_worker_processes_read_and_encode_and_the_values_are_the_same(
