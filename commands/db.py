@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from commands import options
 from commands.screen import INCOMPLETE, print_facts, print_json
@@ -15,7 +16,7 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from harness.store import Store
 
-TAKES = {"backup": "FILE", "rescue": "FILE", "rm": "RUN...", "hide": "RUN...", "unhide": "RUN..."}
+TAKES = {"backup": "FILE", "rescue": "FILE", "merge": "FILE...", "rm": "RUN...", "hide": "RUN...", "unhide": "RUN..."}
 """What follows an action; nothing follows the others."""
 READING = ("info", "check", "backup")
 ACTIONS = (*READING, "vacuum", *(action for action in TAKES if action not in READING))
@@ -23,11 +24,15 @@ ACTIONS = (*READING, "vacuum", *(action for action in TAKES if action not in REA
 
 @click.command("db")
 @click.argument("action", type=click.Choice(ACTIONS), default="info")
-@click.argument("words", metavar="[FILE | RUN...]", nargs=-1)
+@click.argument("words", metavar="[FILE... | RUN...]", nargs=-1)
+@click.option("--into", type=click.Path(dir_okay=False), help="merge: the file that takes all in; made if absent.")
+@click.option("--keep-first", is_flag=True, help="merge: where files differ, the first one's row stays.")
 @click.option("--yes", is_flag=True, help="Remove without asking.")
 @options.db
 @options.as_json
-def command(action: str, words: tuple[str, ...], yes: bool, db: str, as_json: bool) -> None:
+def command(
+    action: str, words: tuple[str, ...], into: str | None, keep_first: bool, yes: bool, db: str, as_json: bool
+) -> None:  # fmt: skip
     """Look after the results file.
 
     \b
@@ -36,6 +41,8 @@ def command(action: str, words: tuple[str, ...], yes: bool, db: str, as_json: bo
     vacuum       give back the room of deleted rows
     backup FILE  a copy, also while others write
     rescue FILE  of a damaged file, all that can be read, as a new results file; exit 3 where some cannot
+    merge A B    take B into A, or all into --into FILE: what is in several stands once, what
+                 differs under one key is refused, and --db is not touched
     rm RUN       remove runs with their evaluations; answers and replies stay
     hide RUN     keep runs, but leave them out of leaderboards and of `bench` without --model
     unhide RUN   show them again
@@ -51,6 +58,13 @@ def command(action: str, words: tuple[str, ...], yes: bool, db: str, as_json: bo
         facts = rescued(Path(db), Path(words[0]))
         print_json(facts) if as_json else print_facts({**facts, "unreadable": _listed(facts["unreadable"])})
         sys.exit(INCOMPLETE if facts["unreadable"] else 0)
+    if action != "merge" and (into or keep_first):
+        raise UsageError(f"db {action}: --into and --keep-first are of `db merge`.")
+    if action == "merge":
+        if click.get_current_context().get_parameter_source("db") is ParameterSource.COMMANDLINE:
+            raise UsageError("db merge A B... --into FILE: name the file that takes all in with --into, not --db.")
+        _merge(words, into, keep_first=keep_first, as_json=as_json)
+        return
     store = Store.reading(db) if action in READING else Store.existing(db)
     if action == "rm":
         _remove(store, words, yes, as_json)
@@ -60,6 +74,23 @@ def command(action: str, words: tuple[str, ...], yes: bool, db: str, as_json: bo
     else:
         facts = care(store, action, Path(words[0]) if words else None)
     print_json(facts) if as_json else print_facts(facts)
+
+
+def _merge(files: tuple[str, ...], into: str | None, *, keep_first: bool, as_json: bool) -> None:
+    from workflows.bars import bars
+    from workflows.merging import merge
+
+    with bars() as progress:
+        facts = merge([*map(Path, files)], Path(into) if into else None, keep_first=keep_first, progress=progress)
+    if as_json:
+        print_json(facts)
+        return
+    counts = {
+        what.replace("_", " "): ", ".join(f"{count:,} {table}" for table, count in found.items()) or "nothing"
+        for what, found in facts.items()
+        if isinstance(found, dict)
+    }
+    print_facts({**facts, "from": ", ".join(facts["from"]), **counts, "conflicts": len(facts["conflicts"])})
 
 
 def _listed(unreadable: dict[str, str]) -> str:

@@ -43,6 +43,8 @@ HOMES: dict[str, tuple[str, set[str]]] = {
         r"\bsqlite3\.connect\(",
         {"harness/store/connection.py", "harness/store/migrations.py"},
     ),
+    "merge results files": (r"\bMerge\(", {"workflows/merging.py"}),
+    "choose rows of pairs": (r"\bparse_condition\(", {"aligners/pairs/where.py", "aligners/pairs/reading.py"}),
     "report progress": (
         r"class Progress\b|\b(Progress|Report)\b *(: *TypeAlias *)?= *Callable",
         {"harness/protocols/progress.py"},
