@@ -14,6 +14,7 @@ from commands.screen import INCOMPLETE, err, line, note, out, print_json
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
+    from harness.cluster.connection import ClusterOptions
     from leaderboards.view import View
     from workflows.ablation import Ablation
 
@@ -28,19 +29,23 @@ if TYPE_CHECKING:
 @options.as_json
 @click.option("--recipe", type=options.RECIPE, help="Default: recipes/ablation.yaml.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples of each benchmark.")
+@options.cluster
 @options.recipe_folder
 def command(
     db: str, device: str, budget: float | None, prices: str | None, dry_run: bool, as_json: bool, recipe: Path | None,
     limit: int | None, where: tuple[str, ...], folder: Path,
+    cluster: str | None, workers: int | None, gpus_per_worker: float | None,
 ) -> None:  # fmt: skip
     """Align with every method of a recipe, benchmark base and all, and show them in one table.
 
     What is stored already is not done again; a run of the same name with other settings is replaced. --budget is of all
     runs: they are done one after the other then, and those that the money does not reach are not begun."""
+    from harness.cluster.connection import ClusterOptions
     from harness.util.options import overlay, read_yaml
     from recipes import RECIPES
     from workflows.ablation import read_ablation
 
+    place = ClusterOptions(cluster=cluster, workers=workers, gpus_per_worker=gpus_per_worker)
     given = {"limit": limit, "budget": budget, "prices": prices}
     values = read_yaml(recipe or RECIPES / "ablation.yaml")
     values = overlay(values, {"common": {"where": list(where)}} if where else {})
@@ -48,7 +53,7 @@ def command(
     if dry_run:
         _show_plan(ablation, db, device, as_json)
     else:
-        run_ablation(ablation, db, device, folder, as_json)
+        run_ablation(ablation, db, device, folder, as_json, place)
 
 
 def _show_plan(ablation: Ablation, db: str, device: str, as_json: bool) -> None:
@@ -87,15 +92,18 @@ def _count(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
-def run_ablation(ablation: Ablation, db: str, device: str, folder: Path, as_json: bool) -> None:
+def run_ablation(
+    ablation: Ablation, db: str, device: str, folder: Path, as_json: bool, place: ClusterOptions | None = None
+) -> None:
     """Run a recipe and show its report; exit 1 where runs failed, 3 where some samples were not scored."""
+    from harness.cluster.connection import ClusterOptions, connected
     from harness.store import Store
     from workflows.ablate import ablate
     from workflows.bars import bars
     from workflows.report import leaderboard_view, write_report
 
     store = Store(db)
-    with bars() as shown:
+    with bars() as shown, connected(place or ClusterOptions(), device, shown) as cluster:
         outcome = ablate(
             ablation,
             db,
@@ -103,6 +111,7 @@ def run_ablation(ablation: Ablation, db: str, device: str, folder: Path, as_json
             log=lambda text: line(text, console=shown.console),
             progress=lambda done, total: shown("runs", done, total),
             steps=shown,
+            cluster=cluster,
         )
     with err.status("writing the report"):
         view = leaderboard_view(store)

@@ -38,6 +38,7 @@ class AlignCommand(click.Command):
 @options.dry_run
 @options.limit
 @options.where
+@options.cluster
 @options.as_json
 @click.option("--method", help="Aligner: see `list aligners`.  [default: dama]")
 @click.option("--model", help="Hub id or directory of an image-text-to-text model.")
@@ -55,7 +56,8 @@ class AlignCommand(click.Command):
 @click.option("--device", help="auto, cpu or cuda.  [default: auto]")
 @click.option("--seed", type=int, help="Seed of data order and sampling.  [default: 0]")
 def command(
-    db: str, assignments: tuple[str, ...], resume: bool, probe: bool, dry_run: bool, as_json: bool, **options: Any
+    db: str, assignments: tuple[str, ...], resume: bool, probe: bool, dry_run: bool, as_json: bool,
+    cluster: str | None, workers: int | None, gpus_per_worker: float | None, **options: Any,
 ) -> None:  # fmt: skip
     """Align a model on preference pairs.
 
@@ -78,7 +80,10 @@ def command(
         facts = estimate_align(**options, settings=settings, fresh=not resume, db=db)
         print_json(facts) if as_json else print_facts({**facts, "estimate": "", **facts["estimate"]})
         return
-    run = dama.align(**options, settings=settings, fresh=not resume, probe=probe, db=db)
+    run = dama.align(
+        **options, settings=settings, fresh=not resume, probe=probe, cluster=cluster, workers=workers,
+        gpus_per_worker=gpus_per_worker, db=db,
+    )  # fmt: skip
     facts = {"name": run.name, "model_dir": str(run.model_dir), "seconds": round(run.seconds, 1), **run.last_step}
     if as_json:
         print_json({**facts, "done_before": run.done_before, "config": run.config, "info": run.info})

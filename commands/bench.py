@@ -24,6 +24,7 @@ from commands.screen import INCOMPLETE, line, out, print_json
 @options.probe
 @options.dry_run
 @options.limit
+@options.cluster
 @options.as_json
 @click.option("--suite", help="hallucination, general, all, or a YAML file.  [default: hallucination]")
 @click.option("--benchmark", "names", multiple=True, help="A single benchmark (see `list`); may be repeated.")
@@ -46,7 +47,7 @@ def command(
     resume: bool, probe: bool, dry_run: bool, limit: int | None, as_json: bool, suite: str | None,
     names: tuple[str, ...], name: str | None, models: tuple[str, ...], data_dir: Path | None,
     eos_biases: tuple[float, ...],
-    shard: str | None, share: bool,
+    shard: str | None, share: bool, cluster: str | None, workers: int | None, gpus_per_worker: float | None,
 ) -> None:  # fmt: skip
     """Answer benchmarks with models and score the answers.
 
@@ -71,7 +72,8 @@ def command(
     asked = BenchOptions(
         suite=suite, benchmark=names, model=models, name=name, data_dir=data_dir, judge=judge, budget=budget,
         prices=prices, settings=parse_assignments(assignments), eos_bias=eos_biases, limit=limit,
-        device=device, fresh=not resume, probe=probe, db=db,
+        device=device, fresh=not resume, probe=probe, cluster=cluster, workers=workers,
+        gpus_per_worker=gpus_per_worker, db=db,
     )  # fmt: skip
     if dry_run:
         with bars() as progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -71,4 +72,18 @@ judge = click.option(
 )
 budget = click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Limit of the judge's cost.")
 prices = click.option("--prices", type=click.Path(exists=True, dir_okay=False), help="YAML of your prices.")
+
+
+def cluster(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--cluster, --workers and --gpus-per-worker."""
+    for option in reversed(CLUSTER):
+        command = option(command)
+    return command
+
+
+CLUSTER = (
+    click.option("--cluster", metavar="ADDRESS", help="Work on a Ray cluster: local, auto, [ray://]HOST:PORT."),
+    click.option("--workers", type=click.IntRange(min=1), help="Of the cluster.  [default: all there is room for]"),
+    click.option("--gpus-per-worker", type=float, help="A share of a GPU, or several.  [default: 1 where GPUs are]"),
+)
 recipe_folder = click.option("--out", "folder", default=".", type=FOLDER, help="Where the leaderboard goes.")

@@ -21,6 +21,7 @@ IDS_SHOWN = 100
 @options.budget
 @options.prices
 @options.dry_run
+@options.cluster
 @options.as_json
 @click.option("--benchmark", "name", required=True, help="See `list benchmarks`.")
 @click.option(
@@ -32,6 +33,7 @@ IDS_SHOWN = 100
 def command(
     db: str, assignments: tuple[str, ...], judge: str | None, budget: float | None, prices: str | None, dry_run: bool,
     as_json: bool, name: str, responses: Path, run: str | None, data_dir: Path, replies: Path | None,
+    cluster: str | None, workers: int | None, gpus_per_worker: float | None,
 ) -> None:  # fmt: skip
     """Score answers made elsewhere, with a live or a recorded judge. Settings of the judge: --set judge.KEY=VALUE."""
     import dama
@@ -40,7 +42,8 @@ def command(
 
     asked = ScoreOptions(
         benchmark=name, responses=responses, name=run, data_dir=data_dir, judge=judge, replies=replies, budget=budget,
-        prices=prices, settings=parse_assignments(assignments), db=db,
+        prices=prices, settings=parse_assignments(assignments), cluster=cluster, workers=workers,
+        gpus_per_worker=gpus_per_worker, db=db,
     )  # fmt: skip
     if dry_run:
         show_estimates([asked.estimate()], as_json)

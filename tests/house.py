@@ -26,10 +26,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "harness.registry": {"harness.errors"},
     "harness.protocols": GROUND,
     "harness.chat": PROTOCOLS,
-    "harness.judges": PROTOCOLS | {"harness.chat"},
     "harness.models": PROTOCOLS | {"harness.chat"},
+    "harness.judges": PROTOCOLS | {"harness.chat", "harness.models"},
     "harness.store": PROTOCOLS,
     "harness.evaluation": PROTOCOLS | {"harness.store", "harness.stats"},
+    "harness.cluster": PROTOCOLS | {"harness.evaluation", "harness.judges", "harness.models", "harness"},
     "harness.testing": PROTOCOLS | {"harness.evaluation"},
     "aligners": PROTOCOLS | {"harness"},
     "aligners.pair_hardness": PROTOCOLS | {"harness.chat", "harness.models"},
@@ -46,13 +47,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tinyworld": PROTOCOLS | {"harness"},
     "recipes": {"harness.errors"},
     "workflows": PROTOCOLS
-    | {"harness.chat", "harness.evaluation", "harness.judges", "harness.models", "harness.store"}
+    | {"harness.chat", "harness.cluster", "harness.evaluation", "harness.judges", "harness.models", "harness.store"}
     | {"tinyworld", "recipes", "leaderboards.formats"}
     | ALIGNERS
     | LEADERBOARDS,
     "dama": {"harness.errors", "harness.protocols.progress", "workflows"},
     "commands": GROUND
-    | {"harness.evaluation", "harness.store", "recipes", "leaderboards", "leaderboards.formats", "workflows", "dama"},
+    | {
+        "harness.cluster",
+        "harness.evaluation",
+        "harness.store",
+        "recipes",
+        "leaderboards",
+        "leaderboards.formats",
+        "workflows",
+        "dama",
+    },
     "cli": {"harness.errors", "harness.util", "commands"},
 }
 TOP = {room.partition(".")[0] for room in MAY_IMPORT}

@@ -7,20 +7,21 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cluster.connection import Cluster
 from harness.errors import HarnessError, Interrupted, UsageError
 from harness.evaluation.resolve import data_dir, data_key, load, make_benchmark
 from harness.protocols.benchmark import BENCHMARKS
 from harness.protocols.external import ExternalBenchmark
 from harness.protocols.progress import Progress, silent
-from harness.store import EvaluationRecord, Store
+from harness.store import Store
 from harness.util.options import content_key, keyed
-from harness.util.pool import Pool, report, workers
+from harness.util.pool import Pool, Threads, report, threads, workers
 from workflows.ablation import Ablation, Job, jobs
+from workflows.ablation_outcome import Outcome, Shortfall, shortfall
 from workflows.activity import working
 from workflows.bench import BenchmarkSpec, bench_model, resolve_benchmarks
 from workflows.embedded import SETTINGS, data_root, is_embedded_model
@@ -39,27 +40,6 @@ Task = Callable[[Ablation], tuple[Any, ...]]
 """What is submitted to a worker, for an ablation with the budget that is left."""
 
 
-@dataclass(frozen=True)
-class Shortfall:
-    """An evaluation of which not every sample was scored, in words; ``unpaid``: for want of money, if only in part."""
-
-    text: str
-    unpaid: bool = False
-
-
-@dataclass
-class Outcome:
-    """What became of an ablation's runs beside those that are done.
-
-    ``failures``: runs that failed and why. ``incomplete``: evaluations of which not every sample was scored.
-    ``unpaid``: runs that were not begun because the budget was spent.
-    """
-
-    failures: list[str] = field(default_factory=list)
-    incomplete: list[Shortfall] = field(default_factory=list)
-    unpaid: list[str] = field(default_factory=list)
-
-
 def ablate(
     ablation: Ablation,
     db: str,
@@ -68,24 +48,26 @@ def ablate(
     log: Log,
     progress: Callable[[int, int], None],
     steps: Progress = silent,
+    cluster: Cluster | None = None,
 ) -> Outcome:
     """Align and benchmark base and every job. What is stored already is not done again.
 
-    With a budget the runs go one after the other: no two judges can spend the same money.
+    On a ``cluster`` each job has a worker of it at a time, and all is stored from here. With a budget the runs go one
+    after the other: no two judges can spend the same money.
     """
     base = base_of(ablation, steps)
     everything, store, outcome = jobs(ablation, db), Store(db), Outcome()
     purse, total = Purse(store, ablation, wanted_of(ablation)), len(everything) + 1
     done, items = 0, ["base", *(job.name for job in everything)]
     many = 1 if ablation.budget is not None else ablation.workers
-    with working(store, "ablate", items) as work, stopped(store, everything), pool(many, device) as processes:
+    with working(store, "ablate", items) as work, stopped(store, everything), pool(many, device, cluster) as processes:
         steps = work.watch(steps)
         for stage in (False, True):  # controls that match another run's beta come after it
             batch = [job for job in everything if (job.match is not None) == stage]
             missing = [job for job in batch if not is_stored(store, job, device)]
-            tasks: dict[str, Task] = {job.name: partial(_job_task, job, device) for job in missing}
+            tasks: dict[str, Task] = {job.name: partial(_job_task, job, device, cluster) for job in missing}
             if not stage and not is_benched(store, base, ablation):
-                tasks = {"base": partial(_base_task, db, base, device), **tasks}
+                tasks = {"base": partial(_base_task, db, base, device, cluster), **tasks}
             for name in (*(() if stage else ("base",)), *(job.name for job in batch)):
                 if name not in tasks:
                     done += 1
@@ -105,16 +87,21 @@ def ablate(
     return outcome
 
 
-def _job_task(job: Job, device: str, ablation: Ablation) -> tuple[Any, ...]:
-    return run_job, dataclasses.replace(job, ablation=ablation), device
+def _job_task(job: Job, device: str, cluster: Cluster | None, ablation: Ablation) -> tuple[Any, ...]:
+    return run_job, dataclasses.replace(job, ablation=ablation), device, cluster
 
 
-def _base_task(db: str, base: EvalModel, device: str, ablation: Ablation) -> tuple[Any, ...]:
-    return run_base, db, base, ablation, device
+def _base_task(db: str, base: EvalModel, device: str, cluster: Cluster | None, ablation: Ablation) -> tuple[Any, ...]:
+    return run_base, db, base, ablation, device, cluster
 
 
 def _finished(
-    processes: Pool, tasks: Mapping[str, Task], ablation: Ablation, purse: Purse, outcome: Outcome, steps: Progress
+    processes: Pool | Threads,
+    tasks: Mapping[str, Task],
+    ablation: Ablation,
+    purse: Purse,
+    outcome: Outcome,
+    steps: Progress,
 ) -> Iterator[tuple[str, Future[list[Shortfall]]]]:
     """Run ``tasks`` and yield each as it ends: all at once, or with a budget one by one while money is left."""
     if ablation.budget is None:
@@ -151,8 +138,15 @@ def kept(store: Store, planned: Sequence[Job]) -> str:
     )
 
 
-def pool(count: int, device: str) -> contextlib.AbstractContextManager[Pool]:
-    """Worker processes, each with one torch thread on a CPU: two such processes beat one with two threads."""
+def pool(
+    count: int, device: str, cluster: Cluster | None = None
+) -> contextlib.AbstractContextManager[Pool] | contextlib.AbstractContextManager[Threads]:
+    """Worker processes, each with one torch thread on a CPU: two such processes beat one with two threads.
+
+    On a ``cluster`` threads of this process, each of which waits for one worker of it.
+    """
+    if cluster is not None:
+        return threads(min(count or cluster.workers, cluster.workers), cluster.ended.set)
     import torch
 
     gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
@@ -180,18 +174,39 @@ def base_of(ablation: Ablation, progress: Progress, *, built: bool = True) -> Ev
     return EvalModel("base", spec)
 
 
-def run_base(db: str, base: EvalModel, ablation: Ablation, device: str) -> list[Shortfall]:
+def run_base(
+    db: str, base: EvalModel, ablation: Ablation, device: str, cluster: Cluster | None = None
+) -> list[Shortfall]:
     """Benchmark the base model; returns the evaluations that are incomplete."""
-    return _bench(Store(db), base, ablation, device)
+    with _one_worker(cluster) as worker:
+        return _bench(Store(db), base, ablation, device, worker)
 
 
-def run_job(job: Job, device: str) -> list[Shortfall]:
-    """Align and benchmark one job, in a worker process; returns the evaluations that are incomplete."""
+def run_job(job: Job, device: str, cluster: Cluster | None = None) -> list[Shortfall]:
+    """Align and benchmark one job, in a process of its own or by one worker of ``cluster``.
+
+    Returns the evaluations that are incomplete.
+    """
     from workflows.align import align
 
     store = Store(job.db)
-    record = align(store, resolved(store, job, device), progress=report)
-    return _bench(store, EvalModel(record.name, f"run:{record.name}", record.name), job.ablation, device)
+    with _one_worker(cluster) as worker:
+        record = align(store, resolved(store, job, device), cluster=worker, progress=report)
+        eval_model = EvalModel(record.name, f"run:{record.name}", record.name)
+        return _bench(store, eval_model, job.ablation, device, worker)
+
+
+@contextlib.contextmanager
+def _one_worker(cluster: Cluster | None) -> Iterator[Cluster | None]:
+    """Room for one worker of ``cluster``, which is ended after it; None without a cluster."""
+    if cluster is None:
+        yield None
+        return
+    part = cluster.part(1)
+    try:
+        yield part
+    finally:
+        part.stop()
 
 
 def resolved(store: Store, job: Job, device: str, *, built: bool = True) -> AlignSpec:
@@ -267,19 +282,16 @@ def matched_beta(store: Store, job: Job) -> float:
     return float(sum(betas) / len(betas))
 
 
-def _bench(store: Store, eval_model: EvalModel, ablation: Ablation, device: str) -> list[Shortfall]:
+def _bench(
+    store: Store, eval_model: EvalModel, ablation: Ablation, device: str, cluster: Cluster | None
+) -> list[Shortfall]:
     root = data_root(ablation.data_dir, world=ablation.world, split=ablation.split)
     judges = Judges.of(ablation.judge, {}, ablation.budget, ablation.prices)
+    judges.cluster = cluster
 
     def progress(step: str, done: int, total: int, note: str = "") -> None:
         report(f"{eval_model.run}: {step}", done, total, note)
 
-    records = bench_model(store, eval_model, wanted_of(ablation), root, judges, device=device, progress=progress)
+    wanted = wanted_of(ablation)
+    records = bench_model(store, eval_model, wanted, root, judges, device=device, cluster=cluster, progress=progress)
     return [shortfall(record) for record in records if record.n_scored < record.n]
-
-
-def shortfall(record: EvaluationRecord) -> Shortfall:
-    """How much of an evaluation is not scored, and why."""
-    reasons = "; ".join(f"{count} failed: {reason}" for reason, count in record.info.get("failures", {}).items())
-    text = f"{record.run} on {record.benchmark}: {record.n_scored} of {record.n} scored"
-    return Shortfall(text + (f" ({reasons})" if reasons else ""), "unpaid" in record.info.get("judging", {}))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.cluster.connection import Cluster
 from harness.errors import HarnessError, Interrupted, UsageError
 from harness.models.settings import LoadSettings
 from harness.models.spec import RunLookup, model_id
@@ -25,12 +26,14 @@ from harness.util.options import build, overlay, read_yaml, unstorable
 from harness.util.paths import home
 from recipes import RECIPES
 from workflows.align_spec import AlignSpec
+from workflows.cluster_training import train_on
 from workflows.embedded import build_embedded, embedded_world, is_embedded_model, mark_card, unbuilt
 from workflows.interruption import folder_of, kept_of, starts_over
 from workflows.lineage import lineage, started_from
 from workflows.probing import was_probed
 from workflows.settings import Kinds, align_setting, route
 from workflows.stored_runs import changed_data, finished
+from workflows.training import heldout_of, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,17 +185,22 @@ def done_before(store: Store, spec: AlignSpec, progress: Progress = silent) -> A
 
 
 def align(
-    store: Store, spec: AlignSpec, *, fresh: bool = False, probe: bool = True, progress: Progress
+    store: Store,
+    spec: AlignSpec,
+    *,
+    fresh: bool = False,
+    probe: bool = True,
+    cluster: Cluster | None = None,
+    progress: Progress,
 ) -> AlignmentRecord:
     """Train as ``spec`` says, or return the record of a run that finished with the same settings and data.
 
     An interrupted run resumes from its last checkpoint unless ``fresh``; one of the same settings on pairs that have
     changed since is made anew, with a warning (``with_unique_name`` gives it another name first). With ``probe`` the
-    model is probed before it is trained, unless the run that is resumed was under the same software.
+    model is probed before it is trained, unless the run that is resumed was under the same software. On a ``cluster``
+    its workers train, and write checkpoints and the model into $DAMA_HOME, which they share with this process.
     """
-    from aligners.pairs.data import load_pairs
     from aligners.training.checkpoints import remove_checkpoints
-    from aligners.training.pipeline import align as train
 
     first = rank_and_world_size()[0] == 0
     out = folder_of(spec.name, spec.key)
@@ -210,31 +218,18 @@ def align(
     def stage(step: str, done: int, total: int, note: str = "") -> None:
         progress(f"{spec.name}: {step}", done, total, note)
 
-    def held_out(step: str, done: int, total: int, note: str = "") -> None:
-        stage(f"held-out {step}", done, total, note)
-
-    heldout = None
-    if spec.heldout:
-        reading = spec.train.of_other_data
-        heldout = load_pairs(spec.heldout, skip_bad=spec.train.skip_bad_rows, reading=reading, progress=held_out)
+    heldout = heldout_of(spec, stage)
     started = time.monotonic()
     with under_way(store, spec, out, fresh=fresh) as log:
-        result = train(
-            spec.train,
-            spec.objective,
-            log,
-            out,
-            hardness=spec.hardness,
-            heldout=heldout,
-            name=spec.name,
-            resume=not fresh,
-            probe=probe and not was_probed(store.alignment(spec.name)),
-            progress=stage,
-        )
+        probe = probe and not was_probed(store.alignment(spec.name))
+        if cluster is None:
+            model = train(spec, log, out, heldout=heldout, resume=not fresh, probe=probe, progress=stage)
+        else:
+            model = train_on(cluster, spec, log, out, resume=not fresh, probe=probe, progress=stage)
         seconds = time.monotonic() - started
         if is_embedded_model(spec.train.model) and first:
-            mark_card(result.model_dir)
-        store.finish_alignment(spec.name, status="done", model_dir=str(result.model_dir), seconds=seconds)
+            mark_card(model)
+        store.finish_alignment(spec.name, status="done", model_dir=str(model), seconds=seconds)
     if first:  # not before: a run that is killed up to here resumes from the last one
         remove_checkpoints(out)
     return store.alignment(spec.name)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.cluster.connection import Cluster
 from harness.errors import UsageError
 from harness.evaluation.absent import check_images
 from harness.evaluation.external import run_external
@@ -17,22 +18,22 @@ from harness.evaluation.score import evaluate
 from harness.evaluation.shard import Shard
 from harness.evaluation.sharing import exclusive, generate_once, generate_shared
 from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings
-from harness.models.spec import MODELS, load_model, parse_spec
+from harness.models.spec import MODELS, parse_spec
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
 from harness.protocols.external import ExternalBenchmark
 from harness.protocols.judge import Judge
 from harness.protocols.model import Model
 from harness.protocols.progress import Progress, silent
-from harness.store import EvaluationRecord, EvaluationSubject, Store
+from harness.store import EvaluationRecord, Store
 from harness.store.claims import Claims
 from harness.util.distributed import rank_and_world_size
 from harness.util.images import count_changes
 from harness.util.options import overlay
 from leaderboards.declared import benchmark_order, declared
-from workflows.embedded import is_embedded, synthetic
+from workflows.bench_models import loaded_model, subject_of
+from workflows.embedded import is_embedded
 from workflows.eval_models import EvalModel
 from workflows.judging import Judges
-from workflows.lineage import lookup_run
 from workflows.probing import Probed
 from workflows.settings import deal_benchmarks
 from workflows.suites import Member
@@ -116,6 +117,7 @@ def bench_model(
     scoring: ScoringSettings = LEAVE_OUT,
     probe: bool = True,
     claims: Claims | None = None,
+    cluster: Cluster | None = None,
     progress: Progress = silent,
 ) -> Iterator[EvaluationRecord]:
     """Run one model over benchmarks, yielding each stored evaluation.
@@ -123,46 +125,69 @@ def bench_model(
     ``loading`` holds settings of ``load_model``; with ``probe`` the model is probed before its first answer. The data
     are read, and their images looked for, before it is loaded. With
     ``claims`` the work is shared with other processes on the results file; of those that torchrun started, the first
-    alone judges and yields.
+    alone judges and yields. On a ``cluster`` its workers hold the model.
     """
     made = [make_benchmark(item.name, item.settings) for item in benchmarks]
     loaded = [
         None if isinstance(benchmark, ExternalBenchmark) else data_of(benchmark, item, root, eval_model)
         for benchmark, item in zip(made, benchmarks, strict=True)
     ]
-    model = _loaded(store, eval_model, device, loading, probe, progress)
-    for item, benchmark, data in zip(benchmarks, made, loaded, strict=True):
-        name, settings = item.name, item.settings
-        if isinstance(benchmark, ExternalBenchmark):
-            if rank_and_world_size()[0] == 0:
-                subject = subject_of(eval_model, model, settings, root, loading)
-                with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
-                    records = run_external(
-                        store, benchmark, model, subject, root,
-                        limit=item.limit, fresh=fresh, scoring=scoring, progress=progress,
-                    )  # fmt: skip
-                yield from records
-            continue
-        assert data is not None  # only another engine's are not known
-        folder = data_dir(name, root)
-        asked_judge = _judge_of(judges, benchmark, folder, model)
-        if claims is None:
-            answers = generate_once(store, model, data.samples, benchmark.decoding, fresh=fresh, progress=progress)
-        else:
-            answers = generate_shared(store, model, data.samples, benchmark.decoding, claims, progress=progress)
-        if rank_and_world_size()[0] > 0:
-            continue
-        subject = subject_of(eval_model, model, settings, folder, loading)
-        recorded = MODELS.get(parse_spec(eval_model.spec).kind).recorded
-        if not recorded and (changed := count_changes(_images_of(data.samples))):
-            subject = dataclasses.replace(subject, info={**subject.info, "images_changed": changed})
-        with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
-            record = evaluate(
-                store, benchmark, data, answers, asked_judge, subject=subject,
-                decoding=model.decodes(benchmark.decoding), runs=settings.get("judge_runs"), scoring=scoring,
-                progress=progress,
+    with loaded_model(store, eval_model, device, loading, probe, cluster, progress) as model:
+        for item, benchmark, data in zip(benchmarks, made, loaded, strict=True):
+            yield from _bench_one(
+                store, eval_model, model, item, benchmark, data, root, judges,
+                loading=loading, fresh=fresh, scoring=scoring, claims=claims, progress=progress,
             )  # fmt: skip
-        yield record
+
+
+def _bench_one(
+    store: Store,
+    eval_model: EvalModel,
+    model: Model,
+    item: BenchmarkSpec,
+    benchmark: Benchmark,
+    data: BenchmarkData | None,
+    root: Path,
+    judges: Judges,
+    *,
+    loading: Mapping[str, Any] | None,
+    fresh: bool,
+    scoring: ScoringSettings,
+    claims: Claims | None,
+    progress: Progress,
+) -> Iterator[EvaluationRecord]:
+    """Run a loaded model over one benchmark, of which ``data`` are known unless another engine runs it."""
+    name, settings = item.name, item.settings
+    if isinstance(benchmark, ExternalBenchmark):
+        if rank_and_world_size()[0] == 0:
+            subject = subject_of(eval_model, model, settings, root, loading)
+            with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
+                records = run_external(
+                    store, benchmark, model, subject, root,
+                    limit=item.limit, fresh=fresh, scoring=scoring, progress=progress,
+                )  # fmt: skip
+            yield from records
+        return
+    assert data is not None  # only another engine's are not known
+    folder = data_dir(name, root)
+    asked_judge = _judge_of(judges, benchmark, folder, model)
+    if claims is None:
+        answers = generate_once(store, model, data.samples, benchmark.decoding, fresh=fresh, progress=progress)
+    else:
+        answers = generate_shared(store, model, data.samples, benchmark.decoding, claims, progress=progress)
+    if rank_and_world_size()[0] > 0:
+        return
+    subject = subject_of(eval_model, model, settings, folder, loading)
+    recorded = MODELS.get(parse_spec(eval_model.spec).kind).recorded
+    if not recorded and (changed := count_changes(_images_of(data.samples))):
+        subject = dataclasses.replace(subject, info={**subject.info, "images_changed": changed})
+    with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
+        record = evaluate(
+            store, benchmark, data, answers, asked_judge, subject=subject,
+            decoding=model.decodes(benchmark.decoding), runs=settings.get("judge_runs"), scoring=scoring,
+            progress=progress,
+        )  # fmt: skip
+    yield record
 
 
 def bench_all(
@@ -178,6 +203,7 @@ def bench_all(
     device: str = "auto",
     loading: Mapping[str, Any] | None = None,
     scoring: ScoringSettings = LEAVE_OUT,
+    cluster: Cluster | None = None,
     progress: Progress = silent,
 ) -> Iterator[EvaluationRecord]:
     """Run all models over all benchmarks, yielding each stored evaluation; under torchrun, or with ``share``, together
@@ -190,7 +216,7 @@ def bench_all(
             yield from bench_model(
                 store, eval_model, benchmarks, root, judges,
                 device=device, loading=loading, fresh=fresh, probe=probe, scoring=scoring, claims=claims,
-                progress=progress,
+                cluster=cluster, progress=progress,
             )  # fmt: skip
 
 
@@ -205,6 +231,7 @@ def answer_shard(
     loading: Mapping[str, Any] | None = None,
     fresh: bool = False,
     probe: bool = True,
+    cluster: Cluster | None = None,
     progress: Progress = silent,
 ) -> Iterator[dict[str, Any]]:
     """Answer one shard of every benchmark and store the answers; nothing is judged, no evaluation is stored.
@@ -216,17 +243,17 @@ def answer_shard(
         shard.of(data_of(benchmark, item, root, eval_model).samples)
         for benchmark, item in zip(made, benchmarks, strict=True)
     ]
-    model = _loaded(store, eval_model, device, loading, probe, progress)
-    for item, benchmark, samples in zip(benchmarks, made, parts, strict=True):
-        answers = generate_once(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
-        failed = sum(answer.text is None for answer in answers.values())
-        yield {
-            "run": eval_model.run,
-            "benchmark": item.name,
-            "shard": str(shard),
-            "n": len(samples),
-            "n_failed": failed,
-        }
+    with loaded_model(store, eval_model, device, loading, probe, cluster, progress) as model:
+        for item, benchmark, samples in zip(benchmarks, made, parts, strict=True):
+            answers = generate_once(store, model, samples, benchmark.decoding, fresh=fresh, progress=progress)
+            failed = sum(answer.text is None for answer in answers.values())
+            yield {
+                "run": eval_model.run,
+                "benchmark": item.name,
+                "shard": str(shard),
+                "n": len(samples),
+                "n_failed": failed,
+            }
 
 
 def data_of(benchmark: Benchmark, item: BenchmarkSpec, root: Path, eval_model: EvalModel) -> BenchmarkData:
@@ -245,55 +272,8 @@ def _judge_of(judges: Judges, benchmark: Benchmark, folder: Path, model: Model) 
     return judge
 
 
-def _loaded(
-    store: Store,
-    eval_model: EvalModel,
-    device: str,
-    loading: Mapping[str, Any] | None,
-    probe: bool,
-    progress: Progress,
-) -> Model:
-    model = load_model(eval_model.spec, device=device, settings=loading, runs=lookup_run(store), progress=progress)
-    if rank_and_world_size()[0] == 0:
-        store.save_model(eval_model.spec, loading or {}, model.key)
-    if not probe:
-        return model
-    trained = store.alignment(eval_model.alignment).info.get("probe", {}) if eval_model.alignment else {}
-    return Probed(model, store, trained, loading or {}, progress)
-
-
-def subject_of(
-    eval_model: EvalModel,
-    model: Model,
-    settings: Mapping[str, Any],
-    folder: Path,
-    loading: Mapping[str, Any] | None = None,
-) -> EvaluationSubject:
-    """What the evaluation of a loaded model is an evaluation of."""
-    return EvaluationSubject(
-        run=eval_model.run,
-        model=model.spec,
-        model_key=model.key,
-        alignment=eval_model.alignment,
-        settings=dict(settings),
-        data_dir=str(folder.resolve()),
-        info={
-            "route": model.route,
-            "loading": dict(loading or {}),
-            **({"asked": dict(model.asked_with)} if model.asked_with else {}),
-            **_probe_info(model),
-            **({"named": True} if eval_model.named else {}),
-            **synthetic(folder),
-        },
-    )
-
-
 def _images_of(samples: Sequence[Sample]) -> Iterator[bytes]:
     """The encoded images of ``samples``, each once; those that cannot be read are failed answers already."""
     for image in dict.fromkeys(sample.image for sample in samples if sample.image):
         with contextlib.suppress(OSError):
             yield image.read()
-
-
-def _probe_info(model: Model) -> dict[str, Any]:
-    return {"probe": model.record} if isinstance(model, Probed) and model.record else {}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.cluster.connection import Cluster
+from harness.cluster.models import ClusterJudge
 from harness.errors import UsageError
 from harness.judges.registry import has_setting, judge_settings, make_judge
 from harness.protocols.benchmark import Benchmark
@@ -24,6 +26,8 @@ class Judges:
 
     spec: str | None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    cluster: Cluster | None = None
+    """Whose workers hold judges that have a model of their own (``Judge.local``); None: this process."""
     _opened: dict[tuple[str, str], Judge] = field(default_factory=dict)
 
     @classmethod
@@ -58,7 +62,10 @@ class Judges:
             )
         key = (spec, "" if has_setting(spec, "budget") else str(folder))
         if key not in self._opened:
-            self._opened[key] = make_judge(spec, folder, self.settings)
+            made = make_judge(spec, folder, self.settings)
+            if self.cluster is not None and made.local:
+                made = ClusterJudge(self.cluster, made, spec, folder, self.settings)
+            self._opened[key] = made
         return self._opened[key]
 
     def estimated(self, benchmark: Benchmark, folder: Path) -> Judge | None:

@@ -12,6 +12,7 @@ from workflows.requests import DB, BenchOptions, Models, Names, ScoreOptions, se
 from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Leaderboard
 
 if TYPE_CHECKING:
+    from harness.cluster.connection import ClusterOptions
     from harness.store import AlignmentRecord, Store
     from workflows.align_spec import AlignSpec
 
@@ -29,6 +30,9 @@ def align(
     settings: Mapping[str, Any] | None = None,
     fresh: bool = False,
     probe: bool = True,
+    cluster: str | None = None,
+    workers: int | None = None,
+    gpus_per_worker: float | None = None,
     db: str | Path = DB,
     progress: bool | Watcher = True,
 ) -> AlignResult:
@@ -48,14 +52,18 @@ def align(
         settings: what `--set` takes, for example {"lr": 5e-7, "objective.beta": 0.2}.
         fresh: start over, where else an interrupted run is resumed.
         probe: look first whether the model is asked what it is trained on; what differs is a UsageError.
+        cluster: "local", "auto", "HOST:PORT" or "ray://HOST:PORT": the workers of a Ray cluster train together.
+        workers: of the cluster (None: as many as there is room for); ``gpus_per_worker``: a share or a number of GPUs.
         db: the results file, made if absent.
         progress: bars (True), none (False), or called as ``progress(step, done, total)``.
 
     Raises HarnessError; a wrong name, setting or file is its subclass UsageError.
     """
+    from harness.cluster.connection import ClusterOptions
     from harness.store import Store
     from workflows.align import done_before
 
+    where = ClusterOptions(cluster=cluster, workers=workers, gpus_per_worker=gpus_per_worker)
     start = model.model if isinstance(model, AlignResult) else model
     options = {
         "method": method, "model": text_of(start), "data": text_of(data), "name": name, "seed": seed, "limit": limit,
@@ -65,16 +73,21 @@ def align(
     with shown(progress) as reported:
         spec = _resolve(store, recipe, settings or {}, options, fresh=fresh, progress=reported)
         before = None if fresh else done_before(store, spec, reported)
-        record = before or _at_work(store, spec, fresh=fresh, probe=probe, progress=reported)
+        record = before or _at_work(store, spec, where, fresh=fresh, probe=probe, progress=reported)
     return AlignResult.of(record, store.train_log(record.name), done_before=before is not None)
 
 
-def _at_work(store: Store, spec: AlignSpec, *, fresh: bool, probe: bool, progress: Progress) -> AlignmentRecord:
+def _at_work(
+    store: Store, spec: AlignSpec, where: ClusterOptions, *, fresh: bool, probe: bool, progress: Progress
+) -> AlignmentRecord:
+    from harness.cluster.connection import connected
     from workflows.activity import working
     from workflows.align import align as train
 
     with working(store, "align", [spec.name]) as work:
-        record = train(store, spec, fresh=fresh, probe=probe, progress=work.watch(progress))
+        watched = work.watch(progress)
+        with connected(where, spec.train.device, watched) as cluster:
+            record = train(store, spec, fresh=fresh, probe=probe, cluster=cluster, progress=watched)
         work.finished(spec.name)
     return record
 
@@ -143,6 +156,9 @@ def bench(
     fresh: bool = False,
     probe: bool = True,
     share: bool = False,
+    cluster: str | None = None,
+    workers: int | None = None,
+    gpus_per_worker: float | None = None,
     db: str | Path = DB,
     progress: bool | Watcher = True,
 ) -> BenchResult:
@@ -165,6 +181,8 @@ def bench(
         probe: look before a model's first answer whether it is asked as it was trained and sees its images; what
             differs is a UsageError.
         share: share the work with other processes on the same results file.
+        cluster: "local", "auto", "HOST:PORT" or "ray://HOST:PORT": workers of a Ray cluster hold the model.
+        workers: of the cluster (None: as many as there is room for); ``gpus_per_worker``: a share or a number of GPUs.
         db, progress: as of ``align``.
 
     Failed and missing answers are counted in the result (``complete``), never scored. Raises HarnessError.
@@ -172,7 +190,7 @@ def bench(
     options = BenchOptions(
         suite=suite, benchmark=benchmark, model=model, name=name, data_dir=data_dir, judge=judge, budget=budget,
         prices=prices, settings=settings or {}, eos_bias=eos_bias, limit=limit, device=device, fresh=fresh,
-        probe=probe, db=db,
+        probe=probe, cluster=cluster, workers=workers, gpus_per_worker=gpus_per_worker, db=db,
     )  # fmt: skip
     with shown(progress) as reported:
         return options.resolve(reported).run(share=share, progress=reported)
@@ -189,6 +207,9 @@ def score(
     budget: float | None = None,
     prices: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    cluster: str | None = None,
+    workers: int | None = None,
+    gpus_per_worker: float | None = None,
     db: str | Path = DB,
     progress: bool | Watcher = True,
 ) -> Evaluation:
@@ -199,13 +220,15 @@ def score(
         data_dir: the benchmark's own folder.
         name: what the row is called (None: as the file).
         replies: JSONL of recorded judge replies {"id", "reply", "run"}, in place of ``judge``.
-        judge, budget, prices, settings, db, progress: as of ``bench``.
+        judge, budget, prices, settings, db, progress: as of ``bench``; so are ``cluster``, ``workers`` and
+            ``gpus_per_worker``, on which a judge with a model of its own is asked.
 
     The ids without an answer are ``missing`` in the result. Raises HarnessError.
     """
     options = ScoreOptions(
         benchmark=benchmark, responses=responses, data_dir=data_dir, name=name, judge=judge, replies=replies,
-        budget=budget, prices=prices, settings=settings or {}, db=db,
+        budget=budget, prices=prices, settings=settings or {}, cluster=cluster, workers=workers,
+        gpus_per_worker=gpus_per_worker, db=db,
     )  # fmt: skip
     with shown(progress) as reported:
         return options.run(reported)

@@ -15,6 +15,7 @@ from workflows.results import AlignResult, BenchResult, Evaluation
 from workflows.settings import check_settings
 
 if TYPE_CHECKING:
+    from harness.cluster.connection import ClusterOptions
     from harness.evaluation.shard import Shard
     from harness.evaluation.spoken import ScoringSettings
     from harness.store import Store
@@ -48,9 +49,13 @@ class BenchOptions:
     device: str = "auto"
     fresh: bool = False
     probe: bool = True
+    cluster: str | None = None
+    workers: int | None = None
+    gpus_per_worker: float | None = None
     db: str | Path = DB
 
     def __post_init__(self) -> None:
+        cluster_of(self)
         if self.name is not None:
             require_name("--name", self.name)
 
@@ -97,12 +102,13 @@ class BenchOptions:
         if not specs:
             require_revision(store, models, str(loading.get("revision") or ""))
         how = {"device": self.device, "loading": loading, "probe": self.probe}
-        return BenchJob(store, models, wanted, root, judges, how, self.fresh, scoring)
+        return BenchJob(store, models, wanted, root, judges, how, self.fresh, scoring, cluster_of(self))
 
 
 @dataclass(frozen=True)
 class BenchJob:
-    """Models and benchmarks, resolved; how a model is loaded, and whether it is probed, stands in ``loading``."""
+    """Models and benchmarks, resolved; how a model is loaded, and whether it is probed, stands in ``loading``, and on
+    which ``cluster``, if on one."""
 
     store: Store
     models: Sequence[EvalModel]
@@ -112,19 +118,28 @@ class BenchJob:
     loading: Mapping[str, Any]
     fresh: bool
     scoring: ScoringSettings
+    cluster: ClusterOptions
 
     def run(self, *, share: bool, progress: Progress) -> BenchResult:
         """Answer, judge and store; together with other processes under torchrun, or with ``share``."""
+        from harness.cluster.connection import connected
         from workflows.activity import working
         from workflows.bench import bench_all
         from workflows.interruption import kept_answers
 
         items = [_item(model.run, benchmark) for model in self.models for benchmark in self.benchmarks]
         records = []
-        with working(self.store, "bench", items) as work, kept_answers(self.store, work.watch(progress)) as watched:
+        if share and self.cluster.cluster is not None:
+            raise UsageError("--share and --cluster: a cluster shares the work itself; leave one of them out.")
+        with (
+            working(self.store, "bench", items) as work,
+            kept_answers(self.store, work.watch(progress)) as watched,
+            connected(self.cluster, self.loading["device"], watched) as cluster,
+        ):
+            self.judges.cluster = cluster
             for record in bench_all(
                 self.store, self.models, self.benchmarks, self.root, self.judges,
-                share=share, fresh=self.fresh, scoring=self.scoring, progress=watched, **self.loading,
+                share=share, fresh=self.fresh, scoring=self.scoring, cluster=cluster, progress=watched, **self.loading,
             ):  # fmt: skip
                 records.append(record)
                 work.finished(items[len(records) - 1])
@@ -140,14 +155,19 @@ class BenchJob:
 
     def answer_shard(self, shard: Shard, progress: Progress) -> list[dict[str, Any]]:
         """Answer one part of every benchmark and store the answers; nothing is judged."""
+        from harness.cluster.connection import connected
         from workflows.activity import working
         from workflows.bench import answer_shard
         from workflows.interruption import kept_answers
 
         arguments = [(self.store, model, self.benchmarks, self.root, shard) for model in self.models]
         items = [f"{model.run}: shard {shard}" for model in self.models]
-        with working(self.store, "bench", items) as work, kept_answers(self.store, work.watch(progress)) as watched:
-            how = {"fresh": self.fresh, "progress": watched, **self.loading}
+        with (
+            working(self.store, "bench", items) as work,
+            kept_answers(self.store, work.watch(progress)) as watched,
+            connected(self.cluster, self.loading["device"], watched) as cluster,
+        ):
+            how = {"fresh": self.fresh, "cluster": cluster, "progress": watched, **self.loading}
             return [row for given in arguments for row in answer_shard(*given, **how)]
 
 
@@ -164,9 +184,13 @@ class ScoreOptions:
     budget: float | None = None
     prices: str | Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    cluster: str | None = None
+    workers: int | None = None
+    gpus_per_worker: float | None = None
     db: str | Path = DB
 
     def __post_init__(self) -> None:
+        cluster_of(self)
         if self.name is not None:
             require_name("--name", self.name)
         else:
@@ -189,6 +213,7 @@ class ScoreOptions:
 
     def run(self, progress: Progress) -> Evaluation:
         """Judge the answers and store the evaluation."""
+        from harness.cluster.connection import connected
         from harness.store import Store
         from workflows.activity import working
         from workflows.interruption import kept_answers
@@ -198,7 +223,11 @@ class ScoreOptions:
         judges, settings, scoring, root = *self._judges(), Path(self.data_dir)
         given, store = read_answers(self.benchmark, settings, Path(self.responses), root), Store(self.db)
         items = [f"{self.name or Path(self.responses).stem} on {self.benchmark}"]
-        with working(store, "score", items) as work, kept_answers(store, work.watch(progress)) as watched:
+        with (
+            working(store, "score", items) as work,
+            kept_answers(store, work.watch(progress)) as watched,
+            connected(cluster_of(self), progress=watched) as judges.cluster,
+        ):
             record = evaluate(store, given, settings, Path(self.responses), root, judges, watched, scoring, self.name)
         return Evaluation(record, tuple(given.missing), judges.spent)
 
@@ -213,6 +242,13 @@ class ScoreOptions:
         judge_settings, scoring = _take(settings, "judge"), scoring_of(settings)
         spec = f"replay:{self.replies}" if self.replies else self.judge
         return Judges.of(spec, judge_settings, self.budget, text_of(self.prices)), settings, scoring
+
+
+def cluster_of(options: BenchOptions | ScoreOptions) -> ClusterOptions:
+    """Where the work is done, as the options say. Raises UsageError where they contradict each other."""
+    from harness.cluster.connection import ClusterOptions
+
+    return ClusterOptions(cluster=options.cluster, workers=options.workers, gpus_per_worker=options.gpus_per_worker)
 
 
 def _item(run: str, benchmark: BenchmarkSpec) -> str:

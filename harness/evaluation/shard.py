@@ -26,8 +26,8 @@ class Shard:
 
     def of(self, samples: Sequence[Sample]) -> list[Sample]:
         """This shard's samples. Those of one image stay together, so that it is encoded once."""
-        groups = {group: i for i, group in enumerate(dict.fromkeys(s.group or s.id for s in samples))}
-        return [s for s in samples if groups[s.group or s.id] % self.count == self.index - 1]
+        groups = {group: i for i, group in enumerate(dict.fromkeys(s.image_group for s in samples))}
+        return [s for s in samples if groups[s.image_group] % self.count == self.index - 1]
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"

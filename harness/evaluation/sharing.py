@@ -115,10 +115,10 @@ def _groups(samples: Sequence[Sample], missing: Sequence[Sample], keys: AnswerKe
     """The missing samples by image, so that one is encoded once: each group under the key of its first question."""
     first: dict[str, str] = {}
     for sample in samples:
-        first.setdefault(sample.group or sample.id, keys.of[sample.id])
+        first.setdefault(sample.image_group, keys.of[sample.id])
     groups: dict[str, list[Sample]] = {}
     for sample in missing:
-        groups.setdefault(first[sample.group or sample.id], []).append(sample)
+        groups.setdefault(first[sample.image_group], []).append(sample)
     return groups
 
 

@@ -86,6 +86,7 @@ MODELS.register(
         settings=ServedSettings,
         check=_check_openai,
         refuses=_beyond_endpoints,
+        served=True,
     ),
 )
 MODELS.register("run", ModelKind("run:NAME", "a model aligned here", _run, settings=HfSettings))

@@ -99,6 +99,7 @@ class ModelKind:
         check: raises UsageError for a target that cannot be one, before anything is loaded.
         refuses: why no model of this kind can decode so, with what to do; "" if it can.
         recorded: its models' answers were made elsewhere, so that they are shown no image.
+        served: its models answer behind an endpoint: workers of a cluster would not make them faster.
     """
 
     form: str
@@ -108,6 +109,7 @@ class ModelKind:
     check: Callable[[str], None] = lambda target: None
     refuses: Callable[[Decoding], str] = lambda decoding: ""
     recorded: bool = False
+    served: bool = False
 
 
 def _shape(item: object) -> list[str]:

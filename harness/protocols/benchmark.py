@@ -80,6 +80,11 @@ class Sample:
         """What is put to the model: the prompt about the image, which comes first."""
         return question(self.prompt, *(() if self.image is None else (self.image,)))
 
+    @property
+    def image_group(self) -> str:
+        """Samples that share it are of one image: one process answers them, so that the image is encoded once."""
+        return self.group or self.id
+
 
 @dataclass(frozen=True)
 class BenchmarkData:

@@ -62,6 +62,7 @@ class Judge(ABC):
         recorded: its replies are in a file: asking again costs nothing, and as many attempts are read as officially.
         keyed_by_sample: its replies belong to samples, not to prompts, and are never taken from the store.
         ids: the samples that it has replies for, where it has them for some only.
+        local: it holds a model of its own, loaded when it is first asked: workers of a cluster can hold it instead.
     """
 
     Settings: ClassVar[type[Any] | None] = None
@@ -75,6 +76,7 @@ class Judge(ABC):
     recorded: bool = False
     keyed_by_sample: bool = False
     ids: frozenset[str] = frozenset()
+    local: bool = False
 
     @abstractmethod
     def ask(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Reply]]:

@@ -70,9 +70,7 @@ class Pool:
         while pending:
             done, pending = wait(pending, timeout=EVERY, return_when=FIRST_COMPLETED)
             for worker in self._living():
-                with contextlib.suppress(queue.Empty):
-                    while True:
-                        progress(*worker.reports.get_nowait())
+                _pass_on(worker.reports, progress)
             yield from done
 
     def end(self, *, at_once: bool) -> None:
@@ -106,6 +104,58 @@ class Pool:
             return list(self._workers.values())
 
 
+class Threads:
+    """``count`` threads of this process for work that waits for other machines: the same calls as a Pool's.
+
+    Args:
+        stop: makes what is under way end soon.
+    """
+
+    def __init__(self, count: int, stop: Callable[[], None]) -> None:
+        global _reports  # as in a worker process
+        self._stop, self._executor = stop, ThreadPoolExecutor(count, thread_name_prefix="cluster")
+        self._reports: queue.SimpleQueue[tuple[str, int, int, str]] = queue.SimpleQueue()
+        _reports = self._reports
+
+    def submit(self, work: Callable[..., Result], *arguments: Any) -> Future[Result]:
+        """Run ``work`` in a thread; it may call ``report``."""
+        return self._executor.submit(work, *arguments)
+
+    def finished(self, futures: Iterable[Future[Result]], progress: Progress) -> Iterator[Future[Result]]:
+        """Yield ``futures`` as they finish; meanwhile pass what is reported on to ``progress``."""
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=EVERY, return_when=FIRST_COMPLETED)
+            _pass_on(self._reports, progress)
+            yield from done
+
+    def end(self, *, at_once: bool) -> None:
+        """End the threads, ``at_once`` or when all work is done."""
+        global _reports
+        if at_once:
+            self._stop()
+        self._executor.shutdown(wait=True, cancel_futures=at_once)
+        _reports = None
+
+
+def _pass_on(reports: Any, progress: Progress) -> None:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            progress(*reports.get_nowait())
+
+
+@contextlib.contextmanager
+def threads(count: int, stop: Callable[[], None]) -> Iterator[Threads]:
+    """``count`` threads; see ``Threads``. An error or interruption within it stops what is under way."""
+    pool = Threads(count, stop)
+    try:
+        yield pool
+    except BaseException:
+        pool.end(at_once=True)
+        raise
+    pool.end(at_once=False)
+
+
 @contextlib.contextmanager
 def workers(count: int, threads: int | None = None) -> Iterator[Pool]:
     """A pool of ``count`` processes with ``threads`` torch threads each (None: torch's own choice)."""
@@ -124,16 +174,23 @@ def workers(count: int, threads: int | None = None) -> Iterator[Pool]:
 
 
 def _do(work: Callable[..., Result], arguments: Sequence[Any]) -> Result:
-    """In a worker: ``work``. An error that could not be made again in the parent, which would take the worker for
-    killed, becomes a HarnessError of its words."""
+    """In a worker: ``work``; its error as the parent can take it (see ``sendable``)."""
     try:
         return work(*arguments)
     except Exception as error:
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:
-            raise HarnessError(str(error)) from error
+        if (sent := sendable(error)) is not error:
+            raise sent from error
         raise
+
+
+def sendable(error: Exception) -> Exception:
+    """``error``, as a HarnessError of its words if it could not be made again in another process, which would take the
+    worker for killed."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return HarnessError(str(error))
+    return error
 
 
 def report(step: str, done: int, total: int, note: str = "") -> None:

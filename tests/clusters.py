@@ -1,0 +1,102 @@
+"""A Ray cluster for tests, nodes of it that come and go, and what two results files must have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.cluster.connection import load_ray
+
+MEMORY = 100_000_000
+"""Bytes of a node's object store."""
+LEFT_OUT = {"claim", "activity", "schema_version", "asked"}
+"""Tables of what happened when, which say nothing of results."""
+TIMES = {"created", "seconds", "training_seconds", "at"}
+"""Columns and facts that are clock readings."""
+
+
+@contextlib.contextmanager
+def one_node(cpus: int = 2) -> Iterator[None]:
+    """A cluster of this machine with ``cpus`` cores, to which this process is connected."""
+    ray = load_ray()
+    ray.init(
+        num_cpus=cpus, include_dashboard=False, object_store_memory=MEMORY, log_to_driver=False, logging_level="ERROR"
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+class Nodes:
+    """A cluster of a head without cores and ``count`` nodes of one core each, which can be killed."""
+
+    def __init__(self, count: int) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._cluster: Any = Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 0, "object_store_memory": MEMORY, "include_dashboard": False},
+        )
+        self._nodes = [self._add() for _ in range(count)]
+        self.address = str(self._cluster.address)
+        self.killed = 0
+
+    def _add(self) -> Any:
+        return self._cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
+
+    def kill(self, which: int) -> None:
+        """Kill a node with all its processes, and add another one."""
+        self._cluster.remove_node(self._nodes[which], allow_graceful=False)
+        self.killed += 1
+        self._nodes[which] = self._add()
+
+    def close(self) -> None:
+        self._cluster.shutdown()
+
+
+@contextlib.contextmanager
+def killed_at_random(nodes: Nodes, *, every: tuple[float, float], times: int, seed: int = 0) -> Iterator[None]:
+    """Within it nodes are killed at random moments, ``times`` of them at most."""
+    draw, stop = random.Random(seed), threading.Event()
+
+    def kill() -> None:
+        for _ in range(times):
+            if stop.wait(draw.uniform(*every)):
+                return
+            nodes.kill(draw.randrange(3))
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def contents(db: Path) -> dict[str, list[str]]:
+    """Every row of every table of results, without clock readings, in an order of its own."""
+    connection = sqlite3.connect(db)
+    connection.row_factory = sqlite3.Row
+    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    kept = [name for name in names if name not in LEFT_OUT and not name.startswith("sqlite_")]
+    rows = {name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] for name in kept}
+    return {name: sorted(json.dumps(_timeless(row), sort_keys=True) for row in rows[name]) for name in kept}
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _timeless(v) for k, v in value.items() if k not in TIMES}
+    if isinstance(value, list):
+        return [_timeless(each) for each in value]
+    if isinstance(value, str) and value[:1] in "{[":
+        with contextlib.suppress(ValueError):
+            return _timeless(json.loads(value))
+    return value

@@ -1,0 +1,155 @@
+"""`bench`, `ablate` and `align` on a Ray cluster give what one process gives; what a worker is lost with is named."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image as PilImage
+from safetensors.torch import load_file
+
+from cli import cli
+from harness.cluster.connection import ClusterOptions, connected
+from harness.cluster.models import ClusterModel
+from harness.errors import HarnessError, UsageError
+from harness.evaluation.generate import generate
+from harness.protocols.benchmark import Decoding, Sample
+from harness.protocols.model import Answer
+from harness.store import Store
+from tests.clusters import contents, one_node
+from tests.harness.cluster.helpers import asked, other_each_time, sleeping
+from tests.tiny import tiny_llava, tiny_pairs
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray (extra cluster)")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A tiny model, POPE on six images and pairs to train on, and a cluster of this machine with two cores."""
+    folder = tmp_path_factory.mktemp("cluster")
+    tiny_llava(folder / "model")
+    tiny_pairs(folder, count=8)
+    pope(folder / "pope")
+    with pytest.MonkeyPatch.context() as patch, one_node():
+        patch.setenv("DAMA_HOME", str(folder / "home"))
+        yield folder
+
+
+def pope(folder: Path, images: int = 6) -> None:
+    (folder / "val2014").mkdir(parents=True)
+    rows = []
+    for image in range(images):
+        PilImage.new("RGB", (8, 8), (40 * image, 0, 0)).save(folder / f"val2014/{image}.png")
+        for i in range(4):
+            row = {"image": f"{image}.png", "text": f"is there a {'dog' if i else 'cat'} {i} ?"}
+            rows.append({"question_id": 4 * image + i, "label": "yes" if i % 2 else "no", **row})
+    (folder / "coco_pope_random.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def run(*words: str) -> Any:
+    result = CliRunner().invoke(cli, [*words, "--json"])
+    assert result.exit_code in (0, 3), (result.output, result.exception)
+    return json.loads(result.stdout)
+
+
+def test_bench_on_two_workers_stores_what_one_process_stores(folder: Path) -> None:
+    words = [
+        "bench",
+        "--benchmark",
+        "pope",
+        "--model",
+        f"hf:{folder / 'model'}",
+        "--data-dir",
+        str(folder),
+        "--no-probe",
+    ]
+    one = run(*words, "--db", str(folder / "one.sqlite"))
+    two = run(*words, "--db", str(folder / "two.sqlite"), "--cluster", "local", "--workers", "2")
+    stored = contents(folder / "one.sqlite")
+    assert one == two and len(stored["generation"]) == 24
+    assert stored == contents(folder / "two.sqlite")
+
+
+def test_what_ends_every_worker_is_a_failed_answer_and_nothing_else_is_lost_or_asked_twice(
+    folder: Path, tmp_path: Path
+) -> None:
+    samples, store, log = asked(12, images=4), Store(tmp_path / "r.sqlite"), tmp_path / "log"
+    samples[5] = Sample("5", "die", group="image 1")
+    with connected(ClusterOptions(cluster="local", workers=2)) as cluster:
+        assert cluster is not None
+        model = ClusterModel(cluster, "sleeping", sleeping, 0.0, log, 4)
+        answers = generate(store, model, samples, Decoding(max_new_tokens=7))
+        with pytest.raises(HarnessError, match=r"another worker .*answers of both would not be of one model"):
+            other = ClusterModel(cluster, "other", other_each_time)
+            list(other.generate(samples, Decoding()))
+    good = [s.id for s in samples if s.group != "image 1"]
+    assert all(answers[id_] == Answer(f"what {id_}: 7") for id_ in good)
+    failed = {id_: answer.error for id_, answer in answers.items() if answer.text is None}
+    assert set(failed) == {"1", "5", "9"}, "an image's questions are one unit"
+    assert all(
+        error and "4 workers that were asked this were lost (the last: process" in error for error in failed.values()
+    )
+    lines = [line.split(" ", 1) for line in log.read_text().splitlines()]
+    counts = Counter(line for _, line in lines)
+    assert {counts[f"image {int(i) % 4} {i}"] for i in good} <= {1, 2}, "again only what was at a lost worker"
+    stored = dict(
+        store.db.execute("SELECT text, count(*) FROM generation WHERE text IS NOT NULL GROUP BY text").fetchall()
+    )
+    assert set(stored.values()) == {1} and len(stored) == len(good)
+
+
+def test_a_cluster_without_room_is_refused(folder: Path) -> None:
+    with (
+        pytest.raises(UsageError, match="--workers 3: the cluster local has room for 2 of one CPU core each"),
+        connected(ClusterOptions(cluster="local", workers=3)),
+    ):
+        pass
+    with (
+        pytest.raises(UsageError, match="--gpus-per-worker: the cluster local has no GPU"),
+        connected(ClusterOptions(cluster="local", gpus_per_worker=0.5)),
+    ):
+        pass
+
+
+def ablation(folder: Path, methods: list[str]) -> Path:
+    common = {"model": str(folder / "model"), "data": str(folder / "train.jsonl"), "batch_size": 4, "device": "cpu"}
+    recipe = {
+        "methods": [{"method": method} for method in methods], "seeds": [0], "common": common, "benchmarks": ["pope"],
+        "data_dir": str(folder), "workers": 1,
+    }  # fmt: skip
+    file = folder / "ablation.yaml"
+    file.write_text(json.dumps(recipe))
+    return file
+
+
+def ablated(folder: Path, recipe: Path, db: str, *more: str) -> dict[str, list[str]]:
+    shutil.rmtree(folder / "home", ignore_errors=True)
+    run("ablate", "--recipe", str(recipe), "--db", str(folder / db), "--out", str(folder / "out"), *more)
+    return contents(folder / db)
+
+
+def test_an_ablation_on_a_cluster_stores_what_worker_processes_store(folder: Path) -> None:
+    recipe = ablation(folder, ["dpo"])
+    on_cluster = ablated(folder, recipe, "cluster.sqlite", "--cluster", "local")
+    assert ablated(folder, recipe, "processes.sqlite") == on_cluster
+    assert len(on_cluster["alignment"]) == 1 and len(on_cluster["evaluation"]) == 2
+
+
+@pytest.mark.cluster
+def test_an_alignment_on_two_workers_is_that_of_one_process(folder: Path) -> None:
+    words = ["align", "--method", "dpo", "--model", str(folder / "model"), "--data", str(folder / "train.jsonl")]
+    words += ["--set", "batch_size=4", "--device", "cpu", "--db", str(folder / "align.sqlite")]
+    one = run(*words, "--name", "one")
+    two = run(*words, "--name", "two", "--cluster", "local", "--workers", "2")
+    assert (one["info"]["processes"], two["info"]["processes"]) == (1, 2)
+    assert two["steps"] == one["steps"]
+    a, b = (load_file(next(Path(each["model_dir"]).glob("*.safetensors"))) for each in (one, two))
+    assert max(float((a[name] - b[name]).abs().max()) for name in a) < 1e-6
+    assert [row["step"] for row in Store(folder / "align.sqlite").train_log("two")] == [1, 2]
