@@ -68,7 +68,8 @@ dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done,
 limit = click.option("--limit", type=click.IntRange(min=1), help="Only the first N.")
 judge = click.option(
     "--judge",
-    help="openai:NAME[@BASE_URL], replay:FILE.jsonl, rule (embedded world), or a plug-in's: see `list judges`.",
+    help="openai:NAME[@BASE_URL], hf:ID_OR_DIR, replay:FILE.jsonl, rule (embedded world), or a plug-in's: see `list "
+    "judges`.",
 )
 budget = click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="Limit of the judge's cost.")
 prices = click.option("--prices", type=click.Path(exists=True, dir_okay=False), help="YAML of your prices.")

@@ -14,6 +14,7 @@ from harness.protocols.model import Model
 from harness.protocols.progress import Progress
 from harness.store import EvaluationSubject, Store
 from harness.util.distributed import rank_and_world_size
+from harness.util.log import LOG
 from workflows.embedded import synthetic
 from workflows.eval_models import EvalModel
 from workflows.lineage import lookup_run
@@ -52,6 +53,8 @@ def _here_or_there(
     progress: Progress,
 ) -> Model:
     runs, parsed = lookup_run(store), parse_spec(spec)
+    if cluster is not None and not computes_here(spec):
+        LOG.info("%s is not computed where it is loaded: it is asked by this process, not by workers", spec)
     if cluster is None or not computes_here(spec):
         return load_model(spec, device=device, settings=loading, runs=runs, progress=progress)
     files = runs(parsed.target) if parsed.kind == "run" else None

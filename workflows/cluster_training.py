@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cluster.connection import Cluster, load_ray, sent_environment
-from harness.cluster.holder import work_in
+from harness.cluster.holder import of_this_project, work_in
 from harness.cluster.workers import POLL, TRIES, Lost, Work, Workers
 from harness.errors import HarnessError, Interrupted, UsageError
 from harness.protocols.progress import Progress
@@ -225,8 +225,8 @@ def _trained_by(held: None, inbox: Any, spec: AlignSpec, out: Path, resume: bool
     sent, first = SentRecorder(inbox), rank_and_world_size()[0] == 0
     shown = warnings.showwarning
 
-    def said(message: Warning | str, *more: Any, **named: Any) -> None:
-        if first and issubclass(more[0] if more else UserWarning, UserWarning):
+    def said(message: Warning | str, category: type[Warning], filename: str, *more: Any, **named: Any) -> None:
+        if first and of_this_project(filename):
             sent.send("warning", str(message))
 
     warnings.showwarning = said

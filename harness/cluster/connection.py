@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import harness
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.protocols.progress import Progress, silent
 from harness.util.distributed import launched
 from harness.util.paths import home
@@ -110,7 +110,8 @@ class Cluster:
         try:
             return self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
-            raise error.cause from None
+            cause = getattr(error, "cause", None)
+            raise cause if isinstance(cause, Exception) else HarnessError(str(error)) from None
 
     @property
     def resources(self) -> dict[str, float]:

@@ -105,6 +105,9 @@ def _heard() -> Iterator[_Heard]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield found
-    root = Path(harness.__file__).resolve().parents[1]
-    ours = [w for w in caught if Path(w.filename).is_relative_to(root) and "site-packages" not in w.filename]
-    found.texts = list(dict.fromkeys(str(warning.message) for warning in ours))
+    found.texts = list(dict.fromkeys(str(warning.message) for warning in caught if of_this_project(warning.filename)))
+
+
+def of_this_project(file: str) -> bool:
+    """Whether a warning that was given in ``file`` is for the user; those of other packages stand in the node's log."""
+    return Path(file).is_relative_to(Path(harness.__file__).resolve().parents[1]) and "site-packages" not in file
