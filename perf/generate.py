@@ -30,6 +30,7 @@ import numpy as np
 
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.conversation import Image
+from harness.protocols.model import Model
 from harness.util.images import open_image
 
 QUESTIONS_PER_IMAGE = 14
@@ -65,10 +66,15 @@ def one_by_one(folder: str) -> Answering:
     import torch
     from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
-    from harness.models.templates import ChatTemplate
-
     model: Any = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-    processor: Any = LlavaProcessor.from_pretrained(folder)
+    return asked_alone(model, LlavaProcessor.from_pretrained(folder))
+
+
+def asked_alone(model: Any, processor: Any) -> Answering:
+    """``model`` asked a sample at a time, on its device and in its type."""
+    import torch
+
+    from harness.models.templates import ChatTemplate
 
     def answer(samples: Sequence[Sample], decoding: Decoding) -> list[str]:
         texts = []
@@ -76,7 +82,7 @@ def one_by_one(folder: str) -> Answering:
             assert sample.image is not None
             image = open_image(sample.image.read())
             prompt = processor.apply_chat_template([ChatTemplate.in_parts(sample.turn)], add_generation_prompt=True)
-            inputs = processor(images=image, text=prompt, return_tensors="pt")
+            inputs = processor(images=image, text=prompt, return_tensors="pt").to(model.device, dtype=model.dtype)
             with torch.inference_mode():
                 out = model.generate(**inputs, max_new_tokens=decoding.max_new_tokens, do_sample=False)
             texts.append(processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())
@@ -116,7 +122,11 @@ def ours(folder: str) -> Answering:
     """This project's transformers backend as `bench` uses it."""
     from harness.models.spec import load_model
 
-    model = load_model(f"hf:{folder}", device="cpu")
+    return in_batches(load_model(f"hf:{folder}", device="cpu"))
+
+
+def in_batches(model: Model) -> Answering:
+    """``model`` asked all at once."""
 
     def answer(samples: Sequence[Sample], decoding: Decoding) -> list[str]:
         found = dict(model.generate(samples, decoding))

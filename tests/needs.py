@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -22,6 +23,13 @@ def browser() -> bool:
     return chromium is not None and shutil.which("chromedriver") is not None
 
 
+def cuda() -> bool:
+    """Whether there is a GPU, or the tests for one are tried on a CPU."""
+    import torch
+
+    return torch.cuda.is_available() or os.environ.get("DAMA_TOY") == "1"
+
+
 NEEDS: Mapping[str, tuple[Callable[[], bool], str]] = {
     # marker argument: whether it is here; what to say where it is not
     "reference": (ROOT.is_dir, "no reference data beside the checkout (set DAMA_SHARED to their folder)"),
@@ -29,6 +37,7 @@ NEEDS: Mapping[str, tuple[Callable[[], bool], str]] = {
     "tex": (lambda: shutil.which("pdflatex") is not None, "no pdflatex: apt-get install texlive-latex-base"),
     "spacy": (lambda: spacy_model() is not None, "no spaCy or no English model of it (extra nlp)"),
     "tensorboard": (package("tensorboard"), "no tensorboard (extra test)"),
+    "cuda": (cuda, "no CUDA device; perf/gpu.sh runs these where there is one"),
     "scipy": (package("scipy"), "no scipy (extra test)"),
 }
 
