@@ -15,6 +15,7 @@ from PIL import Image as PilImage
 from harness.errors import HarnessError, UsageError
 from harness.models.batching import GenerateOptions, Layout, Row, choose_layout
 from harness.models.decoding import also_shaped_by, decoded_by, generate_options, only_given
+from harness.models.device_errors import device_lost, out_of_memory
 from harness.models.loading import device_named, load
 from harness.models.processors import FALLBACK
 from harness.models.prompts import Prompts
@@ -156,20 +157,32 @@ class HfModel(Model):
         while start < len(rows):
             piece = rows[start : start + self.batch_size]
             started = time.perf_counter()
-            try:
-                tokens = self._tokens(piece, images, options)
-            except (RuntimeError, ValueError, TypeError, IndexError, OSError) as error:
-                if _out_of_memory(error) and len(piece) > 1:
-                    torch.cuda.empty_cache()
-                    self.batch_size = len(piece) // 2
-                    continue
-                yield from self._one_by_one(piece, images, options, error)
-                start += len(piece)
+            tokens = self._tried(piece, images, options)
+            if isinstance(tokens, Exception) and out_of_memory(tokens) and len(piece) > 1:
+                torch.cuda.empty_cache()
+                self.batch_size = len(piece) // 2
                 continue
-            self._refused = 0
-            seconds = (time.perf_counter() - started) / len(piece)
-            yield from self._read(piece, tokens, seconds)
+            if isinstance(tokens, Exception):
+                yield from self._one_by_one(piece, images, options, tokens)
+            else:
+                self._refused = 0
+                yield from self._read(piece, tokens, (time.perf_counter() - started) / len(piece))
             start += len(piece)
+
+    def _tried(
+        self, rows: Sequence[Row], images: dict[str, PilImage.Image], options: GenerateOptions
+    ) -> list[list[int]] | Exception:
+        """The tokens of ``rows``, or why there are none. Raises HarnessError where no other row can have any either."""
+        try:
+            return self._tokens(rows, images, options)
+        except (RuntimeError, ValueError, TypeError, IndexError, OSError) as error:
+            if device_lost(error):
+                raise HarnessError(
+                    f"{self.spec}: the device failed ({str(error).splitlines()[0]}), and this process can compute no "
+                    "more. What was answered before is kept; run the same command again. If it fails at the same "
+                    "place, CUDA_LAUNCH_BLOCKING=1 shows where, and --device cpu answers without the device."
+                ) from error
+            return error.with_traceback(None)  # its frames hold the batch's tensors, for which there may be no room
 
     def _one_by_one(
         self,
@@ -182,21 +195,19 @@ class HfModel(Model):
         for row in rows:
             started = time.perf_counter()
             if len(rows) > 1:
-                try:
-                    tokens = self._tokens([row], images, options)
-                except (RuntimeError, ValueError, TypeError, IndexError, OSError) as own:
-                    error = own
-                else:
+                tokens = self._tried([row], images, options)
+                if not isinstance(tokens, Exception):
                     self._refused = 0
                     yield from self._read([row], tokens, time.perf_counter() - started)
                     continue
+                error = tokens
             self._refused += 1
             if self._refused > GIVE_UP:  # what was answered before is stored
                 raise HarnessError(
                     f"{self.spec}: {GIVE_UP} samples in a row cannot be answered, so the rest is not tried. The last: "
                     f"{type(error).__name__}: {error}"
                 )
-            what = "out of memory with one sample" if _out_of_memory(error) else "the model cannot take this sample"
+            what = "out of memory with one sample" if out_of_memory(error) else "the model cannot take this sample"
             yield row.position, Answer(None, f"{what}: {type(error).__name__}: {error}")
 
     def _tokens(
@@ -259,10 +270,6 @@ def batches(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
             batch = batch + part
     if batch:
         yield batch
-
-
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _image_name(image: Image | None) -> str:

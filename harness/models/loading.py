@@ -17,9 +17,10 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file, extract_commit_hash
 
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.models.adapters import with_adapters
 from harness.models.checks import CANNOT_LOAD, reason, require_loaded, require_whole
+from harness.models.device_errors import out_of_memory
 from harness.models.origin import at_revision, require_start, trained_revision
 from harness.models.processors import hub_options, load_prompts
 from harness.models.prompts import Prompts
@@ -89,8 +90,24 @@ def load(
     if adapters:
         model = with_adapters(model, adapters, named, fold=model.dtype == torch.float32 and quantization == "none")
     if quantization == "none" and not device_map:
-        model = model.to(device)
+        model = _placed(model, device, named)
     return Loaded(model.eval(), _noted(prompts, note))
+
+
+def _placed(model: Any, device: torch.device, named: str) -> Any:
+    """``model`` on ``device``. Raises HarnessError where it does not fit."""
+    try:
+        return model.to(device)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        size = sum(weight.nbytes for weight in model.parameters()) / 2**30
+        raise HarnessError(
+            f"{named}: its weights of {size:.1f} GiB in {str(model.dtype).removeprefix('torch.')} do not fit into the "
+            f"memory of {device} ({str(error).splitlines()[0]}) Load it smaller: to ask it, --set "
+            "model.dtype=bfloat16, model.quantization=4bit or model.device_map=auto; to train it, lora_rank=64 with "
+            "dtype=bfloat16, quantize=4bit, or sharding=fsdp over several."
+        ) from error
 
 
 def _read(

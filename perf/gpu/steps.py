@@ -21,7 +21,7 @@ from gpu.parts import ROOT, Row, write_rows
 
 PAIRS = 4
 """Pairs of a step, and of a micro-batch until memory runs out."""
-OUT_OF_MEMORY = ("out of memory", "out of GPU memory", "OutOfMemoryError", "CUBLAS_STATUS_ALLOC_FAILED")
+OUT_OF_MEMORY = ("out of memory", "OutOfMemoryError", "CUBLAS_STATUS_ALLOC_FAILED")
 NAMES = {
     "trl": "TRL's DPOTrainer",
     "plain": "this project, plain rows: the image twice a pair",

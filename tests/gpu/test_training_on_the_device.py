@@ -132,7 +132,7 @@ def test_a_sharded_run_of_one_process_equals_a_plain_one(bench: Bench, tmp_path:
 
 @ON_CUDA
 def test_running_out_of_memory_names_the_setting_that_helps(bench: Bench) -> None:
-    with no_memory_left(Notes()) as notes, pytest.raises(HarnessError, match=r"out of GPU memory with .* Set micro_b"):
+    with no_memory_left(Notes()) as notes, pytest.raises(HarnessError, match=r"out of memory with .* Set micro_b"):
         bench.run(Dpo(), "no-memory", notes, dtype="float32")
 
 

@@ -99,7 +99,7 @@ def test_an_engine_without_memory_is_tried_with_half_the_micro_batch(monkeypatch
         tried.append(micro)
         if engine == "trl":
             return 1, "torch.OutOfMemoryError: CUDA out of memory."
-        return (0, f"noise\n{measured}") if micro < 4 else (1, "harness.errors.HarnessError: out of GPU memory with 4")
+        return (0, f"noise\n{measured}") if micro < 4 else (1, "harness.errors.HarnessError: out of memory with 4")
 
     monkeypatch.setattr(steps, "worker", worker)
     rows = steps.compared([steps.measured(engine, "lora", Path(), 0, 3) for engine in ("trl", "dpo")])

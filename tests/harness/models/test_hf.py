@@ -6,6 +6,7 @@ import dataclasses
 import io
 import random
 import shutil
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -143,18 +144,44 @@ def test_sampling_is_the_same_twice_and_leaves_the_global_generator_alone(model:
     assert once != [a.text for a in answers(model, questions())]
 
 
-def test_running_out_of_gpu_memory_halves_the_batch(model: HfModel, monkeypatch: pytest.MonkeyPatch) -> None:
+MEMORY = [torch.OutOfMemoryError("too many"), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling ...")]
+
+
+@pytest.mark.parametrize("error", MEMORY, ids=["torch's allocator", "cuBLAS"])
+def test_running_out_of_gpu_memory_halves_the_batch(
+    model: HfModel, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    """And lets go of what the failed batch had computed, before the next one needs the room."""
     expected = answers(model, questions())
     generate = model._layout.generate
+    held: list[weakref.ref[torch.Tensor]] = []
 
     def limited(rows: list[Row], *rest: object) -> torch.Tensor:
+        assert not [1 for tensor in held if tensor() is not None], "the last batch's tensors are still there"
         if len(rows) > 4:
-            raise torch.cuda.OutOfMemoryError("too many")
+            keys_and_values = torch.ones(4)
+            held.append(weakref.ref(keys_and_values))
+            raise error
         return generate(rows, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(model._layout, "generate", limited)
     assert [a.text for a in answers(model, questions())] == [a.text for a in expected]
-    assert model.batch_size <= 4
+    assert held and model.batch_size <= 4
+
+
+def test_a_device_that_is_lost_ends_the_run_and_is_no_answer_s_fault(
+    model: HfModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After such an error every kernel of the process fails: 64 samples would be stored as failed for nothing."""
+
+    def asserted(rows: list[Row], *rest: object) -> torch.Tensor:
+        raise RuntimeError("CUDA error: device-side assert triggered\nCUDA kernel errors might be reported later")
+
+    monkeypatch.setattr(model._layout, "generate", asserted)
+    given: list[object] = []
+    with pytest.raises(HarnessError, match=r"the device failed \(CUDA error: device-side assert triggered\), and"):
+        given.extend(model.generate(questions(), DECODING))
+    assert not given
 
 
 def test_an_image_the_processor_refuses_is_an_error_and_the_rest_go_on(

@@ -17,7 +17,7 @@ from torch import Tensor
 from aligners.training.base_model import base_prompts, load_base
 from aligners.training.config import AlignConfig
 from aligners.training.model_configs import model_config
-from harness.errors import UsageError
+from harness.errors import HarnessError, UsageError
 from harness.models.hf import HfModel
 from harness.models.loading import device_named, load
 from harness.models.prompts import Prompts
@@ -308,3 +308,14 @@ def test_a_model_of_a_layout_that_transformers_has_not_says_what_to_do(tmp_path:
     (tmp_path / "config.json").write_text('{"model_type": "minicpmv", "auto_map": {"AutoModel": "x.M"}}')
     with pytest.raises(UsageError, match=r"code of its own.*openai:NAME@BASE_URL.*replay:FILE.jsonl"):
         load_model(f"hf:{tmp_path}", device="cpu")
+
+
+def test_a_model_that_does_not_fit_onto_the_device_says_its_size_and_what_is_smaller(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 500.00 MiB.\nGPU 0 has a total capacity")
+
+    monkeypatch.setattr("transformers.LlavaForConditionalGeneration.to", full)
+    with pytest.raises(HarnessError, match=r"weights of 0\.0 GiB in float32 do not fit .* 500\.00 MiB.*lora_rank"):
+        load(str(model_dir), device=torch.device("cpu"), named="model m")
