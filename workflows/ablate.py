@@ -18,6 +18,7 @@ from harness.protocols.benchmark import BENCHMARKS
 from harness.protocols.external import ExternalBenchmark
 from harness.protocols.progress import Progress, silent
 from harness.store import Store
+from harness.util.distributed import visible_gpus
 from harness.util.options import content_key, keyed
 from harness.util.pool import Pool, Threads, report, threads, workers
 from workflows.ablation import Ablation, Job, jobs
@@ -141,7 +142,7 @@ def kept(store: Store, planned: Sequence[Job]) -> str:
 def pool(
     count: int, device: str, cluster: Cluster | None = None
 ) -> contextlib.AbstractContextManager[Pool] | contextlib.AbstractContextManager[Threads]:
-    """Worker processes, each with one torch thread on a CPU: two such processes beat one with two threads.
+    """Worker processes: one a GPU, which it alone sees, or two with a thread each, which beat one with two threads.
 
     On a ``cluster`` threads of this process, each of which waits for one worker of it.
     """
@@ -149,8 +150,9 @@ def pool(
         return threads(min(count or cluster.workers, cluster.workers), cluster.ended.set)
     import torch
 
-    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
-    return workers(count or gpus or max(1, min(2, os.cpu_count() or 1)), threads=None if gpus else 1)
+    gpus = visible_gpus(torch.cuda.device_count()) if device in ("auto", "cuda") else []
+    many = count or len(gpus) or max(1, min(2, os.cpu_count() or 1))
+    return workers(many, threads=None if gpus else 1, gpus=gpus)
 
 
 def base_of(ablation: Ablation, progress: Progress, *, built: bool = True) -> EvalModel:

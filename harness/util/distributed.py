@@ -24,6 +24,12 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def visible_gpus(count: int) -> list[str]:
+    """The names of the ``count`` GPUs that this process sees, as CUDA_VISIBLE_DEVICES of another one takes them."""
+    given = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return given[:count] if given else [str(number) for number in range(count)]
+
+
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
     """Within it this process looks as if no launcher had started it: for libraries that would wait for the others."""

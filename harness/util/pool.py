@@ -41,17 +41,19 @@ class _Worker:
     the lock of the second with it.
     """
 
-    def __init__(self, threads: int | None) -> None:
+    def __init__(self, threads: int | None, gpu: str) -> None:
         context = get_context("spawn")
         self.reports = context.Queue()
-        self.executor = ProcessPoolExecutor(1, context, initializer=_start, initargs=(self.reports, threads))
+        self.executor = ProcessPoolExecutor(1, context, initializer=_start, initargs=(self.reports, threads, gpu))
 
 
 class Pool:
     """``count`` processes started with spawn, each led by a thread of this one. See ``workers``."""
 
-    def __init__(self, count: int, threads: int | None) -> None:
+    def __init__(self, count: int, threads: int | None, gpus: Sequence[str]) -> None:
         self._torch_threads = threads
+        self._gpus = gpus or ("",)
+        self._numbers: dict[int, int] = {}  # of the leaders: a worker that takes a killed one's place takes its GPU
         self._leaders = ThreadPoolExecutor(count, thread_name_prefix="worker")
         self._workers: dict[int, _Worker] = {}  # by their leaders
         self._lock, self._ending = threading.Lock(), False
@@ -96,7 +98,8 @@ class Pool:
                 raise WorkerLost("its worker process was ended.")
             me = threading.get_ident()
             if me not in self._workers:
-                self._workers[me] = _Worker(self._torch_threads)
+                number = self._numbers.setdefault(me, len(self._numbers))
+                self._workers[me] = _Worker(self._torch_threads, self._gpus[number % len(self._gpus)])
             return self._workers[me]
 
     def _living(self) -> list[_Worker]:
@@ -157,9 +160,12 @@ def threads(count: int, stop: Callable[[], None]) -> Iterator[Threads]:
 
 
 @contextlib.contextmanager
-def workers(count: int, threads: int | None = None) -> Iterator[Pool]:
-    """A pool of ``count`` processes with ``threads`` torch threads each (None: torch's own choice)."""
-    before, pool = set(active_children()), Pool(count, threads)
+def workers(count: int, threads: int | None = None, gpus: Sequence[str] = ()) -> Iterator[Pool]:
+    """A pool of ``count`` processes with ``threads`` torch threads each (None: torch's own choice).
+
+    Each sees one of ``gpus`` (as in CUDA_VISIBLE_DEVICES), in turn; without any it sees what this process sees.
+    """
+    before, pool = set(active_children()), Pool(count, threads, gpus)
     try:
         yield pool
     except BaseException:  # the rest is not waited for: what a worker has not stored it does again next time
@@ -201,9 +207,11 @@ def report(step: str, done: int, total: int, note: str = "") -> None:
         _reports.put((step, done, total, note))
 
 
-def _start(reports: Any, threads: int | None) -> None:
+def _start(reports: Any, threads: int | None, gpu: str) -> None:
     global _reports  # a pool's initializer has no other way to hand something to its tasks
     _reports = reports
+    if gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA is first used, which is later
     guard_output()
     sys.stdout = sys.stderr  # stdout is the results of the command that asked for workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: the parent ends this one

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
+from harness.util.distributed import visible_gpus
 from harness.util.pool import WorkerLost, report, workers
 
 
@@ -139,3 +140,18 @@ def test_workers_end_at_once_where_their_parent_is_interrupted(tmp_path: Path) -
 def _sleep(told: Path) -> None:
     told.write_text(str(os.getpid()))
     time.sleep(300)
+
+
+def _seen(_: int) -> str:
+    time.sleep(0.3)  # long enough that the other worker takes the next job
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+
+
+def test_each_worker_sees_one_gpu_of_those_that_this_process_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else all would take the first one, and its memory with it."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-5")
+    assert visible_gpus(2) == ["2", "GPU-5"]
+    with workers(2, gpus=visible_gpus(2)) as pool:
+        assert {future.result() for future in [pool.submit(_seen, n) for n in range(6)]} == {"2", "GPU-5"}
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert visible_gpus(2) == ["0", "1"]
