@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from gpu import report, steps
 from gpu.__main__ import parts, rows_of_tests
-from gpu.parts import Outcome, Part, missing, run
+from gpu.parts import Outcome, Part, Row, missing, run
 
 from tests.house import ROOT
 
@@ -69,7 +69,7 @@ def test_the_parts_fit_into_eight_minutes_and_what_matters_comes_first() -> None
 
 
 def test_the_results_are_a_json_file_and_a_page_of_tables(tmp_path: Path) -> None:
-    rows = [{"what": "a|b", "ms": 1234.5}, {"what": "c", "share": "3 %"}]
+    rows: list[Row] = [{"what": "a|b", "ms": 1234.5}, {"what": "c", "share": "3 %"}]
     outcomes = [Outcome("one", "First", "done", rows=rows, seconds=2.0), Outcome("two", "Second", "timeout", "late")]
     facts = {"device": "a card", "date": "2026-11-26", "command": "perf/gpu.sh", "seconds": 61.0}
     report.write(tmp_path, outcomes, facts, {"one": "said", "two": ""})
