@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common.lmms_tasks import names_under, task_names
 from harness.errors import HarnessError, UsageError, unknown_name
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, Metric, Sample, Sums, Verdict, ratio
 from harness.protocols.external import AnswerFunction, ExternalBenchmark, ExternalResult
@@ -51,27 +52,26 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def task_names() -> list[str]:
-    """All tasks and groups of the installed lmms-eval (some seconds)."""
-    require()
-    with _quiet():
-        from lmms_eval.tasks import TaskManager
+def task_manager(names: Sequence[str], include: Path | None) -> Any:
+    """The index that knows all of ``names``; the user's YAML files in ``include`` go first.
 
-        return list(TaskManager(verbosity="ERROR").all_tasks)
+    Raises UsageError where neither they nor lmms-eval's own have one of the names.
+    """
+    from lmms_eval.tasks import TaskManager
 
-
-def load_tasks(names: Sequence[str], include: Path | None) -> dict[str, Any]:
-    """The tasks of ``names`` with their data, groups taken apart; the user's YAML files in ``include`` go first."""
-    from lmms_eval.tasks import TaskManager, get_task_dict
-
-    manager = None
-    if include is not None and any(include.rglob("*.yaml")):
-        manager = TaskManager(verbosity="ERROR", include_path=str(include), include_defaults=False)
-    if manager is None or not set(names) <= set(manager.all_tasks):
-        manager = TaskManager(verbosity="ERROR", include_path=str(include) if include else None)
+    own = set(names_under(include)) if include else set()
+    known = own | set(task_names())
     for name in names:
-        if name not in manager.all_tasks:
-            raise unknown_name("lmms-eval task", name, manager.all_tasks)
+        if name not in known:
+            raise unknown_name("lmms-eval task", name, known)
+    mine = set(names) <= own
+    return TaskManager(verbosity="ERROR", include_path=str(include) if own else None, include_defaults=not mine)
+
+
+def load_tasks(names: Sequence[str], manager: Any) -> dict[str, Any]:
+    """The tasks of ``names`` with their data, groups taken apart."""
+    from lmms_eval.tasks import get_task_dict
+
     try:
         return dict(_leaves(get_task_dict(list(names), manager)))
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
@@ -113,11 +113,14 @@ class LmmsTask(ExternalBenchmark):
 
             from benchmarks.common.lmms_bridge import Bridge
 
-            tasks = load_tasks([self.name.removeprefix(f"{PREFIX}:")], root)
+            names = [self.name.removeprefix(f"{PREFIX}:")]
+            manager = task_manager(names, root)
+            tasks = load_tasks(names, manager)
             bridge = Bridge(answer, tasks)
             output = simple_evaluate(
-                model=bridge, tasks=list(tasks.values()), limit=limit, log_samples=True, process_docs_parallel=1
-            )
+                model=bridge, tasks=list(tasks.values()), limit=limit, log_samples=True, process_docs_parallel=1,
+                task_manager=manager,
+            )  # fmt: skip
             return [self._result(name, task, output, bridge.failures[name]) for name, task in tasks.items()]
 
     def _result(self, name: str, task: Any, output: Mapping[str, Any], failures: Mapping[int, str]) -> ExternalResult:

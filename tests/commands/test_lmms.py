@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ from click.testing import CliRunner
 from PIL import Image as PilImage
 
 from benchmarks import lmms
+from benchmarks.common.lmms_tasks import names_under, task_names
 from cli import cli
 from harness.errors import UsageError
 from harness.store import Store
+from tests.house import ROOT
 from tests.tiny_llava import save_tiny_llava
 
 pytest.importorskip("lmms_eval", reason="the extra 'general' is not installed (make test installs it)")
@@ -112,7 +116,28 @@ def test_an_unknown_task_gets_a_suggestion(model: str, tmp_path: Path, monkeypat
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     root = write_task(tmp_path / "task", [{"image": picture(1), "question": "?", "answer": "a"}])
     with pytest.raises(UsageError, match="tiny_yes_no"):
-        lmms.load_tasks(["tiny_yes_not"], root)
+        lmms.task_manager(["tiny_yes_not"], root)
+
+
+def test_the_tasks_are_listed_as_lmms_eval_lists_them_without_importing_it() -> None:
+    from lmms_eval.tasks import TaskManager
+
+    assert set(task_names()) == set(TaskManager(verbosity="ERROR").all_tasks)
+    code = "import sys, benchmarks.lmms as lmms; lmms.task_names(); sys.exit('lmms_eval' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_fields_of_a_task_are_its_own_over_those_it_includes(tmp_path: Path) -> None:
+    (tmp_path / "base_yaml").write_text("group: family\ntag:\n  - shared\n  - both\n")
+    (tmp_path / "one.yaml").write_text("include: base_yaml\ndoc_to_text: !function utils.text\n'task': 'one'\n")
+    (tmp_path / "all.yaml").write_text("\ufeffgroup: everything\ntask:\n- one\n- task: inner\n", encoding="utf-8")
+    (tmp_path / "own.yaml").write_text("include: [base_yaml]\ntask: own\ngroup: other\ntag: mine\n")
+    assert sorted(names_under(tmp_path)) == sorted(
+        ["one", "shared", "both", "family", "everything", "own", "mine", "other"]
+    )
+    (tmp_path / "half.yaml").write_text("task: [one\n")
+    with pytest.raises(UsageError, match=r"half\.yaml: expected a task of lmms-eval"):
+        list(names_under(tmp_path))
 
 
 def test_without_the_extra_the_command_that_adds_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
