@@ -49,13 +49,14 @@ demo-all: .venv/.core  ## all six benchmarks on the embedded world's base model 
 	$(BIN)/python cli.py bench --suite all
 
 test: .venv/.test  ## run the tests
-	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m 'not cluster'
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m 'not cluster and not sweep'
 
 test-cluster: .venv/.test  ## many machines, simulated on this one: nodes killed, ranks changed, sweeps (an hour)
 	$(BIN)/python -m pytest -q -p no:xdist -m cluster tests
 
 test-faults: .venv/.test  ## kill, tear, race and starve every command, 1,000 times and more (a quarter of an hour)
 	$(BIN)/python -m tests.faults
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m sweep tests
 
 .venv-vllm/.done: tests/vllm/environment.sh
 	tests/vllm/environment.sh $(PYTHON)

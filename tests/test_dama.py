@@ -167,14 +167,6 @@ def test_the_stub_names_what_the_library_exports() -> None:
     assert set(re.findall(r"import \w+ as (\w+)", stub)) == set(dama.__all__)
 
 
-def test_importing_transformers_first_is_no_hindrance(tmp_path: Path) -> None:
-    """A torchvision that lacks operators is declared by our import; a notebook has imported transformers before."""
-    code = "import transformers, sys, pathlib, dama; from tests.tiny import tiny_llava; "
-    command = [sys.executable, "-c", code + "tiny_llava(pathlib.Path(sys.argv[1]))", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and (tmp_path / "config.json").exists(), done.stderr
-
-
 def test_every_block_of_the_page_runs(here: Path) -> None:
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     namespace: dict[str, Any] = {}

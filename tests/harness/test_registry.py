@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -130,6 +131,16 @@ NAMES = {
     "splitters": ("GoodSplitter", "BadSplitter", "it has no 'split'"),
     "formats": ("GoodFormat", "BadFormat", "the class BadFormat does not extend"),
 }
+LIST = """
+import sys
+from cli import main
+for kind in sys.argv[1:]:
+    sys.argv = ["cli.py", "list", kind, "--json"]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, (kind, end.code)
+"""
 ASK = """
 import sys
 from aligners.objective import ALIGNERS
@@ -175,21 +186,39 @@ def run(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, cwd=site, capture_output=True, text=True, check=True, timeout=120)
 
 
+@dataclass(frozen=True)
+class Listed:
+    """What ``list KIND --json`` says of several kinds: the names of each, and stderr of them all."""
+
+    names: Mapping[str, set[str]]
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def listed(site: Path) -> Listed:
+    """All kinds in one process, which imports each plug-in once and the libraries too."""
+    kinds = [*KINDS, "suites"]
+    done = run(site, "-c", LIST, *kinds)
+    names, rest = {}, done.stdout
+    for kind in kinds:
+        rows, end = json.JSONDecoder().raw_decode(rest)
+        names[kind], rest = {row["name"].partition(":")[0] for row in rows}, rest[end:].lstrip()
+    assert not rest
+    return Listed(names, done.stderr)
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_list_holds_good_plug_ins_and_names_the_others_on_stderr(kind: str, site: Path) -> None:
-    listed = run(site, str(ROOT / "cli.py"), "list", kind, "--json")
-    names = {row["name"].partition(":")[0] for row in json.loads(listed.stdout)}
-    assert "good" in names and not names & {"bad", "exits", "breaks"}
-    reason = NAMES[kind][2]
-    assert f"'bad' of plugged:{NAMES[kind][1]} is left out: {reason}" in listed.stderr
-    assert "'exits' of exits:Anything is left out: importing it raised SystemExit: not today" in listed.stderr
-    assert "'breaks' of breaks:Anything is left out: importing it raised ZeroDivisionError" in listed.stderr
+def test_the_list_holds_good_plug_ins_and_names_the_others_on_stderr(kind: str, listed: Listed) -> None:
+    assert "good" in listed.names[kind] and not listed.names[kind] & {"bad", "exits", "breaks"}
+    noun, reason = kind.removesuffix("s"), NAMES[kind][2]
+    assert f"{noun} 'bad' of plugged:{NAMES[kind][1]} is left out: {reason}" in listed.stderr
+    assert f"{noun} 'exits' of exits:Anything is left out: importing it raised SystemExit: not today" in listed.stderr
+    assert f"{noun} 'breaks' of breaks:Anything is left out: importing it raised ZeroDivisionError" in listed.stderr
     assert "printed on import" in listed.stderr and "Traceback" not in listed.stderr
 
 
-def test_members_of_another_type_names_that_differ_and_odd_names_are_faults(site: Path) -> None:
-    listed = run(site, str(ROOT / "cli.py"), "list", "suites", "--json")
-    assert {row["name"] for row in json.loads(listed.stdout)} == {"hallucination", "general", "all"}
+def test_members_of_another_type_names_that_differ_and_odd_names_are_faults(listed: Listed) -> None:
+    assert listed.names["suites"] == {"hallucination", "general", "all"}
     for fault in (
         "its 'headline' is 'chair_i', expected tuple[str, ...]; its 'suites' is 'general', expected tuple[str, ...]",
         "its 'tradeoff' is ['chair_i'], expected tuple[str, str] | None",

@@ -242,10 +242,11 @@ def test_a_point_that_one_row_lacks_is_left_out_of_the_other_too() -> None:
 
 
 @pytest.mark.parametrize("reference", ["base", "dpo"])
-def test_models_that_do_not_differ_are_called_different_in_at_most_6_of_100_cases(reference: str) -> None:
+@pytest.mark.parametrize("trials", [500, pytest.param(2000, marks=pytest.mark.sweep)])
+def test_models_that_do_not_differ_are_called_different_in_at_most_6_of_100_cases(reference: str, trials: int) -> None:
     """Against base too, whose coverage is the target: with the target left out of the swaps the rate was 7.5 %."""
     rng = np.random.default_rng(20261125)
-    trials, found = 2000, 0
+    found = 0
     metric = matched()
     for _ in range(trials):
         runs = curves(rng, 30, ["dama", *dict.fromkeys(("base", reference))])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -28,9 +31,24 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def world_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home") / "tinyworld"
+    """Shared by all processes of one run of the tests: the world is built once."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "home" / "tinyworld"
 
 
 @pytest.fixture(scope="session")
 def world(world_root: Path) -> World:
-    return build(WorldConfig(**SMALL, label_noise=0.3), world_root)
+    """The world, with ``stages.json`` beside it: what was last reported of each stage of its building."""
+    last: dict[str, tuple[int, int]] = {}
+
+    def progress(step: str, done: int, total: int, note: str = "") -> None:
+        last[step] = (done, total)
+
+    world_root.mkdir(parents=True, exist_ok=True)
+    with (world_root.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        world = build(WorldConfig(**SMALL, label_noise=0.3), world_root, progress)
+        stages = world_root.parent / "stages.json"
+        if not stages.exists():
+            stages.write_text(json.dumps(last))
+    return world

@@ -24,15 +24,15 @@ from tests.aligners.training.runs import Bench, DamaOfScores, Notes, distance, w
 from tests.tiny import load_tiny
 
 
-@pytest.mark.parametrize("objective", [Dpo(), DamaOfScores(), Gap(variant="code")], ids=["dpo", "dama", "gap-code"])
+@pytest.mark.parametrize("objective", [DamaOfScores(), Gap(variant="code")], ids=["dama", "gap-code"])
 def test_the_split_of_a_step_changes_nothing(bench: Bench, objective: Objective) -> None:
+    """Of the others test_every_aligner.py says so."""
     whole_notes, split_notes = Notes(), Notes()
     whole = bench.run(objective, "16", whole_notes)
-    for micro in (8, 4):
-        split = bench.run(objective, str(micro), split_notes, micro_batch=micro)
-        assert distance(whole, split) < 1e-6
-        for step, metrics in whole_notes.steps.items():
-            assert split_notes.steps[step] == pytest.approx(metrics, rel=1e-4, abs=1e-5)
+    split = bench.run(objective, "4", split_notes, micro_batch=4)
+    assert distance(whole, split) < 1e-6
+    for step, metrics in whole_notes.steps.items():
+        assert split_notes.steps[step] == pytest.approx(metrics, rel=1e-4, abs=1e-5)
     assert set(whole_notes.steps) == {1, 2, 3, 4}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,52 +17,72 @@ ROOT = Path(__file__).parents[3]
 
 
 WORKER = """
-import sys
+import os, sys
+from dataclasses import replace
 from pathlib import Path
 from aligners.training.pipeline import align
 from tests.aligners.training.runs import DamaOfScores, Notes
 from aligners.training.config import AlignConfig
-model, data, out, sharding, dies = sys.argv[1:]
-config = AlignConfig(model=model, data=data, epochs=2, lr=2e-3, micro_batch=4, device="cpu", sharding=sharding,
-                     warmup=0.25, checkpoint_every=2 if dies == "dies" else 0)
+model, data, out = sys.argv[1:]
+config = AlignConfig(model=model, data=data, epochs=2, lr=2e-3, micro_batch=4, device="cpu", warmup=0.25,
+                     checkpoint_every=0)
 class Dies(Notes):
     def log_step(self, step, metrics):
-        if dies == "dies" and step == 3:
+        if step == 3:
             raise RuntimeError("the machine is gone")
-align(config, DamaOfScores(), Dies(), Path(out), hardness=None, resume=False)
+for name, notes, changes in (
+    ("none", Notes(), {}),
+    ("fsdp", Notes(), {"sharding": "fsdp"}),
+    ("dies", Dies(), {"checkpoint_every": 2}),
+):
+    if os.environ["RANK"] == "0":
+        print(f"<{name}>", file=sys.stderr, flush=True)
+    align(replace(config, **changes), DamaOfScores(), notes, Path(out) / name, hardness=None, resume=False)
 """
 
 
-def two_processes(
-    bench: Bench, folder: Path, *, sharding: str = "none", dies: bool = False
-) -> subprocess.CompletedProcess[str]:
-    """Train in two real processes over gloo; the model goes to ``folder``/two."""
-    script = folder / "worker.py"
-    script.write_text(WORKER)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    arguments = [bench.base.model, bench.base.data, str(folder / "two"), sharding, "dies" if dies else "lives"]
-    return subprocess.run(
-        [*command, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=180
-    )
+@dataclass(frozen=True)
+class Launch:
+    """What two processes over gloo made: a folder for each run, and what they wrote."""
+
+    folder: Path
+    returncode: int
+    stderr: str
+
+    def said(self, name: str) -> str:
+        """What the run ``name`` wrote to stderr."""
+        return self.stderr.partition(f"<{name}>")[2].partition("\n<")[0]  # what follows is of the next run
+
+
+@pytest.fixture(scope="module")
+def two(llava: Path, pairs_file: Path, session_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Launch:
+    """All runs by one launch of two processes; the last one dies."""
+    folder = tmp_path_factory.mktemp("two")
+    (folder / "worker.py").write_text(WORKER)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    done = subprocess.run(
+        [*command, str(folder / "worker.py"), str(llava), str(pairs_file), str(folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DAMA_HOME": str(session_home)},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    return Launch(folder, done.returncode, done.stderr)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sharding", ["none", "fsdp"])
-def test_two_processes_equal_one(bench: Bench, tmp_path: Path, sharding: str) -> None:
+def test_two_processes_equal_one(bench: Bench, two: Launch) -> None:
     one = bench.run(DamaOfScores(), "one")
-    done = two_processes(bench, tmp_path, sharding=sharding)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert ("DDP" in done.stderr) == (sharding == "none"), "torch warns of DDP's unused parameters, and of nothing else"
-    assert distance(one, AlignResult(tmp_path / "two/model", 4, {})) < 1e-6
+    assert "<dies>" in two.stderr, two.stderr[-3000:]
+    for sharding in ("none", "fsdp"):
+        assert ("DDP" in two.said(sharding)) == (sharding == "none"), "torch warns of DDP's unused parameters alone"
+        assert distance(one, AlignResult(two.folder / sharding / "model", 4, {})) < 1e-6
 
 
 @pytest.mark.slow
-def test_a_rank_that_dies_ends_the_job_and_one_process_goes_on_from_two(bench: Bench, tmp_path: Path) -> None:
-    done = two_processes(bench, tmp_path, dies=True)
-    assert done.returncode != 0
-    assert "the machine is gone" in done.stderr
+def test_a_rank_that_dies_ends_the_job_and_one_process_resumes_from_two(bench: Bench, two: Launch) -> None:
+    assert two.returncode != 0 and "the machine is gone" in two.said("dies")
     notes = Notes()
-    resumed = bench.run(DamaOfScores(), "two", notes, resume=True, micro_batch=4, checkpoint_every=2)
+    resumed = Bench(bench.base, two.folder).run(
+        DamaOfScores(), "dies", notes, resume=True, micro_batch=4, checkpoint_every=2
+    )
     assert sorted(notes.steps) == [3, 4]
     assert distance(bench.run(DamaOfScores(), "one"), resumed) < 1e-6

@@ -24,7 +24,7 @@ for line in sys.argv[2:]:
         exec(line)
     except (ImportError, RuntimeError):
         assert line != "import transformers"
-import harness
+import dama
 from harness.models.spec import load_model
 model = load_model(sys.argv[1], device="cpu")
 assert model.route.endswith("image-prefix"), model.route
