@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -73,29 +73,39 @@ def asked_of(evaluation: EvaluationRecord) -> tuple[tuple[str, str], ...]:
 def newest(
     evaluations: Iterable[EvaluationRecord], key: Callable[[EvaluationRecord], str]
 ) -> dict[Condition, dict[str, EvaluationRecord]]:
-    """The evaluation that stands for each model, by ``key``, under each condition: the last of those given.
-
-    One of which nothing was scored (its endpoint was down) does not stand in place of one with scores.
+    """The evaluation that stands for each model, by ``key``, under each condition: the last of those given, unless it
+    is poorer than the one before.
     """
     grouped: dict[Condition, dict[str, EvaluationRecord]] = defaultdict(dict)
-    given = list(evaluations)
-    synthetic = _made_up(given)
-    for evaluation in given:
-        condition = replace(condition_of(evaluation), synthetic=synthetic.get(evaluation.data_key, ""))
-        if evaluation.n_scored or key(evaluation) not in grouped[condition]:
-            grouped[condition][key(evaluation)] = evaluation
+    for evaluation in evaluations:
+        rows = grouped[condition_of(evaluation)]
+        before = rows.get(key(evaluation))
+        if before is None or not _poorer(evaluation, before):
+            rows[key(evaluation)] = evaluation
     return grouped
 
 
-def _made_up(evaluations: Iterable[EvaluationRecord]) -> dict[str, str]:
+def _poorer(evaluation: EvaluationRecord, before: EvaluationRecord) -> bool:
+    """Whether it has no scores (its endpoint was down), or lacks some and has fewer than ``before`` of one model."""
+    fewer = evaluation.n_scored < min(evaluation.n, before.n_scored) and evaluation.model_key == before.model_key
+    return fewer or not evaluation.n_scored
+
+
+def marked(evaluations: Iterable[EvaluationRecord]) -> list[EvaluationRecord]:
+    """All evaluations of a store, those on made-up data with what these are, which old ones do not say."""
+    given = list(evaluations)
+    said = _made_up(given)
+    return [replace(e, info={**e.info, "synthetic": said[e.data_key]}) if e.data_key in said else e for e in given]
+
+
+def _made_up(evaluations: Sequence[EvaluationRecord]) -> dict[str, str]:
     """What made-up data are, by their key.
 
     An old evaluation may not say so. Then another on the same data does, or on data beside them: the embedded world
     keeps its benchmarks in DIR/bench-KEY/report, where no others lie.
     """
-    given = list(evaluations)
-    said = {e.data_key: str(e.info["synthetic"]) for e in given if "synthetic" in e.info}
-    beside = {Path(e.data_dir).parent: said[e.data_key] for e in given if "synthetic" in e.info}
+    said = {e.data_key: str(e.info["synthetic"]) for e in evaluations if "synthetic" in e.info}
+    beside = {Path(e.data_dir).parent: said[e.data_key] for e in evaluations if "synthetic" in e.info}
     worlds = {folder: text for folder, text in beside.items() if folder.parent.name.startswith("bench-")}
-    of_worlds = {e.data_key: worlds[folder] for e in given if (folder := Path(e.data_dir).parent) in worlds}
+    of_worlds = {e.data_key: worlds[folder] for e in evaluations if (folder := Path(e.data_dir).parent) in worlds}
     return {**of_worlds, **said}

@@ -16,7 +16,7 @@ from harness.evaluation.score import metrics_of
 from harness.protocols.benchmark import Metric
 from harness.store import AlignmentRecord, EvaluationRecord, Store, VerdictRecord
 from harness.util.options import content_key
-from leaderboards.condition import condition_of
+from leaderboards.condition import condition_of, marked
 from leaderboards.run_groups import RunGroups, current_evaluations, run_groups, stale_evaluations
 from leaderboards.selection import EVERYTHING, Selection
 from leaderboards.verdict_table import VerdictTable
@@ -50,7 +50,7 @@ class Snapshot:
 
     @cached_property
     def _every_evaluation(self) -> list[EvaluationRecord]:
-        return self.store.evaluations()
+        return marked(self.store.evaluations())
 
     @cached_property
     def all_stored(self) -> list[EvaluationRecord]:
@@ -77,7 +77,7 @@ class Snapshot:
     @cached_property
     def left_out(self) -> dict[str, str]:
         """By benchmark how many evaluations are not in ``evaluations`` and why: its package was uninstalled, cannot be
-        used, or takes other settings now, or verdicts of theirs are lost; and whose last one has no scores."""
+        used, or takes other settings now, or verdicts of theirs are lost; and whose last one is poorer."""
         faults: dict[str, list[str]] = defaultdict(list)
         for e in self.stored:
             if (fault := self._fault(e)) is not None:
@@ -87,20 +87,21 @@ class Snapshot:
             "`show` and `export` have them as they were stored."
             for name, each in faults.items()
         }
-        for e in self._without_scores:
+        for e in self._poorer:
+            scored = "nothing was" if not e.n_scored else f"only {e.n_scored} of {e.n} samples were"
             line = (
-                f"{e.run} on {e.benchmark}: nothing was scored the last time ({e.n_failed} of {e.n} failed); the "
+                f"{e.run} on {e.benchmark}: {scored} scored the last time ({e.n_failed} of {e.n} failed); the "
                 "figures are of the evaluation before, perhaps of other answers. Run it again."
             )
             said[e.benchmark] = f"{said[e.benchmark]} {line}" if e.benchmark in said else line
         return said
 
     @property
-    def _without_scores(self) -> list[EvaluationRecord]:
-        """The evaluations after which an earlier one of the same run and condition stands, since it has scores."""
+    def _poorer(self) -> list[EvaluationRecord]:
+        """The evaluations after which an earlier one of the same run and condition stands, since it has more scores."""
         last = {(e.run, condition_of(e)): e for e in self.evaluations if not self.groups.outdated(e)}
         stands = {(e.run, condition_of(e)): e.id for e in self.current}
-        return [e for which, e in last.items() if not e.n_scored and stands.get(which, e.id) != e.id]
+        return [e for which, e in last.items() if stands.get(which, e.id) != e.id]
 
     @cached_property
     def alignments(self) -> list[AlignmentRecord]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,20 @@ TOKENISED = 1024
 CONFIG, WEIGHTS = "open_clip_config.json", frozenset({".safetensors", ".bin", ".pt", ".pth"})
 
 
+@contextlib.contextmanager
+def _positions_as_stored() -> Iterator[None]:
+    """open_clip stretches embeddings of other positions than the architecture's in silence; here loading names them."""
+    from open_clip import factory
+
+    names = ("resize_pos_embed", "resize_text_pos_embed")
+    before = {name: getattr(factory, name) for name in names}
+    vars(factory).update(dict.fromkeys(names, lambda state_dict, model: None))
+    try:
+        yield
+    finally:
+        vars(factory).update(before)
+
+
 class ClipModel:
     """A CLIP for scoring text against images.
 
@@ -55,9 +70,10 @@ class ClipModel:
         quick = bool(tag and (open_clip.get_pretrained_cfg(architecture, tag) or {}).get("quick_gelu"))
         try:
             # from_pretrained: weights that are not found are an error, never a random model.
-            model, preprocess = open_clip.create_model_from_pretrained(
-                architecture, pretrained=tag, device=self.device, force_quick_gelu=quick
-            )
+            with _positions_as_stored():
+                model, preprocess = open_clip.create_model_from_pretrained(
+                    architecture, pretrained=tag, device=self.device, force_quick_gelu=quick
+                )
             self._tokenizer: Any = open_clip.get_tokenizer(architecture)
         except (*CANNOT_LOAD, StopIteration) as error:
             raise UsageError(

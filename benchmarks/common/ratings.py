@@ -43,7 +43,9 @@ CONNECTING = frozenset(
     }
 )
 MARKS = frozenset({"->", "=>", "→", "-", "–", "—", "/", "~", ",", ";", "&", "|"})
-NUMBERS = frozenset(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])
+NAMED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = frozenset(NAMED)
+_NAMES = {str(number): name for number, name in enumerate(NAMED)}
 DOUBT = frozenset(["if", "unless", "is", "was", "were", "would", "could", "seems", "may", "might", "at", "plus"])
 """First words after a rating that take it back or make it hang on something."""
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
@@ -110,6 +112,13 @@ _CORRECTED = re.compile(
     r"\b){0,5}\W{1,5}(?:[0-9]+|" + "|".join(sorted(NUMBERS)) + r")\b(?:\s?(?:/|out\sof|of)\s?6)?" + _TO,
     re.IGNORECASE,
 )
+# "Rating: 0. It deserves a 5."
+_RATED_AGAIN = re.compile(
+    r"\b(?:deserves?|merits?|warrants?|earns?|gets?|receives?|(?:i(?:'d|\swould)?|we)\s(?:rate|give|score))\b"
+    r"(?:\s(?:it|this|that|the|a|an|response|answer|rating|score|of|as|at|least|be|to)\b){0,5}\W{1,4}"
+    r"(?P<number>[0-9]+|" + "|".join(sorted(NUMBERS)) + r")\b(?:\s?(?:/|out\sof|of)\s?6)?" + _TO,
+    re.IGNORECASE,
+)
 _SECOND = re.compile(r"(?<![\w./])(?:10|[0-9])(?![\w/%]|[.,][0-9])" + _TO)
 _ON_THE_SCALE = re.compile(r"\b0\s*(?:[-–—]|to|and)\s*6\b|\b(?:out\s)?of\s6\b", re.IGNORECASE)
 
@@ -124,6 +133,8 @@ def read_rating(reply: str) -> int | None:
     text = reply.strip().strip("\"“”'")
     matches = _without_scale(list(_RATING.finditer(text)))
     if not matches or _CORRECTED.search(text[matches[-1].end() :]):
+        return None
+    if _rated_again(text, matches[-1]):
         return None
     last_line = text.rfind("\n") + 1
     closing = [match for match in matches if match.start() >= last_line]
@@ -149,6 +160,12 @@ def _value(text: str, match: re.Match[str]) -> int | None:
     on_scale = match["value"] in _SCALE and match["scale"] in (None, str(BEST))
     plain = on_scale and is_plain(text, max(start, 0), match.end())
     return int(match["value"]) if plain and not _another(text, match) else None
+
+
+def _rated_again(text: str, match: re.Match[str]) -> bool:
+    """Whether a later sentence gives another rating in other words."""
+    later = _RATED_AGAIN.finditer(text.replace("’", "'"), match.end())
+    return any(again["number"].lower() not in (match["value"], _NAMES.get(match["value"])) for again in later)
 
 
 def _another(text: str, match: re.Match[str]) -> bool:

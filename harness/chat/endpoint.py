@@ -28,7 +28,9 @@ def parse_endpoint(argument: str, option: str) -> tuple[str, str]:
     split = re.fullmatch(r"(.*?)@(https?://.*)", argument)
     name, url = split.groups() if split else (argument, default_url())
     forgotten_scheme = re.search(r".@.*[:/.]", name)  # m@localhost:8000
-    fault = url_fault(url)
+    fault = url_fault(url) or ("it has a blank" if re.search(r"\s", url) else "")
+    if name != name.strip():
+        fault = fault or "the name has a blank beside it"
     if not name or forgotten_scheme or fault:
         shown, at = without_secrets(name), without_secrets(url)
         raise UsageError(

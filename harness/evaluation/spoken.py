@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,6 +14,11 @@ ALIKE = 10
 """Answers from which on it is worth a word that all are the same: a model that does not look."""
 SHOWN = 40
 """Characters of such an answer that are shown."""
+_END = re.compile(
+    r"(?:\s*(?:</s>|<eos>|<end_of_turn>|<end_of_utterance>|<｜end▁of▁sentence｜>"
+    r"|<\|(?:im_end|end|eot_id|eom_id|end_of_text|endoftext|return)\|>))+\s*$"
+)
+"""Tokens that end a model's turn, where an endpoint leaves them in its text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +43,8 @@ LEAVE_OUT = ScoringSettings()
 class ScoredAnswers:
     """Answers as they are scored, by sample id, with their thoughts and what is to be said of them all.
 
-    ``counts``: how many there are (``n``), how many of them are empty and cut, and whether all say the same.
+    ``counts``: how many there are (``n``), how many of them are empty and cut, and whether all say the same; where any
+    ended with an end token as text, how many (``end_tokens``).
     """
 
     answers: Mapping[str, Answer]
@@ -56,6 +63,8 @@ def scored_answers(answers: Mapping[str, Answer], settings: ScoringSettings = LE
     given = {id_: answer for id_, answer in answers.items() if answer.text is not None}
     if settings.reasoning == "keep":
         return _with_notes(answers, {})
+    left = {id_: ended for id_, answer in given.items() if (ended := _END.search(answer.text or ""))}
+    given |= {id_: replace(given[id_], text=(given[id_].text or "")[: ended.start()]) for id_, ended in left.items()}
     read = spoken_by_all({id_: (answer.text or "", answer.cut) for id_, answer in given.items()})
     scored = dict(answers)
     for id_, said in read.items():
@@ -67,11 +76,13 @@ def scored_answers(answers: Mapping[str, Answer], settings: ScoringSettings = LE
             scored[id_] = replace(answer, text=said.text)
     thoughts = {id_: read[id_].thoughts or given[id_].reasoning for id_ in read}
     thoughts = {id_: text for id_, text in thoughts.items() if text}
-    return _with_notes(scored, thoughts)
+    return _with_notes(scored, thoughts, sorted({ended.group().strip() for ended in left.values()}), len(left))
 
 
-def _with_notes(scored: Mapping[str, Answer], thoughts: Mapping[str, str]) -> ScoredAnswers:
-    """With what a reader of the figures should know of how the answers came about."""
+def _with_notes(
+    scored: Mapping[str, Answer], thoughts: Mapping[str, str], ends: Sequence[str] = (), ended: int = 0
+) -> ScoredAnswers:
+    """With what a reader of the figures should know of how the answers came about; ``ended`` had one of ``ends``."""
     texts = [answer.text.strip() for answer in scored.values() if answer.text is not None]
     counts = {
         "n": len(scored),
@@ -90,6 +101,12 @@ def _with_notes(scored: Mapping[str, Answer], thoughts: Mapping[str, str]) -> Sc
     ]
     if counts["same"]:
         notes.append(f"all {len(texts)} answers are the same: {texts[0][:SHOWN]!r}")
+    if ended:
+        counts["end_tokens"] = ended
+        notes.append(
+            f"{ended} of {len(scored)} answers end with the model's end token as text ({', '.join(ends)}), which is "
+            "left out of scoring: the endpoint should drop it (skip_special_tokens)"
+        )
     if thoughts:
         notes.append(f"the thoughts of {len(thoughts)} of {len(scored)} answers are left out of scoring")
     adapted = dict.fromkeys(text for answer in scored.values() for text in answer.adapted)

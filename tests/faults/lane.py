@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.faults.counts import Counts
+from tests.faults.fetching import FileHome
 from tests.faults.observed import Observed, Rows, different, missing, observe, rows_of, scores_of_failures
 from tests.faults.tear import UNTOUCHED, Control, Fault
 from tests.faults.warm import Running, Warm
@@ -64,6 +65,7 @@ class Lane:
         self.control = Control(root / "control")
         self.paid: Counter[str] = Counter()
         self.server = FaultServer(self._play)
+        self.files = FileHome(root / "www")
         self.warm = Warm(root)
 
     def _play(self, prompt: str, nth: int) -> str | Trouble:
@@ -117,6 +119,7 @@ class Lane:
 
     def __enter__(self) -> Lane:
         self.server.__enter__()
+        self.files.__enter__()
         self.empty()
         self.run(["list", "formats"])  # the first command waits until all is imported
         return self
@@ -125,6 +128,7 @@ class Lane:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.warm.__exit__(kind, error, trace)
+        self.files.__exit__(kind, error, trace)
         self.server.__exit__(kind, error, trace)
 
 

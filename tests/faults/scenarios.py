@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 
 from harness.store.migrations import MIGRATIONS, migrate
+from tests.faults import fetching
 from tests.faults.lane import CONCURRENCY, DB, Lane, Scenario
 
 SAMPLES = 12
@@ -110,6 +111,11 @@ def ablate(lane: Lane) -> Words:
     return ["ablate", "--recipe", "recipe.yaml", "--db", DB, "--out", "report", "--json"]
 
 
+def at_home(lane: Lane) -> None:
+    """The address of the files that `fetch` asks for."""
+    (lane.folder / fetching.HOME).write_text(lane.files.url)
+
+
 def fixed(*words: str) -> Callable[[Lane], Words]:
     """A command that is the same in every lane."""
     return lambda lane: words
@@ -132,6 +138,9 @@ SCENARIOS = {
         Scenario("bench on a new file", bench, lambda lane: None, weight=2),
         Scenario("align", align, lambda lane: None, exact=MODEL, weight=4),
         Scenario("align with LoRA", align_lora, scored, exact=MODEL, weight=4),
+        Scenario("ablate", ablate, ablation, exact=MODEL, weight=25),
+        Scenario("fetch", fixed("fetch", fetching.NAME, "--json"), at_home,
+                 exact=tuple(f"home/**/{name}" for name in fetching.FILES)),
         Scenario("export-model --merge", fixed("export-model", "dpo-s0", "--merge", "--out", "merged", "--db", DB),
                  aligned, exact=("merged/*.safetensors", "merged/*.json"), repeated=REFUSED, weight=2),
         Scenario("export-model", fixed("export-model", "dpo-s0", "--out", "adapter", "--db", DB), aligned,

@@ -1,23 +1,19 @@
-"""Faults that are none of file operations: two commands at once, signals, closed pipes, locks, lost workers."""
+"""Faults that are none of file operations: signals, two commands at once, locks, and what a command meets around it."""
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
 
+from tests.faults import at_once, surroundings
 from tests.faults.counts import Counts
 from tests.faults.lane import DB, TRACEBACK, Lane
 from tests.faults.observed import different, rows_of
 from tests.faults.runner import Situation
-from tests.faults.scenarios import mmhal_data, score
-from tests.faults.warm import LONGEST
-from tests.house import ROOT
+from tests.faults.scenarios import SCENARIOS, mmhal_data, score
 
 SCORED = (0, 3)
 
@@ -100,25 +96,10 @@ def held(lane: Lane, counts: Counts) -> None:
         counts.blame("not as undisturbed", f"a held file: exit code {code}: {running.stderr[-300:]}")
 
 
-def closed(lane: Lane, counts: Counts) -> None:
-    """Nobody reads what a command prints (`| head -1`): no noise about it on stderr."""
-    _undisturbed(lane)
-    for words in (["leaderboard", "--db", DB], ["leaderboard", "--db", DB, "--format", "json"], ["list", "settings"]):
-        reading, writing = os.pipe()
-        os.close(reading)
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "cli.py"), *words], cwd=lane.folder, stdout=writing, stderr=subprocess.PIPE,
-            text=True, timeout=LONGEST, check=False,
-        )  # fmt: skip
-        os.close(writing)
-        counts.add("faults")
-        if "BrokenPipe" in done.stderr or TRACEBACK in done.stderr:
-            counts.blame("tracebacks", f"{' '.join(words)} into a closed pipe: {done.stderr[-300:]}")
-
-
 SITUATIONS: Mapping[str, Situation] = {
     "signals": signalled,
     "two at once": together,
+    **at_once.situations(SCENARIOS),
     "a held file": held,
-    "a closed pipe": closed,
+    **surroundings.SITUATIONS,
 }

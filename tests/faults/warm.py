@@ -203,7 +203,9 @@ def main() -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     import cli
+    from tests.faults import fetching
 
+    fetching.register()
     gc.collect()
     gc.freeze()  # the forked processes share these pages
     assert threading.active_count() == 1, "a thread would be lost in the fork"

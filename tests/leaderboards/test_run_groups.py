@@ -180,6 +180,22 @@ def test_an_evaluation_without_scores_does_not_stand_in_place_of_one_with_scores
     assert not snapshot(store).left_out
 
 
+def test_a_poorer_evaluation_does_not_stand_in_place_of_a_better_one_of_the_same_model_and_is_named(
+    store: Store,
+) -> None:
+    failing = {str(i): Verdict({}, error="judge: no reply") for i in range(1, 6)}
+    align(store, "a")
+    add(store, "a", answers([2] * 6))
+    add(store, "a", answers([0]) | failing, key="its judge was down")
+    (table,) = tables(store).values()
+    assert (table.rows[-1].n_scored, table.rows[-1].n) == (6, 6)
+    (said,) = snapshot(store).left_out.values()
+    assert said.startswith("a on amber: only 1 of 6 samples were scored the last time (5 of 6 failed); the figures are")
+    add(store, "a", answers([0]) | failing, key="another model of that name", model_key="other")
+    (table,) = tables(store).values()
+    assert (table.rows[-1].n_scored, table.rows[-1].n) == (1, 6), "the figures of another model are not its own"
+
+
 def test_a_row_is_compared_with_the_dpo_that_was_trained_as_it_was(store: Store) -> None:
     align(store, "a")
     align(store, "b", lr=1e-5)

@@ -12,10 +12,12 @@ import pytest
 
 from harness.store import Store
 from leaderboards.comparison import compare
-from leaderboards.condition import newest
+from leaderboards.condition import condition_of, newest
 from leaderboards.formats.data import comparison_records
 from leaderboards.formats.registry import FORMATS
 from leaderboards.page.html import write_html
+from leaderboards.selection import Selection
+from leaderboards.snapshot import Snapshot
 from leaderboards.view import View
 from tests.leaderboards.fakes import add, answers, example, snapshot
 from tinyworld.build import SYNTHETIC
@@ -73,5 +75,8 @@ def test_an_old_evaluation_on_a_worlds_data_is_known_by_those_beside_it_and_no_o
         store, good = Store(tmp_path / folder.replace("/", "-")), answers([1, 2])
         add(store, "base", good, info={"synthetic": SYNTHETIC}, data_dir=str(tmp_path / folder / "amber"))
         add(store, "base", good, data_key="e", benchmark="pope", data_dir=str(tmp_path / folder / "pope"))
-        said = {condition.benchmark: condition.synthetic for condition in newest(store.evaluations(), lambda e: e.run)}
+        records = snapshot(store).all_stored
+        said = {condition.benchmark: condition.synthetic for condition in newest(records, lambda e: e.run)}
         assert said == {"amber": SYNTHETIC, "pope": expected}
+        alone = Snapshot(store, Selection(benchmarks=frozenset({"pope"}))).stored
+        assert [condition_of(e).synthetic for e in alone] == [expected], "also where no other benchmark is shown"

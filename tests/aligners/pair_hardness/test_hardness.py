@@ -248,6 +248,14 @@ def test_a_clip_without_weights_is_refused(clip_name: str, tmp_path: Path) -> No
             lambda w: w | {"text_projection": torch.full((16, 16), math.nan)},
             r"\(text_projection\) .*not finite",
         ),
+        (
+            lambda w: w | {"visual.positional_embedding": w["visual.positional_embedding"].repeat(4, 1)[1:]},
+            "size mismatch for visual.positional_embedding",
+        ),
+        (
+            lambda w: w | {"positional_embedding": w["positional_embedding"].repeat(2, 1)},
+            "size mismatch for positional_embedding",
+        ),
         (lambda w: [1, 2], "cannot be loaded"),
         (lambda w: {}, "cannot be loaded"),
     ],

@@ -103,12 +103,19 @@ def test_a_private_host_is_known_by_its_address_or_the_form_of_its_name(url: str
         ("https://example.org/v1?api_key=SECRET", "it has a query"),
         ("https://example.org/v1#SECRET", "it has a query"),
         ("example.org:8000/v1?api_key=SECRET", "expected openai:NAME"),
+        ("https://example.org/v1 ", "it has a blank"),
+        ("https://example.org /v1", "it has a blank"),
     ],
 )
 def test_a_url_that_no_path_can_follow_or_that_holds_a_secret_is_refused(url: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason) as caught:
         parse_endpoint(f"m@{url}", "--judge")
     assert "SECRET" not in str(caught.value)
+
+
+def test_a_name_with_a_blank_beside_it_is_another_name_and_is_refused() -> None:
+    with pytest.raises(UsageError, match="the name has a blank beside it"):
+        parse_endpoint("m @https://example.org/v1", "--judge")
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,18 @@ def test_empty_answers_are_counted_and_said_whatever_the_route() -> None:
     assert scored_answers({"a": Answer("<think>hm</think>")}).counts["empty"] == 1, "what is left after the thoughts"
 
 
+def test_an_end_token_that_an_endpoint_leaves_in_its_text_is_not_scored_and_is_said() -> None:
+    given = {"a": "Yes<|im_end|>", "b": "No.</s> \n", "c": "a <|im_end|> b", "d": "<think>hm</think>No<|im_end|>\n</s>"}
+    scored = scored_answers({name: Answer(text) for name, text in given.items()})
+    assert {name: answer.text for name, answer in scored.answers.items()} == {
+        "a": "Yes", "b": "No.", "c": "a <|im_end|> b", "d": "No",
+    }  # fmt: skip
+    assert scored.counts["end_tokens"] == 3
+    assert scored.notes[0].startswith("3 of 4 answers end with the model's end token as text (</s>, <|im_end|>")
+    raw = scored_answers({"a": Answer("Yes<|im_end|>")}, ScoringSettings(reasoning="keep"))
+    assert raw.answers["a"].text == "Yes<|im_end|>" and "end_tokens" not in raw.counts
+
+
 def test_answers_that_are_all_the_same_are_said() -> None:
     assert scored_answers({str(i): Answer("No.") for i in range(10)}).notes == ("all 10 answers are the same: 'No.'",)
     assert scored_answers({str(i): Answer("No.") for i in range(9)}).notes == ()
