@@ -17,7 +17,7 @@ from typing import Literal
 
 from harness.errors import DataError, HarnessError
 from harness.protocols.progress import Progress, silent
-from harness.util.files import read_object, write_json
+from harness.util.files import read_object, sweep, write_json
 from harness.util.hosts import Private, check_url, opener
 from harness.util.part_file import PartFile
 from harness.util.unpack import unpack
@@ -82,6 +82,7 @@ def fetch(
     A file that fails does not keep the others from coming. ``any_version`` keeps files of another digest.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder.absolute())
     return [_one(source, folder, any_version, progress) for source in sources]
 
 
@@ -94,15 +95,20 @@ def _one(source: Source | Manual, folder: Path, any_version: bool, progress: Pro
             source.path, "by hand", f"{source.why} Get {source.what} from {source.url} and put it at {by_hand}"
         )
     present = [folder / name for name in (source.gives or (source.path,))]
-    if all(_is_there(path) for path in present):
+    target = folder / source.path
+    # An archive is removed when all of it is taken out: one that is there was left by a killed process.
+    if all(_is_there(path) for path in present) and not (source.unpack and target.exists()):
+        _part(target, source.url, source.digest).forget()
         if source.unpack or _fits(present[0], source.digest):
             return Fetched(source.path, "there")
         return Fetched(
             source.path, "other", f"{present[0]} is not the official file ({source.digest}); it was left as is"
         )
     try:
-        target = folder / source.path
-        digest = download(source.url, target, source.digest, any_version=any_version, progress=progress)
+        if source.unpack and target.exists() and _fits(target, source.digest):
+            digest = _sha256(target)
+        else:
+            digest = download(source.url, target, source.digest, any_version=any_version, progress=progress)
         if source.unpack:
             try:
                 unpack(target, folder, source.unpack)
@@ -140,7 +146,7 @@ def download(
     Raises DownloadError if the home does not answer, breaks off again and again, or gives other bytes than ``digest``.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = PartFile(target.with_name(target.name + ".part"), url, checked=bool(digest))
+    part = _part(target, url, digest)
     resumed = part.file.exists()
     _complete(url, part, target.name, limits, progress)
     if not _fits(part.file, digest) and resumed:  # its beginning may be of an older version
@@ -160,6 +166,10 @@ def download(
         )
     part.finish(target)
     return _sha256(target)
+
+
+def _part(target: Path, url: str, digest: str) -> PartFile:
+    return PartFile(target.with_name(target.name + ".part"), url, checked=bool(digest))
 
 
 @dataclass(frozen=True)

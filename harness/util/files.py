@@ -95,7 +95,7 @@ def _beside(path: Path, make: Callable[[str, str, Path], str]) -> Iterator[Path]
     What a killed process left there is removed: nobody holds its lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent.absolute())
+    sweep(path.parent.absolute())
     while True:
         part = Path(make(f".{path.name[:100]}.", ".part", path.parent))
         lock = os.open(part, os.O_RDONLY)
@@ -112,7 +112,7 @@ def _beside(path: Path, make: Callable[[str, str, Path], str]) -> Iterator[Path]
 
 
 @functools.cache  # once a process: caches write thousands of files into one folder
-def _sweep(folder: Path) -> None:
+def sweep(folder: Path) -> None:
     """Remove what killed processes left in ``folder``."""
     for left in [entry for entry in folder.iterdir() if PART.fullmatch(entry.name)]:
         with contextlib.suppress(OSError):  # it is being written, was removed meanwhile, or is another user's

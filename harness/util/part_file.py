@@ -40,6 +40,11 @@ class PartFile:
         self.file.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
+    def forget(self) -> None:
+        """Remove the note of a version where there is no file of it: the process was killed as it ended."""
+        if not self.file.exists():
+            self._note.unlink(missing_ok=True)
+
     def finish(self, target: Path) -> None:
         self.file.replace(target)
         self._note.unlink(missing_ok=True)

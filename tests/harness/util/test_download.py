@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from harness.util import download as module
+from harness.util import files
 from harness.util.download import DownloadError, Manual, Source, download, fetch
 
 DATA = bytes(range(256)) * 4000
@@ -233,3 +234,27 @@ def test_an_archive_is_taken_apart_and_a_broken_one_is_said_to_be(home: str, tmp
     broken = fetch([Source("b.zip", f"{home}/b.zip", unpack=(("*", "."),), gives=("x",))], tmp_path / "d")[0]
     assert broken.state == "failed" and "cannot be unpacked" in broken.detail
     assert not (tmp_path / "d" / "b.zip").exists()
+
+
+def test_what_a_killed_fetch_left_is_removed_or_completed_by_the_next(home: str, tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as zipped:
+        for number in range(3):
+            zipped.writestr(f"{number}.jpg", f"picture {number}")
+    Home.files |= {"a.zip": packed.getvalue()}
+    sources = (
+        Source("data.bin", f"{home}/data.bin", SHA),
+        Source("a.zip", f"{home}/a.zip", unpack=(("*.jpg", "images"),), gives=("images",)),
+    )
+    fetch(sources, tmp_path)
+    whole = {path: path.read_bytes() for path in tmp_path.rglob("*.[jb]*") if path.name != "fetched.json"}
+    (tmp_path / "images" / "2.jpg").unlink()  # killed while it took the archive apart
+    (tmp_path / "a.zip").write_bytes(packed.getvalue())
+    (tmp_path / "data.bin.part.of").write_text(f"{home}/data.bin\n")
+    (tmp_path / ".fetched.json.a1b2c3d4.part").touch()
+    asked = len(Home.asked)
+    files.sweep.cache_clear()  # as in another process
+    assert [found.state for found in fetch(sources, tmp_path)] == ["there", "fetched"]
+    assert len(Home.asked) == asked, "the archive was there"
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.[jb]*") if path.name != "fetched.json"} == whole
+    assert {path.name for path in tmp_path.iterdir()} == {"data.bin", "images", "fetched.json"}

@@ -52,7 +52,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one_and_what_is_being
         left = next(entry.name for entry in tmp_path.glob(".a.txt.*.part"))
         for suffix in ("-wal", "-shm", "-journal"):
             (tmp_path / (left + suffix)).touch()
-        files._sweep.cache_clear()  # as in another process
+        files.sweep.cache_clear()  # as in another process
         write_text(tmp_path / "a.txt", "whole")
         assert sorted(os.listdir(tmp_path)) == sorted([part.name, "a.txt"])
     assert sorted(os.listdir(tmp_path)) == ["a.txt", "mine.txt"] and (tmp_path / "mine.txt").read_text() == "mine"
