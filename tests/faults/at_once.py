@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from tests.faults.counts import Counts
 from tests.faults.lane import DB, TRACEBACK, Lane, Scenario
@@ -16,11 +16,10 @@ REFUSED = (1, 2)
 """Exit codes of a command that says that another one does the same."""
 
 
-def twice(scenario: Callable[[], Scenario]) -> Situation:
-    """The situation in which the command of ``scenario`` is given twice at once."""
+def twice(asked: Scenario) -> Situation:
+    """The situation in which the command of ``asked`` is given twice at once."""
 
     def both(lane: Lane, counts: Counts) -> None:
-        asked = scenario()
         lane.prepared(asked)
         lane.reset()
         words = asked.words(lane)
@@ -52,6 +51,4 @@ def twice(scenario: Callable[[], Scenario]) -> Situation:
 
 def situations(scenarios: Mapping[str, Scenario]) -> dict[str, Situation]:
     """By name, of the commands that a second shell may well repeat."""
-    return {
-        f"two {name} at once": twice(lambda name=name: scenarios[name]) for name in ("align", "bench on a new file")
-    }
+    return {f"two {name} at once": twice(scenarios[name]) for name in ("align", "bench on a new file")}

@@ -78,5 +78,5 @@ def test_an_old_evaluation_on_a_worlds_data_is_known_by_those_beside_it_and_no_o
         records = snapshot(store).all_stored
         said = {condition.benchmark: condition.synthetic for condition in newest(records, lambda e: e.run)}
         assert said == {"amber": SYNTHETIC, "pope": expected}
-        alone = Snapshot(store, Selection(benchmarks=frozenset({"pope"}))).stored
+        alone = Snapshot(store, Selection(benchmarks=("pope",))).stored
         assert [condition_of(e).synthetic for e in alone] == [expected], "also where no other benchmark is shown"
