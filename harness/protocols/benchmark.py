@@ -241,9 +241,7 @@ class Benchmark(ABC):
     @property
     @abstractmethod
     def version(self) -> str:
-        """Everything that shapes the score and is not data, as far as it is known without data: protocol, parser,
-        tagger, settings. ``BenchmarkData.version`` is what evaluations are stored under.
-        """
+        """What shapes the score and is known without data: protocol, parser, tagger; see ``BenchmarkData``."""
 
     @property
     def mode(self) -> str:

@@ -140,7 +140,7 @@ def seconds(cluster_workers: int, address: str, samples: int, pause: float) -> f
 
 
 def test_two_workers_do_a_sleeping_models_work_in_half_the_time_of_one(nodes: Nodes) -> None:
-    one, two = (seconds(count, nodes.address, samples=800, pause=0.02) for count in (1, 2))
+    one, two = (seconds(count, nodes.address, samples=320, pause=0.1) for count in (1, 2))
     figure(one=one, two=two, efficiency=one / two / 2)
     assert one / two / 2 >= 0.9
 
