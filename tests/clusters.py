@@ -7,7 +7,7 @@ import json
 import random
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +34,37 @@ def one_node(cpus: int = 2) -> Iterator[None]:
         ray.shutdown()
 
 
+STARTS = 4
+"""How often a node is started that is not there within Ray's thirty seconds, on a machine that others use too."""
+
+
+def patiently(start: Callable[[], Any]) -> Any:
+    """What ``start`` returns, tried again where a node took too long."""
+    for _ in range(STARTS - 1):
+        with contextlib.suppress(Exception):
+            return start()
+    return start()
+
+
 class Nodes:
-    """A cluster of a head without cores and ``count`` nodes of one core each, which can be killed."""
+    """A cluster of ``count`` nodes of one core each, of which all but the first, its head, can be killed."""
 
     def __init__(self, count: int) -> None:
         from ray.cluster_utils import Cluster
 
-        self._cluster: Any = Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": 0, "object_store_memory": MEMORY, "include_dashboard": False},
-        )
-        self._nodes = [self._add() for _ in range(count)]
+        load_ray()
+        head = {"num_cpus": 1, "object_store_memory": MEMORY, "include_dashboard": False}
+        self._cluster: Any = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
+        self._nodes = [self._add() for _ in range(count - 1)]
         self.address = str(self._cluster.address)
         self.killed = 0
 
+    def __len__(self) -> int:
+        """Nodes that can be killed."""
+        return len(self._nodes)
+
     def _add(self) -> Any:
-        return self._cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
+        return patiently(lambda: self._cluster.add_node(num_cpus=1, object_store_memory=MEMORY))
 
     def kill(self, which: int) -> None:
         """Kill a node with all its processes, and add another one."""
@@ -70,7 +85,7 @@ def killed_at_random(nodes: Nodes, *, every: tuple[float, float], times: int, se
         for _ in range(times):
             if stop.wait(draw.uniform(*every)):
                 return
-            nodes.kill(draw.randrange(3))
+            nodes.kill(draw.randrange(len(nodes)))
 
     thread = threading.Thread(target=kill)
     thread.start()

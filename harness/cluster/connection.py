@@ -186,8 +186,12 @@ def _connect(ray: Any, address: str) -> None:
     before = {number: signal.getsignal(number) for number in numbers}
     try:
         ray.init(**own, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # Ray raises a bare one where a node is not there in time
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if address == "local":
+            raise HarnessError(
+                f"--cluster local: Ray does not start here ({first}). Try again, or without it."
+            ) from error
         raise UsageError(
             f"--cluster {address}: no Ray cluster can be used there ({first}). `ray start --head` starts one; "
             "--cluster local needs none."
