@@ -24,6 +24,10 @@ from workflows.training import heldout_of, train
 if TYPE_CHECKING:
     from workflows.align_spec import AlignSpec
 
+RAISED = "UserExceptionWithTraceback"
+"""What Ray Train calls an error that a rank raised; all others say that a rank is gone, or never began."""
+STARTING = "600"
+"""Seconds that the ranks may take to be there; Ray's thirty do not load torch on a busy machine."""
 EVERY = 0.2
 """Seconds between two reports of a step."""
 Event = tuple[str, tuple[Any, ...]]
@@ -88,6 +92,7 @@ class _Received:
             .remote()
         )
         self.error: Exception | None = None
+        self.lost = ""
 
     def look(self) -> None:
         """Pass on what has come."""
@@ -141,8 +146,8 @@ def train_on(
         if model is not None:
             return Path(model)
     raise HarnessError(
-        f"{spec.name}: {TRIES} times a worker was lost that trained it. Its checkpoints are kept, and the same command "
-        "resumes from the last one. Is the memory of a worker too small?"
+        f"{spec.name}: {TRIES} times a worker that trained it was lost ({received.lost or 'its process ended'}). Its "
+        "checkpoints are kept, and the same command resumes from the last one. Is the memory of a worker too small?"
     )
 
 
@@ -151,7 +156,10 @@ def _one_rank(cluster: Cluster, received: _Received, asked: tuple[Any, ...]) -> 
     workers = Workers(cluster, f"training of {asked[0].name}", _nothing, meanwhile=received.look)
     try:
         for _, result in workers.each(Work([1], tries=1), _trained_by, lambda units: (received.inbox, *asked)):
-            return None if isinstance(result, Lost) else str(result)
+            if isinstance(result, Lost):
+                received.lost = result.reason
+                return None
+            return str(result)
     finally:
         workers.stop()
     raise AssertionError("one training has one result")
@@ -161,7 +169,8 @@ def _all_ranks(cluster: Cluster, received: _Received, asked: tuple[Any, ...]) ->
     """Train in all workers together, by Ray Train; None where one was lost."""
     spec, out = asked[0], asked[1]
     ray = cluster.ray
-    options = {"num_cpus": 0, "max_retries": 0, "runtime_env": {"env_vars": sent_environment(cluster.gpus)}}
+    variables = {**sent_environment(cluster.gpus), "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": STARTING}
+    options = {"num_cpus": 0, "max_retries": 0, "runtime_env": {"env_vars": variables}}
     storage = out.parent / f".{out.name}-ray"
     running = ray.remote(_fit).options(**options).remote(
         cluster.workers, cluster.resources, str(storage), os.getcwd(), (received.inbox, *asked)
@@ -179,8 +188,8 @@ def _all_ranks(cluster: Cluster, received: _Received, asked: tuple[Any, ...]) ->
     received.look()
     if said and not lost and received.error is None:
         raise HarnessError(f"{spec.name}: the training failed on the cluster: {said}")
-    if lost:
-        received.error = None  # of the ranks that waited for the one that is gone
+    if lost and not isinstance(received.error, HarnessError):
+        received.error, received.lost = None, said  # an error of the ranks that waited for the one that is gone
     return None if said else str(out / "model")
 
 
@@ -204,9 +213,8 @@ def _fit(
         trainer.fit()
     except Exception as error:
         failures = list(getattr(error, "worker_failures", {}).values()) or [error]
-        gone = load_ray().exceptions.RayActorError
-        lost = any(isinstance(each, gone) or "ActorDied" in type(each).__name__ for each in failures)
-        return lost, str(failures[0]).strip().splitlines()[-1]
+        lost = [each for each in failures if type(each).__name__ != RAISED]
+        return bool(lost), str([*lost, *failures][0]).strip().splitlines()[-1]
     return False, ""
 
 
