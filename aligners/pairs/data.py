@@ -27,12 +27,14 @@ from harness.protocols.conversation import MARK
 from harness.protocols.progress import Progress, silent
 from harness.util.inside import VARIABLE
 from harness.util.options import content_key
+from harness.util.pool import cores
 
 __all__ = ["Pair", "PairSet", "load_pairs", "pairs_identity"]
 
 CHUNK = 64
 """Rows that threads read and decode at a time."""
-THREADS = min(8, os.cpu_count() or 1)
+THREADS = cores(16)
+"""That read and decode: one process of a machine does it for all, with the machine's cores."""
 Changes = dict[Path | None, list[str]]
 """Of images that were opened, by their files: what that changed of them."""
 DOWNLOADS = 16

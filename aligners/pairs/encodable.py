@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
+import math
 import pickle
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from aligners.pairs.prepared import Stored, prepared
 from harness.errors import DataError
 from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key
-from harness.util.pool import WorkerLost, workers
+from harness.util.pool import WorkerLost, cores, workers
 
-MANY = 2000
-"""Pairs from which processes are worth their start."""
+TRIED, LEFT = 5.0, 20.0
+"""Seconds after which, and seconds of work left from which, processes are worth their start."""
 CHUNK = 64
 """Pairs that a process encodes at a time."""
+PROCESSES = 32
+"""At most; one process of a machine starts them, with the machine's cores, and the others wait for what it finds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +75,7 @@ def _tried(pairs: PairSet, encoder: Encoder, progress: Progress) -> list[Tried]:
     key = content_key("encodable-1", encoder.identity, content_hash(pairs.pairs))
 
     def make() -> Stored:
-        encode = _encode_in_processes if len(pairs.pairs) >= MANY and _may_start(encoder) else _encode_here
-        found = list(encode(pairs.pairs, encoder, progress))
+        found = _encode(pairs.pairs, encoder, progress)
         files = [image.path for pair in pairs.pairs for image in pair.images if image.path]
         lasting = all(each.lasting for each in found)
         return Stored({}, [dataclasses.asdict(each) for each in found], files if lasting else None)
@@ -81,23 +83,39 @@ def _tried(pairs: PairSet, encoder: Encoder, progress: Progress) -> list[Tried]:
     return [Tried(**each) for each in prepared(key, make).lines]
 
 
-def _encode_here(pairs: Sequence[Pair], encoder: Encoder, progress: Progress) -> Iterator[Tried]:
-    for done, pair in enumerate(pairs, start=1):
-        yield _try(pair, encoder)
-        progress("checking pairs", done, len(pairs))
+def _encode(pairs: Sequence[Pair], encoder: Encoder, progress: Progress) -> list[Tried]:
+    """What comes of each: here, and where that would take long the rest of them in processes."""
+    found: list[Tried] = []
+    started = time.monotonic()
+    while len(found) < len(pairs):
+        found.append(_try(pairs[len(found)], encoder))
+        progress("checking pairs", len(found), len(pairs))
+        took, rest = time.monotonic() - started, pairs[len(found) :]
+        if took >= TRIED and took / len(found) * len(rest) >= LEFT and _may_start(encoder):
+            try:
+                return found + _encode_in_processes(rest, encoder, _after(len(found), progress))
+            except WorkerLost:  # perhaps for memory
+                started = math.inf
+    return found
+
+
+def _after(before: int, progress: Progress) -> Progress:
+    """``progress`` of the pairs that follow ``before`` others."""
+
+    def report(step: str, done: int, total: int, note: str = "") -> None:
+        progress(step, before + done, before + total, note)
+
+    return report
 
 
 def _encode_in_processes(pairs: Sequence[Pair], encoder: Encoder, progress: Progress) -> list[Tried]:
     packed = pickle.dumps(encoder)
     found: dict[int, list[Tried]] = {}
-    try:
-        with workers(min(8, os.cpu_count() or 1), threads=1) as pool:
-            starts = {pool.submit(_try_all, packed, pairs[at : at + CHUNK]): at for at in range(0, len(pairs), CHUNK)}
-            for future in pool.finished(starts, silent):
-                found[starts[future]] = future.result()
-                progress("checking pairs", sum(map(len, found.values())), len(pairs))
-    except WorkerLost:  # perhaps for memory
-        return list(_encode_here(pairs, encoder, progress))
+    with workers(cores(PROCESSES), threads=1) as pool:
+        starts = {pool.submit(_try_all, packed, pairs[at : at + CHUNK]): at for at in range(0, len(pairs), CHUNK)}
+        for future in pool.finished(starts, silent):
+            found[starts[future]] = future.result()
+            progress("checking pairs", sum(map(len, found.values())), len(pairs))
     return [each for _, chunk in sorted(found.items()) for each in chunk]
 
 

@@ -11,8 +11,10 @@ from torch import nn
 from transformers import AutoModelForImageTextToText
 
 from aligners.objective import Objective
+from aligners.pairs.corruption import PREFIX
 from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoded, Encoder
+from aligners.pairs.reference import kept_bytes
 from aligners.pairs.report import described
 from aligners.pairs.where import NoSuchRows
 from aligners.training.config import AlignConfig
@@ -93,11 +95,20 @@ def estimate(config: AlignConfig, objective: Objective, progress: Progress = sil
         "TFLOP a pair": round(flops / 1e12, 6),
         "TFLOP of training": round(steps * config.batch_size * flops / 1e12, 6),
         "TFLOP of the reference cache (once)": round(pairs * reference / 1e12, 6),
+        "MB of the reference cache on disk": round(_kept(objective, pairs, lengths) / 1e6, 3),
         "GB a GPU: weights, gradients, optimiser": round(_states(sizes, config, processes) / 1e9, 3),
         "GB a GPU: activations": round(_activations(sizes, lengths, config) / 1e9, 3),
         "processes": processes,
         "notes": "; ".join(notes),
     }
+
+
+def _kept(objective: Objective, pairs: int, lengths: Lengths) -> float:
+    """Bytes of the reference cache: both responses, and the chosen one again where images are corrupted."""
+    if "reference" not in objective.needs:
+        return 0.0
+    corrupted = any(need.startswith(PREFIX) for need in objective.needs)
+    return kept_bytes(pairs, lengths.responses * (1.5 if corrupted else 1.0))
 
 
 def parameters(shapes: Any, config: AlignConfig) -> Parameters:

@@ -147,6 +147,12 @@ def _pass_on(reports: Any, progress: Progress) -> None:
             progress(*reports.get_nowait())
 
 
+def cores(most: int) -> int:
+    """How many processor cores this process may use, at most ``most``."""
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(most, mine))
+
+
 @contextlib.contextmanager
 def threads(count: int, stop: Callable[[], None]) -> Iterator[Threads]:
     """``count`` threads; see ``Threads``. An error or interruption within it stops what is under way."""

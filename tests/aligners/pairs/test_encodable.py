@@ -116,17 +116,26 @@ def test_many_pairs_are_encoded_in_processes_with_the_same_result(
     pairs = dataclasses.replace(loaded, pairs=[*loaded.pairs[:9], *bad, *loaded.pairs[9:]])
     here = encodable(pairs, encoder, skip_bad=True)
     again = dataclasses.replace(encoder, max_length=64, prompts=copy.copy(encoder.prompts))
-    monkeypatch.setattr(module, "MANY", 20)
+    for name in ("TRIED", "LEFT"):
+        monkeypatch.setattr(module, name, 0)
     monkeypatch.setattr(module, "CHUNK", 5)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(module, "cores", lambda most: 1)
     monkeypatch.setattr(module, "prepared", lambda key, make: make())
-    monkeypatch.setattr(module, "_encode_here", lambda *_: pytest.fail("not in processes"))
+    tried_here: list[str] = []
+    attempt = module._try
+
+    def noted(pair: Pair, encoder: Encoder) -> module.Tried:
+        tried_here.append(pair.id)
+        return attempt(pair, encoder)
+
+    monkeypatch.setattr(module, "_try", noted)
     shown: list[tuple[int, int]] = []
     there = encodable(
         pairs, again, skip_bad=True, progress=lambda step, done, total, note="": shown.append((done, total))
     )
     assert there == here and here.report["responses_cut"] == 1 and here.report["dropped"]
-    assert sorted(shown) == [(5, 22), (10, 22), (15, 22), (20, 22), (22, 22)] or shown[-1] == (22, 22)
+    assert tried_here == [pairs.pairs[0].id], "the rest in processes"
+    assert shown[0] == (1, 22) and shown[-1] == (22, 22) and [done for done, _ in shown] == sorted(d for d, _ in shown)
 
 
 def test_where_a_process_is_killed_the_pairs_are_encoded_here(
@@ -136,6 +145,7 @@ def test_where_a_process_is_killed_the_pairs_are_encoded_here(
         def submit(self, *_: Any) -> Any:
             raise WorkerLost("a process was killed twice")
 
-    monkeypatch.setattr(module, "MANY", 4)
+    for name in ("TRIED", "LEFT"):
+        monkeypatch.setattr(module, name, 0)
     monkeypatch.setattr(module, "workers", lambda *_, **__: contextlib.nullcontext(Broken()))
     assert len(encodable(load_pairs(pairs_file, 8), encoder).pairs) == 8

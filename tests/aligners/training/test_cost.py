@@ -52,6 +52,7 @@ def test_flops_a_pair_agree_with_the_exact_count(
     found = estimate(config, objective)
     assert found["TFLOP a pair"] == pytest.approx(counted, rel=0.05)
     assert found["passes a step"] == (2 if isinstance(objective, Gap) else 1)
+    assert found["MB of the reference cache on disk"] == pytest.approx(83132 * (4 * 300 + 88) / 1e6)
 
 
 @pytest.mark.parametrize("recipe", ["llava15_7b_rlaifv", "llava15_7b_rlaifv_lora", "qwen25_vl_3b_rlaifv"])
