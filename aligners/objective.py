@@ -55,6 +55,12 @@ class Batch:
         return self.policy_rejected - self.ref_rejected
 
     @property
+    def mean_gap(self) -> Tensor:
+        """The chosen less the rejected response's log-probability a token, without a reference, shape [n]."""
+        assert self.chosen_length is not None and self.rejected_length is not None, "the trainer gives lengths"
+        return self.policy_chosen / self.chosen_length - self.policy_rejected / self.rejected_length
+
+    @property
     def corrupted_ratio(self) -> Tensor:
         """log pi(y_w) - log pi_ref(y_w), both given the corrupted image, shape [n]."""
         assert self.corrupted_chosen is not None and self.ref_corrupted_chosen is not None, "declare the need"
@@ -175,6 +181,7 @@ ALIGNERS: Registry[type[Objective]] = Registry(
         "aligners.da_dpo",
         "aligners.mdpo",
         "aligners.pea_dpo",
+        "aligners.pea_dpo_repo",
     ),
     package="aligners",
     group="dama_harness.aligners",

@@ -31,8 +31,7 @@ class SimPo(Objective):
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def gaps(self, batch: Batch) -> Tensor:
-        assert batch.chosen_length is not None and batch.rejected_length is not None, "the trainer gives lengths"
-        return batch.policy_chosen / batch.chosen_length - batch.policy_rejected / batch.rejected_length
+        return batch.mean_gap
 
     def losses(self, batch: Batch, beta: Tensor) -> Tensor:
         return -logsigmoid(beta * self.gaps(batch) - self.gamma)

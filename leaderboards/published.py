@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 SOURCE = (
     "PEA-DPO (ACM MM 2026), table 1: one evaluator for all rows; mDPO re-run there, RLAIF-V, OPA-DPO and DAMA from "
-    "their authors' checkpoints. Not measured here, and not comparable with a small world or another judge."
+    "their authors' checkpoints. mPEA-DPO is shown where a run of its variant, pea-dpo-repo, is. Not measured here, "
+    "and not comparable with a small world or another judge."
 )
 COLUMNS = (
     "CHAIRs, % ↓", "CHAIRi, % ↓", "MMHal score, 0–6 ↑", "MMHal hal. rate, 0–1 ↓",
@@ -26,6 +27,14 @@ ROWS: Sequence[tuple[str, tuple[float, ...]]] = (
     ("DAMA-13B", (7.7, 4.9, 2.89, 0.43, 3.0, 50.5, 14.1, 0.9)),
     ("mPEA-DPO-7B", (4.3, 3.2, 3.02, 0.36, 1.9, 46.7, 10.3, 0.6)),
 )
+
+BESIDE = {"mPEA-DPO-7B": "pea-dpo-repo"}
+"""Rows that stand only beside a run of the method whose variant they are."""
+
+
+def rows_beside(methods: Collection[str]) -> list[tuple[str, tuple[float, ...]]]:
+    """The rows to show where runs of these ``methods`` are."""
+    return [(name, values) for name, values in ROWS if BESIDE.get(name) in (None, *methods)]
 
 
 def cells(values: Sequence[float]) -> list[str]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from harness.store import AlignmentRecord
+from leaderboards.published import rows_beside
 from leaderboards.rows import Table, build_tables
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import NO_EVALUATIONS
@@ -51,6 +52,12 @@ class View:
     def full_tables(self) -> list[Table]:
         """The tables with every metric."""
         return build_tables(self.snapshot, benchmarks=self.benchmarks)
+
+    @cached_property
+    def published_rows(self) -> list[tuple[str, tuple[float, ...]]]:
+        """Published figures by model; those of a variant only beside a finished run of it."""
+        done = {str(run.config.get("method")) for run in self.snapshot.alignments if run.status == "done"}
+        return rows_beside(done)
 
     def wanted(self, benchmark: str) -> bool:
         """Whether a benchmark is shown."""

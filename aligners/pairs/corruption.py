@@ -26,12 +26,13 @@ from harness.util.paths import cache_dir
 
 PREFIX = "corrupted:"
 MASKS, MASK_SIDE = 30, 0.3
-"""PEA-DPO's 30 masks of 9 % of the area: a square of 30 % of either side."""
-CROP = {"least": 0.01, "most": 0.2}
+"""PEA-DPO's 30 masks of 9 % of the area: a rectangle of 30 % of either side."""
+CROP = (0.01, 0.2)
 """The share of an image's area that mDPO's crop keeps, as the authors' code draws it: of 1 to 20 %."""
 WIDEST = 4 / 3
 """The crop's sides are to each other as 3 to 4 at the narrowest, as 4 to 3 at the widest."""
-GREY = (127, 127, 127)
+BLACK = (0, 0, 0)
+"""The masks' colour in the authors' code."""
 Embed = Callable[[list[bytes]], Tensor]
 
 
@@ -59,7 +60,7 @@ class Crop:
 
     uses_model = False
 
-    def __init__(self, least: float = CROP["least"], most: float = CROP["most"]) -> None:
+    def __init__(self, least: float = CROP[0], most: float = CROP[1]) -> None:
         self._least, self._most = least, most
         self.identity = f"crop keeps {least:g} to {most:g} of the area, aspect 3/4 to 4/3, drawn by the pair"
 
@@ -80,13 +81,15 @@ class Crop:
 class Mask:
     """PEA-DPO: of 30 random masks of 9 % of the area the one that makes the image least similar to itself by CLIP.
 
-    The choice is made once an image and kept on disk. ``clip`` names the CLIP's weights.
+    The choice is made once an image and kept on disk. ``clip`` names the CLIP's weights, ``side`` is a mask's share of
+    either side of the image.
     """
 
     uses_model = True
 
-    def __init__(self, clip: str, embed: Embed) -> None:
-        self.identity = f"mask {MASKS} {MASK_SIDE} {clip}"
+    def __init__(self, clip: str, embed: Embed, side: float = MASK_SIDE) -> None:
+        self.identity = f"black mask {MASKS} {side:g} {clip}"
+        self._side = side
         self._embed, self._folder = embed, cache_dir("corruption") / content_key(self.identity)
         self._folder.mkdir(exist_ok=True)
 
@@ -95,7 +98,7 @@ class Mask:
         return masked(image, self._boxes(image, pair)[self._choice(image, pair)])
 
     def _boxes(self, image: Image.Image, pair: Pair) -> list[tuple[int, int, int, int]]:
-        width, height = (max(1, round(side * MASK_SIDE)) for side in image.size)
+        width, height = (max(1, round(side * self._side)) for side in image.size)
         # By the image alone, as the choice among them is kept.
         draw, boxes = generator(hashlib.sha256(pair.image_bytes()).hexdigest()), []
         for _ in range(MASKS):
@@ -131,7 +134,7 @@ def _known(file: Path) -> int | None:
 def corruption_for(
     needs: frozenset[str], settings: Mapping[str, float], clip: str | None, device: Any
 ) -> Corruption | None:
-    """The corruption that an objective's ``needs`` name, or None; ``settings`` are those of the crop.
+    """The corruption that an objective's ``needs`` name, or None; ``settings`` say how it is made.
 
     Raises UsageError for an unknown one.
     """
@@ -139,7 +142,7 @@ def corruption_for(
     if not kinds:
         return None
     if kinds == ["crop"]:
-        return Crop(**{**CROP, **settings})
+        return Crop(**settings)
     if kinds != ["mask"]:
         raise UsageError(f"an objective needs the corruptions {kinds}: expected one of crop, mask.")
     if clip is None:
@@ -147,7 +150,7 @@ def corruption_for(
     from aligners.pair_hardness.clip import ClipModel
 
     model = ClipModel(clip, device)
-    return Mask(model.identity, model.embed_images)
+    return Mask(model.identity, model.embed_images, **settings)
 
 
 def generator(digest: str) -> torch.Generator:
@@ -156,9 +159,9 @@ def generator(digest: str) -> torch.Generator:
 
 
 def masked(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """``image`` with a grey rectangle."""
+    """``image`` with a black rectangle."""
     copy = image.copy()
-    copy.paste(GREY, box)
+    copy.paste(BLACK, box)
     return copy
 
 

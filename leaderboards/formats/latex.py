@@ -153,9 +153,9 @@ def _difference(cell: Cell, metric: Metric, reference: str) -> str:
     return rf"{tex(signed(difference.value, metric))}{_stars(difference, p)} {{\scriptsize {about}}}"
 
 
-def published_latex() -> str:
+def published_latex(view: View) -> str:
     """The published figures as a booktabs table of their own."""
-    rows = [[tex(name), *published.cells(values)] for name, values in published.ROWS]
+    rows = [[tex(name), *published.cells(values)] for name, values in view.published_rows]
     caption = f"Published figures, not measured here. {tex(published.SOURCE)}"
     return "\n" + tabular(["Model", *map(tex, published.COLUMNS)], rows, caption=caption)
 
@@ -169,7 +169,7 @@ class Latex(Format):
 
     def render(self, view: View) -> str:
         text = latex(view.tables, differences=view.differences, nothing=view.empty)
-        return text + (published_latex() if view.published else "")
+        return text + (published_latex(view) if view.published else "")
 
 
 FORMATS.register("latex", Latex)

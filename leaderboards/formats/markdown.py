@@ -126,9 +126,9 @@ def _two(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "–"
 
 
-def published_markdown() -> str:
+def published_markdown(view: View) -> str:
     """The published figures under a heading of their own."""
-    rows = [[literal(name), *published.cells(values)] for name, values in published.ROWS]
+    rows = [[literal(name), *published.cells(values)] for name, values in view.published_rows]
     table = grid(["Model", *map(literal, published.COLUMNS)], rows)
     return f"## Published figures, not measured here\n\n{published.SOURCE}\n\n{table}"
 
@@ -143,7 +143,7 @@ class Markdown(Format):
     def render(self, view: View) -> str:
         blocks = [markdown(view.tables, nothing=view.empty), gap_summary(gap_curves(view.snapshot))]
         if view.published:
-            blocks.append(published_markdown())
+            blocks.append(published_markdown(view))
         return "\n\n".join(block.strip() for block in blocks if block) + "\n"
 
 

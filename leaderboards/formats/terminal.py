@@ -195,7 +195,7 @@ def _frame(title: Text | None, caption: str | None) -> RichTable:
     )
 
 
-def published_terminal() -> RichTable:
+def published_terminal(view: View) -> RichTable:
     """The published figures as a table whose title says that they are not one's own."""
     table = RichTable(
         title="[bold]Published figures[/], [yellow]not measured here[/]", caption=published.SOURCE,
@@ -204,7 +204,7 @@ def published_terminal() -> RichTable:
     table.add_column("Model", no_wrap=True)
     for name in published.COLUMNS:
         table.add_column(name, justify="right")
-    for model, values in published.ROWS:
+    for model, values in view.published_rows:
         table.add_row(model, *published.cells(values))
     return table
 
@@ -223,7 +223,7 @@ class Terminal(Format):
 
     def rich(self, view: View) -> list[RenderableType]:
         shown = leaderboard(view.tables, differences=view.differences, nothing=view.empty)
-        return [*shown, *([published_terminal()] if view.published else [])]
+        return [*shown, *([published_terminal(view)] if view.published else [])]
 
 
 FORMATS.register("table", Terminal)

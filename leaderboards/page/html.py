@@ -67,6 +67,7 @@ def render_html(view: View, chunks: Chunks) -> str:
         marks=marks,
         bench_again=bench_again,
         published=published if view.published else None,
+        published_rows=view.published_rows,
         **_content(view, chunks),
     )
 

@@ -261,6 +261,16 @@ def test_pea_dpo_adds_a_fifth_of_the_image_term() -> None:
     assert make("pea-dpo").losses(pairs, 0.5 * one).item() == pytest.approx(expected)
 
 
+def test_pea_dpo_repo_is_a_hinge_on_mean_log_probabilities_without_a_reference() -> None:
+    # mean log-probabilities: chosen -1, rejected -2, chosen given the masked image -1.5
+    one = torch.ones(1, dtype=torch.float64)
+    pairs = Batch(-4 * one, -6 * one, None, None, 4 * one, 3 * one, -6 * one, None)
+    repo = make("pea-dpo-repo")
+    assert repo.losses(pairs, one).item() == pytest.approx((1.5 - 1) + 0.2 * (4.5 - 0.5))
+    assert make("pea-dpo-repo", gamma=0.9, image_gamma=0.4).losses(pairs, one).item() == 0
+    assert repo.needs == {"corrupted:mask"} and "not the variant" in make("pea-dpo").paper
+
+
 def test_settings_are_checked() -> None:
     assert make("gap", **parse_assignments(["beta=0.2", "keep=1", "variant=code"])) == make(
         "gap", beta=0.2, keep=1.0, variant="code"
