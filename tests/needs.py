@@ -39,6 +39,7 @@ NEEDS: Mapping[str, tuple[Callable[[], bool], str]] = {
     "tensorboard": (package("tensorboard"), "no tensorboard (extra test)"),
     "cuda": (cuda, "no CUDA device; perf/gpu.sh runs these where there is one"),
     "scipy": (package("scipy"), "no scipy (extra test)"),
+    "deepspeed": (package("deepspeed"), "no DeepSpeed (extra deepspeed)"),
 }
 
 

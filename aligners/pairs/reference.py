@@ -60,6 +60,7 @@ class ReferenceModel:
         weights: what names the weights; "" to hash the tensors of ``model``, which must not be sharded then.
         numerics: what else changes the last digits, such as how the weights are sharded; "" for a whole model.
         workers: processes that read and encode pairs while the model computes.
+        prepared: whether the model is wrapped for training, and computes in ``dtype`` by itself.
     """
 
     def __init__(
@@ -74,10 +75,11 @@ class ReferenceModel:
         weights: str = "",
         numerics: str = "",
         workers: int = 0,
+        prepared: bool = False,
         progress: Progress = silent,
     ) -> None:
         self.model, self.encoder, self.route, self.dtype = model, encoder, route, dtype
-        self.device, self.micro_batch, self.numerics = device, micro_batch, numerics
+        self.device, self.micro_batch, self.numerics, self.prepared = device, micro_batch, numerics, prepared
         self.workers = 0 if encoder.corruption and encoder.corruption.uses_model else workers
         self._weights = weights or tensors_hash(model, progress=progress)
 
@@ -167,12 +169,13 @@ class ReferenceModel:
             raise ValueError("it holds numbers that are not finite")
         return split(tokens, lengths)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # a sharded model would keep tensors of inference mode, which no gradient flows through later
     def _forward(self, encoded: Sequence[Encoded]) -> list[Reference]:
         """One Reference a pair."""
         self.model.eval()
         corrupted = self.encoder.corruption is not None
-        with autocast(self.device, self.dtype), named_out_of_memory(encoded):
+        computing = contextlib.nullcontext() if self.prepared else autocast(self.device, self.dtype)
+        with computing, named_out_of_memory(encoded):
             out = response_logprobs(self.model, encoded, self.route, self.device, corrupted=corrupted)
         lengths = torch.stack([out.chosen_length, out.rejected_length], 1).cpu()
         tokens, end = out.tokens.float().cpu(), int(lengths.sum())

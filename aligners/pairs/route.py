@@ -30,15 +30,17 @@ TOKENS = (29, 23)
 """Lengths of the made-up responses: long enough that each would see much of the other."""
 
 
-def choose_route(model: Any, prompts: Prompts, route: str, max_length: int) -> tuple[Route, str]:
+def choose_route(model: Any, prompts: Prompts, route: str, max_length: int, *, half: bool = False) -> tuple[Route, str]:
     """The route for ``model`` and why; ``max_length`` is of a prompt with one response, in tokens.
+
+    ``half``: bfloat16 is computed in, whatever the type of the weights.
 
     Raises UsageError if "shared" is asked for where it would not be exact.
     """
     assert route in {"auto", *get_args(Route)}, route
     if route == "plain":
         return "plain", "plain rows (as asked)"
-    exact, why = _is_exact(model, prompts, 2 * max_length)
+    exact, why = _is_exact(model, prompts, 2 * max_length, half=half)
     if exact:
         return "shared", f"shared prefix ({why})"
     if route == "shared":
@@ -46,19 +48,17 @@ def choose_route(model: Any, prompts: Prompts, route: str, max_length: int) -> t
     return "plain", f"plain rows ({why})"
 
 
-def _is_exact(model: Any, prompts: Prompts, longest: int) -> tuple[bool, str]:
+def _is_exact(model: Any, prompts: Prompts, longest: int, *, half: bool) -> tuple[bool, str]:
     """Whether shared rows of up to ``longest`` tokens are exact, and how that is known."""
-    text = model.config.get_text_config()
+    stock = stock_model(model)
+    text = stock.config.get_text_config()
     attention = getattr(text, "_attn_implementation", None)
     if attention not in MASKED_ATTENTION:
         return False, f"{attention} attention takes no mask of our own; sdpa does"
     if unfit := unfit_layers(text, longest):
         return False, unfit
-    if next(stock_model(model).parameters()).numel() == 0:  # ZeRO-3 spreads the weights as they are loaded
-        known = family_of(model.config).shared_row
-        return known, f"model type {model.config.model_type}, not tried, since its weights are spread over processes"
     difference, leak = shared_row_error(model, prompts)
-    allowed = ROUNDING.get(model.dtype, ROUNDING_HALF) * leak
+    allowed = (ROUNDING_HALF if half else ROUNDING.get(stock.dtype, ROUNDING_HALF)) * leak
     why = f"a pair with an image run both ways differs by {difference:.1e} nats a token, allowed {allowed:.0e}"
     return difference <= allowed, f"{attention} attention; {why}"
 
@@ -78,9 +78,10 @@ def shared_row_error(model: Any, prompts: Prompts) -> tuple[float, float]:
     """How far a pair's token log-probabilities in a shared row are from those in plain rows, and, as a measure for
     that, how far the rejected response's move if it follows the chosen one; means, in nats.
     """
-    pair = _made_up(model, prompts)
-    leaky = _after_chosen(pair, family_of(model.config).response_type)
-    device = next(model.parameters()).device
+    stock = stock_model(model)
+    pair = _made_up(stock, prompts)
+    leaky = _after_chosen(pair, family_of(stock.config).response_type)
+    device = stock.device
     with torch.no_grad():
         shared = response_logprobs(model, [pair], "shared", device).tokens
         plain, leaked = response_logprobs(model, [pair, leaky], "plain", device).tokens.chunk(2)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import math
 from pathlib import Path
-from typing import Any
 
 import torch
-from accelerate.utils import DistributedType
 from transformers import TrainingArguments
 
+from aligners.training.base_model import compute_dtype
 from aligners.training.config import AlignConfig
+from aligners.training.sharding import DEEPSPEED, begin_sharding, require_engine, sharded
 from harness.errors import UsageError
 from harness.util.distributed import rank_and_world_size
-from recipes import RECIPES
 
 
 def training_arguments(config: AlignConfig, out_dir: Path, steps: int, name: str = "") -> TrainingArguments:
@@ -33,10 +30,12 @@ def training_arguments(config: AlignConfig, out_dir: Path, steps: int, name: str
             f"align: device={config.device}: training takes the first GPU that it sees. Set the environment variable "
             f"CUDA_VISIBLE_DEVICES={number} and device=cuda."
         )
+    half = compute_dtype(config, torch.device("cpu" if on_cpu else "cuda")) == "bfloat16"
+    require_engine(config, on_cpu=on_cpu)
     args = TrainingArguments(
         output_dir=str(out_dir),
         use_cpu=on_cpu,
-        bf16=config.dtype == "bfloat16" or (config.dtype == "auto" and not on_cpu and torch.cuda.is_bf16_supported()),
+        bf16=half and config.sharding not in DEEPSPEED,
         seed=config.seed,
         max_steps=steps,
         per_device_train_batch_size=micro,
@@ -56,10 +55,9 @@ def training_arguments(config: AlignConfig, out_dir: Path, steps: int, name: str
         report_to="none",  # the first process alone reports (aligners.training.reporting)
         run_name=name or out_dir.name,
         disable_tqdm=True,
-        **_sharding(config),
+        **sharded(config, half=half),
     )
-    if config.sharding == "fsdp":
-        _allow_fsdp_on_cpu(args)
+    begin_sharding(args, config, half=half)
     # One process drives one device: several are started with torchrun, never by DataParallel.
     args._n_gpu = min(1, args.n_gpu)
     return args
@@ -82,27 +80,3 @@ def _split(config: AlignConfig) -> tuple[int, int]:
             "number. Change batch_size or micro_batch."
         )
     return micro, config.batch_size // (micro * world)
-
-
-def _sharding(config: AlignConfig) -> dict[str, Any]:
-    """Trainer's settings for ``config.sharding``. FSDP checkpoints activations itself."""
-    if config.sharding == "none":
-        return {"activation_checkpointing": config.gradient_checkpointing}
-    if config.sharding == "fsdp":
-        return {
-            "fsdp": True,
-            "fsdp_config": {"version": 2, "activation_checkpointing": config.gradient_checkpointing},
-        }
-    if importlib.util.find_spec("deepspeed") is None:
-        raise UsageError(
-            f"align: sharding={config.sharding} needs DeepSpeed: pip install deepspeed, or set sharding=fsdp."
-        )
-    file = RECIPES / f"deepspeed_{config.sharding}.json"
-    return {"activation_checkpointing": config.gradient_checkpointing, "deepspeed": json.loads(file.read_text())}
-
-
-def _allow_fsdp_on_cpu(args: TrainingArguments) -> None:
-    """accelerate falls back to DDP, without a word, where all processes are on CPUs, although FSDP2 runs on gloo."""
-    state = args.distributed_state
-    if state is not None and state.distributed_type == DistributedType.MULTI_CPU:
-        state.distributed_type = DistributedType.MULTI_GPU

@@ -9,9 +9,10 @@ import torch
 from aligners.training.config import AlignConfig
 from aligners.training.lora import require_same_shape
 from aligners.training.model_configs import start_of, start_settings
+from aligners.training.sharding import save_as_loaded
 from harness.errors import UsageError
 from harness.models.adapters import trained_further
-from harness.models.loading import Loaded, load
+from harness.models.loading import Loaded, load, require_whole_files
 from harness.models.origin import require_start
 from harness.models.processors import prompts_of
 from harness.models.prompts import Prompts
@@ -40,15 +41,33 @@ def base_prompts(config: AlignConfig) -> Prompts:
     return prompts
 
 
+def require_shardable(config: AlignConfig) -> None:
+    """Raise UsageError for a start that ZeRO-3 cannot spread as it is read: with adapters, or not whole.
+
+    It comes before DeepSpeed does, whose way of loading says nothing of weights that the files lack.
+    """
+    if config.sharding != "zero3":
+        return
+    start = start_of(config)
+    if start.adapters:
+        raise UsageError(
+            f"model {config.model}: sharding=zero3 starts from weights without adapters: merge them first (python "
+            "cli.py export-model RUN --merge), or set sharding=fsdp or zero2."
+        )
+    require_whole_files(start.target, start_settings(config))
+
+
 def load_base(config: AlignConfig, device: torch.device, progress: Progress = silent) -> Loaded:
     """``config.model``, adapters included, and its processor on ``device``, dropout off: the start and the reference.
 
     Weights are float32, since small updates add up; bfloat16 under LoRA where bfloat16 is computed in. Adapters are
     added to float32 weights and stay beside others, as `bench` loads them; one that is trained further is a PeftModel.
+    Under FSDP it stays on the CPU until it is spread over the processes, of which the first alone has weights.
     Raises UsageError if the model cannot be loaded.
     """
-    start = start_of(config)
-    half = config.lora_rank and compute_dtype(config, device) == "bfloat16"
+    start, dtype = start_of(config), compute_dtype(config, device)
+    device = torch.device("cpu") if config.sharding == "fsdp" and config.quantize == "none" else device
+    half = config.lora_rank and dtype == "bfloat16"
     further = start.adapters[-1:] if config.adapter_start == "continue" else ()
     named = f"model {config.model}"
     loaded = load(
@@ -62,6 +81,7 @@ def load_base(config: AlignConfig, device: torch.device, progress: Progress = si
         settings=start_settings(config),
         progress=progress,
     )
+    save_as_loaded(loaded.model)
     for adapter in further:
         require_start(start.target, start.adapters, named, progress)
         model = trained_further(loaded.model, adapter, named).eval()

@@ -102,18 +102,29 @@ def fault_of(checkpoint: Path) -> str:
 
 
 def write_state(
-    checkpoint: Path, objective: Objective, data: str, state: State, curve: Sequence[Mapping[str, float]]
+    checkpoint: Path,
+    objective: Objective,
+    data: str,
+    state: State,
+    curve: Sequence[Mapping[str, float]],
+    layout: str = "",
 ) -> None:
-    """Complete ``checkpoint``: the objective's state, the hash of the ``data``, the metrics of all steps, its files."""
+    """Complete ``checkpoint``: the objective's state, the hash of the ``data``, the metrics of all steps, its files.
+
+    ``layout``: how its tensors are cut among processes, "" where any number of processes reads them.
+    """
     files = {str(file.relative_to(checkpoint)): _seal(file) for file in _files(checkpoint)}
     kept = {"objective": _identity(objective), "data": data, "state": dict(state), "curve": list(curve), "files": files}
-    write_text(checkpoint / STATE_FILE, json.dumps(kept))
+    write_text(checkpoint / STATE_FILE, json.dumps({**kept, "layout": layout}))
 
 
-def read_state(checkpoint: Path, objective: Objective, data: str) -> tuple[State, list[dict[str, float]]]:
+def read_state(
+    checkpoint: Path, objective: Objective, data: str, layout: str = ""
+) -> tuple[State, list[dict[str, float]]]:
     """The state and curve that ``write_state`` kept.
 
-    Raises UsageError if another objective, the same with other settings, or other ``data`` made the checkpoint.
+    Raises UsageError if another objective, the same with other settings, or other ``data`` made the checkpoint, or if
+    its tensors have another ``layout``.
     """
     kept = read_object(checkpoint / STATE_FILE)
     if kept.get("objective") != _identity(objective):
@@ -125,6 +136,11 @@ def read_state(checkpoint: Path, objective: Objective, data: str) -> tuple[State
         raise UsageError(
             f"{checkpoint} is of other pairs: the data were changed since (hash {kept['data'][:12]}, now {data[:12]}). "
             "Start over with --fresh, or put the data back."
+        )
+    if (was := kept.get("layout", layout)) != layout:
+        raise UsageError(
+            f"{checkpoint} was saved {was or 'without sharding'}, which cannot be read {layout or 'without sharding'}. "
+            "Resume as it was saved, or start over with --fresh."
         )
     return kept["state"], kept["curve"]
 

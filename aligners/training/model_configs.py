@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import broadcast_object_list
 from transformers import (
     AutoConfig,
     CLIPVisionConfig,
@@ -23,8 +24,9 @@ from harness.models.processors import hub_options
 from harness.models.settings import LoadSettings
 from harness.models.sources import composition, may_be_hub_id, parts
 from harness.models.spec import ModelSpec
-from harness.models.weights import weights_identity
+from harness.models.weights import files_identity, weights_identity
 from harness.protocols.progress import Progress, silent
+from harness.util.distributed import rank_and_world_size
 
 
 def start_of(config: AlignConfig) -> ModelSpec:
@@ -53,6 +55,17 @@ def start_weights(config: AlignConfig, progress: Progress = silent) -> list[str]
     """The hashes of the weights that training starts from, the base's first; "" for a hub model (commits say it)."""
     start = start_of(config)
     return [weights_identity(part, progress) for part in (start.target, *start.adapters)]
+
+
+def start_identity(config: AlignConfig, model: Any, progress: Progress = silent) -> str:
+    """What names the weights that training starts from, by their files; the first process reads them.
+
+    ``model`` is a transformers model, which knows the commit of a hub model.
+    """
+    start, first = start_of(config), rank_and_world_size()[0] == 0
+    parts = [files_identity(part, model, progress) for part in (start.target, *start.adapters)] if first else []
+    identity: str = broadcast_object_list(["+".join(parts)])[0]
+    return identity
 
 
 def model_config(source: str, settings: LoadSettings | None = None) -> tuple[Any, str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from harness.errors import HarnessError
 from harness.models.checks import is_finite
@@ -18,8 +19,23 @@ Samples = frozenset[bytes]
 
 
 def samples_of(model: Any) -> Samples:
-    """A few numbers of every parameter of ``model``, at equal distances, as bytes; names differ once saved."""
-    return frozenset(_sample(parameter) for parameter in model.parameters() if parameter.numel())
+    """A few numbers of every parameter of ``model``, at equal distances, as bytes; names differ once saved.
+
+    Every process calls it: where the weights are sharded, one after the other is gathered.
+    """
+    return frozenset(_sample(whole) for whole in map(_whole, model.parameters()) if whole.numel())
+
+
+def _whole(parameter: Any) -> Tensor:
+    """A parameter, gathered from all processes where FSDP or ZeRO-3 has spread it."""
+    if isinstance(parameter, DTensor):
+        return parameter.full_tensor()  # type: ignore[no-untyped-call]
+    if hasattr(parameter, "ds_id"):
+        from deepspeed.runtime.zero import GatheredParameters
+
+        with GatheredParameters([parameter]):
+            return cast(Tensor, parameter.detach().clone())
+    return cast(Tensor, parameter)
 
 
 def require_trained(folder: Path, start: Samples, *, first: bool, progress: Progress) -> None:
@@ -49,4 +65,4 @@ def _fault(folder: Path, start: Samples, progress: Progress) -> str | None:
 def _sample(tensor: Tensor) -> bytes:
     flat = tensor.detach().reshape(-1)
     step = max(1, flat.numel() // PLACES)
-    return bytes(flat[::step].cpu().float().numpy().tobytes())
+    return bytes(flat[::step].cpu().float().clone().numpy().tobytes())  # numpy would pin the storage of a shard

@@ -20,17 +20,19 @@ from aligners.pairs.encodable import encodable
 from aligners.pairs.encoding import Encoder
 from aligners.pairs.report import described
 from aligners.training.arguments import training_arguments
-from aligners.training.base_model import base_prompts
+from aligners.training.base_model import base_prompts, compute_dtype, load_base
 from aligners.training.checkpoints import remove_checkpoints, resumable_checkpoint
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from aligners.training.model_card import write_card
 from aligners.training.model_configs import start_of, start_weights
-from aligners.training.outcome import require_trained, samples_of
-from aligners.training.preference_data import training_order, training_pairs
-from aligners.training.preparation import Prepared, check_needs, hardness_of, prepare
+from aligners.training.outcome import require_trained
+from aligners.training.preference_data import PairStream, training_order, training_pairs
+from aligners.training.preparation import Prepared, check_needs, encoder_of, hardness_of, prepare
 from aligners.training.probes import Probes, spread
 from aligners.training.reporting import finished_trackers, tracker_callbacks, tracker_names
+from aligners.training.sharding import one_engine
+from aligners.training.starting import Start
 from aligners.training.trainable import trained_parts
 from aligners.training.trainer import PreferenceTrainer
 from harness.models.prompts import Prompts
@@ -55,6 +57,7 @@ class AlignResult:
     record: dict[str, Any]
 
 
+@one_engine()
 def align(
     config: AlignConfig,
     objective: Objective,
@@ -83,36 +86,39 @@ def align(
     check_needs(config, objective, hardness)
     _clear(out_dir, resume=resume)
     trackers = tracker_names(config.report_to if first else "none")
-    callbacks = tracker_callbacks(trackers, name or out_dir.name, resume=resume)
     sets = _pairs(config, heldout, objective.needs, progress)
     pairs = sets["train"].pairs
     order = training_order(pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = training_arguments(config, out_dir, steps=len(order) // config.batch_size, name=name)
-    ready = prepare(config, objective, hardness, args, progress, probe=probe)
-    deltas, facts = hardness_of(sets, hardness, objective, args.device, progress, config.workers)
-    data, cached = ready.tables(objective, pairs, deltas.get("train"))
-    probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
-    info = _facts(config, sets, ready, args, cached) | facts
-    _log_start(recorder, info, sets, deltas, first=first)
+    loaded = load_base(config, args.device, progress)
+    info: dict[str, Any] = {"trained": trained_parts(loaded.model, config)}
+    encoder = encoder_of(loaded.prompts, config, objective, hardness, args.device)
+
+    def begin(wrapped: Any) -> Start:
+        ready = prepare(wrapped, encoder, config, objective, args, progress, probe=probe)
+        start, deltas, found = _tables(config, objective, hardness, sets, ready, args)
+        info.update(found)
+        _log_start(recorder, info, sets, deltas, first=first)
+        return start
+
     trainer = PreferenceTrainer(
-        make_trainable(ready.loaded.model, config),
+        make_trainable(loaded.model, config),
         args,
         objective=objective,
-        data=data,
-        order=order,
-        encoder=ready.encoder,
-        route=ready.route,
+        stream=PairStream(pairs, order, encoder),
+        encoder=encoder,
+        begin=begin,
+        half=compute_dtype(config, args.device) == "bfloat16",
         recorder=recorder,
-        probes=Probes(probes, ready.encoder, config.probe_every),
         progress=progress,
-        callbacks=callbacks,
+        callbacks=tracker_callbacks(trackers, name or out_dir.name, resume=resume),
     )
     with finished_trackers(trackers):
         trained = _train(trainer, out_dir, resume=resume)
     record = {**dataclasses.asdict(config), **info, "objective": dataclasses.asdict(objective), **trained}
     record |= {"steps": args.max_steps, "seconds": time.monotonic() - started}
     if first:
-        _save(trainer, ready.loaded.prompts, out_dir, record, config)
+        _save(trainer, loaded.prompts, out_dir, record, config)
         recorder.log_info(trained)
     return AlignResult(out_dir / "model", args.max_steps, record)
 
@@ -142,6 +148,22 @@ def _pairs(
     return checked
 
 
+def _tables(
+    config: AlignConfig,
+    objective: Objective,
+    hardness: HardnessConfig | None,
+    sets: Mapping[str, PairSet],
+    ready: Prepared,
+    args: TrainingArguments,
+) -> tuple[Start, dict[str, Tensor], dict[str, Any]]:
+    """What is computed of the pairs before the first step, their hardness by split, and what a record says of it."""
+    deltas, facts = hardness_of(sets, hardness, objective, args.device, ready.progress, config.workers)
+    data, cached = ready.tables(objective, sets["train"].pairs, deltas.get("train"))
+    probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
+    start = Start(data, Probes(probes, ready.encoder, config.probe_every), ready.route)
+    return start, deltas, _facts(config, sets, ready, args, cached) | facts
+
+
 def _facts(
     config: AlignConfig, sets: Mapping[str, PairSet], ready: Prepared, args: TrainingArguments, cached: bool
 ) -> dict[str, Any]:
@@ -154,7 +176,6 @@ def _facts(
             for split, each in sets.items()
         },
         **ready.facts,
-        "trained": trained_parts(ready.loaded.model, config),
         "device": str(args.device),
         "processes": args.world_size,
         "reference_cached": cached,
@@ -183,22 +204,18 @@ def _train(trainer: PreferenceTrainer, out_dir: Path, *, resume: bool) -> dict[s
     Returns what the record says of it, with the seconds of the steps and their probes, without what is prepared
     before; not of a run that resumed, of which these are a part.
     """
-    untrained = samples_of(trainer.model)
     first = trainer.is_world_process_zero()
     # One process decides, so that ranks never disagree about where they begin.
     checkpoint = broadcast_object_list([resumable_checkpoint(out_dir) if resume and first else None])[0]
-    if checkpoint is not None:
-        trainer.restore(checkpoint)
-    started = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    seconds = {} if checkpoint else {"training_seconds": time.monotonic() - started}
+    seconds = {} if checkpoint else {"training_seconds": trainer.seconds}
     trainer.progress("saving", 0, 1)
     part = part_of(out_dir / "model")
     if first:
         emptied(part)
     trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(part))
-    require_trained(part, untrained, first=first, progress=trainer.progress)
+    require_trained(part, trainer.untrained, first=first, progress=trainer.progress)
     return {"two_passes": trainer.two_passes, **seconds}
 
 

@@ -1,4 +1,8 @@
-"""What must be there before the first step: the model on its device, hardness, reference log-probabilities."""
+"""What must be there before the first step: probe, route, hardness, reference log-probabilities.
+
+All that the model computes goes through the model as it is wrapped for training, before its first step: there the
+policy is the reference, with the same numerics, and a sharded model is whole nowhere.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +19,19 @@ from aligners.objective import Objective
 from aligners.pairs.corruption import PREFIX, corruption_for
 from aligners.pairs.data import Pair, PairSet
 from aligners.pairs.encoding import Encoder
-from aligners.pairs.forward import Route
+from aligners.pairs.forward import Route, stock_model
 from aligners.pairs.reference import ReferenceModel
 from aligners.pairs.route import choose_route
-from aligners.training.base_model import compute_dtype, load_base
+from aligners.training.base_model import compute_dtype, require_shardable
 from aligners.training.config import AlignConfig
-from aligners.training.model_configs import model_config, start_of, start_settings
+from aligners.training.model_configs import model_config, start_identity, start_of, start_settings
 from aligners.training.preference_data import PreferenceData, data_columns
+from aligners.training.sharding import without_ddp
 from aligners.training.start_probe import probe_start
 from aligners.training.trainable import require_trainable
 from harness.errors import HarnessError, UsageError
-from harness.models.loading import Loaded
 from harness.models.processors import FALLBACK
+from harness.models.prompts import Prompts
 from harness.models.settings import changed
 from harness.protocols.conversation import Image, question
 from harness.protocols.progress import Progress
@@ -46,17 +51,18 @@ def check_needs(config: AlignConfig, objective: Objective, hardness: HardnessCon
         )
     if "hardness" in objective.needs and hardness is None:
         raise UsageError(f"aligner {objective.name} needs hardness: give the CLIP model (clip=...).")
+    require_shardable(config)
     require_trainable(model_config(start_of(config).target, start_settings(config))[0], config)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The model before it is made trainable, and what its pairs are run with; ``why`` says how ``route`` was chosen.
+    """What the pairs of a wrapped model are run with; ``why`` says how ``route`` was chosen.
 
     ``reference`` is None for an objective that needs none, ``probe`` where the model was not probed.
     """
 
-    loaded: Loaded
+    prompts: Prompts
     dtype: str
     route: Route
     why: str
@@ -68,12 +74,12 @@ class Prepared:
     @property
     def facts(self) -> dict[str, Any]:
         """What the run's record says of it."""
-        form = self.loaded.prompts.form([question("{question}", Image())])
+        form = self.prompts.form([question("{question}", Image())])
         return {
             "prompt": form.prompt,
             "answer": form.lead + "{answer}" + form.end,
-            "prompt_template": "fallback" if FALLBACK in self.loaded.prompts.note else "processor",
-            "prompt_settings": changed(self.loaded.prompts.settings),
+            "prompt_template": "fallback" if FALLBACK in self.prompts.note else "processor",
+            "prompt_settings": changed(self.prompts.settings),
             "route": self.why,
             "dtype": self.dtype,
             **({} if self.probe is None else {"probe": self.probe}),
@@ -91,36 +97,56 @@ class Prepared:
         return PreferenceData(pairs, reference.sums, delta, mean, columns), cached
 
 
+def encoder_of(
+    prompts: Prompts, config: AlignConfig, objective: Objective, hardness: HardnessConfig | None, device: torch.device
+) -> Encoder:
+    """How pairs become tokens and pixels, corrupted ones too where ``objective`` needs them."""
+    clip = hardness.clip if hardness else None
+    corruption = corruption_for(objective.needs, objective.corruption_settings, clip, device)
+    return Encoder(prompts, config.max_length, corruption)
+
+
 def prepare(
+    wrapped: Any,
+    encoder: Encoder,
     config: AlignConfig,
     objective: Objective,
-    hardness: HardnessConfig | None,
     args: TrainingArguments,
     progress: Progress,
     *,
     probe: bool,
 ) -> Prepared:
-    """Load the model and processor, probe it if asked to, and choose how pairs are run."""
-    dtype = compute_dtype(config, args.device)
-    loaded = load_base(config, args.device, progress)
-    probed = probe_start(loaded, f"model {config.model}") if probe else None
-    route, why = choose_route(loaded.model, loaded.prompts, config.route, config.max_length)
-    clip = hardness.clip if hardness else None
-    corruption = corruption_for(objective.needs, objective.corruption_settings, clip, args.device)
-    encoder = Encoder(loaded.prompts, config.max_length, corruption)
+    """Probe the model ``wrapped`` for training if asked to, choose how pairs are run, and make it the reference.
+
+    Every process calls it before the first step and before a checkpoint is read.
+    """
+    dtype, prompts = compute_dtype(config, args.device), encoder.prompts
+    probed = probe_start(wrapped, prompts, f"model {config.model}") if probe else None
+    network = without_ddp(wrapped)
+    route, why = choose_route(network, prompts, config.route, config.max_length, half=dtype == "bfloat16")
     reference = None
     if "reference" in objective.needs:
         reference = ReferenceModel(
-            loaded.model,
+            network,
             encoder,
             route=route,
             dtype=dtype,
             device=args.device,
             micro_batch=2 * args.per_device_train_batch_size,
             workers=config.workers,
+            weights=start_identity(config, stock_model(wrapped), progress),
+            numerics=numerics(config, dtype),
+            prepared=True,
             progress=progress,
         )
-    return Prepared(loaded, dtype, route, why, encoder, reference, progress, probed)
+    return Prepared(prompts, dtype, route, why, encoder, reference, progress, probed)
+
+
+def numerics(config: AlignConfig, dtype: str) -> str:
+    """What, beside the type computed in, makes the last digits of log-probabilities; "" for a whole float32 model."""
+    weights = "bfloat16 weights" if config.lora_rank and dtype == "bfloat16" else ""
+    quantized = config.quantize if config.quantize != "none" else ""
+    return ", ".join(filter(None, (weights, quantized, config.sharding if config.sharding != "none" else "")))
 
 
 def hardness_of(

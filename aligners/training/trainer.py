@@ -8,28 +8,23 @@ others evenly among the ranks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from accelerate.utils import gather_object
-from peft import PeftModel
 from torch import Tensor
 from torch.utils.data import SequentialSampler
-from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
-from aligners.objective import Batch, Objective, State, Step, Weights
+from aligners.objective import Batch, Objective, Step, Weights
 from aligners.pairs.encoding import Encoded, Encoder
-from aligners.pairs.forward import Route, response_logprobs
+from aligners.pairs.forward import response_logprobs
 from aligners.pairs.memory import named_out_of_memory
-from aligners.training.checkpoints import keep_newest, read_state, whole_or_absent, write_state
 from aligners.training.checks import require_finite, require_finite_norm, require_start
-from aligners.training.preference_data import PairStream, PreferenceData, as_batch
-from aligners.training.probes import Probes
+from aligners.training.preference_data import PairStream, PreferenceData
+from aligners.training.starting import Start, StartingTrainer
 from aligners.training.whole_step import StepPair, divided, gap_noise, gather_step
-from harness.models.adapters import of_adapter
-from harness.models.loading import load_weights
 from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
 
@@ -42,16 +37,13 @@ def watched(metrics: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {metrics[name]:{form}}" for name, form in WATCHED.items())
 
 
-class PreferenceTrainer(Trainer):
-    """Trains ``model`` on ``data`` with ``objective``.
+class PreferenceTrainer(StartingTrainer):
+    """Trains ``model`` on the pairs of ``stream`` with ``objective``.
 
-    ``order`` is the result of training_order. The gaps of ``probes`` are measured before the first step and whenever
-    they are due; that has no effect on training. ``progress`` is called while they are, and after each step, when
-    ``callbacks`` get the metrics.
+    ``begin`` is StartingTrainer's. The gaps of the probe pairs that it finds are measured before the first step and
+    whenever they are due; that has no effect on training. ``progress`` is called while they are, and after each step,
+    when ``callbacks`` get the metrics. ``half``: bfloat16 is computed in.
     """
-
-    objective: Objective
-    objective_state: State
 
     def __init__(
         self,
@@ -59,27 +51,22 @@ class PreferenceTrainer(Trainer):
         args: TrainingArguments,
         *,
         objective: Objective,
-        data: PreferenceData,
-        order: Sequence[int],
+        stream: PairStream,
         encoder: Encoder,
-        route: Route,
+        begin: Callable[[Any], Start],
+        half: bool,
         recorder: Recorder,
-        probes: Probes,
         progress: Progress,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
-        stream = PairStream(data.pairs, order, encoder)
-        super().__init__(model, args, train_dataset=stream, data_collator=as_batch, callbacks=[*callbacks])
+        super().__init__(model, args, objective=objective, begin=begin, stream=stream, callbacks=callbacks)
         self.remove_callback(PrinterCallback)  # ``progress`` shows what it would print
         # The weights of a step sum over all its pairs already: Trainer must not divide by the micro-batches.
         self.model_accepts_loss_kwargs = True
-        self.objective, self.objective_state = objective, objective.initial_state()
-        self.data, self.encoder, self.route = data, encoder, route
-        self.recorder, self.probes, self.progress = recorder, probes, progress
+        self.encoder, self.recorder, self.progress, self._half = encoder, recorder, progress, half
         self._pairs: list[StepPair] = []
         self._weights: Weights | None = None
         self._step_loss = 0.0
-        self.curve: list[dict[str, float]] = []
         self._rewards: list[tuple[float, float, float]] = []
 
     # -- the optimiser step -------------------------------------------------------------------------------------------
@@ -187,7 +174,7 @@ class PreferenceTrainer(Trainer):
 
     def _gaps_of(self, batch: Batch) -> tuple[Tensor, Tensor]:
         gaps = self.objective.gaps(batch).detach().double()
-        noise = gap_noise(self.objective, batch, half=self.args.bf16)
+        noise = gap_noise(self.objective, batch, half=self._half)
         return gaps.cpu(), noise.cpu()
 
     def _note_rewards(self, gaps: Tensor, noise: Tensor, rows: Sequence[int]) -> None:
@@ -197,7 +184,7 @@ class PreferenceTrainer(Trainer):
 
     def _require_start(self, batch: Batch, gaps: Tensor) -> None:
         if self.state.global_step == 0:
-            require_start(batch, gaps, half=self.args.bf16)
+            require_start(batch, gaps, half=self._half)
 
     def _require_finite(self, values: Tensor, pairs: Sequence[Encoded], what: str) -> None:
         require_finite(values, pairs, what, step=self.state.global_step + 1, folder=self.args.output_dir)
@@ -260,33 +247,3 @@ class PreferenceTrainer(Trainer):
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted: Trainer's estimate knows no preference pairs."""
         return 0
-
-    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        """Trainer's checkpoint, then the file that marks it as complete; then older ones are removed."""
-        folder = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-        with whole_or_absent(folder):
-            super()._save_checkpoint(*args, **kwargs)
-            self.accelerator.wait_for_everyone()  # every rank writes a file of its own
-            if self.is_world_process_zero():
-                write_state(folder, self.objective, self.data.content_hash, self.objective_state, self.curve)
-                keep_newest(folder.parent)
-
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """Trainer's, of an adapter alone where it lies on top of others."""
-        if isinstance(self.model, PeftModel):
-            state_dict = of_adapter(self.model.state_dict() if state_dict is None else state_dict)
-        super()._save(output_dir, state_dict)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """The checkpoint's weights, in spite of the hub's names that save_pretrained gives LLaVA's.
-
-        Trainer (transformers 5.23) loads them by name, warns that all are missing, and keeps the base model's.
-        """
-        if not isinstance(self.model, PreTrainedModel) or self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-            return
-        load_weights(self.model, resume_from_checkpoint)
-
-    def restore(self, checkpoint: Path) -> None:
-        """Take over the objective's state from ``checkpoint``; Trainer restores the rest. Raises as ``read_state``."""
-        self.objective_state, self.curve = read_state(checkpoint, self.objective, self.data.content_hash)

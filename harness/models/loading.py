@@ -95,7 +95,12 @@ def load(
 
 
 def _placed(model: Any, device: torch.device, named: str) -> Any:
-    """``model`` on ``device``. Raises HarnessError where it does not fit."""
+    """``model`` on ``device``; as it is in a process that waits for its part of the weights.
+
+    Raises HarnessError where it does not fit.
+    """
+    if any(weight.is_meta for weight in model.parameters()):
+        return model
     try:
         return model.to(device)
     except RuntimeError as error:
@@ -173,13 +178,14 @@ def check_type(source: str, settings: LoadSettings | None = None) -> None:
         )
 
 
-def require_whole_files(source: str) -> None:
+def require_whole_files(source: str, settings: LoadSettings | None = None) -> None:
     """Raise UsageError if the checkpoint in ``source`` lacks weights or holds others than its model has; reads none."""
+    given = settings or LoadSettings()
     with _reported(silent):
         both: Any = AutoModelForImageTextToText.from_pretrained(
-            source, device_map="meta", output_loading_info=True, ignore_mismatched_sizes=True
+            source, device_map="meta", output_loading_info=True, ignore_mismatched_sizes=True, **hub_options(given)
         )
-    require_whole(both[1], f"the checkpoint {source}")
+    require_whole(both[1], f"the checkpoint {source}", allow_unused=given.unused_weights == "allow")
 
 
 def own_dtype(source: str, settings: LoadSettings) -> str:
