@@ -22,9 +22,8 @@ from tests.test_align_recipe import RECIPE, rlaif_v, tiny_clip
 from tests.tiny import tiny_llava
 
 DEEPSPEED = importlib.util.find_spec("deepspeed") is not None
-ENGINES = ["none", "fsdp", *(["zero2", "zero3"] if DEEPSPEED else [])]
+ENGINES = ["fsdp", *(["zero2", "zero3"] if DEEPSPEED else [])]
 SHARDINGS = [
-    "none",
     "fsdp",
     pytest.param("zero2", marks=pytest.mark.needs("deepspeed")),
     pytest.param("zero3", marks=pytest.mark.needs("deepspeed")),
@@ -63,7 +62,7 @@ def done(llava: Path, pairs_file: Path, tmp_path_factory: pytest.TempPathFactory
         settings = {**dataclasses.asdict(base), "sharding": engine}
         del settings["prompt"]
         runs[engine] = {"set": settings, "method": "dama", "folder": str(folder / engine), "probe": engine == "fsdp"}
-    for engine in [each for each in ENGINES if each != "zero2"]:
+    for engine in ["none", *(each for each in ENGINES if each != "zero2")]:
         words = [f"{name}={value}" for name, value in given.items()]
         words += [] if engine == "zero3" else [f"sharding={engine}"]  # the recipe's own
         sets = [word for each in words for word in ("--set", each)]
