@@ -147,7 +147,8 @@ def dry_run(spec: AlignSpec, progress: Progress = silent) -> dict[str, Any]:
     if missing := unbuilt(spec.train.model, spec.train.data):
         notes = f"the embedded world is built first, which takes minutes: {', '.join(missing)}; costs are known then"
         return {"name": spec.name, **spec.record, "estimate": {"notes": notes}}
-    return {"name": spec.name, **spec.record, "estimate": estimate(spec.train, spec.objective, progress)}
+    cost = estimate(spec.train, spec.objective, progress, heldout=bool(spec.heldout))
+    return {"name": spec.name, **spec.record, "estimate": cost}
 
 
 def embedded(

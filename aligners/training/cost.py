@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from aligners.training.config import AlignConfig
 from aligners.training.lora import expert_tensors, linear_layers, lora_targets
 from aligners.training.model_configs import model_config, start_of, start_settings
 from aligners.training.preference_data import step_count, training_pairs
+from aligners.training.probes import PROBE_PAIRS
 from harness.errors import DataError, UsageError
 from harness.models.families import family_of
 from harness.models.processors import load_prompts
@@ -68,8 +70,14 @@ def processes_of(config: AlignConfig) -> tuple[int, str]:
     return (1, "one process") if config.sharding == "none" else (8, "WORLD_SIZE is not set: a node of eight is assumed")
 
 
-def estimate(config: AlignConfig, objective: Objective, progress: Progress = silent) -> dict[str, Any]:
-    """The facts of a dry run. FLOPs are of the shared route; memory is a model of what is held, not a measurement."""
+def estimate(
+    config: AlignConfig, objective: Objective, progress: Progress = silent, *, heldout: bool = False
+) -> dict[str, Any]:
+    """The facts of a dry run. FLOPs are of the shared route; memory is a model of what is held, not a measurement.
+
+    FLOPs a pair are those of the process that computes most, over the pairs that each process reads: the others wait
+    for it. ``heldout``: there are held-out pairs, counted as many as can be probed.
+    """
     base = start_of(config).target
     shapes, source = model_config(base, start_settings(config))
     processes, why = processes_of(config)
@@ -77,11 +85,10 @@ def estimate(config: AlignConfig, objective: Objective, progress: Progress = sil
     pairs, lengths = _lengths(config, base, shapes, notes, progress)
     sizes = parameters(shapes, config)
     steps = step_count(pairs, batch_size=config.batch_size, epochs=config.epochs)
-    accumulates = config.batch_size > config.micro_batch or processes > 1
-    two_passes = objective.needs_reward_gaps and accumulates
-    # A pass without graph over all pairs, then one over those that are kept (every objective with gaps filters).
-    kept = objective.kept_pairs(config.batch_size) / config.batch_size if two_passes else None
+    kept = _kept_share(config, objective, processes)
     flops = pair_flops(sizes, lengths, config, kept)
+    probes = _probe_pairs(config, pairs, steps, processes, splits=1 + heldout) * first_pass(sizes, lengths, config)
+    probed = probes / (steps * config.batch_size / processes)
     reference = _forward(sizes, lengths) if "reference" in objective.needs else 0.0
     tokens = lengths.prefix + lengths.responses
     return {
@@ -89,10 +96,11 @@ def estimate(config: AlignConfig, objective: Objective, progress: Progress = sil
         "tokens a pair": round(tokens, 1),
         "image tokens a pair": round(lengths.image, 1),
         "steps": steps,
-        "passes a step": 2 if two_passes else 1,
+        "passes a step": 1 if kept is None else 2,
         "parameters": sizes.total,
         "trainable parameters": sizes.trainable,
         "TFLOP a pair": round(flops / 1e12, 6),
+        "TFLOP a pair, with its share of the probes": round((flops + probed) / 1e12, 6),
         "TFLOP of training": round(steps * config.batch_size * flops / 1e12, 6),
         "TFLOP of the reference cache (once)": round(pairs * reference / 1e12, 6),
         "MB of the reference cache on disk": round(_kept(objective, pairs, lengths) / 1e6, 3),
@@ -109,6 +117,26 @@ def _kept(objective: Objective, pairs: int, lengths: Lengths) -> float:
         return 0.0
     corrupted = any(need.startswith(PREFIX) for need in objective.needs)
     return kept_bytes(pairs, lengths.responses * (1.5 if corrupted else 1.0))
+
+
+def _kept_share(config: AlignConfig, objective: Objective, processes: int) -> float | None:
+    """The share of its pairs that the busiest process runs in the second of two passes; None where one pass is taken.
+
+    A pass without graph over all pairs comes first, then one over those that are kept, divided evenly; DeepSpeed takes
+    every micro-batch, with a pair at least (aligners.training.whole_step).
+    """
+    each = config.batch_size / processes
+    batches = math.ceil(each / min(config.micro_batch, max(1, each)))
+    if not objective.needs_reward_gaps or batches == 1:
+        return None
+    least = batches if config.sharding in {"zero2", "zero3"} else 1
+    return max(least, math.ceil(objective.kept_pairs(config.batch_size) / processes)) / each
+
+
+def _probe_pairs(config: AlignConfig, pairs: int, steps: int, processes: int, splits: int) -> int:
+    """Forwards of probe pairs on one process over the whole run: before the first step, when due, after the last."""
+    every = config.probe_every or steps
+    return (1 + math.ceil(steps / every)) * splits * math.ceil(min(PROBE_PAIRS, pairs) / processes)
 
 
 def parameters(shapes: Any, config: AlignConfig) -> Parameters:
@@ -166,13 +194,22 @@ def pair_flops(sizes: Parameters, lengths: Lengths, config: AlignConfig, kept: f
     """
     tower = 2 * sizes.vision * lengths.patches
     decoder = _forward(sizes, lengths) - tower
-    adapters = 2 * sizes.trainable * (lengths.prefix + lengths.responses) if config.lora_rank else 0.0
+    adapters = _adapters(sizes, lengths, config)
     backward = (decoder + 2 * adapters) if config.lora_rank else 2 * decoder
     again = decoder + adapters if config.gradient_checkpointing else 0.0
     one = decoder + adapters + tower + backward + again
     if config.train_vision:
         one += 2 * tower
-    return one if kept is None else decoder + adapters + tower + kept * one
+    return one if kept is None else first_pass(sizes, lengths, config) + kept * one
+
+
+def first_pass(sizes: Parameters, lengths: Lengths, config: AlignConfig) -> float:
+    """FLOPs of a pair in a forward of the model as it is trained, without a graph."""
+    return _forward(sizes, lengths) + _adapters(sizes, lengths, config)
+
+
+def _adapters(sizes: Parameters, lengths: Lengths, config: AlignConfig) -> float:
+    return 2 * sizes.trainable * (lengths.prefix + lengths.responses) if config.lora_rank else 0.0
 
 
 def _states(sizes: Parameters, config: AlignConfig, processes: int) -> float:

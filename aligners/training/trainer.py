@@ -116,7 +116,9 @@ class PreferenceTrainer(StartingTrainer):
         return cast(Tensor, loss * self.args.world_size)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
-        """Trainer's forward and backward of a micro-batch; running out of memory is named."""
+        """Trainer's forward and backward of a micro-batch, unless it is empty; running out of memory is named."""
+        if not inputs["pairs"]:
+            return torch.zeros((), device=self.args.device)
         with named_out_of_memory(inputs["pairs"]):
             return super().training_step(model, inputs, num_items_in_batch)
 
@@ -149,11 +151,12 @@ class PreferenceTrainer(StartingTrainer):
         return [mine[at] for at in range(len(pairs))]
 
     def _second_pass(self, pairs: Sequence[Encoded], count: int) -> list[dict[str, Any]]:
-        """This rank's ``count`` micro-batches of pairs that count; those of other ranks are encoded here as well."""
+        """This rank's ``count`` micro-batches of pairs that count, also of some that other ranks have read."""
         assert self._weights is not None
         rank, world = self.args.process_index, self.args.world_size
-        plan = divided(self._pairs, self._weights.kept.tolist(), ranks=world, slots=count)[rank]
-        return [{"pairs": [self._read(pairs, row) for row in rows], "rows": rows} for rows in plan]
+        counted = bool(self.is_deepspeed_enabled)  # DeepSpeed steps after so many backwards
+        plan = divided(self._pairs, self._weights.kept.tolist(), ranks=world, slots=count, all_slots=counted)
+        return [{"pairs": [self._read(pairs, row) for row in rows], "rows": rows} for rows in plan[rank]]
 
     def _read(self, pairs: Sequence[Encoded], row: int) -> Encoded:
         """The pair of a row of the step, where ``pairs`` are those that this rank has read."""

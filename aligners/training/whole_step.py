@@ -68,26 +68,31 @@ def tokens_of(pair: Encoded) -> int:
     return len(pair.prefix) + len(pair.chosen) + len(pair.rejected)
 
 
-def divided(step: Sequence[StepPair], kept: Sequence[bool], *, ranks: int, slots: int) -> list[list[list[int]]]:
+def divided(
+    step: Sequence[StepPair], kept: Sequence[bool], *, ranks: int, slots: int, all_slots: bool
+) -> list[list[list[int]]]:
     """The rows of ``step`` that each rank computes in each of its ``slots`` micro-batches: those that are ``kept``.
 
-    A rank with more of them than others gives some away, so that none waits for another. Every micro-batch has a pair,
-    at need one that counts for nothing, since all ranks must take part in every forward and backward. No rank computes
-    more pairs than it read.
+    A rank with more of them than others gives some away, so that none waits for another. They fill the last
+    micro-batches, as few as hold them, and the first are empty, the same on every rank; with ``all_slots`` none is. A
+    rank without a pair for one of them runs a pair that counts for nothing, since all ranks must take part in every
+    forward and backward. No micro-batch has more pairs than it was read with.
     """
-    shares = _balanced(step, kept, ranks, slots)
+    shares = _balanced(step, kept, ranks)
+    micro_batch = len(step) // (ranks * slots)
+    used = slots if all_slots else max(1, -(-max(map(len, shares)) // micro_batch))
     dropped = [row for row, counts in enumerate(kept) if not counts]
     batches = []
     for rank, share in enumerate(shares):
         spare = sorted(dropped, key=lambda row: (step[row].rank != rank, step[row].tokens, row))
-        share += [spare[n % len(spare)] for n in range(slots - len(share))]
+        share += [spare[n % len(spare)] for n in range(used - len(share))]
         share.sort(key=lambda row: (step[row].tokens, row))  # rows of one micro-batch then need little padding
-        ends = [len(share) * slot // slots for slot in range(slots + 1)]
-        batches.append([share[start:end] for start, end in itertools.pairwise(ends)])
+        ends = [len(share) * slot // used for slot in range(used + 1)]
+        batches.append([[]] * (slots - used) + [share[start:end] for start, end in itertools.pairwise(ends)])
     return batches
 
 
-def _balanced(step: Sequence[StepPair], kept: Sequence[bool], ranks: int, slots: int) -> list[list[int]]:
+def _balanced(step: Sequence[StepPair], kept: Sequence[bool], ranks: int) -> list[list[int]]:
     """The kept rows by rank, after moves from the rank with the most tokens to that with the fewest while they help."""
     shares: list[list[int]] = [[] for _ in range(ranks)]
     for row, pair in enumerate(step):
@@ -100,7 +105,7 @@ def _balanced(step: Sequence[StepPair], kept: Sequence[bool], ranks: int, slots:
         light = min(range(ranks), key=lambda rank: (len(shares[rank]) >= room, load[rank]))
         lead = load[heavy] - load[light]
         helpful = [row for row in shares[heavy] if step[row].tokens < lead]
-        if len(shares[heavy]) <= slots or len(shares[light]) >= room or not helpful:
+        if len(shares[light]) >= room or not helpful:
             return shares
         moved = min(helpful, key=lambda row: abs(2 * step[row].tokens - lead))
         shares[heavy].remove(moved)

@@ -72,6 +72,43 @@ def test_micro_batches_and_an_interruption_change_nothing(
         assert metrics == pytest.approx(whole_notes.steps[step], rel=1e-4, abs=1e-5)
 
 
+FRESH = """
+import json, sys
+from pathlib import Path
+from tests.aligners.test_every_aligner import NAMES, run
+from tests.aligners.training.runs import Notes
+*inputs, out = sys.argv[1:]
+short = {"epochs": 1, "limit": 16, "batch_size": 8, "micro_batch": 8, "warmup": 0.0, "probe_every": 0}
+losses = {}
+for method in NAMES:
+    for rank in (0, 2):
+        notes = Notes()
+        run(method, tuple(inputs), Path(out) / f"{method}-{rank}", notes, lora_rank=rank, **short)
+        losses[f"{method}-{rank}"] = [notes.steps[step]["loss"].hex() for step in sorted(notes.steps)]
+Path(out, "losses.json").write_text(json.dumps(losses))
+"""
+
+
+@pytest.mark.slow
+def test_two_fresh_processes_make_the_same_losses_and_weights_of_one_seed(
+    inputs: tuple[str, str, str], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", FRESH, *inputs]
+    fresh = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    running = []
+    for number in ("1", "2"):  # a set has another order under another hash seed
+        own = {"DAMA_HOME": str(tmp_path / f"home{number}"), "PYTHONHASHSEED": number}
+        (tmp_path / number).mkdir()
+        running.append(subprocess.Popen([*command, str(tmp_path / number)], env={**os.environ, **fresh, **own}))
+    assert [process.wait(timeout=300) for process in running] == [0, 0]
+    one, two = (json.loads((tmp_path / number / "losses.json").read_text()) for number in ("1", "2"))
+    assert one == two and len(one) == 2 * len(NAMES) and all(map(len, one.values()))
+    made = [*tmp_path.glob("1/*/model/*.safetensors"), *tmp_path.glob("1/*/model/adapter_config.json")]
+    assert len(made) == 3 * len(NAMES)
+    for file in made:
+        assert file.read_bytes() == (tmp_path / "2" / file.relative_to(tmp_path / "1")).read_bytes(), file
+
+
 @pytest.mark.parametrize("family", KINDS)
 def test_every_kind_of_family_trains_alike_in_any_split_and_after_an_interruption(
     family: str, inputs: tuple[str, str, str], tmp_path: Path

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +10,6 @@ from click.testing import CliRunner
 
 import cli
 from tests.tiny import tiny_llava, tiny_pairs
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_a_dry_run_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,31 +31,3 @@ def test_several_sources_of_data_are_all_read(tmp_path: Path, monkeypatch: pytes
         words += ["--data", str(tiny_pairs(tmp_path / str(seed), count=4, seed=seed))]
     done = CliRunner().invoke(cli.cli, words, catch_exceptions=False)
     assert json.loads(done.stdout)["estimate"]["pairs"] == 8
-
-
-@pytest.mark.slow
-def test_two_fresh_processes_make_the_same_adapter_of_one_seed(tmp_path: Path) -> None:
-    model, data = tiny_llava(tmp_path / "model"), tiny_pairs(tmp_path, count=8)
-    settings = [word for pair in ("lora_rank=4", "batch_size=4", "lr=0.01") for word in ("--set", pair)]
-    command = [
-        sys.executable,
-        "cli.py",
-        "align",
-        "--method",
-        "dpo",
-        "--model",
-        str(model),
-        "--data",
-        str(data),
-        *settings,
-    ]
-    running = []
-    for name in ("one", "two"):
-        where = {**os.environ, "DAMA_HOME": str(tmp_path / name)}
-        words = [*command, "--db", str(tmp_path / f"{name}.sqlite")]
-        running.append(
-            subprocess.Popen(words, cwd=ROOT, env=where, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        )
-    assert [process.wait(timeout=150) for process in running] == [0, 0]
-    one, two = tmp_path.glob("*/aligned/*/model/adapter_model.safetensors")
-    assert one.read_bytes() == two.read_bytes()

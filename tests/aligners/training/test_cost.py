@@ -55,6 +55,26 @@ def test_flops_a_pair_agree_with_the_exact_count(
     assert found["MB of the reference cache on disk"] == pytest.approx(83132 * (4 * 300 + 88) / 1e6)
 
 
+@pytest.mark.parametrize(
+    ("micro_batch", "passes", "training", "probed"),
+    [
+        (2, 1, 37.76, 39.8),  # its two pairs fit one forward; 8 of 60 probe pairs every 25 steps
+        (1, 2, 50.2, 52.3),  # some processes have two of the 12 pairs that count
+    ],
+)
+def test_the_busiest_of_eight_processes_is_counted_with_its_share_of_the_probes(
+    micro_batch: int, passes: int, training: float, probed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    config = dataclasses.replace(LLAVA, data="openbmb/RLAIF-V-Dataset", micro_batch=micro_batch)
+    found = estimate(config, Gap())
+    assert (found["processes"], found["passes a step"]) == (8, passes)
+    assert found["TFLOP a pair"] == pytest.approx(training, rel=0.01)
+    assert found["TFLOP a pair, with its share of the probes"] == pytest.approx(probed, rel=0.01)
+    more = estimate(config, Gap(), heldout=True)["TFLOP a pair, with its share of the probes"]
+    assert more - found["TFLOP a pair"] == pytest.approx(2 * (probed - training), rel=0.05)
+
+
 @pytest.mark.parametrize("recipe", ["llava15_7b_rlaifv", "llava15_7b_rlaifv_lora", "qwen25_vl_3b_rlaifv"])
 def test_recipes_are_estimated_without_weights_or_network(recipe: str) -> None:
     settings = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())
