@@ -82,7 +82,7 @@ def divided(
     micro_batch = len(step) // (ranks * slots)
     used = slots if all_slots else max(1, -(-max(map(len, shares)) // micro_batch))
     dropped = [row for row, counts in enumerate(kept) if not counts]
-    batches = []
+    batches: list[list[list[int]]] = []
     for rank, share in enumerate(shares):
         spare = sorted(dropped, key=lambda row: (step[row].rank != rank, step[row].tokens, row))
         share += [spare[n % len(spare)] for n in range(used - len(share))]
