@@ -26,7 +26,12 @@ def one_node(cpus: int = 2) -> Iterator[None]:
     """A cluster of this machine with ``cpus`` cores, to which this process is connected."""
     ray = load_ray()
     ray.init(
-        num_cpus=cpus, include_dashboard=False, object_store_memory=MEMORY, log_to_driver=False, logging_level="ERROR"
+        address="local",
+        num_cpus=cpus,
+        include_dashboard=False,
+        object_store_memory=MEMORY,
+        log_to_driver=False,
+        logging_level="ERROR",
     )
     try:
         yield
