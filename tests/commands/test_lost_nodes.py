@@ -67,12 +67,12 @@ def test_answers_of_a_sleeping_model_while_nodes_are_killed(nodes: Nodes, tmp_pa
     with connected(ClusterOptions(cluster=nodes.address, workers=3)) as cluster:
         assert cluster is not None
         model = ClusterModel(cluster, "sleeping", sleeping, 0.2, log)
-        with killed_at_random(nodes, every=(4, 10), times=6):
+        with killed_at_random(nodes, every=(2, 8), times=6):
             answers = generate(store, model, samples, Decoding(max_new_tokens=7))
     assert answers == {s.id: Answer(f"{s.prompt}: 7") for s in samples}
     counts = Counter(line.split()[-1] for line in log.read_text().splitlines())
     figure(killed=nodes.killed, answers=len(answers), asked_again=sum(counts.values()) - len(samples))
-    assert nodes.killed >= 2 and sum(counts.values()) - len(samples) <= nodes.killed * (model.batch_size + 6)
+    assert nodes.killed and sum(counts.values()) - len(samples) <= nodes.killed * (model.batch_size + 6)
     assert store.count("generation") == len(samples)
 
 
