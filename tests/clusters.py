@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from harness.cluster.connection import load_ray
 
@@ -69,7 +70,11 @@ class Nodes:
         return len(self._nodes)
 
     def _add(self) -> Any:
-        return patiently(lambda: self._cluster.add_node(num_cpus=1, object_store_memory=MEMORY))
+        from ray._private.node import Node
+
+        # Only a main thread may set what a signal does; ``close`` ends all nodes.
+        with mock.patch.object(Node, "_register_shutdown_hooks"):
+            return patiently(lambda: self._cluster.add_node(num_cpus=1, object_store_memory=MEMORY))
 
     def kill(self, which: int) -> None:
         """Kill a node with all its processes, and add another one."""
