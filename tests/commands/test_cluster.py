@@ -22,10 +22,14 @@ from harness.errors import HarnessError, UsageError
 from harness.evaluation.generate import generate
 from harness.protocols.benchmark import Decoding, Sample
 from harness.protocols.model import Answer
+from harness.protocols.progress import silent
 from harness.store import Store
+from harness.util.options import read_yaml
 from tests.clusters import contents, one_node
 from tests.harness.cluster.helpers import asked, other_each_time, sleeping
 from tests.tiny import tiny_llava, tiny_pairs
+from workflows.ablate import base_of, run_base, run_job
+from workflows.ablation import jobs, read_ablation
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray (extra cluster)")
 
@@ -59,7 +63,7 @@ def run(*words: str) -> Any:
     return json.loads(result.stdout)
 
 
-def test_bench_on_two_workers_stores_what_one_process_stores(folder: Path) -> None:
+def test_bench_on_a_worker_stores_what_this_process_stores(folder: Path) -> None:
     words = [
         "bench",
         "--benchmark",
@@ -71,7 +75,7 @@ def test_bench_on_two_workers_stores_what_one_process_stores(folder: Path) -> No
         "--no-probe",
     ]
     one = run(*words, "--db", str(folder / "one.sqlite"))
-    two = run(*words, "--db", str(folder / "two.sqlite"), "--cluster", "local", "--workers", "2")
+    two = run(*words, "--db", str(folder / "two.sqlite"), "--cluster", "local", "--workers", "1")
     stored = contents(folder / "one.sqlite")
     assert one == two and len(stored["generation"]) == 24
     assert stored == contents(folder / "two.sqlite")
@@ -135,10 +139,20 @@ def ablated(folder: Path, recipe: Path, db: str, *more: str) -> dict[str, list[s
     return contents(folder / db)
 
 
-def test_an_ablation_on_a_cluster_stores_what_worker_processes_store(folder: Path) -> None:
+def ablated_here(folder: Path, recipe: Path, db: str) -> dict[str, list[str]]:
+    """What the runs of ``recipe`` store, one after the other in this process."""
+    shutil.rmtree(folder / "home", ignore_errors=True)
+    planned, file = read_ablation(read_yaml(recipe)), str(folder / db)
+    run_base(file, base_of(planned, silent), planned, "auto")
+    for job in jobs(planned, file):
+        run_job(job, "auto")
+    return contents(folder / db)
+
+
+def test_an_ablation_on_a_cluster_stores_what_this_process_stores(folder: Path) -> None:
     recipe = ablation(folder, ["dpo"])
     on_cluster = ablated(folder, recipe, "cluster.sqlite", "--cluster", "local")
-    assert ablated(folder, recipe, "processes.sqlite") == on_cluster
+    assert ablated_here(folder, recipe, "here.sqlite") == on_cluster
     assert len(on_cluster["alignment"]) == 1 and len(on_cluster["evaluation"]) == 2
 
 

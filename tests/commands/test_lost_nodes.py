@@ -25,7 +25,7 @@ from harness.protocols.model import Answer
 from harness.store import Store
 from tests.clusters import Nodes, contents, killed_at_random
 from tests.commands.test_bench_openai import Endpoint, endpoint  # noqa: F401  (fixture)
-from tests.commands.test_cluster import ablated, ablation, pope, run
+from tests.commands.test_cluster import ablated, ablated_here, ablation, pope, run
 from tests.harness.cluster.helpers import asked, sleeping
 from tests.house import ROOT
 from tests.tiny import tiny_llava, tiny_pairs
@@ -90,7 +90,7 @@ def test_ablate_while_nodes_are_killed_stores_what_one_process_stores(nodes: Nod
     recipe = ablation(folder, ["dpo", "gap"])
     with killed_at_random(nodes, every=(15, 40), times=3, seed=2):
         on_cluster = ablated(folder, recipe, "killed.sqlite", "--cluster", nodes.address)
-    assert ablated(folder, recipe, "calm.sqlite") == on_cluster
+    assert ablated_here(folder, recipe, "calm.sqlite") == on_cluster
 
 
 def test_judging_while_nodes_are_killed_asks_no_endpoint_twice(
