@@ -28,6 +28,8 @@ help:  ## show this help
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@# Where torchvision does not fit torch, also commands of other packages (accelerate launch) can import it then.
+	$(BIN)/python -c "from harness.util.torchvision_shim import write_startup; write_startup()"
 	touch $@
 
 .venv/.test: .venv/.core
