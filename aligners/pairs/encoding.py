@@ -85,6 +85,11 @@ class Encoder:
             version("transformers"),
         ]
 
+    def possible_workers(self, workers: int) -> int:
+        """How many of ``workers`` processes can encode pairs: none where a corruption may have to ask a model, since
+        processes that are forked cannot use a GPU."""
+        return 0 if self.corruption is not None and self.corruption.uses_model else workers
+
     def __call__(self, index: int, pair: Pair) -> Encoded:
         """Tokens of ``pair``.
 

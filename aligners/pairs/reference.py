@@ -80,7 +80,7 @@ class ReferenceModel:
     ) -> None:
         self.model, self.encoder, self.route, self.dtype = model, encoder, route, dtype
         self.device, self.micro_batch, self.numerics, self.prepared = device, micro_batch, numerics, prepared
-        self.workers = 0 if encoder.corruption and encoder.corruption.uses_model else workers
+        self.workers = encoder.possible_workers(workers)
         self._weights = weights or tensors_hash(model, progress=progress)
 
     def key(self) -> str:

@@ -59,6 +59,7 @@ class PreferenceTrainer(StartingTrainer):
         progress: Progress,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
+        args.dataloader_num_workers = encoder.possible_workers(args.dataloader_num_workers)
         super().__init__(model, args, objective=objective, begin=begin, stream=stream, callbacks=callbacks)
         self.remove_callback(PrinterCallback)  # ``progress`` shows what it would print
         # The weights of a step sum over all its pairs already: Trainer must not divide by the micro-batches.

@@ -111,6 +111,7 @@ def read_ahead(items: Sequence[T], read: Callable[[T], R], workers: int) -> Iter
         _Items(items, read),  # type: ignore[arg-type]
         batch_size=None,
         num_workers=min(workers, len(items)),
+        multiprocessing_context="fork",  # Python 3.14 would start them otherwise, and could not send them ``read``
         generator=torch.Generator(),  # else the loader draws from the run's own random numbers
     )
     for each in loader:

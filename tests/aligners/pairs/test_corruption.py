@@ -107,6 +107,8 @@ def test_a_choice_of_a_mask_that_is_none_is_made_anew(
 def test_the_corrupted_branch_is_the_chosen_response_given_the_corrupted_image(llava: Path, pairs_file: Path) -> None:
     model, processor = load_tiny(llava)
     encode = Encoder(Prompts(processor), 128, Crop())
+    asking = Encoder(encode.prompts, 128, Mask("clip", lambda images: torch.ones(len(images), 1)))
+    assert (encode.possible_workers(2), asking.possible_workers(2)) == (2, 0), "no CLIP on a GPU in a forked process"
     pairs = [encode(i, pair) for i, pair in enumerate(load_pairs(pairs_file, 4).pairs)]
     swapped = [type(p)(p.index, p.id, p.prefix, p.chosen, p.rejected, p.corrupted, p.marks) for p in pairs]
     with torch.no_grad():
