@@ -10,6 +10,7 @@ if sys.version_info < (3, 11):  # asked before anything is imported that an olde
         "environment with one, for example `make install PYTHON=python3.11`, and run .venv/bin/python cli.py."
     )
 
+import difflib
 import importlib
 import signal
 import traceback
@@ -65,8 +66,21 @@ class Commands(click.Group):
         command.callback = command.callback and with_results_alone(command.callback)
         return command
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = str(args[0])
+        if name not in COMMANDS:
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {name!r}.{hint} Commands: {', '.join(COMMANDS)}.", ctx)
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         set_verbosity(Verbosity.NORMAL)  # a program may call several commands
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as error:
@@ -94,7 +108,11 @@ class Commands(click.Group):
             ctx.exit(print_interrupted(stop))
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    params=[*VERBOSITY],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 def cli() -> None:
     """Align multimodal LLMs against hallucination, and measure whether it helped.
 

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from commands import options
-from commands.screen import line, note, out, print_text, print_written
+from commands.screen import err, line, note, out, print_text, print_written
 
 
 class FormatName(click.Choice[str]):
@@ -80,9 +80,13 @@ def command(
     for warning in warnings(view, says_empty=form.says_empty):
         note(warning, style="yellow")
     if plots:
-        print_written(draw(view, plots), "nothing to plot yet: `align` and `bench` first, or `demo`.")
+        with err.status("drawing"):
+            drawn = draw(view, plots)
+        print_written(drawn, "nothing to plot yet: `align` and `bench` first, or `demo`.")
     if file or form.default_out:
-        print_written(form.write(view, file or Path(form.default_out)))
+        with err.status(f"reading every answer for {file or form.default_out}"):
+            written = form.write(view, file or Path(form.default_out))
+        print_written(written)
     elif blocks := form.rich(view):
         for block in blocks:
             out.print(block)

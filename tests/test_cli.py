@@ -15,6 +15,7 @@ from cli import cli
 from commands.screen import show_warning
 from harness.store import Store
 from harness.util.environment import environment
+from harness.util.log import Verbosity, verbosity
 from leaderboards.provenance import provenance
 from tests.house import ROOT
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
@@ -206,3 +207,16 @@ def test_a_warning_of_the_project_is_one_line_and_another_packages_is_as_python_
     ours, others = capsys.readouterr().err.split("\n", 1)
     assert ours == "Warning two runs are left out"
     assert others.startswith("/x/site-packages/other/a.py:3: UserWarning: too hot")
+
+
+def test_a_command_that_is_not_there_is_answered_with_the_nearest_and_verbosity_may_stand_before_one(
+    run: Run, tmp_path: Path
+) -> None:
+    assert "No such command 'benhc'. Did you mean 'bench'?" in run("benhc", code=2).output
+    assert "Commands: demo, ablate" in run("zzz", code=2).output
+    run("-q", "db", "info", "--db", tmp_path / "r.sqlite", code=2)
+    assert verbosity() is Verbosity.QUIET
+    run("db", "info", "-v", "--db", tmp_path / "r.sqlite", code=2)
+    assert verbosity() is Verbosity.VERBOSE
+    run("list", "suites")
+    assert verbosity() is Verbosity.NORMAL, "of the next command of one program"

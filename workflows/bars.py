@@ -29,6 +29,7 @@ class Begun:
     at: float
     done: int
     written: float = float("-inf")
+    shown: bool = False
 
     def speed(self, now: float, done: int) -> float:
         """Things done a second since then; 0 where nothing can be said."""
@@ -50,8 +51,8 @@ class Lines:
         begun = self._begun.setdefault(step, Begun(now, done))
         finished = done >= total
         due = now - begun.written >= EVERY or finished
-        if due and (now - begun.at >= SOON or done == 0):
-            begun.written = now
+        if due and (now - begun.at >= SOON or done == 0 or (finished and begun.shown)):
+            begun.written, begun.shown = now, True
             speed = begun.speed(now, done)
             left = "" if finished or not speed else f"{timedelta(seconds=round((total - done) / speed))} left"
             words = (f"{step}: {done} of {total}", note, speed_text(speed), left)

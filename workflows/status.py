@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UsageError, unknown_name
-from harness.store import Store
+from harness.store import AlignmentRecord, EvaluationRecord, Store
 from harness.store.activities import Activity
 from harness.store.rescue import rescue
 from leaderboards.provenance import command_of
@@ -23,27 +23,9 @@ def status(store: Store) -> dict[str, Any]:
     """Counts, what runs, what is unfinished or failed and why, and the commands that resume it."""
     alignments, evaluations = store.alignments(), store.evaluations()
     activities = store.activities()
-    last = {item: a for a in activities if a.kind == "align" for item in a.items}
+    unfinished = unfinished_of(store, alignments, activities)
+    incomplete = incomplete_of(store, evaluations, activities)
     benched = {e.alignment for e in evaluations}
-    aligning = store.aligning()
-    unfinished = [
-        {"name": a.name, "status": a.status, "where": str(aligning[a.name])}
-        if a.name in aligning
-        else {
-            "name": a.name,
-            "status": a.status,
-            "where": kept_of(store, a),
-            "resume": (last[a.name].command if a.name in last else "") or on(store, command_of(a)),
-            **({"why": last[a.name].error, "log": last[a.name].log} if a.name in last else {}),
-        }
-        for a in alignments
-        if a.status != "done"
-    ]
-    incomplete = [
-        {"run": e.run, "benchmark": e.benchmark, "scored": e.n_scored, "of": e.n, "failed": e.n_failed}
-        for e in evaluations
-        if e.n_scored < e.n
-    ]
     quiet = benched | store.hidden_runs()
     waiting = [a.name for a in alignments if a.status == "done" and a.name not in quiet]
     following = []
@@ -53,8 +35,7 @@ def status(store: Store) -> dict[str, Any]:
     following += [row["resume"] for row in unfinished if "resume" in row]
     following += [row["resume"] for row in stopped if row["resume"]]
     following += [on(store, bench_again(name)) for name in waiting]
-    if incomplete:
-        following.append("the same bench or score command: only what is missing is asked again")
+    following += [row["again"] for row in incomplete if row["again"]]
     return {
         "db": str(store.path),
         "alignments": len(alignments),
@@ -64,8 +45,50 @@ def status(store: Store) -> dict[str, Any]:
         "stopped": stopped,
         "incomplete": incomplete,
         "not_benchmarked": waiting,
-        "next": following,
+        "next": list(dict.fromkeys(following)),
     }
+
+
+def unfinished_of(
+    store: Store, alignments: Sequence[AlignmentRecord], activities: Sequence[Activity]
+) -> list[dict[str, Any]]:
+    """The alignments that are not done: where one runs (unless its command is shown as what runs), else how it ended
+    ("failed", "interrupted", "killed"), what of it is kept and the command that resumes it."""
+    last = {item: a for a in activities if a.kind == "align" for item in a.items}
+    aligning = store.aligning()
+    shown = {item for a in activities if a.state == "running" for item in a.items}
+    rows: list[dict[str, Any]] = []
+    for a in alignments:
+        if a.status == "done" or (a.name in aligning and a.name in shown):
+            continue
+        if a.name in aligning:
+            rows.append({"name": a.name, "status": a.status, "where": str(aligning[a.name])})
+            continue
+        command = last.get(a.name)
+        ended = {"why": command.error, "log": command.log} if command else {}
+        killed = command is not None and command.state == "killed"
+        rows.append({
+            "name": a.name,
+            "status": "killed" if killed else a.status,
+            "where": kept_of(store, a),
+            "resume": (command.command if command else "") or on(store, command_of(a)),
+            **ended,
+        })  # fmt: skip
+    return rows
+
+
+def incomplete_of(
+    store: Store, evaluations: Sequence[EvaluationRecord], activities: Sequence[Activity]
+) -> list[dict[str, Any]]:
+    """The evaluations of which samples failed or are missing, and the command that asks for these alone."""
+    asked = {item: a.command for a in activities if a.kind in ("bench", "score") for item in a.items}
+    rows = []
+    for e in evaluations:
+        if e.n_scored < e.n:
+            again = asked.get(f"{e.run} on {e.benchmark}") or (on(store, bench_again(e.run)) if e.alignment else "")
+            counts = {"scored": e.n_scored, "of": e.n, "failed": e.n_failed}
+            rows.append({"run": e.run, "benchmark": e.benchmark, **counts, "again": again})
+    return rows
 
 
 def on(store: Store, command: str) -> str:

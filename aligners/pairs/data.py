@@ -135,7 +135,7 @@ def _load(
         found |= dict.fromkeys(map(str, row))
         if isinstance(pair, BadRow):
             if not skip_bad and not isinstance(pair, NoPreference):
-                raise pair
+                raise pair.refused()
             dropped.setdefault(pair.reason, []).append(str(place))
             if pair.files is None:
                 looked_at = None

@@ -54,6 +54,8 @@ def described(report: Mapping[str, Any]) -> list[str]:
     lines += [
         f"{count} image{'s' * (count > 1)} {change}" for change, count in report.get("images_changed", {}).items()
     ]
+    if len(report["dropped"]) > 1:
+        lines.append(f"{sum(each['rows'] for each in report['dropped'].values())} rows are left out in all")
     for reason, dropped in report["dropped"].items():
         first = dropped["first"][0]
         lines.append(f"dropped {dropped['rows']} (first: {first}): {reason}")

@@ -47,6 +47,11 @@ class BadRow(DataError):
         super().__init__(f"{place}: {reason}{detail}")
         self.reason, self.files = reason, files
 
+    def refused(self) -> BadRow:
+        """Itself, with how the rest of the file can be used, for where such rows are not left out."""
+        self.args = (f"{self} Or leave such rows out with --set skip_bad_rows=true.",)
+        return self
+
 
 class NoPreference(BadRow):
     """A row that prefers nothing by the rules of its own layout (equal ratings): always left out and counted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from harness.chat.bounded import TooLong
@@ -150,7 +151,7 @@ def status_failure(error: openai.APIStatusError) -> Failure:
     """What follows from an HTTP error status."""
     status, pause = error.status_code, retry_after(error.response.headers)
     said = _said(error)
-    reason = f"HTTP {status}: {said[:SHOWN] or error.response.reason_phrase}"
+    reason = f"HTTP {status}: {said[:SHOWN] or error.response.reason_phrase or _phrase(status)}"
     if 300 <= status < 400:
         to = error.response.headers.get("location", "another address")
         moved = f"HTTP {status}: it redirects to {to[:SHOWN]}, which is not followed: name that"
@@ -161,6 +162,11 @@ def status_failure(error: openai.APIStatusError) -> Failure:
     if status == 429 and QUOTA & {str(error.code), str(error.type)}:
         return Failure(reason, stop=True, status=status)
     return followed(status, reason, pause=pause)
+
+
+def _phrase(status: int) -> str:
+    """The standard's words for ``status``, which HTTP/2 leaves out."""
+    return HTTPStatus(status).phrase if status in {each.value for each in HTTPStatus} else "no reason given"
 
 
 def followed(status: int, reason: str, **more: Any) -> Failure:

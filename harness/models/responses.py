@@ -10,6 +10,7 @@ from typing import Any
 from harness.errors import DataError
 from harness.protocols.benchmark import Sample
 from harness.util.files import read_json
+from harness.util.json_kind import kind_of
 from harness.util.jsonl import iter_jsonl
 
 EXPECTED = '{"id": ..., "response": "text"}'
@@ -115,10 +116,10 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if isinstance(whole, dict):
         yield from ((f"{path}, {id_!r}", {"id": id_, "response": text}) for id_, text in whole.items())
     elif isinstance(whole, list):
-        for index, row in enumerate(whole):
+        for number, row in enumerate(whole, start=1):  # as lines are counted
             if not isinstance(row, dict):
-                raise DataError(f"{path} row {index}: expected {EXPECTED}, found {type(row).__name__}.")
-            yield f"{path} row {index}", row
+                raise DataError(f"{path} row {number}: expected {EXPECTED}, found {kind_of(row)}.")
+            yield f"{path} row {number}", row
     else:
         yield from ((f"{path} line {number}", row) for number, row in iter_jsonl(path, EXPECTED, once=True))
 
@@ -166,7 +167,7 @@ def _id_and_text(row: Mapping[str, Any], place: str, where: str) -> tuple[str, s
     failed = error not in (None, "", False)
     text = "" if failed and text is None else text
     if not isinstance(text, str):
-        raise DataError(f"{where}: the response is {type(text).__name__}, not text; expected {EXPECTED}.")
+        raise DataError(f"{where}: the response is {kind_of(text)}, not a text; expected {EXPECTED}.")
     fault = f"it says that it failed ({error!r:.80})" if failed else ""
     # JSON can spell half a surrogate pair, which no database takes.
     return str(sample_id).encode(errors="replace").decode(), text.encode(errors="replace").decode(), fault

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.store.file import ResultsFile
+from harness.store.file import ResultsFile, dump
 
 OF_RUN = "run = :run OR alignment = :run"
 """The evaluations of a run: under its name, or of its alignment under another."""
@@ -32,6 +32,8 @@ class Runs(ResultsFile):
             db.execute("DELETE FROM alignment WHERE name = :run", {"run": run})
             db.execute(f"DELETE FROM evaluation WHERE {OF_RUN}", {"run": run})
             db.execute("DELETE FROM hidden WHERE run = :run", {"run": run})
+            # A training of it that failed or was killed has nothing more to do.
+            db.execute("DELETE FROM activity WHERE kind = 'align' AND items = ?", [dump([run])])
 
     def hide_run(self, run: str, *, hidden: bool = True) -> None:
         """Hide a run from leaderboards, or show it again."""

@@ -91,7 +91,7 @@ def test_a_bad_answers_file_is_named_with_its_line(folder: Path) -> None:
         good + good: "line 2: the id '0' was answered before",
         good + "{": "line 2: not valid JSON",
         good + '{"id": 1}': "line 2: expected",
-        good + '{"id": 1, "response": 3}': "line 2: the response is int",
+        good + '{"id": 1, "response": 3}': "line 2: the response is a number",
         good + '{"id": true, "response": "x"}': "line 2: the id True",
         good + "[" * 100_000: "line 2: not valid JSON",
         good + '{"id": 96, "response": "x"}': "1 ids are not of mmhal: '96'. Its ids run from '0' to '5'",

@@ -6,15 +6,17 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from tests.faults.counts import total
+from tests.faults.counts import Counts, total
 from tests.faults.others import OTHERS, fuzzed, soaked
-from tests.faults.report import as_markdown, as_text
+from tests.faults.report import as_markdown, as_text, code
 from tests.faults.runner import run
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.situations import SITUATIONS
@@ -54,11 +56,24 @@ def main(words: Sequence[str] | None = None) -> int:
     summed = total(parts)
     print(as_text(parts))
     if asked.json:
-        about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cores": os.cpu_count(), "python": platform.python_version()}
-        command = f"python -m tests.faults --kills {asked.kills} --seed {asked.seed}"
-        found = {"command": command, **about, "parts": [part.as_json() for part in parts]}
-        Path(asked.json).write_text(json.dumps(found, indent=1), encoding="utf-8")
+        Path(asked.json).write_text(json.dumps(_stored(asked, parts, known), indent=1), encoding="utf-8")
     return int(bool(summed.wrong))
+
+
+def _stored(asked: argparse.Namespace, parts: Sequence[Counts], known: Sequence[str]) -> dict[str, Any]:
+    """What ``--json`` writes. A run of a few (``--only``) takes the place of these alone in a file that is there."""
+    only = [word for name in asked.only or () for word in ("--only", name)]
+    sizes = {"kills": asked.kills, "seed": asked.seed}
+    sizes |= {"inputs": asked.inputs} if "fuzz" in (asked.only or known) else {}
+    sizes |= {"questions": asked.questions} if "soak" in (asked.only or known) else {}
+    command = ["python", "-m", "tests.faults", *(f"--{name}={size}" for name, size in sizes.items()), *only]
+    here = {"cores": os.cpu_count(), "python": platform.python_version()}
+    here |= {"command": shlex.join(command), "date": f"{datetime.now(UTC):%Y-%m-%d}", "code": code()}
+    rows = {part.name: {**part.as_json(), **here} for part in parts}
+    if only and Path(asked.json).exists():
+        earlier = json.loads(Path(asked.json).read_text(encoding="utf-8"))["parts"]
+        rows = {row["name"]: row for row in earlier if row["name"] in known} | rows
+    return {"parts": [rows[name] for name in known if name in rows]}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", metavar="NAME", help="only this scenario; may be repeated")
     parser.add_argument("--lanes", type=int, default=min(2, os.cpu_count() or 1), help="trials side by side")
-    parser.add_argument("--json", metavar="FILE", help="write the counts there too")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the counts there too; with --only beside those of the other scenarios"
+    )
     parser.add_argument("--write-docs", metavar="FILE", help="write the table of docs/reliability.md from a --json")
     return parser
 

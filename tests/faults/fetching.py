@@ -1,10 +1,12 @@
-"""A benchmark of two files at a home on loopback, for `fetch`; the warm process alone knows it."""
+"""A benchmark of a few files at a home on loopback, for `fetch`; the warm process alone knows it."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import threading
+import zipfile
 from collections.abc import Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,8 +19,21 @@ from harness.util.download import Manual, Source
 NAME = "fetched"
 HOME = "home.txt"
 """The file in the working directory that holds the address of the home."""
-FILES = {"questions.jsonl": b'{"id": "a"}\n' * 1000, "images.bin": bytes(range(256)) * 12_000}
-"""Small, and of three chunks."""
+ARCHIVE, PICTURES = "pictures.zip", ("pictures/0.jpg", "pictures/1.jpg")
+
+
+def _packed() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as zipped:
+        for name in PICTURES:
+            zipped.writestr(zipfile.ZipInfo(name), name * 100)
+    return packed.getvalue()
+
+
+FILES = {"questions.jsonl": b'{"id": "a"}\n' * 1000, "images.bin": bytes(range(256)) * 12_000, ARCHIVE: _packed()}
+"""Small, of three chunks, and an archive."""
+COMING = ("questions.jsonl", "images.bin", *PICTURES)
+"""What is there in the end."""
 
 
 class _Sources:
@@ -27,11 +42,12 @@ class _Sources:
     def __get__(self, instance: object, owner: type) -> Sequence[Source | Manual]:
         home = Path(HOME).read_text() if Path(HOME).exists() else "http://127.0.0.1:9"
         digests = {name: "sha256:" + hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
-        return [Source(name, f"{home}/{name}", digest, "CC0") for name, digest in digests.items()]
+        apart = {ARCHIVE: ((("pictures/*", "pictures"),), ("pictures",))}
+        return [Source(name, f"{home}/{name}", digest, "CC0", *apart.get(name, ())) for name, digest in digests.items()]
 
 
 class Fetched(Benchmark):
-    """Two files; nothing is asked of them."""
+    """A few files; nothing is asked of them."""
 
     name: ClassVar[str] = NAME
     version: ClassVar[str] = "1"

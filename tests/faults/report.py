@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.faults.counts import TRIED, WRONGS, Counts, total
+from tests.house import ROOT
 
 BEGIN, END = "<!-- table: written by python -m tests.faults --write-docs -->", "<!-- end of the table -->"
+ROOMS = ("aligners", "benchmarks", "commands", "harness", "leaderboards", "recipes", "tinyworld", "workflows")
 SHOWN = 12
 """Findings shown of a scenario; the file of --json has all."""
 
@@ -33,6 +36,30 @@ def last_line(summed: Counts) -> str:
     return f"{tried}; {wrong}"
 
 
+def code() -> str:
+    """The state of the code that is disturbed: a digest of the project's modules, tests and documents aside."""
+    digest = hashlib.sha256()
+    for file in sorted(ROOT.glob("*.py")) + sorted(f for room in ROOMS for f in (ROOT / room).rglob("*.py")):
+        digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def runs_of(stored: Mapping[str, Any]) -> list[str]:
+    """The commands that the parts of ``stored`` were found by, with date and machine; behind all but the first (which
+    is of most parts) which parts those are. A part of other code than most says so."""
+    about = ("command", "date", "cores", "python", "code")
+    runs: dict[tuple[Any, ...], list[str]] = {}
+    for part in stored["parts"]:
+        runs.setdefault(tuple(part.get(name, stored.get(name, "")) for name in about), []).append(part["name"])
+    ordered = sorted(runs.items(), key=lambda item: -len(item[1]))
+    lines = []
+    for number, ((command, date, cores, python, of), names) in enumerate(ordered):
+        which = f" ({', '.join(names)})" if number else ""
+        other = "" if of == ordered[0][0][-1] else ", of another state of the code"
+        lines.append(f"`{command}`{which}, {date}, {cores} cores, Python {python}{other}.")
+    return lines
+
+
 def as_markdown(stored: Mapping[str, Any], page: str) -> str:
     """``page`` with the table of the run ``stored`` (of --json) between its marks."""
     parts = [Counts.of_json(part) for part in stored["parts"]]
@@ -43,6 +70,6 @@ def as_markdown(stored: Mapping[str, Any], page: str) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "|---|" + "---:|" * (len(TRIED) + 1))
     wrong = ", ".join(f"{kind} {summed.wrongs[kind]}" for kind in WRONGS)
-    about = f"`{stored['command']}`, {stored['date']}, {stored['cores']} cores, Python {stored['python']}. {wrong}."
+    about = "\n".join([*runs_of(stored), "", f"{wrong[0].upper()}{wrong[1:]}."])
     before, _, rest = page.partition(BEGIN)
     return before + "\n".join([BEGIN, "", *lines, "", about, "", END]) + rest.partition(END)[2]

@@ -140,7 +140,7 @@ SCENARIOS = {
         Scenario("align with LoRA", align_lora, scored, exact=MODEL, weight=4),
         Scenario("ablate", ablate, ablation, exact=MODEL, weight=25),
         Scenario("fetch", fixed("fetch", fetching.NAME, "--json"), at_home,
-                 exact=tuple(f"home/**/{name}" for name in fetching.FILES)),
+                 exact=tuple(f"home/**/{name}" for name in fetching.COMING)),
         Scenario("export-model --merge", fixed("export-model", "dpo-s0", "--merge", "--out", "merged", "--db", DB),
                  aligned, exact=("merged/*.safetensors", "merged/*.json"), repeated=REFUSED, weight=2),
         Scenario("export-model", fixed("export-model", "dpo-s0", "--out", "adapter", "--db", DB), aligned,

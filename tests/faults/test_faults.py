@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.__main__ import _parser, _stored
 from tests.faults.counts import Counts, total
 from tests.faults.lane import Lane, Trials
 from tests.faults.observed import different, missing, rows_of, scores_of_failures
-from tests.faults.report import as_text
+from tests.faults.report import BEGIN, END, as_markdown, as_text
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.tear import Control, Fault, Mode, compiler, library
 
@@ -128,6 +129,22 @@ def test_a_failed_verdict_with_values_is_a_score_of_a_failure_unless_the_officia
     failed = {"error": "no reply", "values": {"score": 0.0}}
     official = {"error": "no rating", "values": {"official_hallucinated": 1.0}}
     assert len(scores_of_failures({"verdict": [failed, official, {"error": None, "values": {"score": 3.0}}]})) == 1
+
+
+def test_a_run_of_a_few_takes_the_place_of_these_alone_and_the_page_names_each_command(tmp_path: Path) -> None:
+    known, file = ["score", "align", "fuzz"], tmp_path / "found.json"
+    words = _parser().parse_args(["--json", str(file), "--kills", "9"])
+    whole = _stored(words, [Counts("score", Counter(kills=5)), Counts("align", Counter(kills=4))], known)
+    file.write_text(json.dumps(whole))
+    words = _parser().parse_args(["--json", str(file), "--kills", "50", "--only", "align"])
+    again = _stored(words, [Counts("align", Counter(kills=48), [("stuck", "align: once")])], known)
+    assert [(part["name"], part["kills"]) for part in again["parts"]] == [("score", 5), ("align", 48)]
+    page = as_markdown(again, f"before\n{BEGIN}\nold\n{END}\nafter")
+    assert "| **together** | 53 | 0 | 0 | 0 | 1 |" in page and page.startswith("before\n") and page.endswith("after")
+    assert "`python -m tests.faults --kills=50 --seed=0 --only align` (align), " in page and "old" not in page
+    assert "another state" not in page
+    again["parts"][0]["code"] = "earlier"
+    assert "another state of the code" in as_markdown(again, f"{BEGIN}{END}")
 
 
 def test_the_last_line_sums_what_was_tried_and_found() -> None:

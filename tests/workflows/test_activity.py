@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 import cli
 from harness.errors import HarnessError
+from harness.protocols.benchmark import Verdict
 from harness.protocols.progress import silent
 from harness.store import Store
 from harness.util.log import LOG, Verbosity, set_verbosity
@@ -23,11 +24,12 @@ from harness.util.options import parse_assignments
 from harness.util.secrets import keep_secret
 from leaderboards.provenance import command_of
 from tests.house import ROOT
+from tests.leaderboards.fakes import add
 from workflows import activity
 from workflows.activity import working
 from workflows.align import resolve_alignment
 from workflows.settings import gather
-from workflows.status import status
+from workflows.status import remove, status
 
 ITEMS = ["base on amber", "base on pope"]
 
@@ -103,6 +105,36 @@ def test_a_process_that_was_killed_is_shown_as_such(store: Store, tmp_path: Path
     assert done.returncode == -signal.SIGKILL
     (row,) = status(store)["stopped"]
     assert (row["state"], row["to_do"]) == ("killed", ["base on amber"])
+
+
+def test_a_running_alignment_is_shown_once_and_a_killed_one_as_killed_until_its_run_is_removed(
+    store: Store, tmp_path: Path
+) -> None:
+    code = (
+        "import os, sys; from harness.store import Store; from workflows.activity import working\n"
+        "store = Store(sys.argv[1])\n"
+        "with working(store, 'align', ['x']):\n"
+        "    store.start_alignment('x', method='dpo', seed=0, panel='', key='k', config={'checkpoint_every': 2})\n"
+        "    os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(store.path)], cwd=ROOT, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    (row,) = status(store)["unfinished"]
+    assert (row["status"], row["name"]) == ("killed", "x")
+    remove(store, ["x"])
+    assert status(store)["unfinished"] == status(store)["stopped"] == []
+
+
+def test_what_is_next_for_an_incomplete_evaluation_is_the_command_that_made_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cli.py", "bench", "--benchmark", "amber", "--model", "hf:m"])
+    with working(store, "bench", ["base on amber"]) as work:
+        work.finished("base on amber")
+    failed = {"0": Verdict({}, error="judge: no reply"), "1": Verdict({"hallucinated": 1.0, "mentions": 2.0})}
+    add(store, "base", failed)
+    facts = status(store)
+    assert facts["incomplete"][0]["again"] in facts["next"] and "--benchmark amber" in facts["next"][0]
 
 
 def test_a_failed_alignment_says_why(store: Store) -> None:

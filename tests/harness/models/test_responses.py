@@ -56,10 +56,13 @@ def test_official_files_of_answers_are_read_as_they_come(name: str, tmp_path: Pa
 
 
 REFUSED = {
-    "a list": (lines({"id": 0, "response": ["a dog"]}), "line 1: the response is list, not text"),
-    "none": (lines({"id": 0, "response": "x"}, {"id": 1, "response": None}), "line 2: the response is NoneType"),
-    "not a number": ('{"id": 0, "response": NaN}\n', "line 1: the response is float, not text"),
-    "none in an array": (json.dumps([{"id": 0, "response": None}]), "row 0: the response is NoneType"),
+    "a list": (lines({"id": 0, "response": ["a dog"]}), "line 1: the response is a list, not a text"),
+    "none": (
+        lines({"id": 0, "response": "x"}, {"id": 1, "response": None}),
+        "line 2: the response is null, not a text",
+    ),
+    "not a number": ('{"id": 0, "response": NaN}\n', "line 1: the response is a number, not a text"),
+    "none in an array": (json.dumps([{"id": 0, "response": None}]), "row 1: the response is null, not a text"),
     "twice": (
         lines({"id": 1, "response": "x"}, {"id": "1", "response": "y"}),
         "line 2: the id '1' was answered before",
@@ -78,7 +81,7 @@ REFUSED = {
     ),
     "a fraction": (lines({"id": 0.5, "response": "x"}), "line 1: the id 0.5 is neither text nor a whole number"),
     "a truth": (lines({"id": True, "response": "x"}), "line 1: the id True is neither"),
-    "no row": ("[1]", "row 0: expected"),
+    "no row": ("[1]", "row 1: expected"),
     "an answer to nothing": (lines({"answer": "x"}), "line 1: expected"),
     "a value": ("3\n", "line 1: expected"),
     "half": ('[{"id": 0,', "not valid JSON"),

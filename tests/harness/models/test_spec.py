@@ -106,7 +106,7 @@ def test_replay_key_follows_the_answers_and_not_the_file_name(tmp_path: Path) ->
         ('{"id": 1, "response": "again"}', "answered before"),
         ('{"id": 2', "not valid JSON"),
         ('{"id": 2}', "expected"),
-        ('{"id": 2, "response": null}', "NoneType"),
+        ('{"id": 2, "response": null}', "null, not a text"),
         ('{"id": 1.5, "response": "x"}', "whole number"),
         ("[1]", "expected"),
     ],
