@@ -8,19 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harness.errors import UsageError
+from harness.util.yaml_text import parse_yaml
 
 _FIELD = re.compile(r"""^(["']?)(?:task|group|tag|include)\1[ \t]*:.*(?:\n(?:[ \t#-].*)?)*""", re.MULTILINE)
 """A field at the top of a task's file with all its lines; the others (prompts, functions) are not parsed."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Tags of lmms-eval (``!function``) are read as nothing."""
-
-
-_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+_TAG = re.compile(r"(?<=[ \t])![\w:]+")
+"""A tag of lmms-eval: ``!function utils.doc_to_text``."""
 
 
 def task_names() -> list[str]:
@@ -40,14 +36,14 @@ def names_under(folder: Path) -> Iterator[str]:
             continue
         try:
             yield from _declared(_fields(file))
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (OSError, ValueError) as error:
             raise UsageError(f"{file}: expected a task of lmms-eval, in YAML: {error}") from error
 
 
 def _fields(file: Path) -> dict[str, Any]:
     """The fields of ``file`` that name it, over those of the files it includes."""
     text = "\n".join(match.group() for match in _FIELD.finditer(file.read_text(encoding="utf-8-sig")))
-    own = yaml.load(text, _Loader) or {}
+    own = parse_yaml(_TAG.sub("", text), str(file)) or {}
     included = own.pop("include", None) or []
     merged: dict[str, Any] = {}
     for path in reversed([included] if isinstance(included, str) else included):

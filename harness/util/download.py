@@ -242,10 +242,7 @@ def _continue(
             return False
         raise
     with response:
-        if response.status != 206 or _start(response) not in (
-            None,
-            have,
-        ):  # it knows no ranges, or has another version now
+        if response.status != 206 or _start(response) not in (None, have):  # no ranges, or another version now
             if response.status == 206:
                 part.discard()
                 return False

@@ -130,13 +130,15 @@ def test_the_tasks_are_listed_as_lmms_eval_lists_them_without_importing_it() -> 
 def test_the_fields_of_a_task_are_its_own_over_those_it_includes(tmp_path: Path) -> None:
     (tmp_path / "base_yaml").write_text("group: family\ntag:\n  - shared\n  - both\n")
     (tmp_path / "one.yaml").write_text("include: base_yaml\ndoc_to_text: !function utils.text\n'task': 'one'\n")
-    (tmp_path / "all.yaml").write_text("\ufeffgroup: everything\ntask:\n- one\n- task: inner\n", encoding="utf-8")
+    (tmp_path / "all.yaml").write_text(
+        "\ufeffgroup: everything\ntask:\n- one\n- task: inner\n  text: !function a.b\n", encoding="utf-8"
+    )
     (tmp_path / "own.yaml").write_text("include: [base_yaml]\ntask: own\ngroup: other\ntag: mine\n")
     assert sorted(names_under(tmp_path)) == sorted(
         ["one", "shared", "both", "family", "everything", "own", "mine", "other"]
     )
     (tmp_path / "half.yaml").write_text("task: [one\n")
-    with pytest.raises(UsageError, match=r"half\.yaml: expected a task of lmms-eval"):
+    with pytest.raises(UsageError, match=r"half\.yaml"):
         list(names_under(tmp_path))
 
 
