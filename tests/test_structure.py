@@ -45,6 +45,7 @@ HOMES: dict[str, tuple[str, set[str]]] = {
     ),
     "merge results files": (r"\bMerge\(", {"workflows/merging.py"}),
     "choose rows of pairs": (r"\bparse_condition\(", {"aligners/pairs/where.py", "aligners/pairs/reading.py"}),
+    "name an engine of training": (r"\bDistributedType\.", {"aligners/training/sharding.py"}),
     "report progress": (
         r"class Progress\b|\b(Progress|Report)\b *(: *TypeAlias *)?= *Callable",
         {"harness/protocols/progress.py"},

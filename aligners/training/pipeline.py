@@ -77,8 +77,7 @@ def align(
     one. Checkpoints stay until the caller has recorded the run as done (``remove_checkpoints``). ``hardness`` is
     computed for objectives that need it, and for others too (where it can be) to show the gaps of easy and hard pairs.
     ``heldout`` pairs are only measured. With ``probe`` a model that is not asked what it is trained on is refused.
-    ``progress`` is called in every stage, and the trackers of ``config.report_to`` get the metrics of the run called
-    ``name`` (default: as ``out_dir``), by the first process alone.
+    ``progress`` is called in every stage; the first process's trackers (``config.report_to``) call the run ``name``.
     Raises UsageError (settings), DataError (pairs), HarnessError (a loss or gradient that is not finite).
     """
     started, first = time.monotonic(), rank_and_world_size()[0] == 0
@@ -87,8 +86,7 @@ def align(
     _clear(out_dir, resume=resume)
     trackers = tracker_names(config.report_to if first else "none")
     sets = _pairs(config, heldout, objective.needs, progress)
-    pairs = sets["train"].pairs
-    order = training_order(pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
+    order = training_order(sets["train"].pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
     args = training_arguments(config, out_dir, steps=len(order) // config.batch_size, name=name)
     loaded = load_base(config, args.device, progress)
     info: dict[str, Any] = {"trained": trained_parts(loaded.model, config)}
@@ -96,16 +94,15 @@ def align(
 
     def begin(wrapped: Any) -> Start:
         ready = prepare(wrapped, encoder, config, objective, args, progress, probe=probe)
-        start, deltas, found = _tables(config, objective, hardness, sets, ready, args)
-        info.update(found)
-        _log_start(recorder, info, sets, deltas, first=first)
+        start, deltas = _tables(config, objective, hardness, sets, ready, args, info)
+        _log_start(recorder, info, sets, deltas)
         return start
 
     trainer = PreferenceTrainer(
         make_trainable(loaded.model, config),
         args,
         objective=objective,
-        stream=PairStream(pairs, order, encoder),
+        stream=PairStream(sets["train"].pairs, order, encoder),
         encoder=encoder,
         begin=begin,
         half=compute_dtype(config, args.device) == "bfloat16",
@@ -155,13 +152,15 @@ def _tables(
     sets: Mapping[str, PairSet],
     ready: Prepared,
     args: TrainingArguments,
-) -> tuple[Start, dict[str, Tensor], dict[str, Any]]:
-    """What is computed of the pairs before the first step, their hardness by split, and what a record says of it."""
+    info: dict[str, Any],
+) -> tuple[Start, dict[str, Tensor]]:
+    """What is computed of the pairs before the first step, and their hardness by split; ``info`` gets the facts."""
     deltas, facts = hardness_of(sets, hardness, objective, args.device, ready.progress, config.workers)
     data, cached = ready.tables(objective, sets["train"].pairs, deltas.get("train"))
     probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
     start = Start(data, Probes(probes, ready.encoder, config.probe_every), ready.route)
-    return start, deltas, _facts(config, sets, ready, args, cached) | facts
+    info.update(_facts(config, sets, ready, args, cached) | facts)
+    return start, deltas
 
 
 def _facts(
@@ -188,10 +187,8 @@ def _log_start(
     info: Mapping[str, Any],
     sets: Mapping[str, PairSet],
     deltas: Mapping[str, Tensor],
-    *,
-    first: bool,
 ) -> None:
-    if not first:
+    if rank_and_world_size()[0] > 0:
         return
     recorder.log_info(info)
     for split, values in deltas.items():

@@ -209,3 +209,10 @@ def test_the_model_of_a_run_is_there_whole_or_not_at_all(bench: Bench, monkeypat
     assert distance(bench.run(Gap(), "other", lr=5e-3), again) == 0
     left = {path.name for path in (bench.folder / "run").iterdir() if "checkpoint" not in path.name}
     assert left == {"model", "record.json"}
+
+
+def test_a_checkpoint_whose_tensors_are_cut_otherwise_is_refused(tmp_path: Path) -> None:
+    checkpoints.write_state(tmp_path, Gap(), "hash", {}, [], "with sharding=zero3 over 2 processes")
+    assert checkpoints.read_state(tmp_path, Gap(), "hash", "with sharding=zero3 over 2 processes") == ({}, [])
+    with pytest.raises(UsageError, match=r"zero3 over 2 processes, which cannot be read without sharding\. Resume as"):
+        checkpoints.read_state(tmp_path, Gap(), "hash")
