@@ -31,9 +31,9 @@ FULL = AlignConfig(model="", data="")
 llava_7b = KNOWN["llava-hf/llava-1.5-7b-hf"]
 
 
-def pair(length: int) -> Encoded:
-    """A pair with ``length`` tokens a response."""
-    prefix = torch.tensor([1] * 5 + [32000] * IMAGE + [2] * (PROMPT - 5))
+def pair(length: int, question: int = 2) -> Encoded:
+    """A pair with ``length`` tokens a response, of the one image; ``question`` is the token of its question."""
+    prefix = torch.tensor([1] * 5 + [32000] * IMAGE + [question] * (PROMPT - 5))
     pixels = {"pixel_values": torch.zeros(1, 3, 336, 336, dtype=torch.bfloat16)}
     return Encoded(0, "0", prefix, torch.full((length,), 3), torch.full((length,), 4), pixels, {})
 
@@ -64,15 +64,22 @@ def count(lora: bool, checkpointing: bool, length: int = 150) -> dict[str, float
     return {"trl": theirs / scale, "one": one / scale, "two": (forward + KEPT * one) / scale}
 
 
-def ours(model: Any, length: int) -> tuple[int, int]:
-    """FLOPs of forward, loss and backward; and of a forward without graph."""
+def count_of_one_image(lora: bool, checkpointing: bool, pairs: int, length: int = 150) -> float:
+    """TFLOPs a pair of our step in one pass where ``pairs`` pairs of one image share a row, each with its question."""
+    with meta_model(lora, checkpointing) as model:
+        return ours(model, length, pairs)[0] / pairs / 1e12
+
+
+def ours(model: Any, length: int, count: int = 1) -> tuple[int, int]:
+    """FLOPs of forward, loss and backward of ``count`` pairs of one image; and of a forward without graph."""
+    pairs = [pair(length, question) for question in range(2, 2 + count)]
     with FlopCounterMode(display=False) as step:
-        out = response_logprobs(model, [pair(length)], "shared", "meta")
-        reference = torch.zeros(1, device="meta")
+        out = response_logprobs(model, pairs, "images", "meta")
+        reference = torch.zeros(count, device="meta")
         batch = Batch(out.chosen, out.rejected, reference, reference)
-        Dpo().losses(batch, torch.full((1,), 0.1, device="meta")).sum().backward()  # type: ignore[no-untyped-call]
+        Dpo().losses(batch, torch.full((count,), 0.1, device="meta")).sum().backward()  # type: ignore[no-untyped-call]
     with FlopCounterMode(display=False) as first, torch.no_grad():
-        response_logprobs(model, [pair(length)], "shared", "meta")
+        response_logprobs(model, pairs, "images", "meta")
     return step.get_total_flops(), first.get_total_flops()
 
 

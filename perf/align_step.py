@@ -76,6 +76,10 @@ def print_flops() -> None:
                 f"  gap, dama in two passes {found['two']:6.2f} = {found['trl'] / found['two']:.2f}x ({wanted['two']})",
                 flush=True,
             )
+    for lora in (True, False):
+        shared = {pairs: align_flops.count_of_one_image(lora, False, pairs) for pairs in (1, 2, 4, 8)}
+        shares = "  ".join(f"{pairs}: {tflop:.2f} ({shared[1] / tflop:.2f}x)" for pairs, tflop in shared.items())
+        print(f"  {'LoRA' if lora else 'full':4} dpo with share_images=true, by pairs an image  {shares}", flush=True)
 
 
 def print_times(steps: int, checkpointing: bool) -> None:

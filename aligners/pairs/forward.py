@@ -1,8 +1,8 @@
-"""The preference forward: log-probabilities of the responses of every pair, by one of two exact routes.
+"""The preference forward: log-probabilities of the responses of every pair, by one of three exact routes.
 
 ``plain`` runs chosen and rejected as rows of their own. ``shared`` runs a pair as one row [prefix | chosen | rejected]
-whose mask hides chosen from rejected, so that the image and the prompt (4/5 of a LLaVA pair) are computed once. Both
-ask for logits at response positions only.
+whose mask hides chosen from rejected, so that the image and the prompt (4/5 of a LLaVA pair) are computed once;
+``images`` runs all pairs of an image as one such row. All ask for logits at response positions only.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ import torch
 from torch import Tensor
 
 from aligners.pairs.encoding import Encoded
+from aligners.pairs.head import head_in_chunks, scoring
+from aligners.pairs.sharing import groups_of, image_tokens, row_of
+from aligners.pairs.tree import Row, Segment, Sight
+from aligners.pairs.tree_attention import with_rows
 from harness.errors import HarnessError, UsageError
 from harness.models.families import family_of
-from harness.models.inputs import Vision, continued, stack_vision
+from harness.models.inputs import Vision, stack_vision
 
-Route = Literal["shared", "plain"]
+Route = Literal["shared", "plain", "images"]
 
 
 @dataclass(frozen=True)
@@ -46,21 +50,13 @@ def response_logprobs(
 
     ``corrupted`` adds the chosen response given the pair's corrupted image, in the same call of the model.
     """
-    rows = _rows(pairs, route, corrupted)
-    batch = _batch(rows, masked=route == "shared", stock=stock_model(model), device=device)
-    logits = model(**batch.inputs, logits_to_keep=batch.keep.to(device), use_cache=False).logits
-    if logits.shape[:2] != batch.keep.shape:
-        raise HarnessError(
-            f"{type(stock_model(model)).__name__} returns logits of {tuple(logits.shape[:2])} positions where "
-            f"{tuple(batch.keep.shape)} were asked for: it does not heed logits_to_keep, so it cannot be trained."
-        )
-    scores = logits.reshape(-1, logits.shape[-1])[batch.order.to(device)]
-    # Sums of log-probabilities need float32 at least: bfloat16 keeps 8 bits.
-    scores = scores if scores.dtype == torch.float64 else scores.float()
-    token = torch.gather(scores.log_softmax(-1), 1, batch.targets.to(device)[:, None])[:, 0]
+    stock = stock_model(model)
+    rows = _rows(pairs, route, corrupted, image_tokens(stock.config))
+    batch = _batch(rows, masked=route != "plain", stock=stock, device=device)
+    token = _token_logprobs(model, batch, device)
     sums = sum_tokens(token, batch.lengths)
     n = len(pairs)
-    lengths = batch.lengths.to(device)
+    lengths = moved(batch.lengths, device)
     return LogProbs(
         chosen=sums[0 : 2 * n : 2],
         rejected=sums[1 : 2 * n : 2],
@@ -71,51 +67,55 @@ def response_logprobs(
     )
 
 
+def _token_logprobs(model: Any, batch: _Batch, device: torch.device | str) -> Tensor:
+    """The log-probability of every response token, flat, in float32 at least: bfloat16 keeps 8 bits of a sum."""
+    stock = stock_model(model)
+    options = {**batch.inputs, "logits_to_keep": moved(batch.keep, device), "use_cache": False}
+    order, targets = moved(batch.order, device), moved(batch.targets, device)
+    if (head := head_in_chunks(stock, batch.keep.numel())) is not None:
+        every = targets.new_zeros(batch.keep.numel()).index_copy(0, order, targets)
+        with scoring(head, every.view(batch.keep.shape)) as given:
+            logits: Tensor = model(**options).logits
+        if given and (logits is given[0] or torch.equal(logits, given[0])):
+            return logits.flatten()[order]
+    logits = model(**options).logits
+    if logits.shape[:2] != batch.keep.shape:
+        raise HarnessError(
+            f"{type(stock).__name__} returns logits of {tuple(logits.shape[:2])} positions where "
+            f"{tuple(batch.keep.shape)} were asked for: it does not heed logits_to_keep, so it cannot be trained."
+        )
+    scores = logits.reshape(-1, logits.shape[-1])[order]
+    scores = scores if scores.dtype == torch.float64 else scores.float()
+    return torch.gather(scores.log_softmax(-1), 1, targets[:, None])[:, 0]
+
+
 def sum_tokens(tokens: Tensor, lengths: Tensor) -> Tensor:
     """Sums over consecutive responses of ``lengths`` [m] of flat per-token values, shape [m]."""
-    owner = torch.repeat_interleave(torch.arange(len(lengths)), lengths.cpu()).to(tokens.device)
+    owner = moved(torch.repeat_interleave(torch.arange(len(lengths)), lengths.cpu()), tokens.device)
     return tokens.new_zeros(len(lengths)).index_add(0, owner, tokens)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A prefix and the responses that branch off it, which do not see each other."""
-
-    prefix: Tensor
-    responses: tuple[Tensor, ...]
-    vision: Vision
-    marks: dict[str, Tensor]
-
-    @property
-    def ids(self) -> Tensor:
-        return torch.cat([self.prefix, *self.responses])
-
-    @property
-    def branches(self) -> Tensor:
-        """0 on the prefix, 1, 2... on the responses."""
-        segments = (self.prefix, *self.responses)
-        return torch.cat([torch.full((len(segment),), number) for number, segment in enumerate(segments)])
-
-    @property
-    def keep(self) -> Tensor:
-        """Positions that predict the responses' tokens. The prefix's last one predicts the first of every response."""
-        end = len(self.prefix)
-        kept = []
-        for response in self.responses:
-            kept += [torch.tensor([len(self.prefix) - 1]), end + torch.arange(len(response) - 1)]
-            end += len(response)
-        return torch.cat(kept)
-
-
-def _rows(pairs: Sequence[Encoded], route: Route, corrupted: bool) -> list[_Row]:
-    rows = []
-    for pair in pairs:
-        both = (pair.chosen, pair.rejected)
-        for responses in [both] if route == "shared" else [(response,) for response in both]:
-            rows.append(_Row(pair.prefix, responses, pair.vision, pair.marks))
+def _rows(pairs: Sequence[Encoded], route: Route, corrupted: bool, images: Tensor) -> list[Row]:
+    if route == "plain":
+        both = ((n, pair, side) for n, pair in enumerate(pairs) for side in (0, 1))
+        rows = [_row(pair, [(2 * n + side, (pair.chosen, pair.rejected)[side])]) for n, pair, side in both]
+    elif route == "images":
+        rows = [row_of(pairs, group) for group in groups_of(pairs, images)]
+    else:
+        rows = [_row(pair, [(2 * n, pair.chosen), (2 * n + 1, pair.rejected)]) for n, pair in enumerate(pairs)]
     if corrupted:
-        rows += [_Row(pair.prefix, (pair.chosen,), pair.corrupted, pair.marks) for pair in pairs]
+        first = 2 * len(pairs)
+        rows += [_row(pair, [(first + n, pair.chosen)], pair.corrupted) for n, pair in enumerate(pairs)]
     return rows
+
+
+def _row(pair: Encoded, responses: Sequence[tuple[int, Tensor]], vision: Vision | None = None) -> Row:
+    """The prompt of ``pair`` and numbered ``responses`` that follow it and do not see each other."""
+    prompt = Segment(pair.prefix, marks=pair.marks)
+    return Row(
+        (prompt, *(Segment(tokens, 0, response=number) for number, tokens in responses)),
+        pair.vision if vision is None else vision,
+    )
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,9 @@ class _Batch:
     lengths: Tensor
 
 
-def _batch(rows: Sequence[_Row], *, masked: bool, stock: Any, device: torch.device | str) -> _Batch:
-    length = _padded(max(len(row.ids) for row in rows))
+def _batch(rows: Sequence[Row], *, masked: bool, stock: Any, device: torch.device | str) -> _Batch:
+    flex = masked and getattr(stock.config.get_text_config(), "_attn_implementation", "") == "flex_attention"
+    length = _padded(max(map(len, rows)), flex=flex)
     inputs: dict[str, Any] = {
         "input_ids": _pad([row.ids for row in rows], length),
         **stack_vision([row.vision for row in rows]),
@@ -142,83 +143,61 @@ def _batch(rows: Sequence[_Row], *, masked: bool, stock: Any, device: torch.devi
         inputs["position_ids"] = _positions(rows, length, stock)
     else:
         inputs["attention_mask"] = _pad([torch.ones_like(row.ids) for row in rows], length)
-    inputs = {name: value.to(device) for name, value in inputs.items()}
+    inputs = {name: moved(value, device) for name, value in inputs.items()}
     if masked:
-        branch = _pad([row.branches for row in rows], length, value=-1).to(device)
-        flex = getattr(stock.config.get_text_config(), "_attn_implementation", "") == "flex_attention"
-        inputs["attention_mask"] = _block_mask(branch) if flex else _branch_mask(branch)
+        sight = Sight.of(rows, length)
+        sight = Sight(moved(sight.owners, device), moved(sight.sees, device))
+        inputs["attention_mask"] = sight.block_mask() if flex else sight.mask()
+        if torch.device(device).type == "cpu" and not flex:
+            with_rows(inputs["attention_mask"], rows)
+    return _Batch(inputs, *_kept(rows))
+
+
+def _kept(rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``keep``, ``order``, ``targets`` and ``lengths`` of a batch of ``rows`` (see ``_Batch``)."""
     keep = [row.keep for row in rows]
-    width = max(map(len, keep))
-    order = torch.cat([index * width + torch.arange(len(kept)) for index, kept in enumerate(keep)])
-    responses = [response for row in rows for response in row.responses]
-    lengths = torch.tensor([len(response) for response in responses])
-    return _Batch(inputs, _pad(keep, width), order, torch.cat(responses), lengths)
+    width = max(sum(len(positions) for _, positions in row) for row in keep)
+    found: dict[int, Tensor] = {}
+    for number, row in enumerate(keep):
+        start = number * width
+        for response, positions in row:
+            found[response] = torch.arange(start, start + len(positions))
+            start += len(positions)
+    responses = {segment.response: segment.tokens for row in rows for segment in row.segments}
+    targets = [responses[number] for number in sorted(found)]
+    return (
+        _pad([torch.cat([positions for _, positions in row]) for row in keep], width),
+        torch.cat([found[number] for number in sorted(found)]),
+        torch.cat(targets),
+        torch.tensor([len(tokens) for tokens in targets]),
+    )
 
 
-def _marks(rows: Sequence[_Row], length: int, response_type: int) -> dict[str, Tensor]:
+def _marks(rows: Sequence[Row], length: int, response_type: int) -> dict[str, Tensor]:
     """The further inputs of all tokens, [B, S] or [B, S, ...]; zeros in rows without them (those without an image).
 
     Raises UsageError for rows with different numbers of images where each has its place in every token's input.
     """
-    of_names = {name: mark for row in rows for name, mark in row.marks.items()}
-    marks = {}
+    of_rows = [row.segments[0].marks for row in rows]
+    of_names = {name: mark for marks in of_rows for name, mark in marks.items()}
+    found = {}
     for name, example in of_names.items():
-        shapes = {row.marks[name].shape[1:] if name in row.marks else None for row in rows}
+        shapes = {marks[name].shape[1:] if name in marks else None for marks in of_rows}
         if example.ndim > 1 and len(shapes) > 1:
             raise UsageError(
                 f"pairs with different numbers of images cannot share a forward of this model ({name} has a place for "
                 "each): leave out the pairs without an image or with several, or train another model on them."
             )
-        lines = []
-        for row in rows:
-            mark = row.marks.get(name, example.new_zeros(len(row.prefix), *example.shape[1:]))
-            lines.append(torch.cat([mark, continued(name, mark, len(row.ids) - len(mark), response_type)]))
-        marks[name] = _pad(lines, length)
-    return marks
+        found[name] = _pad([row.marks(name, example, response_type) for row in rows], length)
+    return found
 
 
-def _positions(rows: Sequence[_Row], length: int, stock: Any) -> Tensor:
+def _positions(rows: Sequence[Row], length: int, stock: Any) -> Tensor:
     """Positions of every token, restarted on each branch: [B, S], or [3, B, S] where the model has M-RoPE."""
     rope = getattr(getattr(stock, "model", None), "get_rope_index", None)
-    columns = []
-    for row in rows:
-        prefix = torch.arange(len(row.prefix))[None] if rope is None else _mrope(row, rope)
-        start = prefix.max() + 1
-        branches = [start + torch.arange(len(response)).expand(len(prefix), -1) for response in row.responses]
-        columns.append(torch.cat([prefix, *branches], 1).T)
+    columns = [row.positions(rope).T for row in rows]
     positions = torch.stack([torch.cat([c, c.new_zeros(length - len(c), c.shape[1])]) for c in columns])
     return positions[..., 0] if rope is None else positions.permute(2, 0, 1)
-
-
-def _mrope(row: _Row, rope: Any) -> Tensor:
-    """The model's own three-dimensional positions of the prefix, [3, P]."""
-    if not row.vision:
-        return torch.arange(len(row.prefix)).expand(3, -1)
-    grids = {name: value for name, value in row.vision.items() if name.endswith("grid_thw")}
-    positions: Tensor = rope(row.prefix[None], **{name: mark[None] for name, mark in row.marks.items()}, **grids)[0]
-    return positions[:, 0]
-
-
-def _branch_mask(branch: Tensor) -> Tensor:
-    """Boolean [B, 1, S, S], True: attend. A token sees the prefix (0) and its own branch up to itself."""
-    length = branch.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool, device=branch.device).tril()
-    query, key = branch[:, :, None], branch[:, None, :]
-    seen = causal & ((key == 0) | (key == query)) & (query >= 0)
-    # Padding must see something, else its softmax is NaN.
-    return (seen | torch.eye(length, dtype=torch.bool, device=branch.device))[:, None]
-
-
-def _block_mask(branch: Tensor) -> Any:
-    """The same mask for FlexAttention, which skips blocks that nobody sees."""
-    from torch.nn.attention.flex_attention import create_block_mask
-
-    def sees(row: Tensor, _: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        same = (branch[row, key] == 0) | (branch[row, key] == branch[row, query])
-        return ((query >= key) & same & (branch[row, query] >= 0)) | (query == key)
-
-    rows, length = branch.shape
-    return create_block_mask(sees, rows, None, length, length, device=branch.device.type)
 
 
 def stock_model(model: Any) -> Any:
@@ -237,6 +216,16 @@ def _pad(rows: Sequence[Tensor], length: int, value: int = 0) -> Tensor:
     return padded
 
 
-def _padded(length: int) -> int:
-    """CUDA's masked attention kernels want lengths in multiples of 8."""
-    return -(-length // 8) * 8
+def _padded(length: int, *, flex: bool) -> int:
+    """CUDA's masked attention kernels want lengths in multiples of 8, FlexAttention's blocks have 128 tokens: other
+    lengths would be compiled anew.
+    """
+    multiple = 128 if flex else 8
+    return -(-length // multiple) * multiple
+
+
+def moved(values: Tensor, device: torch.device | str) -> Tensor:
+    """``values`` on ``device``; a copy to a GPU does not wait for what runs there."""
+    if torch.device(device).type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)

@@ -11,9 +11,11 @@ from typing import Any, get_args
 
 import torch
 from PIL import Image as PilImage
+from transformers.utils.import_utils import is_flash_attn_2_available
 
 from aligners.pairs.encoding import Encoded
 from aligners.pairs.forward import Route, response_logprobs, stock_model
+from aligners.pairs.sharing import groups_of, image_tokens
 from harness.errors import UsageError
 from harness.models.families import family_of
 from harness.models.inputs import continued, split_inputs
@@ -26,12 +28,14 @@ ROUNDING = {torch.float64: 0.002, torch.float32: 0.002}
 """What the two ways may differ by, as a share of what the rejected response would change by if it saw the chosen one,
 by the type of the weights. Where something is masked that should not be, the share is far above."""
 ROUNDING_HALF = 0.05
+LONGEST = "twice max_length"
+QUESTIONS = ("What is in the image?", "Is there a dog?")
 TOKENS = (29, 23)
 """Lengths of the made-up responses: long enough that each would see much of the other."""
 
 
 def choose_route(model: Any, prompts: Prompts, route: str, max_length: int, *, half: bool = False) -> tuple[Route, str]:
-    """The route for ``model`` and why; ``max_length`` is of a prompt with one response, in tokens.
+    """Route of ``model`` ("shared", "plain") and why; ``max_length`` is of a prompt with one response, in tokens.
 
     ``half``: bfloat16 is computed in, whatever the type of the weights.
 
@@ -58,9 +62,53 @@ def _is_exact(model: Any, prompts: Prompts, longest: int, *, half: bool) -> tupl
     if unfit := unfit_layers(text, longest):
         return False, unfit
     difference, leak = shared_row_error(model, prompts)
-    allowed = (ROUNDING_HALF if half else ROUNDING.get(stock.dtype, ROUNDING_HALF)) * leak
+    allowed = _allowed(stock, leak, half=half)
     why = f"a pair with an image run both ways differs by {difference:.1e} nats a token, allowed {allowed:.0e}"
     return difference <= allowed, f"{attention} attention; {why}"
+
+
+def require_shared_images(model: Any, prompts: Prompts, route: Route, longest: int, *, half: bool = False) -> str:
+    """How it is known that pairs of an image may share a row of up to ``longest`` tokens. Raises UsageError if not."""
+    remedy, stock = "Leave share_images out.", stock_model(model)
+    if route != "shared":
+        raise UsageError(f"share_images=true needs shared rows, and this model's pairs run as {route} rows. {remedy}")
+    if unfit := unfit_layers(stock.config.get_text_config(), longest):
+        raise UsageError(f"share_images=true: {unfit.replace(LONGEST, 'micro_batch times that')}. {remedy}")
+    pairs = [_made_up(stock, prompts, text) for text in QUESTIONS]
+    if len(groups_of(pairs, image_tokens(stock.config))) > 1:
+        raise UsageError(
+            "share_images=true: in this model's prompts the image does not come before what differs between two "
+            f"questions. {remedy}"
+        )
+    routes: tuple[Route, Route] = ("images", "shared")
+    with torch.no_grad():
+        one, other = (response_logprobs(model, pairs, each, stock.device).tokens for each in routes)
+    allowed = _allowed(stock, shared_row_error(model, prompts)[1], half=half)
+    difference = float((one - other).abs().mean())
+    if difference > allowed:
+        raise UsageError(
+            f"share_images=true would not be exact for this model: two pairs in one row differ by {difference:.1e} "
+            f"nats a token from rows of their own, allowed {allowed:.0e}. {remedy}"
+        )
+    return f"pairs of one image in one row; two of them differ by {difference:.1e} nats a token"
+
+
+def fit_attention(model: Any, route: Route, *, half: bool) -> str:
+    """Gives ``model`` FlashAttention on CUDA where pairs run as plain rows in bfloat16 (``half``) and it is installed;
+    in words, "" where nothing was changed. FlashAttention obeys no mask of ours.
+    """
+    stock = stock_model(model)
+    if route != "plain" or not half or stock.device.type != "cuda" or not is_flash_attn_2_available():
+        return ""
+    try:
+        stock.set_attn_implementation("flash_attention_2")
+    except (ValueError, ImportError):  # a model that does not have it
+        return ""
+    return "; flash_attention_2"
+
+
+def _allowed(stock: Any, leak: float, *, half: bool) -> float:
+    return (ROUNDING_HALF if half else ROUNDING.get(stock.dtype, ROUNDING_HALF)) * leak
 
 
 def unfit_layers(text_config: Any, longest: int) -> str:
@@ -70,7 +118,7 @@ def unfit_layers(text_config: Any, longest: int) -> str:
         return f"layers of type {', '.join(sorted(others))}, which no mask parts"
     window = getattr(text_config, "sliding_window", None)
     if window is not None and window < longest and (not kinds or "sliding_attention" in kinds):
-        return f"sliding windows of {window} tokens under rows of up to {longest} (twice max_length)"
+        return f"sliding windows of {window} tokens under rows of up to {longest} ({LONGEST})"
     return ""
 
 
@@ -98,11 +146,11 @@ def _after_chosen(pair: Encoded, response_type: int) -> Encoded:
     return dataclasses.replace(pair, prefix=torch.cat([pair.prefix, pair.chosen]), marks=marks)
 
 
-def _made_up(model: Any, prompts: Prompts) -> Encoded:
+def _made_up(model: Any, prompts: Prompts, text: str = QUESTIONS[0]) -> Encoded:
     """A pair with an image and two responses of random words, the same in every process."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (48, 64, 3), generator=generator, dtype=torch.uint8)
-    asked = prompts.text([question("What is in the image?", Image())])
+    asked = prompts.text([question(text, Image())])
     prefix, marks, vision = split_inputs(prompts.inputs([asked], [[PilImage.fromarray(pixels.numpy())]]))
     tokenizer = prompts.processor.tokenizer
     special = torch.tensor(sorted({*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}))

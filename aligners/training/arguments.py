@@ -20,7 +20,7 @@ def training_arguments(config: AlignConfig, out_dir: Path, steps: int, name: str
 
     Raises UsageError where batch size and processes do not divide, or the device or DeepSpeed is not there.
     """
-    micro, accumulate = _split(config)
+    micro, accumulate = micro_batches(config)
     on_cpu = config.device == "cpu" or not torch.cuda.is_available()
     if on_cpu and config.device not in {"auto", "cpu"}:
         raise UsageError(f"align: device={config.device}: no such device here. Use auto or cpu.")
@@ -70,8 +70,8 @@ def warmup_steps(share: float, steps: int) -> int:
     return math.ceil(share * steps) if share * steps >= 1 < steps else 0
 
 
-def _split(config: AlignConfig) -> tuple[int, int]:
-    """Pairs of a micro-batch, and micro-batches of a step, on this process."""
+def micro_batches(config: AlignConfig) -> tuple[int, int]:
+    """Pairs of a micro-batch, and micro-batches of a step, on this process. Raises UsageError if they do not divide."""
     _, world = rank_and_world_size()
     micro = min(config.micro_batch, config.batch_size // world)
     if micro < 1 or config.batch_size % (micro * world):

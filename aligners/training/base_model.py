@@ -75,7 +75,7 @@ def load_base(config: AlignConfig, device: torch.device, progress: Progress = si
         device=device,
         named=named,
         dtype="bfloat16" if half else "float32",
-        attention=config.attention,
+        attention="sdpa" if config.attention == "auto" else config.attention,
         quantization=config.quantize,
         adapters=start.adapters[: len(start.adapters) - len(further)],
         settings=start_settings(config),

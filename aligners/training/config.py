@@ -59,13 +59,20 @@ class AlignConfig(Reading):
         skip_bad_rows: leave out rows that cannot be used (missing or broken image, equal or empty responses), and
             report them, instead of stopping at the first.
         workers: processes that read and decode images while the model computes; 0 does it in between.
+        keep_encoded: GB of memory, of each process with its workers, for encoded pairs, so that later epochs need not
+            encode them again (a pair of LLaVA-1.5 takes 1.4 MB, pairs of one image hold it once); 0 keeps none.
         attention: "flex_attention" skips the blocks of the mask that nobody sees (CUDA; not on CPU, which lacks its
             backward). "flash_attention_2" obeys no mask of ours, so that pairs run as plain rows; it needs bfloat16.
+            "auto": that where pairs run as plain rows anyway, on CUDA in bfloat16 where it is installed, else sdpa.
         quantize: "4bit" holds the frozen base in NF4 (QLoRA; needs bitsandbytes and lora_rank).
         sharding: over processes, "fsdp" (FSDP2), or DeepSpeed's "zero2" and "zero3"; "none" replicates (DDP).
         adapter_start: how a model with adapters is trained under LoRA: "stack" puts a new adapter on top, "continue"
             trains the last one further (lora_rank and lora_alpha are its own). Without LoRA they are added to the
             weights, which are then trained.
+        share_images: run pairs of the same images as one row, so that the image is computed once (the prompt must put
+            it first). The gradient of a step is exact; which pairs share a step changes: those of an image do.
+        group_lengths: sort the pairs of every 50 steps by length before they are cut into steps, in random order, so
+            that rows need little padding. It changes which pairs share a step.
         prompt: how the model is asked and where it comes from (`--set model.KEY=VALUE`, as in bench).
         merge: after training, also write the model with the adapter merged into it (LoRA), as model-merged.
         report_to: trackers that get the metrics of every step, one or several with commas: tensorboard, wandb, trackio,
@@ -97,12 +104,15 @@ class AlignConfig(Reading):
     limit: Annotated[int, at_least(1, "pairs")] | None = None
     skip_bad_rows: bool = False
     workers: Annotated[int, at_least(0, "processes")] = 0
-    attention: Literal["sdpa", "flex_attention", "eager", "flash_attention_2"] = "sdpa"
+    attention: Literal["sdpa", "flex_attention", "eager", "flash_attention_2", "auto"] = "sdpa"
     quantize: Literal["none", "4bit"] = "none"
     sharding: Literal["none", "fsdp", "zero2", "zero3"] = "none"
     merge: bool = False
     report_to: str = unkeyed("none")
+    keep_encoded: Annotated[float, at_least(0, "GB")] = unkeyed(2.0)
     adapter_start: Literal["stack", "continue"] = added("stack")
+    share_images: bool = added(False)
+    group_lengths: bool = added(False)
     prompt: LoadSettings = added(LoadSettings())
 
     def __post_init__(self) -> None:
@@ -118,6 +128,8 @@ class AlignConfig(Reading):
         if not DEVICE.fullmatch(self.device):
             raise UsageError(f"align: device={self.device}: expected auto, cpu, cuda or cuda:0.")
         tracker_names(self.report_to)
+        if self.share_images and self.route == "plain":
+            raise UsageError("align: share_images=true runs shared rows: set route=auto or leave share_images out.")
         if self.quantize != "none" and not self.lora_rank:
             raise UsageError("align: quantize=4bit trains adapters only: set lora_rank (for example 64).")
         if self.merge and (not self.lora_rank or self.quantize != "none"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,21 +15,24 @@ from torch import Tensor
 from transformers import TrainingArguments
 
 from aligners.objective import Objective
-from aligners.pairs.data import PairSet
+from aligners.pairs.data import Pair, PairSet
 from aligners.pairs.encodable import encodable
 from aligners.pairs.encoding import Encoder
+from aligners.pairs.forward import Route
 from aligners.pairs.report import described
-from aligners.training.arguments import training_arguments
+from aligners.training.arguments import micro_batches, training_arguments
 from aligners.training.base_model import base_prompts, compute_dtype, load_base
 from aligners.training.checkpoints import remove_checkpoints, resumable_checkpoint
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from aligners.training.model_card import write_card
 from aligners.training.model_configs import start_of, start_weights
+from aligners.training.order import training_order
 from aligners.training.outcome import require_trained
-from aligners.training.preference_data import PairStream, training_order, training_pairs
+from aligners.training.preference_data import PairStream, training_pairs
 from aligners.training.preparation import Prepared, check_needs, encoder_of, hardness_of, prepare
 from aligners.training.probes import Probes, spread
+from aligners.training.replicas import all_take_part
 from aligners.training.reporting import finished_trackers, tracker_callbacks, tracker_names
 from aligners.training.sharding import one_engine
 from aligners.training.starting import Start
@@ -86,7 +89,7 @@ def align(
     _clear(out_dir, resume=resume)
     trackers = tracker_names(config.report_to if first else "none")
     sets = _pairs(config, heldout, objective.needs, progress)
-    order = training_order(sets["train"].pairs, batch_size=config.batch_size, epochs=config.epochs, seed=config.seed)
+    order = _order(sets["train"].pairs, config)
     args = training_arguments(config, out_dir, steps=len(order) // config.batch_size, name=name)
     loaded = load_base(config, args.device, progress)
     info: dict[str, Any] = {"trained": trained_parts(loaded.model, config)}
@@ -98,8 +101,11 @@ def align(
         _log_start(recorder, info, sets, deltas)
         return start
 
+    model = make_trainable(loaded.model, config)
+    if all_take_part(model, sets["train"].pairs):
+        args.ddp_find_unused_parameters = False
     trainer = PreferenceTrainer(
-        make_trainable(loaded.model, config),
+        model,
         args,
         objective=objective,
         stream=PairStream(sets["train"].pairs, order, encoder),
@@ -118,6 +124,18 @@ def align(
         _save(trainer, loaded.prompts, out_dir, record, config)
         recorder.log_info(trained)
     return AlignResult(out_dir / "model", args.max_steps, record)
+
+
+def _order(pairs: Sequence[Pair], config: AlignConfig) -> list[int]:
+    return training_order(
+        pairs,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        seed=config.seed,
+        micro_batch=micro_batches(config)[0],
+        share_images=config.share_images,
+        group_lengths=config.group_lengths,
+    )
 
 
 def _clear(out_dir: Path, *, resume: bool) -> None:
@@ -158,7 +176,8 @@ def _tables(
     deltas, facts = hardness_of(sets, hardness, objective, args.device, ready.progress, config.workers)
     data, cached = ready.tables(objective, sets["train"].pairs, deltas.get("train"))
     probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
-    start = Start(data, Probes(probes, ready.encoder, config.probe_every), ready.route)
+    route: Route = "images" if config.share_images else ready.route
+    start = Start(data, Probes(probes, ready.encoder, config.probe_every), route)
     info.update(_facts(config, sets, ready, args, cached) | facts)
     return start, deltas
 

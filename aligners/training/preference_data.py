@@ -1,4 +1,4 @@
-"""What is known of the pairs before training, the order they are trained in, and the stream the trainer reads."""
+"""What is known of the pairs before training, and the stream the trainer reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aligners.objective import Batch, Objective
 from aligners.pairs.corruption import PREFIX
 from aligners.pairs.data import Pair, PairSet, content_hash, load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
-from aligners.pairs.forward import LogProbs
+from aligners.pairs.forward import LogProbs, moved
 from aligners.training.config import AlignConfig
 from harness.errors import DataError, UsageError
 from harness.protocols.progress import Progress
@@ -42,7 +42,7 @@ class PreferenceData:
     def batch(self, pairs: Sequence[Encoded], policy: LogProbs) -> Batch:
         """What an objective reads of ``pairs``, of which the model gives ``policy``."""
         index = [pair.index for pair in pairs]
-        reference = None if self.reference is None else self.reference[index].to(policy.chosen)
+        reference = None if self.reference is None else _beside(self.reference[index], policy.chosen)
         return Batch(
             policy_chosen=policy.chosen,
             policy_rejected=policy.rejected,
@@ -52,8 +52,12 @@ class PreferenceData:
             rejected_length=policy.rejected_length,
             corrupted_chosen=policy.corrupted,
             ref_corrupted_chosen=None if reference is None or policy.corrupted is None else reference[:, 2],
-            columns={name: values[index].to(policy.chosen) for name, values in self.columns.items()},
+            columns={name: _beside(values[index], policy.chosen) for name, values in self.columns.items()},
         )
+
+
+def _beside(values: Tensor, like: Tensor) -> Tensor:
+    return moved(values.to(like.dtype), like.device)
 
 
 class PairStream(Dataset[Encoded]):
@@ -91,28 +95,6 @@ def training_pairs(config: AlignConfig, progress: Progress, needs: frozenset[str
 def as_batch(pairs: list[Encoded]) -> dict[str, list[Encoded]]:
     """A micro-batch as Trainer passes it around."""
     return {"pairs": pairs}
-
-
-def step_count(pairs: int, *, batch_size: int, epochs: int) -> int:
-    """Optimiser steps of a run: whole batches only, at least one."""
-    return max(1, epochs * pairs // batch_size)
-
-
-def training_order(pairs: Sequence[Pair], *, batch_size: int, epochs: int, seed: int) -> list[int]:
-    """Indices into ``pairs`` in the order of training: whole optimiser steps only, one after the other.
-
-    Seeded permutations of all pairs follow each other; the seed alone decides which pairs share a step. Inside a step
-    they are sorted by length, so that micro-batches need little padding; that changes no step.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    steps = step_count(len(pairs), batch_size=batch_size, epochs=epochs)
-    stream: list[int] = []
-    while len(stream) < steps * batch_size:
-        stream += torch.randperm(len(pairs), generator=generator).tolist()
-    chunks = (stream[step * batch_size : (step + 1) * batch_size] for step in range(steps))
-    return [
-        i for chunk in chunks for i in sorted(chunk, key=lambda i: (len(pairs[i].chosen) + len(pairs[i].rejected), i))
-    ]
 
 
 def data_columns(objective: Objective, pairs: Sequence[Pair]) -> dict[str, Tensor]:

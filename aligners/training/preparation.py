@@ -20,8 +20,9 @@ from aligners.pairs.corruption import PREFIX, corruption_for
 from aligners.pairs.data import Pair, PairSet
 from aligners.pairs.encoding import Encoder
 from aligners.pairs.forward import Route, stock_model
+from aligners.pairs.kept import GIGABYTE, KeptPairs
 from aligners.pairs.reference import ReferenceModel
-from aligners.pairs.route import choose_route
+from aligners.pairs.route import choose_route, fit_attention, require_shared_images
 from aligners.training.base_model import compute_dtype, require_shardable
 from aligners.training.config import AlignConfig
 from aligners.training.model_configs import model_config, start_identity, start_of, start_settings
@@ -103,7 +104,8 @@ def encoder_of(
     """How pairs become tokens and pixels, corrupted ones too where ``objective`` needs them."""
     clip = hardness.clip if hardness else None
     corruption = corruption_for(objective.needs, objective.corruption_settings, clip, device)
-    return Encoder(prompts, config.max_length, corruption)
+    kept = KeptPairs(config.keep_encoded * GIGABYTE / (1 + config.workers))
+    return Encoder(prompts, config.max_length, corruption, kept)
 
 
 def prepare(
@@ -123,7 +125,13 @@ def prepare(
     dtype, prompts = compute_dtype(config, args.device), encoder.prompts
     probed = probe_start(wrapped, prompts, f"model {config.model}") if probe else None
     network = without_ddp(wrapped)
-    route, why = choose_route(network, prompts, config.route, config.max_length, half=dtype == "bfloat16")
+    half = dtype == "bfloat16"
+    route, why = choose_route(network, prompts, config.route, config.max_length, half=half)
+    if config.attention == "auto":
+        why += fit_attention(network, route, half=half)
+    if config.share_images:
+        longest = 2 * config.max_length * args.per_device_train_batch_size
+        why += "; " + require_shared_images(network, prompts, route, longest, half=half)
     reference = None
     if "reference" in objective.needs:
         reference = ReferenceModel(

@@ -19,11 +19,12 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
 from aligners.objective import Batch, Objective, Step, Weights
 from aligners.pairs.encoding import Encoded, Encoder
-from aligners.pairs.forward import response_logprobs
+from aligners.pairs.forward import moved, response_logprobs
 from aligners.pairs.memory import named_out_of_memory
 from aligners.training.checks import require_finite, require_finite_norm, require_start
 from aligners.training.preference_data import PairStream, PreferenceData
 from aligners.training.starting import Start, StartingTrainer
+from aligners.training.step_log import BeforeTheOptimiser, StepLog
 from aligners.training.whole_step import StepPair, divided, gap_noise, gather_step
 from harness.protocols.progress import Progress, silent
 from harness.protocols.recorder import Recorder
@@ -67,8 +68,8 @@ class PreferenceTrainer(StartingTrainer):
         self.encoder, self.recorder, self.progress, self._half = encoder, recorder, progress, half
         self._pairs: list[StepPair] = []
         self._weights: Weights | None = None
-        self._step_loss = 0.0
-        self._rewards: list[tuple[float, float, float]] = []
+        self._log = StepLog()
+        self.add_callback(BeforeTheOptimiser(self._require_finite_losses))
 
     # -- the optimiser step -------------------------------------------------------------------------------------------
 
@@ -79,15 +80,15 @@ class PreferenceTrainer(StartingTrainer):
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if self.state.global_step == 0:
             self.measure_probes()
-        self._weights, self._step_loss, self._rewards = None, 0.0, []
+        self._weights, self._log = None, StepLog()
         pairs = [pair for batch in batches for pair in batch["pairs"]]
         if not self.objective.needs_reward_gaps:
             rows = iter(self._weigh(pairs))
             batches = [{**batch, "rows": [next(rows) for _ in batch["pairs"]]} for batch in batches]
         elif self.two_passes:
             measured = [self._measure(self.data, batch["pairs"]) for batch in batches]
-            gaps, noise = (torch.cat(values) for values in zip(*measured, strict=True))
-            self._note_rewards(gaps, noise, self._weigh(pairs, gaps, noise))
+            gaps, noise = (torch.cat(values).cpu() for values in zip(*measured, strict=True))
+            self._log.note_gaps(gaps, noise, self._weigh(pairs, gaps, noise))
             batches = self._second_pass(pairs, len(batches))
         return batches, len(pairs)
 
@@ -103,17 +104,17 @@ class PreferenceTrainer(StartingTrainer):
             rows: list[int] = inputs["rows"]
         else:
             gaps, noise = self._gaps_of(batch)
-            rows = inputs["rows"] if "rows" in inputs else self._weigh(pairs, gaps, noise)
-            self._note_rewards(gaps, noise, rows)
+            rows = inputs["rows"] if "rows" in inputs else self._weigh(pairs, gaps.cpu(), noise.cpu())
+            self._log.note_gaps(gaps, noise, rows)
             self._require_start(batch, gaps)
         assert self._weights is not None
-        beta, weight = (
-            table[rows].to(batch.policy_chosen.device) for table in (self._weights.beta, self._weights.weight)
-        )
+        device = batch.policy_chosen.device
+        beta, weight = (moved(table[rows], device) for table in (self._weights.beta, self._weights.weight))
         losses = self.objective.losses(batch, beta)
-        self._require_finite(losses, pairs, "loss")
         loss = (weight * losses).sum()
-        self._step_loss += loss.item()
+        self._log.note_losses(pairs, losses, loss)
+        if self.is_deepspeed_enabled:  # its backward is followed by its optimiser
+            self._require_finite_losses()
         return cast(Tensor, loss * self.args.world_size)
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
@@ -156,7 +157,8 @@ class PreferenceTrainer(StartingTrainer):
         assert self._weights is not None
         rank, world = self.args.process_index, self.args.world_size
         counted = bool(self.is_deepspeed_enabled)  # DeepSpeed steps after so many backwards
-        plan = divided(self._pairs, self._weights.kept.tolist(), ranks=world, slots=count, all_slots=counted)
+        kept, by_length = self._weights.kept.tolist(), self.route != "images"
+        plan = divided(self._pairs, kept, ranks=world, slots=count, all_slots=counted, by_length=by_length)
         return [{"pairs": [self._read(pairs, row) for row in rows], "rows": rows} for rows in plan[rank]]
 
     def _read(self, pairs: Sequence[Encoded], row: int) -> Encoded:
@@ -168,7 +170,7 @@ class PreferenceTrainer(StartingTrainer):
 
     @torch.no_grad()
     def _measure(self, data: PreferenceData, pairs: Sequence[Encoded]) -> tuple[Tensor, Tensor]:
-        """Reward gaps without a graph, and what rounding may change them by: float64 on the CPU, shape [n]."""
+        """Reward gaps without a graph, and what rounding may change them by: float64 on the device, shape [n]."""
         with self.compute_loss_context_manager(), named_out_of_memory(pairs):
             out = response_logprobs(self.model_wrapped, pairs, self.route, self.args.device)
         batch = data.batch(pairs, out)
@@ -178,13 +180,7 @@ class PreferenceTrainer(StartingTrainer):
 
     def _gaps_of(self, batch: Batch) -> tuple[Tensor, Tensor]:
         gaps = self.objective.gaps(batch).detach().double()
-        noise = gap_noise(self.objective, batch, half=self._half)
-        return gaps.cpu(), noise.cpu()
-
-    def _note_rewards(self, gaps: Tensor, noise: Tensor, rows: Sequence[int]) -> None:
-        assert self._weights is not None
-        betas = self._weights.beta[list(rows)].tolist()
-        self._rewards += zip(gaps.tolist(), noise.tolist(), betas, strict=True)
+        return gaps, gap_noise(self.objective, batch, half=self._half)
 
     def _require_start(self, batch: Batch, gaps: Tensor) -> None:
         if self.state.global_step == 0:
@@ -192,6 +188,9 @@ class PreferenceTrainer(StartingTrainer):
 
     def _require_finite(self, values: Tensor, pairs: Sequence[Encoded], what: str) -> None:
         require_finite(values, pairs, what, step=self.state.global_step + 1, folder=self.args.output_dir)
+
+    def _require_finite_losses(self) -> None:
+        self._log.require_finite(step=self.state.global_step + 1, folder=self.args.output_dir)
 
     # -- what is reported ---------------------------------------------------------------------------------------------
 
@@ -202,9 +201,10 @@ class PreferenceTrainer(StartingTrainer):
             return
         step, norm = self.state.global_step, float(logs.get("grad_norm") or 0.0)
         require_finite_norm(norm, step=step, folder=self.args.output_dir)
-        gaps, noise, betas = torch.tensor(gather_object(self._rewards), dtype=torch.float64).T
-        loss = sum(gather_object([self._step_loss]))
         assert self._weights is not None
+        rewards = gather_object(self._log.rewards(self._weights.beta))
+        gaps, noise, betas = torch.tensor(rewards, dtype=torch.float64).T
+        loss = sum(gather_object([self._log.loss]))
         metrics = {
             "loss": loss,
             "margin": (gaps * betas).mean().item(),

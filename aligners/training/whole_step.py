@@ -69,7 +69,13 @@ def tokens_of(pair: Encoded) -> int:
 
 
 def divided(
-    step: Sequence[StepPair], kept: Sequence[bool], *, ranks: int, slots: int, all_slots: bool
+    step: Sequence[StepPair],
+    kept: Sequence[bool],
+    *,
+    ranks: int,
+    slots: int,
+    all_slots: bool,
+    by_length: bool = True,
 ) -> list[list[list[int]]]:
     """The rows of ``step`` that each rank computes in each of its ``slots`` micro-batches: those that are ``kept``.
 
@@ -77,6 +83,7 @@ def divided(
     micro-batches, as few as hold them, and the first are empty, the same on every rank; with ``all_slots`` none is. A
     rank without a pair for one of them runs a pair that counts for nothing, since all ranks must take part in every
     forward and backward. No micro-batch has more pairs than it was read with.
+    ``by_length``: those of like length share a micro-batch; else those that were read together.
     """
     shares = _balanced(step, kept, ranks)
     micro_batch = len(step) // (ranks * slots)
@@ -86,7 +93,7 @@ def divided(
     for rank, share in enumerate(shares):
         spare = sorted(dropped, key=lambda row: (step[row].rank != rank, step[row].tokens, row))
         share += [spare[n % len(spare)] for n in range(used - len(share))]
-        share.sort(key=lambda row: (step[row].tokens, row))  # rows of one micro-batch then need little padding
+        share.sort(key=lambda row: (step[row].tokens, row) if by_length else (step[row].rank, step[row].at))
         ends = [len(share) * slot // used for slot in range(used + 1)]
         batches.append([[]] * (slots - used) + [share[start:end] for start, end in itertools.pairwise(ends)])
     return batches

@@ -19,6 +19,7 @@ from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.forward import Route, response_logprobs
 from aligners.pairs.route import choose_route
+from aligners.pairs.sharing import groups_of, image_tokens
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from harness.errors import UsageError
@@ -209,3 +210,35 @@ def test_a_shared_row_that_is_asked_for_is_refused_with_the_difference_measured(
     with pytest.raises(UsageError, match=r"route=shared would not be exact .* differs by \d\.\de-0\d nats a tok"):
         choose_route(model, prompts, "shared", 256)
     assert choose_route(model, prompts, "plain", 256) == ("plain", "plain rows (as asked)")
+
+
+@pytest.mark.parametrize("family", SHARED)
+def test_pairs_of_one_image_in_one_row_equal_rows_of_their_own(family: str) -> None:
+    """Values and gradients of pairs with one image, another image, and none; what is shared is counted."""
+    model, prompts = shared_family(family)
+    pairs = of_few_images(prompts, text=family != "mllama")
+    groups = groups_of(pairs, image_tokens(model.config))
+    assert [group.numbers for group in groups] == ([[0, 2, 3], [1]] if family == "mllama" else [[0, 2, 3], [1], [4]])
+    found = []
+    for route in ("images", "shared"):
+        out = response_logprobs(model, pairs, route, "cpu")  # type: ignore[arg-type]
+        values = torch.stack([out.chosen, out.rejected], 1).flatten()
+        found.append((out.tokens, values.detach(), gradients(model, values)))
+    (tokens, values, slopes), (expected_tokens, expected, wanted) = found
+    torch.testing.assert_close(tokens, expected_tokens, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(values, expected, rtol=1e-6, atol=1e-6)
+    for name, slope in slopes.items():
+        torch.testing.assert_close(slope, wanted[name], rtol=1e-5, atol=1e-5)
+
+
+def of_few_images(prompts: Prompts, *, text: bool) -> list[Encoded]:
+    """Three pairs of one image, two of which ask the same, one of another between them, and one without an image."""
+    encode = Encoder(prompts, 256)
+    asked = [(16, "what is in the image ?"), *((size, "is there a cat ?") for size in (32, 16, 16))]
+    made = [
+        encode(n, Pair.about(picture(size, 16), str(n), question, *TEXTS[n % 3]))
+        for n, (size, question) in enumerate(asked)
+    ]
+    made += [with_a_text(prompts)[1]] if text else []
+    doubled = [{k: v.double() if v.is_floating_point() else v for k, v in pair.vision.items()} for pair in made]
+    return [dataclasses.replace(pair, vision=vision) for pair, vision in zip(made, doubled, strict=True)]

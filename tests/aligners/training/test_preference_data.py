@@ -17,7 +17,8 @@ from aligners.objective import Batch
 from aligners.pairs.data import load_pairs
 from aligners.pairs.report import described
 from aligners.training.config import AlignConfig
-from aligners.training.preference_data import training_order, training_pairs
+from aligners.training.order import training_order
+from aligners.training.preference_data import training_pairs
 from aligners.training.probes import spread
 from harness.errors import DataError, UsageError
 from harness.protocols.progress import silent
