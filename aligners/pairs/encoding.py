@@ -16,7 +16,6 @@ from torch import Tensor
 
 from aligners.pairs.corruption import Corruption
 from aligners.pairs.data import Pair
-from aligners.pairs.kept import KeptPairs
 from harness.errors import DataError
 from harness.models.inputs import Vision, split_inputs
 from harness.models.prompts import AnswerForm, Prompts
@@ -56,13 +55,12 @@ class BadPair(DataError):
 class Encoder:
     """Encodes pairs for one model. ``max_length`` counts prompt, image and one response.
 
-    ``corruption`` makes the image that objectives with a corrupted branch need; ``kept`` holds what was encoded before.
+    ``corruption`` makes the image that objectives with a corrupted branch need.
     """
 
     prompts: Prompts
     max_length: int
     corruption: Corruption | None = None
-    kept: KeptPairs | None = None
 
     @property
     def facts(self) -> list[Any]:
@@ -98,9 +96,6 @@ class Encoder:
         Raises BadPair where the template, the tokenizer or the processor refuses its texts or its images, a response
         has no tokens, both have the same, or the prompt and one token more exceed ``max_length``.
         """
-        return self._encode(index, pair) if self.kept is None else self.kept(index, pair, self._encode)
-
-    def _encode(self, index: int, pair: Pair) -> Encoded:
         form = self.form(pair)
         images = pair.open_images()
         with _named(pair, "its images cannot be put to the model"):

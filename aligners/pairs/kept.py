@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from aligners.pairs.data import Pair
+from aligners.pairs.encoding import Encoded, Encoder
 from harness.models.inputs import Vision
 from harness.protocols.conversation import Image
-
-if TYPE_CHECKING:
-    from aligners.pairs.encoding import Encoded
 
 GIGABYTE = 10**9
 
@@ -32,6 +29,9 @@ class KeptPairs:
         self.encoded = 0  # how many pairs were not found
         self._pairs: dict[tuple[str, str, bool], Encoded] = {}
         self._images: dict[tuple[Image, ...], Vision] = {}
+
+    def __reduce__(self) -> tuple[type[KeptPairs], tuple[float]]:
+        return KeptPairs, (self.limit,)  # another process begins with nothing
 
     def __call__(self, index: int, pair: Pair, encode: Callable[[int, Pair], Encoded]) -> Encoded:
         """``pair`` as pair ``index``: kept, or by ``encode``, whose errors are raised and not kept."""
@@ -55,6 +55,17 @@ class KeptPairs:
             self._pairs[key] = made
             self._images.setdefault(pair.images, made.vision)
         return made
+
+
+@dataclasses.dataclass
+class KeepingEncoder(Encoder):
+    """An encoder that encodes no pair twice while ``kept`` has room."""
+
+    kept: KeptPairs = dataclasses.field(default_factory=lambda: KeptPairs(0))
+
+    def __call__(self, index: int, pair: Pair) -> Encoded:
+        """As ``Encoder``."""
+        return self.kept(index, pair, super().__call__)
 
 
 def _bytes(*tensors: Tensor) -> int:

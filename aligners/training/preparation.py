@@ -20,7 +20,7 @@ from aligners.pairs.corruption import PREFIX, corruption_for
 from aligners.pairs.data import Pair, PairSet
 from aligners.pairs.encoding import Encoder
 from aligners.pairs.forward import Route, stock_model
-from aligners.pairs.kept import GIGABYTE, KeptPairs
+from aligners.pairs.kept import GIGABYTE, KeepingEncoder, KeptPairs
 from aligners.pairs.reference import ReferenceModel
 from aligners.pairs.route import choose_route, fit_attention, require_shared_images
 from aligners.training.base_model import compute_dtype, require_shardable
@@ -105,7 +105,7 @@ def encoder_of(
     clip = hardness.clip if hardness else None
     corruption = corruption_for(objective.needs, objective.corruption_settings, clip, device)
     kept = KeptPairs(config.keep_encoded * GIGABYTE / (1 + config.workers))
-    return Encoder(prompts, config.max_length, corruption, kept)
+    return KeepingEncoder(prompts, config.max_length, corruption, kept)
 
 
 def prepare(

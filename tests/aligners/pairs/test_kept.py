@@ -10,7 +10,7 @@ import torch
 
 from aligners.pairs.data import Pair, load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
-from aligners.pairs.kept import KeptPairs
+from aligners.pairs.kept import KeepingEncoder, KeptPairs
 from aligners.training.preference_data import PairStream
 from harness.models.prompts import Prompts
 from tests.tiny import load_tiny, picture
@@ -35,7 +35,7 @@ def same(one: Encoded, other: Encoded) -> bool:
 def test_a_second_epoch_encodes_nothing_and_sees_the_same(prompts: Prompts, pairs_file: Path) -> None:
     pairs = load_pairs(pairs_file, 4).pairs
     kept = KeptPairs(1e6)
-    plain, keeping = Encoder(prompts, 256), Encoder(prompts, 256, kept=kept)
+    plain, keeping = Encoder(prompts, 256), KeepingEncoder(prompts, 256, kept=kept)
     order = [0, 1, 2, 3, 3, 1, 0, 2]
     expected, found = (PairStream(pairs, order, each) for each in (plain, keeping))
     assert all(same(found[at], expected[at]) for at in range(len(order)))
@@ -43,7 +43,7 @@ def test_a_second_epoch_encodes_nothing_and_sees_the_same(prompts: Prompts, pair
 
 
 def test_what_is_kept_answers_to_the_name_it_is_asked_by(prompts: Prompts) -> None:
-    encode = Encoder(prompts, 256, kept=KeptPairs(1e6))
+    encode = KeepingEncoder(prompts, 256, kept=KeptPairs(1e6))
     first = encode(0, Pair.about(picture(0), "a", "what ?", "a dog", "a cat"))
     again = encode(7, Pair.about(picture(0), "b", "what ?", "a dog", "a cat"))
     assert (again.index, again.id) == (7, "b") and again.prefix is first.prefix
@@ -57,15 +57,15 @@ def test_what_is_kept_answers_to_the_name_it_is_asked_by(prompts: Prompts) -> No
 def test_no_more_is_held_than_the_bound_and_the_first_that_fit_stay(prompts: Prompts) -> None:
     pairs = [Pair.about(picture(i), str(i), "what ?", "a dog", "a cat") for i in range(5)]
     one = KeptPairs(1e6)
-    Encoder(prompts, 256, kept=one)(0, pairs[0])
+    KeepingEncoder(prompts, 256, kept=one)(0, pairs[0])
     kept = KeptPairs(2.5 * one.size)
-    encode = Encoder(prompts, 256, kept=kept)
+    encode = KeepingEncoder(prompts, 256, kept=kept)
     for _ in range(3):
         for index, pair in enumerate(pairs):
             encode(index, pair)
     assert kept.size == 2 * one.size
     assert kept.encoded == 5 + 3 + 3
     none = KeptPairs(0)
-    encode = Encoder(prompts, 256, kept=none)
+    encode = KeepingEncoder(prompts, 256, kept=none)
     encode(0, pairs[0]), encode(0, pairs[0])
     assert (none.size, none.encoded) == (0, 2)

@@ -73,7 +73,7 @@ def test_two_processes_equal_one(bench: Bench, two: Launch) -> None:
     one = bench.run(DamaOfScores(), "one")
     assert "<dies>" in two.stderr, two.stderr[-3000:]
     for sharding in ("none", "fsdp"):
-        assert ("DDP" in two.said(sharding)) == (sharding == "none"), "torch warns of DDP's unused parameters alone"
+        assert "DDP" not in two.said(sharding), "torch warns of a search for unused parameters that finds none"
         assert distance(one, AlignResult(two.folder / sharding / "model", 4, {})) < 1e-6
 
 
