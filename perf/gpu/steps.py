@@ -10,6 +10,7 @@ import argparse
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -78,6 +79,8 @@ def worker(engine: str, kind: str, folder: Path, until: float, steps: int, micro
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=left)
     except subprocess.TimeoutExpired:
         return 124, ""
+    for made in folder.glob("out-*"):  # models of gigabytes
+        shutil.rmtree(made)
     print(f"---- {engine}, {kind}, micro-batch {micro}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}", flush=True)
     return done.returncode, done.stdout if done.returncode == 0 else done.stderr
 

@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from aligners.training.config import AlignConfig
 from tests.aligners.training.runs import Bench
 from tests.gpu.where import CUDA
 from tests.tiny import tiny_llava, tiny_pairs
+
+
+@pytest.fixture(autouse=True)
+def float32_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default cuDNN rounds the inputs of convolutions to TF32, which no comparison with a CPU survives."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def tokens_of(family: str, dtype: torch.dtype, *, half: bool = False) -> Tensor:
 
 @pytest.mark.parametrize("family", HERE)
 def test_log_probabilities_equal_those_of_float64_on_the_cpu(family: str) -> None:
-    """In float32 to 1 % of the leak (a convolution may be TF32), in bfloat16 to 20 %, in the mean; on a CPU it is 2e-6
+    """In float32 to 1 % of the leak, in bfloat16 to 20 %, in the mean; on a CPU it is 2e-6
     and 1 to 8 %."""
     model, prompts = shared_family(family)
     with torch.no_grad():
