@@ -23,7 +23,8 @@ def compute_dtype(config: AlignConfig, device: torch.device) -> str:
     """The type that is computed in, "float32" or "bfloat16"."""
     if config.dtype != "auto":
         return config.dtype
-    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    in_hardware = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if in_hardware else "float32"
 
 
 def base_prompts(config: AlignConfig) -> Prompts:

@@ -48,7 +48,8 @@ class AlignConfig(Reading):
         lora_rank: 0 tunes the language model and projector in full, else LoRA adapters on the language model.
         lora_alpha: the adapters' updates count alpha / rank times.
         train_vision: also tune the vision tower (full fine-tuning only).
-        dtype: "bfloat16" computes in bfloat16 and keeps float32 weights (bfloat16 under LoRA); "auto": that on CUDA.
+        dtype: "bfloat16" computes in bfloat16 and keeps float32 weights (bfloat16 under LoRA); "auto": that on
+            a GPU that has it in hardware.
         device: "auto" (a GPU if there is one), "cpu" or "cuda".
         gradient_checkpointing: compute activations twice instead of keeping them: less memory, a third more time.
         route: how a pair is run: "shared" prefix in one row, "plain" rows of their own, "auto": shared where it

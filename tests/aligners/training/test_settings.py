@@ -12,6 +12,7 @@ from transformers import get_scheduler
 from aligners.objective import ALIGNERS
 from aligners.pair_hardness.hardness import HardnessConfig
 from aligners.training.arguments import warmup_steps
+from aligners.training.base_model import compute_dtype
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
 from harness.protocols.benchmark import Decoding
@@ -88,3 +89,14 @@ def test_no_setting_that_is_a_number_takes_nan_or_an_infinity() -> None:
         for value in (float("nan"), float("inf"), float("-inf"), "nan", ".inf"):
             with pytest.raises(UsageError, match=name):
                 build(kind, {**needed, name: value}, "settings")
+
+
+def test_bfloat16_is_chosen_where_the_gpu_has_it_and_not_where_it_is_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch says of cards before Ampere that they support it: several times slower than float32."""
+    config, gpu = AlignConfig(model="m", data="d"), torch.device("cuda")
+    for hardware, chosen in ((False, "float32"), (True, "bfloat16")):
+        monkeypatch.setattr(
+            torch.cuda, "is_bf16_supported", lambda including_emulation=True, has=hardware: has or including_emulation
+        )
+        assert compute_dtype(config, gpu) == chosen
+    assert compute_dtype(config, torch.device("cpu")) == "float32"
