@@ -78,7 +78,7 @@ from pathlib import Path
 from tests.aligners.test_every_aligner import NAMES, run
 from tests.aligners.training.runs import Notes
 *inputs, out = sys.argv[1:]
-short = {"epochs": 1, "limit": 16, "batch_size": 8, "micro_batch": 8, "warmup": 0.0, "probe_every": 0}
+short = {"epochs": 1, "limit": 8, "batch_size": 4, "micro_batch": 4, "warmup": 0.0, "probe_every": 0}
 losses = {}
 for method in NAMES:
     for rank in (0, 2):
@@ -99,8 +99,11 @@ def test_two_fresh_processes_make_the_same_losses_and_weights_of_one_seed(
     for number in ("1", "2"):  # a set has another order under another hash seed
         own = {"DAMA_HOME": str(tmp_path / f"home{number}"), "PYTHONHASHSEED": number}
         (tmp_path / number).mkdir()
-        running.append(subprocess.Popen([*command, str(tmp_path / number)], env={**os.environ, **fresh, **own}))
-    assert [process.wait(timeout=300) for process in running] == [0, 0]
+        words = [*command, str(tmp_path / number)]
+        running.append(subprocess.Popen(words, env={**os.environ, **fresh, **own}, stderr=subprocess.PIPE, text=True))
+    for process in running:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said[-3000:]
     one, two = (json.loads((tmp_path / number / "losses.json").read_text()) for number in ("1", "2"))
     assert one == two and len(one) == 2 * len(NAMES) and all(map(len, one.values()))
     made = [*tmp_path.glob("1/*/model/*.safetensors"), *tmp_path.glob("1/*/model/adapter_config.json")]
