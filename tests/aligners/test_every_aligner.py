@@ -102,7 +102,7 @@ def test_two_fresh_processes_make_the_same_losses_and_weights_of_one_seed(
         words = [*command, str(tmp_path / number)]
         running.append(subprocess.Popen(words, env={**os.environ, **fresh, **own}, stderr=subprocess.PIPE, text=True))
     for process in running:
-        _, said = process.communicate(timeout=300)
+        _, said = process.communicate(timeout=900)
         assert process.returncode == 0, said[-3000:]
     one, two = (json.loads((tmp_path / number / "losses.json").read_text()) for number in ("1", "2"))
     assert one == two and len(one) == 2 * len(NAMES) and all(map(len, one.values()))
