@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import sqlite3
 import threading
@@ -14,6 +15,7 @@ from unittest import mock
 
 from harness.cluster.connection import load_ray
 
+os.environ.setdefault("RAY_worker_niceness", "0")  # else whatever runs beside a test comes before its workers
 MEMORY = 100_000_000
 """Bytes of a node's object store."""
 LEFT_OUT = {"claim", "activity", "schema_version", "asked"}
