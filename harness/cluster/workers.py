@@ -18,7 +18,7 @@ from harness.util.environment import environment
 
 TRIES = 4
 """Workers that may be lost with a unit of work before it is given up."""
-STARTS = 4
+STARTS = 10
 """Workers that may be lost one after the other before they are ready."""
 PLACING = 300.0
 """Seconds that a worker waits for a node with room while no other works."""
