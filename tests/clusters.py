@@ -24,24 +24,6 @@ TIMES = {"created", "seconds", "training_seconds", "at"}
 """Columns and facts that are clock readings."""
 
 
-@contextlib.contextmanager
-def one_node(cpus: int = 2) -> Iterator[None]:
-    """A cluster of this machine with ``cpus`` cores, to which this process is connected."""
-    ray = load_ray()
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        include_dashboard=False,
-        object_store_memory=MEMORY,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
 STARTS = 4
 """How often a node is started that is not there within Ray's thirty seconds, on a machine that others use too."""
 
@@ -52,6 +34,18 @@ def patiently(start: Callable[[], Any]) -> Any:
         with contextlib.suppress(Exception):
             return start()
     return start()
+
+
+@contextlib.contextmanager
+def one_node(cpus: int = 2) -> Iterator[None]:
+    """A cluster of this machine with ``cpus`` cores, to which this process is connected."""
+    ray = load_ray()
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    patiently(lambda: ray.init(address="local", num_cpus=cpus, object_store_memory=MEMORY, **quiet))
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 class Nodes:
