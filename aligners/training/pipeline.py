@@ -101,11 +101,8 @@ def align(
         _log_start(recorder, info, sets, deltas)
         return start
 
-    model = make_trainable(loaded.model, config)
-    if all_take_part(model, sets["train"].pairs):
-        args.ddp_find_unused_parameters = False
     trainer = PreferenceTrainer(
-        model,
+        _trainable(loaded.model, config, sets["train"].pairs, args),
         args,
         objective=objective,
         stream=PairStream(sets["train"].pairs, order, encoder),
@@ -124,6 +121,14 @@ def align(
         _save(trainer, loaded.prompts, out_dir, record, config)
         recorder.log_info(trained)
     return AlignResult(out_dir / "model", args.max_steps, record)
+
+
+def _trainable(model: Any, config: AlignConfig, pairs: Sequence[Pair], args: TrainingArguments) -> Any:
+    """``model`` with what is trained; ``args`` learn whether DDP must search for parameters that a forward leaves out."""
+    made = make_trainable(model, config)
+    if all_take_part(made, pairs):
+        args.ddp_find_unused_parameters = False
+    return made
 
 
 def _order(pairs: Sequence[Pair], config: AlignConfig) -> list[int]:
