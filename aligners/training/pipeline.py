@@ -124,7 +124,7 @@ def align(
 
 
 def _trainable(model: Any, config: AlignConfig, pairs: Sequence[Pair], args: TrainingArguments) -> Any:
-    """``model`` with what is trained; ``args`` learn whether DDP must search for parameters that a forward leaves out."""
+    """``model`` with what is trained; ``args`` learn whether DDP must search for parameters that are left out."""
     made = make_trainable(model, config)
     if all_take_part(made, pairs):
         args.ddp_find_unused_parameters = False
