@@ -19,6 +19,7 @@ from aligners.pairs.reference import kept_bytes
 from aligners.pairs.report import described
 from aligners.pairs.where import NoSuchRows
 from aligners.training.config import AlignConfig
+from aligners.training.disk import disk_facts
 from aligners.training.lora import expert_tensors, linear_layers, lora_targets
 from aligners.training.model_configs import model_config, start_of, start_settings
 from aligners.training.order import step_count
@@ -107,6 +108,7 @@ def estimate(
         "MB of the reference cache on disk": round(_kept(objective, pairs, lengths) / 1e6, 3),
         "GB a GPU: weights, gradients, optimiser": round(_states(sizes, config, processes) / 1e9, 3),
         "GB a GPU: activations": round(_activations(sizes, lengths, config) / 1e9, 3),
+        **disk_facts(sizes.total, sizes.trainable, config, steps),
         "processes": processes,
         "notes": "; ".join(notes),
     }
