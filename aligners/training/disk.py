@@ -7,10 +7,12 @@ from aligners.training.config import AlignConfig
 
 
 def checkpoint_bytes(total: int, trainable: int, config: AlignConfig) -> int:
-    """Bytes of a checkpoint's tensors: float32 weights of the whole model or of the adapters, and AdamW's two moments
-    of what is trained. Frozen weights are in it once (of a full run the vision tower, 4 % of LLaVA-1.5-7B).
+    """Bytes of a checkpoint's tensors, over all processes: float32 weights of the whole model or of the adapters, and
+    AdamW's two moments of what is trained. With the moments DeepSpeed keeps the trained weights; they are its only copy
+    under ZeRO-3, and the second under ZeRO-2. Of a full run the frozen tower is in it (4 % of LLaVA-1.5-7B).
     """
-    return model_bytes(total, trainable, config) + 8 * trainable
+    weights = model_bytes(total, trainable, config) + 8 * trainable
+    return weights + (4 * trainable if config.sharding == "zero2" else 0)
 
 
 def model_bytes(total: int, trainable: int, config: AlignConfig) -> int:

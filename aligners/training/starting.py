@@ -92,6 +92,13 @@ class StartingTrainer(Trainer):
                 write_state(folder, self.objective, of_data, self.objective_state, self.curve, layout)
                 keep_newest(folder.parent)
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Trainer's; not into a checkpoint of an engine, whose own files there hold the weights that a run resumes."""
+        if _internal_call and output_dir and (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            return
+        super().save_model(output_dir, _internal_call)
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Trainer's, of an adapter alone where it lies on top of others."""
         if isinstance(self.model, PeftModel):
