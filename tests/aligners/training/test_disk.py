@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,31 @@ from aligners.training.checkpoints import checkpoints
 from aligners.training.config import AlignConfig
 from aligners.training.cost import estimate
 from aligners.training.disk import checkpoint_bytes, disk_facts
-from tests.aligners.training.runs import Bench, Notes
+from aligners.training.pipeline import AlignResult
+from harness.util.options import build
+from tests.aligners.training.launched import launch
+from tests.aligners.training.runs import Bench, Notes, weights
+
+DEEPSPEED = importlib.util.find_spec("deepspeed") is not None
 
 
-def tensor_bytes(folder: Path) -> int:
-    """Bytes of all tensors of a checkpoint but the random states and the counts of steps."""
-    held = sum(tensor.nbytes for file in folder.glob("*.safetensors") for tensor in load_file(file).values())
-    for file in (*folder.glob("optimizer*"), *folder.glob("*.bin")):
-        if file.name != "training_args.bin":
-            held += sum(tensor.nbytes for tensor in _tensors(torch.load(file, weights_only=True)) if tensor.numel() > 1)
+OWN = {"training_args.bin", "scheduler.pt"}
+
+
+def tensor_bytes(checkpoint: Path) -> int:
+    """Bytes of all tensors of a checkpoint but the random states and the counts of steps, a shared one once a file."""
+    held = sum(tensor.nbytes for file in checkpoint.glob("*.safetensors") for tensor in load_file(file).values())
+    for file in (*checkpoint.rglob("*.pt"), *checkpoint.glob("*.bin")):
+        if file.name not in OWN:
+            found = _tensors(torch.load(file, weights_only=False, map_location="cpu"))  # DeepSpeed's hold its own types
+            held += sum({tensor.data_ptr(): tensor.nbytes for tensor in found if tensor.numel() > 1}.values())
     return held
 
 
 def _tensors(value: Any) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
     return [tensor for each in inner for tensor in _tensors(each)]
 
 
@@ -57,3 +67,26 @@ def test_the_peak_counts_the_checkpoint_that_is_written_beside_those_that_are_ke
     assert peak(1000, checkpoint_every=200) == (2, 24.0), "three of 8 GB, or two and the model"
     assert peak(1000, checkpoint_every=200, lora_rank=8) == (2, 18.0)
     assert peak(1000, checkpoint_every=0, lora_rank=8, merge=True) == (0, 4.0)
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("sharding", ["fsdp", *(["zero2", "zero3"] if DEEPSPEED else [])])
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_engines_keep_the_weights_once_and_a_run_resumes_from_their_files_bit_equal(
+    llava: Path, pairs_file: Path, tmp_path: Path, sharding: str, lora_rank: int
+) -> None:
+    settings = {
+        "model": str(llava), "data": str(pairs_file), "limit": 48, "lr": 2e-3, "micro_batch": 4, "device": "cpu",
+        "warmup": 0.25, "checkpoint_every": 1, "probe_every": 0, "sharding": sharding, "lora_rank": lora_rank,
+    }  # fmt: skip
+    whole = {"set": settings, "method": "dpo", "folder": str(tmp_path / "whole")}
+    part = {**whole, "folder": str(tmp_path / "part")}
+    came = launch([whole, {**part, "stop_at": 3}, {**part, "resume": True}], tmp_path, tmp_path / "home")
+    assert came[1] == {"stopped": 3} and [*came[2]["losses"]] == ["3"], came
+    (saved, *_) = checkpoints(tmp_path / "whole")
+    config = build(AlignConfig, settings, "align")
+    found = estimate(config, Dpo())
+    expected = checkpoint_bytes(found["parameters"], found["trainable parameters"], config)
+    assert tensor_bytes(saved) == pytest.approx(expected, rel=0.02)
+    one, resumed = (weights(AlignResult(tmp_path / name / "model", 3, {})) for name in ("whole", "part"))
+    assert all(torch.equal(one[name], resumed[name]) for name in one)
