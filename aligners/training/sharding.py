@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 from transformers import TrainingArguments
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
@@ -100,6 +101,13 @@ def save_as_loaded(model: Any) -> None:
     """
     if renamings := getattr(model, "_weight_conversions", None):
         model._weight_conversions = [renaming for renaming in renamings if renaming.was_used()]
+
+
+def reshard(model: Any) -> None:
+    """Give back what FSDP gathered for a forward that no backward followed: of the outermost part it keeps it."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def layout_of(accelerator: Accelerator) -> str:

@@ -18,7 +18,7 @@ from aligners.training.checkpoints import keep_newest, read_state, whole_or_abse
 from aligners.training.outcome import samples_of
 from aligners.training.preference_data import PairStream, PreferenceData, as_batch
 from aligners.training.probes import Probes
-from aligners.training.sharding import layout_of
+from aligners.training.sharding import layout_of, reshard
 from harness.models.adapters import of_adapter
 from harness.models.loading import load_weights
 
@@ -68,6 +68,7 @@ class StartingTrainer(Trainer):
         model, loader = super()._prepare_for_training(max_steps, train_dataloader, None)  # type: ignore[no-untyped-call]
         self._wrapped = True
         start = self._begin(model)
+        reshard(model)  # a checkpoint's weights go into the parts
         self.data, self.probes, self.route = start.data, start.probes, start.route
         self.untrained = samples_of(model)
         if resume_from_checkpoint is not None:
