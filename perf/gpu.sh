@@ -21,7 +21,7 @@
 #     deepspeed>=0.19 (DS_BUILD_OPS=0 pip wheel --no-build-isolation), hjson  ZeRO-3
 #     bitsandbytes, flash_attn                                                QLoRA, FlashAttention
 # To collect them elsewhere, for the machine's Python: pip download --no-deps --python-version 3.12
-#     --only-binary=:all: -d perf/wheels 'transformers>=5.23' 'trl>=1.16' datasets dill multiprocess
+#     --only-binary=:all: -c constraints.txt -d perf/wheels transformers trl datasets dill multiprocess
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 WHEELS=${WHEELS:-$ROOT/perf/wheels}
