@@ -126,8 +126,8 @@ def test_a_sharded_run_of_one_process_equals_a_plain_one(bench: Bench, tmp_path:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "1"]
     command += [str(tmp_path / "worker.py"), bench.base.model, bench.base.data, str(tmp_path / "out"), sharding]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=100 if CUDA else 400)
+    environment, limit = {**os.environ, "PYTHONPATH": path}, 100 if CUDA else 400
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=limit)
     assert done.returncode == 0, done.stderr[-3000:]
     assert apart(plain, AlignResult(tmp_path / "out/model", 4, {}), bench) <= APART
 
