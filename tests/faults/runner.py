@@ -28,6 +28,10 @@ LINKS = 4
 """Kills in a row, at most."""
 
 
+Work = queue.SimpleQueue[tuple[str, Callable[[Lane], None]]]
+"""What the lanes have still to do, by the name of its scenario or situation."""
+
+
 class Situation(Protocol):
     """A fault that is not one of file operations: two commands at once, a signal, a closed pipe."""
 
@@ -92,7 +96,7 @@ def run(
 ) -> list[Counts]:
     """Disturb every scenario and bring about every situation; one Counts each."""
     counts = {name: Counts(name) for name in [*(each.name for each in scenarios), *situations]}
-    work: queue.SimpleQueue[Callable[[Lane], None]] = queue.SimpleQueue()
+    work: Work = queue.SimpleQueue()
 
     def named(name: str, do: Callable[[Lane], None]) -> Callable[[Lane], None]:
         def done(lane: Lane) -> None:
@@ -108,9 +112,9 @@ def run(
 
     for part in planned(scenarios, kills, lanes):
         name = part.scenario.name
-        work.put(named(name, partial(play, part, counts=counts[name], seed=seed)))
+        work.put((name, named(name, partial(play, part, counts=counts[name], seed=seed))))
     for name, situation in situations.items():
-        work.put(named(name, partial(situation, counts=counts[name])))
+        work.put((name, named(name, partial(situation, counts=counts[name]))))
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         shared = make(Path(folder) / "shared")
         threads = [
@@ -121,16 +125,23 @@ def run(
             thread.start()
         for thread in threads:
             thread.join()
+    blame_untried(work, counts)
     return list(counts.values())
 
 
-def _lane(root: Path, shared: Path, work: queue.SimpleQueue[Callable[[Lane], None]]) -> None:
+def blame_untried(work: Work, counts: Mapping[str, Counts]) -> None:
+    """What is left of ``work`` was not tried, since no lane began or lived: that is no success."""
+    for name, _ in _taken(work):
+        counts[name].blame("stuck", f"{name}: not tried, there was no lane for it")
+
+
+def _lane(root: Path, shared: Path, work: Work) -> None:
     with Lane(root, shared) as lane:
-        for do in _taken(work):
+        for _, do in _taken(work):
             do(lane)
 
 
-def _taken(work: queue.SimpleQueue[Callable[[Lane], None]]) -> Iterator[Callable[[Lane], None]]:
+def _taken(work: Work) -> Iterator[tuple[str, Callable[[Lane], None]]]:
     while True:
         try:
             yield work.get_nowait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import queue
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.faults.counts import Counts, total
 from tests.faults.lane import Lane, Trials
 from tests.faults.observed import different, missing, rows_of, scores_of_failures
 from tests.faults.report import BEGIN, END, as_markdown, as_text
+from tests.faults.runner import Work, blame_untried
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.tear import Control, Fault, Mode, compiler, library
 
@@ -145,6 +147,14 @@ def test_a_run_of_a_few_takes_the_place_of_these_alone_and_the_page_names_each_c
     assert "another state" not in page
     again["parts"][0]["code"] = "earlier"
     assert "another state of the code" in as_markdown(again, f"{BEGIN}{END}")
+
+
+def test_what_no_lane_has_tried_is_no_success() -> None:
+    counts = {"align": Counts("align"), "score": Counts("score")}
+    work: Work = queue.SimpleQueue()
+    work.put(("align", lambda lane: None))
+    blame_untried(work, counts)
+    assert [kind for kind, _ in counts["align"].wrong] == ["stuck"] and counts["score"].wrong == []
 
 
 def test_the_last_line_sums_what_was_tried_and_found() -> None:
