@@ -39,6 +39,8 @@ HOMES: dict[str, tuple[str, set[str]]] = {
     "know the embedded world": (r"""["']truth\.jsonl["']""", {"workflows/embedded.py", *EMBEDDED}),
     "know a secret": (r"passwd|password\|", {"harness/util/secrets.py"}),
     "find plug-ins": (r"\bentry_points\(", {"harness/registry.py"}),
+    "join a cluster": (r"\bray\.init\(", {"harness/cluster/connection.py"}),
+    "keep an image's questions together": (r"\.group or \w+\.id\b", {"harness/protocols/benchmark.py"}),
     "open a results file": (
         r"\bsqlite3\.connect\(",
         {"harness/store/connection.py", "harness/store/migrations.py"},
