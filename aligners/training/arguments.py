@@ -31,7 +31,7 @@ def training_arguments(config: AlignConfig, out_dir: Path, steps: int, name: str
             f"CUDA_VISIBLE_DEVICES={number} and device=cuda."
         )
     half = compute_dtype(config, torch.device("cpu" if on_cpu else "cuda")) == "bfloat16"
-    require_engine(config, on_cpu=on_cpu)
+    require_engine(config, on_cpu=on_cpu, half=half)
     args = TrainingArguments(
         output_dir=str(out_dir),
         use_cpu=on_cpu,

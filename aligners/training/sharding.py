@@ -45,7 +45,7 @@ def one_engine() -> Iterator[None]:
         unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
 
 
-def require_engine(config: AlignConfig, *, on_cpu: bool) -> None:
+def require_engine(config: AlignConfig, *, on_cpu: bool, half: bool) -> None:
     """Raise UsageError where ``config.sharding`` has no processes to spread over, its library is not there, or the
     launcher has another engine.
 
@@ -57,6 +57,8 @@ def require_engine(config: AlignConfig, *, on_cpu: bool) -> None:
                 f"align: sharding={config.sharding}: the launcher's configuration has another engine ({engine} is "
                 f"true). Set sharding={' or '.join(sorted(those))}, or launch without it."
             )
+    # Trainer would follow the launcher's configuration, and compute in another type than the record says.
+    os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if half and config.sharding not in DEEPSPEED else "no"
     if config.sharding == "none":
         return
     if not launched():

@@ -16,16 +16,21 @@ from harness.util.torchvision_shim import write_startup
 from tests.aligners.training.runs import Bench, distance
 from tests.house import ROOT
 
+FSDP2 = ["--config_file", "recipes/accelerate_fsdp2.yaml"]
+
 
 @pytest.mark.cluster
-def test_two_processes_of_accelerate_launch_equal_one(bench: Bench, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("launcher", "sharding"), [(["--cpu"], "none"), (FSDP2, "fsdp")], ids=["ddp", "fsdp2"])
+def test_two_processes_of_accelerate_launch_equal_one(
+    bench: Bench, tmp_path: Path, launcher: list[str], sharding: str
+) -> None:
     one = bench.run(Dpo(), "one")
     path = [str(ROOT)]
     if write_startup(tmp_path) is not None:  # as `make install` puts it into the environment
         (tmp_path / "sitecustomize.py").write_text(f"import site; site.addsitedir({str(tmp_path)!r})")
         path.append(str(tmp_path))
-    options = ["epochs=2", "lr=2e-3", "checkpoint_every=0", "warmup=0.25", "device=cpu"]
-    command = [str(Path(sys.executable).parent / "accelerate"), "launch", "--num_processes", "2", "--cpu"]
+    options = ["epochs=2", "lr=2e-3", "checkpoint_every=0", "warmup=0.25", "device=cpu", f"sharding={sharding}"]
+    command = [str(Path(sys.executable).parent / "accelerate"), "launch", *launcher, "--num_processes", "2"]
     command += [
         "--main_process_port",
         "0",
