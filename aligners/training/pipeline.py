@@ -97,9 +97,7 @@ def align(
 
     def begin(wrapped: Any) -> Start:
         ready = prepare(wrapped, encoder, config, objective, args, progress, probe=probe)
-        start, deltas = _tables(config, objective, hardness, sets, ready, args, info)
-        _log_start(recorder, info, sets, deltas)
-        return start
+        return _start(config, objective, hardness, sets, ready, args, info, recorder)
 
     trainer = PreferenceTrainer(
         _trainable(loaded.model, config, sets["train"].pairs, args),
@@ -168,7 +166,7 @@ def _pairs(
     return checked
 
 
-def _tables(
+def _start(
     config: AlignConfig,
     objective: Objective,
     hardness: HardnessConfig | None,
@@ -176,15 +174,16 @@ def _tables(
     ready: Prepared,
     args: TrainingArguments,
     info: dict[str, Any],
-) -> tuple[Start, dict[str, Tensor]]:
-    """What is computed of the pairs before the first step, and their hardness by split; ``info`` gets the facts."""
+    recorder: Recorder,
+) -> Start:
+    """What is computed of the pairs before the first step; ``info`` gets the facts, and is recorded."""
     deltas, facts = hardness_of(sets, hardness, objective, args.device, ready.progress, config.workers)
     data, cached = ready.tables(objective, sets["train"].pairs, deltas.get("train"))
     probes = {split: ready.tables(objective, spread(each.pairs))[0] for split, each in sets.items()}
     route: Route = "images" if config.share_images else ready.route
-    start = Start(data, Probes(probes, ready.encoder, config.probe_every), route)
     info.update(_facts(config, sets, ready, args, cached) | facts)
-    return start, deltas
+    _log_start(recorder, info, sets, deltas)
+    return Start(data, Probes(probes, ready.encoder, config.probe_every), route)
 
 
 def _facts(
