@@ -1,7 +1,8 @@
 """Runs in several processes, one after the other in one launch: python -m torch.distributed.run ... launched SPEC OUT.
 
 SPEC is a JSON list. A run has the fields of an AlignConfig in ``set``, a ``method`` and the ``folder`` that it writes
-to, or the words of a command line in ``command``. OUT gets a JSON list of what came of each.
+to, or the words of a command line in ``command``. OUT gets a JSON list of what came of each. The
+checkpoint ``without`` is removed before a run resumes: it does so from an earlier one.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def one_run(run: Run) -> dict[str, Any]:
     """Losses by step and the reward gaps before the first; or the error, or a command's exit code and output."""
     from click.testing import CliRunner
 
+    from aligners.training.checkpoints import remove_checkpoint
     from aligners.training.config import AlignConfig
     from aligners.training.pipeline import align
     from cli import cli
@@ -50,8 +52,9 @@ def one_run(run: Run) -> dict[str, Any]:
     if "command" in run:
         done = CliRunner().invoke(cli, run["command"])
         return {"exit": done.exit_code, "out": done.stdout, "error": f"{done.stderr[-2000:]} {done.exception}"}
-    notes, stop = Notes(), run.get("stop_at")
-    notes.stop_at = stop
+    notes = Notes()
+    if "without" in run and os.environ["RANK"] == "0":
+        remove_checkpoint(Path(run["folder"]) / run["without"])
     try:
         align(
             AlignConfig(**run["set"]), objective(run["method"]), notes, Path(run["folder"]), hardness=None,
@@ -59,8 +62,6 @@ def one_run(run: Run) -> dict[str, Any]:
         )  # fmt: skip
     except HarnessError as error:
         return {"error": str(error)}
-    except KeyboardInterrupt:
-        return {"stopped": stop}
     first = notes.gaps.get((0, "train"), [])
     losses = {step: metrics["loss"] for step, metrics in notes.steps.items()}
     return {"losses": losses, "gaps": [gap for _, gap in first], "route": notes.info.get("route")}
