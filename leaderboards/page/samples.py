@@ -107,7 +107,7 @@ def pictures(evaluation: EvaluationRecord) -> dict[str, bytes]:
         return {}
     small: dict[str, bytes] = {}
     for sample in samples:
-        key = sample.group or sample.id
+        key = sample.image_group
         if key not in small and sample.image is not None:
             picture = thumbnail(sample.image.read)
             if picture:
