@@ -41,6 +41,7 @@ HOMES: dict[str, tuple[str, set[str]]] = {
     "find plug-ins": (r"\bentry_points\(", {"harness/registry.py"}),
     "join a cluster": (r"\bray\.init\(", {"harness/cluster/connection.py"}),
     "keep an image's questions together": (r"\.group or \w+\.id\b", {"harness/protocols/benchmark.py"}),
+    "know an error of memory": (r"\btorch\.OutOfMemoryError\b|_ALLOC_FAILED", {"harness/models/device_errors.py"}),
     "open a results file": (
         r"\bsqlite3\.connect\(",
         {"harness/store/connection.py", "harness/store/migrations.py"},
