@@ -50,7 +50,7 @@ def pope(folder: Path, images: int = 6) -> None:
     (folder / "val2014").mkdir(parents=True)
     rows = []
     for image in range(images):
-        PilImage.new("RGB", (8, 8), (40 * image, 0, 0)).save(folder / f"val2014/{image}.png")
+        PilImage.new("RGB", (8, 8), (6 * image, 255 - 6 * image, 0)).save(folder / f"val2014/{image}.png")
         for i in range(4):
             row = {"image": f"{image}.png", "text": f"is there a {'dog' if i else 'cat'} {i} ?"}
             rows.append({"question_id": 4 * image + i, "label": "yes" if i % 2 else "no", **row})
