@@ -189,6 +189,7 @@ def _answers(model: Model, samples: Sequence[Sample], decoding: Decoding) -> Par
 
 def _judge(spec: str, root: Path, settings: Mapping[str, Any]) -> tuple[Judge, tuple[str, str, str]]:
     judge = make_judge(spec, root, settings)
+    judge.load()  # before any question is at this worker, which may be lost meanwhile
     return judge, (judge.name, judge.endpoint, judge.variant)
 
 

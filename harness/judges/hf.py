@@ -56,6 +56,9 @@ class HfJudge(Judge):
     def _loaded(self) -> Model:
         return load_model(self._spec, settings=vars(self._settings))
 
+    def load(self) -> None:
+        self._loaded  # noqa: B018 (loads it, once)
+
     def ask(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Reply]]:
         """Replies to the questions of one kind after the other, in batches."""
         kinds: dict[Decoding, list[int]] = {}

@@ -91,6 +91,9 @@ class Judge(ABC):
         Called before the first answer that has to be generated, not with `--no-probe`; asks once, however often called.
         """
 
+    def load(self) -> None:  # noqa: B027 (most judges hold nothing)
+        """Load what a ``local`` judge holds; called in a worker of a cluster before its first question."""
+
     def recall(self, stored: Reply) -> Reply | None:
         """A stored reply as this judge takes it now; None if it does not count and must be asked for again."""
         return stored if stored.text is not None else None
