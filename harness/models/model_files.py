@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.errors import DataError
 from harness.util.files import read_object
+from harness.util.options import unstorable
 
 ADAPTER_CONFIG = "adapter_config.json"
 START = "start.json"
@@ -37,7 +38,7 @@ def require_readable(folder: Path) -> None:
     """
     for name in OBJECTS:
         if (folder / name).is_file():
-            read_object(folder / name)
+            _template(read_object(folder / name).get("chat_template"), folder / name)
     if (folder / "generation_config.json").is_file():
         _check_generation(folder / "generation_config.json")
     for name in TEMPLATES:
@@ -80,14 +81,20 @@ def read_template(file: Path) -> str:
     if file.suffix == ".json":
         said = read_object(file, 'a JSON object with "chat_template"')
         _require(said, "chat_template", TEXT, file)
-        return str(said["chat_template"])
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read as a chat template ({error}).") from error
-    if "\0" in text:
-        raise DataError(f"{file}: a chat template is a text, and this holds NUL.")
-    return text
+        text = str(said["chat_template"])
+    else:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{file}: cannot be read as a chat template ({error}).") from error
+    return str(_template(text, file))
+
+
+def _template(found: Any, file: Path) -> Any:
+    """``found`` in ``file``, where a chat template may stand. Raises DataError for half a character, which JSON spells."""
+    if isinstance(found, str) and (fault := unstorable(found)):
+        raise DataError(f"{file}: its chat template is no text: {fault}.")
+    return found
 
 
 def _check_generation(file: Path) -> None:

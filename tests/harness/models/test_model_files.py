@@ -130,13 +130,18 @@ def test_a_template_is_read_alike_wherever_it_stands(tmp_path: Path) -> None:
     for name, content in {"t.jinja": "{{ x }}", "t.json": json.dumps({"chat_template": "{{ x }}"})}.items():
         (tmp_path / name).write_text(content)
         assert read_template(tmp_path / name) == PromptSettings(template=str(tmp_path / name)).template == "{{ x }}"
-    for name, bad in {"t.jinja": b"{{ \xff }}", "u.jinja": b"{{ \0 }}", "t.json": b'{"chat_template": [1]}'}.items():
+    half = rb'{"chat_template": "{{ strftime_now(\"%d\ud800\") }}"}'
+    spoilt = {"t.jinja": b"{{ \xff }}", "u.jinja": b"{{ \0 }}", "t.json": b'{"chat_template": [1]}', "u.json": half}
+    for name, bad in spoilt.items():
         (tmp_path / name).write_bytes(bad)
         with pytest.raises(DataError, match=f"^{tmp_path / name}: "):
             read_template(tmp_path / name)
         with pytest.raises(UsageError, match="neither a chat template"):
             PromptSettings(template=str(tmp_path / name))
     assert {file.rpartition(".")[2] for file in TEMPLATES} == {"jinja", "json"}
+    (tmp_path / "tokenizer_config.json").write_bytes(half)
+    with pytest.raises(DataError, match=r"tokenizer_config.json: its chat template is no text: it is no valid Unicode"):
+        require_readable(tmp_path)
 
 
 @pytest.mark.parametrize(
