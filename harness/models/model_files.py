@@ -91,7 +91,7 @@ def read_template(file: Path) -> str:
 
 
 def _template(found: Any, file: Path) -> Any:
-    """``found`` in ``file``, where a chat template may stand. Raises DataError for half a character, which JSON spells."""
+    """``found`` in ``file``, where a chat template may stand. Raises DataError for half a character."""
     if isinstance(found, str) and (fault := unstorable(found)):
         raise DataError(f"{file}: its chat template is no text: {fault}.")
     return found
