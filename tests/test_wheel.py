@@ -75,7 +75,7 @@ def test_it_demonstrates_lists_and_knows_its_recipes(run: Run) -> None:
     assert "rule" in {row["name"] for row in json.loads(run("dama", "list", "judges", "--json").stdout)}
     code = (
         "import recipes, yaml, dama\n"
-        "from aligners.training.arguments import RECIPES\n"
+        "from recipes import RECIPES\n"
         "assert all(yaml.safe_load(recipes.find_recipe(name).read_text()) for name in recipes.recipe_names())\n"
         "assert (RECIPES / 'deepspeed_zero2.json').is_file()\n"
         "print(dama.__version__)"

@@ -49,7 +49,7 @@ def require_engine(config: AlignConfig, *, on_cpu: bool, half: bool) -> None:
     """Raise UsageError where ``config.sharding`` has no processes to spread over, its library is not there, or the
     launcher has another engine.
 
-    DeepSpeed is told of a CPU before it is imported: where it sees a GPU it would take that one.
+    DeepSpeed must know of a CPU before it is imported: where it sees a GPU it would take that one.
     """
     for engine, those in LAUNCHED.items():
         if os.environ.get(engine, "").lower() == "true" and config.sharding not in those:
