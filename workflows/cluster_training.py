@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cluster.connection import Cluster, load_ray, sent_environment
 from harness.cluster.holder import of_this_project, work_in
-from harness.cluster.workers import POLL, TRIES, Lost, Work, Workers
+from harness.cluster.work import LOSSES, TRIES, Lost, Work
+from harness.cluster.workers import POLL, Workers
 from harness.errors import HarnessError, Interrupted, UsageError
 from harness.protocols.progress import Progress
 from harness.protocols.recorder import Recorder
@@ -130,11 +131,13 @@ def train_on(
     """Train ``spec`` on all workers of ``cluster``; returns the model's directory.
 
     One worker trains as this process would; several are the ranks of one training, as under torchrun. Where a worker is
-    lost, the training resumes from its last checkpoint, on all of them.
+    lost, the training resumes from its last checkpoint, on all of them: ``TRIES`` times at most in which no node of the
+    cluster was lost, ``LOSSES`` times in any case.
     """
     rank = _one_rank if cluster.workers == 1 else _all_ranks
-    for attempt in range(TRIES):
-        received = _Received(cluster, recorder, progress)
+    tries = 0
+    for attempt in range(LOSSES):
+        nodes, received = cluster.nodes(), _Received(cluster, recorder, progress)
         try:
             asked = (spec, out, resume or attempt > 0, probe and attempt == 0, cluster.gpus)
             model = rank(cluster, received, asked)
@@ -145,8 +148,12 @@ def train_on(
             raise received.error
         if model is not None:
             return Path(model)
+        tries += not cluster.gone(nodes, time.monotonic())
+        if tries == TRIES:
+            break
+    last = received.lost or "its process ended"
     raise HarnessError(
-        f"{spec.name}: {TRIES} times a worker that trained it was lost ({received.lost or 'its process ended'}). Its "
+        f"{spec.name}: {attempt + 1} times a worker that trained it was lost ({last}). Its "
         "checkpoints are kept, and the same command resumes from the last one. Is the memory of a worker too small?"
     )
 
@@ -155,7 +162,9 @@ def _one_rank(cluster: Cluster, received: _Received, asked: tuple[Any, ...]) -> 
     """Train in one process; None where it was lost."""
     workers = Workers(cluster, f"training of {asked[0].name}", _nothing, meanwhile=received.look)
     try:
-        for _, result in workers.each(Work([1], tries=1), _trained_by, lambda units: (received.inbox, *asked)):
+        for _, result in workers.each(
+            Work([1], tries=1, losses=1), _trained_by, lambda units: (received.inbox, *asked)
+        ):
             if isinstance(result, Lost):
                 received.lost = result.reason
                 return None

@@ -11,7 +11,8 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +29,8 @@ OLDEST = (2, 50)
 ADDRESS = re.compile(r"local|auto|(ray://)?[\w.\-\[\]:]+:\d+")
 SENT = re.compile(r"DAMA_\w+|HF_(HOME|HUB_\w+)|TRANSFORMERS_\w+|TOKENIZERS_PARALLELISM|OMP_NUM_THREADS")
 """Variables of this process's environment that workers get: where artefacts and caches lie. Never a secret."""
+GRACE = 5.0
+"""Seconds after the loss of a process within which the cluster may still find out that its node is gone."""
 STORE_MEMORY = 500_000_000
 """Bytes for objects under way, on a cluster that this process starts: questions and answers are small."""
 
@@ -93,6 +96,18 @@ class Cluster:
             errors.RayActorError, errors.WorkerCrashedError, errors.NodeDiedError, errors.ObjectLostError,
             errors.OutOfMemoryError, errors.LocalRayletDiedError,
         )  # fmt: skip
+
+    def nodes(self) -> frozenset[str]:
+        """The ids of the nodes that are there."""
+        return frozenset(node["NodeID"] for node in self.ray.nodes() if node["Alive"])
+
+    def gone(self, nodes: Iterable[str], since: float) -> bool:
+        """Whether any of ``nodes`` is gone; where none is, looked at until ``GRACE`` seconds after ``since``, a moment
+        of the monotonic clock."""
+        while not (gone := not self.nodes().issuperset(nodes)) and time.monotonic() < since + GRACE:
+            if self.ended.wait(GRACE / 10):
+                break
+        return gone
 
     def part(self, workers: int) -> Cluster:
         """The same cluster with room for ``workers`` of its own, for one of several who work on it."""

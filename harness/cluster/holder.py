@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import sys
@@ -52,9 +53,10 @@ class Holder:
     def __init__(self, folder: str) -> None:
         self._folder, self._held = folder, None
 
-    def where(self) -> str:
-        """Which process this is."""
-        return _where()
+    def where(self) -> tuple[str, str]:
+        """Which process this is, in words, and the id of its node."""
+        ray: Any = importlib.import_module("ray")  # it is there: it runs this process
+        return _where(), str(ray.get_runtime_context().get_node_id())
 
     def begin(self, make: Callable[..., tuple[Any, Any]], arguments: Sequence[Any]) -> Begun:
         """Make what is held: ``make`` returns it and its facts."""

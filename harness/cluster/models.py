@@ -11,7 +11,8 @@ from typing import Any
 
 from harness.cluster.connection import Cluster
 from harness.cluster.holder import Part, collected
-from harness.cluster.workers import Lost, Work, Workers
+from harness.cluster.work import Lost, Work
+from harness.cluster.workers import Workers
 from harness.evaluation.plugged import each_once
 from harness.judges.registry import make_judge
 from harness.models.spec import MODELS, ModelSpec, load_model, parse_spec

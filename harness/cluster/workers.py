@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from harness.cluster.connection import Cluster
 from harness.cluster.holder import Begun, Holder
+from harness.cluster.work import Loss, Lost, Work
 from harness.errors import HarnessError, Interrupted
 from harness.protocols.progress import Progress, silent
 from harness.util.environment import environment
 
-TRIES = 4
-"""Workers that may be lost with a unit of work before it is given up."""
 STARTS = 10
 """Workers that may be lost one after the other before they are ready."""
 PLACING = 300.0
@@ -33,56 +31,7 @@ class _Worker:
     actor: Any
     placed: Any
     where: str = "a process that was not placed yet"
-
-
-@dataclass(frozen=True)
-class Lost:
-    """Why a unit of work is given up."""
-
-    reason: str
-
-
-@dataclass
-class Work:
-    """What is to be asked: units that stay whole (their sizes), of which a call has up to ``most`` questions.
-
-    Units that were at a lost worker are asked again alone, so that what ends workers is found, and after ``tries`` of
-    them are given up.
-    """
-
-    sizes: Sequence[int]
-    most: int = 1
-    tries: int = TRIES
-    _next: deque[int] = field(init=False)
-    _alone: deque[int] = field(default_factory=deque)
-    _losses: Counter[int] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        self._next, self._left = deque(range(len(self.sizes))), sum(self.sizes)
-
-    def __len__(self) -> int:
-        """Units that are not under way."""
-        return len(self._next) + len(self._alone)
-
-    def take(self, workers: int) -> list[int]:
-        """The units of the next call; towards the end smaller ones, so that all ``workers`` end at one time."""
-        if self._alone:
-            return [self._alone.popleft()]
-        most = min(self.most, -(-self._left // workers))
-        taken = [self._next.popleft()]
-        count = self.sizes[taken[0]]
-        while self._next and count + self.sizes[self._next[0]] <= most:
-            taken.append(self._next.popleft())
-            count += self.sizes[taken[-1]]
-        self._left -= count
-        return taken
-
-    def lost(self, units: Sequence[int]) -> list[int]:
-        """Take back the ``units`` of a lost worker; returns those that are given up."""
-        self._losses.update(units)
-        given_up = [unit for unit in units if self._losses[unit] >= self.tries]
-        self._alone.extend(unit for unit in units if unit not in given_up)
-        return given_up
+    node: str = ""
 
 
 class Workers:
@@ -162,11 +111,9 @@ class Workers:
                     result = self._cluster.result(ended)
                 except self._cluster.lost:
                     self._end(worker)
-                    for unit in work.lost(units):
-                        yield (
-                            [unit],
-                            Lost(f"{work.tries} workers that were asked this were lost (the last: {worker.where})"),
-                        )
+                    for unit in work.lost(units, Loss(worker.node, time.monotonic()), self._node_is_gone):
+                        count = work.lost_with(unit)
+                        yield [unit], Lost(f"{count} workers that were asked this were lost (the last: {worker.where})")
                     continue
                 except BaseException:
                     self._idle.append(worker)
@@ -190,6 +137,9 @@ class Workers:
             worker, units = self._idle.pop(), work.take(self._cluster.workers)
             call = worker.actor.call.remote(function, arguments(units))
             under_way[call], self._busy[call] = units, worker
+
+    def _node_is_gone(self, loss: Loss) -> bool:
+        return self._cluster.gone([loss.node], loss.at)
 
     def _fill(self, count: int) -> None:
         """Start what is missing to ``count`` workers."""
@@ -233,7 +183,7 @@ class Workers:
         """A worker that was placed begins; one that began is idle."""
         found = self._cluster.result(reference)
         if reference == worker.placed:
-            worker.where = found
+            worker.where, worker.node = found
             self._starting[worker.actor.begin.remote(self._make, self._arguments)] = worker
             return
         self._check(worker, found)

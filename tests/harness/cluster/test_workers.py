@@ -1,28 +1,11 @@
-"""What work is handed to which worker, and what becomes of it where workers are lost: without Ray."""
+"""The options of a cluster, its room, and what its workers get of the environment: without Ray."""
 
 from __future__ import annotations
 
 import pytest
 
 from harness.cluster.connection import ClusterOptions, room_on, sent_environment
-from harness.cluster.workers import Work
 from harness.errors import UsageError
-
-
-def test_a_call_has_whole_units_of_about_a_batch_and_the_last_calls_are_divided_among_all() -> None:
-    work = Work([3, 3, 3, 3, 3, 3], most=8)
-    assert [work.take(2) for _ in range(3)] == [[0, 1], [2, 3], [4]], "8, 8, then half of what is left"
-    assert len(work) == 1
-    assert Work([20], most=8).take(1) == [0], "a unit that is larger than a batch stays whole"
-
-
-def test_units_of_a_lost_worker_are_asked_again_alone_and_given_up_after_their_tries() -> None:
-    work = Work([1, 1, 1], most=2, tries=2)
-    first = work.take(1)
-    assert first == [0, 1] and work.lost(first) == []
-    assert work.take(1) == [0], "alone, and before what was not asked yet"
-    assert work.lost([0]) == [0], "its second worker was lost too"
-    assert (work.take(1), work.take(1), len(work)) == ([1], [2], 0)
 
 
 @pytest.mark.parametrize(
