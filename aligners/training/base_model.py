@@ -9,7 +9,7 @@ import torch
 from aligners.training.config import AlignConfig
 from aligners.training.lora import require_same_shape
 from aligners.training.model_configs import start_of, start_settings
-from aligners.training.sharding import save_as_loaded
+from aligners.training.sharding import made_in, save_as_loaded
 from harness.errors import UsageError
 from harness.models.adapters import trained_further
 from harness.models.loading import Loaded, load, require_whole_files
@@ -68,20 +68,21 @@ def load_base(config: AlignConfig, device: torch.device, progress: Progress = si
     """
     start, dtype = start_of(config), compute_dtype(config, device)
     device = torch.device("cpu") if config.sharding == "fsdp" and config.quantize == "none" else device
-    half = config.lora_rank and dtype == "bfloat16"
+    weights = "bfloat16" if config.lora_rank and dtype == "bfloat16" else "float32"
     further = start.adapters[-1:] if config.adapter_start == "continue" else ()
     named = f"model {config.model}"
-    loaded = load(
-        start.target,
-        device=device,
-        named=named,
-        dtype="bfloat16" if half else "float32",
-        attention="sdpa" if config.attention == "auto" else config.attention,
-        quantization=config.quantize,
-        adapters=start.adapters[: len(start.adapters) - len(further)],
-        settings=start_settings(config),
-        progress=progress,
-    )
+    with made_in(weights, config):
+        loaded = load(
+            start.target,
+            device=device,
+            named=named,
+            dtype=weights,
+            attention="sdpa" if config.attention == "auto" else config.attention,
+            quantization=config.quantize,
+            adapters=start.adapters[: len(start.adapters) - len(further)],
+            settings=start_settings(config),
+            progress=progress,
+        )
     save_as_loaded(loaded.model)
     for adapter in further:
         require_start(start.target, start.adapters, named, progress)

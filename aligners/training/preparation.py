@@ -154,7 +154,10 @@ def numerics(config: AlignConfig, dtype: str) -> str:
     """What, beside the type computed in, makes the last digits of log-probabilities; "" for a whole float32 model."""
     weights = "bfloat16 weights" if config.lora_rank and dtype == "bfloat16" else ""
     quantized = config.quantize if config.quantize != "none" else ""
-    return ", ".join(filter(None, (weights, quantized, config.sharding if config.sharding != "none" else "")))
+    sharding: str = config.sharding if config.sharding != "none" else ""
+    if weights and sharding == "zero3":
+        sharding = "zero3 in bfloat16"  # "zero3" alone: values stored when its weights were float32 all the same
+    return ", ".join(filter(None, (weights, quantized, sharding)))
 
 
 def hardness_of(

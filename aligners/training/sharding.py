@@ -20,7 +20,7 @@ from accelerate.utils import DistributedType
 from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 from transformers import TrainingArguments
-from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+from transformers.integrations.deepspeed import deepspeed_config, unset_hf_deepspeed_config
 
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
@@ -88,6 +88,21 @@ def sharded(config: AlignConfig, *, half: bool) -> dict[str, Any]:
     settings = json.loads((RECIPES / f"deepspeed_{config.sharding}.json").read_text())
     settings["torch_autocast"]["enabled"] = half
     return {**checkpointing, "deepspeed": settings}
+
+
+@contextlib.contextmanager
+def made_in(dtype: str, config: AlignConfig) -> Iterator[None]:
+    """Under ZeRO-3: weights that are loaded are of ``dtype``, "float32" or "bfloat16".
+
+    DeepSpeed (0.19) makes them in the type of its own settings, whatever type transformers is asked for. Training does
+    not see that setting: DeepSpeed's own bfloat16 would save weights in it (see ``sharded``).
+    """
+    engine: dict[str, Any] = deepspeed_config() if config.sharding == "zero3" else {}  # type: ignore[no-untyped-call]
+    engine["bf16"] = {"enabled": dtype == "bfloat16"}
+    try:
+        yield
+    finally:
+        del engine["bf16"]
 
 
 def without_ddp(wrapped: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from aligners.training.config import AlignConfig
 from aligners.training.pipeline import AlignResult
 from tests.aligners.training.launched import launch
-from tests.aligners.training.runs import distance
+from tests.aligners.training.runs import distance, weights
 
 pytestmark = [pytest.mark.cluster, pytest.mark.needs("deepspeed")]
 ENGINES = ("none", "fsdp", "zero2", "zero3")
@@ -86,3 +86,20 @@ def test_another_number_of_processes_resumes_under_fsdp_and_is_refused_under_zer
     for stage, came in ((2, zero2), (3, zero3)):
         assert f"saved with sharding=zero{stage} over 2 processes, which cannot be read with" in came["error"]
         assert "Resume as it was saved, or start over with --fresh" in came["error"]
+
+
+def test_lora_in_bfloat16_computes_with_the_same_weights_under_every_engine(
+    base: dict[str, Any], tmp_path: Path
+) -> None:
+    half = {"dtype": "bfloat16"}
+    runs = [run(base, tmp_path, f"half {engine}", "lora dpo", engine, set=half) for engine in ENGINES]
+    came = [of_engine["losses"] for of_engine in launch(runs, tmp_path, tmp_path / "home")]
+    plain = weights(result(tmp_path, "half none"))
+    moved = [name for name in plain if "lora_B" in name]  # from 0
+    size = sum(float(plain[name].square().sum()) for name in moved)
+    for engine, losses in zip(ENGINES, came, strict=True):
+        until_third = [losses[step] for step in "123"]  # the first that an update has changed; 4.6e-4 off in float32
+        assert until_third == pytest.approx([came[0][step] for step in "123"], abs=1e-6), engine
+        own = weights(result(tmp_path, f"half {engine}"))
+        apart = sum(float((own[name] - plain[name]).square().sum()) for name in moved)
+        assert size > 0 and (apart / size) ** 0.5 < 0.01, engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from aligners.hardness import Hardness
 from aligners.pair_hardness import hardness
 from aligners.pair_hardness.hardness import HardnessConfig
 from aligners.pairs.data import load_pairs
-from aligners.training.preparation import hardness_of
+from aligners.training.config import AlignConfig
+from aligners.training.preparation import hardness_of, numerics
 from harness.errors import HarnessError, UsageError
 from harness.protocols.progress import silent
 from tests.test_align_recipe import tiny_clip
@@ -38,3 +40,13 @@ def test_no_clip_is_downloaded_for_charts_and_one_that_is_here_is_used(
     monkeypatch.setattr(hardness, "ClipModel", download)
     with pytest.raises(HarnessError, match="cannot be loaded"):
         hardness_of(sets, HardnessConfig(), Hardness(), cpu, silent)
+
+
+def test_reference_values_of_other_weights_under_zero3_are_other_values() -> None:
+    def named(sharding: Literal["none", "fsdp", "zero2", "zero3"], rank: int = 4, dtype: str = "bfloat16") -> str:
+        return numerics(AlignConfig(model="M", data="D", sharding=sharding, lora_rank=rank), dtype)
+
+    stored_when_its_weights_were_float32 = "bfloat16 weights, zero3"
+    assert named("zero3") != stored_when_its_weights_were_float32
+    assert named("zero2") == "bfloat16 weights, zero2" and named("none") == "bfloat16 weights", "as they were"
+    assert named("zero3", rank=0) == named("zero3", dtype="float32") == "zero3", "as they were"
