@@ -97,11 +97,18 @@ def _is(value: Any, wanted: str) -> bool:
     if isinstance(value, bool):
         return wanted.lower() == str(value).lower()
     if isinstance(value, int | float):
-        try:
-            return float(wanted) == value
-        except ValueError:
-            return False
+        return _number(wanted) == value
     return isinstance(value, str) and value.strip() == wanted
+
+
+def _number(text: str) -> float | None:
+    """Whole numbers exactly, as float holds none above 2**53; None where it is no number."""
+    for parse in (int, float):
+        try:
+            return parse(text)
+        except ValueError:
+            continue
+    return None
 
 
 @dataclass

@@ -142,6 +142,13 @@ def test_a_value_with_a_comma_stands_in_quotes_and_a_column_may_have_a_dot_in_it
     assert chosen(lines(folder, made), 'a.b="x, y"') == ["1"]
 
 
+def test_whole_numbers_are_compared_digit_by_digit(folder: Path) -> None:
+    file = lines(folder, [{**row, "idx": 2**53 + n} for n, row in enumerate(rows())])
+    assert chosen(file, f"idx={2**53 + 1}") == ["1"]
+    assert chosen(file, f"idx!={2**53 + 1}") == ["0", "2", "3"]
+    assert chosen(lines(folder, [{**row, "idx": n / 2} for n, row in enumerate(rows())]), "idx=1,1.50") == ["2", "3"]
+
+
 def test_rows_without_the_column_meet_no_condition_and_are_counted(folder: Path) -> None:
     file = lines(folder, rows((*SPLITS, None, "{}", "text")))
     read = load_pairs(file, reading=Reading(where=(f"origin_split.model!={OTHER}",)))
