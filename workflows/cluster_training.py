@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cluster.connection import Cluster, load_ray, sent_environment
 from harness.cluster.holder import of_this_project, work_in
-from harness.cluster.work import LOSSES, TRIES, Lost, Work
+from harness.cluster.work import Loss, Lost, Work
 from harness.cluster.workers import POLL, Workers
 from harness.errors import HarnessError, Interrupted, UsageError
 from harness.protocols.progress import Progress
@@ -131,15 +131,15 @@ def train_on(
     """Train ``spec`` on all workers of ``cluster``; returns the model's directory.
 
     One worker trains as this process would; several are the ranks of one training, as under torchrun. Where a worker is
-    lost, the training resumes from its last checkpoint, on all of them: ``TRIES`` times at most in which no node of the
-    cluster was lost, ``LOSSES`` times in any case.
+    lost, the training resumes from its last checkpoint, on all of them, as often as other ``Work`` is done again.
     """
     rank = _one_rank if cluster.workers == 1 else _all_ranks
-    tries = 0
-    for attempt in range(LOSSES):
-        nodes, received = cluster.nodes(), _Received(cluster, recorder, progress)
+    work = Work([1])
+    while units := work.take(1):
+        again, nodes = work.lost_with(0) > 0, cluster.nodes()
+        received = _Received(cluster, recorder, progress)
         try:
-            asked = (spec, out, resume or attempt > 0, probe and attempt == 0, cluster.gpus)
+            asked = (spec, out, resume or again, probe and not again, cluster.gpus)
             model = rank(cluster, received, asked)
         finally:
             received.look()
@@ -148,12 +148,11 @@ def train_on(
             raise received.error
         if model is not None:
             return Path(model)
-        tries += not cluster.gone(nodes, time.monotonic())
-        if tries == TRIES:
+        if work.lost(units, Loss(nodes, cluster.decided()), lambda loss: cluster.gone(loss.nodes, loss.until)):
             break
     last = received.lost or "its process ended"
     raise HarnessError(
-        f"{spec.name}: {attempt + 1} times a worker that trained it was lost ({last}). Its "
+        f"{spec.name}: {work.lost_with(0)} times a worker that trained it was lost ({last}). Its "
         "checkpoints are kept, and the same command resumes from the last one. Is the memory of a worker too small?"
     )
 

@@ -30,7 +30,9 @@ ADDRESS = re.compile(r"local|auto|(ray://)?[\w.\-\[\]:]+:\d+")
 SENT = re.compile(r"DAMA_\w+|HF_(HOME|HUB_\w+)|TRANSFORMERS_\w+|TOKENIZERS_PARALLELISM|OMP_NUM_THREADS")
 """Variables of this process's environment that workers get: where artefacts and caches lie. Never a secret."""
 GRACE = 5.0
-"""Seconds after the loss of a process within which the cluster may still find out that its node is gone."""
+"""Seconds after a process is known to have ended within which its node may go as well."""
+SILENCE = 30.0
+"""Seconds within which a cluster finds out that a node which no longer answers is gone; Ray's checks take up to 18."""
 STORE_MEMORY = 500_000_000
 """Bytes for objects under way, on a cluster that this process starts: questions and answers are small."""
 
@@ -101,10 +103,14 @@ class Cluster:
         """The ids of the nodes that are there."""
         return frozenset(node["NodeID"] for node in self.ray.nodes() if node["Alive"])
 
-    def gone(self, nodes: Iterable[str], since: float) -> bool:
-        """Whether any of ``nodes`` is gone; where none is, looked at until ``GRACE`` seconds after ``since``, a moment
-        of the monotonic clock."""
-        while not (gone := not self.nodes().issuperset(nodes)) and time.monotonic() < since + GRACE:
+    def decided(self, error: Exception | None = None) -> float:
+        """By when it is known whether a worker that was lost with ``error`` was lost with its node: monotonic clock."""
+        ended = isinstance(error, self.ray.exceptions.ActorDiedError)
+        return time.monotonic() + (GRACE if ended else SILENCE)
+
+    def gone(self, nodes: Iterable[str], until: float) -> bool:
+        """Whether any of ``nodes`` is gone; where none is, looked at ``until`` a moment of the monotonic clock."""
+        while not (gone := not self.nodes().issuperset(nodes)) and time.monotonic() < until:
             if self.ended.wait(GRACE / 10):
                 break
         return gone

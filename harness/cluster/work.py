@@ -14,10 +14,11 @@ LOSSES = 100
 
 @dataclass(frozen=True)
 class Loss:
-    """A worker was lost: on which node (its id), and when, by the monotonic clock."""
+    """A worker was lost: on which node (its id, or of all that it may be), and until when, by the monotonic clock,
+    its cluster may find out that the node is gone."""
 
-    node: str
-    at: float
+    nodes: frozenset[str]
+    until: float
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,10 @@ class Workers:
                 units, worker = under_way.pop(ended), self._busy.pop(ended)
                 try:
                     result = self._cluster.result(ended)
-                except self._cluster.lost:
+                except self._cluster.lost as error:
                     self._end(worker)
-                    for unit in work.lost(units, Loss(worker.node, time.monotonic()), self._node_is_gone):
+                    loss = Loss(frozenset({worker.node}), self._cluster.decided(error))
+                    for unit in work.lost(units, loss, self._node_is_gone):
                         count = work.lost_with(unit)
                         yield [unit], Lost(f"{count} workers that were asked this were lost (the last: {worker.where})")
                     continue
@@ -139,7 +140,7 @@ class Workers:
             under_way[call], self._busy[call] = units, worker
 
     def _node_is_gone(self, loss: Loss) -> bool:
-        return self._cluster.gone([loss.node], loss.at)
+        return self._cluster.gone(loss.nodes, loss.until)
 
     def _fill(self, count: int) -> None:
         """Start what is missing to ``count`` workers."""

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from cli import cli
 from harness.cluster.connection import ClusterOptions, connected
+from harness.cluster.holder import Holder
 from harness.cluster.models import ClusterModel
 from harness.errors import HarnessError, UsageError
 from harness.evaluation.generate import generate
@@ -88,6 +89,7 @@ def test_what_ends_every_worker_is_a_failed_answer_and_nothing_else_is_lost_or_a
     samples[5] = Sample("5", "die", group="image 1")
     with connected(ClusterOptions(cluster="local", workers=2)) as cluster:
         assert cluster is not None
+        assert {cluster.result(cluster.remote(Holder, ".").where.remote())[1]} == cluster.nodes()
         model = ClusterModel(cluster, "sleeping", sleeping, 0.0, log, 4)
         answers = generate(store, model, samples, Decoding(max_new_tokens=7))
         with pytest.raises(HarnessError, match=r"another worker .*answers of both would not be of one model"):
@@ -149,6 +151,7 @@ def ablated_here(folder: Path, recipe: Path, db: str) -> dict[str, list[str]]:
     return contents(folder / db)
 
 
+@pytest.mark.cluster
 def test_an_ablation_on_a_cluster_stores_what_this_process_stores(folder: Path) -> None:
     recipe = ablation(folder, ["dpo"])
     on_cluster = ablated(folder, recipe, "cluster.sqlite", "--cluster", "local")

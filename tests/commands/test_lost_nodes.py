@@ -82,6 +82,8 @@ def test_bench_while_nodes_are_killed_stores_what_one_process_stores(nodes: Node
     one = run(*words, "--db", str(folder / "one.sqlite"))
     with killed_at_random(nodes, every=(3, 8), times=6, seed=1):
         several = run(*words, "--db", str(folder / "several.sqlite"), "--cluster", nodes.address)
+    figure(killed_in_bench=nodes.killed)
+    assert nodes.killed, "else this was a calm run"
     assert one == several and Store(folder / "one.sqlite").count("generation") == 160
     assert contents(folder / "one.sqlite") == contents(folder / "several.sqlite")
 
@@ -90,6 +92,8 @@ def test_ablate_while_nodes_are_killed_stores_what_one_process_stores(nodes: Nod
     recipe = ablation(folder, ["dpo", "gap"])
     with killed_at_random(nodes, every=(15, 40), times=3, seed=2):
         on_cluster = ablated(folder, recipe, "killed.sqlite", "--cluster", nodes.address)
+    figure(killed_in_ablate=nodes.killed)
+    assert nodes.killed, "else this was a calm run"
     assert ablated_here(folder, recipe, "calm.sqlite") == on_cluster
 
 
@@ -120,6 +124,8 @@ def test_judging_while_nodes_are_killed_asks_no_endpoint_twice(
         several = run(*local, "--db", str(folder / "judged-there.sqlite"), "--cluster", nodes.address)
         paid = run(*words, "--judge", f"openai:judge@{endpoint.url}", "--db", str(folder / "paid.sqlite"),
                    "--cluster", nodes.address)  # fmt: skip
+    figure(killed_in_judging=nodes.killed)
+    assert nodes.killed, "else this was a calm run"
     assert one == several
     assert contents(folder / "judged.sqlite") == contents(folder / "judged-there.sqlite")
     assert paid is not None
