@@ -7,7 +7,6 @@ once; what two computed alike lies in one file or in two that agree. Its checksu
 from __future__ import annotations
 
 import time
-import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,11 +17,14 @@ import numpy as np
 from harness.util.caches import discard
 from harness.util.files import replacing
 from harness.util.options import content_key
+from harness.util.unpack import UNREADABLE
 
 T = TypeVar("T")
 ROWS, SECONDS = 4096, 30.0
 """Rows, and seconds after the last file, at which a new one is written: more than that is not lost."""
 KEYS = "keys"
+DAMAGED = (*UNREADABLE, ValueError, KeyError, TypeError)
+"""What reading a damaged file raises."""
 
 
 class ArrayStore(Generic[T]):
@@ -52,7 +54,7 @@ class ArrayStore(Generic[T]):
                 found.update(self._of_file(path, wanted))
             except FileNotFoundError:
                 continue  # removed by another process meanwhile
-            except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            except DAMAGED as error:
                 discard(path, str(error))
         return found
 

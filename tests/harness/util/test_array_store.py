@@ -58,6 +58,18 @@ def test_a_file_with_a_changed_byte_is_removed_or_gives_what_was_written(tmp_pat
     assert damaged.exists() == (len(found) == 3) == (not said)
 
 
+@pytest.mark.parametrize("bit", [1, 8])
+def test_whichever_bit_is_changed_the_rest_is_read(tmp_path: Path, bit: int) -> None:
+    store(tmp_path).write({"a": 1.0})
+    file = next((tmp_path / "made").iterdir())
+    content = file.read_bytes()
+    for place in range(len(content)):
+        file.write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            assert store(tmp_path).read({"a"}) in ({}, {"a": 1.0}), place
+
+
 def test_rows_that_are_none_are_removed_with_a_warning(tmp_path: Path) -> None:
     store(tmp_path).write({"a": 1001.0})
     with pytest.warns(UserWarning, match=r"is damaged \(a value is too large\)"):
