@@ -254,3 +254,11 @@ def test_an_older_file_is_migrated_and_a_foreign_damaged_or_missing_one_refused(
     spoil(damaged, pages_of(damaged, "generation")[4:5])
     assert "db rescue FILE" in refused(str(tmp_path / "new.sqlite"), str(damaged))
     assert not (tmp_path / "c.sqlite").exists() and not (tmp_path / "x.sqlite").exists()
+
+
+def test_a_place_where_no_file_can_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
+    one = tmp_path / "one.sqlite"
+    Store(one).close()
+    (tmp_path / "file").touch()
+    said = refused(str(one), "--into", str(tmp_path / "file" / "all.sqlite"))
+    assert "all.sqlite cannot be written: File exists. Name another file with --into." in said
