@@ -87,11 +87,12 @@ class _Received:
     def __init__(self, cluster: Cluster, recorder: Recorder, progress: Progress) -> None:
         self._ray, self._recorder, self._progress = cluster.ray, recorder, progress
         self._lost = cluster.lost
-        self.inbox = (
-            self._ray.remote(Inbox)
-            .options(num_cpus=0, runtime_env={"env_vars": sent_environment(cluster.gpus)})
-            .remote()
-        )
+        here = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            self._ray.get_runtime_context().get_node_id(), soft=False
+        )  # a node that is lost must not take with it what a finished training reported
+        variables = {"env_vars": sent_environment(cluster.gpus)}
+        options = {"num_cpus": 0, "runtime_env": variables, "scheduling_strategy": here}
+        self.inbox = self._ray.remote(Inbox).options(**options).remote()
         self.error: Exception | None = None
         self.lost = ""
 
