@@ -1,4 +1,4 @@
-"""Runs of the store that a command names again: only the same settings on the same pairs and CLIP are the same run."""
+"""Runs of the store that a command names again: only the same settings on the same files are the same run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import DataError, UsageError
+from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.progress import Progress, silent
 from harness.store import AlignmentRecord, Store
 from harness.util.distributed import rank_and_world_size
@@ -33,8 +33,11 @@ def changed_data(store: Store, spec: AlignSpec, progress: Progress) -> str:
     """Which pairs are others now than a stored run of this name and these settings was made of, in words; or ""."""
     run = _of_settings(store, spec)
     changed = [] if run is None else _changed(run, spec, progress)
-    what = "with another CLIP" if changed == [spec.hardness.clip] else "on other pairs"
-    return f"{spec.name} was trained {what} ({' and '.join(changed)} changed since)" if changed else ""
+    if not changed:
+        return ""
+    what = {spec.train.model: "from other weights", getattr(spec.hardness, "clip", None): "with another CLIP"}
+    how = " and ".join(dict.fromkeys(what.get(source, "on other pairs") for source in changed))
+    return f"{spec.name} was trained {how} ({' and '.join(changed)} changed since)"
 
 
 def _of_settings(store: Store, spec: AlignSpec) -> AlignmentRecord | None:
@@ -55,6 +58,26 @@ def _clip_now(spec: AlignSpec) -> str:
     from aligners.pair_hardness.clip import files_hash
 
     return files_hash(spec.hardness.clip)
+
+
+def _other_start(run: AlignmentRecord | None, spec: AlignSpec, progress: Progress) -> dict[str, Any]:
+    """The hashes of the weights that ``spec`` starts from now, where ``run`` started from others; or nothing.
+
+    A hub model has no hash (its commit says it), nor has an embedded world that is not built.
+    """
+    before = [] if run is None else run.info.get("start_weights") or []
+    if not any(before):
+        return {}
+    from aligners.training.model_configs import start_weights
+
+    try:
+        now = start_weights(spec.train, progress)
+    except HarnessError:  # what is gone cannot be compared
+        return {}
+    other = len(now) != len(before) or any(
+        was and is_now not in ("", was) for was, is_now in zip(before, now, strict=False)
+    )
+    return {"start_weights": now} if other else {}
 
 
 def _sources(spec: AlignSpec) -> dict[str, str]:
@@ -88,8 +111,8 @@ def _of(columns: Mapping[str, str], needed: set[str]) -> dict[str, str]:
 
 
 def _changed(run: AlignmentRecord, spec: AlignSpec, progress: Progress) -> list[str]:
-    """The sources whose pairs, and the CLIP whose files, are others now than those that ``run`` was made of, as far as
-    its record says.
+    """The sources whose pairs, and the CLIP and the model whose files, are others now than those that ``run`` was made
+    of, as far as its record says.
 
     Of a finished run whose pairs cannot be read any more nothing else can be known: a warning says so.
     """
@@ -109,7 +132,7 @@ def _changed(run: AlignmentRecord, spec: AlignSpec, progress: Progress) -> list[
     before = weighed.get("clip_files") if isinstance(weighed, Mapping) else None
     if before and (now_clip := _clip_now(spec)) and now_clip != before:
         changed.append(spec.hardness.clip)
-    return changed
+    return [*changed, *([spec.train.model] if _other_start(run, spec, progress) else [])]
 
 
 def _differs(recorded: Any, now: Mapping[str, Any]) -> bool:
@@ -144,7 +167,8 @@ def with_unique_name(
         if named:
             raise _refused(taken, spec, changed)
         if changed:
-            said, spec = changed, dataclasses.replace(spec, content=content_key(_now(spec, progress)))
+            now = {**_now(spec, progress), **_other_start(taken, spec, progress)}
+            said, spec = changed, dataclasses.replace(spec, content=content_key(now))
         name = f"{base}-{spec.key[:6]}"
         if name == spec.name:
             break

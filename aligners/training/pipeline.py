@@ -190,9 +190,9 @@ def _facts(
     config: AlignConfig, sets: Mapping[str, PairSet], ready: Prepared, args: TrainingArguments, cached: bool
 ) -> dict[str, Any]:
     """What a record says of the data, the start, the route and the machine."""
-    adapted = config.lora_rank and rank_and_world_size()[0] == 0
+    first = rank_and_world_size()[0] == 0
     return {
-        **({"start_weights": start_weights(config, ready.progress)} if adapted else {}),
+        **({"start_weights": start_weights(config, ready.progress)} if first else {}),
         **{
             "data" if split == "train" else f"{split}_data": {**each.report, "hash": each.content_hash}
             for split, each in sets.items()

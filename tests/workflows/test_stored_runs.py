@@ -14,6 +14,7 @@ import cli
 from aligners.pair_hardness.clip import files_hash
 from aligners.pairs import data
 from aligners.pairs.data import load_pairs
+from aligners.training.model_configs import start_weights
 from harness.errors import UsageError
 from harness.protocols.progress import silent
 from harness.store import Store
@@ -81,6 +82,34 @@ def test_a_run_whose_clip_was_exchanged_in_its_place_is_another_run(
         other = with_unique_name(store, spec, named=False, fresh=False)
     assert other.name != spec.name and other.key != spec.key
     shutil.rmtree(clip)
+    assert finished(store, spec) is not None, "what is gone cannot be compared"
+
+
+def test_a_run_from_weights_that_were_exchanged_in_their_folder_is_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder's name is the same, so that the settings are; the weights that training started from are not."""
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "config.json").write_text("{}")
+    (base / "model.safetensors").write_bytes(b"weights")
+    spec = resolved(data=tiny_pairs(tmp_path, 4), heldout=tiny_pairs(tmp_path / "heldout", 2), model=str(base))
+    store = stored(tmp_path, spec, start_weights=start_weights(spec.train))
+    (base / "README.md").write_text("a card changes nothing")
+    assert finished(store, spec) is not None
+    (base / "model.safetensors").write_bytes(b"others!")
+    assert finished(store, spec) is None
+    with pytest.warns(UserWarning, match=rf"was trained from other weights \({base} changed since"):
+        other = with_unique_name(store, spec, named=False, fresh=False)
+    assert other.name != spec.name and other.key != spec.key
+    with pytest.raises(UsageError, match=r"from other weights .* another --name, or --fresh"):
+        with_unique_name(store, spec, named=True, fresh=False)
+    stored(tmp_path, other, start_weights=start_weights(other.train))
+    with pytest.warns(UserWarning, match=f"this run is called {other.name}"):
+        assert with_unique_name(store, spec, named=False, fresh=False) == other
+    assert finished(store, other) is not None
+    shutil.rmtree(base)
     assert finished(store, spec) is not None, "what is gone cannot be compared"
 
 
