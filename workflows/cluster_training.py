@@ -94,13 +94,14 @@ class _Received:
         options = {"num_cpus": 0, "runtime_env": variables, "scheduling_strategy": here}
         self.inbox = self._ray.remote(Inbox).options(**options).remote()
         self.error: Exception | None = None
-        self.lost = ""
+        self.lost, self.incomplete = "", False
 
     def look(self) -> None:
-        """Pass on what has come."""
+        """Pass on what has come; ``incomplete`` once the inbox is lost, and with it what it may have held."""
         try:
             events: list[Event] = self._ray.get(self.inbox.take.remote())
-        except self._lost:  # its node is gone, and the training that reported to it is begun again
+        except self._lost:
+            self.incomplete = True
             return
         for name, values in events:
             if name == "error":
@@ -132,26 +133,28 @@ def train_on(
     """Train ``spec`` on all workers of ``cluster``; returns the model's directory.
 
     One worker trains as this process would; several are the ranks of one training, as under torchrun. Where a worker is
-    lost, the training resumes from its last checkpoint, on all of them, as often as other ``Work`` is done again.
+    lost, the training resumes from its last checkpoint, on all of them, as often as other ``Work`` is done again; where
+    records of it are lost, it begins anew.
     """
     rank = _one_rank if cluster.workers == 1 else _all_ranks
-    work = Work([1])
+    work, anew = Work([1]), False
     while units := work.take(1):
-        again, nodes = work.lost_with(0) > 0, cluster.nodes()
+        again, nodes = work.lost_with(0) > 0 and not anew, cluster.nodes()
         received = _Received(cluster, recorder, progress)
         try:
-            asked = (spec, out, resume or again, probe and not again, cluster.gpus)
+            asked = (spec, out, (resume or again) and not anew, probe and not again, cluster.gpus)
             model = rank(cluster, received, asked)
         finally:
             received.look()
             received.close()
         if received.error is not None:
             raise received.error
-        if model is not None:
+        anew = received.incomplete
+        if model is not None and not anew:
             return Path(model)
         if work.lost(units, Loss(nodes, cluster.decided()), lambda loss: cluster.gone(loss.nodes, loss.until)):
             break
-    last = received.lost or "its process ended"
+    last = received.lost or ("with what it had recorded" if received.incomplete else "its process ended")
     raise HarnessError(
         f"{spec.name}: {work.lost_with(0)} times a worker that trained it was lost ({last}). Its "
         "checkpoints are kept, and the same command resumes from the last one. Is the memory of a worker too small?"
@@ -195,7 +198,7 @@ def _all_ranks(cluster: Cluster, received: _Received, asked: tuple[Any, ...]) ->
     finally:
         shutil.rmtree(storage, ignore_errors=True)
     received.look()
-    if said and not lost and received.error is None:
+    if said and not lost and received.error is None and not received.incomplete:
         raise HarnessError(f"{spec.name}: the training failed on the cluster: {said}")
     if lost and not isinstance(received.error, HarnessError):
         received.error, received.lost = None, said  # an error of the ranks that waited for the one that is gone

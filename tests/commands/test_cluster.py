@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from collections import Counter
@@ -29,10 +28,11 @@ from harness.util.options import read_yaml
 from tests.clusters import contents, one_node
 from tests.harness.cluster.helpers import asked, other_each_time, sleeping
 from tests.tiny import tiny_llava, tiny_pairs
+from workflows import cluster_training
 from workflows.ablate import base_of, run_base, run_job
 from workflows.ablation import jobs, read_ablation
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray (extra cluster)")
+ray: Any = pytest.importorskip("ray", reason="no Ray (extra cluster)")
 
 
 @pytest.fixture(scope="module")
@@ -171,3 +171,29 @@ def test_an_alignment_on_two_workers_is_that_of_one_process(folder: Path) -> Non
     store = Store(folder / "align.sqlite")
     losses = [[row["loss"] for row in store.train_log(name)] for name in ("one", "two")]
     assert losses[0] and losses[1] == pytest.approx(losses[0], abs=1e-6)
+
+
+@pytest.mark.cluster
+def test_a_training_whose_records_are_lost_on_their_way_begins_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has not arrived is on no checkpoint: resumed from one, the log would lack steps."""
+    words = ["align", "--method", "dpo", "--model", str(folder / "model"), "--data", str(folder / "train.jsonl")]
+    words += ["--set", "batch_size=2", "--set", "epochs=40", "--set", "checkpoint_every=20", "--device", "cpu"]
+    words += ["--db", str(folder / "records.sqlite")]
+    run(*words, "--name", "here")
+    look, ended = cluster_training._Received.look, []
+
+    def spoilt(received: Any) -> None:
+        seen = len(ended) == 0 and any((folder / "home").rglob("lost-records-*/checkpoint-*"))
+        if seen:
+            ended.append(received)
+            ray.kill(received.inbox)
+        look(received)
+
+    monkeypatch.setattr(cluster_training._Received, "look", spoilt)
+    run(*words, "--name", "lost-records", "--cluster", "local", "--workers", "1")
+    store = Store(folder / "records.sqlite")
+    here, there = (store.train_log(name) for name in ("here", "lost-records"))
+    assert ended and [row["step"] for row in there] == [row["step"] for row in here]
+    assert [row["loss"] for row in there] == pytest.approx([row["loss"] for row in here], abs=1e-6)
