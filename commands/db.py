@@ -90,7 +90,8 @@ def _merge(files: tuple[str, ...], into: str | None, *, keep_first: bool, as_jso
         for what, found in facts.items()
         if isinstance(found, dict)
     }
-    print_facts({**facts, "from": ", ".join(facts["from"]), **counts, "conflicts": len(facts["conflicts"])})
+    lists = {"from": ", ".join(facts["from"]), "conflicts": len(facts["conflicts"])}
+    print_facts({"into": facts["into"], **lists, **counts, "state": facts["state"]})
 
 
 def _listed(unreadable: dict[str, str]) -> str:

@@ -14,7 +14,7 @@ from harness.errors import HarnessError, UsageError
 from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, Store
 from harness.store.merge import Merge, unmerged
-from harness.store.opening import require_file
+from harness.store.opening import HEADER
 from harness.util.files import replacing
 from leaderboards.run_groups import current_evaluations, run_groups
 
@@ -36,14 +36,25 @@ def merge(
     sources = [file for file in files if not _same(file, target)]
     if not sources or any(_same(a, b) for n, a in enumerate(sources) for b in sources[:n]):
         raise UsageError("db merge A B...: name at least two results files, each once, or one and --into FILE.")
-    if into is None:
-        require_file(target)
+    for file in files:
+        _require_results(file)
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(contextlib.closing(Store.reading(file))) for file in sources]
         for store in opened:
             _require_sound(store)
         facts = _merged(stack.enter_context(_target(target)), opened, keep_first=keep_first, progress=progress)
     return {"into": str(target), "from": [str(file) for file in sources], **facts, "state": "sound"}
+
+
+def _require_results(file: Path) -> None:
+    """Raise UsageError where there is no ``file``, HarnessError for an empty one and for what is no database."""
+    named = "Name files that `bench`, `score` or `align` wrote."
+    if not file.is_file():
+        raise UsageError(f"db merge {file}: there is no such results file. {named}")
+    with file.open("rb") as opened:
+        begins = opened.read(len(HEADER))
+    if begins != HEADER:
+        raise HarnessError(f"db merge {file}: {'it is no SQLite file' if begins else 'it is empty'}. {named}")
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -16,6 +16,8 @@ from harness.util.visible import escaped
 LOG = logging.getLogger("dama")
 """The project's logger; modules that have something to say of their own name theirs below it (``dama.chat``)."""
 LOG.addHandler(logging.NullHandler())
+# DeepSpeed says it on every machine without a GPU where it is installed, whether it is used or not.
+logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
 LINE = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
 
 

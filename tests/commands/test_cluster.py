@@ -182,7 +182,8 @@ def test_a_training_whose_records_are_lost_on_their_way_begins_anew(
     words += ["--set", "batch_size=2", "--set", "epochs=40", "--set", "checkpoint_every=20", "--device", "cpu"]
     words += ["--db", str(folder / "records.sqlite")]
     run(*words, "--name", "here")
-    look, ended = cluster_training._Received.look, []
+    look = cluster_training._Received.look
+    ended: list[Any] = []
 
     def spoilt(received: Any) -> None:
         seen = len(ended) == 0 and any((folder / "home").rglob("lost-records-*/checkpoint-*"))

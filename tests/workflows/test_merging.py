@@ -244,6 +244,10 @@ def test_an_older_file_is_migrated_and_a_foreign_damaged_or_missing_one_refused(
     assert "no SQLite file" in refused(str(tmp_path / "new.sqlite"), str(tmp_path / "text.sqlite"))
     assert "no such results file" in refused(str(tmp_path / "new.sqlite"), str(tmp_path / "x.sqlite"), code=2)
     assert "no such results file" in refused(str(tmp_path / "x.sqlite"), str(tmp_path / "new.sqlite"), code=2)
+    for name, content, fault in (("notes.txt", "a note", "it is no SQLite file"), ("void.sqlite", "", "it is empty")):
+        (tmp_path / name).write_text(content)
+        said = refused(str(tmp_path / "new.sqlite"), str(tmp_path / name))
+        assert fault in said and name in said and "--db" not in said
     assert "with --into, not --db" in refused("a", "b", "--db", "c", code=2)
     other = CliRunner().invoke(cli, ["db", "check", "--keep-first", "--db", str(tmp_path / "new.sqlite")])
     assert other.exit_code == 2 and "are of `db merge`" in other.output
