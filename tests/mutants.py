@@ -26,7 +26,12 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
 LIST = Path(__file__).with_suffix(".txt")
-TIMEOUT = 300  # seconds; a fault may make a loop endless, and that is caught too
+LONGEST = 3600.0
+"""Seconds that tests have without a fault, on a machine with other work too."""
+SLOWER = 5.0
+"""A fault may make a loop endless, and that is caught too: tests that take so many times as long as without it, and"""
+SLACK = 120.0
+"""seconds more: by then another load of the machine is no explanation."""
 
 
 @dataclass(frozen=True)
@@ -114,20 +119,21 @@ class Copy:
         file.write_text(text)
         os.utime(file, (self._stamp, self._stamp))
 
-    def run(self, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def run(self, tests: Sequence[str], limit: float = LONGEST) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "DAMA_SHARED": str(self.root / "no-reference-data"), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
         return subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=limit, check=False
         )
 
-    def try_out(self, mutant: Mutant) -> str:
-        """What the tests make of the fault: "killed", "SURVIVED", or why nothing can be said."""
+    def try_out(self, mutant: Mutant, alone: float) -> str:
+        """What the tests make of the fault: "killed", "SURVIVED", or why nothing can be said. ``alone``: the seconds of
+        its tests without it."""
         file, faulty = mutated(mutant, self.root)
         original = file.read_text()
         self.write(file, faulty)
         try:
-            done = self.run(mutant.tests)
+            done = self.run(mutant.tests, SLOWER * alone + SLACK)
         except subprocess.TimeoutExpired:
             return "killed"
         finally:
@@ -135,10 +141,13 @@ class Copy:
         # 1: a test failed. Anything else: pytest could not run them at all.
         return {0: "SURVIVED", 1: "killed"}.get(done.returncode, f"pytest ended with {done.returncode}: {tail(done)}")
 
-    def fault_of(self, tests: Sequence[str]) -> str | None:
-        """Why ``tests`` do not pass without a mutant, None if they do: else a kill would say nothing."""
+    def fault_of(self, tests: Sequence[str]) -> tuple[str | None, float]:
+        """Why ``tests`` do not pass without a mutant, None if they do: else a kill would say nothing. And the seconds
+        that they took."""
+        start = time.monotonic()
         done = self.run(tests)
-        return None if done.returncode == 0 else f"its tests fail without it: {tail(done)}"
+        fault = None if done.returncode == 0 else f"its tests fail without it: {tail(done)}"
+        return fault, time.monotonic() - start
 
 
 def together(mutants: Sequence[Mutant]) -> tuple[str, ...]:
@@ -168,13 +177,14 @@ def run_all(mutants: Sequence[Mutant], workers: int) -> Iterator[tuple[Mutant, s
 
         def attempt(mutant: Mutant) -> tuple[Mutant, str, float]:
             start = time.monotonic()
-            outcome = faults[mutant.files] or with_a_copy(lambda copy: copy.try_out(mutant))
+            fault, seconds = alone[mutant.files]
+            outcome = fault or with_a_copy(lambda copy: copy.try_out(mutant, seconds))
             return mutant, outcome, time.monotonic() - start
 
         files = list(dict.fromkeys(mutant.files for mutant in mutants))
-        alone = [together([mutant for mutant in mutants if mutant.files == tests]) for tests in files]
-        sound = pool.map(lambda tests: with_a_copy(lambda copy: copy.fault_of(tests)), alone)
-        faults = dict(zip(files, sound, strict=True))
+        chosen = [together([mutant for mutant in mutants if mutant.files == tests]) for tests in files]
+        sound = pool.map(lambda tests: with_a_copy(lambda copy: copy.fault_of(tests)), chosen)
+        alone = dict(zip(files, sound, strict=True))
         yield from pool.map(attempt, mutants)
 
 
