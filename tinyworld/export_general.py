@@ -40,7 +40,8 @@ def export_pope(folder: Path, scenes: Sequence[Scene], seed: int) -> None:
     rng = np.random.default_rng((seed, 8))
     (folder / "val2014").mkdir(parents=True)
     rich = [scene for scene in scenes if len(scene.names) >= ASKED_PER_IMAGE]
-    often = [name for name, _ in Counter(name for scene in rich for name in scene.names).most_common()]
+    counted = Counter(name for scene in rich for name in scene.names)
+    often = [*(name for name, _ in counted.most_common()), *(name for name in OBJECTS if name not in counted)]
     rows: dict[str, list[dict[str, object]]] = {split: [] for split in POPE_SPLITS}
     for number, scene in enumerate(rich):
         image = f"{number:012}.png"

@@ -36,7 +36,15 @@ class AlignSpec:
 
     @property
     def key(self) -> str:
-        return content_key(self._all(keyed))
+        return content_key({**self._all(keyed), **self._corruption})
+
+    @property
+    def _corruption(self) -> dict[str, int]:
+        """The version of the corrupted images, of an objective whose settings do not say how they are made."""
+        from aligners.pairs.corruption import VERSION, kinds_of
+
+        default = kinds_of(self.objective.needs) and not self.objective.corruption_settings
+        return {"corruption": VERSION} if default else {}
 
     def _all(self, settings_of: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         return {

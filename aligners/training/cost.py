@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoModelForImageTextToText
 
 from aligners.objective import Objective
-from aligners.pairs.corruption import PREFIX
+from aligners.pairs.corruption import kinds_of
 from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.reference import kept_bytes
@@ -118,7 +118,7 @@ def _kept(objective: Objective, pairs: int, lengths: Lengths) -> float:
     """Bytes of the reference cache: both responses, and the chosen one again where images are corrupted."""
     if "reference" not in objective.needs:
         return 0.0
-    corrupted = any(need.startswith(PREFIX) for need in objective.needs)
+    corrupted = bool(kinds_of(objective.needs))
     return kept_bytes(pairs, lengths.responses * (1.5 if corrupted else 1.0))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from aligners.objective import Batch, Objective
-from aligners.pairs.corruption import PREFIX
+from aligners.pairs.corruption import kinds_of
 from aligners.pairs.data import Pair, PairSet, content_hash, load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.forward import LogProbs, moved
@@ -84,7 +84,7 @@ def training_pairs(config: AlignConfig, progress: Progress, needs: frozenset[str
     """
     read = load_pairs(config.data, config.limit, skip_bad=config.skip_bad_rows, reading=config, progress=progress)
     without = [pair.id for pair in read.pairs if not pair.images]
-    if without and any(need.startswith(PREFIX) for need in needs):
+    if without and kinds_of(needs):
         raise DataError(
             f"{config.data}: {len(without)} pairs have no image (first: {without[0]}), and {config.method} trains on "
             "corrupted images. Leave such pairs out, or take another method."

@@ -12,6 +12,7 @@ from harness.models.settings import HfSettings
 from harness.models.spec import load_model, parse_spec
 from harness.models.weights import weights_identity
 from harness.protocols.benchmark import Decoding, JudgePrompt, Sample
+from harness.protocols.ending import CUT
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Model
 from harness.util.options import content_key, keyed
@@ -70,7 +71,7 @@ class HfJudge(Judge):
                 position = positions[place]
                 usage = {
                     "completion_tokens": answer.tokens,
-                    "finish_reason": "length" if answer.cut else "stop",
+                    "finish_reason": CUT if answer.cut else "stop",
                     "adapted": _adapted(requests[position].question),
                 }
                 yield position, Reply(answer.text, self.model, answer.error, usage if answer.error is None else {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from enum import IntEnum
@@ -18,6 +19,8 @@ LOG = logging.getLogger("dama")
 LOG.addHandler(logging.NullHandler())
 # DeepSpeed says it on every machine without a GPU where it is installed, whether it is used or not.
 logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.getMessage())
+# What keeps open_clip from loading a model is raised as well; its own lines would stand above the command's.
+logging.getLogger().addFilter(lambda record: f"{os.sep}open_clip{os.sep}" not in record.pathname)
 LINE = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
 
 

@@ -17,7 +17,7 @@ from tests.faults.counts import Counts
 from tests.faults.fetching import FileHome
 from tests.faults.observed import Observed, Rows, different, missing, observe, rows_of, scores_of_failures
 from tests.faults.tear import UNTOUCHED, Control, Fault
-from tests.faults.warm import Running, Warm
+from tests.faults.warm import LONGEST, Running, Warm
 from tests.harness.fault_server import Fault as Trouble
 from tests.harness.fault_server import FaultServer, http
 
@@ -43,6 +43,7 @@ class Scenario:
         repeated: exit codes of the same command once it was done.
         removes: the command removes rows.
         weight: seconds that one trial takes, roughly; the dearer, the fewer.
+        longest: seconds after which it counts as stuck, on a machine with other work too.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Scenario:
     repeated: frozenset[int] = frozenset()
     removes: bool = False
     weight: float = 1.0
+    longest: float = LONGEST
 
 
 class Lane:
@@ -82,10 +84,10 @@ class Lane:
         home = {"DAMA_HOME": str(self.folder / "home"), "OPENAI_API_KEY": SECRET, "HOME": str(self.root)}
         return self.warm.start(words, self.control, cwd=self.folder, env={**home, **(env or {})})
 
-    def run(self, words: Sequence[str], fault: Fault = UNTOUCHED) -> tuple[int, Running]:
-        """Run a command to its end."""
+    def run(self, words: Sequence[str], fault: Fault = UNTOUCHED, *, longest: float = LONGEST) -> tuple[int, Running]:
+        """Run a command to its end. Raises TimeoutError after ``longest`` seconds."""
         running = self.start(words, fault)
-        return running.wait(), running
+        return running.wait(longest), running
 
     def asked(self, calls: int, within: float = 30.0) -> None:
         """Wait until the judge was asked ``calls`` times since ``reset``."""
@@ -152,7 +154,7 @@ class Trials:
         lane.reset()
         before = rows_of(lane.folder / DB)
         began = time.monotonic()
-        code, run = lane.run(self.words)
+        code, run = self._run()
         seconds = time.monotonic() - began
         if code not in scenario.codes:
             raise RuntimeError(f"{scenario.name} does not work undisturbed ({code}): {run.stderr[-2000:]}")
@@ -162,11 +164,14 @@ class Trials:
     def words(self) -> Sequence[str]:
         return self.scenario.words(self.lane)
 
+    def _run(self, fault: Fault = UNTOUCHED) -> tuple[int, Running]:
+        return self.lane.run(self.words, fault, longest=self.scenario.longest)
+
     def at(self, fault: Fault) -> None:
         """Play ``fault``, look, run again without it, look again."""
         self.lane.reset()
         try:
-            code, run = self.lane.run(self.words, fault)
+            code, run = self._run(fault)
             self._count(fault, code)
             self._after(f"{fault}", code, run, self.expected.before)
             self.again(f"{fault}", 1)
@@ -198,7 +203,7 @@ class Trials:
 
     def again(self, where: str, kills: int) -> None:
         """Run the command without a fault: it must end as if there never had been one."""
-        code, run = self.lane.run(self.words)
+        code, run = self._run()
         if code not in self.scenario.codes | self.scenario.repeated:
             self._blame("not as undisturbed", where, [f"exit code {code} of the run after it: {run.stderr[-300:]}"])
         self._after(f"{where}, run again", code, run, {})

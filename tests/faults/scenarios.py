@@ -18,6 +18,8 @@ KINDS = ("attribute", "relation")
 INCOMPLETE = frozenset({0, 3})
 REFUSED = frozenset({2})
 """What is there already, or gone already."""
+SPAWNING = 1800.0
+"""Seconds that a command may take whose worker processes import everything anew, each time."""
 Words = Sequence[str]
 
 
@@ -99,7 +101,7 @@ def ablation(lane: Lane) -> None:
     """The recipe of an ablation of two methods."""
     recipe = {
         "methods": [{"method": "dpo"}, {"method": "simpo"}], "seeds": [0], "suite": None, "benchmarks": ["amber"],
-        "data_dir": str(lane.shared / "data"), "workers": 2,
+        "data_dir": str(lane.shared / "data"), "workers": 1,
         "common": {"model": str(lane.shared / "model"), "data": str(lane.shared / "pairs" / "train.jsonl"),
                    "batch_size": 2, "micro_batch": 2, "checkpoint_every": 2, "lr": 1e-3},
     }  # fmt: skip
@@ -109,6 +111,24 @@ def ablation(lane: Lane) -> None:
 def ablate(lane: Lane) -> Words:
     """Align and benchmark what ``ablation`` wrote down."""
     return ["ablate", "--recipe", "recipe.yaml", "--db", DB, "--out", "report", "--json"]
+
+
+WORLD = {
+    "sft_images": 24, "sft_epochs": 1, "clip_images": 24, "clip_epochs": 1, "pair_images": 8, "heldout_images": 4,
+    "halbench_images": 4, "amber_images": 4, "amber_questioned": 2, "mmhal_questions": 4, "pope_images": 2,
+    "mmvet_questions": 4, "llavabench_images": 2, "tuning_images": 4,
+}  # fmt: skip
+"""An embedded world of a few scenes."""
+
+
+def demonstration(lane: Lane) -> None:
+    """The recipe of a demonstration on a world of a few scenes."""
+    recipe = {
+        "world": WORLD, "panels": [{"name": "flipped", "set": {"label_noise": 0.3}}], "workers": 1,
+        "methods": [{"method": "hardness"}], "seeds": [0], "benchmarks": ["object_halbench"],
+        "common": {"epochs": 1, "batch_size": 4, "micro_batch": 4, "checkpoint_every": 1},
+    }  # fmt: skip
+    (lane.folder / "recipe.yaml").write_text(json.dumps(recipe))
 
 
 def at_home(lane: Lane) -> None:
@@ -138,7 +158,9 @@ SCENARIOS = {
         Scenario("bench on a new file", bench, lambda lane: None, weight=2),
         Scenario("align", align, lambda lane: None, exact=MODEL, weight=4),
         Scenario("align with LoRA", align_lora, scored, exact=MODEL, weight=4),
-        Scenario("ablate", ablate, ablation, exact=MODEL, weight=25),
+        Scenario("ablate", ablate, ablation, exact=MODEL, weight=60, longest=SPAWNING),
+        Scenario("demo", fixed("demo", "--recipe", "recipe.yaml", "--db", DB, "--out", "report", "--json"),
+                 demonstration, exact=(*MODEL, "home/tinyworld/*/*.safetensors"), weight=60, longest=SPAWNING),
         Scenario("fetch", fixed("fetch", fetching.NAME, "--json"), at_home,
                  exact=tuple(f"home/**/{name}" for name in fetching.COMING)),
         Scenario("export-model --merge", fixed("export-model", "dpo-s0", "--merge", "--out", "merged", "--db", DB),

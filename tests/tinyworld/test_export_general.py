@@ -14,7 +14,9 @@ from benchmarks.mm_vet import MMVet
 from benchmarks.pope import Pope
 from cli import cli
 from tinyworld.build import World
+from tinyworld.export_general import export_pope
 from tinyworld.judge import RuleJudge, grade
+from tinyworld.scenes import draw_scenes
 
 
 def test_pope_asks_about_as_many_absent_objects_and_harder_ones_adversarially(world: World) -> None:
@@ -24,6 +26,17 @@ def test_pope_asks_about_as_many_absent_objects_and_harder_ones_adversarially(wo
     assert all(s.image is not None and s.image.read()[:4] == b"\x89PNG" for s in samples)
     asked = {split: {s.prompt for s in samples if s.data["split"] == split} for split in ("random", "adversarial")}
     assert asked["random"] != asked["adversarial"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pope_of_one_scene_asks_as_many_absent_objects_though_no_other_scene_names_any(
+    tmp_path: Path, seed: int
+) -> None:
+    """Three objects that are there and three that are not: six questions of each kind."""
+    scene = next(scene for scene in draw_scenes(50, seed, 7) if len(scene.names) >= 3)
+    export_pope(tmp_path / "pope", [scene], seed)
+    labels = Counter((s.data["split"], s.data["label"]) for s in Pope(short=False).load(tmp_path / "pope").samples)
+    assert set(labels.values()) == {3} and len(labels) == 6
 
 
 def answer_truly(folder: Path, benchmark: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import open_clip
 import pytest
 
 from harness.util.log import LOG, logged_to
@@ -22,3 +23,13 @@ def test_a_command_logs_to_its_file_alone_whatever_handlers_a_library_gives_the_
     assert "refused: ***" in written and "asked again" in written
     LOG.warning("outside a command")
     assert caplog.messages == ["outside a command"]
+
+
+def test_what_keeps_open_clip_from_loading_is_raised_and_not_logged_by_the_root_logger_as_well(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(RuntimeError, match="not a known tag"):
+        open_clip.create_model_from_pretrained("RN50", pretrained="no-such-tag")
+    assert not [record for record in caplog.records if record.name == "root"]
+    logging.error("of another library")
+    assert caplog.messages[-1] == "of another library"
