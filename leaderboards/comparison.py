@@ -134,8 +134,8 @@ def compare(
         for same in same_groups(columns):
             scores = {name: read_scores(of_seeds, same[0].groups) for name, of_seeds in tables.items()}
             comparisons += _on_condition(condition, one, other, ScoredMetrics(same, scores), resamples)
-        metric = coverage.matched_metric(columns, condition.benchmark)
-        if matched and metric is not None:
+        tradeoff = coverage.tradeoff_of(columns, condition.benchmark)
+        if matched and tradeoff is not None:
             curves = coverage.curves_of(condition, grouped)
             drawn = {
                 name: coverage.curve_scores([key(e) for e in side], curves, snapshot.verdicts)
@@ -143,7 +143,7 @@ def compare(
             }
             both = {name: scores for name, scores in drawn.items() if scores is not None}
             if len(both) == 2:
-                scored = ScoredMetrics([metric], coverage.at_shared_points(both), matched=True)
+                scored = ScoredMetrics([tradeoff.matched], coverage.at_shared_points(both), tradeoff)
                 comparisons += _on_condition(condition, one, other, scored, resamples)
     if not comparisons:
         raise UsageError(f"{a} and {b} have no sample in common that both scored: bench both without --limit.")

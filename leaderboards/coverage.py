@@ -6,7 +6,8 @@ CHAIR_i) is read off that curve at the coverage (object recall) that the base mo
 that declares both metrics (``Benchmark.tradeoff``) has the figure where its curve was run.
 
 A curve becomes one verdict a sample, which holds the numbers of all its points, and the reading a metric of the sums:
-so intervals, differences and p-values are those of every other metric.
+so intervals, differences and p-values are those of every other metric. What lies beyond the ends of a curve is a guess:
+it is counted, and marked wherever it is shown.
 """
 
 from __future__ import annotations
@@ -14,22 +15,36 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.evaluation.metrics import named_sums
 from harness.protocols.benchmark import Metric, Sums
-from harness.stats import Contrast, Difference, Statistic
+from harness.stats import Contrast, Difference, Statistic, bootstrap_sums, enough_to_resample
 from harness.store import EvaluationRecord
 from leaderboards.condition import Condition
 from leaderboards.declared import declared, matched_name
 from leaderboards.run_groups import BASE
-from leaderboards.scores import RESAMPLES, ContrastOf, Scores, Verdicts, differences, read_scores
+from leaderboards.scores import (
+    RESAMPLES,
+    SEED,
+    ContrastOf,
+    Scores,
+    Verdicts,
+    differences,
+    flat,
+    read_scores,
+    statistic,
+)
 from leaderboards.verdict_table import VerdictTable
 
 Points = NDArray[np.float64]
+
+FEW = 0.05
+"""The share of draws beyond a curve's ends above which its reading is not relied on: as much as an interval leaves out.
+"""
 
 
 def curves_of(
@@ -97,25 +112,65 @@ def _spread(counts: Points, rows: NDArray[np.int64], height: int) -> Points:
     return out
 
 
-def matched_metric(metrics: Sequence[Metric], benchmark: str) -> Metric | None:
-    """Hallucination at the base's coverage as a metric of ``curve_verdicts``, from the two metrics of the trade-off.
+@dataclass(frozen=True)
+class Tradeoff:
+    """The two metrics that a coverage curve is made of, to be computed from the sums of ``curve_verdicts``."""
 
-    None where the benchmark declares none, or one of them is not among ``metrics``.
-    """
-    by_name, tradeoff = {metric.name: metric for metric in metrics}, declared(benchmark).tradeoff
-    if tradeoff is None or not set(tradeoff) <= set(by_name):
-        return None
-    rate, cover = (by_name[name] for name in tradeoff)
+    benchmark: str
+    rate: Metric
+    cover: Metric
 
-    def of(sums: Sums) -> Points:
-        biases = sorted({point for point in (name.split(" ", 1)[0] for name in sums) if point != BASE}, key=float)
+    def curve(self, sums: Sums) -> tuple[list[float], Points, Points, Points]:
+        """The biases in order; coverage and rate at each, [points, ...]; the coverage of base without one, [...]."""
+        names = {name.split(" ", 1)[0] for name in sums} - {BASE}
+        biases = sorted(names, key=float)
         points = [_at(sums, bias) for bias in biases]
-        coverage = np.stack([cover.compute(point) for point in points])
-        return at_coverage(
-            coverage, np.stack([rate.compute(point) for point in points]), cover.compute(_at(sums, BASE))
-        )
+        coverage, rate = (np.stack([m.compute(point) for point in points]) for m in (self.cover, self.rate))
+        return [*map(float, biases)], coverage, rate, self.cover.compute(_at(sums, BASE))
 
-    return Metric(matched_name(benchmark), of, higher_is_better=rate.higher_is_better, unit=rate.unit)
+    @property
+    def matched(self) -> Metric:
+        """The rate at the base's coverage."""
+
+        def of(sums: Sums) -> Points:
+            _, coverage, rate, target = self.curve(sums)
+            return at_coverage(coverage, rate, target)
+
+        return Metric(matched_name(self.benchmark), of, self.rate.higher_is_better, unit=self.rate.unit)
+
+    @property
+    def beyond(self) -> Metric:
+        """1 where the base's coverage lies beyond the curve's ends, so that ``matched`` is extrapolated; else 0."""
+
+        def of(sums: Sums) -> Points:
+            _, coverage, rate, target = self.curve(sums)
+            return np.abs(beyond_ends(coverage, rate, target))
+
+        return Metric("beyond", of, None, unit="share")
+
+
+def tradeoff_of(metrics: Sequence[Metric], benchmark: str) -> Tradeoff | None:
+    """The trade-off that a benchmark declares; None where it declares none, or one of the two is not in ``metrics``."""
+    by_name, names = {metric.name: metric for metric in metrics}, declared(benchmark).tradeoff
+    if names is None or not set(names) <= set(by_name):
+        return None
+    return Tradeoff(benchmark, *(by_name[name] for name in names))
+
+
+def extrapolated(scores: Scores, tradeoff: Tradeoff, resamples: int = RESAMPLES) -> tuple[float, bool]:
+    """How much of a row's reading is extrapolated, and whether it can be relied on.
+
+    The share of resampling draws, seeds and judge runs in which the base's coverage lies beyond the ends of the curve;
+    and whether that is at most ``FEW`` and no seed's reading of the samples as they are is beyond.
+    """
+    of, values = statistic(scores, [tradeoff.beyond]), flat(scores)
+    if not len(values):
+        return math.nan, False
+    if not enough_to_resample(scores.groups):
+        share = float(of(values.sum(axis=0))[0])
+        return share, share == 0
+    share = float(of(bootstrap_sums(values, scores.groups, resamples=resamples, seed=SEED)).mean())
+    return share, share <= FEW and float(of(values.sum(axis=0))[0]) == 0
 
 
 def points_of(scores: Scores) -> set[str]:
@@ -176,19 +231,38 @@ def contrast_between(label: str, reference: str) -> ContrastOf | None:
 def at_coverage(coverage: Points, rate: Points, target: Points) -> Points:
     """The rate where each curve meets ``target``; shapes [points, ...], [points, ...] and [...].
 
-    Linear between the points of a curve; beyond its ends the last segment is prolonged. NaN points are left out; NaN
-    where fewer than two remain.
+    Linear between the two points on either side, so that points further off do not bend it; beyond a curve's ends the
+    last segment is prolonged. NaN points are left out. A curve of one point has a reading there only, else NaN.
     """
+    x, y, count = _by_coverage(coverage, rate)
+    right = np.asarray(np.clip((x < target).sum(axis=0), 1, np.maximum(count - 1, 1)))[None]
+    right = np.minimum(right, len(x) - 1)
+    left = np.maximum(right - 1, 0)
+    (x0, x1), (y0, y1) = ([np.take_along_axis(a, i, axis=0)[0] for i in (left, right)] for a in (x, y))
+    alone = (count == 1) & (beyond_ends(coverage, rate, target) == 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope = np.where(x1 > x0, (y1 - y0) / (x1 - x0), 0.0)  # points of one coverage have no slope
+        return np.asarray(np.where(count > 1, y0 + slope * (target - x0), np.where(alone, y[0], np.nan)))
+
+
+def beyond_ends(coverage: Points, rate: Points, target: Points) -> Points:
+    """1 where ``target`` lies above all points of a curve, -1 where below all, else 0; shapes as of ``at_coverage``.
+
+    NaN where there is no point.
+    """
+    x, _, count = _by_coverage(coverage, rate)
+    last = np.take_along_axis(x, np.maximum(count - 1, 0)[None], axis=0)[0]
+    rounding = 1e-9 * (1 + np.abs(target))
+    side = np.where(target > last + rounding, 1.0, np.where(target < x[0] - rounding, -1.0, 0.0))
+    return np.asarray(np.where(count > 0, side, np.nan))
+
+
+def _by_coverage(coverage: Points, rate: Points) -> tuple[Points, Points, NDArray[np.int64]]:
+    """The points of each curve from the lowest coverage to the highest, NaN ones last, and how many are none."""
     known = np.isfinite(coverage) & np.isfinite(rate)
     x = np.where(known, coverage, np.inf)
     order = np.argsort(x, axis=0, kind="stable")
-    x, y = np.take_along_axis(x, order, axis=0), np.take_along_axis(rate, order, axis=0)
-    count = known.sum(axis=0)
-    right = np.asarray(np.clip((x < target).sum(axis=0), 1, np.maximum(count - 1, 1)))[None]
-    (x0, x1), (y0, y1) = ([np.take_along_axis(a, i, axis=0)[0] for i in (right - 1, right)] for a in (x, y))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        slope = np.where(x1 > x0, (y1 - y0) / (x1 - x0), 0.0)  # points of one coverage have no slope
-        return np.asarray(np.where(count > 1, y0 + slope * (target - x0), np.nan))
+    return np.take_along_axis(x, order, axis=0), np.take_along_axis(rate, order, axis=0), known.sum(axis=0)
 
 
 def _at(sums: Sums, point: str) -> Sums:

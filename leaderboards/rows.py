@@ -39,6 +39,8 @@ class Cell:
 
     ``spread`` is the standard deviation over training seeds (NaN for one). ``versus`` holds the paired difference to
     each reference row, ``holm`` its p-value adjusted over all methods of the table, whether they are shown or not.
+    Of a figure that is read off a curve ``extrapolated`` is the share of resampling draws and seeds in which it lies
+    beyond the curve's ends, and ``bracketed`` whether it can be relied on (``leaderboards.coverage``).
     """
 
     value: float
@@ -47,6 +49,8 @@ class Cell:
     spread: float
     versus: Mapping[str, Difference]
     holm: Mapping[str, float] = field(default_factory=dict)
+    extrapolated: float = 0.0
+    bracketed: bool = True
 
 
 @dataclass(frozen=True)
@@ -145,16 +149,19 @@ def _condition_order(condition: Condition) -> tuple[tuple[int, str], str, str, f
 
 @dataclass(frozen=True)
 class ScoredMetrics:
-    """Metrics of a table and what they are computed from, by label; a label without scores has none of them."""
+    """Metrics of a table and what they are computed from, by label; a label without scores has none of them.
+
+    ``tradeoff``: what the one metric is read off the curve of; None of others.
+    """
 
     metrics: Sequence[Metric]
     scores: Mapping[str, Scores]
-    matched: bool = False
+    tradeoff: coverage.Tradeoff | None = None
 
     def differences(self, label: str, reference: str, resamples: int) -> list[Difference]:
         """Every metric of the one row minus that of the other."""
         a, b = self.scores[label], self.scores[reference]
-        if self.matched:
+        if self.tradeoff is not None:
             return coverage.matched_differences(label, reference, a, b, self.metrics, resamples)
         return differences(a, b, self.metrics, resamples)
 
@@ -169,14 +176,14 @@ def _scored_metrics(
         ScoredMetrics(same, {label: read_scores(of_seeds, same[0].groups) for label, of_seeds in tables.items()})
         for same in same_groups(metrics)
     ]
-    matched = coverage.matched_metric(metrics, benchmark)
-    if matched is None:
+    tradeoff = coverage.tradeoff_of(metrics, benchmark)
+    if tradeoff is None:
         return own
     drawn = {label: coverage.curve_scores(list(group), curves[label], verdicts) for label, group in seeds.items()}
     known = {label: scores for label, scores in drawn.items() if scores is not None}
     if len(known) < 2:
         return own
-    return [*own, ScoredMetrics([matched], coverage.at_shared_points(known), matched=True)]
+    return [*own, ScoredMetrics([tradeoff.matched], coverage.at_shared_points(known), tradeoff)]
 
 
 def _table(
@@ -232,11 +239,13 @@ def _cells(scored: ScoredMetrics, label: str, references: Mapping[str, str], res
     versus = {
         name: scored.differences(label, row, resamples) for name, row in references.items() if row in scored.scores
     }
+    beyond = coverage.extrapolated(scores, scored.tradeoff, resamples) if scored.tradeoff else (0.0, True)
     cells = {}
     for i, (metric, each) in enumerate(zip(metrics, by_seed(scores, metrics), strict=True)):
         _, spread = mean_and_spread([float(v) for v in each if math.isfinite(v)])
         compared = {name: differences[i] for name, differences in versus.items()}
-        cells[metric.name] = Cell(float(value[i]), float(low[i]), float(high[i]), spread, compared)
+        figures = float(value[i]), float(low[i]), float(high[i]), spread
+        cells[metric.name] = Cell(*figures, compared, extrapolated=beyond[0], bracketed=beyond[1])
     return cells
 
 

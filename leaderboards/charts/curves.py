@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from leaderboards.charts.lines import Series
 from leaderboards.charts.plots import save, stem
 from leaderboards.charts.svg import GREY, HUES, colour
-from leaderboards.charts.tradeoffs import coverage_curves, rate_title
+from leaderboards.charts.tradeoffs import coverage_curves, rate_title, reading_line
 from leaderboards.rows import Table
 from leaderboards.run_groups import BASE
 from leaderboards.snapshot import Snapshot
@@ -41,7 +42,9 @@ def palette_of_rows(table: Table) -> Mapping[str, int]:
 
 
 def _draw(table: Table, curves: Sequence[Series]) -> Any:
-    """One line a method, from silent to talkative; down and to the right is better."""
+    """One line a method, from silent to talkative; down and to the right is better. A ring with a whisker is where a
+    curve is read, filled white; on a dotted line where the curve does not reach so far.
+    """
     from matplotlib.figure import Figure
 
     names = max((len(curve.label) for curve in curves), default=0)
@@ -52,6 +55,15 @@ def _draw(table: Table, curves: Sequence[Series]) -> Any:
         marker, line = TURNS[turn]
         x, y = zip(*curve.points, strict=True) if curve.points else ((), ())
         axis.plot(x, y, line, marker=marker, color=COLOURS[hue], label=curve.label, linewidth=1.5, markersize=4.5)
+        if (read := curve.reading) is not None:
+            if math.isfinite(read.low):
+                axis.plot([read.x, read.x], [read.low, read.high], color=COLOURS[hue], linewidth=2.4, alpha=0.38)
+            if not read.within and curve.points:
+                end = min(curve.points, key=lambda point: abs(point[0] - read.x))
+                axis.plot([end[0], read.x], [end[1], read.y], ":", color=COLOURS[hue], linewidth=1.2)
+            axis.plot([read.x], [read.y], "o", color=COLOURS[hue], markerfacecolor="white", markersize=6)
+    if (target := reading_line(table)) is not None:
+        axis.axvline(target[0], color="#999999", linewidth=0.8, zorder=0, label=target[1])
     axis.set_xlabel("coverage: objects named, %", fontsize=9)
     axis.set_ylabel(rate_title(table.condition.benchmark), fontsize=9)
     axis.spines[["top", "right"]].set_visible(False)

@@ -27,6 +27,21 @@ from leaderboards.charts.svg import (
 
 
 @dataclass(frozen=True)
+class Reading:
+    """A figure that is read off a curve: where, its interval (NaN: none), and what a pointer that rests on it is shown.
+
+    ``within``: whether the curve reaches so far; else the reading lies on a prolongation, which is drawn dashed.
+    """
+
+    x: float
+    y: float
+    low: float
+    high: float
+    note: str
+    within: bool = True
+
+
+@dataclass(frozen=True)
 class Series:
     """One line or cloud of points.
 
@@ -39,6 +54,7 @@ class Series:
         dashed: a dashed line.
         spans: (low, high) in y of every point, drawn as a whisker; empty for none.
         notes: a text for every dot instead of its figures; empty for none.
+        reading: a figure read off the curve, drawn as a ring with a whisker.
     """
 
     label: str
@@ -49,6 +65,7 @@ class Series:
     dashed: bool = False
     spans: Sequence[tuple[float, float]] = ()
     notes: Sequence[str] = ()
+    reading: Reading | None = None
 
 
 def chart(
@@ -61,12 +78,17 @@ def chart(
     y_range: tuple[float, float] | None = None,
     zero: bool = False,
     rug: Sequence[tuple[float, int]] = (),
+    upright: tuple[float, str] | None = None,
 ) -> Markup:
-    """Lines and points over two axes. ``zero`` draws the line y = 0; ``rug``: (x, colour) ticks at the foot."""
+    """Lines and points over two axes. ``zero`` draws the line y = 0; ``rug``: (x, colour) ticks at the foot;
+    ``upright``: a line at that x, and what it is.
+    """
     width, height = size
     shown = [[p for p in s.points if all(map(math.isfinite, p))] for s in series]
-    xs = [p[0] for points in shown for p in points]
+    readings = [s.reading for s in series if s.reading is not None]
+    xs = [p[0] for points in shown for p in points] + [r.x for r in readings]
     ys = [p[1] for points in shown for p in points] + [v for s in series for span in s.spans for v in span]
+    ys += [v for r in readings for v in (r.y, r.low, r.high)]
     across = Scale(*extent(xs, 0.03), LEFT, width - RIGHT)
     up = Scale(*(y_range or extent(ys, keep=(0.0,) if zero else ())), height - BOTTOM, TOP)
     drawn = [*_axes(across, up, x, y, size)]
@@ -78,6 +100,8 @@ def chart(
             drawn.append(
                 f'<line class="rug c{colour}" x1="{across(at):.1f}" x2="{across(at):.1f}" y1="{foot}" y2="{foot - 7}"/>'
             )
+    if upright is not None:
+        drawn.append(_upright(*upright, across, height))
     for s in series:
         drawn.append(_series(s, across, up))
     return figure(title, f"{y} against {x}: {', '.join(s.label for s in series)}", drawn, size)
@@ -119,7 +143,31 @@ def _series(s: Series, across: Scale, up: Scale) -> str:
             note = s.notes[i] if s.notes else f"{s.label}: {short(s.points[i][0])}, {short(s.points[i][1])}"
             px, py = pixels[k]
             drawn.append(dot(px, py, 4, s.colour, note))
+    if s.reading is not None:
+        drawn.append(_reading(s.reading, pixels, across, up))
     return f'<g class="{marks(s.colour)}"><title>{escape(s.label)}</title>{"".join(drawn)}</g>'
+
+
+def _reading(r: Reading, pixels: Sequence[tuple[float, float]], across: Scale, up: Scale) -> str:
+    """A ring with its interval; where the curve does not reach it, a dashed line to the curve's nearest point."""
+    x, y = across(r.x), up(r.y)
+    drawn = []
+    if math.isfinite(r.low) and math.isfinite(r.high):
+        drawn.append(f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{up(r.low):.1f}" y2="{up(r.high):.1f}"/>')
+    if not r.within and pixels:
+        px, py = min(pixels, key=lambda p: abs(p[0] - x))
+        drawn.append(f'<path class="line dashed" d="M{px:.1f} {py:.1f}L{x:.1f} {y:.1f}"/>')
+    drawn.append(f'<circle class="reading" cx="{x:.1f}" cy="{y:.1f}" r="5"><title>{escape(r.note)}</title></circle>')
+    return "".join(drawn)
+
+
+def _upright(at: float, words: str, across: Scale, height: int) -> str:
+    """A line from top to bottom with its name at the top, on the side where there is more room."""
+    x = across(at)
+    before = x - across.start > across.stop - x
+    room = (x - across.start if before else across.stop - x) - 6
+    name = text_at(x + (-5 if before else 5), TOP + 10, words, "end" if before else "start", room=room)
+    return f'<line class="zero" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{height - BOTTOM}"/>{name}'
 
 
 def _axes(across: Scale, up: Scale, x: str, y: str, size: tuple[int, int]) -> list[str]:

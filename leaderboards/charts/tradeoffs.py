@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from harness.store import EvaluationRecord
-from leaderboards.charts.lines import Series, chart
+from leaderboards.charts.lines import Reading, Series, chart
 from leaderboards.charts.training import Evidence
 from leaderboards.condition import condition_of
-from leaderboards.declared import benchmark_title, declared, metric_name, metric_title
+from leaderboards.declared import benchmark_title, declared, matched_name, metric_name, metric_title
 from leaderboards.rows import Row, Table
 from leaderboards.run_groups import BASE, training_times
 from leaderboards.snapshot import Snapshot
@@ -36,7 +36,7 @@ def tradeoff_charts(
     charts = [
         chart(coverage_curves(snapshot, drawn, palette),
               "Hallucination against coverage (down and right is better)", "coverage: objects named, %",
-              rate, size=(700, 360))
+              rate, size=(700, 360), upright=reading_line(drawn))
     ]  # fmt: skip
     for other in sorted(first.values(), key=_ability_order):
         ability = next((m for m in other.metrics if m.name == declared(other.condition.benchmark).ability), None)
@@ -73,8 +73,8 @@ def rate_title(benchmark: str) -> str:
 
 
 def coverage_curves(snapshot: Snapshot, table: Table, palette: Palette) -> list[Series]:
-    """For each row its figures at every bias of the decoding, the mean over seeds, joined from silent to talkative;
-    none where the table does not have both hallucination and coverage.
+    """For each row its figures at every bias that all its seeds were decoded with, the mean over them, joined from
+    silent to talkative, and where the curve is read; none where the table lacks hallucination or coverage.
     """
     if not _tradeoff(table):
         return []
@@ -89,8 +89,40 @@ def coverage_curves(snapshot: Snapshot, table: Table, palette: Palette) -> list[
     for row in table.rows:
         points = _points(row, stored, rate, cover)
         notes = [f"{row.label}, EOS bias {bias:+g}: coverage {x:.1f} %, {title} {y:.1f} %" for bias, x, y in points]
-        curves.append(Series(row.label, [p[1:] for p in points], palette.get(row.label, 0), dots=True, notes=notes))
+        curves.append(
+            Series(
+                row.label,
+                [p[1:] for p in points],
+                palette.get(row.label, 0),
+                dots=True,
+                notes=notes,
+                reading=_reading(table, row),
+            )
+        )
     return curves
+
+
+def reading_line(table: Table) -> tuple[float, str] | None:
+    """Where the curves are read, and what that is: the coverage of base; None where no row is read there."""
+    base = next((row for row in table.rows if row.label == BASE), None)
+    if base is None or not any(_reading(table, row) for row in table.rows):
+        return None
+    at = base.cells[_tradeoff(table)[1]].value
+    return at, f"coverage of base, {at:.1f} %"
+
+
+def _reading(table: Table, row: Row) -> Reading | None:
+    """Where a row's curve meets the coverage of base, with its interval; none of base, whose point lies there."""
+    base = next((other for other in table.rows if other.label == BASE), None)
+    cell = row.cells.get(matched_name(table.condition.benchmark))
+    if base is None or row is base or cell is None or not math.isfinite(cell.value):
+        return None
+    span = f" [{cell.low:.1f}, {cell.high:.1f}]" if math.isfinite(cell.low) else ""
+    title = metric_name(table.condition.benchmark, matched_name(table.condition.benchmark))
+    at = base.cells[_tradeoff(table)[1]].value
+    beyond = "" if cell.bracketed else ", beyond the curve's ends"
+    note = f"{row.label} at the coverage of base: {title} {cell.value:.1f} %{span}{beyond}"
+    return Reading(at, cell.value, cell.low, cell.high, note, cell.bracketed)
 
 
 def _tradeoff(table: Table) -> tuple[str, ...]:

@@ -14,8 +14,18 @@ import pytest
 from harness.protocols.benchmark import Metric, Verdict, ratio
 from harness.store import EvaluationRecord, Store, VerdictRecord
 from leaderboards.charts.curves import write_curves
+from leaderboards.charts.lines import chart
+from leaderboards.charts.tradeoffs import coverage_curves, reading_line
 from leaderboards.comparison import compare
-from leaderboards.coverage import at_coverage, curve_verdicts, matched_differences, matched_metric
+from leaderboards.coverage import (
+    Tradeoff,
+    at_coverage,
+    beyond_ends,
+    curve_verdicts,
+    extrapolated,
+    matched_differences,
+    tradeoff_of,
+)
 from leaderboards.page.answers import answers
 from leaderboards.rows import Table, build_tables
 from leaderboards.scores import Scores, read_scores
@@ -47,6 +57,25 @@ def test_beyond_its_ends_the_last_segment_is_prolonged() -> None:
 
 def test_points_of_one_coverage_do_not_divide_by_zero() -> None:
     assert np.isfinite(at_coverage(column(50.0, 50.0), column(30.0, 31.0), np.array([50.0]))).all()
+
+
+def test_a_curve_says_on_which_side_of_its_ends_the_target_lies() -> None:
+    coverage, chair = column(60.0, 40.0), column(40.0, 20.0)
+    targets = np.array([[39.9], [40.0], [50.0], [60.0], [60.1]])
+    assert [float(beyond_ends(coverage, chair, target)[0]) for target in targets] == [-1, 0, 0, 0, 1]
+    assert math.isnan(beyond_ends(column(math.nan), column(1.0), np.array([50.0]))[0])
+
+
+def test_one_point_is_read_where_it_lies_and_nowhere_else() -> None:
+    assert at_coverage(column(50.0), column(30.0), np.array([50.0])) == 30.0
+    assert np.isnan(at_coverage(column(50.0), column(30.0), np.array([50.1]))).all()
+
+
+def test_points_beyond_the_two_beside_the_target_do_not_bend_a_curve() -> None:
+    """Which is why two rows need not have the same points."""
+    coverage, chair = column(40.0, 50.0, 60.0, 80.0), column(20.0, 30.0, 50.0, 90.0)
+    read = [at_coverage(coverage[kept], chair[kept], np.array([52.0])) for kept in ([1, 2], [0, 1, 2], [0, 1, 2, 3])]
+    assert read == [34.0, 34.0, 34.0]
 
 
 def test_every_resample_has_its_own_curve() -> None:
@@ -124,6 +153,48 @@ def test_the_curve_is_drawn_as_svg_and_png_where_there_is_one(store: Store, tmp_
     point(other, "base", 0.0, [(5, 10, 5)] * 8)
     assert write_curves(Snapshot(other), tables(other), tmp_path / "none") == []
     assert not (tmp_path / "none").exists()
+
+
+def test_a_reading_beyond_a_curves_end_is_counted_and_not_relied_on(store: Store) -> None:
+    """Gap covers 40 % and 45 %, base 50 %: every draw is beyond. Of three images that name 3, 5 and 7 objects at -1 the
+    coverage is base's 50 % on the whole, and falls short of it in the draws that have more of the first than of the
+    last: 10 of the 27 (three images drawn from three).
+    """
+    point(store, "gap", -1.0, [(1, 10, 4), (1, 10, 5)] * 4)
+    (table,) = tables(store)
+    gap = table.rows[2].cells[MATCHED]
+    assert (gap.extrapolated, gap.bracketed) == (1.0, False)
+    assert (table.rows[1].cells[MATCHED].extrapolated, table.rows[1].cells[MATCHED].bracketed) == (0.0, True)
+
+    base, low, high = ([(1, 10, n) for n in named] for named in ((5, 5, 5), (4, 4, 4), (3, 5, 7)))
+    points = {bias: table_of(captions) for bias, captions in ((0.0, low), (-1.0, high))}
+    share, firm = extrapolated(read_scores([curve_verdicts(points, table_of(base))]), tradeoff(), resamples=4000)
+    assert share == pytest.approx(10 / 27, abs=0.03) and not firm
+
+
+def test_one_seed_that_does_not_reach_the_target_is_enough_to_mark_the_row(store: Store) -> None:
+    """Seed 0 reaches 60 %, seed 1 stops at 45 %, base lies at 50 %: half of the readings are beyond."""
+    store.start_alignment("dpo-s1", method="dpo", seed=1, panel="clean", key="s1", config={})
+    store.finish_alignment("dpo-s1", status="done", model_dir="m", seconds=1.0)
+    point(store, "dpo-s1", 0.0, [(4, 10, 4)] * 8)
+    point(store, "dpo-s1", -1.0, [(6, 10, 4), (6, 10, 5)] * 4)
+    (table,) = tables(store)
+    assert (table.rows[1].cells[MATCHED].extrapolated, table.rows[1].cells[MATCHED].bracketed) == (0.5, False)
+
+
+def test_the_chart_shows_where_each_curve_is_read_and_how_far_it_reaches(store: Store) -> None:
+    point(store, "gap", -1.0, [(1, 10, 4), (1, 10, 5)] * 4)
+    (table,) = tables(store)
+    curves = {curve.label: curve for curve in coverage_curves(Snapshot(store), table, {})}
+    assert reading_line(table) == (50.0, "coverage of base, 50.0 %")
+    assert curves["base"].reading is None, "it lies at its own point"
+    read = curves["dpo"].reading
+    assert read is not None and (read.x, read.y, read.low, read.high, read.within) == (50.0, 30.0, 30.0, 30.0, True)
+    assert read.note == "dpo at the coverage of base: CHAIRi matched 30.0 % [30.0, 30.0]"
+    beyond = curves["gap"].reading
+    assert beyond is not None and not beyond.within and beyond.note.endswith(", beyond the curve's ends")
+    drawn = chart(list(curves.values()), "", "x", "y", upright=reading_line(table))
+    assert drawn.count('class="reading"') == 2 and drawn.count("dashed") == 1 and "coverage of base, 50.0 %" in drawn
 
 
 def test_without_a_curve_of_base_there_is_no_such_column(store: Store) -> None:
@@ -206,18 +277,32 @@ def curves(rng: np.random.Generator, images: int, names: Sequence[str]) -> dict[
     return found
 
 
-def merged(points: Mapping[float, list[Verdict]], base: Mapping[float, list[Verdict]]) -> Scores:
-    def table(verdicts: list[Verdict]) -> VerdictTable:
-        records = [VerdictRecord(str(i), 0, str(i), "", dict(v.counts), None, {}) for i, v in enumerate(verdicts)]
-        return VerdictTable.of(records)
+def verdict_table(verdicts: Sequence[Verdict]) -> VerdictTable:
+    records = [VerdictRecord(str(i), 0, str(i), "", dict(v.counts), None, {}) for i, v in enumerate(verdicts)]
+    return VerdictTable.of(records)
 
-    return read_scores([curve_verdicts({bias: table(v) for bias, v in points.items()}, table(base[0.0]))])
+
+def table_of(captions: Sequence[tuple[int, int, int]]) -> VerdictTable:
+    """Of each image (hallucinated, mentions, named) of ten objects."""
+    return verdict_table(
+        [Verdict({"hallucinated": h, "mentions": m, "named": n, "there": 10.0}) for h, m, n in captions]
+    )
+
+
+def merged(points: Mapping[float, list[Verdict]], base: Mapping[float, list[Verdict]]) -> Scores:
+    return read_scores(
+        [curve_verdicts({bias: verdict_table(v) for bias, v in points.items()}, verdict_table(base[0.0]))]
+    )
+
+
+def tradeoff() -> Tradeoff:
+    found = tradeoff_of(METRICS, "object_halbench")
+    assert found is not None
+    return found
 
 
 def matched() -> Metric:
-    metric = matched_metric(METRICS, "object_halbench")
-    assert metric is not None
-    return metric
+    return tradeoff().matched
 
 
 def without(store: Store, left_out: Callable[[EvaluationRecord], bool]) -> list[str]:
