@@ -13,8 +13,8 @@ from harness.store import EvaluationRecord
 from leaderboards import coverage
 from leaderboards.condition import Condition, newest
 from leaderboards.declared import headline
-from leaderboards.rows import ScoredMetrics
 from leaderboards.run_groups import BASE, RunGroups
+from leaderboards.scored_metrics import ScoredMetrics
 from leaderboards.scores import intervals, mcnemar, on_common_samples, read_scores, same_groups
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import bench_again

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from harness.evaluation.metrics import named_sums
 from harness.protocols.benchmark import Metric, Sums
-from harness.stats import Contrast, Difference, Statistic, bootstrap_sums, enough_to_resample
+from harness.stats import NOTHING, Contrast, Difference, Statistic, bootstrap_sums, enough_to_resample
 from harness.store import EvaluationRecord
 from leaderboards.condition import Condition
 from leaderboards.declared import declared, matched_name
@@ -200,7 +200,7 @@ def matched_differences(
     """
     shared = points_of(a) & points_of(b)
     if len(shared) < 2:
-        return [Difference(math.nan, math.nan, math.nan, math.nan, 0) for _ in metrics]
+        return [NOTHING for _ in metrics]
     a, b = at_points(a, shared), at_points(b, shared)
     return differences(a, b, metrics, resamples, contrast=contrast_between(label, reference))
 

@@ -15,22 +15,19 @@ from leaderboards.condition import Condition
 from leaderboards.declared import benchmark_order, headline, shown_metrics
 from leaderboards.members import Members, members_by_condition, without_repeated
 from leaderboards.run_groups import REFERENCES, RunGroups, method_order
-from leaderboards.scores import (
-    RESAMPLES,
-    Scores,
-    Verdicts,
-    by_seed,
-    differences,
-    intervals,
-    read_scores,
-    same_groups,
-)
+from leaderboards.scored_metrics import ScoredMetrics, scored_metrics
+from leaderboards.scores import RESAMPLES, by_seed, intervals
 from leaderboards.snapshot import Snapshot
 
 SUSPECT = ("empty", "cut")
 """Answers that are counted beside the figures, as ``harness.evaluation.spoken`` names them."""
 DOUBTFUL = 2.0
 """Per cent of them above which a row is marked, as it is for samples that failed."""
+
+
+def references_of(against: str | None) -> tuple[str, ...]:
+    """What rows are compared with: the one that was asked for, else REFERENCES."""
+    return REFERENCES if against is None else (against,)
 
 
 @dataclass(frozen=True)
@@ -41,6 +38,8 @@ class Cell:
     each reference row, ``holm`` its p-value adjusted over all methods of the table, whether they are shown or not.
     Of a figure that is read off a curve ``extrapolated`` is the share of resampling draws and seeds in which it lies
     beyond the curve's ends, and ``bracketed`` whether it can be relied on (``leaderboards.coverage``).
+    ``samples`` and ``seeds`` are the half-widths of the figure's 95 % interval from the samples alone and from the
+    training seeds (NaN where they are not counted), ``by_seed`` the figure of every seed.
     """
 
     value: float
@@ -51,6 +50,9 @@ class Cell:
     holm: Mapping[str, float] = field(default_factory=dict)
     extrapolated: float = 0.0
     bracketed: bool = True
+    samples: float = math.nan
+    seeds: float = math.nan
+    by_seed: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Table:
 
     What is not in ``rows``: ``left_out``, methods that p-values are adjusted over all the same; ``partial``, shown rows
     of some of their runs ("dpo (1 of 2 runs)"); ``hidden``, runs that were hidden and are not counted.
+    ``against``: the row that all others are compared with, where one was asked for (None: REFERENCES). ``a_a``: by
+    metric how many pairs of seeds of one method are called different at 5 %, and of how many pairs.
     """
 
     panel: str
@@ -100,6 +104,13 @@ class Table:
     left_out: tuple[str, ...] = ()
     partial: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    against: str | None = None
+    a_a: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """What rows are compared with, by the names under which ``Cell.versus`` holds it."""
+        return references_of(self.against)
 
     @property
     def headline(self) -> tuple[Metric, ...]:
@@ -114,6 +125,7 @@ def build_tables(
     benchmarks: frozenset[str] | None = None,
     short: bool = False,
     curve: bool = False,
+    against: str | None = None,
     resamples: int = RESAMPLES,
 ) -> list[Table]:
     """One table per panel and condition, panels in the order of their first run, each ordered by benchmark.
@@ -125,6 +137,7 @@ def build_tables(
         benchmarks: only the tables of these.
         short: leave out the metrics that no short table, chart or report shows: most of the time goes into them.
         curve: also the tables whose decoding has a bias on the end-of-sequence logit.
+        against: the row that all others are compared with, in the tables that have it, instead of REFERENCES.
         resamples: of each bootstrap and permutation test.
     """
     tables = []
@@ -138,52 +151,13 @@ def build_tables(
             if short:
                 shown = shown_metrics(condition.benchmark, [metric.name for metric in metrics])
                 metrics = [metric for metric in metrics if metric.name in shown]
-            scored = _scored_metrics(condition.benchmark, members, metrics, snapshot.verdicts)
-            tables.append(_table(panel, condition, members, snapshot.all_groups, scored, resamples))
+            scored = scored_metrics(condition.benchmark, members, metrics, snapshot)
+            tables.append(_table(panel, condition, members, snapshot.all_groups, scored, against, resamples))
     return tables
 
 
 def _condition_order(condition: Condition) -> tuple[tuple[int, str], str, str, float]:
     return benchmark_order(condition.benchmark), condition.version, condition.judge, abs(condition.eos_bias)
-
-
-@dataclass(frozen=True)
-class ScoredMetrics:
-    """Metrics of a table and what they are computed from, by label; a label without scores has none of them.
-
-    ``tradeoff``: what the one metric is read off the curve of; None of others.
-    """
-
-    metrics: Sequence[Metric]
-    scores: Mapping[str, Scores]
-    tradeoff: coverage.Tradeoff | None = None
-
-    def differences(self, label: str, reference: str, resamples: int) -> list[Difference]:
-        """Every metric of the one row minus that of the other."""
-        a, b = self.scores[label], self.scores[reference]
-        if self.tradeoff is not None:
-            return coverage.matched_differences(label, reference, a, b, self.metrics, resamples)
-        return differences(a, b, self.metrics, resamples)
-
-
-def _scored_metrics(
-    benchmark: str, members: Members, metrics: Sequence[Metric], verdicts: Verdicts
-) -> list[ScoredMetrics]:
-    """The benchmark's own metrics, and hallucination at the base's coverage where at least two rows have a curve."""
-    seeds, curves = members.seeds, members.curves
-    tables = {label: [verdicts(e) for e in group.values()] for label, group in seeds.items()}
-    own = [
-        ScoredMetrics(same, {label: read_scores(of_seeds, same[0].groups) for label, of_seeds in tables.items()})
-        for same in same_groups(metrics)
-    ]
-    tradeoff = coverage.tradeoff_of(metrics, benchmark)
-    if tradeoff is None:
-        return own
-    drawn = {label: coverage.curve_scores(list(group), curves[label], verdicts) for label, group in seeds.items()}
-    known = {label: scores for label, scores in drawn.items() if scores is not None}
-    if len(known) < 2:
-        return own
-    return [*own, ScoredMetrics([tradeoff.matched], coverage.at_shared_points(known), tradeoff)]
 
 
 def _table(
@@ -192,24 +166,30 @@ def _table(
     members: Members,
     names: RunGroups,
     scored: Sequence[ScoredMetrics],
+    against: str | None,
     resamples: int,
 ) -> Table:
     labels = sorted(members.seeds, key=method_order)
-    compared = names.references(panel, labels)
+    if against in labels:
+        compared = {label: {against: against} if label != against else {} for label in labels}
+    else:
+        compared, against = names.references(panel, labels), None
     rows = []
     for label in labels:
         references = compared[label]
         cells = {name: cell for each in scored for name, cell in _cells(each, label, references, resamples).items()}
         rows.append(_row(label, list(members.seeds[label].values()), names.alignments, cells, references))
     metrics = tuple(metric for each in scored for metric in each.metrics)
+    adjusted = _adjusted(rows, metrics, references_of(against))
     return Table(
         panel,
         condition,
         metrics,
-        rows=tuple(_shown(row, members) for row in _adjusted(rows, metrics) if row.label in members.shown),
+        rows=tuple(_shown(row, members) for row in adjusted if row.label in members.shown),
         left_out=tuple(label for label in labels if label not in members.shown),
         partial=members.partial,
         hidden=members.hidden,
+        against=against,
     )
 
 
@@ -244,16 +224,25 @@ def _cells(scored: ScoredMetrics, label: str, references: Mapping[str, str], res
     for i, (metric, each) in enumerate(zip(metrics, by_seed(scores, metrics), strict=True)):
         _, spread = mean_and_spread([float(v) for v in each if math.isfinite(v)])
         compared = {name: differences[i] for name, differences in versus.items()}
-        figures = float(value[i]), float(low[i]), float(high[i]), spread
-        cells[metric.name] = Cell(*figures, compared, extrapolated=beyond[0], bracketed=beyond[1])
+        cells[metric.name] = Cell(
+            float(value[i]),
+            float(low[i]),
+            float(high[i]),
+            spread,
+            compared,
+            samples=float(high[i] - low[i]) / 2,
+            by_seed=tuple(each.tolist()),
+            extrapolated=beyond[0],
+            bracketed=beyond[1],
+        )
     return cells
 
 
-def _adjusted(rows: Sequence[Row], metrics: Sequence[Metric]) -> list[Row]:
+def _adjusted(rows: Sequence[Row], metrics: Sequence[Metric], references: Sequence[str]) -> list[Row]:
     """``rows`` with p-values adjusted, metric by metric and reference by reference, over the methods compared."""
     adjusted: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
     for metric in metrics:
-        for reference in REFERENCES:
+        for reference in references:
             compared = [(i, row.cells[metric.name].versus.get(reference)) for i, row in enumerate(rows)]
             tests = [(i, difference.p) for i, difference in compared if difference is not None]
             for (i, _), p in zip(tests, holm([p for _, p in tests]), strict=True):

@@ -102,6 +102,11 @@ class RunGroups:
             return BASE
         return evaluation.model if evaluation.run == BASE else evaluation.run
 
+    def training_seeds(self, evaluations: Sequence[EvaluationRecord]) -> tuple[int | None, ...]:
+        """The seed that the model of each was trained with; None of one that was not trained here."""
+        aligned = (self.alignments.get(evaluation.alignment or "") for evaluation in evaluations)
+        return tuple(None if alignment is None else alignment.seed for alignment in aligned)
+
     def outdated(self, evaluation: EvaluationRecord) -> bool:
         """Whether its run was aligned anew after it."""
         alignment = self.alignments.get(evaluation.alignment or "")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from harness.evaluation.metrics import group_verdicts, value_over_runs
 from harness.protocols.benchmark import Metric
 from harness.stats import (
+    NOTHING,
     Contrast,
     Difference,
     Statistic,
@@ -40,6 +41,7 @@ class Scores:
         columns: names of the numbers.
         values: shape [seeds, judge runs, samples, columns]; 0 where a verdict does not hold the number.
         scored: whether a sample was scored without error in every seed and judge run, shape [samples].
+        seeds: the training seed of each, where it is known.
     """
 
     samples: tuple[str, ...]
@@ -47,6 +49,7 @@ class Scores:
     columns: tuple[str, ...]
     values: Array
     scored: NDArray[np.bool_]
+    seeds: tuple[int | None, ...] = ()
 
 
 def same_groups(metrics: Sequence[Metric]) -> list[list[Metric]]:
@@ -84,7 +87,8 @@ def read_scores(seeds: Sequence[VerdictTable], groups: Mapping[str, str] | None 
         scored[seed, table.runs, sample] = table.scored
         scored[seed, table.runs.max() + 1 :] = True  # a seed that was judged fewer times has no say in the other runs
     ids = tuple(position)
-    return Scores(ids, tuple(images[i] for i in ids), tuple(columns), values, np.asarray(scored.all(axis=(0, 1))))
+    everywhere = np.asarray(scored.all(axis=(0, 1)))
+    return Scores(ids, tuple(images[i] for i in ids), tuple(columns), values, everywhere)
 
 
 def flat(scores: Scores) -> Array:
@@ -136,14 +140,38 @@ def differences(
 
     ``contrast``: how they are compared, where it is not one figure minus the other.
     """
+    one, other = a, b
     a, b = on_common_samples(a, b)
     if not a.samples:
-        return [Difference(np.nan, np.nan, np.nan, np.nan, 0) for _ in metrics]
+        return [NOTHING for _ in metrics]
     of = statistic(a, metrics)
     sides = flat(a), flat(b), a.groups
     if contrast is None:
-        return paired_differences(of, *sides, resamples=resamples, permutations=resamples, seed=SEED)
-    return paired_contrasts(contrast(a, of), *sides, resamples=resamples, permutations=resamples, seed=SEED)
+        found = paired_differences(of, *sides, resamples=resamples, permutations=resamples, seed=SEED)
+    else:
+        found = paired_contrasts(contrast(a, of), *sides, resamples=resamples, permutations=resamples, seed=SEED)
+    each = zip(found, by_seed(one, metrics), by_seed(other, metrics), strict=True)
+    return [
+        replace(
+            difference,
+            samples=(difference.high - difference.low) / 2,
+            by_seed=seed_differences(of_a, of_b, a.seeds, b.seeds),
+        )
+        for difference, of_a, of_b in each
+    ]
+
+
+def seed_differences(
+    a: Array, b: Array, a_seeds: Sequence[int | None] = (), b_seeds: Sequence[int | None] = ()
+) -> tuple[float, ...]:
+    """The figure of every seed of A minus that of the same seed of B; minus B's mean where B has no such seed.
+
+    ``a`` and ``b``: a figure by seed; ``a_seeds`` and ``b_seeds``: which seeds these are, where it is known.
+    """
+    same = dict(zip(b_seeds, b.tolist(), strict=False))
+    numbers = a_seeds or [None] * len(a)
+    other = {seed: float(b.mean()) if seed is None else same.get(seed, float(b.mean())) for seed in numbers}
+    return tuple(float(x - other[seed]) for seed, x in zip(numbers, a, strict=True))
 
 
 def on_common_samples(a: Scores, b: Scores) -> tuple[Scores, Scores]:

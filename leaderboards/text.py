@@ -14,7 +14,6 @@ from harness.util.options import content_key
 from leaderboards.condition import Condition
 from leaderboards.declared import benchmark_title, matched_name, metric_name, metric_title
 from leaderboards.rows import Row, Table
-from leaderboards.run_groups import REFERENCES
 
 NOTE = (
     "Figures are means over seeds; the interval is the 95 % bootstrap over samples (images resampled whole), "
@@ -207,7 +206,7 @@ def interval(low: float, high: float, metric: Metric) -> str:
 def compared(table: Table) -> list[str]:
     """The reference rows that other rows of a table are compared with."""
     used = {name for row in table.rows for cell in row.cells.values() for name in cell.versus}
-    return [name for name in REFERENCES if name in used]
+    return [name for name in table.references if name in used]
 
 
 def against(row: Row, reference: str) -> str:

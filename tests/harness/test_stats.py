@@ -72,7 +72,7 @@ def test_many_resamples_in_small_pieces_are_those_in_one(monkeypatch: pytest.Mon
     values = np.random.default_rng(0).integers(0, 2, size=(700, 3)).astype(float)
     groups = [f"{i % 90}" for i in range(700)]
     at_once = bootstrap_sums(values, groups, resamples=300), paired_difference(values[:, 0], values[:, 1], groups)
-    monkeypatch.setattr("harness.stats.CELLS_PER_CHUNK", 1000)
+    monkeypatch.setattr("harness.stats.resampling.CELLS_PER_CHUNK", 1000)
     np.testing.assert_array_equal(bootstrap_sums(values, groups, resamples=300), at_once[0])
     assert paired_difference(values[:, 0], values[:, 1], groups) == at_once[1]
 

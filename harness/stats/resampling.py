@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+
+from harness.stats.difference import Difference
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
@@ -21,25 +21,6 @@ Contrast = Callable[[Array, Array], Array]
 """A's figures minus B's, from the sums of both: two times [..., columns] -> [..., figures]."""
 
 CELLS_PER_CHUNK = 4_000_000
-
-
-@dataclass(frozen=True)
-class Difference:
-    """``value`` = figure of A minus figure of B on the same samples, 95 % interval, two-sided p (NaN: undefined).
-
-    There is no interval of a single group, and no smallest difference where the interval has no width.
-    """
-
-    value: float
-    low: float
-    high: float
-    p: float
-    n: int
-
-    @property
-    def smallest(self) -> float:
-        """The smallest true difference that these samples would have shown (5 % level, 80 % power)."""
-        return smallest_difference((self.low, self.high))
 
 
 def group_sums(values: Array, groups: Sequence[str]) -> Array:
@@ -223,21 +204,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - rank) * p))
         adjusted[i] = largest
     return adjusted
-
-
-def smallest_difference(interval: tuple[float, float], *, level: float = 0.95, power: float = 0.8) -> float:
-    """The smallest true difference that a comparison of this size would find with probability ``power``.
-
-    From the half-width of the difference's ``level`` interval, as that of a normal: with standard error
-    se = half-width / z(1 - (1 - level) / 2), it is (z(1 - (1 - level) / 2) + z(power)) * se (Cohen 1988, eq. 2.4).
-    Same unit as the interval. NaN where that is undefined: without an interval, and where all resamples agree, which
-    says nothing of how much they could differ.
-    """
-    low, high = interval
-    if not high - low > 1e-9 * (1 + abs(low) + abs(high)):
-        return math.nan
-    two_sided, detected = NormalDist().inv_cdf((1 + level) / 2), NormalDist().inv_cdf(power)
-    return (high - low) / 2 * (two_sided + detected) / two_sided
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
