@@ -36,6 +36,7 @@ from harness.protocols.benchmark import (
     Verdict,
 )
 from harness.protocols.conversation import Image
+from harness.util.digests import sha256
 from harness.util.download import Manual, Source
 
 KINDS = {
@@ -48,19 +49,16 @@ KINDS = {
 }
 QUERIES = ("query/query_all.json", "query_all.json")
 OFFICIAL_FILES = {
-    ("annotations.json",): "db22a436c4836fbb295e60b4e80d519573077579fb7032f01b193c1bd022b797",
-    QUERIES: "127680ae61f7d4a92d2f7f07a8deaec07f0689b194d2c7c0f41ead7bd2c5bcf5",
-    ("relation.json",): "c4c1491e9bbc3209abc1888c12a1bf8413bdbab8a0d8be04b990a2e7680cf23e",
-    ("safe_words.txt",): "f92cf1123f4578a2630832fac3e6ac4de36212ea55859d3bed4fd233723f4043",
+    ("annotations.json",): "text:db22a436c4836fbb295e60b4e80d519573077579fb7032f01b193c1bd022b797",
+    QUERIES: "text:127680ae61f7d4a92d2f7f07a8deaec07f0689b194d2c7c0f41ead7bd2c5bcf5",
+    ("relation.json",): "text:c4c1491e9bbc3209abc1888c12a1bf8413bdbab8a0d8be04b990a2e7680cf23e",
+    ("safe_words.txt",): "text:f92cf1123f4578a2630832fac3e6ac4de36212ea55859d3bed4fd233723f4043",
 }
 OFFICIAL_ROWS = 15220
 DECODING = Decoding(max_new_tokens=1024)  # greedy; the official repository names no settings
 REPOSITORY = f"{GITHUB}/junyangwang0410/AMBER/534babf6bbfcce2e735c26289dedfb21cef3c939/data"
 SOURCES: tuple[Source | Manual, ...] = (
-    *(
-        Source(names[0], f"{REPOSITORY}/{names[0]}", f"sha256:{digest}", APACHE)
-        for names, digest in OFFICIAL_FILES.items()
-    ),
+    *(Source(names[0], f"{REPOSITORY}/{names[0]}", pin, APACHE) for names, pin in OFFICIAL_FILES.items()),
     Manual(
         "image",
         "the 1,004 images AMBER_1.jpg to AMBER_1004.jpg",
@@ -153,11 +151,9 @@ class Amber(Benchmark):
         safe_words = frozenset(files.read_text(safe).split())
         setting = find_similarity(self.similarity)
         kind, _, table = setting.partition(":")
-        digests = [files.sha256(relation), files.sha256(safe), kind]
+        digests = [sha256(relation), sha256(safe), kind]
         words = Words(associations, safe_words, load_similarity(setting))
-        digest = hashlib.sha256("".join([*digests, files.sha256(Path(table)) if table else ""]).encode()).hexdigest()[
-            :16
-        ]
+        digest = hashlib.sha256("".join([*digests, sha256(Path(table)) if table else ""]).encode()).hexdigest()[:16]
         return CaptionRules(words, find_tagger(self.tagger, words.vocabulary), digest)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:

@@ -43,7 +43,7 @@ from harness.util.jsonl import iter_jsonl
 from harness.util.ranges import at_least
 
 OFFICIAL_ROWS = {"questions.jsonl": 60, "context.jsonl": 24, "answers_gpt4.jsonl": 60}
-RULES_SHA256 = "dd7345a44ce9f7a24e51a30ee030cdab32346f9d08e3359c80545ff1312b1e07"
+RULES = "text:dd7345a44ce9f7a24e51a30ee030cdab32346f9d08e3359c80545ff1312b1e07"
 CATEGORIES = ("conv", "detail", "complex")
 PREFIX = "llava_bench_"
 DECODING = Decoding(max_new_tokens=1024)
@@ -57,7 +57,7 @@ SOURCES: tuple[Source | Manual, ...] = (
     Source(
         "rule.json",
         f"{TABLE}/rule.json",
-        f"sha256:{RULES_SHA256}",
+        RULES,
         APACHE,
     ),
     Manual(
@@ -166,7 +166,7 @@ class LlavaBench(LlavaProtocol, Benchmark):
 
 def _notes(root: Path) -> list[str]:
     if files.find(root, "rule.json"):
-        notes = files.notes(root, {("rule.json",): RULES_SHA256})
+        notes = files.notes(root, {("rule.json",): RULES})
     else:
         notes = [f"rule.json: absent; the judge is asked in {PAIR_RULE.name}"]
     for name, official in OFFICIAL_ROWS.items():

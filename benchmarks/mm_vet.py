@@ -39,6 +39,7 @@ from harness.util.ranges import at_least
 
 DATA = "mm-vet.json"
 SCRIPT = "mm-vet_evaluator.py"
+OFFICIAL_SCRIPT = "text:f68b3f8a27c9ae1717095276594810e3af90b16a7a26d62be79c5c08328157b3"
 OFFICIAL_PROMPT = OfficialPrompt(
     (SCRIPT,), "prompt", "d1b3e0a5b4e72c888b77164489d705bba4dd149934fff564dfba6443d81afe3f"
 )
@@ -59,7 +60,7 @@ SOURCES: tuple[Source | Manual, ...] = (
         unpack=(("*mm-vet.json", "."), ("*.jpg", "images"), ("*.jpeg", "images"), ("*.png", "images")),
         gives=("mm-vet.json",),
     ),
-    Source(SCRIPT, f"{REPOSITORY}/{SCRIPT}", "", f"code {APACHE}"),
+    Source(SCRIPT, f"{REPOSITORY}/{SCRIPT}", OFFICIAL_SCRIPT, f"code {APACHE}"),
 )
 
 

@@ -36,7 +36,8 @@ from harness.util.download import Manual, Source
 from harness.util.ranges import at_least
 
 TEMPLATES = ("mmhal-bench_answer_template.json", "response_template.json", "mmhal-bench_with_image.jsonl")
-OFFICIAL_SHA256 = "28ed24e19ffef292597c35f1dad37760b2e0a088b3b40ca3b50f105fc1b951bb"
+OFFICIAL_FILE = "text:28ed24e19ffef292597c35f1dad37760b2e0a088b3b40ca3b50f105fc1b951bb"
+OFFICIAL_SCRIPT = "text:35f8275a596715f5fff622db4bd0e017578ebb3d6cdec4eceb753ee3bc1ba348"
 OFFICIAL_ROWS = 96
 TYPES = ("attribute", "adversarial", "comparison", "counting", "relation", "environment", "holistic", "other")
 OFFICIAL_PROMPT = OfficialPrompt(
@@ -50,10 +51,10 @@ SOURCES: tuple[Source | Manual, ...] = (
     Source(
         TEMPLATES[0],
         f"{RLAIFV}/data/{TEMPLATES[0]}",
-        f"sha256:{OFFICIAL_SHA256}",
+        OFFICIAL_FILE,
         APACHE,
     ),
-    Source("eval_gpt_mmhal.py", f"{RLAIFV}/eval_gpt_mmhal.py", "", f"code {APACHE}"),
+    Source("eval_gpt_mmhal.py", f"{RLAIFV}/eval_gpt_mmhal.py", OFFICIAL_SCRIPT, f"code {APACHE}"),
     Source(
         "test_data.zip",
         f"{HUB}/Shengcao1006/MMHal-Bench/resolve/main/test_data.zip",
@@ -159,7 +160,7 @@ class MMHal(LlavaProtocol, Benchmark):
 def _notes(root: Path, path: Path, samples: Sequence[Sample]) -> list[str]:
     notes = files.count_note(path.name, len(samples), OFFICIAL_ROWS) + OFFICIAL_PROMPT.note(root)
     # The copy with images inside has no known checksum.
-    return notes + (files.notes(root, {(path.name,): OFFICIAL_SHA256}) if path.suffix == ".json" else [])
+    return notes + (files.notes(root, {(path.name,): OFFICIAL_FILE}) if path.suffix == ".json" else [])
 
 
 def _image(row: Mapping[str, Any], index: int, root: Path, by_stem: Mapping[str, Path], where: str) -> Image:

@@ -55,10 +55,11 @@ from harness.util.jsonl import iter_jsonl
 from harness.util.ranges import at_least
 
 QUESTIONS = "obj_halbench_300_with_image.jsonl"
-OFFICIAL_BLOB = "cb8e15a"  # its git blob id in RLHF-V and RLAIF-V
+OFFICIAL_QUESTIONS = "git:cb8e15a"  # in RLHF-V and RLAIF-V
+OFFICIAL_SCRIPT = "text:40c3fad80f0b911def46817e84a862485293034e0339120b85b5248a8a78556d"
 OFFICIAL_ROWS = 300
 SYNONYMS = "synonyms_refine.txt"
-OFFICIAL_SYNONYMS = "681041d2958d7871ed6fa69c3108f34aa6a0a354eb53ed4c5a425e65f86bc72a"
+OFFICIAL_SYNONYMS = "text:681041d2958d7871ed6fa69c3108f34aa6a0a354eb53ed4c5a425e65f86bc72a"
 OFFICIAL_PROMPT = OfficialPrompt(
     ("eval_gpt_obj_halbench.py",),
     "prompt_template",
@@ -70,16 +71,16 @@ SOURCES: tuple[Source | Manual, ...] = (
     Source(
         QUESTIONS,
         f"{RLAIFV}/data/{QUESTIONS}",
-        f"git:{OFFICIAL_BLOB}",
+        OFFICIAL_QUESTIONS,
         f"data {NON_COMMERCIAL}, images of COCO under Flickr terms",
     ),
     Source(
         SYNONYMS,
         f"{RLAIFV}/data/{SYNONYMS}",
-        f"sha256:{OFFICIAL_SYNONYMS}",
+        OFFICIAL_SYNONYMS,
         f"data {NON_COMMERCIAL}",
     ),
-    Source("eval_gpt_obj_halbench.py", f"{RLAIFV}/eval_gpt_obj_halbench.py", "", f"code {APACHE}"),
+    Source("eval_gpt_obj_halbench.py", f"{RLAIFV}/eval_gpt_obj_halbench.py", OFFICIAL_SCRIPT, f"code {APACHE}"),
     Source(
         "annotations_trainval2014.zip",
         "http://images.cocodataset.org/annotations/annotations_trainval2014.zip",
@@ -216,12 +217,8 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
 
 
 def _notes(root: Path, path: Path, rows: int) -> list[str]:
-    content = path.read_bytes()
     notes = files.count_note(path.name, rows, OFFICIAL_ROWS)
-    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    if not blob.startswith(OFFICIAL_BLOB):
-        notes.append(f"{path.name}: not the official file (git blob {blob[:7]}, official {OFFICIAL_BLOB})")
-    notes += OFFICIAL_PROMPT.note(root)
+    notes += files.notes(root, {(path.name,): OFFICIAL_QUESTIONS}) + OFFICIAL_PROMPT.note(root)
     if files.find(root, SYNONYMS) is None:
         return [*notes, f"{SYNONYMS}: absent, the project's own short table of synonyms is used"]
     return notes + files.notes(root, {(SYNONYMS,): OFFICIAL_SYNONYMS})

@@ -52,7 +52,7 @@ def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: 
     if not root.is_dir():
         raise UsageError(f"--data-dir {root}: no such directory.")
     data = load(benchmark, root)
-    samples = data.samples
+    samples = data.whole or data.samples
     read = read_responses(responses).placed(samples)
     unknown = sorted((read.answers.keys() | read.failed.keys()) - {sample.id for sample in samples})
     if unknown:
@@ -62,7 +62,9 @@ def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: 
             f"{samples[-1].id!r}; take those lines out, or name the data they belong to with --data-dir."
         )
     read.check(samples)
-    return Answered(benchmark, data, read.answers, read.failed)
+    ids = {sample.id for sample in data.samples}
+    answers, failed = ({i: said for i, said in of.items() if i in ids} for of in (read.answers, read.failed))
+    return Answered(benchmark, data, answers, failed)
 
 
 def score(

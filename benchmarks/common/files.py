@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
+from harness.util import digests
 from harness.util.jsonl import iter_jsonl
 from harness.util.options import unstorable
 
@@ -85,22 +85,23 @@ def strings_of(row: Mapping[str, Any], name: str, where: str) -> list[str]:
     return [readable(value, f"{where}: field {name!r}") for value in values]
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of the file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def notes(root: Path, official: Mapping[tuple[str, ...], str]) -> list[str]:
-    """What differs from the official files: ``official`` maps the names a file may have to its sha256."""
+    """What differs from the official files: ``official`` maps the names a file may have to its pin."""
     differing = []
-    for names, digest in official.items():
+    for names, pin in official.items():
         path = find(root, *names)
         if path is None:
             differing.append(f"{names[0]}: absent")
-        elif (actual := sha256(path)) != digest:
-            differing.append(f"{path.name}: not the official file (sha256 {actual[:12]}, official {digest[:12]})")
+        elif not digests.fits(path, pin):
+            found, wanted = (short(digest) for digest in (digests.actual(path, pin), pin))
+            differing.append(f"{path.name}: not the official file ({found}, official {wanted.partition(' ')[2]})")
     return differing
+
+
+def short(pin: str) -> str:
+    """What kind of digest it is, in words, and its first twelve characters."""
+    kind, _, digest = pin.partition(":")
+    return f"{'git' if kind == 'git' else 'sha256'} {digest[:12]}"
 
 
 def count_note(name: str, rows: int, official: int) -> list[str]:

@@ -166,7 +166,9 @@ def summarise(metrics: Sequence[Metric], scored: Sequence[HasVerdict]) -> dict[s
         }
         if grouped is not None:
             everything = set((metric.groups or {}).values())
-            counted = {verdict.sample_id for verdict in grouped} - {v.sample_id for v in grouped if v.error is not None}
+            official = metric.name.startswith("official_")  # official rules count failed samples too
+            failed = {v.sample_id for v in grouped if v.error is not None and not (official and v.counts)}
+            counted = {verdict.sample_id for verdict in grouped} - failed
             table[metric.name] |= {"groups": len(counted), "groups_left_out": len(everything - counted)}
     return table
 

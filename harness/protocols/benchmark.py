@@ -96,12 +96,15 @@ class BenchmarkData:
             directory decides something too (whether the official judge prompt is there).
         info: recorded with an evaluation beside the version: which prompt is asked.
         notes: how the files differ from the official ones ("annotations.json: 40 rows, official 15220").
+        whole: all questions of the files in their order, where a setting leaves some of them out of ``samples``: files
+            of answers are of these. Empty where ``samples`` are all.
     """
 
     samples: Sequence[Sample]
     version: str
     info: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    whole: Sequence[Sample] = ()
 
 
 @dataclass(frozen=True)
@@ -289,6 +292,7 @@ BENCHMARKS: Registry[type[Benchmark]] = Registry(
         "benchmarks.mm_vet",
         "benchmarks.llava_bench",
         "benchmarks.pope",
+        "benchmarks.hallusion_bench",
         "benchmarks.lmms",
     ),
     package="benchmarks",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 import time
@@ -17,6 +16,7 @@ from typing import Literal
 
 from harness.errors import DataError, HarnessError
 from harness.protocols.progress import Progress, silent
+from harness.util.digests import fits, sha256
 from harness.util.files import read_object, sweep, write_json
 from harness.util.hosts import Private, check_url, opener
 from harness.util.part_file import PartFile
@@ -41,7 +41,7 @@ class Source:
     Args:
         path: where it belongs in the benchmark's folder.
         url: its home.
-        digest: ``sha256:HEX`` or ``git:HEX`` (a git blob id); a beginning of HEX is enough. "" if none is known.
+        digest: its pin, as ``harness.util.digests`` reads it; a beginning of HEX is enough. "" if none is known.
         licence: of the data, as their home states it.
         unpack: for a zip archive, (pattern, folder) of the members to take out; the archive itself is not kept.
         gives: files and folders that must be there after unpacking, relative to the benchmark's folder.
@@ -99,14 +99,14 @@ def _one(source: Source | Manual, folder: Path, any_version: bool, progress: Pro
     # An archive is removed when all of it is taken out: one that is there was left by a killed process.
     if all(_is_there(path) for path in present) and not (source.unpack and target.exists()):
         _part(target, source.url, source.digest).forget()
-        if source.unpack or _fits(present[0], source.digest):
+        if source.unpack or fits(present[0], source.digest):
             return Fetched(source.path, "there")
         return Fetched(
             source.path, "other", f"{present[0]} is not the official file ({source.digest}); it was left as is"
         )
     try:
-        if source.unpack and target.exists() and _fits(target, source.digest):
-            digest = _sha256(target)
+        if source.unpack and target.exists() and fits(target, source.digest):
+            digest = sha256(target)
         else:
             digest = download(source.url, target, source.digest, any_version=any_version, progress=progress)
         if source.unpack:
@@ -149,7 +149,7 @@ def download(
     part = _part(target, url, digest)
     resumed = part.file.exists()
     _complete(url, part, target.name, limits, progress)
-    if not _fits(part.file, digest) and resumed:  # its beginning may be of an older version
+    if not fits(part.file, digest) and resumed:  # its beginning may be of an older version
         part.discard()
         _complete(url, part, target.name, limits, progress)
     with part.file.open("rb") as stream:
@@ -157,15 +157,15 @@ def download(
     if pointer:
         part.discard()
         raise DownloadError(f"{url}: the home gives a Git LFS pointer instead of the file; clone it with `git lfs`.")
-    if not _fits(part.file, digest) and not any_version:
-        actual = _sha256(part.file)
+    if not fits(part.file, digest) and not any_version:
+        actual = sha256(part.file)
         part.discard()
         raise DownloadError(
             f"{url}: expected {digest}, found sha256:{actual}; nothing was kept. The home may have another version "
             "now: --any-version takes it (it is recorded, and figures on it bear a note)."
         )
     part.finish(target)
-    return _sha256(target)
+    return sha256(target)
 
 
 def _part(target: Path, url: str, digest: str) -> PartFile:
@@ -265,27 +265,6 @@ def _start(response: HTTPResponse) -> int | None:
     """The first byte of a partial answer; None where it does not say."""
     found = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range") or "")
     return int(found[1]) if found else None
-
-
-def _fits(path: Path, digest: str) -> bool:
-    """Whether the file's digest begins as ``digest`` says; without one anything fits."""
-    kind, _, wanted = digest.partition(":")
-    if not wanted:
-        return True
-    return (_git_blob(path) if kind == "git" else _sha256(path)).startswith(wanted)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _git_blob(path: Path) -> str:
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _record(folder: Path, source: Source, digest: str) -> None:

@@ -114,3 +114,42 @@ def test_errors_name_the_file_and_the_line(tmp_path: Path) -> None:
         Pope().load(tmp_path)
     write_jsonl(tmp_path / "coco_pope_random.json", rows[:1])
     assert "coco_pope_popular.json: absent" in Pope().load(tmp_path).notes
+
+
+def test_repope_labels_what_it_keeps_and_stored_answers_serve_both(tmp_path: Path) -> None:
+    """Four questions, one label corrected, one question dropped: "yes" to all is right in 2 of 4, then in 2 of 3."""
+    write_split(tmp_path, "random", "ynny")
+    rows = [json.loads(line) for line in (tmp_path / "coco_pope_random.json").read_text().splitlines()]
+    for i, row in enumerate(rows):
+        row["text"] = f"Is there a dog number {i} in the imange?"
+    write_jsonl(tmp_path / "coco_pope_random.json", rows)
+    again = [{**row, "text": row["text"].replace("imange", "image"), "question_id": 9} for row in rows[:3]]
+    again[1]["label"] = "yes"
+    extra = {"question_id": 77, "image": "7.jpg", "text": "Is there a cat in the image?", "label": "no"}
+    write_jsonl(tmp_path / "coco_repope_random.json", [*again, extra])
+    plain, checked = Pope().load(tmp_path), Pope(labels="repope").load(tmp_path)
+    assert [s.id for s in checked.samples] == ["random:0", "random:1", "random:2"]
+    assert [s.data["label"] for s in checked.samples] == ["yes", "yes", "no"]
+    assert [(s.id, s.prompt) for s in checked.whole] == [(s.id, s.prompt) for s in plain.samples]
+    assert any("1 of its 4 questions are not in coco_pope_random.json" in note for note in checked.notes)
+    for data, accuracy in ((plain, 50.0), (checked, 200 / 3)):
+        verdicts = [judged(Pope(), sample, "Yes") for sample in data.samples]
+        assert figures(Pope(), data.samples, verdicts)["random_accuracy"] == pytest.approx(accuracy)
+
+
+def test_repope_without_its_files_is_refused(tmp_path: Path) -> None:
+    write_split(tmp_path, "random", "yn")
+    with pytest.raises(DataError, match=r"coco_repope_random\.json"):
+        Pope(labels="repope").load(tmp_path)
+
+
+@pytest.mark.needs("reference")
+def test_repopes_own_files_join_popes(tmp_path: Path) -> None:
+    """RePOPE drops 226, 273 and 316 of 3,000 questions; of the random ones POPE's file of e3e3926 lacks 90."""
+    for name in ("pope", "repope"):
+        for path in shared(f"data/{name}").glob("coco_*.json"):
+            (tmp_path / path.name).write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))  # as their home has them
+    data = Pope(labels="repope").load(tmp_path)
+    kept = [sum(s.data["split"] == split for s in data.samples) for split in ("random", "popular", "adversarial")]
+    assert kept == [2687, 3000 - 273, 3000 - 316]
+    assert data.notes == ["coco_repope_random.json: 87 of its 2774 questions are not in coco_pope_random.json"]

@@ -288,10 +288,14 @@ def pope(checkout: Path) -> dict[str, Any]:
 
 def hallusion_bench(checkout: Path) -> dict[str, Any]:
     """utils.py of HallusionBench on replies read as it reads them, which it does inside its calls of GPT-4."""
-    rows = rows_of(HERE / "hallusion_bench/rows.jsonl")
+    folder = HERE / "hallusion_bench"
+    rows = json.loads((folder / "data/HallusionBench.json").read_text())
+    replies = {row["id"]: row["reply"].lower() for row in rows_of(folder / "replies.jsonl")}
     for row in rows:
-        reply = row["reply"].lower()
+        names_of = ("category", "subcategory", "set_id", "figure_id", "question_id")
+        reply = replies["_".join(row[name] for name in names_of)]
         row["read"] = "0" if "incorrect" in reply else "1" if "correct" in reply else "2"
+        row["same"] = "1"  # of the analysis of errors, which is not recorded
     with replaced([], module("openai"), module("prettytable", PrettyTable=None)):
         names = runpy.run_path(str(checkout / "utils.py"))
     names["assign_correctness"](rows, "read")
@@ -299,6 +303,8 @@ def hallusion_bench(checkout: Path) -> dict[str, Any]:
         "a_acc": names["get_eval_all"](rows, "read"),
         "q_acc": names["get_eval_pair_all"](rows, "read"),
         "f_acc": names["get_eval_fig"](rows),
+        "easy_q_acc": names["get_eval_pair_easy"](rows),
+        "hard_q_acc": names["get_eval_pair_hard"](rows),
     }
     return {name: {key: int(stat[key]) for key in ("correct", "total")} for name, stat in counted.items()}
 

@@ -131,3 +131,12 @@ def test_pope_agrees_with_its_scorer(tmp_path: Path) -> None:
         for theirs, ours in POPE.items():
             assert figures[f"official_{split}_{ours}"] == pytest.approx(100 * printed[theirs]), (split, ours)
     assert figures["official_f1"] == pytest.approx(100 * sum(split["F1 score"] for split in wanted.values()) / 3)
+
+
+def test_hallusion_bench_prints_what_its_scorer_prints(tmp_path: Path) -> None:
+    """Of 32 questions, 12 questions over all figures and 16 figures as many are right as utils.py counts."""
+    result = score(tmp_path, "hallusion_bench")
+    for name, counted in expected("hallusion_bench").items():
+        figure = result["metrics"][f"official_{name}"]
+        assert figure["value"] == pytest.approx(100 * counted["correct"] / counted["total"]), name
+        assert figure.get("groups", result["n"]) == counted["total"], name
