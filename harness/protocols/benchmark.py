@@ -96,8 +96,7 @@ class BenchmarkData:
             directory decides something too (whether the official judge prompt is there).
         info: recorded with an evaluation beside the version: which prompt is asked.
         notes: how the files differ from the official ones ("annotations.json: 40 rows, official 15220").
-        whole: all questions of the files in their order, where a setting leaves some of them out of ``samples``: files
-            of answers are of these. Empty where ``samples`` are all.
+        whole: all questions of the files, where a setting leaves out some of them: files of answers are of these.
     """
 
     samples: Sequence[Sample]
@@ -165,8 +164,7 @@ class Metric:
 
 def groups_by(samples: Sequence[Sample], key: Callable[[Sample], str | None]) -> dict[str, str]:
     """``Metric.groups``: the group of every sample as ``key`` names it; samples of None belong to no group."""
-    named = {sample.id: key(sample) for sample in samples}
-    return {sample_id: group for sample_id, group in named.items() if group is not None}
+    return {sample.id: group for sample in samples if (group := key(sample)) is not None}
 
 
 def ratio(numerator: str, denominator: str, scale: float = 100.0) -> Callable[[Sums], NDArray[np.float64]]:
