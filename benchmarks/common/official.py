@@ -120,7 +120,8 @@ def _piece(value: ast.expr) -> str:
     if isinstance(value, ast.Constant) and isinstance(value.value, str):
         return value.value.replace("{", "{{").replace("}", "}}")
     key = value.slice if isinstance(value, ast.Subscript) else value
-    return f"{{{key.value if isinstance(key, ast.Constant) else ast.unparse(key)}}}"
+    name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ast.unparse(key)
+    return f"{{{name}}}"
 
 
 def _parsed(path: Path) -> ast.Module:

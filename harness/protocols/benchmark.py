@@ -110,7 +110,7 @@ class BenchmarkData:
 class JudgePrompt:
     """One prompt to the judge. Everything here is part of the key under which its reply is stored.
 
-    ``role`` is the role of the only message where ``system`` is None (Object HalBench asks in role "system").
+    ``role``: of the only message where ``system`` is None (Object HalBench asks in role "system").
     """
 
     prompt: str
@@ -199,8 +199,7 @@ class Benchmark(ABC):
         image_optional: questions without an image belong to it. Of other benchmarks a sample without its image is a
             failed answer: a model that was not shown the image would be scored for guessing.
 
-    It keeps no state and opens files in ``load`` only: what scoring needs of them travels with the samples
-    (``Sample.data``, which is stored, and ``Sample.resources``, which is not).
+    It keeps no state and opens files in ``load`` only: what scoring needs of them is in the samples' data or resources.
     """
 
     name: ClassVar[str]
