@@ -152,11 +152,11 @@ class LlavaBench(LlavaProtocol, Benchmark):
         if pair is None:
             raise JudgeParseError(f"no two scores from 1 to {BEST:g} on the reply's first line")
         values = {**_counts(sample, pair, ""), **_official(sample, replies)}
-        return Verdict(values, details={"reference_score": pair[0], "score": pair[1], "reply": replies[-1]})
+        return Verdict(values, details={"reference_score": pair[0], "score": pair[1]})
 
     def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         error = f"judge: no two scores from 1 to {BEST:g} in {len(replies)} replies"
-        return Verdict(_official(sample, replies), error=error, details={"reply": list(replies)[-1:]})
+        return Verdict(_official(sample, replies), error=error)
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         present = {sample.data["category"] for sample in samples}

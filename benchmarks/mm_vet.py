@@ -157,7 +157,7 @@ class MMVet(LlavaProtocol, Benchmark):
         """The same without a further reply: an error only if none has a grade."""
         grade, official = first_grades(replies)
         values = _counts(sample, 0.0 if official is None else official, "official_") if replies else {}
-        details = {"grade": grade, "replies": list(replies)}
+        details = {"grade": grade}
         if grade is None:
             return Verdict(values, error=f"judge: no grade from 0 to 1 in {len(replies)} replies", details=details)
         return Verdict({**_counts(sample, grade, ""), **values}, details=details)

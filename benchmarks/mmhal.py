@@ -145,11 +145,11 @@ class MMHal(LlavaProtocol, Benchmark):
         if rating is None:
             raise JudgeParseError(f"no rating from 0 to {BEST} in the reply")
         values = {**_counts(rating, sample.data["type"], ""), **_official(sample, replies)}
-        return Verdict(values, details={"rating": rating, "reply": replies[-1]})
+        return Verdict(values, details={"rating": rating})
 
     def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         error = f"judge: no rating from 0 to {BEST} in {len(replies)} replies"
-        return Verdict(_official(sample, replies), error=error, details={"reply": list(replies)[-1:]})
+        return Verdict(_official(sample, replies), error=error)
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         present = {sample.data["type"] for sample in samples}

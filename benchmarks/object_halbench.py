@@ -209,7 +209,7 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
         error = f"judge: no JSON list of strings in {len(replies)} replies"
         if self.parser == "strict" and any(read_objects_tolerantly(reply) is not None for reply in replies):
             error += " (parser=tolerant would read one)"
-        return Verdict(_official(sample, answer, replies), error=error, details={"reply": list(replies)[-1:]})
+        return Verdict(_official(sample, answer, replies), error=error)
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         metrics = chair_metrics("") + length_metrics()
@@ -286,7 +286,8 @@ def _verdict(mentions: Sequence[str], sample: Sample, answer: str) -> Verdict:
         "truths": float(len(truth)),
         "words": float(len(_clean(answer).split(" "))),  # REPRODUCE: an empty answer has one word
     }
-    return Verdict(values, details={"mentions": list(mentions), "hallucinated": wrong})
+    classes = {word: synonyms.classes[word] for word in mentions if synonyms.classes[word] != word}
+    return Verdict(values, details={"mentions": list(mentions), "hallucinated": wrong, "classes": classes})
 
 
 BENCHMARKS.register("object_halbench", ObjectHalBench)

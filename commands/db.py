@@ -57,7 +57,7 @@ def command(
     if action == "rescue":
         facts = rescued(Path(db), Path(words[0]))
         print_json(facts) if as_json else print_facts({**facts, "unreadable": _listed(facts["unreadable"])})
-        sys.exit(INCOMPLETE if facts["unreadable"] else 0)
+        sys.exit(INCOMPLETE if facts["unreadable"] or "first page" in facts else 0)
     if action != "merge" and (into or keep_first):
         raise UsageError(f"db {action}: --into and --keep-first are of `db merge`.")
     if action == "merge":

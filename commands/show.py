@@ -13,14 +13,18 @@ from commands.screen import out, print_json
 @options.db
 @options.as_json
 @click.option("--samples", default=5, show_default=True, help="How many answers to show of every benchmark.")
-def command(run: str, db: str, as_json: bool, samples: int) -> None:
-    """Everything stored of RUN: settings, figures, and some of its answers."""
+@click.option("--sample", "wanted", metavar="ID", multiple=True, help="Show the answers to this sample, whole.")
+def command(run: str, db: str, as_json: bool, samples: int, wanted: tuple[str, ...]) -> None:
+    """Everything stored of RUN: settings, figures, and some of its answers with the judge's replies.
+
+    Where the output has no colours, [[words]] stand for hallucinated objects.
+    """
     from harness.store import Store
     from leaderboards.snapshot import Snapshot
     from workflows.report import run_facts, run_page
 
     if as_json:
-        print_json(run_facts(Snapshot(Store.reading(db)), run, samples))
+        print_json(run_facts(Snapshot(Store.reading(db)), run, samples, wanted))
         return
-    for block in run_page(Store.reading(db), run, samples):
+    for block in run_page(Store.reading(db), run, samples, wanted):
         out.print(block)

@@ -13,7 +13,9 @@ from harness.util.files import replacing
 from harness.util.json_safe import json_safe
 from harness.util.names import one_entry
 
-STRUCTURED = frozenset({"data", "settings", "decoding", "metrics", "info", "values", "details", "config", "usage"})
+STRUCTURED = frozenset(
+    {"data", "settings", "decoding", "metrics", "info", "values", "details", "config", "usage", "replies"}
+)
 """Columns that hold JSON: objects in JSONL, JSON text in parquet (their keys differ from row to row). NaN is null."""
 
 ROWS_PER_WRITE = 5_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -64,12 +65,12 @@ class Results:
         """As ``dama.compare``."""
         return compare(a, b, db=self.db)
 
-    def show(self, run: str, *, samples: int = 5) -> dict[str, Any]:
-        """Everything stored of a run: settings, figures, and some of its answers."""
+    def show(self, run: str, *, samples: int = 5, sample: Sequence[str] = ()) -> dict[str, Any]:
+        """Everything stored of a run: settings, figures, and some of its answers, or those to the samples named."""
         from leaderboards.snapshot import Snapshot
         from workflows.report import run_facts
 
-        return run_facts(Snapshot(self._store), run, samples)
+        return run_facts(Snapshot(self._store), run, samples, sample)
 
     def to_pandas(self) -> Any:
         """The figures of all evaluations, a row for each run, benchmark and metric."""

@@ -29,6 +29,7 @@ from leaderboards.snapshot import Snapshot
 from leaderboards.text import NO_EVALUATIONS, bench_again
 from leaderboards.view import View
 from workflows.align import data_lines
+from workflows.answer_facts import answer_facts, require_samples
 from workflows.embedded import TRUTH
 from workflows.lineage import ancestry, lineage
 from workflows.suites import members_of
@@ -190,10 +191,11 @@ def typical_of_scene(snapshot: Snapshot, run: str = "base") -> str | None:
     return None
 
 
-def run_page(store: Store, run: str, samples: int) -> list[RenderableType]:
-    """`show RUN` for the terminal."""
+def run_page(store: Store, run: str, samples: int, wanted: Sequence[str] = ()) -> list[RenderableType]:
+    """`show RUN` for the terminal; answers that are ``wanted`` by name are shown whole."""
     snapshot = Snapshot(store)
-    return run_view(run_facts(snapshot, run, samples), evaluations_of(snapshot, run))
+    facts = run_facts(snapshot, run, samples, wanted)
+    return run_view(facts, evaluations_of(snapshot, run), whole=bool(wanted))
 
 
 def evaluations_of(snapshot: Snapshot, run: str) -> list[EvaluationRecord]:
@@ -201,8 +203,10 @@ def evaluations_of(snapshot: Snapshot, run: str) -> list[EvaluationRecord]:
     return [e for e in current_evaluations(snapshot.stored, snapshot.groups) if e.run == run]
 
 
-def run_facts(snapshot: Snapshot, run: str, samples: int) -> dict[str, Any]:
-    """What is stored of a run: its alignment, its evaluations, and some answers with their verdicts."""
+def run_facts(snapshot: Snapshot, run: str, samples: int, wanted: Sequence[str] = ()) -> dict[str, Any]:
+    """What is stored of a run: its alignment, its evaluations, and some answers with their verdicts: the first
+    ``samples`` of every evaluation, or those on the samples ``wanted``. An unknown run or sample raises a UsageError.
+    """
     evaluations = evaluations_of(snapshot, run)
     alignments = {a.name: a for a in snapshot.alignments}
     if not alignments and not snapshot.stored:
@@ -210,10 +214,11 @@ def run_facts(snapshot: Snapshot, run: str, samples: int) -> dict[str, Any]:
         raise UsageError(f"{path} holds no runs yet: run `python cli.py align`, `bench` or `demo` first.")
     if not evaluations and run not in alignments:
         raise unknown_name("run", run, {*alignments, *(e.run for e in snapshot.stored)})
+    require_samples(snapshot, evaluations, wanted)
     facts: dict[str, Any] = {"run": run}
     if run in alignments:
         facts["alignment"] = _alignment_facts(snapshot, alignments[run])
-    facts["evaluations"] = [_evaluation_facts(snapshot, e, samples) for e in evaluations]
+    facts["evaluations"] = [_evaluation_facts(snapshot, e, samples, wanted) for e in evaluations]
     return facts
 
 
@@ -234,7 +239,9 @@ def _alignment_facts(snapshot: Snapshot, alignment: AlignmentRecord) -> dict[str
     }
 
 
-def _evaluation_facts(snapshot: Snapshot, evaluation: EvaluationRecord, samples: int) -> dict[str, Any]:
+def _evaluation_facts(
+    snapshot: Snapshot, evaluation: EvaluationRecord, samples: int, wanted: Sequence[str]
+) -> dict[str, Any]:
     return {
         "benchmark": evaluation.benchmark,
         "version": evaluation.version,
@@ -244,8 +251,5 @@ def _evaluation_facts(snapshot: Snapshot, evaluation: EvaluationRecord, samples:
         "failed": evaluation.n_failed,
         "probe": evaluation.info.get("probe", {}),
         "metrics": {name: m["value"] for name, m in evaluation.metrics.items()},
-        "samples": [
-            {"id": v.sample_id, "answer": v.answer, "values": v.counts, "error": v.error, **v.details}
-            for v in snapshot.store.verdicts(evaluation.id)[:samples]
-        ],
+        "samples": answer_facts(snapshot, evaluation, samples, wanted),
     }

@@ -161,6 +161,8 @@ def rescued(db: Path, file: Path) -> dict[str, Any]:
     size = {table: "" if found.missing else f", about {found.lost[table]} rows" for table in found.unreadable}
     gone = {table: f"{count} stretches{size[table]}" for table, count in found.unreadable.items()}
     cut = {"missing": f"{found.missing} pages at the end of {db}: what they held is not known"} if found.missing else {}
+    if found.remade:
+        cut["first page"] = "lost: the tables were found by what is in them; rows that were deleted may be among these"
     apart = {f"orphan_{table}": f"{count} rows without what they belong to" for table, count in found.orphans.items()}
     return {"db": str(db), "rescued": str(file), **found.rows, **apart, **cut, "unreadable": gone}
 

@@ -20,18 +20,19 @@ from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Answer
 from harness.protocols.progress import Progress, silent
 from harness.protocols.reasoning import spoken, spoken_by_all
-from harness.store import Store
+from harness.store import ReadReply, Store
 from harness.util.options import content_key
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A verdict with what it is about; ``verdict`` per judge run."""
+    """A verdict with what it is about and was read off; ``verdict`` per judge run."""
 
     sample: Sample
     run: int
     answer: str | None
     verdict: Verdict
+    replies: tuple[ReadReply, ...] = ()
 
 
 @dataclass
@@ -77,11 +78,12 @@ class JudgeUsage:
 
 @dataclass
 class _Pending:
-    """An answer without a verdict yet, and the replies about it so far."""
+    """An answer without a verdict yet, and the replies about it so far: the texts ``given``, the keys ``read``."""
 
     sample: Sample
     answer: str
     given: list[Reply] = field(default_factory=list)
+    read: list[ReadReply] = field(default_factory=list)
     failure: str | None = None
 
     @property
@@ -147,7 +149,7 @@ def _judge_once(judge_run: _JudgeRun, samples: Sequence[Sample], answers: Mappin
             break
     for item in pending:
         verdict = sound(partial(judge_run.benchmark.unreadable, item.sample, item.answer, item.replies))
-        done[item.sample.id] = Judged(item.sample, judge_run.run, item.answer, verdict)
+        done[item.sample.id] = Judged(item.sample, judge_run.run, item.answer, verdict, tuple(item.read))
     return [done[sample.id] for sample in samples if sample.id in done]
 
 
@@ -214,7 +216,7 @@ def _ask(judge_run: _JudgeRun, pending: Sequence[_Pending], attempt: int) -> Non
         ):
             cut[key], recalled = recalled, None  # a failure like any other: asked for again
         if recalled is not None:
-            _take(judge_run, recalled, [item])
+            _take(judge_run, recalled, [item], attempt, key)
         else:
             owners.setdefault(key, []).append(item)
     scope, count = content_key("replies", judge.name, judge.endpoint, run, attempt), 0
@@ -225,7 +227,7 @@ def _ask(judge_run: _JudgeRun, pending: Sequence[_Pending], attempt: int) -> Non
             now = [(key, _recalled(judge_run, judge, key, attempt)) for key in part]
             since = {key: reply for key, reply in now if reply is not None and reply != cut.get(key)}
             for key, reply in since.items():
-                _take(judge_run, reply, owners[key])
+                _take(judge_run, reply, owners[key], attempt, key)
             new = [key for key in part if key not in since]
             count += len(since)
             asked = judge.ask(_Requests(judge_run, [owners[key][0] for key in new], attempt))
@@ -233,7 +235,7 @@ def _ask(judge_run: _JudgeRun, pending: Sequence[_Pending], attempt: int) -> Non
             for position, given in each_once(asked, len(new), *of_judge):
                 reply = as_text(given)
                 store.save_reply(judge.name, judge.endpoint, new[position], run, attempt, reply)
-                _take(judge_run, reply, owners[new[position]])
+                _take(judge_run, reply, owners[new[position]], attempt, new[position])
                 count += 1
                 judge_run.progress("judge", count, len(owners))
 
@@ -246,9 +248,11 @@ def _recalled(judge_run: _JudgeRun, judge: Judge, key: str, attempt: int) -> Rep
     return judge.recall(known) if known is not None else None
 
 
-def _take(judge_run: _JudgeRun, reply: Reply, items: Sequence[_Pending]) -> None:
+def _take(judge_run: _JudgeRun, reply: Reply, items: Sequence[_Pending], attempt: int, prompt: str) -> None:
     judge_run.usage_total.add(reply)
+    read = ReadReply.of(attempt, prompt, reply)
     for item in items:
+        item.read.append(read)
         if reply.text is None:
             item.failure = reply.error or "no reply"
         else:
@@ -281,4 +285,4 @@ def _settle(judge_run: _JudgeRun, pending: Sequence[_Pending], done: dict[str, J
             except JudgeParseError:
                 yield item
                 continue
-        done[sample.id] = Judged(sample, judge_run.run, text, verdict)
+        done[sample.id] = Judged(sample, judge_run.run, text, verdict, tuple(item.read))

@@ -77,7 +77,8 @@ def evaluate(
             [Scored(j.sample.id, j.run, j.sample.group, j.verdict.counts, j.verdict.error) for j in judged],
         ),
     ).keyed(f"{asked} {judge.variant}" if judge is not None and judge.variant and asked != "none" else asked)
-    return store.save_evaluation(evaluation, (_stored(j, scored.thoughts.get(j.sample.id)) for j in judged))
+    verdicts = (_stored(j, scored.thoughts.get(j.sample.id)) for j in judged)
+    return store.save_evaluation(evaluation, verdicts, {(j.sample.id, j.run): j.replies for j in judged})
 
 
 def _stored(judged: Judged, thoughts: str | None) -> tuple[str, int, str, str | None, Verdict]:

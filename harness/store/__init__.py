@@ -1,5 +1,6 @@
 """The results file: records, schema, reads and writes by table."""
 
+from harness.store.judgements import Judgement, ReadReply
 from harness.store.records import (
     AlignmentRecord,
     EvaluationRecord,
@@ -14,7 +15,9 @@ __all__ = [
     "AlignmentRecord",
     "EvaluationRecord",
     "EvaluationSubject",
+    "Judgement",
     "NewEvaluation",
+    "ReadReply",
     "Row",
     "Store",
     "VerdictRecord",

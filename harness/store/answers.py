@@ -22,9 +22,9 @@ ON CONFLICT (model_key, question_key) DO UPDATE SET
 WHERE excluded.text IS NOT NULL OR generation.text IS NULL"""
 # Of a reply that was refused for its model the text stands in its usage: paid for, and of use once that is allowed.
 SAVE_REPLY = """
-INSERT INTO reply (judge, endpoint, question_key, run, attempt, text, model, error, usage, created)
+INSERT INTO reply (judge, endpoint, question_key, judge_run, attempt, text, model, error, usage, created)
 VALUES (?,?,?,?,?,?,?,?,?,?)
-ON CONFLICT (judge, endpoint, question_key, run, attempt) DO UPDATE SET
+ON CONFLICT (judge, endpoint, question_key, judge_run, attempt) DO UPDATE SET
     text = excluded.text, model = excluded.model, error = excluded.error,
     usage = excluded.usage, created = excluded.created
 WHERE excluded.text IS NOT NULL
@@ -103,14 +103,17 @@ class Answers(ResultsFile):
         """The stored reply under that key, None if there is none."""
         query = (
             "SELECT text, model, error, usage FROM reply "
-            "WHERE judge = ? AND endpoint = ? AND question_key = ? AND run = ? AND attempt = ?"
+            "WHERE judge = ? AND endpoint = ? AND question_key = ? AND judge_run = ? AND attempt = ?"
         )
         row = self.db.execute(query, [judge, endpoint, question_key, run, attempt]).fetchone()
         return Reply(row[0], row[1], row[2], json.loads(row[3])) if row else None
 
     def replies(self, judge: str, endpoint: str) -> dict[tuple[str, int, int], Reply]:
         """Stored replies of a judge by (question key, run, attempt)."""
-        query = "SELECT question_key, run, attempt, text, model, error, usage FROM reply WHERE judge=? AND endpoint=?"
+        query = (
+            "SELECT question_key, judge_run, attempt, text, model, error, usage FROM reply "
+            "WHERE judge = ? AND endpoint = ?"
+        )
         return {
             (row[0], row[1], row[2]): Reply(row[3], row[4], row[5], json.loads(row[6]))
             for row in self.db.execute(query, [judge, endpoint])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.protocols.benchmark import Verdict
 from harness.store.file import NEXT_NUMBER, ResultsFile, dump, now, storable
+from harness.store.judgements import ReadReply, replies_column
 from harness.store.places import read_path, stored_path
 from harness.store.records import EvaluationRecord, NewEvaluation, VerdictRecord
 
@@ -22,14 +23,18 @@ class Evaluations(ResultsFile):
     """The tables evaluation and verdict."""
 
     def save_evaluation(
-        self, evaluation: NewEvaluation, verdicts: Iterable[tuple[str, int, str, str | None, Verdict]]
+        self,
+        evaluation: NewEvaluation,
+        verdicts: Iterable[tuple[str, int, str, str | None, Verdict]],
+        replies: Mapping[tuple[str, int], Sequence[ReadReply]] | None = None,
     ) -> EvaluationRecord:
         """Store an evaluation, replacing an earlier one of its key; returns its record.
 
         One of which more samples were scored is not replaced: a failing endpoint takes nothing away. The record is then
         that of ``evaluation`` all the same, with the id ``NOT_STORED`` and a note that says what is stored.
 
-        ``verdicts`` holds (sample id, judge run, group, answer, verdict).
+        ``verdicts`` holds (sample id, judge run, group, answer, verdict). ``replies``, by sample id and judge run: what
+        the verdicts were read off (absent: off no reply); None where that is not known.
         """
         with self.transaction() as db:
             query = "SELECT n_scored FROM evaluation WHERE key = ? AND n_scored > ?"
@@ -44,10 +49,11 @@ class Evaluations(ResultsFile):
             insert = f"INSERT INTO evaluation (id, {columns}, created) VALUES ({NEXT_NUMBER}, {marks}, ?)"
             number = int(db.execute(insert, storable([*values, now()])).lastrowid or 0)
             db.executemany(
-                "INSERT INTO verdict VALUES (?,?,?,?,?,?,?,?)",
+                "INSERT INTO verdict VALUES (?,?,?,?,?,?,?,?,?)",
                 (
-                    storable((number, sample_id, run, group, answer, dump(v.counts), v.error, dump(v.details)))
-                    for sample_id, run, group, answer, v in verdicts
+                    storable((number, id_, run, group, answer, dump(v.counts), v.error, dump(v.details), read))
+                    for id_, run, group, answer, v in verdicts
+                    for read in [replies_column(None if replies is None else replies.get((id_, run), ()))]
                 ),
             )
         return self.evaluations(key=evaluation.key)[0]
@@ -68,14 +74,14 @@ class Evaluations(ResultsFile):
 
     def verdict_counts(self) -> dict[int, tuple[int, int]]:
         """By evaluation how many verdicts are stored, and of how many judge runs."""
-        query = "SELECT evaluation, count(*), 1 + max(run) FROM verdict GROUP BY evaluation"
+        query = "SELECT evaluation, count(*), 1 + max(judge_run) FROM verdict GROUP BY evaluation"
         return {row[0]: (row[1], row[2]) for row in self.db.execute(query)}
 
     def verdicts(self, evaluation: int) -> list[VerdictRecord]:
         """All verdicts of an evaluation."""
         query = (
-            'SELECT sample_id, run, grp, answer, "values", error, details FROM verdict WHERE evaluation = ? '
-            "ORDER BY sample_id, run"
+            'SELECT sample_id, judge_run, grp, answer, "values", error, details FROM verdict WHERE evaluation = ? '
+            "ORDER BY sample_id, judge_run"
         )
         return [
             VerdictRecord(row[0], row[1], row[2], row[3], json.loads(row[4]), row[5], json.loads(row[6]))

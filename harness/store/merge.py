@@ -90,7 +90,7 @@ TABLES: Mapping[str, _Keyed] = {
     ),
     "generation": _Keyed(("model_key", "question_key"), _by_rank(_rank_of_answer, "text", "details"), "text"),
     "reply": _Keyed(
-        ("judge", "endpoint", "question_key", "run", "attempt"), _by_rank(_rank_of_reply, "text", "model"), "text"
+        ("judge", "endpoint", "question_key", "judge_run", "attempt"), _by_rank(_rank_of_reply, "text", "model"), "text"
     ),
     "asked": _Keyed(("model", "settings"), _later, "model_key"),
 }
@@ -224,7 +224,8 @@ class Merge:
     @staticmethod
     def _verdicts(store: Store, number: int) -> list[Row]:
         query = (
-            'SELECT sample_id, run, answer, "values", error FROM verdict WHERE evaluation = ? ORDER BY sample_id, run'
+            'SELECT sample_id, judge_run, answer, "values", error FROM verdict WHERE evaluation = ? '
+            "ORDER BY sample_id, judge_run"
         )
         return store.select(query, [number])
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from harness.errors import HarnessError
+from harness.store.views import VIEWS
 
 APPLICATION_ID = 0x44414D41
 """SQLite's mark of whose file it is: "DAMA". Those of before version 7 have 0 and are known by their tables."""
@@ -117,7 +118,25 @@ def m007_order(db: sqlite3.Connection) -> None:
     _run(db, f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-MIGRATIONS = (m001_initial, m002_claims, m003_answer_details, m004_hidden, m005_asked, m006_activity, m007_order)
+def m008_judge_replies(db: sqlite3.Connection) -> None:
+    """From a verdict to the replies that it was read off (harness.store.judgements). A judge's run is no model's run.
+
+    Of earlier verdicts it was not recorded: NULL.
+    """
+    for table in ("verdict", "reply"):
+        _rename_column(db, table, "run", "judge_run")
+    _add_column(db, "verdict", "replies", "TEXT")
+
+
+def m009_views(db: sqlite3.Connection) -> None:
+    """What people ask of the tables, for SQL alone (harness.store.views)."""
+    _run(db, "; ".join(VIEWS.values()))
+
+
+MIGRATIONS = (
+    *(m001_initial, m002_claims, m003_answer_details, m004_hidden, m005_asked, m006_activity, m007_order),
+    *(m008_judge_replies, m009_views),
+)
 NEWEST = len(MIGRATIONS)
 
 
@@ -147,12 +166,12 @@ def version_of(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def tables_of(db: sqlite3.Connection) -> dict[str, set[str]]:
-    """The tables of a file, in the order they were made, and their columns."""
+def tables_of(db: sqlite3.Connection, kind: str = "table") -> dict[str, set[str]]:
+    """The tables of a file (or its views: ``kind`` "view"), in the order they were made, and their columns."""
     query = """SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c
-               WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%' ORDER BY t.rowid"""
+               WHERE t.type = ? AND t.name NOT LIKE 'sqlite_%' ORDER BY t.rowid"""
     tables: dict[str, set[str]] = {}
-    for table, column in db.execute(query):
+    for table, column in db.execute(query, [kind]):
         tables.setdefault(table, set()).add(column)
     return tables
 
@@ -163,6 +182,15 @@ def schema(version: int = NEWEST) -> dict[str, set[str]]:
     with contextlib.closing(sqlite3.connect(":memory:")) as db:
         migrate(db, version)
         return tables_of(db)
+
+
+@cache
+def columns(version: int = NEWEST) -> dict[str, list[tuple[str, bool]]]:
+    """By table the declared type of each column, in their order, and whether it is of the key."""
+    query = "SELECT type, pk > 0 FROM pragma_table_info(?)"
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        migrate(db, version)
+        return {t: [(kind, bool(key)) for kind, key in db.execute(query, [t])] for t in tables_of(db)}
 
 
 def is_ours(db: sqlite3.Connection) -> bool:
@@ -184,3 +212,8 @@ def _run(db: sqlite3.Connection, statements: str) -> None:
 def _add_column(db: sqlite3.Connection, table: str, column: str, kind: str) -> None:
     if column not in tables_of(db)[table]:
         db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+
+
+def _rename_column(db: sqlite3.Connection, table: str, old: str, new: str) -> None:
+    if old in tables_of(db)[table]:
+        db.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")

@@ -10,7 +10,8 @@ import warnings
 from pathlib import Path
 
 from harness.errors import HarnessError, UsageError
-from harness.store.connection import Connection, Damaged, Unwritable, connect, log_ahead
+from harness.store.connection import Connection, Damaged, Unwritable, connect, damaged, log_ahead
+from harness.store.first_page import holds_rows
 from harness.store.migrations import MIGRATIONS, is_ours, migrate, schema, tables_of, version_of
 
 HEADER = b"SQLite format 3\0"
@@ -99,6 +100,8 @@ def _refuse_foreign(path: Path) -> None:
         _check_ours(db)
     with path.open("rb") as file:
         if file.read(len(HEADER)) != HEADER:
+            if holds_rows(path):
+                raise damaged(path, "its first page is lost, the others hold rows of ours")
             raise Damaged(f"{path} cannot be the results file: it is no SQLite file. Name another with --db.")
 
 

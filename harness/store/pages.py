@@ -19,6 +19,11 @@ KINDS = {2: 12, 10: 8, 13: 8}
 indices, leaf pages of the others."""
 WITH_ROW_ID = 13
 HEADER = 100
+MAGIC = b"SQLite format 3\0"
+USUAL = (MAGIC + (4096).to_bytes(2) + bytes(18) + bytes(3) + b"\1").ljust(HEADER, b"\0")
+"""A header of which only the size of a page is known; not, which pages are freed."""
+INNER = {2: 12, 5: 12}
+"""Pages that lead to others, and the bytes before their list of cells."""
 NUMBERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 """Bytes of an integer by its serial type."""
 TYPES: Mapping[str, tuple[type, ...]] = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float, int)}
@@ -55,18 +60,23 @@ class Pages:
     """The pages of the SQLite file at ``path``; a context manager.
 
     Args:
-        path: it begins with a sound header, or is empty.
+        path: it begins with a sound header, or is empty, or its first page is lost; then its pages are taken to be of
+            the size that SQLite gives a new file.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         header = self._file.read(HEADER).ljust(HEADER, b"\0")
+        if not header.startswith(MAGIC):
+            header = USUAL
         size = int.from_bytes(header[16:18])
         self.size = 65536 if size == 1 else max(size, 512)
         self._usable = self.size - header[20]
         self.present = -(-path.stat().st_size // self.size)
         self.promised = int.from_bytes(header[28:32])
-        self._first_freed, self._freed = struct.unpack(">II", header[32:40])
+        self.freed_said = header[32:40]
+        """What the header says of freed pages."""
+        self._first_freed, self._freed = struct.unpack(">II", self.freed_said)
 
     def __enter__(self) -> Self:
         return self
@@ -103,10 +113,47 @@ class Pages:
             page = self._page(number)
             if not page or page[0] not in KINDS or number in (self.freed or ()):
                 continue
-            rows = list(self._cells(page))
+            rows = self.rows_of(number)
             fitting = [name for name, shape in tables.items() if rows and all(map(shape.fits, rows))]
             if len(fitting) == 1:
                 yield from ((fitting[0], tables[fitting[0]].whole(row)) for row in rows)
+
+    def trees(self) -> dict[int, list[int]]:
+        """Every page that no other leads to, with the pages that it leads to, itself first: the tables and indices of
+        the file, and what is left of freed pages."""
+        below = {number: self._below(number) for number in range(2, self.present + 1) if self._kind(number)}
+        led_to = {number for numbers in below.values() for number in numbers}
+        found = {}
+        for root in below.keys() - led_to:
+            reached: dict[int, None] = {}
+            open_ = [root]
+            while open_:
+                number = open_.pop()
+                if number in below and number not in reached:
+                    reached[number] = None
+                    open_ += reversed(below[number])
+            found[root] = list(reached)
+        return found
+
+    def rows_of(self, number: int) -> list[Row]:
+        """The whole rows of a page; none of one that holds none."""
+        page = self._page(number)
+        return list(self._cells(page)) if page and page[0] in KINDS else []
+
+    def _kind(self, number: int) -> int:
+        """What a page of a tree is; 0 for another."""
+        kind = self._page(number)[:1]
+        return kind[0] if kind and kind[0] in (*KINDS, *INNER) else 0
+
+    def _below(self, number: int) -> list[int]:
+        """The pages that an inner page leads to."""
+        page = self._page(number)
+        if page[0] not in INNER:
+            return []
+        count, start = int.from_bytes(page[3:5]), INNER[page[0]]
+        cells = [int.from_bytes(page[at : at + 2]) for at in range(start, min(start + 2 * count, len(page) - 1), 2)]
+        numbers = [int.from_bytes(page[at : at + 4]) for at in cells] + [int.from_bytes(page[8:12])]
+        return [each for each in numbers if each != number and 1 < each <= self.present]
 
     def _page(self, number: int) -> bytes:
         self._file.seek((number - 1) * self.size)

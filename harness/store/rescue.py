@@ -8,16 +8,18 @@ the page above it is gone, is read page by page.
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
 from harness.store.connection import Connection, Damaged, connect
-from harness.store.migrations import NEWEST, migrate, schema, version_of
-from harness.store.opening import open_as_it_is
-from harness.store.pages import Pages, Shape
+from harness.store.first_page import remake, shapes
+from harness.store.migrations import NEWEST, migrate, schema, tables_of, version_of
+from harness.store.opening import open_as_it_is, require_file
+from harness.store.pages import Pages
 from harness.util.files import replacing
 
 DEPTH = 9
@@ -46,6 +48,7 @@ class Rescued:
         orphans: rows whose evaluation or alignment is lost, and evaluations that lost verdicts; they are in tables of
             their own, "orphan_verdict" and so on.
         missing: how many pages the file lacks at its end.
+        remade: its first page, which says where the tables are, was lost: they were found by what is in them.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -53,31 +56,41 @@ class Rescued:
     lost: dict[str, int] = field(default_factory=dict)
     orphans: dict[str, int] = field(default_factory=dict)
     missing: int = 0
+    remade: bool = False
 
 
 def rescue(source: Path, target: Path) -> Rescued:
     """Save every row of the results file ``source`` that can be read into the new file ``target``.
 
-    Raises HarnessError where not even its tables are known any more.
+    Raises HarnessError where it has no page of a table any more.
     """
+    require_file(source)
     try:
         return _rescue(source, target)
     except Damaged as error:
-        raise HarnessError(
-            f"{source}: not even its tables are known any more ({error.__cause__ or error}), so that nothing of it can "
-            "be saved. Restore a backup, or name another file with --db."
-        ) from error
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            remade = Path(folder) / "remade.sqlite"
+            if not remake(source, remade):
+                raise HarnessError(
+                    f"{source}: no row of a table of ours is found in it ({error.__cause__ or error}), so that nothing "
+                    "of it can be saved. Restore a backup, or name another file with --db."
+                ) from error
+            return replace(_rescue(remade, target, remade=True), remade=True)
 
 
-def _rescue(source: Path, target: Path) -> Rescued:
+def _rescue(source: Path, target: Path, *, remade: bool = False) -> Rescued:
+    """``remade``: tables that ``source`` lacks held no row that could be found."""
     found = Rescued()
     with contextlib.closing(open_as_it_is(source, cut=True)) as damaged, Pages(source) as pages:
         damaged.execute("PRAGMA cell_size_check = ON")
         version = min(max(version_of(damaged), 1), NEWEST)
+        known = tables_of(damaged).keys()
+        if not remade and (lost := schema(version).keys() - known):
+            raise Damaged(f"of {', '.join(sorted(lost))} nothing is known")
         with replacing(target) as part, contextlib.closing(connect(part)) as copy:
             migrate(copy, version)
             loose = _readable_alone(source, pages)
-            for table in sorted(schema(version).keys() - TRANSIENT):
+            for table in sorted(schema(version).keys() & known - TRANSIENT):
                 # Where pages are gone by the thousand, halving what lies between takes hours; they are read alone.
                 depth = 0 if pages.cut and table in loose else DEPTH
                 _copy_table(damaged, copy, table, depth, found)
@@ -127,12 +140,12 @@ def _add_loose(pages: Pages, copy: Connection, tables: frozenset[str], found: Re
     wanted = tables & found.unreadable.keys()
     if not wanted:
         return
-    names, shapes = {}, {}
-    for table in found.rows:
-        facts = copy.execute("SELECT name, type, pk > 0 FROM pragma_table_info(?)", [table]).fetchall()
-        names[table] = [name for name, _, _ in facts]
-        shapes[table] = Shape([(kind, bool(key)) for _, kind, key in facts], len(schema(1).get(table, facts)))
-    for table, row in pages.rows(shapes):
+    names = {
+        table: [name for (name,) in copy.execute("SELECT name FROM pragma_table_info(?)", [table])]
+        for table in found.rows
+    }
+    known = shapes(version_of(copy))
+    for table, row in pages.rows({table: known[table] for table in found.rows}):
         if table in wanted:
             new = _insert(copy, table, names[table], row)
             found.rows[table] += new
@@ -143,7 +156,7 @@ def _add_loose(pages: Pages, copy: Connection, tables: frozenset[str], found: Re
 def _set_incomplete_aside(copy: Connection, found: Rescued) -> None:
     """Evaluations that lost verdicts: figures of what is left of them would stand for all. Their answers and replies
     are in tables of their own, so that the same command makes them anew."""
-    counted = """SELECT count(DISTINCT sample_id) AS samples, count(*) AS rows, max(run) + 1 AS runs
+    counted = """SELECT count(DISTINCT sample_id) AS samples, count(*) AS rows, max(judge_run) + 1 AS runs
         FROM verdict WHERE verdict.evaluation = evaluation.id"""
     lost = f"""FROM evaluation WHERE n_scored + n_failed > 0 AND NOT EXISTS
         (SELECT 1 FROM ({counted}) WHERE samples >= n_scored + n_failed AND rows >= samples * runs)"""
@@ -169,8 +182,6 @@ class _Walk:
     def __init__(self, db: Connection, table: str, depth: int) -> None:
         self._db, self._table, self._depth = db, table, depth
         facts = db.execute("SELECT name, type, pk FROM pragma_table_info(?)", [table]).fetchall()
-        if not facts:
-            raise HarnessError(f"{db.path}: the table {table} is not known any more; nothing of it can be read.")
         self.columns = [name for name, _, _ in facts]
         keys = sorted((pk, name, kind) for name, kind, pk in facts if pk)
         self._at = [self.columns.index(name) for _, name, _ in keys]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table as RichTable
@@ -22,8 +24,10 @@ LONGEST = 600
 """Characters of an answer that the terminal shows; `export` and the HTML report have all of it."""
 
 
-def run_view(facts: Mapping[str, Any], evaluations: list[EvaluationRecord]) -> list[RenderableType]:
-    """``facts`` as `show --json` has them, with the records of the same evaluations."""
+def run_view(
+    facts: Mapping[str, Any], evaluations: list[EvaluationRecord], *, whole: bool = False
+) -> list[RenderableType]:
+    """``facts`` as `show --json` has them, with the records of the same evaluations; ``whole``: no answer is cut."""
     shown: list[RenderableType] = [Text(str(facts["run"]), "bold")]
     alignment = facts.get("alignment")
     if alignment:
@@ -34,8 +38,8 @@ def run_view(facts: Mapping[str, Any], evaluations: list[EvaluationRecord]) -> l
     shown.append(evaluation_table(evaluations))
     for evaluation in facts["evaluations"]:
         bias = evaluation["decoding"].get("eos_bias", 0)
-        if not bias:  # the curve's other points say nothing new of single answers
-            shown += [_sample(evaluation, sample) for sample in evaluation["samples"]]
+        if whole or not bias:  # the curve's other points say nothing new of single answers
+            shown += [_sample(evaluation, sample, whole) for sample in evaluation["samples"]]
     return shown
 
 
@@ -89,19 +93,54 @@ def _facts(rows: Mapping[str, Any]) -> RichTable:
     return table
 
 
-def _sample(evaluation: Mapping[str, Any], sample: Mapping[str, Any]) -> Panel:
-    """One answer, hallucinated words marked, with what was read off it."""
-    answer = str(sample["answer"]) if sample["answer"] is not None else "(no answer)"
-    cut = f" … ({len(answer):,} characters)" if len(answer) > LONGEST else ""
-    text = Text(answer[:LONGEST] + cut)
+def _sample(evaluation: Mapping[str, Any], sample: Mapping[str, Any], whole: bool) -> Panel:
+    """One answer with its question, hallucinated words marked, what was read off it, and what the judge said."""
+    longest = sys.maxsize if whole else LONGEST
     words = sample.get("hallucinated")
-    if isinstance(words, list) and words:
-        text.highlight_words([str(word) for word in words], "bold red underline", case_sensitive=False)
-    if sample["error"]:
-        text.append(f"\n{sample['error']}", "yellow")
-    shown = ("id", "answer", "values", "error", "hallucinated")
+    said = [Text(_cut(str(sample["question"]), longest), "italic")] if sample["question"] else []
+    answer = "(no answer)" if sample["answer"] is None else _cut(str(sample["answer"]), longest)
+    marks = [str(word) for word in words] if isinstance(words, list) else []
+    blocks: list[RenderableType] = [*said, Marked(answer, marks)]
+    blocks += [Text(str(sample["error"]), "yellow")] if sample["error"] else []
+    shown = ("id", "question", "answer", "values", "error", "hallucinated", "reply", "replies")
     rest = {k: v for k, v in sample.items() if k not in shown and v not in (None, "", [], {})}  # a rating of 0 counts
-    for name, value in rest.items():
-        text.append(f"\n{name}: {str(value)[:LONGEST]}", "dim")
-    title = Text(f"{benchmark_title(evaluation['benchmark'])} {sample['id']}")
-    return Panel(text, title=title, title_align="left", box=box.ROUNDED, border_style="dim")
+    blocks += [Text(f"{name}: {_cut(str(value), longest)}", "dim") for name, value in rest.items()]
+    blocks += [Text(_cut(line, longest), "dim") for line in _judged(evaluation, sample["replies"])]
+    bias = evaluation["decoding"].get("eos_bias", 0)
+    at = f" at EOS bias {bias:+g}" if bias else ""
+    title = Text(f"{benchmark_title(evaluation['benchmark'])} {sample['id']}{at}")
+    return Panel(Group(*blocks), title=title, title_align="left", box=box.ROUNDED, border_style="dim")
+
+
+def _judged(evaluation: Mapping[str, Any], replies: Any) -> list[str]:
+    """A line for every reply of the judge: which judge, to which prompt (by its key), and what it said."""
+    if isinstance(replies, str):  # not recorded
+        return [] if evaluation["judge"] == "none" else [f"the judge's reply: {replies}"]
+    return [
+        f"judge {each['judge'] or '-'}, prompt {each['prompt'][:8]}: "
+        + (each["reply"] if each["reply"] is not None else f"no reply ({each['error']})")
+        for each in replies
+    ]
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]} … ({len(text):,} characters)"
+
+
+class Marked:
+    """A text with words marked: in colour where there are colours, else as [[words]], so that a pipe keeps them."""
+
+    def __init__(self, text: str, words: Sequence[str]) -> None:
+        known = "|".join(map(re.escape, filter(None, words)))
+        pattern = rf"(?<![^\W\d_])((?:{known})(?:s|es)?)(?![^\W\d_])"
+        self.parts = re.split(pattern, text, flags=re.IGNORECASE) if known else [text]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        shown = Text()
+        for number, part in enumerate(self.parts):
+            marked = number % 2 == 1
+            if marked and console.color_system is None:
+                shown.append(f"[[{part}]]")
+            else:
+                shown.append(part, "bold red underline" if marked else "")
+        yield shown

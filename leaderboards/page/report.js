@@ -136,7 +136,7 @@ const marked = (text, words) => {
   return node;
 };
 const side = (who, verdict) => {
-  const [state, answer, words, figures, error, details] = verdict ?? [2, null, [], [], "no answer stored", {}];
+  const [state, answer, words, figures, error, details, replies] = verdict ?? [2, null, [], [], "no answer stored", {}, []];
   const node = make("div", "side " + STATES[state][0]);
   const head = make("p", "who", who + "  ");
   head.append(make("span", "state", STATES[state][1]));
@@ -145,10 +145,12 @@ const side = (who, verdict) => {
   const chips = make("p", "chips");
   figures.forEach(([name, value]) => chips.append(make("span", "", name + " " + value)));
   node.append(chips);
-  if (Object.keys(details).length) {
+  if (Object.keys(details).length || replies === null || replies.length) {
     const more = make("details");
+    const said = replies === null ? ["the judge's reply: not recorded"] : replies.map(([judge, prompt, reply, why]) =>
+      "judge " + (judge || "-") + ", prompt " + prompt + ": " + (reply === null ? "no reply (" + why + ")" : reply));
     const lines = Object.entries(details).map(([k, v]) => k + ": " + (typeof v === "string" ? v : JSON.stringify(v)));
-    more.append(make("summary", "", "reply and verdict"), make("pre", "", lines.join("\n")));
+    more.append(make("summary", "", "reply and verdict"), make("pre", "", [...said, ...lines].join("\n")));
     node.append(more);
   }
   return node;

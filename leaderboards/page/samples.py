@@ -23,7 +23,7 @@ from harness.errors import HarnessError
 from harness.evaluation.metrics import named_sums
 from harness.evaluation.resolve import load, make_benchmark
 from harness.protocols.benchmark import Metric, Sums
-from harness.store import EvaluationRecord
+from harness.store import EvaluationRecord, Judgement
 from harness.util.files import write_text
 from harness.util.json_safe import json_safe
 from harness.util.options import content_key
@@ -51,12 +51,14 @@ def sample_chunk(snapshot: Snapshot, data_key: str) -> list[list[Any]]:
 
 
 def verdict_chunk(snapshot: Snapshot, evaluation: EvaluationRecord) -> dict[str, list[Any]]:
-    """The first judge run's verdicts by sample id: [state, answer, hallucinated words, figures, error, details]."""
+    """The first judge run's verdicts by sample id: [state, answer, hallucinated words, figures, error, details,
+    replies]. A reply: [judge as it called itself, key of its prompt, text, why there is none]; None: not recorded.
+    """
     table = snapshot.verdicts(evaluation)
     rows = np.flatnonzero(table.runs == 0)
     sums = named_sums(table.columns, table.counts[rows].astype(float))
     figures = _figures(sums, len(rows), snapshot.metrics(evaluation), evaluation.benchmark)
-    answers = snapshot.answers(evaluation)
+    answers, read = snapshot.answers(evaluation), snapshot.store.judgements(evaluation.id)
     chunk = {}
     for i, (state, shown) in zip(rows.tolist(), figures, strict=True):
         answer, details = answers[i]
@@ -68,8 +70,15 @@ def verdict_chunk(snapshot: Snapshot, evaluation: EvaluationRecord) -> dict[str,
             shown,
             error,
             dict(details),
+            _replies(read.get((table.samples[i], 0)), evaluation),
         ]
     return chunk
+
+
+def _replies(read: list[Judgement] | None, evaluation: EvaluationRecord) -> list[list[str | None]] | None:
+    if read is None:
+        return [] if evaluation.judge == "none" else None
+    return [[each.judge, each.prompt[:8], each.reply, each.error] for each in read]
 
 
 def _figures(

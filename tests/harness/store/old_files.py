@@ -36,8 +36,9 @@ def old_file(path: Path, version: int) -> Path:
     """A results file of schema ``version`` with a row in each of the first tables."""
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA journal_mode = WAL")
-        migrate(db, version)
+        migrate(db, 1)
         db.executescript(FIRST_ROWS)
+        migrate(db, version)
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sqlite3
 import tempfile
@@ -15,6 +16,7 @@ from harness.errors import HarnessError
 from harness.protocols.benchmark import Verdict
 from harness.protocols.model import Answer
 from harness.store import Store
+from harness.store.migrations import MIGRATIONS
 from harness.store.pages import Pages
 from harness.store.rescue import rescue
 from tests.harness.store.old_files import old_file, require_all_rows
@@ -210,12 +212,72 @@ def test_a_damaged_file_is_said_to_be_and_names_the_rescue(tmp_path: Path) -> No
     assert store.faults()
 
 
-def test_a_file_whose_tables_are_not_known_any_more_is_no_rescue(tmp_path: Path) -> None:
+@pytest.mark.parametrize("torn", [(0, 100), (0, 512), (100, 4096), (0, 4096)], ids=str)
+@pytest.mark.parametrize("byte", [b"\0", b"\xa5"], ids=["zeros", "noise"])
+def test_without_its_first_page_every_row_of_a_file_is_saved(
+    tmp_path: Path, torn: tuple[int, int], byte: bytes
+) -> None:
     path = filled(tmp_path / "r.sqlite")
     content = bytearray(path.read_bytes())
-    content[100:4096] = b"\xa5" * 3996
+    content[slice(*torn)] = byte * (torn[1] - torn[0])
     path.write_bytes(content)
-    with pytest.raises(HarnessError, match=r"r\.sqlite: not even its tables .*Restore a backup") as raised:
+    found = rescue(path, tmp_path / "saved.sqlite")
+    saved = Store(tmp_path / "saved.sqlite")
+    assert found.remade and not found.unreadable and not found.orphans and not saved.faults()
+    assert {key: answer.text for key, answer in saved.answers("model", ANSWERS).items()} == ANSWERS
+    assert len(saved.verdicts(saved.evaluations()[0].id)) == 2000 and path.read_bytes() == bytes(content)
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
+def test_without_its_first_page_a_file_of_every_earlier_schema_is_saved(tmp_path: Path, version: int) -> None:
+    path = old_file(tmp_path / "r.sqlite", version)
+    path.write_bytes(bytes(4096) + path.read_bytes()[4096:])
+    assert rescue(path, tmp_path / "saved.sqlite").remade
+    require_all_rows(Store(tmp_path / "saved.sqlite"))
+
+
+def test_what_a_log_holds_is_saved_without_the_first_page(tmp_path: Path) -> None:
+    """A process was killed before its log was taken into the file, and the file's first page is lost."""
+    path = filled(tmp_path / "r.sqlite")
+    store = Store(path)
+    store.save_answers("model", [("late", Answer("in the log"))])
+    late = tmp_path / "late.sqlite"
+    for end in ("", "-wal"):
+        content = Path(f"{path}{end}").read_bytes()
+        Path(f"{late}{end}").write_bytes(content if end else bytes(4096) + content[4096:])
+    store.close()
+    rescue(late, tmp_path / "saved.sqlite")
+    assert Store(tmp_path / "saved.sqlite").answers("model", ["late"])["late"].text == "in the log"
+
+
+def test_rows_deleted_before_the_first_page_was_lost_do_not_stand_for_a_whole_evaluation(tmp_path: Path) -> None:
+    """Of an evaluation that was removed only pages are left that nothing leads to."""
+    path = tmp_path / "r.sqlite"
+    grown(path)
+    with Store(path).transaction() as db:
+        db.execute("DELETE FROM evaluation WHERE key IN ('k1', 'k2', 'k3')")
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    path.write_bytes(bytes(4096) + path.read_bytes()[4096:])
+    found = rescue(path, tmp_path / "saved.sqlite")
+    saved = Store(tmp_path / "saved.sqlite")
+    assert [each.key for each in saved.evaluations()] == ["k0"] and found.rows["verdict"] == 300
+
+
+@pytest.mark.parametrize("content", [b"", b"\xa5" * 40960, bytes(40960)], ids=["empty", "noise", "zeros"])
+def test_what_holds_no_page_of_ours_is_no_rescue(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "r.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(HarnessError, match=r"r\.sqlite: no row of a table .*Restore a backup") as raised:
         rescue(path, tmp_path / "saved.sqlite")
     assert "db rescue" not in str(raised.value), "that is what was asked for"
     assert not (tmp_path / "saved.sqlite").exists()
+
+
+def test_a_check_of_a_file_without_its_first_page_names_the_rescue(tmp_path: Path) -> None:
+    path = filled(tmp_path / "r.sqlite")
+    path.write_bytes(bytes(4096) + path.read_bytes()[4096:])
+    with pytest.raises(HarnessError, match=r"first page .*`db rescue FILE`"):
+        Store.reading(path)
+    with pytest.raises(HarnessError, match=r"first page .*`db rescue FILE`"):
+        Store(path)
