@@ -28,7 +28,10 @@ def store_of(folder: Path) -> Store:
     store.save_reply("openai:j", "http://x", "asked", 0, 0, reply)
     record = replace(
         evaluation("dpo-s1", "k1"),
-        **{"alignment": "dpo-s1", "data_key": "d", "decoding": {"eos_bias": -1.0}, "judge": "openai:judge-2026"},
+        alignment="dpo-s1",
+        data_key="d",
+        decoding={"eos_bias": -1.0},
+        judge="openai:judge-2026",
         info={"judging": {"asked": "openai:j", "endpoint": "http://x"}},
         metrics={"chair": {"value": 50.0, "low": None, "high": 60.0, "unit": "%", "higher_is_better": False}},
     )
