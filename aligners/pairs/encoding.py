@@ -21,6 +21,7 @@ from harness.models.inputs import Vision, split_inputs
 from harness.models.prompts import AnswerForm, Prompts
 from harness.protocols.conversation import Image as Shown
 from harness.protocols.conversation import question
+from harness.util.options import content_key
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,16 @@ class Encoder:
             str(self.prompts.processor.chat_template),
             version("transformers"),
         ]
+
+    @property
+    def whole_identity(self) -> str:
+        """Hash of everything that determines what ``__call__`` gives; "" for a tokenizer that cannot be written out."""
+        processor = self.prompts.processor
+        written = getattr(processor.tokenizer, "backend_tokenizer", None)
+        if written is None:
+            return ""
+        corruption = self.corruption.identity if self.corruption else ""
+        return content_key(self.identity, str(processor), written.to_str(), corruption)
 
     def possible_workers(self, workers: int) -> int:
         """How many of ``workers`` processes can encode pairs: none where a corruption may have to ask a model, since

@@ -1,8 +1,9 @@
-"""Encoded pairs in memory: what the reference, the probes or an earlier epoch encoded is not encoded again."""
+"""Encoded pairs in memory: what the reference, the probes, an earlier epoch or run encoded is not encoded again."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import torch
@@ -57,11 +58,33 @@ class KeptPairs:
         return made
 
 
+@functools.lru_cache(1)
+def of_process(encoder: str, limit: float) -> KeptPairs:
+    """The pairs that this process keeps of an encoder that is named: a run finds those of the run before it.
+
+    Another encoder, or another ``limit``, takes their place.
+    """
+    return KeptPairs(limit)
+
+
 @dataclasses.dataclass
 class KeepingEncoder(Encoder):
     """An encoder that encodes no pair twice while ``kept`` has room."""
 
     kept: KeptPairs = dataclasses.field(default_factory=lambda: KeptPairs(0))
+
+    @classmethod
+    def of(cls, encoder: Encoder, limit: float) -> KeepingEncoder:
+        """``encoder`` with what this process keeps of its pairs, up to ``limit`` bytes.
+
+        What is more than half full is dropped: other pairs than those of the run before may be coming.
+        """
+        name = encoder.whole_identity
+        kept = of_process(name, limit) if name else KeptPairs(limit)
+        if 2 * kept.size > limit:
+            of_process.cache_clear()
+            kept = of_process(name, limit)
+        return cls(encoder.prompts, encoder.max_length, encoder.corruption, kept)
 
     def __call__(self, index: int, pair: Pair) -> Encoded:
         """As ``Encoder``."""

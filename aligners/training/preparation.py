@@ -20,7 +20,7 @@ from aligners.pairs.corruption import PREFIX, corruption_for
 from aligners.pairs.data import Pair, PairSet
 from aligners.pairs.encoding import Encoder
 from aligners.pairs.forward import Route, stock_model
-from aligners.pairs.kept import GIGABYTE, KeepingEncoder, KeptPairs
+from aligners.pairs.kept import GIGABYTE, KeepingEncoder
 from aligners.pairs.reference import ReferenceModel
 from aligners.pairs.route import choose_route, fit_attention, require_shared_images
 from aligners.training.base_model import compute_dtype, require_shardable
@@ -104,8 +104,8 @@ def encoder_of(
     """How pairs become tokens and pixels, corrupted ones too where ``objective`` needs them."""
     clip = hardness.clip if hardness else None
     corruption = corruption_for(objective.needs, objective.corruption_settings, clip, device)
-    kept = KeptPairs(config.keep_encoded * GIGABYTE / (1 + config.workers))
-    return KeepingEncoder(prompts, config.max_length, corruption, kept)
+    encoder = Encoder(prompts, config.max_length, corruption)
+    return KeepingEncoder.of(encoder, config.keep_encoded * GIGABYTE / (1 + config.workers))
 
 
 def prepare(

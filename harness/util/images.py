@@ -40,6 +40,8 @@ DEPTHS = {255: "", 4095: "12 bit scaled to 8", 65535: "16 bit scaled to 8"}
 """The largest values of grey that has more than 8 bits to a pixel, and what is said of it."""
 OWN_RANGE = "scaled from its own darkest and brightest value"
 TURNED, ON_WHITE, FIRST, INKS = "turned by EXIF", "laid on white", "first frame", "CMYK converted"
+PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+"""What a PNG holds that says how it is turned; Pillow decodes all its pixels to look for it behind them."""
 SENT_AS_IT_IS = {"JPEG", "PNG", "WEBP", "MPO"}
 """Formats that every endpoint reads."""
 
@@ -156,6 +158,9 @@ def _reads_otherwise(data: bytes) -> bool:
 
 def _orientation(image: Image.Image) -> int:
     """EXIF's orientation; 1, upright, where there is none or its EXIF data cannot be read."""
+    encoded = getattr(image, "fp", None) if image.format == "PNG" else None
+    if isinstance(encoded, io.BytesIO) and not any(mark in encoded.getvalue() for mark in PNG_EXIF):
+        return 1
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except CANNOT_OPEN:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import normalizers
 
 from aligners.pairs.data import Pair, load_pairs
 from aligners.pairs.encoding import Encoded, Encoder
@@ -69,3 +70,30 @@ def test_no_more_is_held_than_the_bound_and_the_first_that_fit_stay(prompts: Pro
     encode = KeepingEncoder(prompts, 256, kept=none)
     encode(0, pairs[0]), encode(0, pairs[0])
     assert (none.size, none.encoded) == (0, 2)
+
+
+def test_a_run_finds_what_the_run_before_it_encoded(prompts: Prompts, llava: Path) -> None:
+    pair = Pair.about(picture(0), "a", "what ?", "a dog", "a cat")
+    first = KeepingEncoder.of(Encoder(prompts, 256), 1e6)
+    encoded = first(0, pair)
+    again = KeepingEncoder.of(Encoder(Prompts(load_tiny(llava)[1]), 256), 1e6)  # read from its files anew
+    assert again(0, pair).prefix is encoded.prefix
+    shorter = KeepingEncoder.of(Encoder(prompts, 255), 1e6)
+    assert shorter.kept is not first.kept and shorter.kept.size == 0
+
+
+def test_another_tokenizer_of_the_same_words_is_another_encoder(prompts: Prompts, llava: Path) -> None:
+    other = Prompts(load_tiny(llava)[1])
+    other.processor.tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+    assert Encoder(other, 256).identity == Encoder(prompts, 256).identity
+    assert Encoder(other, 256).whole_identity != Encoder(prompts, 256).whole_identity
+
+
+def test_what_fills_more_than_half_of_the_room_makes_place_for_the_next_run(prompts: Prompts) -> None:
+    first = KeepingEncoder.of(Encoder(prompts, 256), 1e6)
+    first(0, Pair.about(picture(0), "a", "what ?", "a dog", "a cat"))
+    full = 1.9 * first.kept.size
+    one = KeepingEncoder.of(Encoder(prompts, 256), full)
+    one(0, Pair.about(picture(0), "a", "what ?", "a dog", "a cat"))
+    assert one.kept.size > 0
+    assert KeepingEncoder.of(Encoder(prompts, 256), full).kept.size == 0
