@@ -37,7 +37,7 @@ from harness.protocols.benchmark import (
 )
 from harness.protocols.conversation import Image
 from harness.util.digests import sha256
-from harness.util.download import Manual, Source
+from harness.util.fetching import AnySource, Manual, Source
 
 KINDS = {
     "discriminative-hallucination": "existence",
@@ -57,7 +57,7 @@ OFFICIAL_FILES = {
 OFFICIAL_ROWS = 15220
 DECODING = Decoding(max_new_tokens=1024)  # greedy; the official repository names no settings
 REPOSITORY = f"{GITHUB}/junyangwang0410/AMBER/534babf6bbfcce2e735c26289dedfb21cef3c939/data"
-SOURCES: tuple[Source | Manual, ...] = (
+SOURCES: tuple[AnySource, ...] = (
     *(Source(names[0], f"{REPOSITORY}/{names[0]}", pin, APACHE) for names, pin in OFFICIAL_FILES.items()),
     Manual(
         "image",
@@ -92,7 +92,7 @@ class Amber(Benchmark):
     title: ClassVar[str] = "AMBER"
     headline: ClassVar[tuple[str, ...]] = ("chair", "cover", "hal", "cog", "f1", "mentions")
     primary: ClassVar[str] = "chair"
-    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
+    sources: ClassVar[tuple[AnySource, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("hallucination",)
     ability: ClassVar[str] = "f1"
     tradeoff: ClassVar[tuple[str, str]] = ("chair", "cover")

@@ -36,7 +36,7 @@ from harness.protocols.benchmark import (
     ratio,
 )
 from harness.protocols.conversation import Image
-from harness.util.download import Manual, Source
+from harness.util.fetching import AnySource, Manual, Source
 from harness.util.ranges import at_least
 
 REPOSITORY = f"{GITHUB}/tianyi-lab/HallusionBench/744007c232c292942c7f80eb61edb2465482da31"
@@ -53,7 +53,7 @@ IMAGES = "hallusion_bench"
 SHORT = " Please answer yes or no."
 DECODING = Decoding(max_new_tokens=512)
 FIELDS = ("category", "subcategory", "set_id", "figure_id", "question_id", "visual_input", "gt_answer")
-SOURCES: tuple[Source | Manual, ...] = (
+SOURCES: tuple[AnySource, ...] = (
     Source(QUESTIONS, f"{REPOSITORY}/{QUESTIONS}", OFFICIAL_FILE, "BSD-3-Clause"),
     Source(
         "utils.py",
@@ -87,7 +87,7 @@ class HallusionBench(Benchmark):
     paper: ClassVar[str] = "https://arxiv.org/abs/2310.14566"
     title: ClassVar[str] = "HallusionBench"
     headline: ClassVar[tuple[str, ...]] = ("a_acc", "q_acc", "f_acc", "unclear")
-    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
+    sources: ClassVar[tuple[AnySource, ...]] = SOURCES
     metric_titles: ClassVar[Mapping[str, str]] = {
         "a_acc": "aAcc",
         "q_acc": "qAcc",

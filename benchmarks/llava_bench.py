@@ -38,7 +38,7 @@ from harness.protocols.benchmark import (
     ratio,
 )
 from harness.protocols.conversation import Image
-from harness.util.download import Manual, Source
+from harness.util.fetching import AnySource, Listed, Source
 from harness.util.jsonl import iter_jsonl
 from harness.util.ranges import at_least
 
@@ -52,7 +52,16 @@ SYSTEM = "You are a helpful and precise assistant for checking the quality of th
 Pair = tuple[float, float]
 TABLE = f"{GITHUB}/haotian-liu/LLaVA/c121f0432da27facab705978f83c4ada465e46fd/llava/eval/table"
 DATA_SET = f"{HUB}/liuhaotian/llava-bench-in-the-wild"
-SOURCES: tuple[Source | Manual, ...] = (
+
+
+def image_urls(folder: Path) -> dict[str, str]:
+    """The homes of the images that the questions in ``folder`` ask about (24)."""
+    path = files.need(folder, "questions.jsonl", what="LLaVA-Bench's questions")
+    names = {files.field_of(row, "image", str, f"{path} line {number}") for number, row in iter_jsonl(path)}
+    return {name: f"{DATA_SET}/resolve/main/images/{files.plain_name(name, str(path))}" for name in sorted(names)}
+
+
+SOURCES: tuple[AnySource, ...] = (
     *(Source(name, f"{DATA_SET}/resolve/main/{name}", "", APACHE) for name in OFFICIAL_ROWS),
     Source(
         "rule.json",
@@ -60,12 +69,7 @@ SOURCES: tuple[Source | Manual, ...] = (
         RULES,
         APACHE,
     ),
-    Manual(
-        "images",
-        "the 24 images",
-        f"{DATA_SET}/tree/main/images",
-        "The images are a folder of the data set.",
-    ),
+    Listed("images", "images", image_urls),
 )
 
 
@@ -82,7 +86,7 @@ class LlavaBench(LlavaProtocol, Benchmark):
     paper: ClassVar[str] = "https://arxiv.org/abs/2304.08485"
     title: ClassVar[str] = "LLaVA-Bench"
     headline: ClassVar[tuple[str, ...]] = ("all", "conv", "detail", "complex")
-    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
+    sources: ClassVar[tuple[AnySource, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("general",)
     ability: ClassVar[str] = "all"
     needs_judge: ClassVar[bool] = True

@@ -34,7 +34,7 @@ from harness.protocols.benchmark import (
     ratio,
 )
 from harness.protocols.conversation import Image
-from harness.util.download import Manual, Source
+from harness.util.fetching import AnySource, Source
 from harness.util.ranges import at_least
 
 DATA = "mm-vet.json"
@@ -51,7 +51,7 @@ TEMPERATURES = (0.0, 0.0, 0.5, 1.0, 1.5, 2.0)
 OFFICIAL_READ = 5
 """REPRODUCE: of the six replies asked for, the last is never read."""
 REPOSITORY = f"{GITHUB}/yuweihao/MM-Vet/7d717c2f54a584b7ed363d66e6481ce1bf648538"
-SOURCES: tuple[Source | Manual, ...] = (
+SOURCES: tuple[AnySource, ...] = (
     Source(
         "mm-vet.zip",
         "https://github.com/yuweihao/MM-Vet/releases/download/v1/mm-vet.zip",
@@ -86,7 +86,7 @@ class MMVet(LlavaProtocol, Benchmark):
     paper: ClassVar[str] = "https://arxiv.org/abs/2308.02490"
     title: ClassVar[str] = "MM-Vet"
     headline: ClassVar[tuple[str, ...]] = ("total", "ocr", "know", "gen", "spat", "math")
-    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
+    sources: ClassVar[tuple[AnySource, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("general",)
     ability: ClassVar[str] = "total"
     needs_judge: ClassVar[bool] = True

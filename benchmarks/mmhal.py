@@ -32,7 +32,7 @@ from harness.protocols.benchmark import (
     ratio,
 )
 from harness.protocols.conversation import Image
-from harness.util.download import Manual, Source
+from harness.util.fetching import AnySource, Source
 from harness.util.ranges import at_least
 
 TEMPLATES = ("mmhal-bench_answer_template.json", "response_template.json", "mmhal-bench_with_image.jsonl")
@@ -47,7 +47,7 @@ OFFICIAL_PROMPT = OfficialPrompt(
 )
 DECODING = Decoding(max_new_tokens=1024, num_beams=3)  # RLAIF-V; LLaVA-RLHF decodes greedily
 HALLUCINATED_BELOW = 3
-SOURCES: tuple[Source | Manual, ...] = (
+SOURCES: tuple[AnySource, ...] = (
     Source(
         TEMPLATES[0],
         f"{RLAIFV}/data/{TEMPLATES[0]}",
@@ -82,7 +82,7 @@ class MMHal(LlavaProtocol, Benchmark):
     title: ClassVar[str] = "MMHal-Bench"
     headline: ClassVar[tuple[str, ...]] = ("score", "hallucination_rate", "informativeness")
     primary: ClassVar[str] = "hallucination_rate"
-    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
+    sources: ClassVar[tuple[AnySource, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("hallucination",)
     ability: ClassVar[str] = "informativeness"
     metric_titles: ClassVar[Mapping[str, str]] = {

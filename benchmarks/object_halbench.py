@@ -50,7 +50,7 @@ from harness.protocols.benchmark import (
     Sample,
     Verdict,
 )
-from harness.util.download import Manual, Source
+from harness.util.fetching import AnySource, Source
 from harness.util.jsonl import iter_jsonl
 from harness.util.ranges import at_least
 
@@ -67,7 +67,7 @@ OFFICIAL_PROMPT = OfficialPrompt(
 )
 DECODING = Decoding(max_new_tokens=1024, num_beams=3)
 SHORT_ANSWER = 3  # words; REPRODUCE: so short an answer is taken to name no object, without asking the judge
-SOURCES: tuple[Source | Manual, ...] = (
+SOURCES: tuple[AnySource, ...] = (
     Source(
         QUESTIONS,
         f"{RLAIFV}/data/{QUESTIONS}",
@@ -123,7 +123,7 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
     title: ClassVar[str] = "Object HalBench"
     headline: ClassVar[tuple[str, ...]] = ("chair_s_refine", "chair_i", "recall", "mentions")
     primary: ClassVar[str] = "chair_i"
-    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
+    sources: ClassVar[tuple[AnySource, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("hallucination",)
     tradeoff: ClassVar[tuple[str, str]] = ("chair_i", "recall")
     rates: ClassVar[tuple[tuple[str, str], ...]] = (("nonhal_response", "responses"), ("nonhal_mention", "mentions"))

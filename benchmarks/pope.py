@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import files
 from benchmarks.common.llava_protocol import LlavaProtocol
-from benchmarks.common.sources import GITHUB
+from benchmarks.common.sources import COCO_IMAGES, GITHUB
 from benchmarks.common.yes_no import read_yes_no
 from harness.errors import DataError
 from harness.protocols.benchmark import (
@@ -32,7 +32,7 @@ from harness.protocols.benchmark import (
     Verdict,
 )
 from harness.protocols.conversation import Image
-from harness.util.download import Manual, Source
+from harness.util.fetching import AnySource, Listed, Source
 from harness.util.jsonl import iter_jsonl
 from harness.util.options import added
 
@@ -55,7 +55,18 @@ SHORT = "\nAnswer the question using a single word or phrase."
 DECODING = Decoding(max_new_tokens=128)
 REPOSITORY = f"{GITHUB}/AoiDragon/POPE/e3e39262c85a6a83f26cf5094022a782cb0df58d/output/coco"
 REPOPE = f"{GITHUB}/YanNeu/RePOPE/bcf22e5690d587cce34e1728af3efdcfaf747d29/annotations"
-SOURCES: tuple[Source | Manual, ...] = (
+
+
+def image_urls(folder: Path) -> dict[str, str]:
+    """The homes of the images that the questions in ``folder`` ask about (500 of 40,504)."""
+    present = [path for split in SPLITS if (path := files.find(folder, _file(split)))]
+    if not present:
+        files.need(folder, *map(_file, SPLITS), what="POPE's questions")
+    names = {files.field_of(row, "image", str, f"{path} line {n}") for path in present for n, row in iter_jsonl(path)}
+    return {name: f"{COCO_IMAGES}/val2014/{files.plain_name(name, str(folder))}" for name in sorted(names)}
+
+
+SOURCES: tuple[AnySource, ...] = (
     *(
         Source(f"coco_repope_{split}.json", f"{REPOPE}/coco_repope_{split}.json", pin, "no licence stated")
         for split, pin in REPOPE_FILES.items()
@@ -64,12 +75,7 @@ SOURCES: tuple[Source | Manual, ...] = (
         Source(f"coco_pope_{split}.json", f"{REPOSITORY}/coco_pope_{split}.json", pin, "MIT")
         for split, pin in OFFICIAL_FILES.items()
     ),
-    Manual(
-        "images",
-        "COCO val2014 (6 GB)",
-        "http://images.cocodataset.org/zips/val2014.zip",
-        "500 of these images are asked about; you may have them already.",
-    ),
+    Listed(IMAGE_FOLDERS[0], "images of COCO val2014", image_urls, IMAGE_FOLDERS[1:]),
 )
 
 
@@ -87,7 +93,7 @@ class Pope(LlavaProtocol, Benchmark):
     paper: ClassVar[str] = "https://arxiv.org/abs/2305.10355"
     title: ClassVar[str] = "POPE"
     headline: ClassVar[tuple[str, ...]] = ("f1", "random_f1", "popular_f1", "adversarial_f1", "random_yes_ratio")
-    sources: ClassVar[tuple[Source | Manual, ...]] = SOURCES
+    sources: ClassVar[tuple[AnySource, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("general",)
     ability: ClassVar[str] = "f1"
     metric_titles: ClassVar[Mapping[str, str]] = {

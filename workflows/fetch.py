@@ -6,19 +6,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError
+from harness.errors import UsageError, unknown_name
 from harness.protocols.benchmark import BENCHMARKS
 from harness.protocols.progress import Progress, silent
-from harness.util.download import Fetched, Manual, Source, fetch
+from harness.util.fetching import AnySource, Fetched, fetch
 from harness.util.paths import cache_dir
 
 
-def sources_of(name: str) -> Sequence[Source | Manual]:
+def sources_of(name: str) -> Sequence[AnySource]:
     """The files that the benchmark ``name`` declares (``Benchmark.sources``)."""
     sources = BENCHMARKS.get(name).sources
     if not sources:
         raise UsageError(f"fetch {name}: this benchmark names no files of its own; see its documentation.")
     return sources
+
+
+def named(names: Sequence[str]) -> list[str]:
+    """The benchmarks that ``names`` (benchmarks and suites) stand for, each once. Raises UsageError for other names."""
+    from workflows.suites import suites
+
+    known = suites()
+    members = [member for name in names for member in known.get(name, (name,))]
+    for name in members:
+        if name not in BENCHMARKS.names():
+            raise unknown_name("benchmark or suite", name, {*BENCHMARKS.names(), *known})
+    return list(dict.fromkeys(members))
 
 
 def fetch_benchmark(

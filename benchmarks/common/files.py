@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,13 @@ def short(pin: str) -> str:
     """What kind of digest it is, in words, and its first twelve characters."""
     kind, _, digest = pin.partition(":")
     return f"{'git' if kind == 'git' else 'sha256'} {digest[:12]}"
+
+
+def plain_name(name: str, where: str) -> str:
+    """``name``, which must be a file name and no path: what data name is fetched and written under it."""
+    if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
+        raise DataError(f"{where}: {name!r} is no file name of letters, digits, '.', '_' and '-'.")
+    return name
 
 
 def count_note(name: str, rows: int, official: int) -> list[str]:

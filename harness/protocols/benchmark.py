@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harness.protocols.conversation import Image, Turn, question
 from harness.registry import Registry, extends
-from harness.util.download import Manual, Source
+from harness.util.fetching import AnySource
 from harness.util.options import added
 from harness.util.ranges import above, at_least
 
@@ -212,7 +212,7 @@ class Benchmark(ABC):
     tradeoff: ClassVar[tuple[str, str] | None] = None
     rates: ClassVar[tuple[tuple[str, str], ...]] = ()
     metric_titles: ClassVar[Mapping[str, str]] = {}
-    sources: ClassVar[Sequence[Source | Manual]] = ()
+    sources: ClassVar[Sequence[AnySource]] = ()
     trivial_answers: ClassVar[Mapping[str, str]] = {}
     official_attempts: ClassVar[int] = 1
     rated_first: ClassVar[bool] = False

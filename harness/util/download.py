@@ -7,128 +7,25 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Literal
 
-from harness.errors import DataError, HarnessError
+from harness.errors import HarnessError
 from harness.protocols.progress import Progress, silent
 from harness.util.digests import fits, sha256
-from harness.util.files import read_object, sweep, write_json
 from harness.util.hosts import Private, check_url, opener
 from harness.util.part_file import PartFile
-from harness.util.unpack import unpack
 
 CHUNK = 1 << 20
 TRIES = 4
 TIMEOUT = 60.0
-RECORD = "fetched.json"
 LFS = b"version https://git-lfs.github.com/spec"
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 class DownloadError(HarnessError):
     """A file could not be fetched; what came of it is kept beside its place as NAME.part."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file of a benchmark at its home.
-
-    Args:
-        path: where it belongs in the benchmark's folder.
-        url: its home.
-        digest: its pin, as ``harness.util.digests`` reads it; a beginning of HEX is enough. "" if none is known.
-        licence: of the data, as their home states it.
-        unpack: for a zip archive, (pattern, folder) of the members to take out; the archive itself is not kept.
-        gives: files and folders that must be there after unpacking, relative to the benchmark's folder.
-    """
-
-    path: str
-    url: str
-    digest: str = ""
-    licence: str = ""
-    unpack: tuple[tuple[str, str], ...] = ()
-    gives: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Manual:
-    """What has to be fetched by hand: what it is, where it is, why, and where it goes in the benchmark's folder."""
-
-    path: str
-    what: str
-    url: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """What became of one source. ``detail`` says what to do where something is left to do."""
-
-    path: str
-    state: Literal["there", "fetched", "other", "by hand", "failed"]
-    detail: str = ""
-
-
-def fetch(
-    sources: Sequence[Source | Manual], folder: Path, *, any_version: bool = False, progress: Progress = silent
-) -> list[Fetched]:
-    """Download ``sources`` into ``folder``; what is there already is checked and not fetched again.
-
-    A file that fails does not keep the others from coming. ``any_version`` keeps files of another digest.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    sweep(folder.absolute())
-    return [_one(source, folder, any_version, progress) for source in sources]
-
-
-def _one(source: Source | Manual, folder: Path, any_version: bool, progress: Progress) -> Fetched:
-    if isinstance(source, Manual):
-        by_hand = folder / source.path
-        if _is_there(by_hand):
-            return Fetched(source.path, "there")
-        return Fetched(
-            source.path, "by hand", f"{source.why} Get {source.what} from {source.url} and put it at {by_hand}"
-        )
-    present = [folder / name for name in (source.gives or (source.path,))]
-    target = folder / source.path
-    # An archive is removed when all of it is taken out: one that is there was left by a killed process.
-    if all(_is_there(path) for path in present) and not (source.unpack and target.exists()):
-        _part(target, source.url, source.digest).forget()
-        if source.unpack or fits(present[0], source.digest):
-            return Fetched(source.path, "there")
-        return Fetched(
-            source.path, "other", f"{present[0]} is not the official file ({source.digest}); it was left as is"
-        )
-    try:
-        if source.unpack and target.exists() and fits(target, source.digest):
-            digest = sha256(target)
-        else:
-            digest = download(source.url, target, source.digest, any_version=any_version, progress=progress)
-        if source.unpack:
-            try:
-                unpack(target, folder, source.unpack)
-            except ValueError as error:
-                raise DownloadError(f"{target.name}: cannot be unpacked ({error}); it was removed.") from error
-            finally:
-                target.unlink(missing_ok=True)
-            lacking = [str(path) for path in present if not _is_there(path)]
-            if lacking:
-                raise DownloadError(
-                    f"{source.url}: the archive does not hold {', '.join(lacking)}; put it there by hand."
-                )
-        _record(folder, source, digest)
-    except DownloadError as error:
-        return Fetched(source.path, "failed", str(error))
-    return Fetched(source.path, "fetched", f"sha256 {digest[:12]}" + (f", {source.licence}" if source.licence else ""))
-
-
-def _is_there(path: Path) -> bool:
-    return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
 def download(
@@ -146,7 +43,7 @@ def download(
     Raises DownloadError if the home does not answer, breaks off again and again, or gives other bytes than ``digest``.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = _part(target, url, digest)
+    part = part_of(target, url, digest)
     resumed = part.file.exists()
     _complete(url, part, target.name, limits, progress)
     if not fits(part.file, digest) and resumed:  # its beginning may be of an older version
@@ -168,7 +65,7 @@ def download(
     return sha256(target)
 
 
-def _part(target: Path, url: str, digest: str) -> PartFile:
+def part_of(target: Path, url: str, digest: str) -> PartFile:
     return PartFile(target.with_name(target.name + ".part"), url, checked=bool(digest))
 
 
@@ -265,15 +162,3 @@ def _start(response: HTTPResponse) -> int | None:
     """The first byte of a partial answer; None where it does not say."""
     found = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range") or "")
     return int(found[1]) if found else None
-
-
-def _record(folder: Path, source: Source, digest: str) -> None:
-    """Note where a file came from, beside it."""
-    path = folder / RECORD
-    try:
-        rows = read_object(path)
-    except DataError:
-        rows = {}
-    when = datetime.now(UTC).isoformat(timespec="seconds")
-    rows[source.path] = {"url": source.url, "sha256": digest, "licence": source.licence, "fetched": when}
-    write_json(path, rows)

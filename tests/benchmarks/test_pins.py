@@ -9,7 +9,7 @@ import pytest
 
 from harness.protocols.benchmark import BENCHMARKS
 from harness.util import digests
-from harness.util.download import Source
+from harness.util.fetching import Source
 from tests.shared import shared
 
 BLOBS = {

@@ -93,7 +93,7 @@ def test_fetch_brings_the_files_that_it_names(installed: Path, run: Run, monkeyp
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        from harness.util.download import Manual, Source
+        from harness.util.fetching import Manual, Source
 
         url = f"http://127.0.0.1:{server.server_port}/colours.jsonl"
         source = Source("colours.jsonl", url, "sha256:" + hashlib.sha256(ROWS.encode()).hexdigest(), "CC0")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Metric, Sample, Verdict
-from harness.util.download import Manual, Source
+from harness.util.fetching import AnySource, Source
 
 NAME = "fetched"
 HOME = "home.txt"
@@ -39,7 +39,7 @@ COMING = ("questions.jsonl", "images.bin", *PICTURES)
 class _Sources:
     """The files at the home that the working directory names."""
 
-    def __get__(self, instance: object, owner: type) -> Sequence[Source | Manual]:
+    def __get__(self, instance: object, owner: type) -> Sequence[AnySource]:
         home = Path(HOME).read_text() if Path(HOME).exists() else "http://127.0.0.1:9"
         digests = {name: "sha256:" + hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
         apart = {ARCHIVE: ((("pictures/*", "pictures"),), ("pictures",))}

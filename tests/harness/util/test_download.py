@@ -16,7 +16,8 @@ import pytest
 
 from harness.util import download as module
 from harness.util import files
-from harness.util.download import DownloadError, Manual, Source, download, fetch
+from harness.util.download import DownloadError, download
+from harness.util.fetching import Manual, Source, fetch
 
 DATA = bytes(range(256)) * 4000
 SHA = "sha256:" + hashlib.sha256(DATA).hexdigest()
