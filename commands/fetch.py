@@ -39,7 +39,7 @@ def command(names: tuple[str, ...], as_json: bool, data_dir: Path | None, any_ve
     for name in named(names):
         with bars() as shown:
             folder, files = fetch_benchmark(name, data_dir, any_version=any_version, progress=shown)
-        of_benchmark = {item.state for item in files}
+        of_benchmark = {str(item.state) for item in files}
         states |= of_benchmark
         results.append({"benchmark": name, "folder": str(folder), "files": [row(item) for item in files]})
         if not as_json:

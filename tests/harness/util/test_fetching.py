@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -90,7 +90,7 @@ def test_a_benchmark_that_is_not_complete_is_not_said_to_be_usable(
 ) -> None:
     """Its questions, contexts and images come from the mirror; the home of rule.json does not answer."""
     questions = [{"question_id": i, "image": f"00{i}.jpg", "text": "?", "category": "llava_bench_conv"} for i in (1, 2)]
-    rows = {
+    rows: dict[str, Sequence[Mapping[str, object]]] = {
         "questions.jsonl": questions,
         "context.jsonl": [{"image": "001.jpg", "caption": "c"}],
         "answers_gpt4.jsonl": [],
