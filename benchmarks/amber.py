@@ -25,6 +25,8 @@ from benchmarks.common.amber_figures import (
 from benchmarks.common.amber_words import Words, count_caption, find_similarity, load_similarity
 from benchmarks.common.sources import APACHE, GITHUB
 from benchmarks.common.taggers import Tagger, TaggerName, find_tagger, resolve
+from benchmarks.common.yes_no import PARSER
+from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
@@ -90,14 +92,14 @@ class Amber(Benchmark):
     name: ClassVar[str] = "amber"
     paper: ClassVar[str] = "https://arxiv.org/abs/2311.07397"
     title: ClassVar[str] = "AMBER"
-    headline: ClassVar[tuple[str, ...]] = ("chair", "cover", "hal", "cog", "f1", "mentions")
+    headline: ClassVar[tuple[str, ...]] = ("chair", "cover", "hal", "cog", "f1", BALANCED, YES_RATIO, "mentions")
     primary: ClassVar[str] = "chair"
     sources: ClassVar[tuple[AnySource, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("hallucination",)
-    ability: ClassVar[str] = "f1"
+    ability: ClassVar[str] = BALANCED
     tradeoff: ClassVar[tuple[str, str]] = ("chair", "cover")
-    metric_titles: ClassVar[Mapping[str, str]] = {"chair": "CHAIR", "f1": "F1"}
-    trivial_answers: ClassVar[Mapping[str, str]] = {"always No": "No", "always Yes": "Yes"}
+    metric_titles: ClassVar[Mapping[str, str]] = {"chair": "CHAIR", "f1": "F1", **TITLES}
+    trivial_answers: ClassVar[Mapping[str, str]] = TRIVIAL_ANSWERS
     attempts: ClassVar[int] = 1
 
     similarity: str = "auto"
@@ -110,11 +112,11 @@ class Amber(Benchmark):
     @property
     def version(self) -> str:
         similarity = find_similarity(self.similarity).partition(":")[0]
-        return f"amber-1 parser=yes-no-2 tagger={resolve(self.tagger)} similarity={similarity}"
+        return f"amber-1 {PARSER} tagger={resolve(self.tagger)} similarity={similarity}"
 
     @property
     def mode(self) -> str:
-        return f"first-word yes/no, {find_similarity(self.similarity).partition(':')[0]} similarity"
+        return f"yes or no read, neither is an error, {find_similarity(self.similarity).partition(':')[0]} similarity"
 
     def load(self, root: Path) -> BenchmarkData:
         """Captions and questions in the order of the query file; ids and images as there.
@@ -159,7 +161,10 @@ class Amber(Benchmark):
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         if sample.data["kind"] == "generative":
             return _caption_verdict(sample.data, sample.resources, answer)
-        return yes_no_verdict(sample.data["kind"], sample.data["truth"] == "no", answer)
+        return yes_no_verdict(sample.data["kind"], sample.data["truth"] == "no", answer, sample.prompt)
+
+    def trivially_answered(self, sample: Sample) -> bool:
+        return bool(sample.data["kind"] != "generative")
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         return caption_metrics() + yes_no_metrics() + score_metrics() + length_metrics()

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from benchmarks.common import files
 from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.sources import COCO_IMAGES, GITHUB
-from benchmarks.common.yes_no import read_yes_no
+from benchmarks.common.yes_no import PARSER, UNREADABLE, read_yes_no
+from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO, balanced_accuracy, share
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
@@ -92,18 +93,21 @@ class Pope(LlavaProtocol, Benchmark):
     name: ClassVar[str] = "pope"
     paper: ClassVar[str] = "https://arxiv.org/abs/2305.10355"
     title: ClassVar[str] = "POPE"
-    headline: ClassVar[tuple[str, ...]] = ("f1", "random_f1", "popular_f1", "adversarial_f1", "random_yes_ratio")
+    headline: ClassVar[tuple[str, ...]] = (
+        *("f1", BALANCED, YES_RATIO),
+        *("random_f1", "popular_f1", "adversarial_f1"),
+    )
     sources: ClassVar[tuple[AnySource, ...]] = SOURCES
     suites: ClassVar[tuple[str, ...]] = ("general",)
-    ability: ClassVar[str] = "f1"
+    ability: ClassVar[str] = BALANCED
     metric_titles: ClassVar[Mapping[str, str]] = {
+        **TITLES,
         "f1": "F1",
         "random_f1": "F1 random",
         "popular_f1": "popular",
         "adversarial_f1": "adversarial",
-        "random_yes_ratio": "Yes, random",
     }
-    trivial_answers: ClassVar[Mapping[str, str]] = {"always Yes": "Yes", "always No": "No"}
+    trivial_answers: ClassVar[Mapping[str, str]] = TRIVIAL_ANSWERS
     attempts: ClassVar[int] = 1
 
     short: bool = True
@@ -113,7 +117,7 @@ class Pope(LlavaProtocol, Benchmark):
     @property
     def version(self) -> str:
         labels = "" if self.labels == "pope" else f" labels={self.labels}"
-        return f"pope-1 parser=yes-no-2 short={self.short}{labels}"
+        return f"pope-1 {PARSER} short={self.short}{labels}"
 
     @property
     def mode(self) -> str:
@@ -155,9 +159,9 @@ class Pope(LlavaProtocol, Benchmark):
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         split, label = sample.data["split"], sample.data["label"]
         values = _counts(split, label, read_officially(answer), "official_")
-        said = read_yes_no(answer, sentences=True)
+        said = read_yes_no(answer, sample.prompt)
         if said is None:
-            return Verdict(values, error="the answer says neither yes nor no", details={"read": None})
+            return Verdict(values, error=UNREADABLE, details={"read": None})
         return Verdict({**_counts(split, label, said, ""), **values}, details={"read": said})
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
@@ -225,36 +229,43 @@ def _counts(split: str, label: str, said: str, prefix: str) -> dict[str, float]:
     return {f"{prefix}{split}_{cell}": 1.0}
 
 
-FIGURES: dict[str, tuple[dict[str, int], dict[str, int], bool | None]] = {
-    # figure: weights of the cells above and below the line; whether more is better
-    "f1": ({"tp": 2}, {"tp": 2, "fp": 1, "fn": 1}, True),
-    "accuracy": ({"tp": 1, "tn": 1}, {"tp": 1, "fp": 1, "tn": 1, "fn": 1}, True),
-    "precision": ({"tp": 1}, {"tp": 1, "fp": 1}, True),
-    "recall": ({"tp": 1}, {"tp": 1, "fn": 1}, True),
-    "yes_ratio": ({"tp": 1, "fp": 1}, {"tp": 1, "fp": 1, "tn": 1, "fn": 1}, None),
-}
+FIGURES: dict[str, bool | None] = {
+    "f1": True, "accuracy": True, "precision": True, "recall": True, YES_RATIO: None, BALANCED: True
+}  # fmt: skip
+"""The figures of a split, and whether more is better."""
+OVERALL = ("f1", BALANCED, YES_RATIO)
+"""Those of which the mean over the splits is given too, as LLaVA does with F1."""
 
 
 def _figure(stem: str, figure: str) -> Callable[[Sums], NDArray[np.float64]]:
-    above, below, _ = FIGURES[figure]
-
     def of(sums: Sums) -> NDArray[np.float64]:
-        top = np.asarray(sum(weight * sums[f"{stem}_{cell}"] for cell, weight in above.items()))
-        bottom = np.asarray(sum(weight * sums[f"{stem}_{cell}"] for cell, weight in below.items()))
-        return np.where(bottom > 0, 100.0 * top / np.where(bottom > 0, bottom, 1.0), np.nan)
+        tp, fp, tn, fn = (sums[f"{stem}_{cell}"] for cell in ("tp", "fp", "tn", "fn"))
+        asked = tp + fp + tn + fn
+        return {
+            "f1": lambda: share(2 * tp, 2 * tp + fp + fn),
+            "accuracy": lambda: share(tp + tn, asked),
+            "precision": lambda: share(tp, tp + fp),
+            "recall": lambda: share(tp, tp + fn),
+            YES_RATIO: lambda: share(tp + fp, asked),
+            BALANCED: lambda: balanced_accuracy(tp, tp + fn, tn, tn + fp),
+        }[figure]()
 
     return of
 
 
 def _metrics(prefix: str, splits: Sequence[str]) -> list[Metric]:
-    """The mean F1 of the splits (LLaVA), then every split's figures; those of a split without questions are null."""
-    of_splits = [_figure(f"{prefix}{split}", "f1") for split in splits]
-    mean = Metric(f"{prefix}f1", lambda sums: np.mean([of(sums) for of in of_splits], axis=0), True)
-    return [mean] + [
-        Metric(f"{prefix}{split}_{figure}", _figure(f"{prefix}{split}", figure), FIGURES[figure][2])
+    """The mean F1 of the splits (LLaVA) and of some others, then every split's figures; null where nothing is asked."""
+    overall = [Metric(f"{prefix}{figure}", _mean(prefix, splits, figure), FIGURES[figure]) for figure in OVERALL]
+    return overall + [
+        Metric(f"{prefix}{split}_{figure}", _figure(f"{prefix}{split}", figure), better)
         for split in SPLITS
-        for figure in FIGURES
+        for figure, better in FIGURES.items()
     ]
+
+
+def _mean(prefix: str, splits: Sequence[str], figure: str) -> Callable[[Sums], NDArray[np.float64]]:
+    of_splits = [_figure(f"{prefix}{split}", figure) for split in splits]
+    return lambda sums: np.mean([of(sums) for of in of_splits], axis=0)
 
 
 BENCHMARKS.register("pope", Pope)

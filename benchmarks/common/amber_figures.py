@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common.yes_no import read_yes_no
+from benchmarks.common.yes_no import UNREADABLE, read_yes_no
+from benchmarks.common.yes_no_figures import BALANCED, YES_RATIO, balanced_accuracy, share
 from harness.protocols.benchmark import Metric, Sums, Verdict, ratio
 
 Array = NDArray[np.float64]
@@ -28,22 +29,31 @@ BLOCKS = {
 COUNTER_START = 0.001  # metrics.txt: every *_num starts here
 
 
-def normalise(answer: str) -> str:
-    """ "Yes" or "No" where that is the first word, in any case; else the answer as it is (wrong, and not a "No")."""
-    said = read_yes_no(answer)
-    return said.capitalize() if said else answer
+def yes_no_verdict(kind: str, truth_is_no: bool, answer: str, question: str) -> Verdict:
+    """Counts of one answer, read as every benchmark reads yes and no, and as officially; "No" is the positive class.
 
-
-def yes_no_verdict(kind: str, truth_is_no: bool, answer: str) -> Verdict:
-    """Counts of one answer, read leniently and as the official scorer does; "No" is the positive class."""
-    values = {f"{kind}_asked": 1.0, f"{kind}_truth_no": float(truth_is_no)}
-    # REPRODUCE in official_*: only exactly "Yes" and "No" are read.
-    for prefix, said in (("", normalise(answer)), ("official_", answer)):
-        said_no = said == "No"
-        values[f"{prefix}{kind}_correct"] = float(said == ("No" if truth_is_no else "Yes"))
-        values[f"{prefix}{kind}_said_no"] = float(said_no)
-        values[f"{prefix}{kind}_hit"] = float(said_no and truth_is_no)
-    return Verdict(values, details={"read": normalise(answer)})
+    An answer that says neither is an error, with official counts alone: ``unread`` are asked officially only.
+    """
+    truth = "No" if truth_is_no else "Yes"
+    values = {
+        # REPRODUCE: only exactly "Yes" and "No" are read.
+        f"official_{kind}_correct": float(answer == truth),
+        f"official_{kind}_said_no": float(answer == "No"),
+        f"official_{kind}_hit": float(answer == "No" and truth_is_no),
+    }
+    said = read_yes_no(answer, question)
+    if said is None:
+        values |= {f"official_{kind}_unread": 1.0, f"official_{kind}_unread_no": float(truth_is_no)}
+        return Verdict(values, error=UNREADABLE, details={"read": None})
+    values |= {
+        f"{kind}_asked": 1.0,
+        f"{kind}_truth_no": float(truth_is_no),
+        f"{kind}_correct": float(said == truth.lower()),
+        f"{kind}_said_no": float(said == "no"),
+        f"{kind}_said_yes": float(said == "yes"),
+        f"{kind}_hit": float(said == "no" and truth_is_no),
+    }
+    return Verdict(values, details={"read": said.capitalize()})
 
 
 def round1(value: Array | float) -> Array:
@@ -60,10 +70,6 @@ def _pooled(sums: Sums, kinds: Sequence[str], counter: str, prefix: str = "") ->
     return np.asarray(sum(sums[f"{prefix}{kind}_{counter}"] for kind in kinds))
 
 
-def _percent(above: Array, below: Array) -> Array:
-    return np.where(below > 0, 100.0 * above / np.where(below > 0, below, 1.0), np.nan)
-
-
 def _f1(precision: Array, recall: Array, block: str) -> Array:
     """F1 in percent; REPRODUCE: from precision and recall rounded to 0.1 %, with a small number below."""
     p, r = round1(precision) / 100, round1(recall) / 100
@@ -71,14 +77,25 @@ def _f1(precision: Array, recall: Array, block: str) -> Array:
 
 
 def _figures(sums: Sums, block: str) -> dict[str, Array]:
-    """accuracy, precision, recall and f1 of a block; precision is 0 where nobody said "No" (as official)."""
+    """The plain figures of a block; precision is 0 where nobody said "No" (as official).
+
+    The yes ratio of verdicts by an earlier parser is NaN where some said neither: they did not count what said yes.
+    """
     kinds = BLOCKS[block]
     asked, truth_no = _pooled(sums, kinds, "asked"), _pooled(sums, kinds, "truth_no")
     correct, said_no, hit = (_pooled(sums, kinds, counter) for counter in ("correct", "said_no", "hit"))
-    recall = _percent(hit, truth_no)
-    precision = np.where((asked > 0) & (said_no == 0), 0.0, _percent(hit, said_no))
+    recall = share(hit, truth_no)
+    precision = np.where((asked > 0) & (said_no == 0), 0.0, share(hit, said_no))
     f1 = _f1(precision, recall, block)
-    return {"accuracy": _percent(correct, asked), "precision": precision, "recall": recall, "f1": f1}
+    said_yes = _pooled(sums, kinds, "said_yes")
+    return {
+        "accuracy": share(correct, asked),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        BALANCED: balanced_accuracy(correct - hit, asked - truth_no, hit, truth_no),
+        YES_RATIO: np.where(said_yes + said_no == asked, share(said_yes, asked), np.nan),
+    }
 
 
 def _official_figures(sums: Sums, block: str) -> dict[str, Array]:
@@ -88,7 +105,8 @@ def _official_figures(sums: Sums, block: str) -> dict[str, Array]:
     """
     kinds = BLOCKS[block]
     start = COUNTER_START * (len(kinds) if block == "attribute" else 1)
-    asked, truth_no = _pooled(sums, kinds, "asked"), _pooled(sums, kinds, "truth_no")
+    asked = _pooled(sums, kinds, "asked") + _pooled(sums, kinds, "unread", "official_")
+    truth_no = _pooled(sums, kinds, "truth_no") + _pooled(sums, kinds, "unread_no", "official_")
     correct, said_no, hit = (_pooled(sums, kinds, counter, "official_") for counter in ("correct", "said_no", "hit"))
     out = {
         "accuracy": round1(100 * (correct / (asked + start))),
@@ -99,14 +117,18 @@ def _official_figures(sums: Sums, block: str) -> dict[str, Array]:
     return {name: np.where(asked > 0, value, np.nan) for name, value in out.items()}
 
 
+OFFICIAL = ("accuracy", "precision", "recall", "f1")
+PLAIN: dict[str, bool | None] = {**dict.fromkeys(OFFICIAL, True), BALANCED: True, YES_RATIO: None}
+"""The figures of a block, and whether more is better."""
+
+
 def yes_no_metrics() -> list[Metric]:
-    """accuracy, precision, recall and f1 of every block, plain ones first."""
+    """The figures of every block, plain ones first."""
     metrics = []
-    for prefix, figures in (("", _figures), ("official_", _official_figures)):
+    for prefix, figures, names in (("", _figures, tuple(PLAIN)), ("official_", _official_figures, OFFICIAL)):
         for block in BLOCKS:
             stem = prefix + (f"{block}_" if block else "")
-            for figure in ("accuracy", "precision", "recall", "f1"):
-                metrics.append(Metric(stem + figure, _one_of(figures, block, figure), True))
+            metrics += [Metric(stem + name, _one_of(figures, block, name), PLAIN[name]) for name in names]
     return metrics
 
 

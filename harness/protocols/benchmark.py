@@ -192,7 +192,8 @@ class Benchmark(ABC):
         rates: metrics that the charts of combination strategies show, each with the count that it is a share of.
         metric_titles: how metrics are called in tables, where their own name will not do.
         sources: the official files, for `fetch`.
-        trivial_answers: answers that need no model ("No" to everything), by what they are called.
+        trivial_answers: answers that need no model ("No" to everything), by what they are called; each is a reference
+            row of the tables, of the samples that are ``trivially_answered``.
         official_attempts: how often the official script asks a judge; of recorded replies as many are read.
         rated_first: the judge is asked for its rating before anything else, so that a reply cut at its token limit
             still has it; of other benchmarks a cut reply is an error row.
@@ -271,6 +272,10 @@ class Benchmark(ABC):
         """The error verdict after the last attempt, with what the official rules make of it in ``official_*``."""
         return Verdict({}, error=f"judge: none of {len(replies)} replies can be read")
 
+    def trivially_answered(self, sample: Sample) -> bool:
+        """Whether ``trivial_answers`` answer ``sample``; it has no resources."""
+        return True
+
     @abstractmethod
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         """The figures reported, the headline first; from stored samples too, which have no image and no resources."""
@@ -283,14 +288,8 @@ class Benchmark(ABC):
 BENCHMARKS: Registry[type[Benchmark]] = Registry(
     "benchmark",
     (
-        "benchmarks.object_halbench",
-        "benchmarks.amber",
-        "benchmarks.mmhal",
-        "benchmarks.mm_vet",
-        "benchmarks.llava_bench",
-        "benchmarks.pope",
-        "benchmarks.hallusion_bench",
-        "benchmarks.lmms",
+        *("benchmarks.object_halbench", "benchmarks.amber", "benchmarks.mmhal", "benchmarks.mm_vet"),
+        *("benchmarks.llava_bench", "benchmarks.pope", "benchmarks.hallusion_bench", "benchmarks.lmms"),
     ),
     package="benchmarks",
     group="dama_harness.benchmarks",

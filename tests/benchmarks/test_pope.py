@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.common.yes_no import read_yes_no
 from benchmarks.pope import Pope, read_officially
 from harness.errors import DataError
 from harness.protocols.benchmark import Sample
@@ -67,6 +66,10 @@ def test_official_files_are_read_whole_with_llavas_prompts_and_no_notes() -> Non
         ("There is no dog.", "no", "no"),
         ("There isn't a dog.", "yes", "no"),
         ("There are two dogs.", "yes", "yes"),
+        ("The answer is no.", "no", "no"),
+        ("Not visible", "yes", "no"),
+        ("Nope", "yes", "no"),
+        ("There is a cat.", "yes", None),
         ("It is unclear. No evidence.", "yes", None),
         ("Nothing like that.", "yes", None),
         ("I cannot see any", "yes", None),
@@ -76,7 +79,10 @@ def test_official_files_are_read_whole_with_llavas_prompts_and_no_notes() -> Non
     ],
 )
 def test_answers_are_read_plainly_and_officially(answer: str, official: str, plain: str | None) -> None:
-    assert (read_officially(answer), read_yes_no(answer, sentences=True)) == (official, plain)
+    sample = Sample("random:0", "Is there a dog in the image?", data={"split": "random", "label": "no"})
+    verdict = judged(Pope(), sample, answer)
+    assert (read_officially(answer), verdict.details["read"]) == (official, plain)
+    assert (verdict.error is None) == (plain is not None)
 
 
 def test_figures_by_hand_and_f1_is_the_mean_of_the_splits(tmp_path: Path) -> None:
@@ -92,6 +98,7 @@ def test_figures_by_hand_and_f1_is_the_mean_of_the_splits(tmp_path: Path) -> Non
     values = figures(benchmark, samples, verdicts)
     assert [values[f"random_{f}"] for f in ("f1", "accuracy", "precision", "recall", "yes_ratio")] == [50.0] * 5
     assert (values["popular_f1"], values["popular_yes_ratio"], values["f1"]) == (100, 50, 75)
+    assert (values["balanced_accuracy"], values["yes_ratio"]) == (75, 50), "the means of 50 and 100, of 50 and 50"
     assert values["official_popular_f1"] == pytest.approx(200 / 3)
     assert values["adversarial_f1"] != values["adversarial_f1"], "a split without questions has no figure"
 
