@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from harness.evaluation.trivial import TrivialFigures
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference, holm, mean_and_spread
 from harness.store import AlignmentRecord, EvaluationRecord
@@ -94,7 +95,8 @@ class Table:
     What is not in ``rows``: ``left_out``, methods that p-values are adjusted over all the same; ``partial``, shown rows
     of some of their runs ("dpo (1 of 2 runs)"); ``hidden``, runs that were hidden and are not counted.
     ``against``: the row that all others are compared with, where one was asked for (None: REFERENCES). ``a_a``: by
-    metric how many pairs of seeds of one method are called different at 5 %, and of how many pairs.
+    metric how many pairs of seeds of one method are called different at 5 %, and of how many pairs. ``trivial``: the
+    figures of answers that need no model, which are no rows: ranked and compared with nothing.
     """
 
     panel: str
@@ -106,6 +108,7 @@ class Table:
     hidden: tuple[str, ...] = ()
     against: str | None = None
     a_a: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    trivial: TrivialFigures = field(default_factory=dict)
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -147,12 +150,14 @@ def build_tables(
             if (condition.eos_bias and not curve) or (benchmarks is not None and condition.benchmark not in benchmarks):
                 continue
             members = members_of[condition]
-            metrics = snapshot.metrics(next(e for seeds in members.seeds.values() for e in seeds.values()))
+            first = next(e for seeds in members.seeds.values() for e in seeds.values())
+            metrics = snapshot.metrics(first)
             if short:
                 shown = shown_metrics(condition.benchmark, [metric.name for metric in metrics])
                 metrics = [metric for metric in metrics if metric.name in shown]
             scored = scored_metrics(condition.benchmark, members, metrics, snapshot)
-            tables.append(_table(panel, condition, members, snapshot.all_groups, scored, against, resamples))
+            table = _table(panel, condition, members, snapshot.all_groups, scored, against, resamples)
+            tables.append(replace(table, trivial=snapshot.trivial(first)))
     return tables
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.evaluation.resolve import make_benchmark
-from harness.evaluation.score import metrics_of
+from harness.evaluation.score import metrics_of, trivial_of
+from harness.evaluation.trivial import TrivialFigures
 from harness.protocols.benchmark import Metric
 from harness.store import AlignmentRecord, EvaluationRecord, Store, VerdictRecord
 from harness.util.options import content_key
@@ -37,6 +38,7 @@ class Snapshot:
         self._faults: dict[str, str | None] = {}
         self._samples: dict[str, list[dict[str, Any]]] = {}
         self._metrics: dict[str, Sequence[Metric]] = {}
+        self._trivial: dict[str, TrivialFigures] = {}
         self._verdicts: dict[int, tuple[VerdictTable, bytes]] = {}
         self._logs: dict[str, list[dict[str, Any]]] = {}
         self._gaps: dict[str, list[tuple[int, str, str, float]]] = {}
@@ -179,6 +181,13 @@ class Snapshot:
         if key not in self._metrics:
             self._metrics[key] = metrics_of(evaluation, self.samples)
         return self._metrics[key]
+
+    def trivial(self, evaluation: EvaluationRecord) -> TrivialFigures:
+        """What answers that need no model score on the samples of an evaluation."""
+        key = content_key(evaluation.benchmark, evaluation.settings, evaluation.data_key)
+        if key not in self._trivial:
+            self._trivial[key] = trivial_of(evaluation, self.samples, self.metrics(evaluation))
+        return self._trivial[key]
 
     def verdicts(self, evaluation: EvaluationRecord) -> VerdictTable:
         """The verdicts of an evaluation, by sample id and judge run."""

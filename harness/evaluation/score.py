@@ -12,6 +12,7 @@ from harness.evaluation.metrics import Scored, summarise
 from harness.evaluation.plugged import checked_metrics
 from harness.evaluation.resolve import data_key, make_benchmark
 from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings, scored_answers
+from harness.evaluation.trivial import TrivialFigures, trivial_figures
 from harness.protocols.benchmark import Benchmark, BenchmarkData, Decoding, Metric, Sample, Verdict
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer
@@ -117,9 +118,21 @@ def judging_info(judge: Judge, usage: JudgeUsage) -> dict[str, Any]:
 def metrics_of(evaluation: EvaluationRecord, samples: Callable[[str], Sequence[Row]]) -> list[Metric]:
     """The metrics of a stored evaluation, to be computed again from its verdicts; ``samples`` as ``Store.samples``."""
     benchmark = make_benchmark(evaluation.benchmark, evaluation.settings)
+    return benchmark.stored_metrics(_samples(evaluation, samples), evaluation.metrics)
+
+
+def trivial_of(
+    evaluation: EvaluationRecord, samples: Callable[[str], Sequence[Row]], metrics: Sequence[Metric]
+) -> TrivialFigures:
+    """The figures of the benchmark's trivial answers on the samples of a stored evaluation; ``samples`` as there."""
+    benchmark = make_benchmark(evaluation.benchmark, evaluation.settings)
+    return trivial_figures(benchmark, _samples(evaluation, samples), metrics)
+
+
+def _samples(evaluation: EvaluationRecord, samples: Callable[[str], Sequence[Row]]) -> list[Sample]:
+    """The samples of a stored evaluation, without image and resources."""
     rows = samples(evaluation.data_key)
-    stored = [Sample(row["sample_id"], row["prompt"], data=row["data"], group=row["grp"]) for row in rows]
-    return benchmark.stored_metrics(stored, evaluation.metrics)
+    return [Sample(row["sample_id"], row["prompt"], data=row["data"], group=row["grp"]) for row in rows]
 
 
 def result_object(record: EvaluationRecord) -> dict[str, Any]:

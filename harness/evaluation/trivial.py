@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
-from harness.evaluation.metrics import Scored, columns_of, group_verdicts, matrix, named_sums
-from harness.protocols.benchmark import Benchmark, Metric, Sample
+import numpy as np
+
+from harness.evaluation.metrics import HasCounts, Scored, group_verdicts, named_sums
+from harness.protocols.benchmark import Benchmark, Metric, Sample, Sums
+
+TrivialFigures = Mapping[str, Mapping[str, float]]
+"""By what a trivial answer is called its figures by metric; NaN where there is none."""
 
 
-def trivial_figures(
-    benchmark: Benchmark, samples: Sequence[Sample], metrics: Sequence[Metric]
-) -> dict[str, dict[str, float]]:
-    """By each of ``benchmark.trivial_answers`` its figures, by the benchmark's own scorer from the samples' labels.
+def trivial_figures(benchmark: Benchmark, samples: Sequence[Sample], metrics: Sequence[Metric]) -> TrivialFigures:
+    """The figures of each of ``benchmark.trivial_answers``, by the benchmark's own scorer from the samples' labels.
 
-    Stored samples, which have no resources, do. A metric of what no trivial answer answers (captions) is NaN, and so is
-    one of a benchmark that asks a judge: what that would say of them is not known.
+    Stored samples, which have no resources, do. A metric of what no trivial answer answers (captions) is NaN. A
+    benchmark that asks a judge has none: what it would say of them is not known.
     """
     answered = [] if benchmark.needs_judge else [s for s in samples if benchmark.trivially_answered(s)]
     if not answered:
         return {}
-    return {
-        label: _figures(benchmark, answered, answer, metrics) for label, answer in benchmark.trivial_answers.items()
-    }
+    said = benchmark.trivial_answers.items()
+    return {label: _figures(benchmark, answered, answer, metrics) for label, answer in said}
 
 
 def _figures(
@@ -29,10 +32,16 @@ def _figures(
 ) -> dict[str, float]:
     verdicts = [(sample, benchmark.verdict(sample, answer, [])) for sample in samples]
     scored = [Scored(s.id, 0, s.group, v.counts, v.error) for s, v in verdicts]
-    return {metric.name: _figure(metric, scored) for metric in metrics}
+    plain, figures = _sums(scored), {}
+    for metric in metrics:
+        sums = plain if metric.groups is None else _sums(group_verdicts(scored, metric.groups))
+        figures[metric.name] = float(metric.compute(sums))
+    return figures
 
 
-def _figure(metric: Metric, scored: Sequence[Scored]) -> float:
-    counted = scored if metric.groups is None else group_verdicts(scored, metric.groups)
-    columns = columns_of(counted)
-    return float(metric.compute(named_sums(columns, matrix(counted, columns).sum(axis=0))))
+def _sums(scored: Sequence[HasCounts]) -> Sums:
+    totals: dict[str, float] = defaultdict(float)
+    for verdict in scored:
+        for name, count in verdict.counts.items():
+            totals[name] += count
+    return named_sums(list(totals), np.array(list(totals.values())))

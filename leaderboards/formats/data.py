@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from harness.protocols.benchmark import Metric
 from harness.util.visible import on_one_line
 from leaderboards.comparison import Comparison
 from leaderboards.condition import Condition
@@ -23,7 +24,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 """Beginnings of a cell that a spreadsheet computes; the last four are full-width forms of the first."""
 VERSUS = ("row", "value", "low", "high", "p", "n", "smallest", "p_holm")
 FIELDS = (
-    *("panel", "benchmark", "version", "mode", "judge", "data", "eos_bias", "decoding", "method", "seeds"),
+    *("panel", "benchmark", "version", "mode", "judge", "data", "eos_bias", "decoding", "method", "trivial", "seeds"),
     *(
         "n",
         "n_scored",
@@ -44,39 +45,76 @@ FIELDS = (
 
 
 def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
-    """One flat record per panel, benchmark, row and metric, all metrics included; None where nothing counts."""
+    """One flat record per panel, benchmark, row and metric, all metrics included; None where nothing counts.
+
+    Answers that need no model ("always No") follow the rows of their table, with ``trivial`` true and no seeds.
+    """
+    return [record for table in tables for record in (*_of_rows(table), *_of_trivial(table))]
+
+
+def _of_rows(table: Table) -> list[dict[str, Any]]:
     return [
         {
-            "panel": table.panel,
-            "benchmark": table.condition.benchmark,
-            "version": table.condition.version,
-            "mode": table.condition.mode,
-            "judge": table.condition.judge,
-            "data": table.condition.data_hash,
-            "eos_bias": table.condition.eos_bias,
-            "decoding": " ".join(
-                [*(f"{name}={value}" for name, value in table.condition.decoding), *asked_words(table.condition)]
-            ),
+            **_about(table),
             "method": row.label,
+            "trivial": False,
             "seeds": len(row.runs),
             "n": row.n,
             "n_scored": row.n_scored,
             "n_failed": row.n_failed,
             **{f"n_{name}": row.answers.get(name) for name in SUSPECT},
-            "metric": metric.name,
-            "unit": metric.unit,
-            "higher_is_better": metric.higher_is_better,
-            "value": finite(row.cells[metric.name].value),
-            "low": finite(row.cells[metric.name].low),
-            "high": finite(row.cells[metric.name].high),
-            "seed_sd": finite(row.cells[metric.name].spread),
+            **_figure(metric, row.cells[metric.name]),
             **_versus(row, row.cells[metric.name]),
             **_synthetic(table.condition),
         }
-        for table in tables
         for row in table.rows
         for metric in table.metrics
     ]
+
+
+def _of_trivial(table: Table) -> list[dict[str, Any]]:
+    """The figures of trivial answers, where they have one."""
+    return [
+        {
+            **dict.fromkeys(FIELDS),
+            **_about(table),
+            "method": label,
+            "trivial": True,
+            "seeds": 0,
+            **_figure(metric, Cell(figures[metric.name], math.nan, math.nan, math.nan, {})),
+            **_synthetic(table.condition),
+        }
+        for label, figures in table.trivial.items()
+        for metric in table.metrics
+        if math.isfinite(figures.get(metric.name, math.nan))
+    ]
+
+
+def _about(table: Table) -> dict[str, Any]:
+    """Which table a record is of."""
+    condition = table.condition
+    return {
+        "panel": table.panel,
+        "benchmark": condition.benchmark,
+        "version": condition.version,
+        "mode": condition.mode,
+        "judge": condition.judge,
+        "data": condition.data_hash,
+        "eos_bias": condition.eos_bias,
+        "decoding": " ".join([*(f"{name}={value}" for name, value in condition.decoding), *asked_words(condition)]),
+    }
+
+
+def _figure(metric: Metric, cell: Cell) -> dict[str, Any]:
+    return {
+        "metric": metric.name,
+        "unit": metric.unit,
+        "higher_is_better": metric.higher_is_better,
+        "value": finite(cell.value),
+        "low": finite(cell.low),
+        "high": finite(cell.high),
+        "seed_sd": finite(cell.spread),
+    }
 
 
 def _synthetic(condition: Condition) -> dict[str, str]:

@@ -28,6 +28,7 @@ from leaderboards.text import (
     stars,
     table_title,
 )
+from leaderboards.trivial import trivial_labels, trivial_rows
 from leaderboards.view import View
 
 ESCAPES = {
@@ -93,6 +94,7 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
             row = next((r for r in table.rows if r.label == label), None)
             cells += [_cell(table, row, i, reference) for i in range(len(table.headline))]
         rows.append(cells)
+    rows += _trivial(tables)
     header = ["Method", *(tex(metric_title(m, table.condition.benchmark)) for table in tables for m in table.headline)]
     groups = [(tex(benchmark_title(t.condition.benchmark)), len(t.headline)) for t in tables]
     about = "; ".join(f"{table_title(t.condition)}: {condition_text(t.condition)}" for t in tables)
@@ -107,6 +109,17 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
     notes += [f"Doubtful answers: {', '.join(doubtful)}."] if doubtful else []
     notes += not_shown(tables)
     return tabular(header, rows, caption=tex(" ".join(notes)), groups=groups)
+
+
+def _trivial(tables: Sequence[Table]) -> list[list[str]]:
+    """The rows of answers that need no model, below a rule of their own."""
+    rows = []
+    for label in trivial_labels(tables):
+        cells = [rf"\midrule \emph{{{tex(label)}}}" if not rows else rf"\emph{{{tex(label)}}}"]
+        for table in tables:
+            cells += map(tex, dict(trivial_rows(table)).get(label, ["--"] * len(table.headline)))
+        rows.append(cells)
+    return rows
 
 
 def _cell(table: Table, row: Row | None, column: int, reference: str) -> str:

@@ -30,6 +30,7 @@ from leaderboards.text import (
     stars,
     table_title,
 )
+from leaderboards.trivial import trivial_rows
 from leaderboards.view import View
 
 SPECIAL = re.compile(r"[\\`*\[\]<>|~&#$]|(?<![^\W_])_|_(?![^\W_])|(?<=\w):(?=//)|(?i:(?<=www)\.)|(?<=\w)@(?=\w)")
@@ -72,6 +73,7 @@ def _figures(table: Table) -> str:
         + [_cell(row.cells[m.name], m, row.label in best[m.name]) for m in table.headline]
         for row in table.rows
     ]
+    rows += [[f"*{literal(label)}*", "–", "–", *figures] for label, figures in trivial_rows(table)]
     return grid(header, rows)
 
 

@@ -38,6 +38,7 @@ from leaderboards.text import (
     table_title,
     wrapped_title,
 )
+from leaderboards.trivial import trivial_rows
 from leaderboards.view import View
 
 COLOURS = {True: "green", False: "red", None: "dim"}
@@ -71,6 +72,10 @@ def terminal_table(table: Table, *, differences: bool = True) -> RichTable:
             for metric in table.headline
         ]
         out.add_row(_label(row, references), *cells)
+    for i, (label, figures) in enumerate(trivial_rows(table)):
+        if i == 0:
+            out.add_section()
+        out.add_row(*(Text(text, "dim italic") for text in (label, *figures)))
     return out
 
 

@@ -44,6 +44,7 @@ from leaderboards.text import (
     signed,
     stars,
 )  # fmt: skip
+from leaderboards.trivial import trivial_labels, trivial_rows
 from leaderboards.view import Examples, View
 
 
@@ -55,6 +56,7 @@ def panel_view(view: View, panel: str, evidence: Evidence | None, palette: Mappi
         "title": panel_title(panel),
         "groups": [_group(table, titles[table.condition], palette) for table in tables],
         "labels": list(dict.fromkeys(row.label for table in tables for row in table.rows)),
+        "trivial": trivial_labels(tables),
         "answers": answers(tables),
         "matched": any(_has_matched(table) for table in tables),
         "marks": [name for name in REFERENCES if name in {_mark(table) for table in tables}],
@@ -107,6 +109,7 @@ def _group(table: Table, title: str, palette: Mapping[str, int]) -> dict[str, An
             }
             for row in table.rows
         },
+        "trivial": dict(trivial_rows(table)),
         "key": condition_key(table.condition),
     }
 
