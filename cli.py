@@ -35,6 +35,7 @@ COMMANDS = (
     "score",
     "leaderboard",
     "compare",
+    "agree",
     "show",
     "export",
     "export-model",

@@ -7,6 +7,7 @@
     figures.to_pandas()
     dama.compare(run, "base").to_pandas()
     dama.leaderboard().write("leaderboard.html")
+    dama.agree("openai:gpt-4o", "openai:gpt-4o-mini").to_pandas()
 
 Arguments are the words of the command line, which calls these functions. Results are frozen, can be looped over, and
 become data frames; nothing is printed, progress bars go to stderr or the notebook. Errors are HarnessError.
@@ -18,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.progress import Progress
+from workflows.agreement import Agreements, agree
 from workflows.library import align, bench, compare, leaderboard, score
 from workflows.opened import Results, Verdicts, open
 from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Figure, Leaderboard
@@ -28,6 +30,7 @@ except PackageNotFoundError:  # a checkout that was not installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "Agreements",
     "AlignResult",
     "BenchResult",
     "Comparison",
@@ -40,6 +43,7 @@ __all__ = [
     "Results",
     "UsageError",
     "Verdicts",
+    "agree",
     "align",
     "bench",
     "compare",

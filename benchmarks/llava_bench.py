@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -31,6 +31,7 @@ from harness.protocols.benchmark import (
     Decoding,
     JudgeParseError,
     JudgePrompt,
+    Level,
     Metric,
     Sample,
     Sums,
@@ -87,6 +88,7 @@ class LlavaBench(LlavaProtocol, Benchmark):
     title: ClassVar[str] = "LLaVA-Bench"
     headline: ClassVar[tuple[str, ...]] = ("all", "conv", "detail", "complex")
     sources: ClassVar[tuple[AnySource, ...]] = SOURCES
+    ratings: ClassVar[Mapping[str, Level]] = {"answer_all": "interval", "reference_all": "interval"}
     suites: ClassVar[tuple[str, ...]] = ("general",)
     ability: ClassVar[str] = "all"
     needs_judge: ClassVar[bool] = True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -28,6 +28,7 @@ from harness.protocols.benchmark import (
     Decoding,
     JudgeParseError,
     JudgePrompt,
+    Level,
     Metric,
     Sample,
     Verdict,
@@ -87,6 +88,7 @@ class MMVet(LlavaProtocol, Benchmark):
     title: ClassVar[str] = "MM-Vet"
     headline: ClassVar[tuple[str, ...]] = ("total", "ocr", "know", "gen", "spat", "math")
     sources: ClassVar[tuple[AnySource, ...]] = SOURCES
+    ratings: ClassVar[Mapping[str, Level]] = {"grade_total": "interval"}
     suites: ClassVar[tuple[str, ...]] = ("general",)
     ability: ClassVar[str] = "total"
     needs_judge: ClassVar[bool] = True

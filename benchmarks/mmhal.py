@@ -26,6 +26,7 @@ from harness.protocols.benchmark import (
     Decoding,
     JudgeParseError,
     JudgePrompt,
+    Level,
     Metric,
     Sample,
     Verdict,
@@ -83,6 +84,7 @@ class MMHal(LlavaProtocol, Benchmark):
     headline: ClassVar[tuple[str, ...]] = ("score", "hallucination_rate", "informativeness")
     primary: ClassVar[str] = "hallucination_rate"
     sources: ClassVar[tuple[AnySource, ...]] = SOURCES
+    ratings: ClassVar[Mapping[str, Level]] = {"rating": "ordinal", "hallucinated": "nominal"}
     suites: ClassVar[tuple[str, ...]] = ("hallucination",)
     ability: ClassVar[str] = "informativeness"
     metric_titles: ClassVar[Mapping[str, str]] = {

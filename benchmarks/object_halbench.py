@@ -46,6 +46,7 @@ from harness.protocols.benchmark import (
     Decoding,
     JudgeParseError,
     JudgePrompt,
+    Level,
     Metric,
     Sample,
     Verdict,
@@ -124,6 +125,7 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
     headline: ClassVar[tuple[str, ...]] = ("chair_s_refine", "chair_i", "recall", "mentions")
     primary: ClassVar[str] = "chair_i"
     sources: ClassVar[tuple[AnySource, ...]] = SOURCES
+    ratings: ClassVar[Mapping[str, Level]] = {"hallucinating": "nominal", "hallucinated": "interval"}
     suites: ClassVar[tuple[str, ...]] = ("hallucination",)
     tradeoff: ClassVar[tuple[str, str]] = ("chair_i", "recall")
     rates: ClassVar[tuple[tuple[str, str], ...]] = (("nonhal_response", "responses"), ("nonhal_mention", "mentions"))

@@ -18,6 +18,7 @@ from harness.util.options import added
 from harness.util.ranges import above, at_least
 
 Sums = Mapping[str, NDArray[np.float64]]
+Level = Literal["nominal", "ordinal", "interval"]
 
 
 @dataclass(frozen=True)
@@ -192,8 +193,8 @@ class Benchmark(ABC):
         rates: metrics that the charts of combination strategies show, each with the count that it is a share of.
         metric_titles: how metrics are called in tables, where their own name will not do.
         sources: the official files, for `fetch`.
-        trivial_answers: answers that need no model ("No" to everything), by what they are called; each is a reference
-            row of the tables, of the samples that are ``trivially_answered``.
+        ratings: the judge's numbers in a verdict, each with its level of measurement, for the agreement of judges.
+        trivial_answers: answers that need no model ("No" to everything), by what their reference rows are called.
         official_attempts: how often the official script asks a judge; of recorded replies as many are read.
         rated_first: the judge is asked for its rating before anything else, so that a reply cut at its token limit
             still has it; of other benchmarks a cut reply is an error row.
@@ -214,6 +215,7 @@ class Benchmark(ABC):
     rates: ClassVar[tuple[tuple[str, str], ...]] = ()
     metric_titles: ClassVar[Mapping[str, str]] = {}
     sources: ClassVar[Sequence[AnySource]] = ()
+    ratings: ClassVar[Mapping[str, Level]] = {}
     trivial_answers: ClassVar[Mapping[str, str]] = {}
     official_attempts: ClassVar[int] = 1
     rated_first: ClassVar[bool] = False
@@ -273,7 +275,7 @@ class Benchmark(ABC):
         return Verdict({}, error=f"judge: none of {len(replies)} replies can be read")
 
     def trivially_answered(self, sample: Sample) -> bool:
-        """Whether ``trivial_answers`` answer ``sample``; it has no resources."""
+        """Whether ``trivial_answers`` answer ``sample``, which has no resources."""
         return True
 
     @abstractmethod

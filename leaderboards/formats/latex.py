@@ -113,7 +113,7 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
 
 def _trivial(tables: Sequence[Table]) -> list[list[str]]:
     """The rows of answers that need no model, below a rule of their own."""
-    rows = []
+    rows: list[list[str]] = []
     for label in trivial_labels(tables):
         cells = [rf"\midrule \emph{{{tex(label)}}}" if not rows else rf"\emph{{{tex(label)}}}"]
         for table in tables:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.amber import Amber
+from harness.evaluation.resolve import make_benchmark
 from harness.protocols.benchmark import Sample
 from harness.store import NewEvaluation, Store
 from leaderboards.declared import declared
@@ -34,7 +34,7 @@ def samples() -> list[Sample]:
 
 def stored(path: Path) -> View:
     """Four questions and a caption; the model says no, yes, no, yes: 2 of 3 no and 1 of 1 yes, 5/6 balanced."""
-    store, benchmark = Store(path / "results.sqlite"), Amber(**SETTINGS)
+    store, benchmark = Store(path / "results.sqlite"), make_benchmark("amber", SETTINGS)
     store.save_samples("d", samples())
     answers = ("No", "Yes", "No", "Yes")
     verdicts = [(s, a, benchmark.verdict(s, a, [])) for s, a in zip(samples(), answers, strict=False)]

@@ -1,0 +1,94 @@
+"""Labels of people from a file: JSON lines or CSV, one row an answer."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError, UsageError
+from harness.util.jsonl import iter_jsonl
+
+EXPECTED = 'rows of {"id": sample id, "label": number, true or false, "run": model\'s run (where several were judged)}'
+WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+LABELS = ("label", "rating")
+
+
+@dataclass(frozen=True)
+class HumanLabels:
+    """What people said of answers: by (run or "", sample id) a number.
+
+    Args:
+        path: of the file, for messages.
+        labels: by run ("" where the file names none) and sample id the line and the label.
+    """
+
+    path: Path
+    labels: Mapping[tuple[str, str], tuple[int, float]]
+
+    def __str__(self) -> str:
+        return f"people ({self.path.name})"
+
+    def of(self, runs: Sequence[str], rating: str) -> dict[tuple[str, str], float]:
+        """The labels by run and sample id; a file that names no run is of the only one that was judged."""
+        if any(not run for run, _ in self.labels) and len(runs) > 1:
+            raise UsageError(
+                f"--human {self.path}: it names no run, and answers of {len(runs)} were judged: give each row a field "
+                f'"run", or choose one with --run ({", ".join(runs[:5])}).'
+            )
+        return {(run or runs[0], sample): label for (run, sample), (_, label) in self.labels.items() if run or runs}
+
+
+def read_human_labels(path: Path) -> HumanLabels:
+    """Read ``path``; raises DataError naming the row at fault: no id, no label, or one that is given twice."""
+    labels: dict[tuple[str, str], tuple[int, float]] = {}
+    for line, row in _rows(path):
+        where = f"{path} line {line}"
+        sample, run = row.get("id"), row.get("run") or ""
+        if isinstance(sample, bool) or not isinstance(sample, int | str) or sample == "":
+            raise DataError(f"{where}: field 'id' should be a sample's id, found {sample!r}. Expected {EXPECTED}.")
+        if not isinstance(run, str):
+            raise DataError(f"{where}: field 'run' should be the name of a run, found {run!r}.")
+        key = run, str(sample)
+        if key in labels:
+            raise DataError(f"{where}: id {sample} was labelled on line {labels[key][0]} already; keep one.")
+        labels[key] = line, _label(row, where)
+    if not labels:
+        raise DataError(f"{path}: no labels in it. Expected {EXPECTED}.")
+    return HumanLabels(path, labels)
+
+
+def _label(row: Mapping[str, Any], where: str) -> float:
+    """The row's label as a number: yes and true are 1, no and false 0."""
+    given = [name for name in LABELS if row.get(name) not in (None, "")]
+    if len(given) != 1:
+        found = "none" if not given else " and ".join(given)
+        raise DataError(f"{where}: expected one field of {' or '.join(LABELS)}, found {found}.")
+    value = row[given[0]]
+    if isinstance(value, bool):
+        return float(value)
+    try:
+        number = (
+            WORDS[value.strip().lower()] if isinstance(value, str) and value.strip().lower() in WORDS else float(value)
+        )
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{where}: field {given[0]!r} should be a number, yes or no, found {value!r}.")
+    return number
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        yield from iter_jsonl(path, EXPECTED)
+        return
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            reader = csv.DictReader(text, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+            for row in reader:
+                yield reader.line_num, row
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error

@@ -1,0 +1,192 @@
+"""The ratings of a store by rater: a judge with its runs, one run of a judge, or people from a file."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.errors import UsageError, unknown_name
+from harness.protocols.benchmark import Level
+from harness.store import EvaluationRecord
+from leaderboards.agreement import Agreement, Answers, agreement
+from leaderboards.condition import condition_of
+from leaderboards.declared import declared
+from leaderboards.human_labels import HumanLabels
+from leaderboards.snapshot import Snapshot
+
+RUN = re.compile(r"(?P<judge>.+)#(?P<run>\d+)")
+Rated = Mapping[tuple[str, str], tuple[str | None, str, Mapping[int, float]]]
+"""By (model run, sample id): the answer, its group, and the rating of every judge run."""
+
+
+@dataclass(frozen=True)
+class Rater:
+    """A judge as tables name it, all of its runs or the one ``run``."""
+
+    judge: str
+    run: int | None = None
+
+    @classmethod
+    def parse(cls, text: str, known: Sequence[str]) -> Rater:
+        """JUDGE, or JUDGE#RUN (runs are counted from 0); an unknown judge raises UsageError."""
+        match = RUN.fullmatch(text)
+        if text not in known and match and match["judge"] in known:
+            return cls(match["judge"], int(match["run"]))
+        if text not in known:
+            raise unknown_name("judge among the evaluations", text, known)
+        return cls(text)
+
+    def __str__(self) -> str:
+        return self.judge if self.run is None else f"{self.judge}#{self.run}"
+
+
+def compare_raters(
+    snapshot: Snapshot,
+    a: str,
+    b: str | None = None,
+    *,
+    human: HumanLabels | None = None,
+    benchmarks: Sequence[str] = (),
+    runs: Sequence[str] = (),
+    rating: str | None = None,
+    level: Level | None = None,
+) -> list[Agreement]:
+    """One agreement for each benchmark and rating that both rated.
+
+    Args:
+        snapshot: the store.
+        a: JUDGE or JUDGE#RUN; ``b``: the other one, where people are not compared.
+        human: labels of people in place of ``b``.
+        benchmarks: of these only; ``runs``: only these models' answers.
+        rating: the number of the verdicts that is compared; None: those that the benchmark declares.
+        level: its level of measurement; None: as declared.
+
+    Raises UsageError where nothing is shared, saying what each judged.
+    """
+    wanted = [
+        e
+        for e in snapshot.current
+        if (not benchmarks or e.benchmark in benchmarks) and (not runs or e.run in runs) and e.judge != "none"
+    ]
+    _require_known(snapshot, benchmarks, runs)
+    known = list(dict.fromkeys(e.judge for e in wanted))
+    if not known:
+        raise UsageError(f"{snapshot.store.path} holds no answers that a judge scored. `bench --judge JUDGE` some.")
+    one = Rater.parse(a, known)
+    other = None if human is not None or b is None else Rater.parse(b, known)
+    if (other is None) == (human is None):
+        raise UsageError("agree: name two judges (or judge runs, JUDGE#0), or one and --human FILE.")
+    out = []
+    for benchmark in dict.fromkeys(e.benchmark for e in wanted):
+        of = [e for e in wanted if e.benchmark == benchmark]
+        for name, measured in _ratings(benchmark, rating, level).items():
+            shared = _shared(snapshot, of, one, other, name, human)
+            if shared is not None:
+                answers, notes = shared
+                rater = str(other) if other is not None else str(human)
+                out.append(agreement(benchmark, name, measured, str(one), rater, answers, notes))
+    if not out:
+        raise UsageError(_nothing(wanted, one, other, human))
+    return out
+
+
+def _require_known(snapshot: Snapshot, benchmarks: Sequence[str], runs: Sequence[str]) -> None:
+    stored = snapshot.current
+    for kind, asked, known in (
+        ("benchmark among the evaluations", benchmarks, {e.benchmark for e in stored}),
+        ("run", runs, {e.run for e in stored}),
+    ):
+        for name in asked:
+            if name not in known:
+                raise unknown_name(kind, name, known)
+
+
+def _ratings(benchmark: str, rating: str | None, level: Level | None) -> dict[str, Level]:
+    """The numbers of a benchmark's verdicts that are compared, with their level of measurement."""
+    known = dict(declared(benchmark).ratings)
+    if rating is None:
+        return {name: level or measured for name, measured in known.items()}
+    measured = level or known.get(rating)
+    if measured is None:
+        raise UsageError(f"--rating {rating}: {benchmark} does not declare it; give its level too: --level LEVEL.")
+    return {rating: measured}
+
+
+def _shared(
+    snapshot: Snapshot,
+    evaluations: Sequence[EvaluationRecord],
+    a: Rater,
+    b: Rater | None,
+    rating: str,
+    human: HumanLabels | None,
+) -> tuple[Answers, list[str]] | None:
+    """The answers that both rated, and notes on those that only one did; None where there are none."""
+    rated_a = _rated(snapshot, evaluations, a, rating)
+    rated_b = _rated(snapshot, evaluations, b, rating) if b is not None else _by_people(human, rated_a, rating)
+    keys = [key for key in rated_a if key in rated_b]
+    same = [key for key in keys if rated_a[key][0] == rated_b[key][0]]
+    if not same:
+        return None
+    notes = []
+    if len(same) < len(keys):
+        notes.append(f"{len(keys) - len(same)} answers are left out: each judged another text")
+    if b is not None and (versions := _versions(evaluations, a, b)):
+        notes.append(f"the judges were asked or read differently: {versions}")
+    only = len(rated_a) - len(keys), len(rated_b) - len(keys)
+    if any(only):
+        notes.append(f"rated by the first alone: {only[0]}, by the second alone: {only[1]}")
+    matrix_a, matrix_b = (_matrix([rated[key][2] for key in same]) for rated in (rated_a, rated_b))
+    return Answers(tuple(same), tuple(rated_a[key][1] for key in same), matrix_a, matrix_b), notes
+
+
+def _rated(snapshot: Snapshot, evaluations: Sequence[EvaluationRecord], rater: Rater, rating: str) -> Rated:
+    """What a judge made of every answer; the newest evaluation of a model's run counts."""
+    found: dict[tuple[str, str], tuple[str | None, str, dict[int, float]]] = {}
+    for e in evaluations:
+        if e.judge != rater.judge or condition_of(e).eos_bias:
+            continue
+        newer: dict[tuple[str, str], tuple[str | None, str, dict[int, float]]] = {}
+        for v in snapshot.store.verdicts(e.id):
+            if v.error is None and rating in v.counts and rater.run in (None, v.run):
+                newer.setdefault((e.run, v.sample_id), (v.answer, v.group, {}))[2][v.run] = v.counts[rating]
+        found |= newer
+    return found
+
+
+def _by_people(human: HumanLabels | None, rated: Rated, rating: str) -> Rated:
+    """People's labels of the answers that the judge rated; each stands for one run."""
+    if human is None:
+        return {}
+    runs = list(dict.fromkeys(run for run, _ in rated))
+    labels = human.of(runs, rating)
+    return {key: (rated[key][0], rated[key][1], {0: label}) for key, label in labels.items() if key in rated}
+
+
+def _versions(evaluations: Sequence[EvaluationRecord], a: Rater, b: Rater) -> str:
+    versions = {r.judge: sorted({e.version for e in evaluations if e.judge == r.judge}) for r in (a, b)}
+    if len({tuple(names) for names in versions.values()}) < 2:
+        return ""
+    return "; ".join(f"{judge} {', '.join(names)}" for judge, names in versions.items())
+
+
+def _matrix(rows: Sequence[Mapping[int, float]]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """[answers, judge runs], NaN where a run has no rating."""
+    runs = sorted({run for row in rows for run in row})
+    return np.array([[row.get(run, math.nan) for run in runs] for row in rows], dtype=np.float64)
+
+
+def _nothing(evaluations: Sequence[EvaluationRecord], a: Rater, b: Rater | None, human: HumanLabels | None) -> str:
+    """Why there is nothing to compare: what each rated, and what declares no rating."""
+    by_judge: dict[str, dict[str, None]] = defaultdict(dict)
+    for e in evaluations:
+        by_judge[e.judge][f"{e.run} on {e.benchmark}"] = None
+    judged = "; ".join(f"{j}: {', '.join(list(names)[:4])}" for j, names in by_judge.items())
+    other = str(b) if b is not None else str(human)
+    bare = [name for name in dict.fromkeys(e.benchmark for e in evaluations) if not declared(name).ratings]
+    more = f" {', '.join(bare)} declares no rating: name one with --rating and --level." if bare else ""
+    return f"{a} and {other} rated no answer in common. Judged are: {judged}.{more}"

@@ -1,0 +1,109 @@
+"""`agree`: how far two judges, the runs of one, or a judge and people agree about the same answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+
+from workflows.requests import DB, Names, several
+from workflows.results import Records
+
+if TYPE_CHECKING:
+    from harness.protocols.benchmark import Level
+    from leaderboards.agreement import Agreement, Estimate
+
+
+@dataclass(frozen=True, repr=False)
+class Agreements(Records):
+    """One agreement for each benchmark and rating that both raters rated."""
+
+    agreements: tuple[Agreement, ...]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """One record a benchmark and rating; an estimate is three fields: ``alpha``, ``alpha_low``, ``alpha_high``."""
+        return [_record(each) for each in self.agreements]
+
+    def __iter__(self) -> Iterator[Agreement]:
+        return iter(self.agreements)
+
+    def __len__(self) -> int:
+        return len(self.agreements)
+
+    def __getitem__(self, index: int) -> Agreement:
+        return self.agreements[index]
+
+    def __repr__(self) -> str:
+        return f"Agreements({len(self.agreements)} ratings)"
+
+    def __rich__(self) -> RenderableType:
+        from leaderboards.formats.agreement_view import agreement_view
+
+        return agreement_view(self.agreements)
+
+
+def agree(
+    a: str,
+    b: str | None = None,
+    *,
+    human: str | Path | None = None,
+    benchmark: Names = (),
+    run: Names = (),
+    rating: str | None = None,
+    level: Level | None = None,
+    db: str | Path = DB,
+) -> Agreements:
+    """Agreement of two raters about the same stored answers: kappa, Krippendorff's alpha, shift, judge-run variance.
+
+    Args:
+        a: a judge as the tables name it ("openai:gpt-4o"), or one of its runs ("openai:gpt-4o#0").
+        b: the other one; None with ``human``.
+        human: JSONL or CSV of people's labels: {"id", "label"}, and "run" where answers of several models were judged.
+        benchmark: only these; ``run``: only these models' answers. One or several.
+        rating: the number of the verdicts that is compared; None: all that the benchmark declares.
+        level: "nominal", "ordinal" or "interval"; None: as the benchmark declares.
+
+    Raises HarnessError; a wrong name, file or row is its subclass UsageError.
+    """
+    from harness.store import Store
+    from leaderboards.human_labels import read_human_labels
+    from leaderboards.raters import compare_raters
+    from leaderboards.snapshot import Snapshot
+
+    labels = None if human is None else read_human_labels(Path(human))
+    snapshot = Snapshot(Store.reading(db))
+    chosen = {"benchmarks": several(benchmark), "runs": several(run)}
+    return Agreements(tuple(compare_raters(snapshot, a, b, human=labels, rating=rating, level=level, **chosen)))
+
+
+ESTIMATES = ("alpha", "kappa", "weighted_kappa", "difference")
+
+
+def _record(agreement: Agreement) -> dict[str, Any]:
+    """``agreement`` as a flat record; None where a number is undefined."""
+    plain = {name: value for name, value in asdict(agreement).items() if name not in (*ESTIMATES, *NESTED)}
+    record = {name: _finite(value) if isinstance(value, float) else value for name, value in plain.items()}
+    for name in ESTIMATES:
+        record |= _flat(name, getattr(agreement, name))
+    for side, rater in (("a", agreement.a), ("b", agreement.b)):
+        record |= _flat(f"run_variance_{side}", agreement.run_variance.get(rater))
+        record |= _flat(f"alpha_among_{side}", agreement.among.get(rater))
+    return {**record, "notes": list(agreement.notes)}
+
+
+NESTED = ("among", "run_variance", "notes")
+
+
+def _flat(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    if estimate is None:
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    return {name: _finite(estimate.value), f"{name}_low": _finite(estimate.low), f"{name}_high": _finite(estimate.high)}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
