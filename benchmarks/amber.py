@@ -164,7 +164,7 @@ class Amber(Benchmark):
         return yes_no_verdict(sample.data["kind"], sample.data["truth"] == "no", answer, sample.prompt)
 
     def trivially_answered(self, sample: Sample) -> bool:
-        return bool(sample.data["kind"] != "generative")
+        return sample.data.get("kind") in KINDS.values()
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         return caption_metrics() + yes_no_metrics() + score_metrics() + length_metrics()

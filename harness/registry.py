@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import UnionType
-from typing import Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from harness.errors import UsageError, unknown_name
 
@@ -74,7 +74,7 @@ def _is_of(value: object, hint: Any) -> bool:
         return isinstance(value, Mapping) and all(_is_of(k, args[0]) and _is_of(v, args[1]) for k, v in value.items())
     if origin is frozenset:
         return isinstance(value, Set) and all(_is_of(each, args[0]) for each in value)
-    return isinstance(value, origin or hint)
+    return value in args if origin is Literal else isinstance(value, origin or hint)
 
 
 def _written(hint: Any) -> str:

@@ -24,7 +24,7 @@ _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
 _WORD = (
     r"(?P<{0}>yes|yeah|yep|yup|no|nope|nah)(?![^\W_])"
-    r"(?!\W*(?:or|and)\W+(?:yes|no)\b| ?[/|&] ?(?:yes|no)\b)"  # one of two
+    r"(?!\W*(?:or|and)\W+(yes|no)\b| ?[/|&] ?(yes|no)\b)"  # one of two
     # What follows makes these say nothing, or yes: "No idea", "No doubt".
     r"(?! (?:idea|clue|comment|answer|doubt|problem|opinion|information|longer|way (?:to|of))\b)"
     r"(?! (?:image|picture|photo) (?:is |was )?(?:provided|attached|given|available|found|uploaded)\b)"
