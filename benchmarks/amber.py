@@ -163,8 +163,8 @@ class Amber(Benchmark):
             return _caption_verdict(sample.data, sample.resources, answer)
         return yes_no_verdict(sample.data["kind"], sample.data["truth"] == "no", answer, sample.prompt)
 
-    def trivially_answered(self, sample: Sample) -> bool:
-        return sample.data.get("kind") in KINDS.values()
+    def trivial_verdict(self, sample: Sample, answer: str) -> Verdict | None:
+        return self.verdict(sample, answer, []) if sample.data.get("kind") in KINDS.values() else None
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         return caption_metrics() + yes_no_metrics() + score_metrics() + length_metrics()

@@ -15,12 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.common import files
 from benchmarks.common.correctness import Correctness, read_correctness, read_correctness_officially
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.common.prompts import CORRECTNESS, fill
 from benchmarks.common.sources import GITHUB
-from benchmarks.common.yes_no import read_yes_no
+from benchmarks.common.yes_no import PARSER, read_yes_no
+from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO, balanced_accuracy, share
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
@@ -31,6 +35,7 @@ from harness.protocols.benchmark import (
     JudgePrompt,
     Metric,
     Sample,
+    Sums,
     Verdict,
     groups_by,
     ratio,
@@ -86,7 +91,7 @@ class HallusionBench(Benchmark):
     name: ClassVar[str] = "hallusion_bench"
     paper: ClassVar[str] = "https://arxiv.org/abs/2310.14566"
     title: ClassVar[str] = "HallusionBench"
-    headline: ClassVar[tuple[str, ...]] = ("a_acc", "q_acc", "f_acc", "unclear")
+    headline: ClassVar[tuple[str, ...]] = ("a_acc", "q_acc", "f_acc", BALANCED, YES_RATIO, "unclear")
     sources: ClassVar[tuple[AnySource, ...]] = SOURCES
     metric_titles: ClassVar[Mapping[str, str]] = {
         "a_acc": "aAcc",
@@ -95,8 +100,9 @@ class HallusionBench(Benchmark):
         "easy_q_acc": "easy",
         "hard_q_acc": "hard",
         "unclear": "Unclear",
+        **TITLES,
     }
-    trivial_answers: ClassVar[Mapping[str, str]] = {"always Yes": "Yes", "always No": "No"}
+    trivial_answers: ClassVar[Mapping[str, str]] = TRIVIAL_ANSWERS
     image_optional: ClassVar[bool] = True
 
     scoring: Literal["judge", "rule"] = "judge"
@@ -114,7 +120,7 @@ class HallusionBench(Benchmark):
         return self._version(self.prompt)
 
     def _version(self, prompt: str) -> str:
-        how = f"prompt={prompt} attempts={self.attempts}" if self.needs_judge else "parser=yes-no-2"
+        how = f"prompt={prompt} attempts={self.attempts}" if self.needs_judge else PARSER
         return f"hallusion_bench-1 scoring={self.scoring} short={self.short} {how}"
 
     @property
@@ -169,15 +175,15 @@ class HallusionBench(Benchmark):
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         """From the last reply, or by the rule from the answer's own yes or no."""
         if not self.needs_judge:
-            said = read_yes_no(answer, sentences=True)
-            expected = "yes" if sample.data["gt_answer"] == "1" else "no"
-            read: Correctness = "unclear" if said is None else "correct" if said == expected else "incorrect"
-            return Verdict(_counts(sample, read, ""), details={"read": said, "verdict": read})
+            return _by_rule(sample, answer)
         judged = read_correctness(replies[-1]) if replies else None
         if judged is None:
             raise JudgeParseError("no one of correct, incorrect, unclear in the last line of the reply")
         values = {**_counts(sample, judged, ""), **_official(sample, replies)}
         return Verdict(values, details={"verdict": judged, "reply": replies[-1]})
+
+    def trivial_verdict(self, sample: Sample, answer: str) -> Verdict | None:
+        return _by_rule(sample, answer)  # of a plain yes or no every judge says what the rule does
 
     def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         error = f"judge: none of correct, incorrect, unclear in {len(replies)} replies"
@@ -186,6 +192,13 @@ class HallusionBench(Benchmark):
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         official = _metrics("official_", samples) if self.needs_judge else []
         return [*_metrics("", samples), *official]
+
+
+def _by_rule(sample: Sample, answer: str) -> Verdict:
+    said = read_yes_no(answer, sample.data["question"])
+    expected = "yes" if sample.data["gt_answer"] == "1" else "no"
+    read: Correctness = "unclear" if said is None else "correct" if said == expected else "incorrect"
+    return Verdict(_counts(sample, read, ""), details={"read": said, "verdict": read})
 
 
 def _joined(data: Mapping[str, Any], *names: str) -> str:
@@ -211,6 +224,10 @@ def _official(sample: Sample, replies: Sequence[str]) -> dict[str, float]:
 def _counts(sample: Sample, read: Correctness, prefix: str) -> dict[str, float]:
     right = read == "correct" or (read == "unclear" and _without_figure(sample.data))
     counts = {"asked": 1.0, "right": float(right), "unclear": float(read == "unclear")}
+    if not prefix:
+        yes = sample.data["gt_answer"] == "1"
+        said_yes = read == ("correct" if yes else "incorrect")
+        counts |= {"asked_yes": float(yes), "right_yes": float(right and yes), "said_yes": float(said_yes)}
     return {f"{prefix}{name}": value for name, value in counts.items()}
 
 
@@ -223,15 +240,27 @@ def _metrics(prefix: str, samples: Sequence[Sample]) -> list[Metric]:
 
     unedited = [sample for sample in samples if sample.data["visual_input"] != "2"]
     edited = [sample for sample in samples if sample.data["visual_input"] == "2"]
-    share = ratio(f"{prefix}right", f"{prefix}asked")
+    right = ratio(f"{prefix}right", f"{prefix}asked")
+    answers = [] if prefix else [Metric(BALANCED, _balanced, True), Metric(YES_RATIO, _yes_ratio, None)]
     return [
-        Metric(f"{prefix}a_acc", share, True),
-        Metric(f"{prefix}q_acc", share, True, groups=groups_by(samples, per_question)),
-        Metric(f"{prefix}f_acc", share, True, groups=groups_by(samples, per_figure)),
-        Metric(f"{prefix}easy_q_acc", share, True, groups=groups_by(unedited, per_question)),
-        Metric(f"{prefix}hard_q_acc", share, True, groups=groups_by(edited, per_question)),
+        Metric(f"{prefix}a_acc", right, True),
+        Metric(f"{prefix}q_acc", right, True, groups=groups_by(samples, per_question)),
+        Metric(f"{prefix}f_acc", right, True, groups=groups_by(samples, per_figure)),
+        Metric(f"{prefix}easy_q_acc", right, True, groups=groups_by(unedited, per_question)),
+        Metric(f"{prefix}hard_q_acc", right, True, groups=groups_by(edited, per_question)),
+        *answers,
         Metric(f"{prefix}unclear", ratio(f"{prefix}unclear", f"{prefix}asked"), None),
     ]
+
+
+def _balanced(sums: Sums) -> NDArray[np.float64]:
+    right, right_yes, asked_yes = sums["right"], sums["right_yes"], sums["asked_yes"]
+    return balanced_accuracy(right_yes, asked_yes, right - right_yes, sums["asked"] - asked_yes)
+
+
+def _yes_ratio(sums: Sums) -> NDArray[np.float64]:
+    """Of the answers that say yes or no."""
+    return share(sums["said_yes"], sums["asked"] - sums["unclear"])
 
 
 BENCHMARKS.register("hallusion_bench", HallusionBench)

@@ -159,12 +159,12 @@ def _rated(snapshot: Snapshot, evaluations: Sequence[EvaluationRecord], rater: R
 
 
 def _by_people(human: HumanLabels | None, rated: Rated, rating: str) -> Rated:
-    """People's labels of the answers that the judge rated; each stands for one run."""
+    """People's labels of answers, each as one run, with the answer and group that the judge rated."""
     if human is None:
         return {}
     runs = list(dict.fromkeys(run for run, _ in rated))
     labels = human.of(runs, rating)
-    return {key: (rated[key][0], rated[key][1], {0: label}) for key, label in labels.items() if key in rated}
+    return {key: (*rated.get(key, (None, ""))[:2], {0: label}) for key, label in labels.items()}
 
 
 def _versions(evaluations: Sequence[EvaluationRecord], a: Rater, b: Rater) -> str:

@@ -6,15 +6,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from rich.console import RenderableType
 
+from harness.errors import unknown_name
 from workflows.requests import DB, Names, several
 from workflows.results import Records
 
 if TYPE_CHECKING:
-    from harness.protocols.benchmark import Level
     from leaderboards.agreement import Agreement, Estimate
 
 
@@ -55,7 +55,7 @@ def agree(
     benchmark: Names = (),
     run: Names = (),
     rating: str | None = None,
-    level: Level | None = None,
+    level: str | None = None,
     db: str | Path = DB,
 ) -> Agreements:
     """Agreement of two raters about the same stored answers: kappa, Krippendorff's alpha, shift, judge-run variance.
@@ -70,15 +70,20 @@ def agree(
 
     Raises HarnessError; a wrong name, file or row is its subclass UsageError.
     """
+    from harness.protocols.benchmark import Level
     from harness.store import Store
     from leaderboards.human_labels import read_human_labels
     from leaderboards.raters import compare_raters
     from leaderboards.snapshot import Snapshot
 
+    if level is not None and level not in (known := get_args(Level)):
+        raise unknown_name("level of measurement", level, known)
     labels = None if human is None else read_human_labels(Path(human))
     snapshot = Snapshot(Store.reading(db))
     chosen = {"benchmarks": several(benchmark), "runs": several(run)}
-    return Agreements(tuple(compare_raters(snapshot, a, b, human=labels, rating=rating, level=level, **chosen)))
+    return Agreements(
+        tuple(compare_raters(snapshot, a, b, human=labels, rating=rating, level=cast("Level | None", level), **chosen))
+    )
 
 
 ESTIMATES = ("alpha", "kappa", "weighted_kappa", "difference")

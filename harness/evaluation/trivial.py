@@ -17,21 +17,19 @@ TrivialFigures = Mapping[str, Mapping[str, float]]
 def trivial_figures(benchmark: Benchmark, samples: Sequence[Sample], metrics: Sequence[Metric]) -> TrivialFigures:
     """The figures of each of ``benchmark.trivial_answers``, by the benchmark's own scorer from the samples' labels.
 
-    Stored samples, which have no resources, do. A metric of what no trivial answer answers (captions) is NaN. A
-    benchmark that asks a judge has none: what it would say of them is not known.
+    Stored samples, which have no resources, do. A metric of what no trivial answer answers (captions) is NaN, and so is
+    one that only a judge can give (``official_*`` of a benchmark with a judge).
     """
-    answered = [] if benchmark.needs_judge else [s for s in samples if benchmark.trivially_answered(s)]
-    if not answered:
-        return {}
-    said = benchmark.trivial_answers.items()
-    return {label: _figures(benchmark, answered, answer, metrics) for label, answer in said}
+    figures = {}
+    for label, answer in benchmark.trivial_answers.items():
+        verdicts = [(sample, benchmark.trivial_verdict(sample, answer)) for sample in samples]
+        scored = [Scored(s.id, 0, s.group, v.counts, v.error) for s, v in verdicts if v is not None]
+        if scored:
+            figures[label] = _figures(scored, metrics)
+    return figures
 
 
-def _figures(
-    benchmark: Benchmark, samples: Sequence[Sample], answer: str, metrics: Sequence[Metric]
-) -> dict[str, float]:
-    verdicts = [(sample, benchmark.verdict(sample, answer, [])) for sample in samples]
-    scored = [Scored(s.id, 0, s.group, v.counts, v.error) for s, v in verdicts]
+def _figures(scored: Sequence[Scored], metrics: Sequence[Metric]) -> dict[str, float]:
     plain, figures = _sums(scored), {}
     for metric in metrics:
         sums = plain if metric.groups is None else _sums(group_verdicts(scored, metric.groups))

@@ -198,8 +198,7 @@ class Benchmark(ABC):
         official_attempts: how often the official script asks a judge; of recorded replies as many are read.
         rated_first: the judge is asked for its rating before anything else, so that a reply cut at its token limit
             still has it; of other benchmarks a cut reply is an error row.
-        image_optional: questions without an image belong to it. Of other benchmarks a sample without its image is a
-            failed answer: a model that was not shown the image would be scored for guessing.
+        image_optional: questions without an image belong to it; of other benchmarks such a sample is a failed answer.
 
     It keeps no state and opens files in ``load`` only: what scoring needs of them is in the samples' data or resources.
     """
@@ -274,9 +273,9 @@ class Benchmark(ABC):
         """The error verdict after the last attempt, with what the official rules make of it in ``official_*``."""
         return Verdict({}, error=f"judge: none of {len(replies)} replies can be read")
 
-    def trivially_answered(self, sample: Sample) -> bool:
-        """Whether ``trivial_answers`` answer ``sample``, which has no resources."""
-        return True
+    def trivial_verdict(self, sample: Sample, answer: str) -> Verdict | None:
+        """The verdict on one of ``trivial_answers``, from the label alone; None where it answers no such question."""
+        return None if self.needs_judge else self.verdict(sample, answer, [])
 
     @abstractmethod
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -13,6 +13,7 @@ from benchmarks.common.official import assembled
 from benchmarks.hallusion_bench import QUESTIONS, HallusionBench
 from harness.errors import DataError
 from harness.evaluation.metrics import Scored, summarise
+from harness.evaluation.trivial import trivial_figures
 from harness.protocols.benchmark import Benchmark, BenchmarkData
 from tests.benchmarks.conftest import judged, write_json
 from tests.shared import shared
@@ -147,3 +148,28 @@ def test_a_question_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / QUESTIONS, [ROW, ROW])
     with pytest.raises(DataError, match="VD_chart_0_1_0"):
         HallusionBench().load(tmp_path)
+
+
+def test_constant_answers_need_no_judge_and_are_worth_half(tmp_path: Path) -> None:
+    """Truths yes, yes, no: always Yes is right in 2 of 3, 100 % of yes and 0 % of no; always No in 1 of 3."""
+    rows = [{**ROW, "set_id": str(i), "gt_answer": truth} for i, truth in enumerate("110")]
+    write_json(tmp_path / QUESTIONS, rows)
+    scorings: tuple[Literal["judge", "rule"], ...] = ("judge", "rule")
+    for scoring in scorings:
+        benchmark = HallusionBench(scoring=scoring)
+        samples = benchmark.load(tmp_path).samples
+        found = trivial_figures(benchmark, samples, benchmark.metrics(samples))
+        assert found["always Yes"]["a_acc"] == pytest.approx(200 / 3)
+        assert [found[name]["balanced_accuracy"] for name in ("always Yes", "always No")] == [50, 50]
+        assert [found[name]["yes_ratio"] for name in ("always Yes", "always No")] == [100, 0]
+
+
+def test_the_yes_ratio_is_of_the_answers_that_say_yes_or_no(tmp_path: Path) -> None:
+    """Truths yes, yes, no, judged correct (yes), incorrect (no), unclear: 1 of 2; recalls 1 / 2 and 0: 25."""
+    rows = [{**ROW, "set_id": str(i), "gt_answer": truth} for i, truth in enumerate("110")]
+    write_json(tmp_path / QUESTIONS, rows)
+    data = HallusionBench().load(tmp_path)
+    ids = [sample.id for sample in data.samples]
+    replies = dict(zip(ids, (["correct"], ["incorrect"], ["unclear"]), strict=True))
+    figures = table(HallusionBench(), data, dict.fromkeys(ids, "Hm"), replies)
+    assert (figures["yes_ratio"]["value"], figures["balanced_accuracy"]["value"]) == (50, 25)
