@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from commands import options
 from commands.evaluations import finish, show_estimates
 from commands.screen import INCOMPLETE, line, out, print_json
+
+if TYPE_CHECKING:
+    from workflows.curve_points import Bias
 
 
 @click.command("bench")
@@ -35,18 +38,19 @@ from commands.screen import INCOMPLETE, line, out, print_json
 @click.option(
     "--eos-bias",
     "eos_biases",
-    type=float,
+    type=options.Bias(),
+    metavar="NUMBER|auto",
     multiple=True,
     help="Object HalBench, or without it another benchmark of coverage, once more with this bias on the "
-    "end-of-sequence logit (longer answers below 0); may be repeated. Two of them, on both sides of 0, and CHAIRi can "
-    "be compared at the base's coverage.",
+    "end-of-sequence logit (longer answers below 0); may be repeated. auto adds as many as it takes to compare CHAIRi "
+    "at the base's coverage: at most 6 a model, none beyond -4 and 4.",
 )
 @click.option("--shard", metavar="I/N", help="Only answer the I-th of N parts; score later, without this option.")
 def command(
     db: str, assignments: tuple[str, ...], device: str, judge: str | None, budget: float | None, prices: str | None,
     resume: bool, probe: bool, dry_run: bool, limit: int | None, as_json: bool, suite: str | None,
     names: tuple[str, ...], name: str | None, models: tuple[str, ...], data_dir: Path | None,
-    eos_biases: tuple[float, ...],
+    eos_biases: tuple[Bias, ...],
     shard: str | None, share: bool, cluster: str | None, workers: int | None, gpus_per_worker: float | None,
 ) -> None:  # fmt: skip
     """Answer benchmarks with models and score the answers.

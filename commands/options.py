@@ -20,6 +20,18 @@ class Recipe(click.Path):
         return find_recipe(str(value))
 
 
+class Bias(click.ParamType):  # type: ignore[type-arg]  # generic for the type checker alone
+    """A number, or the word auto."""
+
+    name = "bias"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        try:
+            return "auto" if value == "auto" else float(str(value))
+        except ValueError:
+            self.fail(f"{value!r}: expected a number or auto.", param, ctx)
+
+
 def _show(value: Verbosity) -> Callable[[click.Context, click.Parameter, bool], None]:
     return lambda context, option, given: set_verbosity(value) if given else None
 

@@ -19,8 +19,8 @@ from harness.util.log import Verbosity, verbosity
 from leaderboards.provenance import provenance
 from tests.house import ROOT
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
-from workflows.ablate import is_benched
 from workflows.ablation import Ablation, Method
+from workflows.benched import is_benched
 from workflows.eval_models import EvalModel
 
 Run = Callable[..., Result]

@@ -8,30 +8,27 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cluster.connection import Cluster
 from harness.errors import HarnessError, Interrupted, UsageError
-from harness.evaluation.resolve import data_dir, data_key, load, make_benchmark
-from harness.protocols.benchmark import BENCHMARKS
-from harness.protocols.external import ExternalBenchmark
 from harness.protocols.progress import Progress, silent
 from harness.store import Store
 from harness.util.distributed import visible_gpus
-from harness.util.options import content_key, keyed
 from harness.util.pool import Pool, Threads, report, threads, workers
+from leaderboards.snapshot import Snapshot
 from workflows.ablation import Ablation, Job, jobs
 from workflows.ablation_outcome import Outcome, Shortfall, shortfall
 from workflows.activity import working
-from workflows.bench import BenchmarkSpec, bench_model, resolve_benchmarks
-from workflows.embedded import SETTINGS, data_root, is_embedded_model
+from workflows.bench import bench_model
+from workflows.benched import is_benched, wanted_of
+from workflows.curve_points import lacks_points
+from workflows.embedded import data_root, is_embedded_model
 from workflows.eval_models import EvalModel
 from workflows.interruption import kept_of
 from workflows.judging import Judges
 from workflows.lineage import lookup_run
 from workflows.purse import Purse
-from workflows.suites import members_of
 
 if TYPE_CHECKING:
     from workflows.align_spec import AlignSpec
@@ -58,18 +55,15 @@ def ablate(
     """
     base = base_of(ablation, steps)
     everything, store, outcome = jobs(ablation, db), Store(db), Outcome()
-    purse, total = Purse(store, ablation, wanted_of(ablation)), len(everything) + 1
-    done, items = 0, ["base", *(job.name for job in everything)]
+    purse, items = Purse(store, ablation, wanted_of(ablation)), ["base", *(job.name for job in everything)]
+    done, begun = 0, 0
     many = 1 if ablation.budget is not None else ablation.workers
     with working(store, "ablate", items) as work, stopped(store, everything), pool(many, device, cluster) as processes:
         steps = work.watch(steps)
-        for stage in (False, True):  # controls that match another run's beta come after it
-            batch = [job for job in everything if (job.match is not None) == stage]
-            missing = [job for job in batch if not is_stored(store, job, device)]
-            tasks: dict[str, Task] = {job.name: partial(_job_task, job, device, cluster) for job in missing}
-            if not stage and not is_benched(store, base, ablation):
-                tasks = {"base": partial(_base_task, db, base, device, cluster), **tasks}
-            for name in (*(() if stage else ("base",)), *(job.name for job in batch)):
+        for names, tasks in _rounds(store, base, everything, ablation, device, cluster):
+            begun += len(names)
+            total = max(begun, len(items))
+            for name in names:
                 if name not in tasks:
                     done += 1
                     work.finished(name)
@@ -86,6 +80,26 @@ def ablate(
                     work.finished(name)
                 log(f"{name}: {'failed' if error else 'incomplete' if future.result() else 'done'}")
     return outcome
+
+
+def _rounds(
+    store: Store, base: EvalModel, everything: Sequence[Job], ablation: Ablation, device: str, cluster: Cluster | None
+) -> Iterator[tuple[list[str], dict[str, Task]]]:
+    """What is done one after the other: the names of a round, and its tasks, which what is stored already has not.
+
+    The base and the runs; controls that match another run's beta, which come after it; and runs whose curves lack a
+    point because the base, at whose coverage they are read, was benchmarked after them.
+    """
+    for controls in (False, True):
+        batch = [job for job in everything if (job.match is not None) == controls]
+        missing = [job for job in batch if not is_stored(store, job, device)]
+        tasks: dict[str, Task] = {job.name: partial(_job_task, job, device, cluster) for job in missing}
+        if not controls and not is_benched(store, base, ablation):
+            tasks = {"base": partial(_base_task, str(store.path), base, device, cluster), **tasks}
+        yield [*([] if controls else ["base"]), *(job.name for job in batch)], tasks
+    snapshot, wanted = Snapshot(store), wanted_of(ablation)
+    late = [job for job in everything if lacks_points(snapshot, job.name, wanted)]
+    yield [job.name for job in late], {job.name: partial(_job_task, job, device, cluster) for job in late}
 
 
 def _job_task(job: Job, device: str, cluster: Cluster | None, ablation: Ablation) -> tuple[Any, ...]:
@@ -235,40 +249,6 @@ def is_stored(store: Store, job: Job, device: str) -> bool:
         return False
     eval_model = EvalModel(job.name, f"run:{job.name}", job.name)
     return record is not None and is_benched(store, eval_model, job.ablation, since=record.number)
-
-
-def is_benched(store: Store, eval_model: EvalModel, ablation: Ablation, since: int = 0) -> bool:
-    """Whether every evaluation of ``eval_model`` is there, complete, not before number ``since``, of the same samples
-    under the benchmarks' present versions, by the embedded world's judge.
-
-    Never so with a judge of its own: what that would say now, only its stored replies show.
-    """
-    wanted = wanted_of(ablation)
-    if ablation.judge is not None or any(issubclass(BENCHMARKS.get(item.name), ExternalBenchmark) for item in wanted):
-        return False
-    root = data_root(ablation.data_dir, world=ablation.world, split=ablation.split)
-    stored = {
-        (e.benchmark, e.version, e.judge, e.data_key, content_key(e.decoding))
-        for e in store.evaluations(run=eval_model.run)
-        if e.model == eval_model.spec and e.n_scored == e.n and e.id >= since
-    }
-    return all(_expected(item, root) in stored for item in wanted)
-
-
-def _expected(item: BenchmarkSpec, root: Path) -> tuple[str | None, ...]:
-    """What distinguishes a benchmark's evaluation from others of the same model."""
-    benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
-    judge = Judges(None).named(benchmark, folder) if benchmark.needs_judge else "none"
-    data = load(benchmark, folder, item.limit)
-    key = data_key(benchmark.name, data.samples)
-    return benchmark.name, data.version, judge, key, content_key(keyed(benchmark.decoding))
-
-
-def wanted_of(ablation: Ablation) -> list[BenchmarkSpec]:
-    """The benchmarks of an ablation with their settings."""
-    members = members_of(ablation.suite, ablation.benchmarks)
-    defaults = None if ablation.data_dir else SETTINGS
-    return resolve_benchmarks(members, {}, defaults, ablation.limit, ablation.eos_biases)
 
 
 def matched_beta(store: Store, job: Job) -> float:

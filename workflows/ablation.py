@@ -13,6 +13,7 @@ from harness.errors import UsageError
 from harness.util.names import require_name, require_text
 from harness.util.options import build
 from harness.util.ranges import Range, at_least
+from workflows.curve_points import Bias
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,8 @@ class Ablation:
         suite: the benchmark suite of every model.
         benchmarks: single benchmarks in place of the suite.
         split: of the embedded world; settings are chosen on "tuning", results are of "report".
-        eos_biases: points of the hallucination-against-coverage curve beside 0.
+        eos_biases: points of the hallucination-against-coverage curve beside 0; auto adds, for each run, as many as it
+            takes to read it at the base's coverage (at most 6, none beyond -4 and 4).
         data_dir: benchmark data; None for the embedded world.
         judge: judge of the suite; None for the embedded world's own.
         limit: only the first so many samples of each benchmark; None for all.
@@ -75,7 +77,7 @@ class Ablation:
     suite: str = "hallucination"
     benchmarks: tuple[str, ...] = ()
     split: Literal["report", "tuning"] = "report"
-    eos_biases: tuple[float, ...] = ()
+    eos_biases: tuple[Bias, ...] = ()
     data_dir: str | None = None
     judge: str | None = None
     limit: Annotated[int, at_least(1, "samples")] | None = None

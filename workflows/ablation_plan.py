@@ -14,10 +14,11 @@ from harness.protocols.progress import Progress, silent
 from harness.store import AlignmentRecord, Store
 from harness.util.options import content_key
 from harness.util.paths import nothing_kept
-from workflows.ablate import base_of, is_benched, resolved, wanted_of
+from workflows.ablate import base_of, resolved
 from workflows.ablation import Ablation, Job, jobs
 from workflows.align import dry_run
 from workflows.align_spec import AlignSpec
+from workflows.benched import is_benched, wanted_of
 from workflows.cost import BenchCost, cost_report, spec_cost
 from workflows.embedded import embedded_world
 from workflows.eval_models import EvalModel

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ from harness.store.claims import Claims
 from harness.util.distributed import rank_and_world_size
 from harness.util.images import count_changes
 from harness.util.options import overlay
+from leaderboards.bracket import FIRST
 from leaderboards.declared import benchmark_order, declared
 from workflows.bench_models import loaded_model, subject_of
+from workflows.curve_points import AUTO, Bias, added_points, at_bias, bases_first, biased, warn_without_base
 from workflows.embedded import is_embedded
 from workflows.eval_models import EvalModel
 from workflows.judging import Judges
@@ -41,11 +43,15 @@ from workflows.suites import Member
 
 @dataclass(frozen=True)
 class BenchmarkSpec:
-    """A benchmark to run: its settings, and how many of its samples (None: all)."""
+    """A benchmark to run: its settings, and how many of its samples (None: all).
+
+    ``bracket``: add points of its coverage curve until it can be read at the base's coverage.
+    """
 
     name: str
     settings: Mapping[str, Any]
     limit: int | None = None
+    bracket: bool = False
 
 
 def resolve_benchmarks(
@@ -53,13 +59,13 @@ def resolve_benchmarks(
     settings: Mapping[str, Any],
     defaults: Mapping[str, Any] | None = None,
     limit: int | None = None,
-    eos_biases: Sequence[float] = (),
+    eos_biases: Sequence[Bias] = (),
 ) -> list[BenchmarkSpec]:
     """The benchmarks of a suite with their settings: ``defaults``, then the suite's own, then ``settings``.
 
     A setting that is none raises a UsageError. ``limit`` (`--limit`) goes before a suite's. ``eos_biases`` adds the
     first benchmark (in the registry's order) that measures both hallucination and coverage once more with each bias on
-    the end-of-sequence logit: the points of its curve.
+    the end-of-sequence logit: the points of its curve; AUTO among them as many more as it takes to read it.
     """
     for count in (limit, *(m.limit for m in members)):
         if count is not None and count < 1:
@@ -77,21 +83,23 @@ def resolve_benchmarks(
     for m in members:
         own = overlay(given.get(m.benchmark, {}), m.set, chosen.get(m.benchmark, {}))
         make_benchmark(m.benchmark, own).check()  # what is wrong is an error before a model is loaded
-        biases = [
-            {"decoding": {"eos_bias": bias}} for bias in dict.fromkeys(eos_biases) if bias and m.benchmark == curved
+        asked = dict.fromkeys(eos_biases) if m.benchmark == curved else ()
+        specs.append(BenchmarkSpec(m.benchmark, own, limit or m.limit, bracket=AUTO in asked))
+        specs += [
+            replace(specs[-1], settings=biased(own, bias), bracket=False) for bias in asked if bias and bias != AUTO
         ]
-        specs += [BenchmarkSpec(m.benchmark, overlay(own, bias), limit or m.limit) for bias in ({}, *biases)]
-        for bias in biases:
-            make_benchmark(m.benchmark, overlay(own, bias))
+        for bias in asked:
+            make_benchmark(m.benchmark, biased(own, FIRST if bias == AUTO else bias))
     return specs
 
 
 def check_decodings(specs: Sequence[str], benchmarks: Sequence[BenchmarkSpec]) -> None:
     """Raise UsageError where a benchmark's decoding is beyond a model's kind, naming both, before anything is asked."""
-    decodings = {b.name: make_benchmark(b.name, b.settings).decoding for b in benchmarks}
+    settings = [(b.name, biased(b.settings, FIRST) if b.bracket else b.settings) for b in benchmarks]
+    decodings = [(name, make_benchmark(name, given).decoding) for name, given in settings]
     for spec in specs:
         refused: dict[str, list[str]] = {}
-        for name, decoding in decodings.items():
+        for name, decoding in decodings:
             if reason := MODELS.get(parse_spec(spec).kind).refuses(decoding):
                 refused.setdefault(reason, []).append(name)
         if refused:
@@ -133,11 +141,22 @@ def bench_model(
         for benchmark, item in zip(made, benchmarks, strict=True)
     ]
     with loaded_model(store, eval_model, device, loading, probe, cluster, progress) as model:
+        one = partial(
+            _bench_one, store, eval_model, model, root=root, judges=judges,
+            loading=loading, fresh=fresh, scoring=scoring, claims=claims,
+        )  # fmt: skip
+        curves = []
         for item, benchmark, data in zip(benchmarks, made, loaded, strict=True):
-            yield from _bench_one(
-                store, eval_model, model, item, benchmark, data, root, judges,
-                loading=loading, fresh=fresh, scoring=scoring, claims=claims, progress=progress,
-            )  # fmt: skip
+            for record in one(item, benchmark, data, progress=progress):
+                yield record
+                curves += [(record, item, data)] if item.bracket else []
+        for record, item, data in curves:
+
+            def at(bias: float, item: BenchmarkSpec = item, data: Any = data) -> Iterator[EvaluationRecord]:
+                point = replace(item, settings=biased(item.settings, bias), bracket=False)
+                return one(point, make_benchmark(point.name, point.settings), data, progress=at_bias(progress, bias))
+
+            yield from added_points(store, record, at, since=record.id if fresh else 0)
 
 
 def _bench_one(
@@ -147,9 +166,9 @@ def _bench_one(
     item: BenchmarkSpec,
     benchmark: Benchmark,
     data: BenchmarkData | None,
+    *,
     root: Path,
     judges: Judges,
-    *,
     loading: Mapping[str, Any] | None,
     fresh: bool,
     scoring: ScoringSettings,
@@ -180,7 +199,7 @@ def _bench_one(
     subject = subject_of(eval_model, model, settings, folder, loading)
     recorded = MODELS.get(parse_spec(eval_model.spec).kind).recorded
     if not recorded and (changed := count_changes(_images_of(data.samples))):
-        subject = dataclasses.replace(subject, info={**subject.info, "images_changed": changed})
+        subject = replace(subject, info={**subject.info, "images_changed": changed})
     with exclusive(claims, f"{model.key} {name}") if claims else contextlib.nullcontext():
         record = evaluate(
             store, benchmark, data, answers, asked_judge, subject=subject,
@@ -212,12 +231,13 @@ def bench_all(
     if shared and fresh:
         raise UsageError("--fresh: processes that share the work cannot know old answers from new; use another --db.")
     with Claims(store.path) if shared else contextlib.nullcontext() as claims:
-        for eval_model in eval_models:
+        for eval_model in bases_first(store, eval_models):
             yield from bench_model(
                 store, eval_model, benchmarks, root, judges,
                 device=device, loading=loading, fresh=fresh, probe=probe, scoring=scoring, claims=claims,
                 cluster=cluster, progress=progress,
             )  # fmt: skip
+        warn_without_base(store, eval_models, benchmarks)
 
 
 def answer_shard(

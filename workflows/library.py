@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from harness.cluster.connection import ClusterOptions
     from harness.store import AlignmentRecord, Store
     from workflows.align_spec import AlignSpec
+    from workflows.curve_points import Bias
 
 
 def align(
@@ -150,7 +151,7 @@ def bench(
     budget: float | None = None,
     prices: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
-    eos_bias: float | Sequence[float] = (),
+    eos_bias: Bias | Sequence[Bias] = (),
     limit: int | None = None,
     device: str = "auto",
     fresh: bool = False,
@@ -175,7 +176,7 @@ def bench(
         budget: USD that the judge may cost at most; ``prices``: YAML of your prices.
         settings: what `--set` takes: {"similarity": "exact", "judge.concurrency": 8, "model.dtype": "bfloat16"}.
         eos_bias: Object HalBench, or without it another benchmark of coverage, once more with each of these on the
-            end-of-sequence logit.
+            end-of-sequence logit; "auto" adds as many as it takes to compare CHAIRi at the base's coverage (at most 6).
         limit: only the first so many samples.
         fresh: answer and judge anew.
         probe: look before a model's first answer whether it is asked as it was trained and sees its images; what

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.store import Store
     from workflows.bench import BenchmarkSpec
     from workflows.cost import BenchCost
+    from workflows.curve_points import Bias
     from workflows.eval_models import EvalModel
     from workflows.judging import Judges
 
@@ -44,7 +45,7 @@ class BenchOptions:
     budget: float | None = None
     prices: str | Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    eos_bias: float | Sequence[float] = ()
+    eos_bias: Bias | Sequence[Bias] = ()
     limit: int | None = None
     device: str = "auto"
     fresh: bool = False
@@ -86,7 +87,7 @@ class BenchOptions:
         names = [self.benchmark] if isinstance(self.benchmark, str) else list(self.benchmark or ())
         # Models and settings are checked before the embedded world is built, which takes minutes.
         defaults = None if self.data_dir else SETTINGS
-        biases = [self.eos_bias] if isinstance(self.eos_bias, int | float) else self.eos_bias
+        biases = [self.eos_bias] if isinstance(self.eos_bias, int | float | str) else self.eos_bias
         wanted = resolve_benchmarks(members_of(text_of(self.suite), names), settings, defaults, self.limit, biases)
         specs = _models(self.model)
         for spec in specs:
@@ -127,7 +128,11 @@ class BenchJob:
         from workflows.bench import bench_all
         from workflows.interruption import kept_answers
 
-        items = [_item(model.run, benchmark) for model in self.models for benchmark in self.benchmarks]
+        items = [
+            _item(model.run, each.name, nested(each.settings).get("decoding", {}))
+            for model in self.models
+            for each in self.benchmarks
+        ]
         records = []
         if share and self.cluster.cluster is not None:
             raise UsageError("--share and --cluster: a cluster shares the work itself; leave one of them out.")
@@ -142,7 +147,7 @@ class BenchJob:
                 share=share, fresh=self.fresh, scoring=self.scoring, cluster=cluster, progress=watched, **self.loading,
             ):  # fmt: skip
                 records.append(record)
-                work.finished(items[len(records) - 1])
+                work.finished(_item(record.run, record.benchmark, record.decoding))
         return BenchResult(tuple(Evaluation(record) for record in records), self.judges.spent)
 
     def estimates(self) -> list[BenchCost]:
@@ -162,6 +167,11 @@ class BenchJob:
 
         arguments = [(self.store, model, self.benchmarks, self.root, shard) for model in self.models]
         items = [f"{model.run}: shard {shard}" for model in self.models]
+        if any(item.bracket for item in self.benchmarks):
+            raise UsageError(
+                "--eos-bias auto and --shard: which points are added follows from scores, and a shard has none. Leave "
+                "auto to the command that scores them all, or give numbers."
+            )
         with (
             working(self.store, "bench", items) as work,
             kept_answers(self.store, work.watch(progress)) as watched,
@@ -251,10 +261,10 @@ def cluster_of(options: BenchOptions | ScoreOptions) -> ClusterOptions:
     return ClusterOptions(cluster=options.cluster, workers=options.workers, gpus_per_worker=options.gpus_per_worker)
 
 
-def _item(run: str, benchmark: BenchmarkSpec) -> str:
+def _item(run: str, benchmark: str, decoding: Mapping[str, Any]) -> str:
     """One model on one benchmark, as `status` names it; points of a coverage curve by their bias."""
-    bias = nested(benchmark.settings).get("decoding", {}).get("eos_bias", 0)
-    return f"{run} on {benchmark.name}" + (f" at EOS bias {bias:+g}" if bias else "")
+    bias = float(decoding.get("eos_bias", 0))
+    return f"{run} on {benchmark}" + (f" at EOS bias {bias:+g}" if bias else "")
 
 
 def scoring_of(settings: dict[str, Any]) -> ScoringSettings:

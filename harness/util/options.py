@@ -170,9 +170,7 @@ def _of_type(value: Any, hint: Any, where: str) -> Any:
     if origin is typing.Literal:
         return _choice(value, args, where)
     if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        return _coerce(value, next(arg for arg in args if arg is not type(None)), where)
+        return _of_union(value, args, where)
     if origin is tuple:
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(_coerce(item, args[0], where) for item in items)
@@ -191,6 +189,16 @@ def _of_type(value: Any, hint: Any, where: str) -> Any:
     if isinstance(hint, type) and not (isinstance(value, hint) and (hint is bool) == isinstance(value, bool)):
         raise UsageError(f"{where}={value!r}: expected {hint.__name__}, found {type(value).__name__}.")
     return value
+
+
+def _of_union(value: Any, args: tuple[Any, ...], where: str) -> Any:
+    """``value`` as the first of the types that is not None, unless it is None or one of the words that are allowed."""
+    words = [word for arg in args if typing.get_origin(arg) is typing.Literal for word in typing.get_args(arg)]
+    if (value is None and type(None) in args) or (isinstance(value, str) and value in words):
+        return value
+    if words and isinstance(value, str) and not EXPONENT.fullmatch(value):
+        raise UsageError(f"{where}={value!r}: expected a number or {' or '.join(words)}.")
+    return _coerce(value, next(arg for arg in args if arg is not type(None)), where)
 
 
 def _is_number(value: Any) -> bool:

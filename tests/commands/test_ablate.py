@@ -16,10 +16,11 @@ from harness.store import Store
 from harness.util.options import read_yaml
 from recipes import RECIPES
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
-from workflows.ablate import _finished, matched_beta, resolved, wanted_of
+from workflows.ablate import _finished, matched_beta, resolved
 from workflows.ablation import Ablation, Job, Method, jobs, read_ablation, sweep
 from workflows.ablation_outcome import Outcome, Shortfall
 from workflows.ablation_plan import plan
+from workflows.benched import wanted_of
 from workflows.purse import Purse
 from workflows.settings import route
 

@@ -1,0 +1,55 @@
+"""Which benchmarks an ablation runs, and whether a model's evaluations on them are stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.evaluation.resolve import data_dir, data_key, load, make_benchmark
+from harness.protocols.benchmark import BENCHMARKS
+from harness.protocols.external import ExternalBenchmark
+from harness.store import Store
+from harness.util.options import content_key, keyed
+from leaderboards.snapshot import Snapshot
+from workflows.ablation import Ablation
+from workflows.bench import BenchmarkSpec, resolve_benchmarks
+from workflows.curve_points import lacks_points
+from workflows.embedded import SETTINGS, data_root
+from workflows.eval_models import EvalModel
+from workflows.judging import Judges
+from workflows.suites import members_of
+
+
+def is_benched(store: Store, eval_model: EvalModel, ablation: Ablation, since: int = 0) -> bool:
+    """Whether every evaluation of ``eval_model`` is there, complete, not before number ``since``, of the same samples
+    under the benchmarks' present versions, by the embedded world's judge, and its coverage curve lacks no point.
+
+    Never so with a judge of its own: what that would say now, only its stored replies show.
+    """
+    wanted = wanted_of(ablation)
+    if ablation.judge is not None or any(issubclass(BENCHMARKS.get(item.name), ExternalBenchmark) for item in wanted):
+        return False
+    root = data_root(ablation.data_dir, world=ablation.world, split=ablation.split)
+    stored = {
+        (e.benchmark, e.version, e.judge, e.data_key, content_key(e.decoding))
+        for e in store.evaluations(run=eval_model.run)
+        if e.model == eval_model.spec and e.n_scored == e.n and e.id >= since
+    }
+    return all(_expected(item, root) in stored for item in wanted) and not lacks_points(
+        Snapshot(store), eval_model.run, wanted
+    )
+
+
+def _expected(item: BenchmarkSpec, root: Path) -> tuple[str | None, ...]:
+    """What distinguishes a benchmark's evaluation from others of the same model."""
+    benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
+    judge = Judges(None).named(benchmark, folder) if benchmark.needs_judge else "none"
+    data = load(benchmark, folder, item.limit)
+    key = data_key(benchmark.name, data.samples)
+    return benchmark.name, data.version, judge, key, content_key(keyed(benchmark.decoding))
+
+
+def wanted_of(ablation: Ablation) -> list[BenchmarkSpec]:
+    """The benchmarks of an ablation with their settings."""
+    members = members_of(ablation.suite, ablation.benchmarks)
+    defaults = None if ablation.data_dir else SETTINGS
+    return resolve_benchmarks(members, {}, defaults, ablation.limit, ablation.eos_biases)
