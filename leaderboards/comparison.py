@@ -143,7 +143,7 @@ def compare(
             }
             both = {name: scores for name, scores in drawn.items() if scores is not None}
             if len(both) == 2:
-                scored = ScoredMetrics([tradeoff.matched], coverage.at_shared_points(both), tradeoff)
+                scored = ScoredMetrics([tradeoff.matched], both, tradeoff)
                 comparisons += _on_condition(condition, one, other, scored, resamples)
     if not comparisons:
         raise UsageError(f"{a} and {b} have no sample in common that both scored: bench both without --limit.")

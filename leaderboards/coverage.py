@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from harness.evaluation.metrics import named_sums
 from harness.protocols.benchmark import Metric, Sums
-from harness.stats import NOTHING, Contrast, Difference, Statistic, bootstrap_sums, enough_to_resample
+from harness.stats import Difference, bootstrap_sums, enough_to_resample, shares, sign_flip_p
 from harness.store import EvaluationRecord
 from leaderboards.condition import Condition
 from leaderboards.declared import declared, matched_name
@@ -30,11 +30,11 @@ from leaderboards.run_groups import BASE
 from leaderboards.scores import (
     RESAMPLES,
     SEED,
-    ContrastOf,
     Scores,
     Verdicts,
     differences,
     flat,
+    on_common_samples,
     read_scores,
     statistic,
 )
@@ -63,8 +63,11 @@ def curves_of(
 def curve_scores(
     models: Sequence[str], curves: Mapping[str, Mapping[float, EvaluationRecord]], verdicts: Verdicts
 ) -> Scores | None:
-    """The coverage curves of ``models`` (the seeds of one method); None where one of them or the base has none."""
-    if any(len(curves.get(model, ())) < 2 for model in (*models, BASE)) or 0.0 not in curves[BASE]:
+    """The coverage curves of ``models`` (the seeds of one method), each at all its points.
+
+    None where one of them has none, or there is no base. The base itself needs one point, at which it is read.
+    """
+    if 0.0 not in curves.get(BASE, {}) or any(len(curves.get(model, ())) < 2 for model in models if model != BASE):
         return None
     base = verdicts(curves[BASE][0.0])
     points = [{bias: verdicts(e) for bias, e in curves[model].items()} for model in models]
@@ -173,59 +176,29 @@ def extrapolated(scores: Scores, tradeoff: Tradeoff, resamples: int = RESAMPLES)
     return share, share <= FEW and float(of(values.sum(axis=0))[0]) == 0
 
 
-def points_of(scores: Scores) -> set[str]:
-    """The points of a row's curve, as its columns name them."""
-    return {name.split(" ", 1)[0] for name in scores.columns} - {BASE}
+def matched_differences(a: Scores, b: Scores, tradeoff: Tradeoff, resamples: int = RESAMPLES) -> list[Difference]:
+    """The reading of row ``a`` minus that of ``b``, each at the points on either side of the target that it has.
 
-
-def at_points(scores: Scores, points: Set[str]) -> Scores:
-    """A row's curve with these ``points`` only."""
-    kept = [i for i, name in enumerate(scores.columns) if name.split(" ", 1)[0] in {*points, BASE}]
-    return replace(scores, columns=tuple(scores.columns[i] for i in kept), values=scores.values[..., kept])
-
-
-def at_shared_points(scores: Mapping[str, Scores]) -> dict[str, Scores]:
-    """All rows at the points that they have in common, or as they are where those are no curve."""
-    shared = set.intersection(*(points_of(row) for row in scores.values()))
-    return {label: at_points(row, shared) if len(shared) > 1 else row for label, row in scores.items()}
-
-
-def matched_differences(
-    label: str, reference: str, a: Scores, b: Scores, metrics: Sequence[Metric], resamples: int = RESAMPLES
-) -> list[Difference]:
-    """The reading of row ``label`` (``a``) minus that of ``reference`` (``b``), both at the points that both have.
-
-    Read from other points than its twin's a curve would differ by that alone; without two in common there is nothing to
-    compare (NaN).
+    Only these two shape a reading, so that rows need not share their points. What is compared are therefore not points
+    but what each image adds to the readings, the target among it: p is of the sign-flip test of these shares.
     """
-    shared = points_of(a) & points_of(b)
-    if len(shared) < 2:
-        return [NOTHING for _ in metrics]
-    a, b = at_points(a, shared), at_points(b, shared)
-    return differences(a, b, metrics, resamples, contrast=contrast_between(label, reference))
+    found = differences(a, b, [tradeoff.matched], resamples)
+    a, b = on_common_samples(a, b)
+    if not a.samples:
+        return found
+    of, width = statistic(a, [tradeoff.matched]), flat(a).shape[1]
 
+    def contrast(sums: Points) -> Points:
+        return np.asarray(of(sums[..., :width]) - of(sums[..., width:]))
 
-def contrast_between(label: str, reference: str) -> ContrastOf | None:
-    """How two rows' readings are compared. The base comes with its coverage: where a sample's answers are swapped
-    with the base's, so is what they add to the target. With the target left alone the test would not be exact.
-    """
-    if BASE not in (label, reference):
-        return None
-    base_is_a = label == BASE
-
-    def compared(scores: Scores, of: Statistic) -> Contrast:
-        target = [i for i, name in enumerate(scores.columns) if name.startswith(f"{BASE} ")]
-        own = [scores.columns.index(f"{0:+g} {scores.columns[i].split(' ', 1)[1]}") for i in target]
-
-        def contrast(x: Points, y: Points) -> Points:
-            both = np.stack([x, y]).reshape(2, *x.shape[:-1], -1, len(scores.columns))
-            both[..., target] = both[0 if base_is_a else 1][..., own]
-            x, y = both.reshape(2, *x.shape)
-            return np.asarray(of(x) - of(y))
-
-        return contrast
-
-    return compared
+    parts = shares(contrast, np.concatenate([flat(a), flat(b)], axis=1), a.groups)[:, 0]
+    p = sign_flip_p(parts, permutations=resamples, seed=SEED) if np.isfinite(parts).all() else math.nan
+    (one, firm), (other, also_firm) = (extrapolated(row, tradeoff, resamples) for row in (a, b))
+    share = max(one, other)
+    return [
+        replace(d, p=p if d.kind == "checkpoints" else d.p, extrapolated=share, bracketed=firm and also_firm)
+        for d in found
+    ]
 
 
 def at_coverage(coverage: Points, rate: Points, target: Points) -> Points:

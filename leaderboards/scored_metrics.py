@@ -28,7 +28,7 @@ class ScoredMetrics:
         """Every metric of the one row minus that of the other."""
         a, b = self.scores[label], self.scores[reference]
         if self.tradeoff is not None:
-            return coverage.matched_differences(label, reference, a, b, self.metrics, resamples)
+            return coverage.matched_differences(a, b, self.tradeoff, resamples)
         return differences(a, b, self.metrics, resamples)
 
 
@@ -56,4 +56,4 @@ def scored_metrics(
     known = {label: replace(scores, seeds=numbers[label]) for label, scores in drawn.items() if scores is not None}
     if len(known) < 2:
         return own
-    return [*own, ScoredMetrics([tradeoff.matched], coverage.at_shared_points(known), tradeoff)]
+    return [*own, ScoredMetrics([tradeoff.matched], known, tradeoff)]

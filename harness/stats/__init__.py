@@ -1,6 +1,7 @@
 """Intervals and tests for figures that are functions of sums over samples."""
 
 from harness.stats.difference import NOTHING, Difference, Kind, smallest_difference
+from harness.stats.influence import shares
 from harness.stats.resampling import (
     Array,
     Contrast,
@@ -37,6 +38,7 @@ __all__ = [
     "paired_difference",
     "paired_differences",
     "percentile_interval",
+    "shares",
     "sign_flip_p",
     "smallest_difference",
 ]

@@ -28,6 +28,9 @@ class Difference:
         kind: whether it is said of methods, or of the checkpoints only (one seed on a side).
         by_seed: of every seed of A its figure minus that of the same seed of B, or minus B's mean where B has no such
             seed.
+        extrapolated: of readings of curves, the share of resampling draws and seeds in which that of A or B (the larger
+            of both shares) lies beyond its curve's ends.
+        bracketed: whether both readings can be relied on; a difference of others is never starred.
     """
 
     value: float
@@ -39,6 +42,8 @@ class Difference:
     seeds: float = math.nan
     kind: Kind = "checkpoints"
     by_seed: tuple[float, ...] = ()
+    extrapolated: float = 0.0
+    bracketed: bool = True
 
     @property
     def signs_differ(self) -> bool:

@@ -1,7 +1,7 @@
 """`--eos-bias auto`: points are added, stored and found again; a model that never reaches the base is marked.
 
-The models name so many of the eight things in an image as their spec says: ``length:2.5`` two or three, and two more for
-every unit of bias less; ``length:1!`` always one. Who names more than three invents a zebra.
+The models name so many of the eight things in an image as their spec says: ``length:2.5`` two or three, and two more
+for every unit of bias less; ``length:1!`` always one. Who names more than three invents a zebra.
 """
 
 from __future__ import annotations
