@@ -23,12 +23,12 @@ def conclusions(tables: Sequence[Table]) -> list[str]:
     """What the tables say, a sentence or two for each panel: of its first benchmark of hallucination and coverage, or
     of its first one.
     """
-    chosen = [_telling([t for t in tables if t.panel == panel]) for panel in dict.fromkeys(t.panel for t in tables)]
+    chosen = [summed_up([t for t in tables if t.panel == panel]) for panel in dict.fromkeys(t.panel for t in tables)]
     return [conclusion(table) for table in chosen[:LONGEST]]
 
 
-def _telling(tables: Sequence[Table]) -> Table:
-    """The table that is put into words: one that compares, of hallucination and coverage, the first in order."""
+def summed_up(tables: Sequence[Table]) -> Table:
+    """The table of a panel that is put into words: one that compares, of hallucination and coverage, the first."""
     return max(
         tables,
         key=lambda t: (len(_measured(t)) > 1, len(t.rows) > 1, declared(t.condition.benchmark).tradeoff is not None),

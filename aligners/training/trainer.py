@@ -213,6 +213,7 @@ class PreferenceTrainer(StartingTrainer):
             "beta_mean": self._weights.beta.mean().item(),
             "beta_std": self._weights.beta.std(correction=0).item(),
             "filtered": 1 - self._weights.kept.double().mean().item(),
+            "tokens": sum(pair.tokens for pair in self._pairs),
             **self.objective_state,
             **self._weights.metrics,
             "lr": float(logs["learning_rate"]),

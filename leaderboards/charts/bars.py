@@ -18,6 +18,7 @@ from leaderboards.charts.svg import (
     figure,
     foot,
     read_aloud,
+    row_group,
     text_at,
     text_width,
 )
@@ -29,7 +30,7 @@ class Bar:
 
     Args:
         value: its length; it is left out where that is not finite.
-        kind: its class: "c0" .. "c8", or "tone0" and "tone1", which are no method's colours.
+        kind: its class: a method's ("c0" .. "c8"), a tercile's ("easy"), or "tone0" and "tone1", which are neither.
         text: its figures, written beside it.
         note: shown when the pointer rests on it.
         low, high: an interval, drawn as a whisker where it is finite.
@@ -55,29 +56,30 @@ def bars(
     top, drawn = (TOP if legend else 8), []
     y = float(top)
     for label, group in shown:
-        if column.stacked:
-            drawn.append(text_at(8, y + 12, label, "start", "label", width - 8))
-            y += 17
-        else:
-            drawn.append(text_at(column.left - 8, y + 6 * len(group) + 3, label, "end", "label", column.left - 8))
-        for bar in group:
-            drawn.append(_bar(bar, across, y))
-            y += 12
-        y += 8
-    height = math.ceil(y) + BOTTOM - 4
+        head, height = 17 * column.stacked, 13 * len(group) + 8 + 17 * column.stacked
+        place = (
+            (8, 12, "start", width - 8)
+            if column.stacked
+            else (column.left - 8, 6.5 * len(group) + 3, "end", column.left - 8)
+        )
+        name = text_at(place[0], place[1], label, place[2], "label", place[3])
+        drawn.append(
+            row_group(label, y, height, [name, *(_bar(bar, across, head + 13 * i) for i, bar in enumerate(group))])
+        )
+        y += height
     words = read_aloud(x, [f"{label} {bar.note or bar.text}" for label, group in shown for bar in group])
-    elements = [*_legend(legend), *foot(across, x, top - 2, height), *drawn]
-    return figure(title, words, elements, (width, height))
+    elements = [*_legend(legend), foot(across, x, top - 2, y), *drawn]
+    return figure(title, words, elements, (width, math.ceil(y) + BOTTOM))
 
 
 def _bar(bar: Bar, across: Scale, y: float) -> str:
     drawn = [
         f'<rect class="bar {bar.kind}" x="{across.start:.1f}" width="{max(across(bar.value) - across.start, 0.5):.1f}" '
-        f'y="{y:.1f}" height="10.5"><title>{escape(bar.note)}</title></rect>'
+        f'y="{y:.1f}" height="11"><title>{escape(bar.note)}</title></rect>'
     ]
     if math.isfinite(bar.low) and math.isfinite(bar.high):
         ends = f'x1="{across(bar.low):.1f}" x2="{across(bar.high):.1f}"'
-        drawn.append(f'<line class="error" {ends} y1="{y + 5.2:.1f}" y2="{y + 5.2:.1f}"/>')
+        drawn.append(f'<line class="error" {ends} y1="{y + 5.5:.1f}" y2="{y + 5.5:.1f}"/>')
     drawn.append(text_at(across.stop + 8, y + 9, bar.text, "start", "figures"))
     return "".join(drawn)
 

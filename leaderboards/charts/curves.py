@@ -9,19 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from leaderboards.charts.lines import Series
+from leaderboards.charts.marks import GREY, HUES, LIGHT, colour, shape
 from leaderboards.charts.plots import save, stem
-from leaderboards.charts.svg import GREY, HUES, colour
 from leaderboards.charts.tradeoffs import coverage_curves, rate_title, reading_line
 from leaderboards.rows import Table
 from leaderboards.run_groups import BASE
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import panel_title, table_title
 
-COLOURS = ("#2b5fd9", "#0a8f6a", "#d4562a", "#8a4fc9", "#b58900", "#0e8aa8", "#c2347a", "#5b6b2e", "#8b8f98")
-"""The page's colours, in its order."""
-
-TURNS = (("o", "-"), ("D", "--"), ("^", "-."))
-"""Point and line where a colour is used for the first, the second and the third time, as on the page."""
+STYLES = (("o", "-"), ("D", "--"), ("^", ":"), ("s", "-."), ("v", (0, (8, 2, 2, 2, 2, 2))))
+"""Point and line of every shape, as on the page."""
 
 
 def write_curves(snapshot: Snapshot, tables: Sequence[Table], folder: Path) -> list[Path]:
@@ -51,17 +48,18 @@ def _draw(table: Table, curves: Sequence[Series]) -> Any:
     figure = Figure(figsize=(5.3 + 0.075 * names, max(3.6, 0.7 + 0.19 * len(curves))), layout="constrained")
     axis = figure.subplots()
     for curve in curves:
-        turn, hue = divmod(curve.colour, HUES + 1)
-        marker, line = TURNS[turn]
+        marker, line = STYLES[shape(curve.colour)]
         x, y = zip(*curve.points, strict=True) if curve.points else ((), ())
-        axis.plot(x, y, line, marker=marker, color=COLOURS[hue], label=curve.label, linewidth=1.5, markersize=4.5)
+        hue = LIGHT[curve.colour % (HUES + 1)]
+        (drawn,) = axis.plot(x, y, color=hue, label=curve.label, linewidth=1.5, markersize=4.5)
+        drawn.set(marker=marker, linestyle=line)
         if (read := curve.reading) is not None:
             if math.isfinite(read.low):
-                axis.plot([read.x, read.x], [read.low, read.high], color=COLOURS[hue], linewidth=2.4, alpha=0.38)
+                axis.plot([read.x, read.x], [read.low, read.high], color=hue, linewidth=1.7)
             if not read.within and curve.points:
                 end = min(curve.points, key=lambda point: abs(point[0] - read.x))
-                axis.plot([end[0], read.x], [end[1], read.y], ":", color=COLOURS[hue], linewidth=1.2)
-            axis.plot([read.x], [read.y], "o", color=COLOURS[hue], markerfacecolor="white", markersize=6)
+                axis.plot([end[0], read.x], [end[1], read.y], ":", color=hue, linewidth=1.2)
+            axis.plot([read.x], [read.y], "o", color=hue, markerfacecolor="white", markersize=6)
     if (target := reading_line(table)) is not None:
         axis.axvline(target[0], color="#999999", linewidth=0.8, zorder=0, label=target[1])
     axis.set_xlabel("coverage: objects named, %", fontsize=9)

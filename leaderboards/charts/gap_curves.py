@@ -76,6 +76,39 @@ def gap_curves(snapshot: Snapshot) -> list[Curve]:
     return sorted(curves, key=_order)
 
 
+def shown_split(curves: Sequence[Curve], method: str) -> str:
+    """The split that a method's gaps are read off: held-out pairs, or the training pairs where none were held out."""
+    return "heldout" if any(c.split == "heldout" for c in curves if c.method == method) else "train"
+
+
+def gap_finding(curves: Sequence[Curve]) -> str:
+    """What the last gaps say, in a sentence: those of easy, middle and hard pairs under every method, whether they are
+    ordered so (the paper's starting point, figure 1), and how far apart the easy and the hard ones are.
+    """
+    said, ordered = [], []
+    for method in dict.fromkeys(curve.method for curve in curves):
+        split = shown_split(curves, method)
+        last = {c.tercile: c for c in curves if (c.method, c.split) == (method, split) and c.gaps}
+        if set(last) == set(TERCILES):
+            easy, middle, hard = (last[name].gaps[-1] for name in reversed(TERCILES))
+            ordered += [method] if easy > middle > hard else []
+            said.append((method, split, last["easy"].steps[-1], easy, middle, hard))
+    if not said:
+        return ""
+    figures = "; ".join(
+        f"{method} {easy:.2f}, {middle:.2f} and {hard:.2f} (easy - hard {easy - hard:+.2f})"
+        for method, _, _, easy, middle, hard in said
+    )
+    pairs = " and ".join(dict.fromkeys(SPLITS[split] for _, split, *_ in said))
+    steps = " or ".join(f"{step:,}" for step in dict.fromkeys(step for _, _, step, *_ in said))
+    some = f" ({', '.join(ordered)})" if 0 < len(ordered) < len(said) else ""
+    return (
+        f"After {steps} steps the mean reward gap of easy, middle and hard {pairs} is, in nats: {figures}. "
+        f"The order that the paper starts from, easy above middle above hard, holds under "
+        f"{len(ordered)} of {len(said)} methods{some}."
+    )
+
+
 def finite_gaps(snapshot: Snapshot, name: str) -> list[tuple[int, str, str, float]]:
     """The gaps of an alignment that are numbers: those of a training that diverged are stored as nothing."""
     return [gap for gap in snapshot.gaps(name) if gap[3] is not None and math.isfinite(gap[3])]

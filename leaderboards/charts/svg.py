@@ -2,7 +2,7 @@
 
 Colours are classes (``c0``, ``c1``, ...) that the page's style sheet defines, so the theme reaches into the charts.
 Room for text is made by what it says, since names of methods can be long; what does not fit is cut, with all of it in a
-tooltip.
+tooltip. What belongs to one method is a group with ``data-series``, so that the page can filter, hide and mark it.
 """
 
 from __future__ import annotations
@@ -19,27 +19,13 @@ from markupsafe import Markup
 from harness.util.visible import stripped
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 24, 34
-LABEL, SMALL = 12.0, 10.5
+LABEL, SMALL = 12.5, 11.0
 """Sizes of text in the style sheet: names of rows, and figures."""
-
-HUES, GREY, ROUNDS = 8, 8, 3
-"""Colours that differ enough, the number of the neutral one, and how many marks each colour is used with."""
 
 
 def escape(text: str) -> str:
     """``text`` as it stands in an element or an attribute, without what cannot be seen, which XML does not have."""
     return html.escape(stripped(text))
-
-
-def colour(index: int) -> int:
-    """The colour number of the method at that index: its hue plus ``HUES + 1`` for every time the hues were used up."""
-    return index % HUES + (HUES + 1) * (index // HUES % ROUNDS)
-
-
-def marks(number: int) -> str:
-    """The classes of a colour number: ``c0`` .. ``c8`` its colour, ``r1`` and ``r2`` another dash and point shape."""
-    turn = number // (HUES + 1)
-    return f"c{number % (HUES + 1)}" + (f" r{turn}" if turn else "")
 
 
 def ticks(low: float, high: float, about: int = 4, least: int = 3) -> list[float]:
@@ -140,28 +126,32 @@ def fitting(draw: Callable[[int], Markup]) -> Markup:
     return Markup(f'<div class="roomy">{draw(700)}</div><div class="slim">{draw(340)}</div>')
 
 
-def dot(x: float, y: float, r: float, colour: int, note: str = "") -> str:
-    """A circle; a diamond and a triangle where the colour comes back."""
-    title = f"<title>{escape(note)}</title>" if note else ""
-    turn = colour // (HUES + 1)
-    if not turn:
-        return f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="{r}">{title}</circle>'
-    corners = ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)) if turn == 1 else ((0, -1.2), (1.2, 0.9), (-1.2, 0.9))
-    points = " ".join(f"{x + r * dx:.1f},{y + r * dy:.1f}" for dx, dy in corners)
-    return f'<polygon class="dot" points="{points}">{title}</polygon>'
+def row_group(name: str, y: float, height: float, drawn: Sequence[str], kind: str = "") -> str:
+    """One row of a chart of rows, drawn from its own top: the page can hide it and move up those below."""
+    return (
+        f'<g class="row {kind}" data-series="{escape(name)}" data-height="{height:g}" transform="translate(0 {y:.1f})">'
+        f"{''.join(drawn)}</g>"
+    )
 
 
-def foot(across: Scale, x: str, top: float, height: int, *, grid: bool = True) -> list[str]:
-    """The axis below rows: its ticks, lines up to ``top`` where there is a ``grid``, and its name."""
-    drawn = []
+def foot(across: Scale, x: str, top: float, bottom: float, *, grid: bool = True) -> str:
+    """The axis below rows, ``bottom`` pixels down: ticks, name, and lines up to ``top`` where there is a ``grid``."""
+    drawn, up = [], top - bottom
     values = ticks(across.low, across.high, 3, least=2)
     for tick, text in zip(values, tick_texts(values), strict=True):
         at = across(tick)
         if grid:
-            drawn.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{top:.1f}" y2="{height - BOTTOM}"/>')
-        drawn.append(text_at(at, height - BOTTOM + 13, text, "middle"))
-    drawn.append(text_at((across.start + across.stop) / 2, height - 5, x, "middle", "axis"))
-    return drawn
+            drawn.append(upright("grid", at, up))
+        drawn.append(text_at(at, 14, text, "middle"))
+    drawn.append(text_at((across.start + across.stop) / 2, BOTTOM - 4, x, "middle", "axis"))
+    if not grid and across.low <= 0 <= across.high:
+        drawn.append(upright("zero", across(0), up))
+    return f'<g class="foot" transform="translate(0 {bottom:.1f})">{"".join(drawn)}</g>'
+
+
+def upright(kind: str, x: float, up: float) -> str:
+    """A line from an axis up over the rows above it."""
+    return f'<line class="{kind} upright" x1="{x:.1f}" x2="{x:.1f}" y1="{up:.1f}" y2="0"/>'
 
 
 def text_at(x: float, y: float, text: str, anchor: str, kind: str = "tick", room: float = math.inf) -> str:
@@ -176,10 +166,11 @@ def text_at(x: float, y: float, text: str, anchor: str, kind: str = "tick", room
     )
 
 
-def figure(title: str, description: str, drawn: Sequence[str], size: tuple[int, int]) -> Markup:
+def figure(title: str, description: str, drawn: Sequence[str], size: tuple[float, float], *, about: str = "") -> Markup:
+    """A chart with its title; ``about``: attributes by which the page reads values off it."""
     head = f"<figcaption>{escape(title)}</figcaption>" if title else ""
     name = escape(f"{title}: {description}" if title else description)
     return Markup(
-        f'<figure class="chart">{head}<svg viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{name}">'
-        f"{''.join(drawn)}</svg></figure>"
+        f'<figure class="chart">{head}<svg viewBox="0 0 {size[0]:g} {size[1]:g}" role="img" aria-label="{name}"'
+        f"{about and ' ' + about}>{''.join(drawn)}</svg></figure>"
     )

@@ -1,20 +1,22 @@
-"""What a lower hallucination rate costs: coverage, general ability, training time."""
+"""What a lower hallucination rate costs: coverage, general ability, tokens trained on."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from markupsafe import Markup
 
 from harness.store import EvaluationRecord
 from leaderboards.charts.lines import Reading, Series, chart
+from leaderboards.charts.svg import fitting
 from leaderboards.charts.training import Evidence
 from leaderboards.condition import condition_of
 from leaderboards.declared import benchmark_title, declared, matched_name, metric_name, metric_title
 from leaderboards.rows import Row, Table
-from leaderboards.run_groups import BASE, training_times
+from leaderboards.run_groups import BASE
 from leaderboards.snapshot import Snapshot
 
 Palette = Mapping[str, int]
@@ -23,8 +25,8 @@ Palette = Mapping[str, int]
 def tradeoff_charts(
     snapshot: Snapshot, tables: Sequence[Table], evidence: Evidence | None, palette: Palette
 ) -> list[Markup]:
-    """Hallucination against coverage (with the curve of the end-of-sequence bias), against ability, against training
-    time; of the first of a panel's ``tables`` that has both hallucination and coverage, else none.
+    """Hallucination against coverage (with the curve of the end-of-sequence bias), against ability, against the tokens
+    trained on; of the first of a panel's ``tables`` that has both hallucination and coverage, else none.
     """
     first: dict[str, Table] = {}  # of a benchmark's conditions
     for table in tables:
@@ -33,11 +35,8 @@ def tradeoff_charts(
     if drawn is None:
         return []
     hallucination, rate = _tradeoff(drawn)[0], rate_title(drawn.condition.benchmark)
-    charts = [
-        chart(coverage_curves(snapshot, drawn, palette),
-              "Hallucination against coverage (down and right is better)", "coverage: objects named, %",
-              rate, size=(700, 360), upright=reading_line(drawn))
-    ]  # fmt: skip
+    curves = coverage_curves(snapshot, drawn, palette)
+    charts = [fitting(partial(_coverage_chart, curves, rate, reading_line(drawn)))]
     for other in sorted(first.values(), key=_ability_order):
         ability = next((m for m in other.metrics if m.name == declared(other.condition.benchmark).ability), None)
         if ability is not None:
@@ -46,17 +45,35 @@ def tradeoff_charts(
             across = f"{benchmark_title(benchmark)} {metric_title(ability, benchmark)}"
             across += ", %" if ability.unit == "%" else ""
             dots = _against(drawn, hallucination, figures, palette)
-            charts.append(chart(dots, "Hallucination against ability", across, rate))
+            charts.append(chart(dots, "Hallucination against ability", across, rate, read="point"))
             break
-    if evidence is not None:
-        seconds: dict[str, list[float]] = defaultdict(list)
-        times = training_times(evidence.alignments)
-        for alignment in evidence.alignments:
-            seconds[alignment.method].append(times[alignment.name])
-        cost = {BASE: 0.0, **{m: sum(s) / len(s) for m, s in seconds.items()}}
-        dots = _against(drawn, hallucination, cost, palette)
-        charts.append(chart(dots, "Hallucination against training time", "seconds of one run", rate))
+    if evidence is not None and (tokens := trained_tokens(evidence)):
+        dots = _against(drawn, hallucination, {BASE: 0.0, **tokens}, palette)
+        charts.append(
+            chart(dots, "Hallucination against tokens trained on", "million tokens of one run", rate, read="point")
+        )
     return charts
+
+
+def _coverage_chart(curves: Sequence[Series], rate: str, line: tuple[float, str] | None, width: int) -> Markup:
+    """The curves for a window of that width: on a phone less wide than high."""
+    title, across = "Hallucination against coverage (down and right is better)", "coverage: objects named, %"
+    size = (width, 360 if width > 500 else 330)
+    return chart(curves, title, across, rate, size=size, upright=line, read="point")
+
+
+def trained_tokens(evidence: Evidence) -> dict[str, float]:
+    """Million tokens that the optimiser steps of a method's run saw, the mean over its seeds; empty where a run of the
+    panel did not log them. Unlike seconds they do not depend on what else the machine did.
+    """
+    totals = {a.name: [row.get("tokens") for row in evidence.logs[a.name]] for a in evidence.alignments}
+    if any(not of_run or None in of_run for of_run in totals.values()):
+        return {}
+    return {
+        method: sum(sum(filter(None, totals[a.name])) for a in runs) / len(runs) / 1e6
+        for method in evidence.methods
+        if (runs := evidence.runs(method))
+    }
 
 
 def _ability_order(table: Table) -> bool:
@@ -96,6 +113,7 @@ def coverage_curves(snapshot: Snapshot, table: Table, palette: Palette) -> list[
                 palette.get(row.label, 0),
                 dots=True,
                 notes=notes,
+                tag=row.label,
                 reading=_reading(table, row),
             )
         )
@@ -145,6 +163,7 @@ def _against(table: Table, metric: str, other: Mapping[str, float], palette: Pal
                     line=False,
                     dots=True,
                     spans=[(cell.low, cell.high)],
+                    tag=row.label,
                 )
             )
     return series

@@ -14,13 +14,21 @@ from markupsafe import Markup
 
 from harness.store import AlignmentRecord
 from leaderboards.charts.bars import Bar, bars
-from leaderboards.charts.gap_curves import TERCILES, Curve, finite_gaps, gap_curves, hardness_of, terciles
+from leaderboards.charts.gap_curves import (
+    SPLITS,
+    TERCILES,
+    Curve,
+    finite_gaps,
+    gap_curves,
+    hardness_of,
+    shown_split,
+    terciles,
+)
 from leaderboards.charts.lines import Series, chart, histogram
-from leaderboards.charts.svg import extent, fitting, marks
+from leaderboards.charts.svg import extent, fitting
 from leaderboards.snapshot import Snapshot
 
 Palette = Mapping[str, int]
-TERCILE_COLOURS = {"easy": 1, "middle": 8, "hard": 2}
 
 LOGGED = (
     ("beta_mean", "Mean beta of the batch", "beta"),
@@ -69,22 +77,25 @@ def read_evidence(snapshot: Snapshot) -> dict[str, Evidence]:
     return evidence
 
 
-def gap_charts(evidence: Evidence) -> list[Markup]:
-    """Figure 1 of the paper: one chart a method, axes shared; held-out pairs solid, training pairs dashed."""
+def gap_charts(evidence: Evidence) -> list[tuple[str, Markup]]:
+    """Figure 1 of the paper: by method a chart, axes shared; held-out pairs solid, training pairs dotted."""
     if not evidence.curves:
         return []
     span = extent([g for c in evidence.curves for g in c.gaps], keep=(0.0,))
     charts = []
     for method in dict.fromkeys(c.method for c in evidence.curves):
+        shown = shown_split(evidence.curves, method)
         series = [
             Series(
-                f"{c.tercile} pairs, {c.split}", tuple(zip(c.steps, c.gaps, strict=True)), TERCILE_COLOURS[c.tercile],
-                dashed=c.split == "train",
+                f"{c.tercile} pairs, {SPLITS[c.split]}", tuple(zip(c.steps, c.gaps, strict=True)), kind=c.tercile,
+                dash="dotted" if c.split == "train" else "solid", tag=c.tercile if c.split == shown else "",
+                name=f"{c.tercile} pairs",
             )
             for c in evidence.curves
             if c.method == method
         ]  # fmt: skip
-        charts.append(chart(series, method, "optimiser step", "reward gap (nats)", y_range=span, zero=True))
+        drawn = chart(series, method, "optimiser step", "reward gap (nats)", y_range=span, zero=True)
+        charts.append((method, drawn))
     return charts
 
 
@@ -96,7 +107,7 @@ def log_charts(evidence: Evidence, palette: Palette) -> list[Markup]:
         for method in evidence.methods:
             points = _smooth(_mean_over_seeds([evidence.logs[a.name] for a in evidence.runs(method)], name))
             if points:
-                series.append(Series(method, points, palette[method]))
+                series.append(Series(method, points, palette[method], tag=method))
         if series and any(len(s.points) > 1 for s in series):
             charts.append(chart(series, title, "optimiser step", unit))
     return charts
@@ -123,6 +134,8 @@ def weight_chart(evidence: Evidence, palette: Palette) -> Markup | None:
                     f"{method}, beta {beta:.3f}",
                     tuple(zip(grid.tolist(), weights.tolist(), strict=True)),
                     palette[method],
+                    tag=method,
+                    name=method,
                 )
             )
             rug += [(gap, palette[method]) for gap in last[method]]
@@ -167,15 +180,15 @@ def kept_chart(evidence: Evidence) -> Markup | None:
         (
             method,
             [
-                Bar(100 * share[t], marks(TERCILE_COLOURS[t]), f"{100 * share[t]:.0f} %",
+                Bar(100 * share[t], t, f"{100 * share[t]:.0f} %",
                     f"{method}: {100 * share[t]:.0f} % of the {t} pairs")
-                for t in ("easy", "middle", "hard")
+                for t in reversed(TERCILES)
                 if t in share
             ],
         )
         for method, share in shares.items()
     ]  # fmt: skip
-    legend = [(marks(TERCILE_COLOURS[t]), t) for t in ("easy", "middle", "hard")]
+    legend = [(t, t) for t in reversed(TERCILES)]
     title = "Pairs the filter keeps, by hardness"
     return fitting(lambda width: bars(groups, title, "% of probe pairs", legend=legend, width=width))
 
@@ -191,7 +204,7 @@ def hardness_chart(evidence: Evidence) -> Markup | None:
     for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
         tercile = TERCILES[int(np.searchsorted(middle, (low + high) / 2))]
         about = f"{count} pairs with delta {low:.2f} to {high:.2f} ({tercile})"
-        bins.append((float(low), float(high), float(count), TERCILE_COLOURS[tercile], about))
+        bins.append((float(low), float(high), float(count), tercile, about))
     title = f"Hardness delta of {len(deltas):,} training pairs, from {edges[0]:.2f} to {edges[-1]:.2f}"
     return histogram(bins, title, "hardness delta (left: hard, right: easy)", "pairs")
 

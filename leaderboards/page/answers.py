@@ -16,32 +16,32 @@ WORDS = {"unsure": "not distinguishable from", "better": "better than", "worse":
 MATCHED_WORDS = WORDS | {"better": "hallucinates less than", "worse": "hallucinates more than"}
 
 
-def answers(tables: Sequence[Table]) -> list[dict[str, Any]]:
-    """For every method a verdict in words against each reference, on the metric that cannot be bought with silence,
-    else on the first one.
+def answers(tables: Sequence[Table], reference: str = "") -> list[dict[str, Any]]:
+    """For every row a verdict in words against ``reference``, and after it against DPO and base where the tables have
+    these differences; on the metric that cannot be bought with silence, else on the first one. None of fewer rows.
     """
     for only_matched in (True, False):
         for table in tables:
             directed = [m for m in table.headline if m.higher_is_better is not None]
             metric = next((m for m in directed if is_matched(table, m) or not only_matched), None)
-            cards = [card for row in table.rows if metric is not None and (card := _answer(table, row, metric))]
-            if cards:
-                return cards
+            if metric is not None and any(row.cells[metric.name].versus for row in table.rows):
+                return [_answer(table, row, metric, reference) for row in table.rows]
     return []
 
 
-def _answer(table: Table, row: Row, metric: Metric) -> dict[str, Any] | None:
-    """None where the row is compared with nothing, or has no such figure."""
+def _answer(table: Table, row: Row, metric: Metric, reference: str) -> dict[str, Any]:
+    """A row's figure with its verdicts, of which it has none where it is the reference itself."""
     cell = row.cells[metric.name]
-    verdicts = [_verdict(table, row, metric, name) for name in REFERENCES if name in cell.versus]
-    if not verdicts:
-        return None
+    names = [name for name in dict.fromkeys((reference, *REFERENCES)) if name in cell.versus]
+    verdicts = [_verdict(table, row, metric, name) for name in names]
     return {
         "label": row.label,
-        "kind": verdicts[0]["kind"],
+        "kind": verdicts[0]["kind"] if verdicts else "unsure",
         "verdicts": verdicts,
         "figure": number(cell.value, metric) + (" %" if metric.unit == "%" else ""),
+        "interval": interval(cell.low, cell.high, metric),
         "what": _what(table, metric),
+        "is_reference": row.label == reference,
     }
 
 

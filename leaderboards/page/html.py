@@ -6,7 +6,7 @@ import hashlib
 import json
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from harness.util.files import write_text
 from harness.util.json_safe import json_safe
 from harness.util.visible import stripped
 from leaderboards import published
-from leaderboards.charts.svg import GREY, colour, marks
+from leaderboards.charts.marks import GREY, colour, key, style, swatch
 from leaderboards.charts.training import Evidence, read_evidence
 from leaderboards.condition import condition_of
 from leaderboards.page.panel import panel_view
+from leaderboards.page.ranked import ranked
+from leaderboards.page.references import SIGNS, ReferenceViews, add_references
 from leaderboards.page.samples import Chunks, chunk_key, data_uri, pictures, sample_chunk, verdict_chunk
 from leaderboards.provenance import command_of, condition_key, cost_rows, provenance, software_text
 from leaderboards.rows import Table
@@ -34,9 +36,15 @@ from leaderboards.view import View
 PAGE = Path(__file__).parent
 INLINE_LIMIT = 24_000_000
 """Characters of samples that a single file may hold; more go beside the page (``--out DIR``)."""
+SCRIPTS = ("state.js", "charts.js", "ranking.js", "answers.js", "tools.js")
+"""The page's script in parts, in their order."""
+
+Copy = tuple[str, Callable[[Sequence[Table]], str]]
+"""A format to copy tables in: the ending of its files, and what writes it."""
+NO_COPIES: Mapping[str, Copy] = {}
 
 
-def write_html(view: View, out: Path) -> list[Path]:
+def write_html(view: View, out: Path, copies: Mapping[str, Copy] = NO_COPIES) -> list[Path]:
     """Write the report to ``out``: a .html file with everything in it, or a folder with lazy samples."""
     single = out.suffix.lower() in (".html", ".htm")
     if (single and out.is_dir()) or (not single and out.is_file()):
@@ -45,46 +53,60 @@ def write_html(view: View, out: Path) -> list[Path]:
     folder = None if single else out / "samples"
     try:
         (folder or page.parent).mkdir(parents=True, exist_ok=True)
-        write_text(page, render_html(view, Chunks(folder, INLINE_LIMIT)))
+        write_text(page, render_html(view, Chunks(folder, INLINE_LIMIT), copies))
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written ({error.strerror}).") from error
     return [page]
 
 
-def render_html(view: View, chunks: Chunks) -> str:
-    """The page as text; what it shows of samples goes into ``chunks``."""
+def render_html(view: View, chunks: Chunks, copies: Mapping[str, Copy] = NO_COPIES) -> str:
+    """The page as text; what it shows of samples, and against other references, goes into ``chunks``.
+
+    ``copies``: by name the formats in which a panel's tables can be copied.
+    """
     environment = Environment(
         loader=FileSystemLoader(PAGE),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_seen,
     )  # fmt: skip
     environment.filters["seen"] = stripped
-    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    environment.globals |= {"key": key, "swatch": swatch, "signs": SIGNS}
+    sheet = style() + (PAGE / "report.css").read_text(encoding="utf-8")
+    script = "".join((PAGE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    parts = environment.get_template("reference.html.j2").module
     return environment.get_template("report.html.j2").render(
-        policy=_policy(style, script, beside=chunks.folder is not None),
-        style=Markup(style),
+        policy=_policy(sheet, script, beside=chunks.folder is not None),
+        style=Markup(sheet),
         script=Markup(script),
-        marks=marks,
+        copies=[(name, kind) for name, (kind, _) in copies.items()],
         bench_again=bench_again,
         published=published if view.published else None,
         published_rows=view.published_rows,
-        **_content(view, chunks),
+        **_content(view, chunks, parts, copies),
     )
 
 
-def _content(view: View, chunks: Chunks) -> dict[str, Any]:
+def _content(view: View, chunks: Chunks, parts: Any, copies: Mapping[str, Copy]) -> dict[str, Any]:
     """What the page shows, by the names that its template knows."""
     snapshot, tables, evidence = view.snapshot, view.tables, read_evidence(view.snapshot)
     evaluations = [e for e in snapshot.current if view.wanted(e.benchmark)]
     runs = {e.run for e in snapshot.evaluations if view.wanted(e.benchmark)}
     palette = palette_of(tables, evidence)
     titles = list(dict.fromkeys([*(t.panel for t in tables), *evidence]))
+    views = ReferenceViews(view)
+    panels = [panel_view(view, panel, evidence.get(panel), palette) for panel in titles]
+    for number, (panel, title) in enumerate(zip(panels, titles, strict=True)):
+        of_panel = [table for table in tables if table.panel == title]
+        panel["ranked"] = ranked(of_panel, views)
+        chunks.add(f"t{number}", {kind: write(of_panel) for kind, write in copies.values()} if of_panel else {})
+    add_references(views, titles, panels, palette, chunks, parts)
     data = drill_data(snapshot, evaluations, titles, chunks)
+    data["panels"] = [{name: panel[name] for name in ("reference", "parts")} for panel in panels]
     return {
         "data": script_json(data),
         "chunks": chunks.inline,
         "left_out": chunks.left_out,
-        "panels": [panel_view(view, panel, evidence.get(panel), palette) for panel in titles],
+        "panels": panels,
         "palette": palette,
         "note": note(tables),
         "synthetic": synthetic_data(tables),

@@ -43,7 +43,7 @@ def verdict(hallucinated: float, mentions: float = 4.0) -> Verdict:
 def add(store: Store, run: str, verdicts: Mapping[str, Verdict], **changes: Any) -> None:
     """Store an evaluation of ``run`` in place of an earlier one; its stored chair is the sum's ratio."""
     good = [v.counts for v in verdicts.values() if v.error is None]
-    mentions = sum(v["mentions"] for v in good)
+    mentions = sum(v.get("mentions", 0.0) for v in good)
     chair = 100 * sum(v["hallucinated"] for v in good) / mentions if mentions else math.nan
     record: dict[str, Any] = {
         "key": run + str(changes), "run": run, "model": f"run:{run}", "model_key": run, "benchmark": "amber",

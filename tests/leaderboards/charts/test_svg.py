@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from xml.etree import ElementTree
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from leaderboards.charts.bars import Bar, bars
 from leaderboards.charts.forest import Estimate, forest
 from leaderboards.charts.lines import Series, chart, histogram
-from leaderboards.charts.svg import colour, cut, extent, marks, text_width, tick_texts, ticks
+from leaderboards.charts.svg import LABEL, SMALL, cut, extent, text_width, tick_texts, ticks
 
 LONG = ["dpo at dama's beta", "dama combine combine=data-then-model", "filter with aM = 1"]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -51,39 +50,67 @@ def test_ticks_have_the_decimals_of_their_step() -> None:
     assert tick_texts([0, 50, 100]) == ["0", "50", "100"]
 
 
-def test_a_colour_comes_back_with_another_mark() -> None:
-    assert [marks(colour(i)) for i in (0, 7, 8, 17)] == ["c0", "c7", "c0 r1", "c1 r2"]
-    assert len({marks(colour(i)) for i in range(24)}) == 24
-    assert marks(8) == "c8"
-    shapes = [
-        re.findall(r"<(circle|polygon)", chart([Series("s", [(0, 0)], colour(i))], "", "x", "y")) for i in (0, 8, 16)
-    ]
-    assert shapes == [["circle"], ["polygon"], ["polygon"]]
+def rows(drawn: str) -> list[tuple[float, ElementTree.Element]]:
+    """The rows of a chart with how far down they begin."""
+    found = [g for g in ElementTree.fromstring(drawn).iter("g") if (g.get("class") or "").startswith("row")]
+    return [(float((g.get("transform") or "").split()[-1].rstrip(")")), g) for g in found]
 
 
-@pytest.mark.parametrize("width", [380, 700])
+@pytest.mark.parametrize("width", [340, 380, 700])
 def test_names_and_figures_of_a_forest_stand_inside_it_and_apart(width: int) -> None:
-    rows = [Estimate(name, 1.0, -2.0, 3.0, 0, "+1.00 [-2.00, 3.00]  p 1.000") for name in LONG]
-    drawn = forest(rows, "t", "difference", width=width)
-    names, figures = texts(drawn), texts(drawn, "figures")
-    assert [t.text for t in names] == LONG
-    for name, figure in zip(names, figures, strict=True):
-        assert span(name, 12)[0] >= 0 and span(name, 12)[1] <= width and span(figure, 10.5)[1] <= width
-        if name.get("y") == figure.get("y"):
-            assert span(name, 12)[1] < span(figure, 10.5)[0]
+    text, more = "+1.00 [-2.00, 3.00]  p 1.000", "samples ± 2.10, seeds ± 1.30, the seeds disagree in sign"
+    drawn = forest(
+        [Estimate(name, 1.0, -2.0, 3.0, 0, text, more=more) for name in LONG], "t", "difference", width=width
+    )
+    names, figures, parts = texts(drawn), texts(drawn, "figures"), texts(drawn, "parts")
+    assert [len(kind) for kind in (names, figures, parts)] == [3, 3, 3]
+    for name, figure, part in zip(names, figures, parts, strict=True):
+        assert span(name, LABEL)[0] >= 0 and span(figure, SMALL)[1] <= width and span(part, SMALL)[1] <= width
+        same_height = abs(float(name.get("y") or 0) - float(figure.get("y") or 0)) < 10
+        assert not same_height or span(name, LABEL)[1] < span(figure, SMALL)[0]
     whiskers = [e for e in ElementTree.fromstring(drawn).iter("line") if e.get("class") == "whisker"]
-    assert all(float(w.get("x2") or 0) < span(figures[0], 10.5)[0] for w in whiskers)
+    assert len(whiskers) == 3 and all(0 < float(w.get("x1") or 0) < float(w.get("x2") or 0) < width for w in whiskers)
+
+
+def test_a_forest_shows_what_the_samples_and_the_seeds_leave_open() -> None:
+    """-2 .. 4 across; the samples' part of 1 +- 2 is 4 of these 6 units wide, and the seeds stand at 0 and 2."""
+    row = Estimate("dama", 1.0, -2.0, 4.0, 0, "t", samples=2.0, seeds=(0.0, 2.0))
+    page = ElementTree.fromstring(forest([row], "t", "x"))
+    (whisker,) = [e for e in page.iter("line") if e.get("class") == "whisker"]
+    (samples,) = [e for e in page.iter("rect") if e.get("class") == "samples"]
+    seeds = [float(e.get("cx") or 0) for e in page.iter("circle") if e.get("class") == "seed"]
+    start, stop = (float(whisker.get(end) or 0) for end in ("x1", "x2"))
+    unit = (stop - start) / 6
+    assert float(samples.get("width") or 0) == pytest.approx(4 * unit, abs=0.2)
+    assert seeds == pytest.approx([start + 2 * unit, start + 4 * unit], abs=0.2)
+    one = forest([Estimate("dama", 1.0, 0.0, 2.0, 0, seeds=(1.0,))], "t", "x")
+    assert 'class="seed"' not in one, "one seed is the point itself"
 
 
 @pytest.mark.parametrize("width", [340, 700])
 def test_names_of_bars_are_not_printed_over_each_other(width: int) -> None:
     groups = [(name, [Bar(50.0, "tone0", "50.0"), Bar(70.0, "tone1", "70.0")]) for name in LONG * 5]
     drawn = bars(groups, "t", "%", width=width, legend=[("tone0", "responses"), ("tone1", "mentions")])
-    names = texts(drawn)
-    heights = [float(t.get("y") or 0) for t in names]
-    assert len(names) == 15 and all(b - a >= 12 for a, b in itertools.pairwise(heights))
-    assert all(span(t, 12)[0] >= 0 and span(t, 12)[1] <= width for t in names)
+    heights = [top + float(next(text for text in row.iter("text")).get("y") or 0) for top, row in rows(drawn)]
+    assert len(heights) == 15 and all(b - a >= LABEL for a, b in itertools.pairwise(heights))
+    assert all(span(t, LABEL)[0] >= 0 and span(t, LABEL)[1] <= width for t in texts(drawn))
     assert {"responses", "mentions"} <= {t.text for t in texts(drawn, "tick")}
+
+
+def test_lines_are_named_at_their_ends_one_below_the_other() -> None:
+    """Three lines that end at the same height; of forty there is no room for the names."""
+    three = [Series(name, [(0, 0), (1, 1)], tag=name) for name in ("dpo", "gap", "dama")]
+    heights = sorted(float(t.get("y") or 0) for t in texts(chart(three, "t", "x", "y"), "tag"))
+    assert len(heights) == 3 and all(b - a >= 12 for a, b in itertools.pairwise(heights))
+    assert all(span(t, SMALL)[1] <= 340 for t in texts(chart(three, "t", "x", "y"), "tag"))
+    assert texts(chart(three * 14, "t", "x", "y"), "tag") == []
+
+
+def test_a_chart_holds_its_values_for_the_read_out() -> None:
+    drawn = chart([Series("dpo s0", [(10, 0.25), (20, math.nan), (30, 0.5)], name="dpo")], "t", "x", "y")
+    (series,) = [g for g in ElementTree.fromstring(drawn).iter("g") if g.get("data-xy")]
+    assert (series.get("data-series"), series.get("data-label")) == ("dpo", "dpo s0")
+    assert series.get("data-xy") == "10,0.25 30,0.5"
 
 
 def test_what_does_not_fit_is_cut_and_kept_in_the_tooltip() -> None:
@@ -106,7 +133,7 @@ def test_bars_have_their_intervals_and_figures() -> None:
 
 
 def test_a_histogram_has_ticks_on_both_axes() -> None:
-    drawn = histogram([(-0.4, 0.1, 3, 1, "n"), (0.1, 0.6, 5, 2, "n")], "t", "delta", "pairs")
+    drawn = histogram([(-0.4, 0.1, 3, "hard", "n"), (0.1, 0.6, 5, "easy", "n")], "t", "delta", "pairs")
     assert {"-0.4", "-0.2", "0.0", "0.2"} <= {t.text for t in texts(drawn, "tick")}
 
 

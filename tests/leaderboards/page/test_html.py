@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import html
 import io
 import json
 import math
@@ -18,14 +19,22 @@ from PIL import Image
 from harness.errors import UsageError
 from harness.store import Store
 from leaderboards.charts.training import kept_shares, read_evidence
+from leaderboards.conclusion import conclusions
+from leaderboards.formats.data import to_csv
+from leaderboards.formats.html import COPIES
+from leaderboards.formats.latex import latex
+from leaderboards.formats.markdown import markdown
 from leaderboards.page.html import render_html, script_json, write_html
+from leaderboards.page.ranked import ranked
+from leaderboards.page.references import ReferenceViews
 from leaderboards.page.samples import BAD, FAILED, GOOD, THUMBNAIL, Chunks, pack, thumbnail, verdict_chunk
-from leaderboards.provenance import command_of
+from leaderboards.provenance import command_of, condition_key
 from leaderboards.rows import build_tables
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import p_text
 from leaderboards.view import View
-from tests.leaderboards.fakes import add, answers, example
+from tests.leaderboards.fakes import add, answers, example, snapshot
+from tests.leaderboards.stores import answers_of_others, study
 
 
 class Reader(HTMLParser):
@@ -122,10 +131,11 @@ def test_what_does_not_fit_is_said_and_the_folder_holds_it(tmp_path: Path) -> No
     store = example(tmp_path)
     small = Chunks(None, 10)
     page = render_html(View(Snapshot(store)), small)
-    assert len(small.left_out) == 1 + 5 and "--out DIR" in page, "the samples and five evaluations"
+    kinds = [name[0] for name in small.left_out]
+    assert kinds.count("s") + kinds.count("v") == 1 + 5 and "--out DIR" in page, "the samples and five evaluations"
     (index,) = write_html(View(Snapshot(store)), tmp_path / "report")
     scripts = {file.stem: file.read_text() for file in (index.parent / "samples").iterdir()}
-    assert {name[0] for name in scripts} == {"v", "s", "p"}
+    assert {name[0] for name in scripts} == {"v", "s", "p", "r", "t"}
     assert all(re.fullmatch(r'dama\.take\("\w+","[A-Za-z0-9+/=]+"\)\n', text) for text in scripts.values())
     assert "chunk-v" not in index.read_text().replace('"chunk-"', "")
 
@@ -183,16 +193,83 @@ def test_the_command_repeats_the_alignment(tmp_path: Path) -> None:
     )
 
 
-def test_the_page_says_of_its_cells_only_what_they_show(tmp_path: Path) -> None:
-    """Without a coverage curve nothing is said to be compared at equal coverage, without DPO no tick is DPO's."""
+def test_the_page_says_of_its_price_only_what_it_shows(tmp_path: Path) -> None:
+    """Without a coverage curve nothing is said to be drawn as one, and a single row is compared with nothing."""
     page = page_of(example(tmp_path))
-    assert "Read hallucination beside coverage" in page and "say equally much" not in page
-    assert "the tick is dpo." in page and "each method is drawn as a curve" not in page
+    assert "the one that covers more is better" in page and "each method is drawn as a curve" not in page
+    assert "A single row is compared with nothing." not in page
     other = Store(tmp_path / "other.sqlite")
     add(other, "base", answers([2] * 6))
-    assert "the tick is base." in page_of(other)
-    (tmp_path / "third").mkdir()
-    assert "the tick is" not in page_of(Store(tmp_path / "third" / "r.sqlite"))
+    assert "A single row is compared with nothing." in page_of(other)
+
+
+def test_the_answer_in_words_is_the_first_line_of_every_panel(tmp_path: Path) -> None:
+    store = study(tmp_path / "r.sqlite", methods=("dpo", "dama"), seeds=1, panels=("clean", "flipped"), images=12)
+    view = View(Snapshot(store))
+    page = render_html(view, Chunks(None, 10**7))
+    lines = [html.unescape(line) for line in re.findall(r'<p class="answer-line">(.*?)</p>', page)]
+    assert lines == conclusions(view.tables) and len(lines) == 2
+    assert page.index('<p class="answer-line">') < page.index('<article class="card') < page.index("<table")
+
+
+def test_rows_are_ranked_by_the_primary_figure_and_ties_with_the_best_are_marked(tmp_path: Path) -> None:
+    """best 0 %, near 4 % (one of 24 mentions), worse 50 %: near is not distinguishable from best on six images."""
+    store = Store(tmp_path / "r.sqlite")
+    for run, bad in (("worse", [2] * 6), ("near", [1, 0, 0, 0, 0, 0]), ("best", [0] * 6)):
+        add(store, run, answers(bad), alignment=None)
+    tables = build_tables(snapshot(store))
+    rows = ranked(tables, ReferenceViews(View(snapshot(store))))
+    assert [(row["label"], row["place"]) for row in rows] == [("best", 1), ("near", 2), ("worse", 3)]
+    assert rows[1]["near"] == "not distinguishable from best" and rows[0]["near"] == ""
+
+
+def test_a_store_without_base_and_dpo_has_cards_differences_and_charts(tmp_path: Path) -> None:
+    page = page_of(answers_of_others(tmp_path / "r.sqlite", ["api-one", "api-two", "file-three"], images=12))
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', page)[0])
+    (panel,) = data["panels"]
+    assert panel["reference"] in ("api-one", "api-two", "file-three") and len(panel["parts"]) == 3
+    assert len(re.findall(r'<article class="card', page)) == 3
+    assert len(re.findall(r'<small class="delta', page)) >= 2 * 7, "two other rows, seven headline metrics"
+    assert "difference to " + panel["reference"] in page
+
+
+def test_every_row_can_be_the_reference(tmp_path: Path) -> None:
+    """The part of a reference says the differences of the tables that are made against it, cell by cell."""
+    chunks = Chunks(None, 10**7)
+    store = study(tmp_path / "r.sqlite", seeds=2, images=12)
+    page = render_html(View(Snapshot(store)), chunks)
+    (panel,) = json.loads(re.findall(r'id="data">(.*?)</script>', page)[0])["panels"]
+    parts = dict(panel["parts"])
+    assert set(parts) == {"base", "dpo", "hardness", "gap", "dama"}
+    part = unpack(chunks.inline[parts["gap"]])
+    tables = build_tables(Snapshot(store), short=True, against="gap")
+    table = next(t for t in tables if t.condition.benchmark == "mmhal")
+    row = next(r for r in table.rows if r.label == "dama")
+    found = row.cells["score"].versus["gap"]
+    assert f"{found.value:+.2f}" in part["deltas"][f"{condition_key(table.condition)} score dama"]
+    assert f"[{found.low:.2f}, {found.high:.2f}]" in part["deltas"][f"{condition_key(table.condition)} score dama"]
+    assert not [key for key in part["deltas"] if key.endswith(" gap")], "a row is not compared with itself"
+    assert "difference to gap" in part["forests"] and "difference to dpo" not in part["forests"]
+
+
+def test_what_no_page_has_room_for_cannot_be_chosen(tmp_path: Path) -> None:
+    page = render_html(View(Snapshot(example(tmp_path))), Chunks(None, 10))
+    assert json.loads(re.findall(r'id="data">(.*?)</script>', page)[0])["panels"][0]["parts"] == []
+
+
+def test_the_tables_of_a_panel_can_be_copied(tmp_path: Path) -> None:
+    chunks, view = Chunks(None, 10**7), View(Snapshot(example(tmp_path)))
+    page = render_html(view, chunks, COPIES)
+    texts = unpack(chunks.inline["t0"])
+    assert texts == {"csv": to_csv(view.tables), "md": markdown(view.tables), "tex": latex(view.tables)}
+    assert re.findall(r'data-copy="(\w+)"', page) == ["csv", "md", "tex"]
+
+
+def test_why_says_its_finding_from_the_gaps(tmp_path: Path) -> None:
+    """Gaps of pair i are step * i / 10 + seed: after ten steps 4.5, 2.5 and 0.5 in seed 0, one more in seed 1."""
+    page = page_of(example(tmp_path))
+    assert "dpo 5.00, 3.00 and 1.00 (easy - hard +4.00); dama 5.00, 3.00 and 1.00" in page
+    assert "holds under 2 of 2 methods." in page
 
 
 def test_differences_can_be_read_without_a_pointer(tmp_path: Path) -> None:
@@ -210,7 +287,7 @@ def test_differences_can_be_read_without_a_pointer(tmp_path: Path) -> None:
 
 def test_a_card_has_a_verdict_against_dpo_and_against_base(tmp_path: Path) -> None:
     page = page_of(example(tmp_path))
-    cards = dict(re.findall(r'<article class="card.*?</i>(.*?)</h3>(.*?)</article>', page, re.S))
+    cards = dict(re.findall(r'<article class="card.*?</svg>(.*?)</h3>(.*?)</article>', page, re.S))
     verdicts = {name: re.findall(r'class="verdict \w+">. [\w ]* (\w+)</p>', card) for name, card in cards.items()}
     assert verdicts == {"base": ["dpo"], "dpo": ["base"], "dama": ["dpo", "base"]}
 
@@ -220,13 +297,10 @@ def test_methods_beyond_the_colours_have_another_mark(tmp_path: Path) -> None:
     for i in range(18):
         add(store, f"m{i:02}", answers([1] * 6), alignment=None)
     page = page_of(store)
-    legend = re.findall(r'<span><i class="swatch (.*?)"></i>(.*?)</span>', page)
-    named = dict.fromkeys((name, kind) for kind, name in legend)
-    kinds = [kind for name, kind in named if name not in ("easy", "middle", "hard")]
-    assert len(kinds) == 21 and len(set(kinds)) == 21
-    assert ("base", "c8") in named and ("dpo", "c0") in named
-    style = page.split("</style>")[0]
-    assert ".swatch.r1" in style and ".swatch.r2" in style and ".r1 .line" in style and ".r2 .line" in style
+    legend = re.findall(r'<button type="button" data-series="(.*?)".*?<svg class="key (.*?)"', page)
+    kinds = {name: kind for name, kind in legend if not name.endswith(" pairs")}
+    assert len(kinds) == 21 and len(set(kinds.values())) == 21
+    assert kinds["base"] == "c8 m3" and kinds["dpo"] == "c0 m0"
 
 
 def test_a_training_that_diverged_breaks_no_page(tmp_path: Path) -> None:

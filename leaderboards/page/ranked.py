@@ -1,0 +1,57 @@
+"""The order of a panel's rows: best first by the primary figure of the table that its answer in words is about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from leaderboards.conclusion import primary_metric, summed_up
+from leaderboards.page.references import ReferenceViews
+from leaderboards.rows import Row, Table
+from leaderboards.run_groups import BASE
+from leaderboards.text import better
+
+
+def ranked(tables: Sequence[Table], views: ReferenceViews) -> list[dict[str, Any]]:
+    """A panel's rows, best first; rows without the figure follow in the tables' order, and so do all where neither
+    direction is better.
+
+    Of each its place, what is said of it (the start of the alignments, how many seeds), and of those that are not
+    distinguishable from the best one that they are not.
+    """
+    rows = {row.label: row for table in tables for row in reversed(table.rows)}
+    order = dict.fromkeys(row.label for table in tables for row in table.rows)
+    near, places = set[str](), dict[str, int]()
+    table = summed_up(tables) if tables else None
+    metric = primary_metric(table) if table else None
+    if table is not None and metric is not None:
+        sign = -1 if metric.higher_is_better else 1
+        values = {row.label: sign * row.cells[metric.name].value for row in table.rows}
+        known = sorted((label for label, v in values.items() if math.isfinite(v)), key=lambda label: values[label])
+        places = {label: i + 1 for i, label in enumerate(known)}
+        order = dict.fromkeys([*known, *order])
+        near = _near(views.against(table, known[0]), metric.name) if len(known) > 1 else near
+    return [
+        {
+            "label": label,
+            "place": places.get(label, ""),
+            "near": f"not distinguishable from {next(iter(order))}" if label in near else "",
+            "about": _about(rows[label]),
+        }
+        for label in order
+    ]
+
+
+def _near(table: Table | None, metric: str) -> set[str]:
+    """The rows of a table made against the best row that are not worse than it beyond doubt."""
+    if table is None or table.against is None:
+        return set()
+    best, (of,) = table.against, [m for m in table.metrics if m.name == metric]
+    cells = {row.label: row.cells[metric] for row in table.rows if best in row.cells[metric].versus}
+    return {label for label, cell in cells.items() if better(cell.versus[best], of, cell.holm[best]) is None}
+
+
+def _about(row: Row) -> list[str]:
+    seeds = f"{len(row.runs)} seeds" if len(row.runs) > 1 else ""
+    return [word for word in ("start of the alignments" if row.label == BASE else "", seeds) if word]
