@@ -36,6 +36,7 @@ COMMANDS = (
     "leaderboard",
     "compare",
     "agree",
+    "objects",
     "show",
     "export",
     "export-model",

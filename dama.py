@@ -21,6 +21,7 @@ from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.progress import Progress
 from workflows.agreement import Agreements, agree
 from workflows.library import align, bench, compare, leaderboard, score
+from workflows.objects import Objects, objects
 from workflows.opened import Results, Verdicts, open
 from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Figure, Leaderboard
 
@@ -39,6 +40,7 @@ __all__ = [
     "Figure",
     "HarnessError",
     "Leaderboard",
+    "Objects",
     "Progress",
     "Results",
     "UsageError",
@@ -48,6 +50,7 @@ __all__ = [
     "bench",
     "compare",
     "leaderboard",
+    "objects",
     "open",
     "score",
 ]

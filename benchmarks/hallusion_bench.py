@@ -180,14 +180,14 @@ class HallusionBench(Benchmark):
         if judged is None:
             raise JudgeParseError("no one of correct, incorrect, unclear in the last line of the reply")
         values = {**_counts(sample, judged, ""), **_official(sample, replies)}
-        return Verdict(values, details={"verdict": judged, "reply": replies[-1]})
+        return Verdict(values, details={"verdict": judged})
 
     def trivial_verdict(self, sample: Sample, answer: str) -> Verdict | None:
         return _by_rule(sample, answer)  # of a plain yes or no every judge says what the rule does
 
     def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         error = f"judge: none of correct, incorrect, unclear in {len(replies)} replies"
-        return Verdict(_official(sample, replies), error=error, details={"reply": list(replies)[-1:]})
+        return Verdict(_official(sample, replies), error=error)
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         official = _metrics("official_", samples) if self.needs_judge else []

@@ -8,6 +8,8 @@ from workflows.library import bench as bench
 from workflows.library import compare as compare
 from workflows.library import leaderboard as leaderboard
 from workflows.library import score as score
+from workflows.objects import Objects as Objects
+from workflows.objects import objects as objects
 from workflows.opened import Results as Results
 from workflows.opened import Verdicts as Verdicts
 from workflows.opened import open as open

@@ -1,0 +1,112 @@
+"""Which objects one model hallucinates and another does not, counted by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import dama
+from cli import cli
+from harness.errors import UsageError
+from harness.protocols.benchmark import Verdict
+from harness.store import Store
+from leaderboards.objects import load_objects
+from leaderboards.snapshot import Snapshot
+from tests.leaderboards.fakes import add, example
+
+Words = Sequence[tuple[str, bool]]
+
+
+def named(*words: tuple[str, bool]) -> Verdict:
+    """A verdict on an answer that mentions these; of each whether it is hallucinated."""
+    wrong = [word for word, hallucinated in words if hallucinated]
+    counts = {"mentions": float(len(words)), "hallucinated": float(len(wrong))}
+    return Verdict(counts, details={"mentions": [word for word, _ in words], "hallucinated": wrong})
+
+
+def put(store: Store, run: str, answers: Mapping[str, Verdict], **changes: Any) -> None:
+    add(store, run, answers, benchmark="object_halbench", settings={"extraction": "text"}, **changes)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """In 4 pictures base hallucinates 3 chairs and a dog; the seeds of dpo 1 and 0 chairs, 1 and 2 dogs.
+
+    The fifth picture has no score in one of dpo's seeds, and counts nowhere.
+    """
+    made = Store(tmp_path / "r.sqlite")
+    for seed in (0, 1):
+        made.start_alignment(f"dpo-s{seed}", method="dpo", seed=seed, panel="", key=str(seed), config={})
+        made.finish_alignment(f"dpo-s{seed}", status="done", model_dir="m", seconds=1.0)
+    chair, dog = ("chair", True), ("dog", True)
+    put(made, "base", {"0": named(chair), "1": named(chair, dog), "2": named(chair, ("cat", False)), "3": named(),
+                       "4": named(chair)})  # fmt: skip
+    put(made, "dpo-s0", {"0": named(chair), "1": named(dog), "2": named(("cat", False)), "3": named(), "4": named()})
+    put(made, "dpo-s1", {"0": named(("chair", False)), "1": named(dog), "2": named(dog), "3": named(),
+                         "4": Verdict({}, error="no reply")})  # fmt: skip
+    return made
+
+
+def test_counts_are_the_mean_over_the_seeds_on_the_answers_that_all_have(store: Store) -> None:
+    """chair: 3 of 3 at base; (1 + 0) / 2 of (1 + 1) / 2 in dpo. dog: 1; (1 + 2) / 2. Changes 2.5 and -0.5."""
+    (found,) = load_objects(Snapshot(store), "base", "dpo")
+    assert (found.answers, found.seeds, found.objects) == (4, (1, 2), 2)
+    rows = [(c.object, c.a, c.b, c.a_mentions, c.b_mentions) for c in found.changes]
+    assert rows == [("chair", 3.0, 0.5, 3.0, 1.0), ("dog", 1.0, 1.5, 1.0, 1.5)]
+    assert (found.a, found.b, found.a_mentions, found.b_mentions) == (4.0, 2.0, 5.0, 3.0)
+
+
+def test_the_difference_is_a_minus_b_per_100_answers_with_an_interval(store: Store) -> None:
+    """2.5 of 4 answers are 62.5 of 100."""
+    (found,) = load_objects(Snapshot(store), "base", "dpo")
+    chair, dog = (change.difference for change in found.changes)
+    assert (chair.value, dog.value) == (pytest.approx(62.5), pytest.approx(-12.5))
+    assert chair.low < 62.5 < chair.high
+    (turned,) = load_objects(Snapshot(store), "dpo", "base")
+    assert [c.difference.value for c in turned.changes] == [pytest.approx(-62.5), pytest.approx(12.5)]
+
+
+def test_only_the_largest_changes_are_shown_if_wanted_and_the_others_counted(store: Store) -> None:
+    (found,) = load_objects(Snapshot(store), "base", "dpo", top=1)
+    assert [c.object for c in found.changes] == ["chair"] and found.objects == 2 and found.a == 4.0
+    text = CliRunner().invoke(cli, ["objects", "base", "dpo", "--top", "1", "--db", str(store.path)]).stdout
+    assert "1 more objects change less: --top 2" in text and "3 of 3" in text and "0.5 of 1" in text
+
+
+def test_the_counts_are_those_of_the_view_that_sql_reads(store: Store) -> None:
+    (found,) = load_objects(Snapshot(store), "base", "dpo-s1")
+    query = """SELECT object, sum(hallucinated) FROM mentions WHERE run = 'base' AND sample != '4' GROUP BY object
+               HAVING sum(hallucinated)"""
+    assert dict(store.db.execute(query).fetchall()) == {c.object: c.a for c in found.changes if c.a}
+
+
+def test_a_seed_judged_twice_counts_as_much_as_one_judged_once(store: Store) -> None:
+    """The second judge run of base finds no chair in picture 0: (3 + 2) / 2."""
+    number = store.evaluations(run="base")[0].id
+    rows = [{**row, "judge_run": 1} for row in store.rows("verdict") if row["evaluation"] == number]
+    for row in rows:
+        if row["sample_id"] == "0":
+            row["details"] = '{"mentions": [], "hallucinated": []}'
+    marks = ", ".join("?" * len(rows[0]))
+    store.write(f"INSERT INTO verdict VALUES ({marks})", [tuple(row.values()) for row in rows])
+    (found,) = load_objects(Snapshot(store), "base", "dpo")
+    assert found.changes[0].a == 2.5
+
+
+def test_benchmarks_whose_verdicts_name_no_objects_are_refused_by_name(tmp_path: Path) -> None:
+    path = example(tmp_path).path
+    with pytest.raises(UsageError, match=r"AMBER: their verdicts name no objects\. Object HalBench's"):
+        dama.objects("base", "dpo", db=path)
+    with pytest.raises(UsageError, match=r"benchmark of both 'pope'"):
+        dama.objects("base", "dpo", benchmark="pope", db=path)
+    with pytest.raises(UsageError, match=r"'nobody'"):
+        dama.objects("base", "nobody", db=path)
+
+
+def test_python_gives_a_row_an_object(store: Store) -> None:
+    found = dama.objects("base", "dpo", db=store.path)
+    assert [(row["object"], row["a"], row["b"]) for row in found.records] == [("chair", 3.0, 0.5), ("dog", 1.0, 1.5)]
