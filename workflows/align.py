@@ -79,7 +79,7 @@ def resolve_alignment(
     false it is only said where it will lie. ``runs`` finds the files of a model ``run:NAME``.
     An unknown method or setting raises a UsageError with the nearest known name.
     """
-    from aligners.pair_hardness.clip import absolute
+    from aligners.pair_hardness.clip_files import absolute
 
     given = {name: settings[name] for name in OF_THE_RUN if settings.get(name) is not None}
     run = build(RunSettings, {**given, "heldout": None}, "align")

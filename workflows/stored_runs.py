@@ -55,7 +55,7 @@ def _clip_now(spec: AlignSpec) -> str:
     """The hash of the files of the CLIP that weighs the pairs; "" where none does, or where it does not lie here."""
     if "hardness" not in spec.objective.needs or not spec.hardness:
         return ""
-    from aligners.pair_hardness.clip import files_hash
+    from aligners.pair_hardness.clip_files import files_hash
 
     return files_hash(spec.hardness.clip)
 
@@ -68,7 +68,7 @@ def _other_start(run: AlignmentRecord | None, spec: AlignSpec, progress: Progres
     before = [] if run is None else run.info.get("start_weights") or []
     if not any(before):
         return {}
-    from aligners.training.model_configs import start_weights
+    from aligners.training.start_model import start_weights
 
     try:
         now = start_weights(spec.train, progress)

@@ -11,13 +11,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from aligners.pair_hardness.clip import ClipModel, content_hash, files_hash
+from aligners.pair_hardness.aggregation import Aggregation, aggregate
+from aligners.pair_hardness.clip_files import content_hash, files_hash
 from aligners.pair_hardness.splitter import SPLITTERS, SplitError, Splitter, split_in_shares
 from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.conversation import Image
@@ -30,8 +31,10 @@ from harness.util.options import added, content_key
 from harness.util.paths import cache_dir
 from harness.util.ranges import at_least, require_ranges
 
+if TYPE_CHECKING:
+    from aligners.pair_hardness.clip import ClipModel
+
 READ = 64  # images at a time
-Aggregation = Literal["softmax", "sum", "mean", "whole"]
 
 
 class Pair(Protocol):
@@ -94,22 +97,6 @@ class Hardness:
     record: dict[str, Any]
 
 
-def aggregate(cos_w: Tensor, cos_l: Tensor, logit_scale: float, how: Aggregation) -> float:
-    """delta of one pair from the cosines of its pieces, chosen [n_w] and rejected [n_l], with the image.
-
-    ``softmax``: share of the chosen pieces minus share of the rejected ones in one softmax over
-    logit_scale * cosine, in [-1, 1]. ``sum`` and ``mean``: difference of the sums or means of cosines. ``whole``:
-    difference of the cosines of the unsplit responses (one piece each).
-    """
-    cos_w, cos_l = cos_w.double(), cos_l.double()
-    if how == "softmax":
-        share = (logit_scale * torch.cat([cos_w, cos_l])).softmax(0)
-        return float(share[: len(cos_w)].sum() - share[len(cos_w) :].sum())
-    if how == "sum":
-        return float(cos_w.sum() - cos_l.sum())
-    return float(cos_w.mean() - cos_l.mean())
-
-
 def make_splitter(config: HardnessConfig) -> Splitter:
     """The splitter that ``config`` names."""
     splitter = SPLITTERS.get(config.splitter)(config.splitter_model, config.splitter_base_url)
@@ -140,6 +127,8 @@ def compute_hardness(
     if not any(pair.images for pair in pairs):
         raise DataError(f"Hardness of {len(pairs)} pairs without an image: expected at least one pair with an image.")
     progress("CLIP weights", 0, 1)
+    from aligners.pair_hardness.clip import ClipModel
+
     clip = ClipModel(config.clip, device, config.clip_batch)
     progress("CLIP weights", 1, 1)
     splitter = make_splitter(config)

@@ -8,8 +8,8 @@ import torch
 
 from aligners.training.config import AlignConfig
 from aligners.training.lora import require_same_shape
-from aligners.training.model_configs import start_of, start_settings
 from aligners.training.sharding import made_in, save_as_loaded
+from aligners.training.start_model import start_of, start_settings
 from harness.errors import UsageError
 from harness.models.adapters import trained_further
 from harness.models.loading import Loaded, load, require_whole_files

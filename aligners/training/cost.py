@@ -21,10 +21,11 @@ from aligners.pairs.where import NoSuchRows
 from aligners.training.config import AlignConfig
 from aligners.training.disk import disk_facts
 from aligners.training.lora import expert_tensors, linear_layers, lora_targets
-from aligners.training.model_configs import model_config, start_of, start_settings
+from aligners.training.model_configs import model_config
 from aligners.training.order import step_count
 from aligners.training.preference_data import training_pairs
 from aligners.training.probes import PROBE_PAIRS
+from aligners.training.start_model import start_of, start_settings
 from harness.errors import DataError, UsageError
 from harness.models.families import family_of
 from harness.models.processors import load_prompts

@@ -26,7 +26,6 @@ from aligners.training.checkpoints import remove_checkpoints, resumable_checkpoi
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from aligners.training.model_card import write_card
-from aligners.training.model_configs import start_of, start_weights
 from aligners.training.order import training_order
 from aligners.training.outcome import require_trained
 from aligners.training.preference_data import PairStream, training_pairs
@@ -35,6 +34,7 @@ from aligners.training.probes import Probes, spread
 from aligners.training.replicas import all_take_part
 from aligners.training.reporting import finished_trackers, tracker_callbacks, tracker_names
 from aligners.training.sharding import one_engine
+from aligners.training.start_model import start_of, start_weights
 from aligners.training.starting import Start
 from aligners.training.trainable import trained_parts
 from aligners.training.trainer import PreferenceTrainer

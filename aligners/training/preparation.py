@@ -25,9 +25,10 @@ from aligners.pairs.reference import ReferenceModel
 from aligners.pairs.route import choose_route, fit_attention, require_shared_images
 from aligners.training.base_model import compute_dtype, require_shardable
 from aligners.training.config import AlignConfig
-from aligners.training.model_configs import model_config, start_identity, start_of, start_settings
+from aligners.training.model_configs import model_config
 from aligners.training.preference_data import PreferenceData, data_columns
 from aligners.training.sharding import without_ddp
+from aligners.training.start_model import start_identity, start_of, start_settings
 from aligners.training.start_probe import probe_start
 from aligners.training.trainable import require_trainable
 from harness.errors import HarnessError, UsageError
@@ -172,7 +173,7 @@ def hardness_of(
 
     Where ``objective`` needs none they are for charts alone: no CLIP is downloaded, and failing is a warning.
     """
-    from aligners.pair_hardness.clip import is_local
+    from aligners.pair_hardness.clip_files import is_local
     from aligners.pair_hardness.hardness import compute_hardness
 
     if config is None:

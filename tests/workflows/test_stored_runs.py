@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 import cli
-from aligners.pair_hardness.clip import files_hash
+from aligners.pair_hardness.clip_files import files_hash
 from aligners.pairs import data
 from aligners.pairs.data import load_pairs
-from aligners.training.model_configs import start_weights
+from aligners.training.start_model import start_weights
 from harness.errors import UsageError
 from harness.protocols.progress import silent
 from harness.store import Store

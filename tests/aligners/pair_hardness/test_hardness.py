@@ -17,8 +17,10 @@ import torch
 from PIL import Image
 
 from aligners.pair_hardness import hardness as clip_hardness
-from aligners.pair_hardness.clip import ClipModel, absolute, content_hash, files_hash, is_local, parse_name
-from aligners.pair_hardness.hardness import HardnessConfig, aggregate, compute_hardness, correlation
+from aligners.pair_hardness.aggregation import aggregate
+from aligners.pair_hardness.clip import ClipModel
+from aligners.pair_hardness.clip_files import absolute, content_hash, files_hash, is_local, parse_name
+from aligners.pair_hardness.hardness import HardnessConfig, compute_hardness, correlation
 from aligners.pair_hardness.splitter import SplitError, Splitter
 from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.conversation import Image as Picture
