@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Object HalBench, or without it another benchmark of coverage, once more with this bias on the "
     "end-of-sequence logit (longer answers below 0); may be repeated. auto adds as many as it takes to compare CHAIRi "
-    "at the base's coverage: at most 6 a model, none beyond -4 and 4.",
+    "at the base's coverage: at most 6 a model, none beyond -8 and 8.",
 )
 @click.option("--shard", metavar="I/N", help="Only answer the I-th of N parts; score later, without this option.")
 def command(

@@ -13,7 +13,7 @@ from harness.protocols.benchmark import Metric
 from leaderboards.declared import benchmark_title, declared, matched_name, metric_name
 from leaderboards.rows import Row, Table
 from leaderboards.run_groups import BASE, REFERENCES
-from leaderboards.text import best_rows, better, counts, number, p_text, panel_title, signed
+from leaderboards.text import best_rows, better, counts, figure, p_text, panel_title, signed
 
 LONGEST = 2
 """Tables that are put into words; of more the first ones."""
@@ -99,7 +99,7 @@ def _name(table: Table, metric: Metric) -> str:
 
 
 def _value(row: Row, metric: Metric) -> str:
-    return f"{number(row.cells[metric.name].value, metric)}{' %' if metric.unit == '%' else ''}"
+    return f"{figure(row.cells[metric.name], metric)}{' %' if metric.unit == '%' else ''}"
 
 
 def _what(table: Table, metric: Metric) -> str:
@@ -166,8 +166,8 @@ def _silence(table: Table, row: Row, metric: Metric) -> list[str]:
     if difference is None or not difference.value < 0:
         return []
     return [
-        f"It covers less than base too ({_name(table, cover)} {signed(difference.value, cover)}): `bench --eos-bias -1 "
-        "--eos-bias 1` compares at equal coverage."
+        f"It covers less than base too ({_name(table, cover)} {signed(difference.value, cover)}): `bench --eos-bias "
+        "auto` compares at equal coverage."
     ]
 
 

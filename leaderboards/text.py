@@ -13,7 +13,8 @@ from harness.stats import Difference
 from harness.util.options import content_key
 from leaderboards.condition import Condition
 from leaderboards.declared import benchmark_title, matched_name, metric_name, metric_title
-from leaderboards.rows import Row, Table
+from leaderboards.extrapolation import MARK, not_bracketed
+from leaderboards.rows import Cell, Row, Table
 
 NOTE = (
     "Figures are means over seeds; the interval is the 95 % bootstrap over samples (images resampled whole), "
@@ -43,7 +44,8 @@ def note(tables: Sequence[Table]) -> str:
         if is_matched(table, metric)
     }
     groups = over_groups(metric for table in tables for metric in table.metrics)
-    return " ".join([NOTE, *groups, *map(MATCHED.format, matched), *_not_comparable(tables), *not_shown(tables)])
+    said = [*not_bracketed(tables), *_not_comparable(tables), *not_shown(tables)]
+    return " ".join([NOTE, *groups, *map(MATCHED.format, matched), *said])
 
 
 def not_shown(tables: Sequence[Table]) -> list[str]:
@@ -193,6 +195,11 @@ def number(value: float, metric: Metric) -> str:
     return f"{value:.1f}" if metric.unit == "%" else f"{value:.2f}"
 
 
+def figure(cell: Cell, metric: Metric) -> str:
+    """A row's figure, marked where it is extrapolated."""
+    return number(cell.value, metric) + ("" if cell.bracketed or not math.isfinite(cell.value) else MARK)
+
+
 def signed(value: float, metric: Metric) -> str:
     text = number(value, metric)
     return text if text == "–" or text.startswith("-") else f"+{text}"
@@ -216,7 +223,12 @@ def against(row: Row, reference: str) -> str:
 
 
 def stars(difference: Difference, p_holm: float) -> str:
-    """One star for an interval without 0, two where the p-value adjusted over all comparisons is below 5 % too."""
+    """One star for an interval without 0, two where the p-value adjusted over all comparisons is below 5 % too.
+
+    None of a difference that is extrapolated: its mark.
+    """
+    if not difference.bracketed:
+        return MARK if math.isfinite(difference.value) else ""
     if not (difference.low > 0 or difference.high < 0):
         return ""
     return "**" if p_holm < 0.05 else "*"
@@ -230,10 +242,12 @@ def better(difference: Difference, metric: Metric, p_holm: float) -> bool | None
 
 
 def ranks(table: Table, metric: Metric) -> dict[str, int]:
-    """1 for the rows with the best value, 2 for those with the next (base, which is no method, is ranked too)."""
+    """1 for the rows with the best value, 2 for those with the next (base, which is no method, is ranked too); a row
+    whose figure is extrapolated has no rank.
+    """
     if metric.higher_is_better is None:
         return {}
-    values = {row.label: row.cells[metric.name].value for row in table.rows}
+    values = {row.label: row.cells[metric.name].value for row in table.rows if row.cells[metric.name].bracketed}
     order = sorted({v for v in values.values() if math.isfinite(v)}, reverse=metric.higher_is_better)
     if len(order) < 2:
         return {}

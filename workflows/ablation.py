@@ -60,7 +60,7 @@ class Ablation:
         benchmarks: single benchmarks in place of the suite.
         split: of the embedded world; settings are chosen on "tuning", results are of "report".
         eos_biases: points of the hallucination-against-coverage curve beside 0; auto adds, for each run, as many as it
-            takes to read it at the base's coverage (at most 6, none beyond -4 and 4).
+            takes to read it at the base's coverage (at most 6, none beyond -8 and 8).
         data_dir: benchmark data; None for the embedded world.
         judge: judge of the suite; None for the embedded world's own.
         limit: only the first so many samples of each benchmark; None for all.

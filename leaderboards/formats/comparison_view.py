@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from leaderboards.comparison import Comparison
+from leaderboards.extrapolation import MARK
 from leaderboards.text import (
     better,
     condition_titles,
@@ -27,6 +28,10 @@ EXPLAINED = (
     "Δ = A - B on common samples; the 95 % interval resamples images; p: paired permutation test, Holm-adjusted over "
     "all metrics shown; MDD: minimum detectable difference, 80 % power."
 )
+CURVE_ENDS = (
+    MARK + " The coverage of base lies beyond the ends of a curve, or too near to them (in {:.0f} % of draws): the "
+    "difference is extrapolated and not starred; `bench --eos-bias auto` adds the points that are lacking."
+)
 MCNEMAR = "McNemar: p of the exact test on right and wrong answers, which takes questions on one image as independent."
 
 
@@ -40,7 +45,8 @@ def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, every
     titles = condition_titles(c.condition for c in comparisons)
     for condition in dict.fromkeys(c.condition for c in shown):
         out.append(_table(titles[condition], [c for c in shown if c.condition == condition]))
-    return Group(*out, Text(explained, "dim"))
+    doubtful = [CURVE_ENDS.format(100 * c.difference.extrapolated) for c in shown if not c.difference.bracketed]
+    return Group(*out, Text(" ".join([explained, *dict.fromkeys(doubtful)]), "dim"))
 
 
 def _has_mcnemar(c: Comparison) -> bool:

@@ -38,6 +38,8 @@ FIELDS = (
         "low",
         "high",
         "seed_sd",
+        "extrapolated",
+        "bracketed",
     ),
     *(f"vs_{name}" if field == "value" else f"vs_{name}_{field}" for name in REFERENCES for field in VERSUS),
 )
@@ -114,6 +116,8 @@ def _figure(metric: Metric, cell: Cell) -> dict[str, Any]:
         "low": finite(cell.low),
         "high": finite(cell.high),
         "seed_sd": finite(cell.spread),
+        "extrapolated": finite(cell.extrapolated),
+        "bracketed": cell.bracketed,
     }
 
 
@@ -183,6 +187,8 @@ def comparison_records(comparisons: Sequence[Comparison]) -> list[dict[str, Any]
             "p_mcnemar": c.p_mcnemar,
             "n_common": c.difference.n,
             "smallest": finite(c.difference.smallest),
+            "extrapolated": finite(c.difference.extrapolated),
+            "bracketed": c.difference.bracketed,
             **_synthetic(c.condition),
         }
         for c in comparisons

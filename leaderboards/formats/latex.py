@@ -10,6 +10,7 @@ from harness.stats import Difference
 from harness.util.visible import on_one_line
 from leaderboards import published
 from leaderboards.declared import benchmark_title, metric_title
+from leaderboards.extrapolation import MARK, not_bracketed
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.run_groups import REFERENCES
@@ -18,6 +19,7 @@ from leaderboards.text import (
     against,
     compared,
     condition_text,
+    figure,
     interval,
     not_shown,
     number,
@@ -34,7 +36,7 @@ from leaderboards.view import View
 ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$",
-    "Δ": r"$\Delta$", "–": "--", "·": r"$\cdot$",
+    "Δ": r"$\Delta$", "†": r"$\dagger$", "–": "--", "·": r"$\cdot$",
     "…": r"\ldots{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
 }  # fmt: skip
 
@@ -107,7 +109,7 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
     ]
     notes += [f"Incomplete: {', '.join(missing)} samples scored."] if missing else []
     notes += [f"Doubtful answers: {', '.join(doubtful)}."] if doubtful else []
-    notes += not_shown(tables)
+    notes += [*not_bracketed(tables), *not_shown(tables)]
     return tabular(header, rows, caption=tex(" ".join(notes)), groups=groups)
 
 
@@ -127,7 +129,7 @@ def _cell(table: Table, row: Row | None, column: int, reference: str) -> str:
         return "--"
     metric = table.headline[column]
     cell = row.cells[metric.name]
-    text = tex(number(cell.value, metric))
+    text = tex(figure(cell, metric))
     rank = ranks(table, metric).get(row.label, 0)
     text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(rank, text)
     if math.isfinite(cell.spread):
@@ -137,7 +139,7 @@ def _cell(table: Table, row: Row | None, column: int, reference: str) -> str:
 
 
 def _stars(difference: Difference, p_holm: float) -> str:
-    marks = stars(difference, p_holm)
+    marks = stars(difference, p_holm).replace(MARK, r"\dagger")
     return f"$^{{{marks}}}$" if marks else ""
 
 

@@ -20,6 +20,7 @@ from leaderboards.text import (
     compared,
     condition_text,
     counts,
+    figure,
     heading,
     interval,
     note,
@@ -82,7 +83,7 @@ def _titles(table: Table) -> list[str]:
 
 
 def _cell(cell: Cell, metric: Metric, best: bool) -> str:
-    value = number(cell.value, metric)
+    value = figure(cell, metric)
     spread = f" ±{number(cell.spread, metric)}" if math.isfinite(cell.spread) else ""
     if not math.isfinite(cell.value):
         return value

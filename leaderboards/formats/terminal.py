@@ -28,6 +28,7 @@ from leaderboards.text import (
     compared,
     condition_text,
     counts,
+    figure,
     interval,
     note,
     number,
@@ -140,7 +141,7 @@ def _add_columns(out: RichTable, table: Table) -> None:
 def _cell(cell: Cell, metric: Metric, best: bool, references: Sequence[str]) -> Group:
     spread = f" ±{number(cell.spread, metric)}" if math.isfinite(cell.spread) else ""
     lines = [
-        Text.assemble((number(cell.value, metric), "bold" if best else ""), (spread, "dim")),
+        Text.assemble((figure(cell, metric), "bold" if best else ""), (spread, "dim")),
         Text(_span(cell, metric), "dim"),
     ]
     return Group(*lines, *(_change(cell, metric, name) for name in references))

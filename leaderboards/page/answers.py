@@ -10,7 +10,7 @@ from harness.stats import Difference
 from leaderboards.declared import benchmark_title, declared, metric_name, metric_title
 from leaderboards.rows import Row, Table
 from leaderboards.run_groups import REFERENCES
-from leaderboards.text import better, interval, is_matched, number, p_text, signed
+from leaderboards.text import better, figure, interval, is_matched, p_text, signed
 
 WORDS = {"unsure": "not distinguishable from", "better": "better than", "worse": "worse than"}
 MATCHED_WORDS = WORDS | {"better": "hallucinates less than", "worse": "hallucinates more than"}
@@ -38,7 +38,7 @@ def _answer(table: Table, row: Row, metric: Metric, reference: str) -> dict[str,
         "label": row.label,
         "kind": verdicts[0]["kind"] if verdicts else "unsure",
         "verdicts": verdicts,
-        "figure": number(cell.value, metric) + (" %" if metric.unit == "%" else ""),
+        "figure": figure(cell, metric) + (" %" if metric.unit == "%" else ""),
         "interval": interval(cell.low, cell.high, metric),
         "what": _what(table, metric),
         "is_reference": row.label == reference,

@@ -26,7 +26,17 @@ from leaderboards.declared import metric_title
 from leaderboards.page.samples import data_uri
 from leaderboards.provenance import condition_key
 from leaderboards.rows import Row, Table
-from leaderboards.text import condition_text, condition_titles, counts, interval, is_matched, number, panel_title, ranks
+from leaderboards.text import (
+    condition_text,
+    condition_titles,
+    counts,
+    figure,
+    interval,
+    is_matched,
+    number,
+    panel_title,
+    ranks,
+)
 from leaderboards.trivial import trivial_labels, trivial_rows
 from leaderboards.view import Examples, View
 
@@ -112,7 +122,7 @@ def _cell(row: Row, metric: Metric, rank: int, bounds: tuple[float, float], colo
         if math.isfinite(half)
     ]
     return {
-        "value": number(cell.value, metric),
+        "value": figure(cell, metric),
         "sort": cell.value if math.isfinite(cell.value) else "",
         "spread": f"± {number(cell.spread, metric)}" if math.isfinite(cell.spread) else "",
         "interval": interval(cell.low, cell.high, metric),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,11 +14,13 @@ import pytest
 
 from harness.protocols.benchmark import Metric, Verdict, ratio
 from harness.store import EvaluationRecord, Store, VerdictRecord
+from harness.util.console import Console
 from leaderboards.bracket import coverage_draws, lack_of
 from leaderboards.charts.curves import write_curves
 from leaderboards.charts.lines import chart
 from leaderboards.charts.tradeoffs import coverage_curves, reading_line
 from leaderboards.comparison import compare
+from leaderboards.conclusion import conclusion
 from leaderboards.coverage import (
     Tradeoff,
     at_coverage,
@@ -27,11 +30,15 @@ from leaderboards.coverage import (
     matched_differences,
     tradeoff_of,
 )
+from leaderboards.formats.data import records
+from leaderboards.formats.latex import latex
+from leaderboards.formats.markdown import markdown
+from leaderboards.formats.terminal import leaderboard
 from leaderboards.page.answers import answers
 from leaderboards.rows import Table, build_tables
 from leaderboards.scores import Scores, read_scores
 from leaderboards.snapshot import Snapshot
-from leaderboards.text import note
+from leaderboards.text import best_rows, better, note, ranks, stars
 from leaderboards.verdict_table import VerdictTable
 from tests.leaderboards.fakes import FixedMetrics, add, snapshot
 
@@ -181,6 +188,30 @@ def test_one_seed_that_does_not_reach_the_target_is_enough_to_mark_the_row(store
     point(store, "dpo-s1", -1.0, [(6, 10, 4), (6, 10, 5)] * 4)
     (table,) = tables(store)
     assert (table.rows[1].cells[MATCHED].extrapolated, table.rows[1].cells[MATCHED].bracketed) == (0.5, False)
+
+
+def test_what_is_extrapolated_is_marked_in_every_format_and_is_neither_best_nor_starred(
+    store: Store, tmp_path: Path
+) -> None:
+    """gap would be the best: 10 at 40 % and at 45 %, and so 10 at base's 50 %."""
+    point(store, "gap", -1.0, [(1, 10, 4), (1, 10, 5)] * 4)
+    (table,) = tables(store)
+    (metric,) = (m for m in table.metrics if m.name == MATCHED)
+    gap = table.rows[2].cells[MATCHED]
+    assert gap.value == 10.0 and best_rows(table, metric) == {"dpo"} and "gap" not in ranks(table, metric)
+    assert stars(gap.versus["base"], 0.001) == "†" and better(gap.versus["base"], metric, 0.001) is None
+    said = "of gap (Object HalBench, clean: CHAIRi matched, 100 % of draws): such a figure is extrapolated"
+    shown = markdown([table])
+    assert "10.0†" in shown and said in shown and "**10.0†" not in shown and "-40.0† [" in shown
+    assert "10.0$\\dagger$" in latex([table]) and "such a figure is extrapolated" in latex([table])
+    console = Console(file=io.StringIO(), width=120)
+    for block in leaderboard([table]):
+        console.print(block)
+    text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    assert "10.0†" in text and "-40.0†" in text and "such a figure is extrapolated" in text
+    record = next(r for r in records([table]) if (r["method"], r["metric"]) == ("gap", MATCHED))
+    assert (record["extrapolated"], record["bracketed"]) == (1.0, False)
+    assert "gap" not in conclusion(table).split(":")[1].split(" has ")[0]
 
 
 def test_the_chart_shows_where_each_curve_is_read_and_how_far_it_reaches(store: Store) -> None:
