@@ -116,7 +116,7 @@ class Amber(Benchmark):
 
     @property
     def mode(self) -> str:
-        return f"yes or no read, neither is an error, {find_similarity(self.similarity).partition(':')[0]} similarity"
+        return f"yes or no read, neither is wrong, {find_similarity(self.similarity).partition(':')[0]} similarity"
 
     def load(self, root: Path) -> BenchmarkData:
         """Captions and questions in the order of the query file; ids and images as there.

@@ -3,6 +3,8 @@ from harness.errors import DataError as DataError
 from harness.errors import HarnessError as HarnessError
 from harness.errors import UsageError as UsageError
 from harness.protocols.progress import Progress as Progress
+from workflows.agreement import Agreements as Agreements
+from workflows.agreement import agree as agree
 from workflows.library import align as align
 from workflows.library import bench as bench
 from workflows.library import compare as compare

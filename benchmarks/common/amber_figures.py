@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common.yes_no import UNREADABLE, read_yes_no
-from benchmarks.common.yes_no_figures import BALANCED, YES_RATIO, balanced_accuracy, share
+from benchmarks.common.yes_no import read_yes_no
+from benchmarks.common.yes_no_figures import BALANCED, UNREAD, YES_RATIO, balanced_accuracy, share
 from harness.protocols.benchmark import Metric, Sums, Verdict, ratio
 
 Array = NDArray[np.float64]
@@ -32,28 +32,23 @@ COUNTER_START = 0.001  # metrics.txt: every *_num starts here
 def yes_no_verdict(kind: str, truth_is_no: bool, answer: str, question: str) -> Verdict:
     """Counts of one answer, read as every benchmark reads yes and no, and as officially; "No" is the positive class.
 
-    An answer that says neither is an error, with official counts alone: ``unread`` are asked officially only.
+    An answer that says neither is wrong, as it is officially (leaving it out would let silence buy accuracy), and is
+    counted as ``unread``.
     """
-    truth = "No" if truth_is_no else "Yes"
+    truth, said = "No" if truth_is_no else "Yes", read_yes_no(answer, question)
+    read = said.capitalize() if said else None
     values = {
-        # REPRODUCE: only exactly "Yes" and "No" are read.
-        f"official_{kind}_correct": float(answer == truth),
-        f"official_{kind}_said_no": float(answer == "No"),
-        f"official_{kind}_hit": float(answer == "No" and truth_is_no),
-    }
-    said = read_yes_no(answer, question)
-    if said is None:
-        values |= {f"official_{kind}_unread": 1.0, f"official_{kind}_unread_no": float(truth_is_no)}
-        return Verdict(values, error=UNREADABLE, details={"read": None})
-    values |= {
         f"{kind}_asked": 1.0,
         f"{kind}_truth_no": float(truth_is_no),
-        f"{kind}_correct": float(said == truth.lower()),
-        f"{kind}_said_no": float(said == "no"),
-        f"{kind}_said_yes": float(said == "yes"),
-        f"{kind}_hit": float(said == "no" and truth_is_no),
+        f"{kind}_said_yes": float(read == "Yes"),
+        f"{kind}_unread": float(read is None),
     }
-    return Verdict(values, details={"read": said.capitalize()})
+    # REPRODUCE in official_*: only exactly "Yes" and "No" are read.
+    for prefix, word in (("", read), ("official_", answer)):
+        values[f"{prefix}{kind}_correct"] = float(word == truth)
+        values[f"{prefix}{kind}_said_no"] = float(word == "No")
+        values[f"{prefix}{kind}_hit"] = float(word == "No" and truth_is_no)
+    return Verdict(values, details={"read": read})
 
 
 def round1(value: Array | float) -> Array:
@@ -79,7 +74,7 @@ def _f1(precision: Array, recall: Array, block: str) -> Array:
 def _figures(sums: Sums, block: str) -> dict[str, Array]:
     """The plain figures of a block; precision is 0 where nobody said "No" (as official).
 
-    The yes ratio of verdicts by an earlier parser is NaN where some said neither: they did not count what said yes.
+    Of verdicts by an earlier parser, which did not count what said yes, the yes ratio and the unread share are NaN.
     """
     kinds = BLOCKS[block]
     asked, truth_no = _pooled(sums, kinds, "asked"), _pooled(sums, kinds, "truth_no")
@@ -87,14 +82,16 @@ def _figures(sums: Sums, block: str) -> dict[str, Array]:
     recall = share(hit, truth_no)
     precision = np.where((asked > 0) & (said_no == 0), 0.0, share(hit, said_no))
     f1 = _f1(precision, recall, block)
-    said_yes = _pooled(sums, kinds, "said_yes")
+    said_yes, unread = (_pooled(sums, kinds, counter) for counter in ("said_yes", "unread"))
+    counted = said_yes + said_no + unread == asked
     return {
         "accuracy": share(correct, asked),
         "precision": precision,
         "recall": recall,
         "f1": f1,
         BALANCED: balanced_accuracy(correct - hit, asked - truth_no, hit, truth_no),
-        YES_RATIO: np.where(said_yes + said_no == asked, share(said_yes, asked), np.nan),
+        YES_RATIO: np.where(counted, share(said_yes, said_yes + said_no), np.nan),
+        UNREAD: np.where(counted, share(unread, asked), np.nan),
     }
 
 
@@ -105,8 +102,7 @@ def _official_figures(sums: Sums, block: str) -> dict[str, Array]:
     """
     kinds = BLOCKS[block]
     start = COUNTER_START * (len(kinds) if block == "attribute" else 1)
-    asked = _pooled(sums, kinds, "asked") + _pooled(sums, kinds, "unread", "official_")
-    truth_no = _pooled(sums, kinds, "truth_no") + _pooled(sums, kinds, "unread_no", "official_")
+    asked, truth_no = _pooled(sums, kinds, "asked"), _pooled(sums, kinds, "truth_no")
     correct, said_no, hit = (_pooled(sums, kinds, counter, "official_") for counter in ("correct", "said_no", "hit"))
     out = {
         "accuracy": round1(100 * (correct / (asked + start))),
@@ -118,7 +114,7 @@ def _official_figures(sums: Sums, block: str) -> dict[str, Array]:
 
 
 OFFICIAL = ("accuracy", "precision", "recall", "f1")
-PLAIN: dict[str, bool | None] = {**dict.fromkeys(OFFICIAL, True), BALANCED: True, YES_RATIO: None}
+PLAIN: dict[str, bool | None] = {**dict.fromkeys(OFFICIAL, True), BALANCED: True, YES_RATIO: None, UNREAD: None}
 """The figures of a block, and whether more is better."""
 
 

@@ -143,27 +143,28 @@ def test_the_official_files_are_known_as_such(official: tuple[Amber, dict[str, S
 )
 def test_answers_are_read_as_every_benchmark_reads_yes_and_no(answer: str, read: str | None) -> None:
     verdict = yes_no_verdict("existence", True, answer, "Is there a dog in this image?")
-    assert verdict.details["read"] == read
-    assert (verdict.error is None) == (read is not None)
+    assert (verdict.details["read"], verdict.error) == (read, None)
+    assert verdict.counts["existence_unread"] == (read is None)
     assert verdict.counts["official_existence_said_no"] == 0, "officially only No itself is a no"
 
 
-def test_an_answer_that_cannot_be_read_is_counted_and_in_no_plain_figure(tmp_path: Path) -> None:
-    """Truths no, no, yes, yes; answers No / "no, ..." / "Yes." / "Maybe": 3 of 3 right, officially 1 of 4.
+def test_an_answer_that_cannot_be_read_is_wrong_and_counted(tmp_path: Path) -> None:
+    """Truths no, no, yes, yes; answers No / "no, ..." / "Yes." / "Maybe": 3 of 4 right, officially 1.
 
-    Of what is read a third says yes; one of one yes and two of two no questions are right: balanced accuracy 100.
+    Silence buys nothing: two of two no and one of two yes questions are right, balanced accuracy 75. Of the three that
+    say yes or no one says yes; one of four says neither.
     """
     rows = [{"type": "discriminative-attribute-state", "truth": truth} for truth in ("no", "no", "yes", "yes")]
     benchmark = Amber(similarity="exact", tagger="lexicon")
     samples = benchmark.load(tiny(tmp_path, rows, {"sky": []})).samples
     answers = ["No", "no, it is not", "Yes.", "Maybe"]
     verdicts = [judged(benchmark, s, a) for s, a in zip(samples, answers, strict=True)]
-    assert [verdict.error for verdict in verdicts] == [None] * 3 + ["the answer says neither yes nor no"]
+    assert [verdict.error for verdict in verdicts] == [None] * 4
     values = figures(benchmark, samples, verdicts)
-    assert (values["accuracy"], values["precision"], values["recall"]) == (100, 100, 100)
+    assert (values["accuracy"], values["precision"], values["recall"]) == (75, 100, 100)
     assert values["f1"] == pytest.approx(100 * 2 / 2.0001)
-    assert (values["balanced_accuracy"], values["yes_ratio"]) == (100, pytest.approx(100 / 3))
-    assert values["attribute_accuracy"] == values["state_accuracy"] == 100
+    assert (values["balanced_accuracy"], values["yes_ratio"], values["unread"]) == (75, pytest.approx(100 / 3), 25)
+    assert values["attribute_accuracy"] == values["state_accuracy"] == 75
     assert values["official_accuracy"] == 25.0
     assert values["official_recall"] == 50.0
     assert math.isnan(values["relation_f1"]) and math.isnan(values["official_relation_f1"])
@@ -177,7 +178,7 @@ def test_verdicts_of_an_earlier_parser_give_their_figures_and_no_yes_ratio_that_
     verdicts = [Verdict({**counts, **official}), Verdict({"state_asked": 1.0})]
     values = figures(Amber(similarity="exact", tagger="lexicon"), [], verdicts)
     assert (values["accuracy"], values["balanced_accuracy"], values["official_accuracy"]) == (50, 50, 50.0)
-    assert math.isnan(values["yes_ratio"])
+    assert math.isnan(values["yes_ratio"]) and math.isnan(values["unread"])
 
 
 @pytest.mark.needs("reference")

@@ -62,9 +62,10 @@ def values(result: Mapping[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("variant", ["exact", "table"])
 def test_amber_prints_what_its_scorer_prints(variant: str, tmp_path: Path) -> None:
     similarity = "exact" if variant == "exact" else f"table:{HERE / 'amber/table.json'}"
-    result = score(tmp_path, "amber", "--set", f"similarity={similarity}", "--set", "tagger=lexicon", code=3)
+    result = score(tmp_path, "amber", "--set", f"similarity={similarity}", "--set", "tagger=lexicon")
     figures = values(result)
-    assert (result["n"], result["n_scored"], result["n_failed"]) == (47, 43, 4), "four say that they cannot tell"
+    assert (result["n"], result["n_scored"], result["n_failed"]) == (47, 47, 0)
+    assert figures["unread"] == pytest.approx(100 * 4 / 37), "four of 37 say that they cannot tell"
     for block, printed in expected("amber")[variant].items():
         ours = {name: figures[f"official_{BLOCKS[block]}{name.lower()}"] for name in printed}
         assert ours == printed, block
@@ -75,7 +76,7 @@ def test_ambers_plain_caption_figures_are_the_official_ones_without_their_bias(t
 
     7 of 10 captions hallucinate; 19 of 26 words of truth are named, and 7 of the 19 that are often imagined.
     """
-    figures = values(score(tmp_path, "amber", "--set", "similarity=exact", "--set", "tagger=lexicon", code=3))
+    figures = values(score(tmp_path, "amber", "--set", "similarity=exact", "--set", "tagger=lexicon"))
     assert figures["chair"] == pytest.approx(100 * 14 / 41)
     assert figures["cover"] == pytest.approx(100 * 19 / 26)
     assert figures["hal"] == pytest.approx(100 * 7 / 10)
