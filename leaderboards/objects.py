@@ -120,6 +120,8 @@ def object_changes(
     """Object by object ``a`` against ``b``, each a name (BASE for the base) with the evaluations of its seeds under
     ``condition``. None where the benchmark names no objects, or both have no answer in common.
     """
+    if not snapshot.store.mentions(a[1][0].id):
+        return None
     sides = [_scores(snapshot, evaluations) for _, evaluations in (a, b)]
     common = set.intersection(*(set(compress(scores.samples, scores.scored)) for scores in sides))
     if not common:
@@ -221,3 +223,8 @@ def _only(scores: Scores, columns: Sequence[str]) -> Scores:
         if name in scores.columns:
             values[..., i] = scores.values[..., scores.columns.index(name)]
     return replace(scores, columns=tuple(columns), values=values)
+
+
+def shares(hallucinated: float, mentions: float) -> str:
+    """How many of how many, with a digit behind the point where the mean over seeds has one."""
+    return " of ".join(f"{n:.0f}" if abs(n - round(n)) < 0.05 else f"{n:.1f}" for n in (hallucinated, mentions))

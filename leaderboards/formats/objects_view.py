@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from leaderboards.condition import Condition
-from leaderboards.objects import ObjectChanges
+from leaderboards.objects import ObjectChanges, shares
 from leaderboards.text import condition_titles, finite
 
 EXPLAINED = (
@@ -52,11 +52,6 @@ def _table(title: str, found: ObjectChanges) -> RichTable:
     out.add_section()
     out.add_row(Text("all objects"), shares(found.a, found.a_mentions), shares(found.b, found.b_mentions), "", "")
     return out
-
-
-def shares(hallucinated: float, mentions: float) -> str:
-    """How many of how many, with a digit behind the point where the mean over seeds has one."""
-    return " of ".join(f"{n:.0f}" if abs(n - round(n)) < 0.05 else f"{n:.1f}" for n in (hallucinated, mentions))
 
 
 def object_records(found: Sequence[ObjectChanges]) -> list[dict[str, Any]]:

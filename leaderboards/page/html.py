@@ -22,6 +22,7 @@ from leaderboards import published
 from leaderboards.charts.marks import GREY, colour, key, style, swatch
 from leaderboards.charts.training import Evidence, read_evidence
 from leaderboards.condition import condition_of
+from leaderboards.page.objects import object_sections
 from leaderboards.page.panel import panel_view
 from leaderboards.page.ranked import ranked
 from leaderboards.page.references import SIGNS, ReferenceViews, add_references
@@ -98,6 +99,7 @@ def _content(view: View, chunks: Chunks, parts: Any, copies: Mapping[str, Copy])
     for number, (panel, title) in enumerate(zip(panels, titles, strict=True)):
         of_panel = [table for table in tables if table.panel == title]
         panel["ranked"] = ranked(of_panel, views)
+        panel["objects"] = object_sections(view, title)
         chunks.add(f"t{number}", {kind: write(of_panel) for kind, write in copies.values()} if of_panel else {})
     add_references(views, titles, panels, palette, chunks, parts)
     data = drill_data(snapshot, evaluations, titles, chunks)
