@@ -24,7 +24,7 @@ from benchmarks.common.amber_figures import (
 )
 from benchmarks.common.amber_words import Words, count_caption, find_similarity, load_similarity
 from benchmarks.common.sources import APACHE, GITHUB
-from benchmarks.common.taggers import Tagger, TaggerName, find_tagger, resolve
+from benchmarks.common.taggers import OFFICIAL_NLTK, Tagger, TaggerName, find_tagger, resolve
 from benchmarks.common.yes_no import PARSER
 from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO
 from harness.errors import DataError
@@ -38,6 +38,7 @@ from harness.protocols.benchmark import (
     Verdict,
 )
 from harness.protocols.conversation import Image
+from harness.protocols.official import unofficial
 from harness.util.digests import sha256
 from harness.util.fetching import AnySource, Manual, Source
 
@@ -140,7 +141,9 @@ class Amber(Benchmark):
             resources = rules if data["kind"] == "generative" else None
             samples.append(Sample(id_, prompt, Image(path=folder / image), data, image, resources))
         notes = files.notes(root, OFFICIAL_FILES) + files.count_note("query_all.json", len(samples), OFFICIAL_ROWS)
-        return BenchmarkData(samples, self.version, notes=notes)
+        similarity = find_similarity(self.similarity).partition(":")[0]
+        differing = unofficial(("nouns", rules.tagger.name, OFFICIAL_NLTK), ("similarity", similarity, "spacy"))
+        return BenchmarkData(samples, self.version, differing, notes)
 
     def _caption_rules(self, root: Path) -> CaptionRules:
         """Read the word lists, which are similar as the setting says."""

@@ -41,6 +41,7 @@ from harness.protocols.benchmark import (
     ratio,
 )
 from harness.protocols.conversation import Image
+from harness.protocols.official import unofficial
 from harness.util.fetching import AnySource, Manual, Source
 from harness.util.ranges import at_least
 
@@ -143,7 +144,8 @@ class HallusionBench(Benchmark):
         if prompt is None:
             return BenchmarkData(samples, self.version, notes=notes)
         notes += OFFICIAL_PROMPT.note(root)
-        return BenchmarkData(samples, self._version(prompt.name), {"prompt": prompt.record}, notes)
+        info = {"prompt": prompt.record, **unofficial(OFFICIAL_PROMPT.part(prompt))}
+        return BenchmarkData(samples, self._version(prompt.name), info, notes)
 
     def _sample(self, row: Mapping[str, Any], root: Path, where: str, prompt: Prompt | None) -> Sample:
         data = {name: str(files.field_of(row, name, (str, int), where)) for name in FIELDS}

@@ -39,6 +39,7 @@ from harness.protocols.benchmark import (
     ratio,
 )
 from harness.protocols.conversation import Image
+from harness.protocols.official import unofficial
 from harness.util.fetching import AnySource, Listed, Source
 from harness.util.jsonl import iter_jsonl
 from harness.util.ranges import at_least
@@ -140,7 +141,9 @@ class LlavaBench(LlavaProtocol, Benchmark):
             samples.append(Sample(id_, prompt, Image(path=folder / image), data, image, rules[category]))
         by_name = {rule.name: rule for rule in rules.values()}
         version = self._version(",".join(sorted(by_name)) or PAIR_RULE.name)
-        info = {"prompt": [rule.record for rule in by_name.values()]}
+        rule = "rule.json" if all(rule.official for rule in by_name.values()) else ",".join(sorted(by_name))
+        asked = unofficial(("the judge's prompt", rule, "rule.json"))
+        info = {"prompt": [rule.record for rule in by_name.values()], **asked}
         return BenchmarkData(samples, version, info, _notes(root))
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:

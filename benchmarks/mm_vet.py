@@ -35,6 +35,7 @@ from harness.protocols.benchmark import (
     ratio,
 )
 from harness.protocols.conversation import Image
+from harness.protocols.official import unofficial
 from harness.util.fetching import AnySource, Source
 from harness.util.ranges import at_least
 
@@ -133,7 +134,8 @@ class MMVet(LlavaProtocol, Benchmark):
             prompt = files.field_of(row, "question", str, where)
             samples.append(Sample(id_, prompt, Image(path=folder / image), data, image, prompts))
         notes = files.count_note(DATA, len(rows), OFFICIAL_ROWS) + OFFICIAL_PROMPT.note(root)
-        return BenchmarkData(samples, _version(first.name), {"prompt": first.record}, notes)
+        info = {"prompt": first.record, **unofficial(OFFICIAL_PROMPT.part(first))}
+        return BenchmarkData(samples, _version(first.name), info, notes)
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         prompts: JudgePrompts = sample.resources

@@ -33,6 +33,7 @@ from harness.protocols.benchmark import (
     ratio,
 )
 from harness.protocols.conversation import Image
+from harness.protocols.official import unofficial
 from harness.util.fetching import AnySource, Source
 from harness.util.ranges import at_least
 
@@ -127,7 +128,7 @@ class MMHal(LlavaProtocol, Benchmark):
             image = _image(row, index, root, by_stem, where)
             question = files.field_of(row, "question", str, where)
             samples.append(Sample(str(index), question, image, data, group, prompt))
-        info = {"prompt": prompt.record}
+        info = {"prompt": prompt.record, **unofficial(OFFICIAL_PROMPT.part(prompt))}
         return BenchmarkData(samples, self._version(prompt.name), info, _notes(root, path, samples))
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:

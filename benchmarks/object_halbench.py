@@ -25,7 +25,7 @@ from benchmarks.common.chair import (
     refine,
 )
 from benchmarks.common.chair_figures import chair_metrics, length_metrics
-from benchmarks.common.coco import image_key, read_facts
+from benchmarks.common.coco import image_key, questions_file, read_facts
 from benchmarks.common.images import image_in
 from benchmarks.common.llava_protocol import LLAVA_V1, LlavaProtocol
 from benchmarks.common.object_replies import (
@@ -37,7 +37,14 @@ from benchmarks.common.object_replies import (
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.common.prompts import OBJECTS, fill
 from benchmarks.common.sources import APACHE, NON_COMMERCIAL, RLAIFV
-from benchmarks.common.taggers import Tagger, TaggerName, find_name_tagger, resolve_name_tagger
+from benchmarks.common.taggers import (
+    OFFICIAL_NLTK,
+    OFFICIAL_SPACY,
+    Tagger,
+    TaggerName,
+    find_name_tagger,
+    resolve_name_tagger,
+)
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
@@ -51,6 +58,7 @@ from harness.protocols.benchmark import (
     Sample,
     Verdict,
 )
+from harness.protocols.official import unofficial
 from harness.util.fetching import AnySource, Source
 from harness.util.jsonl import iter_jsonl
 from harness.util.ranges import at_least
@@ -161,7 +169,7 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
         Reads the questions (obj_halbench_300_with_image.jsonl or the only *.jsonl of questions), the ground truth
         (ground_truth.jsonl or COCO 2014) and, if there, synonyms_refine.txt.
         """
-        path = questions_file(root)
+        path = questions_file(root, QUESTIONS)
         rows = list(iter_jsonl(path))
         keys = [_image_key(row, f"{path} line {number}") for number, row in rows]
         facts = read_facts(root, set(keys))
@@ -180,8 +188,16 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
             data = {"image_id": key, "truth": truth, "synonyms": synonyms.name, "words": digest}
             question = files.field_of(row, "question", str, where)
             samples.append(Sample(str(index), question, image_in(row, root, where), data, key, resources))
-        info = {"prompt": prompt.record} if self.needs_judge else {}
+        info: dict[str, Any] = {"prompt": prompt.record} if self.needs_judge else {}
+        info |= self._unofficial(tagger, synonyms, prompt)
         return BenchmarkData(samples, self._version(prompt.name), info, _notes(root, path, len(samples)))
+
+    def _unofficial(self, tagger: Tagger, synonyms: Synonyms, prompt: Prompt) -> dict[str, list[str]]:
+        """Officially spaCy parses the judge's names and NLTK the captions, which are all there is without a judge."""
+        official = f"spacy-{OFFICIAL_SPACY}+{OFFICIAL_NLTK}" if self.needs_judge else OFFICIAL_NLTK
+        table = ("synonyms", synonyms.name.rpartition("-")[0], SYNONYMS)
+        asked = [OFFICIAL_PROMPT.part(prompt)] if self.needs_judge else []
+        return unofficial(("nouns", tagger.name, official), table, *asked)
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         """The judge is asked in role "system", as officially; not about short answers."""
@@ -224,25 +240,6 @@ def _notes(root: Path, path: Path, rows: int) -> list[str]:
     if files.find(root, SYNONYMS) is None:
         return [*notes, f"{SYNONYMS}: absent, the project's own short table of synonyms is used"]
     return notes + files.notes(root, {(SYNONYMS,): OFFICIAL_SYNONYMS})
-
-
-def questions_file(root: Path) -> Path:
-    """The file of questions: by its official name, else the only *.jsonl whose rows ask about images."""
-    named = files.find(root, QUESTIONS)
-    if named is not None:
-        return named
-    candidates = [path for path in sorted(root.glob("*.jsonl")) if _asks(path)]
-    if len(candidates) != 1:
-        present = f"found {', '.join(path.name for path in candidates)}" if candidates else "found none"
-        raise DataError(f"{root}: expected {QUESTIONS}, or one *.jsonl with `question` and `image_id`; {present}.")
-    return candidates[0]
-
-
-def _asks(path: Path) -> bool:
-    row = next((row for _, row in iter_jsonl(path)), {})
-    return (
-        "question" in row and "chosen" not in row and bool({"image_id", "image_url", "image", "image_path"} & set(row))
-    )
 
 
 def _image_key(row: Mapping[str, Any], where: str) -> str:

@@ -33,6 +33,7 @@ from harness.protocols.benchmark import (
     Verdict,
 )
 from harness.protocols.conversation import Image
+from harness.protocols.official import unofficial
 from harness.util.fetching import AnySource, Listed, Source
 from harness.util.jsonl import iter_jsonl
 from harness.util.options import added
@@ -135,12 +136,12 @@ class Pope(LlavaProtocol, Benchmark):
             notes += files.count_note(_file(split), len(questions), OFFICIAL_ROWS[split])
         asked = [sample for questions in of_split.values() for sample in questions]
         if self.labels == "pope":
-            return BenchmarkData(asked, self.version, notes=notes)
+            return BenchmarkData(asked, self.version, unofficial(), notes)
         checked = {split: _repope(root, split) for split in of_split}
         notes += files.notes(root, {(_repope_file(split),): REPOPE_FILES[split] for split in of_split})
         notes += [note for split in of_split for note in _unknown(split, of_split[split], checked[split])]
         kept = [again for sample in asked if (again := _labelled_again(sample, checked)) is not None]
-        return BenchmarkData(kept, self.version, notes=notes, whole=asked)
+        return BenchmarkData(kept, self.version, unofficial(), notes, whole=asked)
 
     def _split(self, split: str, path: Path, folder: Path) -> list[Sample]:
         samples = []

@@ -27,12 +27,13 @@ OPTIONAL = {
         f"{PYTHON} -m spacy download en_core_web_lg",
     ),
 }
+SPACY_MODELS = ("en_core_web_trf", "en_core_web_lg", "en_core_web_md", "en_core_web_sm")
 NLTK_DATA = {
     # resource: who needs it
     "taggers/averaged_perceptron_tagger_eng": "AMBER and the captions of Object HalBench: nouns, officially by NLTK; "
     "without it a word list is used",
     "corpora/wordnet": "the same: singular forms",
-    "tokenizers/punkt_tab": "tasks of lmms-eval that cut texts into words",
+    "tokenizers/punkt_tab": "AMBER and captions: sentences, officially; tasks of lmms-eval that cut texts into words",
 }
 
 
@@ -44,6 +45,7 @@ def checks() -> list[dict[str, Any]]:
         _torchvision(),
         _device(),
         *(_nltk(resource, what) for resource, what in NLTK_DATA.items()),
+        _taggers(),
         *(_optional(module, *why) for module, why in OPTIONAL.items()),
     ]
 
@@ -82,20 +84,40 @@ def _device() -> dict[str, Any]:
 
 
 def _nltk(resource: str, what: str) -> dict[str, Any]:
-    """One part of NLTK's data, unpacked or zipped, wherever NLTK looks for it (NLTK_DATA too)."""
-    import nltk
+    """One part of NLTK's data, unpacked or zipped, wherever it is looked for (NLTK_DATA too)."""
+    from harness.util import nltk_data
 
     name = f"nltk data {resource.rpartition('/')[2]}"
-    for path in (resource, f"{resource}.zip"):
-        try:
-            nltk.data.find(path)
-        except LookupError:
-            continue
+    if nltk_data.has(resource):
         return _row(name, "ok", what)
-    return _row(name, "missing", f"{what}. Add it with: {PYTHON} -m nltk.downloader {resource.rpartition('/')[2]}")
+    return _row(name, "missing", f"{what}. Add it with: {PYTHON} cli.py fetch nlp")
+
+
+def _taggers() -> dict[str, Any]:
+    """Whether what is there of the taggers can be loaded and reads a word: data may be there and damaged."""
+    from harness.util import nltk_data
+
+    faults = [f"NLTK: {fault}: run `{PYTHON} cli.py fetch nlp`"] if (fault := nltk_data.problem()) else []
+    faults += [f"{model}: {fault}" for model in SPACY_MODELS if (fault := _spacy_problem(model))]
+    said = "; ".join(faults) or "what is installed of them reads words"
+    return _row("taggers", "bad" if faults else "ok", said)
+
+
+def _spacy_problem(model: str) -> str | None:
+    if importlib.util.find_spec("spacy") is None or importlib.util.find_spec(model) is None:
+        return None
+    import spacy
+
+    try:
+        nouns = [token.lemma_ for token in spacy.load(model)("two dogs") if token.tag_ == "NNS"]
+    except Exception as error:  # whatever another package raises is the finding
+        return f"{' '.join(str(error).split())[:200]}: run `{PYTHON} -m spacy download {model}`"
+    return None if nouns == ["dog"] else f"it reads {nouns} in 'two dogs'"
 
 
 def _optional(module: str, what: str, command: str) -> dict[str, Any]:
     if importlib.util.find_spec(module):
+        if module == "spacy" and not any(map(importlib.util.find_spec, SPACY_MODELS)):
+            return _row(module, "missing", f"{what}: it is installed without an English model")
         return _row(module, "ok", what)
     return _row(module, "missing", f"{what}. Add it with: {command}")

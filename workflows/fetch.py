@@ -12,6 +12,9 @@ from harness.protocols.progress import Progress, silent
 from harness.util.fetching import AnySource, Fetched, fetch
 from harness.util.paths import cache_dir
 
+NLP = "nlp"
+"""Names no benchmark, but the data of the taggers that benchmarks share."""
+
 
 def sources_of(name: str) -> Sequence[AnySource]:
     """The files that the benchmark ``name`` declares (``Benchmark.sources``)."""
@@ -28,9 +31,25 @@ def named(names: Sequence[str]) -> list[str]:
     known = suites()
     members = [member for name in names for member in known.get(name, (name,))]
     for name in members:
-        if name not in BENCHMARKS.names():
-            raise unknown_name("benchmark or suite", name, {*BENCHMARKS.names(), *known})
+        if name != NLP and name not in BENCHMARKS.names():
+            raise unknown_name("benchmark or suite", name, {NLP, *BENCHMARKS.names(), *known})
     return list(dict.fromkeys(members))
+
+
+def fetch_nlp(*, progress: Progress = silent) -> tuple[Path, list[Fetched]]:
+    """What taggers need: NLTK's data, to where they are looked for; spaCy's models are named with their command."""
+    import importlib.util
+
+    from harness.util import nltk_data
+    from workflows.doctor import OPTIONAL
+
+    folder = cache_dir("data") / nltk_data.FOLDER
+    states = fetch(nltk_data.SOURCES, folder, progress=progress)
+    for module in ("spacy", "en_core_web_trf", "en_core_web_lg"):
+        use, command = OPTIONAL[module]
+        there = importlib.util.find_spec(module) is not None
+        states.append(Fetched(module, "there") if there else Fetched(module, "by hand", f"{use}: {command}"))
+    return folder, states
 
 
 def fetch_benchmark(

@@ -109,3 +109,22 @@ def _array(text: str, name: str) -> Iterator[Any]:
 
 
 _BETWEEN = re.compile(r"\s*,\s*|\s*(?=\])")
+
+
+def questions_file(root: Path, official: str) -> Path:
+    """The file of questions: by its ``official`` name, else the only *.jsonl whose rows ask about images."""
+    named = find(root, official)
+    if named is not None:
+        return named
+    candidates = [path for path in sorted(root.glob("*.jsonl")) if _asks(path)]
+    if len(candidates) != 1:
+        present = f"found {', '.join(path.name for path in candidates)}" if candidates else "found none"
+        raise DataError(f"{root}: expected {official}, or one *.jsonl with `question` and `image_id`; {present}.")
+    return candidates[0]
+
+
+def _asks(path: Path) -> bool:
+    row = next((row for _, row in iter_jsonl(path)), {})
+    return (
+        "question" in row and "chosen" not in row and bool({"image_id", "image_url", "image", "image_path"} & set(row))
+    )

@@ -56,14 +56,13 @@ def _is_json(text: str) -> bool:
 
 
 def read_objects_officially(reply: str) -> list[str] | None:
-    """REPRODUCE (official_*): any JSON is taken; of a dictionary its keys are read, of a string its letters.
+    """REPRODUCE (official_*): any JSON is taken; of a dictionary its keys are read, of a string its letters, and what a
+    list holds as Python writes it (null is "None", 2.0 is "2.0").
 
-    None where the official code asks again, and where it crashes on what it took (a number, null, nested lists).
+    None where the official code asks again, and where it crashes on what it took (a number or null by itself).
     """
     try:
         read = read_json_reply(reply)
-    except (ValueError, RecursionError):
+        return [str(name) for name in read] if isinstance(read, list | dict | str) else None
+    except (ValueError, RecursionError):  # a number of more digits than Python writes is no text there either
         return None
-    if not isinstance(read, list | dict | str) or not all(isinstance(name, str) for name in read):
-        return None
-    return list(read)

@@ -65,6 +65,10 @@ class OfficialPrompt:
             raise DataError(f"{path}: {self.variable} is not the official prompt (sha256 {self.sha256[:12]}...).")
         return own
 
+    def part(self, prompt: Prompt) -> tuple[str, str, str]:
+        """The prompt that is asked as a part of ``unofficial``."""
+        return "the judge's prompt", prompt.name, f"official-{self.sha256[:8]}"
+
     def note(self, root: Path) -> list[str]:
         """A note where a script is there whose prompt is not the official one."""
         path = files.find(root, *self._paths())

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Literal, NamedTuple, Protocol
 
 from harness.errors import UsageError
+from harness.util import nltk_data
 
 TaggerName = Literal["auto", "nltk", "spacy", "lexicon"]
 
@@ -60,8 +61,8 @@ def find_tagger(name: TaggerName, vocabulary: Collection[str] | None = None) -> 
     if name == "nltk":
         if not has_nltk_data():
             raise UsageError(
-                "tagger=nltk: NLTK's tagger and WordNet are not installed. Run `python -m nltk.downloader "
-                "averaged_perceptron_tagger_eng wordnet`, set NLTK_DATA to where they are, or use tagger=lexicon."
+                "tagger=nltk: NLTK's tagger and WordNet are not installed. Run `python cli.py fetch nlp`, set "
+                "NLTK_DATA to where they are, or use tagger=lexicon."
             )
         return _nltk()
     if name == "spacy":
@@ -76,15 +77,17 @@ def find_tagger(name: TaggerName, vocabulary: Collection[str] | None = None) -> 
 
 
 OFFICIAL_SPACY = "en_core_web_trf"
+OFFICIAL_NLTK = "nltk-perceptron-wordnet-punkt"
+"""What the official scorers use, by the names of taggers."""
 
 
 def find_name_tagger(name: TaggerName) -> Tagger:
     """The tagger of Object HalBench: as officially, spaCy parses the judge's names and NLTK reduces the captions.
 
-    ``auto`` is spaCy where the official en_core_web_trf is installed, else what ``find_tagger`` finds. Captions are
-    reduced by NLTK wherever its data are there, for whatever parses the names.
+    ``auto`` is spaCy where one of its models is installed (officially en_core_web_trf; any is nearer to it than NLTK),
+    else what ``find_tagger`` finds. Captions are reduced by NLTK wherever its data are there.
     """
-    if name == "auto" and spacy_model() == OFFICIAL_SPACY:
+    if name == "auto" and spacy_model():
         name = "spacy"
     names = find_tagger(name)
     return PairedTagger(names, _nltk()) if isinstance(names, SpacyTagger) and has_nltk_data() else names
@@ -92,16 +95,16 @@ def find_name_tagger(name: TaggerName) -> Tagger:
 
 def resolve_name_tagger(name: TaggerName) -> str:
     """The name of the tagger that ``find_name_tagger(name)`` gives on this machine, without loading it."""
-    if name == "auto" and spacy_model() == OFFICIAL_SPACY:
+    if name == "auto" and spacy_model():
         name = "spacy"
     tagger = resolve(name)
-    return f"{tagger}+{NltkTagger.name}" if tagger.startswith("spacy-") and has_nltk_data() else tagger
+    return f"{tagger}+{nltk_name()}" if tagger.startswith("spacy-") and has_nltk_data() else tagger
 
 
 def resolve(name: TaggerName) -> str:
     """The name of the tagger that ``find_tagger(name)`` gives on this machine, without loading it."""
     if name == "nltk" or (name == "auto" and has_nltk_data()):
-        return NltkTagger.name
+        return nltk_name()
     if name == "spacy" or (name == "auto" and spacy_model()):
         return f"spacy-{spacy_model() or 'none'}"
     return LexiconTagger.name
@@ -109,19 +112,12 @@ def resolve(name: TaggerName) -> str:
 
 def has_nltk_data() -> bool:
     """Whether NLTK and its English tagger and WordNet are there."""
-    if importlib.util.find_spec("nltk") is None:
-        return False
-    import nltk
+    return nltk_data.has(nltk_data.TAGGER, nltk_data.WORDNET)
 
-    for resource in ("taggers/averaged_perceptron_tagger_eng", "corpora/wordnet"):
-        try:
-            nltk.data.find(resource)
-        except LookupError:
-            try:
-                nltk.data.find(f"{resource}.zip")
-            except LookupError:
-                return False
-    return True
+
+def nltk_name() -> str:
+    """The name of NLTK's tagger here: "punkt" splits sentences by its trained model, "punkt0" without one."""
+    return f"nltk-perceptron-wordnet-punkt{'' if nltk_data.has(nltk_data.PUNKT) else '0'}"
 
 
 def spacy_model() -> str | None:
@@ -132,17 +128,20 @@ def spacy_model() -> str | None:
 
 
 class NltkTagger:
-    """Untrained Punkt sentences, NLTK words, the averaged perceptron tagger over the whole text, WordNet lemmas."""
+    """Punkt's sentences, NLTK's words, the averaged perceptron tagger over the whole text, WordNet's lemmas.
 
-    name = "nltk-perceptron-wordnet-punkt0"
+    Officially Punkt is the trained English model, which knows abbreviations ("vs." does not end a sentence); without it
+    an untrained one splits, and the name says so.
+    """
 
     def __init__(self) -> None:
         from nltk.stem import WordNetLemmatizer
         from nltk.tag.perceptron import PerceptronTagger
         from nltk.tokenize import NLTKWordTokenizer
-        from nltk.tokenize.punkt import PunktSentenceTokenizer
+        from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTokenizer
 
-        self._sentences = PunktSentenceTokenizer()
+        self.name = nltk_name()
+        self._sentences = PunktSentenceTokenizer() if self.name.endswith("0") else PunktTokenizer("english")
         self._words = NLTKWordTokenizer()
         self._tagger = PerceptronTagger()
         lemmatizer = WordNetLemmatizer()
@@ -168,8 +167,12 @@ class NltkTagger:
         return self._lemma(word.lower(), pos) if pos else word.lower()
 
 
-@functools.cache
 def _nltk() -> NltkTagger:
+    return _nltk_named(nltk_name())
+
+
+@functools.cache
+def _nltk_named(name: str) -> NltkTagger:
     return NltkTagger()  # WordNet takes seconds to load
 
 

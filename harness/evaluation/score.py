@@ -16,6 +16,7 @@ from harness.evaluation.trivial import TrivialFigures, trivial_figures
 from harness.protocols.benchmark import Benchmark, BenchmarkData, Decoding, Metric, Sample, Verdict
 from harness.protocols.judge import Judge
 from harness.protocols.model import Answer
+from harness.protocols.official import differing, level
 from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, EvaluationSubject, NewEvaluation, Row, Store
 from harness.util.environment import environment
@@ -135,13 +136,21 @@ def _samples(evaluation: EvaluationRecord, samples: Callable[[str], Sequence[Row
     return [Sample(row["sample_id"], row["prompt"], data=row["data"], group=row["grp"]) for row in rows]
 
 
+def unofficial_note(record: EvaluationRecord) -> list[str]:
+    """A line on which resources behind ``official_*`` figures are not the official ones; none where all are."""
+    parts = differing(record.info)
+    return [f"official_* figures follow the official rules only: {'; '.join(parts)}"] if parts else []
+
+
 def result_object(record: EvaluationRecord) -> dict[str, Any]:
     """What `score --json` and `bench --json` print of an evaluation (DESIGN: contract).
 
     That of made-up data has ``synthetic``, which says so. ``n_empty`` and ``n_cut`` are null where an older version did
-    not count them.
+    not count them. ``official``: "full" where the resources behind ``official_*`` figures are the official ones too,
+    "rules" where some are not (``official_differs``), null where that is not recorded or no benchmark's question.
     """
+    official = {"official": level(record.info), "official_differs": differing(record.info)}
     names = ("benchmark", "mode", "judge", "n", "n_scored", "n_failed", "metrics", "model", "run", "version")
     synthetic = {name: record.info[name] for name in ("synthetic",) if name in record.info}
     counts = {f"n_{name}": record.info.get("answers", {}).get(name) for name in ("empty", "cut")}
-    return {**{name: getattr(record, name) for name in names}, **counts, **synthetic}
+    return {**{name: getattr(record, name) for name in names}, **counts, **official, **synthetic}

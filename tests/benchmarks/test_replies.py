@@ -70,3 +70,13 @@ def test_recorded_replies_are_read_as_far_as_the_official_code_would_ask(tmp_pat
     store = Store(tmp_path / "r.sqlite")
     (judged,) = judge_answers(store, benchmark, samples, {"0": Answer("A dog and a cat.")}, judge)
     assert judged.verdict.error is None and judged.verdict.counts["official_hallucinated"] == 1
+
+
+def test_officially_a_list_may_hold_anything_json_has() -> None:
+    """The official code puts each into "a {x}": numbers, null and lists become what Python writes of them."""
+    reply = '["dog", 2, 2.50, null, true, {"cat": 1}, ["car"]]'
+    assert read_objects_officially(reply) == ["dog", "2", "2.5", "None", "True", "{'cat': 1}", "['car']"]
+    assert read_objects(reply) is None
+    assert read_objects_officially('{"dog": 1, "cat": 2}') == ["dog", "cat"]
+    for crashes in ("3", "null", "true"):
+        assert read_objects_officially(crashes) is None

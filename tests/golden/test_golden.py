@@ -64,8 +64,14 @@ def test_amber_prints_what_its_scorer_prints(variant: str, tmp_path: Path) -> No
     similarity = "exact" if variant == "exact" else f"table:{HERE / 'amber/table.json'}"
     result = score(tmp_path, "amber", "--set", f"similarity={similarity}", "--set", "tagger=lexicon")
     figures = values(result)
+<<<<<<< HEAD
     assert (result["n"], result["n_scored"], result["n_failed"]) == (47, 47, 0)
     assert figures["unread"] == pytest.approx(100 * 4 / 37), "four of 37 say that they cannot tell"
+=======
+    assert (result["n"], result["n_scored"], result["n_failed"]) == (47, 43, 4), "four say that they cannot tell"
+    assert result["official"] == "rules"
+    assert result["official_differs"][0] == "nouns: lexicon-pluralizer (officially nltk-perceptron-wordnet-punkt)"
+>>>>>>> 1e3414a (Official in full or by the rules: which resources behind official_* figures are not the official ones is recorded and said; trained Punkt, fetch nlp, doctor tries the taggers)
     for block, printed in expected("amber")[variant].items():
         ours = {name: figures[f"official_{BLOCKS[block]}{name.lower()}"] for name in printed}
         assert ours == printed, block
@@ -137,6 +143,7 @@ def test_pope_agrees_with_its_scorer(tmp_path: Path) -> None:
 def test_hallusion_bench_prints_what_its_scorer_prints(tmp_path: Path) -> None:
     """Of 32 questions, 12 questions over all figures and 16 figures as many are right as utils.py counts."""
     result = score(tmp_path, "hallusion_bench")
+    assert result["official"] == "rules"  # the judge was asked in the project's words
     for name, counted in expected("hallusion_bench").items():
         figure = result["metrics"][f"official_{name}"]
         assert figure["value"] == pytest.approx(100 * counted["correct"] / counted["total"]), name

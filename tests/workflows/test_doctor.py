@@ -19,17 +19,21 @@ def test_data_of_nltk_are_found_where_nltk_looks_zipped_or_not(tmp_path: Path, m
     import nltk
 
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
     found = rows()
     for resource in NLTK_DATA:
         row = found[f"nltk data {resource.rpartition('/')[2]}"]
         assert row["state"] == "missing"
-        assert row["detail"].endswith(f".venv/bin/python -m nltk.downloader {resource.rpartition('/')[2]}")
+        assert row["detail"].endswith(".venv/bin/python cli.py fetch nlp")
+    assert found["taggers"]["state"] == "ok"
     (tmp_path / "tokenizers/punkt_tab").mkdir(parents=True)
     (tmp_path / "corpora").mkdir()
     (tmp_path / "corpora/wordnet.zip").write_bytes(b"PK\x05\x06" + bytes(18))
     found = rows()
     states = {name: found[f"nltk data {name}"]["state"] for name in ("punkt_tab", "wordnet")}
     assert states == {"punkt_tab": "ok", "wordnet": "ok"}
+    assert found["taggers"]["state"] == "bad", "an empty folder is there, and splits nothing"
+    assert "cli.py fetch nlp" in found["taggers"]["detail"]
 
 
 @pytest.mark.parametrize("module", ["num2words", "en_core_web_trf", "en_core_web_lg"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import nltk
@@ -74,12 +75,31 @@ def test_spacy_parses_the_names_and_nltk_the_captions(nltk_data: None, monkeypat
 
 
 @pytest.mark.needs("reference")
-def test_a_smaller_spacy_model_is_used_only_where_it_is_asked_for(
-    nltk_data: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_spacy_model_parses_names_rather_than_nltk(nltk_data: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nouns, "spacy_model", lambda: "en_core_web_sm")
-    assert nouns.resolve_name_tagger("auto") == NltkTagger.name
-    assert nouns.resolve_name_tagger("spacy").startswith("spacy-en_core_web_sm+")
+    assert nouns.resolve_name_tagger("auto") == nouns.resolve_name_tagger("spacy")
+    assert nouns.resolve_name_tagger("auto").startswith("spacy-en_core_web_sm+nltk")
+    assert resolve("auto").startswith("nltk"), "AMBER's own tagger stays NLTK"
+
+
+@pytest.mark.needs("reference")
+def test_trained_punkt_is_used_where_it_is_and_named(
+    nltk_data: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Untrained, "vs." ends a sentence and its full stop is a word of its own; the trained one knows it."""
+    text = "The picture shows cats vs. dogs in a yard."
+    untrained = find_tagger("auto")
+    assert untrained.name.endswith("punkt0")
+    assert untrained.lemmas(text).count(".") == 2
+    model = tmp_path / "tokenizers/punkt_tab/english"
+    model.mkdir(parents=True)
+    (model / "abbrev_types.txt").write_text("vs\n")
+    for name in ("collocations.tab", "ortho_context.tab", "sent_starters.txt"):
+        (model / name).write_text("")
+    monkeypatch.setattr(nltk.data, "path", [*nltk.data.path, str(tmp_path)])
+    trained = find_tagger("auto")
+    assert trained.name == resolve("auto") == nouns.OFFICIAL_NLTK
+    assert trained.lemmas(text).count(".") == 1
 
 
 def test_a_spacy_model_that_does_not_load_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
