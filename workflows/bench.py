@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from harness.util.options import overlay
 from leaderboards.bracket import FIRST
 from leaderboards.declared import benchmark_order, declared
 from workflows.bench_models import loaded_model, subject_of
+from workflows.benchmark_spec import BenchmarkSpec
 from workflows.curve_points import AUTO, Bias, added_points, at_bias, bases_first, biased, warn_without_base
 from workflows.embedded import is_embedded
 from workflows.eval_models import EvalModel
@@ -39,19 +40,6 @@ from workflows.judging import Judges
 from workflows.probing import Probed
 from workflows.settings import deal_benchmarks
 from workflows.suites import Member
-
-
-@dataclass(frozen=True)
-class BenchmarkSpec:
-    """A benchmark to run: its settings, and how many of its samples (None: all).
-
-    ``bracket``: add points of its coverage curve until it can be read at the base's coverage.
-    """
-
-    name: str
-    settings: Mapping[str, Any]
-    limit: int | None = None
-    bracket: bool = False
 
 
 def resolve_benchmarks(

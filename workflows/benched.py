@@ -11,7 +11,8 @@ from harness.store import Store
 from harness.util.options import content_key, keyed
 from leaderboards.snapshot import Snapshot
 from workflows.ablation import Ablation
-from workflows.bench import BenchmarkSpec, resolve_benchmarks
+from workflows.bench import resolve_benchmarks
+from workflows.benchmark_spec import BenchmarkSpec
 from workflows.curve_points import lacks_points
 from workflows.embedded import SETTINGS, data_root
 from workflows.eval_models import EvalModel

@@ -21,7 +21,7 @@ from harness.models.responses import read_responses
 from harness.protocols.benchmark import Benchmark, JudgePrompt, Sample
 from harness.protocols.judge import Judge
 from harness.store import Store
-from workflows.bench import BenchmarkSpec
+from workflows.benchmark_spec import BenchmarkSpec
 from workflows.eval_models import EvalModel
 from workflows.judging import Judges
 from workflows.lineage import model_folder

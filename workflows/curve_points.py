@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from harness.models.spec import model_id
 from harness.protocols.progress import Progress
@@ -14,10 +14,8 @@ from leaderboards.bracket import has_base, lack
 from leaderboards.condition import condition_of
 from leaderboards.run_groups import BASE, run_groups
 from leaderboards.snapshot import Snapshot
+from workflows.benchmark_spec import BenchmarkSpec
 from workflows.eval_models import EvalModel
-
-if TYPE_CHECKING:
-    from workflows.bench import BenchmarkSpec
 
 Bias = float | Literal["auto"]
 """A bias on the end-of-sequence logit, or as many as it takes."""

@@ -10,7 +10,7 @@ from harness.evaluation.resolve import data_dir, make_benchmark
 from harness.protocols.judge import Judge
 from harness.store import Store
 from workflows.ablation import Ablation
-from workflows.bench import BenchmarkSpec
+from workflows.benchmark_spec import BenchmarkSpec
 from workflows.embedded import data_root
 from workflows.judging import Judges
 

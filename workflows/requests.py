@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.evaluation.shard import Shard
     from harness.evaluation.spoken import ScoringSettings
     from harness.store import Store
-    from workflows.bench import BenchmarkSpec
+    from workflows.benchmark_spec import BenchmarkSpec
     from workflows.cost import BenchCost
     from workflows.curve_points import Bias
     from workflows.eval_models import EvalModel
