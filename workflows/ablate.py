@@ -21,7 +21,7 @@ from workflows.ablation import Ablation, Job, jobs
 from workflows.ablation_outcome import Outcome, Shortfall, shortfall
 from workflows.activity import working
 from workflows.bench import bench_model
-from workflows.benched import is_benched, wanted_of
+from workflows.benched import Read, is_benched, wanted_of
 from workflows.curve_points import lacks_points
 from workflows.embedded import data_root, is_embedded_model
 from workflows.eval_models import EvalModel
@@ -90,11 +90,12 @@ def _rounds(
     The base and the runs; controls that match another run's beta, which come after it; and runs whose curves lack a
     point because the base, at whose coverage they are read, was benchmarked after them.
     """
+    read: Read = {}
     for controls in (False, True):
         batch = [job for job in everything if (job.match is not None) == controls]
-        missing = [job for job in batch if not is_stored(store, job, device)]
+        missing = [job for job in batch if not is_stored(store, job, device, read)]
         tasks: dict[str, Task] = {job.name: partial(_job_task, job, device, cluster) for job in missing}
-        if not controls and not is_benched(store, base, ablation):
+        if not controls and not is_benched(store, base, ablation, read=read):
             tasks = {"base": partial(_base_task, str(store.path), base, device, cluster), **tasks}
         yield [*([] if controls else ["base"]), *(job.name for job in batch)], tasks
     snapshot, wanted = Snapshot(store), wanted_of(ablation)
@@ -239,7 +240,7 @@ def settings_of(store: Store, job: Job, device: str) -> dict[str, Any]:
     return settings if job.match is None else {**settings, "beta": matched_beta(store, job)}
 
 
-def is_stored(store: Store, job: Job, device: str) -> bool:
+def is_stored(store: Store, job: Job, device: str, read: Read) -> bool:
     """Whether a job's alignment and all its evaluations are there, so that no worker need look."""
     from workflows.stored_runs import finished
 
@@ -248,7 +249,7 @@ def is_stored(store: Store, job: Job, device: str) -> bool:
     except HarnessError:  # the worker will say why
         return False
     eval_model = EvalModel(job.name, f"run:{job.name}", job.name)
-    return record is not None and is_benched(store, eval_model, job.ablation, since=record.number)
+    return record is not None and is_benched(store, eval_model, job.ablation, since=record.number, read=read)
 
 
 def matched_beta(store: Store, job: Job) -> float:

@@ -19,12 +19,18 @@ from workflows.eval_models import EvalModel
 from workflows.judging import Judges
 from workflows.suites import members_of
 
+Read = dict[str, tuple[str | None, ...]]
+"""What the files of a benchmark say of its evaluations: name, version, judge and data, by a key of its settings."""
 
-def is_benched(store: Store, eval_model: EvalModel, ablation: Ablation, since: int = 0) -> bool:
+
+def is_benched(
+    store: Store, eval_model: EvalModel, ablation: Ablation, since: int = 0, read: Read | None = None
+) -> bool:
     """Whether every evaluation of ``eval_model`` is there, complete, not before number ``since``, of the same samples
     under the benchmarks' present versions, by the embedded world's judge, and its coverage curve lacks no point.
 
-    Never so with a judge of its own: what that would say now, only its stored replies show.
+    Never so with a judge of its own: what that would say now, only its stored replies show. ``read`` keeps what the
+    benchmarks' files say, so that they are read once for all models.
     """
     wanted = wanted_of(ablation)
     if ablation.judge is not None or any(issubclass(BENCHMARKS.get(item.name), ExternalBenchmark) for item in wanted):
@@ -35,18 +41,22 @@ def is_benched(store: Store, eval_model: EvalModel, ablation: Ablation, since: i
         for e in store.evaluations(run=eval_model.run)
         if e.model == eval_model.spec and e.n_scored == e.n and e.id >= since
     }
-    return all(_expected(item, root) in stored for item in wanted) and not lacks_points(
+    read = {} if read is None else read
+    return all(_expected(item, root, read) in stored for item in wanted) and not lacks_points(
         Snapshot(store), eval_model.run, wanted
     )
 
 
-def _expected(item: BenchmarkSpec, root: Path) -> tuple[str | None, ...]:
+def _expected(item: BenchmarkSpec, root: Path, read: Read) -> tuple[str | None, ...]:
     """What distinguishes a benchmark's evaluation from others of the same model."""
     benchmark, folder = make_benchmark(item.name, item.settings), data_dir(item.name, root)
-    judge = Judges(None).named(benchmark, folder) if benchmark.needs_judge else "none"
-    data = load(benchmark, folder, item.limit)
-    key = data_key(benchmark.name, data.samples)
-    return benchmark.name, data.version, judge, key, content_key(keyed(benchmark.decoding))
+    settings = {name: value for name, value in item.settings.items() if name != "decoding"}  # no file depends on it
+    key = content_key(item.name, settings, item.limit)
+    if key not in read:
+        data = load(benchmark, folder, item.limit)
+        judge = Judges(None).named(benchmark, folder) if benchmark.needs_judge else "none"
+        read[key] = (benchmark.name, data.version, judge, data_key(benchmark.name, data.samples))
+    return *read[key], content_key(keyed(benchmark.decoding))
 
 
 def wanted_of(ablation: Ablation) -> list[BenchmarkSpec]:
