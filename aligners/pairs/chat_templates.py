@@ -1,4 +1,4 @@
-"""Prompts that already hold a chat template: they would be trained on inside the model's own."""
+"""Texts that already hold a chat template, or tokens of one: they would be trained on inside the model's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from aligners.pairs.rows import BadRow, Place, text_of
 WRAPPED: tuple[tuple[re.Pattern[str], tuple[tuple[str, ...], ...]], ...] = (
     (re.compile(r"\bUSER:"), (("ASSISTANT:",),)),  # Vicuna, as mDPO's data have it
     (re.compile(r"<\|im_start\|>user\n"), (("<|im_end|>", "<|im_start|>assistant"),)),
+    (re.compile(r"\bHuman:"), (("Assistant:",),)),
+    (
+        re.compile(r"<\|start_header_id\|>user<\|end_header_id\|>\n"),
+        (("<|eot_id|>", "<|start_header_id|>assistant<|end_header_id|>"),),
+    ),
+    (re.compile(r"<\|user\|>\n"), (("<|end|>", "<|assistant|>"), ("<|assistant|>",))),  # Phi, GLM
     (re.compile(r"\[INST\]"), (("[/INST]",),)),
     (re.compile(r"<start_of_turn>user\n"), (("<end_of_turn>", "<start_of_turn>model"),)),
     (
@@ -18,6 +24,13 @@ WRAPPED: tuple[tuple[re.Pattern[str], tuple[tuple[str, ...], ...]], ...] = (
     ),
 )
 """What stands before the first question, and what the text ends with: one of several, in parts with blanks between."""
+CONTROL = re.compile(
+    r"<\|(?:im_(?:start|end|sep)|(?:start|end)_header_id|e(?:ot|om)_id|(?:begin|end)_of_text|(?:start|end)oftext|user|"
+    r"assistant|system|end|eot)\|>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"
+)
+"""Tokens by which chat templates in use begin and end turns."""
+END = "</s>", "<s>"
+"""The end of Llama's texts, which is struck-out text of a page where the beginning stands before it."""
 
 
 def question_of(text: str, place: Place, *, unwrap: bool) -> str:
@@ -34,9 +47,17 @@ def question_of(text: str, place: Place, *, unwrap: bool) -> str:
             place, "the prompt holds a chat template (it ends where the assistant's answer begins); the model's own "
             "would be put around it. Set unwrap_prompts=true to take the question out of it."
         )  # fmt: skip
-    if any(mark in asked for mark in ("USER:", "ASSISTANT:", "<|im_", "[INST]", "<start_of_turn>", "###")):
+    if control_token(asked) or any(mark in asked for mark in ("USER:", "ASSISTANT:", "Human:", "###")):
         raise BadRow(place, "the prompt holds a chat template of several turns: give them as messages.")
     return text_of(asked, "question", place)
+
+
+def control_token(text: str) -> str:
+    """The first token of a chat template that ``text`` holds; "" for none. What is its model's own, another may not
+    know: it would be trained to spell it."""
+    if found := CONTROL.search(text):
+        return found[0]
+    return END[0] if text.rstrip().endswith(END[0]) and END[1] not in text else ""
 
 
 def _inside(text: str, before: re.Pattern[str], after: Sequence[str]) -> str:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aligners.pairs.chat_templates import control_token
 from aligners.pairs.formats import READ, Wording, read_row
 from aligners.pairs.images import ImageSource, check
 from aligners.pairs.messages import turns
 from aligners.pairs.pair import Pair, as_json, from_json
 from aligners.pairs.prepared import Stored, prepared, prepared_facts
 from aligners.pairs.reading import Reading
-from aligners.pairs.report import described, report_of
+from aligners.pairs.report import counted, described, left_out, report_of
 from aligners.pairs.rows import BadRow, NoPreference, Place, Row
 from aligners.pairs.sources import Rows, open_rows, sources_of
 from aligners.pairs.where import matching
@@ -147,8 +148,7 @@ def _load(
             seen.add(pair.content)
             pairs.append(pair)
     if not pairs:
-        why = "".join(f" Dropped {len(places)}: {reason}" for reason, places in dropped.items())
-        raise DataError(f"{source}: there are no pairs in it.{why}")
+        raise DataError("; ".join([f"{source}: there are no pairs in it", *left_out(counted(dropped))]))
     pairs, repeated = _unique_ids(pairs)
     read_as = {"hash": content_hash(pairs), "columns": _column_hashes(pairs)}
     report = {**report_of(source, rows.notes, pairs, repeated, dropped, checked), "read": read_as}
@@ -213,6 +213,10 @@ def _pair(row: Row, place: Place, wording: Wording, images: ImageSource, checked
     for name, text in (("chosen", read.chosen), ("rejected", read.rejected)):
         if MARK in text:
             raise BadRow(place, f"{name} holds {MARK}, which would be taken for an image.")
+    said = [("the prompt", message.text) for message in read.prompt]
+    for name, text in (("chosen", read.chosen), ("rejected", read.rejected), ("the prefix", read.prefix), *said):
+        if found := control_token(text):
+            raise BadRow(place, f"{name} holds {found}, a control token of a chat template. Take it out of the text.")
     prompt = turns(read.prompt, read.images, lambda value: images.open(value, place), place)
     read_as = READ | set(wording.columns.values())
     columns = {name: row[name] for name in row if name not in read_as and isinstance(row[name], int | float | str)}

@@ -15,6 +15,7 @@ from typing import Any
 from aligners.pairs.data import Pair, PairSet, content_hash
 from aligners.pairs.encoding import BadPair, Encoder
 from aligners.pairs.prepared import Stored, prepared
+from aligners.pairs.report import counted, left_out
 from harness.errors import DataError
 from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key
@@ -61,10 +62,11 @@ def encodable(pairs: PairSet, encoder: Encoder, *, skip_bad: bool = False, progr
             dropped.setdefault(tried.reason, []).append(pair.id)
         else:
             raise DataError(f"{tried.fault} Or leave such rows out with --set skip_bad_rows=true.")
+    every = pairs.report["dropped"] | counted(dropped)
     if not kept:
-        raise DataError(f"{pairs.report['source']}: no pair can be put to the model: {next(iter(dropped))}")
-    counts = {reason: {"rows": len(ids), "first": ids[:3]} for reason, ids in dropped.items()}
-    report = {**pairs.report, "pairs": len(kept), "responses_cut": cut, "dropped": pairs.report["dropped"] | counts}
+        none = f"{pairs.report['source']}: no pair can be put to the model"
+        raise DataError("; ".join([none, *left_out(every)]))
+    report = {**pairs.report, "pairs": len(kept), "responses_cut": cut, "dropped": every}
     if not dropped:
         return dataclasses.replace(pairs, report=report)
     return dataclasses.replace(pairs, pairs=kept, content_hash=content_hash(kept), report=report)

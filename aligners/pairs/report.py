@@ -43,8 +43,18 @@ def report_of(
         "with_prefix": sum(bool(pair.prefix) for pair in pairs),
         **({"images_changed": dict(sorted(changed.items()))} if changed else {}),
         "notes": list(notes),
-        "dropped": {reason: {"rows": len(places), "first": places[:3]} for reason, places in dropped.items()},
+        "dropped": counted(dropped),
     }
+
+
+def counted(dropped: Mapping[str, list[str]]) -> dict[str, dict[str, Any]]:
+    """How many rows were dropped for each reason, and the first of them."""
+    return {reason: {"rows": len(places), "first": places[:3]} for reason, places in dropped.items()}
+
+
+def left_out(dropped: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What was dropped (``counted``) in phrases, one a reason."""
+    return [f"dropped {each['rows']} (first: {each['first'][0]}): {reason}" for reason, each in dropped.items()]
 
 
 def described(report: Mapping[str, Any]) -> list[str]:
@@ -56,7 +66,4 @@ def described(report: Mapping[str, Any]) -> list[str]:
     ]
     if len(report["dropped"]) > 1:
         lines.append(f"{sum(each['rows'] for each in report['dropped'].values())} rows are left out in all")
-    for reason, dropped in report["dropped"].items():
-        first = dropped["first"][0]
-        lines.append(f"dropped {dropped['rows']} (first: {first}): {reason}")
-    return lines
+    return lines + left_out(report["dropped"])

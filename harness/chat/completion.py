@@ -10,7 +10,7 @@ from typing import Any
 from harness.chat.prices import DATED
 from harness.chat.request import ChatRequest
 from harness.protocols.conversation import Image, Turn
-from harness.protocols.ending import CUT, finish_of
+from harness.protocols.ending import CUT, ERROR, finish_of
 from harness.util.images import as_shown, open_image
 from harness.util.secrets import hide, hide_known
 
@@ -122,6 +122,8 @@ def read(content: bytes, max_tokens: object = None) -> Completion:
     message = message if isinstance(message, dict) else {}
     refusal = message.get("refusal")
     finish = finish_of(choice.get("finish_reason"), usage.get("completion_tokens", 0), max_tokens)
+    if _fails(choice.get("error")) or _fails(data.get("error")):
+        finish = ERROR  # a router whose endpoint broke off gives what came until then
     text, thoughts = _parts(message.get("content"))
     reasoning = next((given for name in REASONING if isinstance(given := message.get(name), str)), thoughts)
     if (isinstance(refusal, str) and refusal) or (text is None and finish == "content_filter"):
@@ -142,6 +144,11 @@ def _first(choices: list[Any]) -> dict[str, Any] | None:
 
 def _is_zero(index: object) -> bool:
     return isinstance(index, int) and not isinstance(index, bool) and index == 0
+
+
+def _fails(error: Any) -> bool:
+    """Whether what stands in an ``error`` is one; some endpoints give an empty one with every reply."""
+    return bool(error.get("message") or error.get("code") if isinstance(error, dict) else error)
 
 
 def _status(error: Any) -> int:

@@ -11,8 +11,12 @@ from typing import Literal
 Role = Literal["system", "user", "assistant"]
 MARK = "<image>"
 """Where an image stands in a text of LLaVA's and TRL's data."""
-OTHER_MARK = re.compile(r"<image[ _]?\d+>|<IMAGE>|<ImageHere>|<img>[^<]*</img>|<video>|</image>")
-"""Places of images and videos as other data mark them, which a model would read as text."""
+OTHER_MARK = re.compile(
+    r"<image[ _]?\d+>|<IMAGE>|<ImageHere>|<img>[^<]*</img>|<video>|<audio>|</image>|<image_placeholder>|"
+    r"<image_soft_token>|<(?:start|end)_of_image>|<IMG_CONTEXT>|<\|(?:image|video|audio)(?:_pad|_\d+)?\|>|"
+    r"<\|vision_(?:start|end)\|>"
+)
+"""Places of images, videos and sounds as other data and models mark them, which a model would read as text."""
 
 
 @dataclass(frozen=True)

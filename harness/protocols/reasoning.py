@@ -13,7 +13,10 @@ from typing import TypeVar
 Key = TypeVar("Key")
 
 THOUGHTS = (
-    (r"<(?:\w+:)?think(?:ing)?>", r"</(?:\w+:)?think(?:ing)?>"),  # DeepSeek-R1, Qwen3, GLM, MiniMax, Seed-OSS
+    (  # DeepSeek-R1, Qwen3, GLM, MiniMax, Seed-OSS; Gemini's endpoint, EXAONE; models trained after R1's recipe
+        r"<(?:\w+:)?(?:think(?:ing)?|thought|reasoning)>",
+        r"</(?:\w+:)?(?:think(?:ing)?|thought|reasoning)>",
+    ),
     (r"◁think▷", r"◁/think▷"),  # Kimi-VL
     (r"\[THINK\]", r"\[/THINK\]"),  # Magistral
     (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),  # Command A

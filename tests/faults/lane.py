@@ -17,7 +17,7 @@ from tests.faults.counts import Counts
 from tests.faults.fetching import FileHome
 from tests.faults.observed import Observed, Rows, different, missing, observe, rows_of, scores_of_failures
 from tests.faults.tear import UNTOUCHED, Control, Fault
-from tests.faults.warm import LONGEST, Running, Warm
+from tests.faults.warm import FORKS, Running, Warm
 from tests.harness.fault_server import Fault as Trouble
 from tests.harness.fault_server import FaultServer, http
 
@@ -43,7 +43,7 @@ class Scenario:
         repeated: exit codes of the same command once it was done.
         removes: the command removes rows.
         weight: seconds that one trial takes, roughly; the dearer, the fewer.
-        longest: seconds after which it counts as stuck, on a machine with other work too.
+        forks: its worker processes are forked from it.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Scenario:
     repeated: frozenset[int] = frozenset()
     removes: bool = False
     weight: float = 1.0
-    longest: float = LONGEST
+    forks: bool = False
 
 
 class Lane:
@@ -84,10 +84,12 @@ class Lane:
         home = {"DAMA_HOME": str(self.folder / "home"), "OPENAI_API_KEY": SECRET, "HOME": str(self.root)}
         return self.warm.start(words, self.control, cwd=self.folder, env={**home, **(env or {})})
 
-    def run(self, words: Sequence[str], fault: Fault = UNTOUCHED, *, longest: float = LONGEST) -> tuple[int, Running]:
-        """Run a command to its end. Raises TimeoutError after ``longest`` seconds."""
-        running = self.start(words, fault)
-        return running.wait(longest), running
+    def run(
+        self, words: Sequence[str], fault: Fault = UNTOUCHED, env: Mapping[str, str] | None = None
+    ) -> tuple[int, Running]:
+        """Run a command to its end."""
+        running = self.start(words, fault, env)
+        return running.wait(), running
 
     def asked(self, calls: int, within: float = 30.0) -> None:
         """Wait until the judge was asked ``calls`` times since ``reset``."""
@@ -165,7 +167,11 @@ class Trials:
         return self.scenario.words(self.lane)
 
     def _run(self, fault: Fault = UNTOUCHED) -> tuple[int, Running]:
-        return self.lane.run(self.words, fault, longest=self.scenario.longest)
+        return self.lane.run(self.words, fault, self.env)
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {FORKS: "1"} if self.scenario.forks else {}
 
     def at(self, fault: Fault) -> None:
         """Play ``fault``, look, run again without it, look again."""
@@ -184,7 +190,7 @@ class Trials:
         kept, kills = self.expected.before, 0
         try:
             for _ in range(links):
-                running = self.lane.start(self.words)
+                running = self.lane.start(self.words, env=self.env)
                 delay = draw.uniform(0, seconds)
                 try:
                     code = running.ended.get(timeout=delay)

@@ -63,14 +63,15 @@ def faults(operations: int, kills: int, draw: random.Random) -> tuple[list[Fault
     """The faults for a command of so many file operations, and the chains of kills at random moments.
 
     Four fifths of the kills are at enumerated operations, all of them where that is enough; there the process is
-    killed before the operation, or within it (a write is torn). A quarter as many disk errors, and a few clock jumps.
+    killed before the operation, or within it (a write is torn). A quarter as many disk errors, and up to three clock
+    jumps.
     """
     points = [(mode, at) for at in range(1, operations + 1) for mode in (Mode.KILL, Mode.TEAR)]
     chosen = sorted(draw.sample(points, min(len(points), max(1, kills * 4 // 5))), key=lambda point: point[1])
     errors = sorted(draw.sample(range(1, operations + 1), min(operations, max(1, kills // 4))))
     played = [Fault(mode, at) for mode, at in chosen]
     played += [Fault(Mode.FAIL, at, error=error) for at, error in zip(errors, itertools.cycle(ERRORS), strict=False)]
-    played += [Fault(Mode.JUMP, draw.randint(1, operations), jump=jump) for jump in JUMPS]
+    played += [Fault(Mode.JUMP, draw.randint(1, operations), jump=jump) for jump in JUMPS[: max(1, kills // 4)]]
     return played, max(1, (kills - len(chosen)) // (LINKS - 1))
 
 

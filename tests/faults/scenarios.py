@@ -18,8 +18,6 @@ KINDS = ("attribute", "relation")
 INCOMPLETE = frozenset({0, 3})
 REFUSED = frozenset({2})
 """What is there already, or gone already."""
-SPAWNING = 1800.0
-"""Seconds that a command may take whose worker processes import everything anew, each time."""
 Words = Sequence[str]
 
 
@@ -158,9 +156,9 @@ SCENARIOS = {
         Scenario("bench on a new file", bench, lambda lane: None, weight=2),
         Scenario("align", align, lambda lane: None, exact=MODEL, weight=4),
         Scenario("align with LoRA", align_lora, scored, exact=MODEL, weight=4),
-        Scenario("ablate", ablate, ablation, exact=MODEL, weight=60, longest=SPAWNING),
+        Scenario("ablate", ablate, ablation, exact=MODEL, weight=16, forks=True),
         Scenario("demo", fixed("demo", "--recipe", "recipe.yaml", "--db", DB, "--out", "report", "--json"),
-                 demonstration, exact=(*MODEL, "home/tinyworld/*/*.safetensors"), weight=60, longest=SPAWNING),
+                 demonstration, exact=(*MODEL, "home/tinyworld/*/*.safetensors"), weight=16, forks=True),
         Scenario("fetch", fixed("fetch", fetching.NAME, "--json"), at_home,
                  exact=tuple(f"home/**/{name}" for name in fetching.COMING)),
         Scenario("export-model --merge", fixed("export-model", "dpo-s0", "--merge", "--out", "merged", "--db", DB),

@@ -12,6 +12,7 @@ import ctypes
 import gc
 import importlib
 import json
+import multiprocessing
 import os
 import queue
 import selectors
@@ -24,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
+from harness.util import pool
 from tests.faults.tear import Control, library
 from tests.house import ROOT
 
@@ -32,6 +34,9 @@ LONGEST = 300.0
 STARTING = 900.0
 """Seconds that the warm process has for its imports, on a busy machine."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+FORKS = "FAULTS_FORKS"
+"""Set for a command whose worker processes are forked from it, where all is imported: each that is spawned imports it
+anew, which is most of the seconds of a command so small."""
 OFFLINE = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "DAMA_LOG": ""}
 IMPORTED = (
     "harness",  # before torchvision
@@ -198,6 +203,8 @@ def become(order: Mapping[str, Any]) -> None:
     sys.argv = ["cli.py", *order["words"]]
     preloaded = ctypes.CDLL(str(library()))  # loaded before: the same library
     preloaded.tear_use(order["control"].encode())
+    if order["env"].get(FORKS):
+        vars(pool).update(get_context=lambda method: multiprocessing.get_context("fork"))
 
 
 def main() -> None:

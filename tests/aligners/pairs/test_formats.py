@@ -244,6 +244,12 @@ def test_mdpos_prompts_hold_a_template_that_is_refused_or_taken_off(folder: Path
     assert pair.prompt[0].content == (Image(path=folder.resolve() / "a.png"), Q)
 
 
+def test_struck_out_text_of_a_page_is_no_end_of_a_conversation(folder: Path) -> None:
+    row = {"image": "a.png", "prompt": Q, "chosen": "It costs <s>5 $</s>", "rejected": BAD}
+    (pair,) = read(written(folder, [row])).pairs
+    assert pair.chosen == "It costs <s>5 $</s>"
+
+
 def test_system_messages_several_turns_several_images_and_text_alone(folder: Path) -> None:
     parts = [{"type": "image"}, {"type": "text", "text": "One, "}, {"type": "image"}, {"type": "text", "text": "two ?"}]
     rows = [
@@ -306,6 +312,23 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
         (
             {"img_path": "a.png", "prompt": Q, "completions": {"response": ["x", "y"], "annotations": [{}]}},
             "completions: expected lists of 2 entries each",
+        ),
+        *(
+            ({**SINGLE["trl text"][0], "prompt": f"{mark} What ?"}, f"the prompt holds {mark}, which would be read as")
+            for mark in ("<|image_pad|>", "<|image_1|>", "<|image|>", "<start_of_image>", "<image_placeholder>")
+        ),
+        *(
+            ({**SINGLE["trl text"][0], field: f"{GOOD} {token}"}, f"{said} holds {token}, a control token")
+            for field, said in (("chosen", "chosen"), ("rejected", "rejected"), ("prompt", "the prompt"))
+            for token in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|endoftext|>", "[/INST]", "</s>")
+        ),
+        *(
+            ({**SINGLE["trl text"][0], "prompt": prompt}, "the prompt holds a chat template")
+            for prompt in (
+                f"Human: {Q}\n\nAssistant:",
+                f"<|user|>\n{Q}<|end|>\n<|assistant|>\n",
+                f"<|start_header_id|>user<|end_header_id|>\n\n{Q}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+            )
         ),
         (
             {

@@ -69,6 +69,7 @@ LONG = bad(400, "This model's maximum context length is 4096 tokens. However, yo
            "context_length_exceeded", "messages")  # fmt: skip
 THOUGHT = "<think>2?</think>\n\nRating: 4"
 SNAPSHOT = completion("Rating: 4", model="judge-snapshot")
+UPSTREAM = {"code": 502, "message": "Upstream connection closed"}
 WRAPPED: Body = {"error": {"message": "Provider returned error", "code": 429}}
 
 PERSONALITIES = {
@@ -95,6 +96,21 @@ PERSONALITIES = {
     "forbidden by policy": Personality(lambda body: bad(403, "blocked by policy"), None, "blocked by policy"),
     "too large": Personality(lambda body: bad(413, "payload too large"), None, "payload too large"),
     "a filter": Personality(lambda body: choice(None, "content_filter"), None, "refused: content filter"),
+    "Google's filter": Personality(
+        lambda body: choice("Rating: 4", "PROHIBITED_CONTENT"), None, "stopped by a content filter"
+    ),
+    "a server's time limit": Personality(lambda body: choice("Rating: 4", "time_limit"), None, "broken off", 3),
+    "an enumeration's name": Personality(lambda body: choice("Rating: 4", "FinishReason.STOP"), "Rating: 4"),
+    "broken off behind a router": Personality(
+        lambda body: completion("", choices=[{"message": {"content": "Rating: 4"}, "error": UPSTREAM}]),
+        None, "broken off by an error", 3,
+    ),
+    "an error beside the text": Personality(
+        lambda body: {**completion("Rating: 4"), "error": UPSTREAM}, None, "broken off by an error", 3
+    ),
+    "an empty error with every reply": Personality(
+        lambda body: {**completion("Rating: 4"), "error": {"message": "", "code": 0}}, "Rating: 4"
+    ),
     "a rate limit that lasts": Personality(lambda body: bad(429, "slow down"), None, "slow down (asked 4 times)", 4),
     "overloaded": Personality(lambda body: bad(529, "overloaded"), None, "overloaded (asked 4 times)", 4),
 }  # fmt: skip

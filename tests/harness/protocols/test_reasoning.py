@@ -18,6 +18,8 @@ HARMONY = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>f
         ("<think>\n\n</think>\n\nYes", "Yes", ""),
         ("Is it 2?</think>Rating: 4", "Rating: 4", "Is it 2?"),
         ("<think>a</think>Yes <think>b</think>", "Yes", "a\nb"),
+        ("<thought>Rating: 2</thought>\nRating: 4", "Rating: 4", "Rating: 2"),
+        ("<reasoning>\nRating: 2\n</reasoning>\n<answer>\nRating: 4\n</answer>", "Rating: 4", "Rating: 2"),
         ("<seed:think>hm</seed:think>Yes", "Yes", "hm"),
         ("◁think▷hm◁/think▷Yes", "Yes", "hm"),
         ("[THINK]hm[/THINK]Yes", "Yes", "hm"),
@@ -35,7 +37,14 @@ def test_what_is_said_is_read_without_the_thoughts(text: str, said: str, thought
 
 
 @pytest.mark.parametrize(
-    "text", ["<think>Is it 2? Rating: 2", "[THINK]hm", "<|channel|>analysis<|message|>hm", "<think>a</think><think>b"]
+    "text",
+    [
+        "<think>Is it 2? Rating: 2",
+        "<thought>\nRating: 2",
+        "[THINK]hm",
+        "<|channel|>analysis<|message|>hm",
+        "<think>a</think><think>b",
+    ],
 )
 def test_a_text_that_ends_inside_its_thoughts_says_nothing(text: str) -> None:
     assert (spoken(text).text, spoken(text).unfinished) == ("", True)
