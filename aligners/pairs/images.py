@@ -89,11 +89,11 @@ class ImageSource:
         real = inside(file, _roots((folder, *self.data), os.environ.get(VARIABLE)))
         if real is None:
             remedy = (
-                f": {file} is not in {folder}. If it is meant, name the images' folder: {VARIABLE}=DIR in the "
-                "environment where the paths in the pairs are right as they are (such as ../a.png), --image-root DIR "
-                "where they begin in DIR."
+                f": {file} is not in {folder}. If it is meant, name the images' folder: {VARIABLE}=DIR where the paths "
+                "in the pairs are right as they are (such as ../a.png), --image-root DIR where they begin in DIR."
             )
-            raise BadRow(place, "the image lies outside the data's folder", remedy, (file,))
+            reason = f"the image lies outside the data's folder ({VARIABLE}=DIR in the environment names another)"
+            raise BadRow(place, reason, remedy, (file,))
         return real
 
     def _downloaded(self, url: str, place: Place) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import fcntl
@@ -18,7 +19,7 @@ from typing import Any
 from harness.errors import DataError, HarnessError, UsageError
 from harness.util.secrets import hide_known
 
-BOM = b"\xef\xbb\xbf"
+BOM = codecs.BOM_UTF8
 """A byte order mark, as editors on Windows put it before UTF-8."""
 REMEDIES = {
     errno.ENOSPC: "Free the disk",
@@ -203,6 +204,8 @@ def parse_json(content: bytes | str, where: str, expected: str = "JSON", *, once
     ``once``: an object that gives a key twice is refused; else the last value stands.
     """
     hook = functools.partial(_object_of, where=where) if once else None
+    if isinstance(content, bytes) and content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{where}: it is in UTF-16 (PowerShell's `>` writes that); expected {expected} in UTF-8.")
     try:
         text = content.removeprefix(BOM).decode() if isinstance(content, bytes) else content
         return json.loads(text, object_pairs_hook=hook)

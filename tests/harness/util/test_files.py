@@ -102,7 +102,8 @@ def test_json_is_read_back_and_a_byte_order_mark_is_dropped(tmp_path: Path) -> N
     ("content", "said"),
     [
         (b'{"a": 1,\n oops}', "line 2, column 2"),
-        (b"\xff\xfe", "not valid JSON"),
+        (b"\xff", "not valid JSON"),
+        ('{"a": 1}'.encode("utf-16"), "it is in UTF-16"),
         (b"[" * 100_000, "not valid JSON"),
         (b"1" * 10_000, "not valid JSON"),
         (b"[1]", "expected a JSON object, found list"),
