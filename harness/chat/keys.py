@@ -16,6 +16,8 @@ from harness.util.secrets import keep_headers, keep_secret
 KEY = "OPENAI_API_KEY"
 HEADERS = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
 """Variables that the client sends as headers."""
+NOT_OF_A_KEY = frozenset(" \"'")
+"""What stands around a key where it is copied from, or in a file of variables whose marks are kept (docker)."""
 NO_KEY = "none"
 """What is sent to an endpoint that takes no key, and what says so as a name of a variable."""
 
@@ -55,10 +57,10 @@ def _sendable(variable: str, caller: Caller) -> str:
     """The variable's value without space around it; a header takes printable ASCII and nothing else."""
     key = os.environ[variable].strip()
     keep_secret(key)
-    if not (key.isascii() and key.isprintable()) or " " in key:
+    if not (key.isascii() and key.isprintable()) or set(key) & NOT_OF_A_KEY:
         raise UsageError(
-            f"{caller.option}: the key in {variable} holds a space, a control character or one beyond ASCII (a curly "
-            "quotation mark copied along?), which no key has; set it again."
+            f"{caller.option}: the key in {variable} holds a space, a quotation mark, a control character or one "
+            "beyond ASCII (copied along, or kept by an --env-file?), which no key has; set it again."
         )
     return key
 

@@ -55,7 +55,7 @@ def test_a_key_is_sent_to_no_host_that_it_was_not_given_for(url: str, monkeypatc
         key_for(OPENAI, "", JUDGE)
 
 
-@pytest.mark.parametrize("key", ["“sk-SECRET”", "sk-SEC\tRET", "sk-SEC RET"])
+@pytest.mark.parametrize("key", ["“sk-SECRET”", '"sk-SECRET"', "'sk-SECRET'", "sk-SEC\tRET", "sk-SEC RET"])
 def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOSTED", key)
     with pytest.raises(UsageError, match="the key in HOSTED") as caught:
