@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -23,6 +24,8 @@ VOLATILE = {"created", "seconds", "training_seconds", "id", "reference_cached"}
 was computed now or by the run that was killed.
 """
 LOGS = "logs"
+OF_THE_FILES_TIME = re.compile(r"(cache/pairs/)[0-9a-f]{24}")
+"""What a file of pairs was read as is kept by the time of the file, which `demo` writes itself."""
 OF_SQLITE = (".sqlite-wal", ".sqlite-shm", ".sqlite-journal")
 
 
@@ -38,7 +41,8 @@ class Observed:
 def observe(folder: Path, db: str, exact: Iterable[str]) -> Observed:
     """Look at ``folder``; ``exact``: globs of the files that must be the same to the bit."""
     files = [file for file in folder.rglob("*") if file.is_file()]
-    names = frozenset(str(f.relative_to(folder)) for f in files if not (f.name.endswith(OF_SQLITE) or LOGS in f.parts))
+    kept = [f for f in files if not (f.name.endswith(OF_SQLITE) or LOGS in f.parts)]
+    names = frozenset(OF_THE_FILES_TIME.sub(r"\1KEY", str(f.relative_to(folder))) for f in kept)
     hashes = {
         str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
         for glob in exact
