@@ -81,10 +81,17 @@ def compare_raters(
     other = None if human is not None or b is None else Rater.parse(b, known)
     if (other is None) == (human is None):
         raise UsageError("agree: name two judges (or judge runs, JUDGE#0), or one and --human FILE.")
+    if one == other:
+        raise UsageError(f"agree: {a} was named twice, and agrees with itself; its runs are {a}#0, {a}#1...")
     out = []
     for benchmark in dict.fromkeys(e.benchmark for e in wanted):
         of = [e for e in wanted if e.benchmark == benchmark]
-        for name, measured in _ratings(benchmark, rating, level).items():
+        ratings = _ratings(benchmark, rating, level)
+        if human is not None and len(ratings) > 1:
+            raise UsageError(
+                f"--human: say which number of {benchmark} the labels are, --rating {' or '.join(ratings)}."
+            )
+        for name, measured in ratings.items():
             shared = _shared(snapshot, of, one, other, name, human)
             if shared is not None:
                 answers, notes = shared

@@ -110,14 +110,16 @@ def test_people_from_a_file(db: Path, tmp_path: Path, name: str, text: str) -> N
 def test_a_bad_label_is_refused_by_its_row(db: Path, tmp_path: Path, rows: str, said: str) -> None:
     (tmp_path / "h.jsonl").write_text(rows)
     with pytest.raises(UsageError, match=said):
-        dama.agree("openai:a", human=tmp_path / "h.jsonl", db=db)
+        dama.agree("openai:a", human=tmp_path / "h.jsonl", rating="rating", db=db)
 
 
 def test_people_who_name_no_run_must_choose_among_several(db: Path, tmp_path: Path) -> None:
     add(Store(db), "openai:a", A, run="base")
     (tmp_path / "h.csv").write_text("id,label\n1,6\n2,4\n")
     with pytest.raises(UsageError, match="names no run, and answers of 2 were judged"):
-        dama.agree("openai:a", human=tmp_path / "h.csv", db=db)
+        dama.agree("openai:a", human=tmp_path / "h.csv", rating="rating", db=db)
+    with pytest.raises(UsageError, match="--rating rating or hallucinated"):
+        dama.agree("openai:a", human=tmp_path / "h.csv", run="base", db=db)
     chosen = dama.agree("openai:a", human=tmp_path / "h.csv", run="base", rating="rating", db=db)
     assert chosen[0].n == 2
 
@@ -132,6 +134,7 @@ def test_wrong_names_are_refused(db: Path) -> None:
     for arguments, said in (
         (("openai:x", "openai:b"), "Unknown judge among the evaluations 'openai:x'"),
         (("openai:a", None), "name two judges"),
+        (("openai:a", "openai:a"), "named twice"),
     ):
         with pytest.raises(UsageError, match=said):
             dama.agree(*arguments, db=db)
