@@ -6,6 +6,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from yaml import YAMLError
@@ -94,6 +95,20 @@ def command_of(alignment: AlignmentRecord) -> str:
         elif value is not None and name not in ("device", "name", "panel", "label"):
             settings[name] = value
     return shlex.join([*words, *_set(settings)])
+
+
+def alignment_commands(alignments: Sequence[AlignmentRecord]) -> list[dict[str, Any]]:
+    """The commands that repeat ``alignments``, in their order, with what made them; of those that differ in nothing but
+    name and seed the first, with what the others have instead (``again``).
+    """
+    kept: dict[tuple[str, str], dict[str, Any]] = {}
+    for alignment in alignments:
+        plain = command_of(replace(alignment, name="", seed=0, config={**alignment.config, "seed": 0}))
+        made = software_text(alignment.info)
+        entry = kept.setdefault((made, plain), {"made": made, "command": command_of(alignment), "again": []})
+        if entry["command"] != command_of(alignment):
+            entry["again"].append(shlex.join(["--name", alignment.name, "--seed", str(alignment.seed)]))
+    return list(kept.values())
 
 
 def bench_command(evaluations: Sequence[EvaluationRecord]) -> str:

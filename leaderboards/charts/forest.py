@@ -60,7 +60,7 @@ def forest(rows: Sequence[Estimate], title: str, x: str, *, width: int = 340) ->
     """Differences with their intervals around 0, each with its figures: beside it, or above it in a narrow chart."""
     column = columns_for([row.label for row in rows], [text for row in rows for text in (row.text, row.more)], width)
     narrow = column.stacked or width < WIDE
-    step, top, more = (50 if narrow else 36), 6, any(row.more for row in rows)
+    step, top, more = (54 if narrow else 36), 6, any(row.more for row in rows)
     step -= 0 if more else 8
     ends = [v for row in rows for v in (row.value, row.low, row.high, *row.seeds)]
     across = Scale(*extent(ends, keep=(0.0,)), *((14, width - 14) if narrow else (column.left, column.right)))

@@ -27,7 +27,7 @@ from leaderboards.page.panel import panel_view
 from leaderboards.page.ranked import ranked
 from leaderboards.page.references import SIGNS, ReferenceViews, add_references
 from leaderboards.page.samples import Chunks, chunk_key, data_uri, pictures, sample_chunk, verdict_chunk
-from leaderboards.provenance import command_of, condition_key, cost_rows, provenance, software_text
+from leaderboards.provenance import alignment_commands, condition_key, cost_rows, provenance
 from leaderboards.rows import Table
 from leaderboards.run_groups import BASE, DPO, RunGroups
 from leaderboards.snapshot import Snapshot
@@ -115,7 +115,7 @@ def _content(view: View, chunks: Chunks, parts: Any, copies: Mapping[str, Copy])
         "why": view.explain(snapshot),
         "costs": [row for row in cost_rows(snapshot) if row["run"] in runs],
         "provenance": provenance(evaluations),
-        "commands": [(software_text(a.info), command_of(a)) for a in snapshot.alignments],
+        "commands": alignment_commands(snapshot.alignments),
         "stale_evaluations": {
             run: kept for run, names in snapshot.stale.items() if (kept := [*filter(view.wanted, names)])
         },

@@ -49,7 +49,7 @@ def panel_view(view: View, panel: str, evidence: Evidence | None, palette: Mappi
         "title": panel_title(panel),
         "groups": [_group(table, titles[table.condition], palette) for table in tables],
         "conclusion": conclusions(tables),
-        "a_a": "",
+        "a_a": _same_method(tables),
         "trivial": trivial_labels(tables),
         "matched": any(_has_matched(table) for table in tables),
         "tradeoffs": tradeoff_charts(view.snapshot, tables, evidence, palette),
@@ -112,6 +112,17 @@ def _has_matched(table: Table) -> bool:
     """Whether hallucination is compared at equal coverage."""
     figures = [row.cells[m.name] for m in table.metrics if is_matched(table, m) for row in table.rows]
     return any(math.isfinite(cell.value) for cell in figures)
+
+
+def _same_method(tables: Sequence[Table]) -> str:
+    """How often two seeds of one method are called different: what the differences of methods must be held against."""
+    different, pairs = (sum(found[i] for table in tables for found in table.a_a.values()) for i in (0, 1))
+    if not pairs:
+        return ""
+    return (
+        f"A/A: two seeds of one method are called different in {different} of {pairs} comparisons "
+        f"({100 * different / pairs:.0f} %; 5 % is what chance alone gives)."
+    )
 
 
 def _cell(row: Row, metric: Metric, rank: int, bounds: tuple[float, float], colour: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def ranked(tables: Sequence[Table], views: ReferenceViews) -> list[dict[str, Any
     """A panel's rows, best first; rows without the figure follow in the tables' order, and so do all where neither
     direction is better.
 
-    Of each its place, what is said of it (the start of the alignments, how many seeds), and of those that are not
+    Of each its place, what is said of it (that the alignments start from it, how many seeds), and of those that are not
     distinguishable from the best one that they are not.
     """
     rows = {row.label: row for table in tables for row in reversed(table.rows)}
@@ -54,4 +54,4 @@ def _near(table: Table | None, metric: str) -> set[str]:
 
 def _about(row: Row) -> list[str]:
     seeds = f"{len(row.runs)} seeds" if len(row.runs) > 1 else ""
-    return [word for word in ("start of the alignments" if row.label == BASE else "", seeds) if word]
+    return [word for word in ("the start" if row.label == BASE else "", seeds) if word]

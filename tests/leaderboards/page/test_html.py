@@ -28,7 +28,7 @@ from leaderboards.page.html import render_html, script_json, write_html
 from leaderboards.page.ranked import ranked
 from leaderboards.page.references import ReferenceViews
 from leaderboards.page.samples import BAD, FAILED, GOOD, THUMBNAIL, Chunks, pack, thumbnail, verdict_chunk
-from leaderboards.provenance import command_of, condition_key
+from leaderboards.provenance import alignment_commands, command_of, condition_key
 from leaderboards.rows import build_tables
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import p_text
@@ -191,6 +191,16 @@ def test_the_command_repeats_the_alignment(tmp_path: Path) -> None:
         "python cli.py align --name 'it'\"'\"'s' --method dama --model 'my model' --data p.jsonl --seed 3 "
         "--set panel=clean --set lr=5e-07 --set beta=0.2"
     )
+
+
+def test_runs_that_differ_in_their_seed_alone_share_a_command(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    for name, seed, lr in (("dpo-s0", 0, 1e-6), ("dpo-s1", 1, 1e-6), ("dpo-s2", 2, 1e-6), ("hot", 0, 1e-5)):
+        config = {"method": "dpo", "model": "m", "data": "p.jsonl", "seed": seed, "lr": lr}
+        store.start_alignment(name, method="dpo", seed=seed, panel="", key=name, config=config)
+    found = alignment_commands(store.alignments())
+    assert [c["again"] for c in found] == [["--name dpo-s1 --seed 1", "--name dpo-s2 --seed 2"], []]
+    assert [c["command"] for c in found] == [command_of(store.alignments()[i]) for i in (0, 3)]
 
 
 def test_the_page_says_of_its_price_only_what_it_shows(tmp_path: Path) -> None:
