@@ -206,7 +206,8 @@ def hardness_chart(evidence: Evidence) -> Markup | None:
         about = f"{count} pairs with delta {low:.2f} to {high:.2f} ({tercile})"
         bins.append((float(low), float(high), float(count), tercile, about))
     title = f"Hardness delta of {len(deltas):,} training pairs, from {edges[0]:.2f} to {edges[-1]:.2f}"
-    return histogram(bins, title, "hardness delta (left: hard, right: easy)", "pairs")
+    across = "hardness delta (left: hard, right: easy)"
+    return fitting(lambda width: histogram(bins, title, across, "pairs", size=(width, 250)))
 
 
 def extremes(evidence: Evidence, count: int = 3) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:

@@ -156,7 +156,7 @@ def palette_of(tables: Sequence[Table], evidence: Mapping[str, Evidence]) -> dic
     labels = [row.label for table in tables for row in table.rows]
     labels += [method for of_panel in evidence.values() for method in of_panel.methods]
     others = [label for label in dict.fromkeys(labels) if label != BASE]
-    return {BASE: GREY, **{label: colour(i) for i, label in enumerate(others)}}
+    return {**({BASE: GREY} if BASE in labels else {}), **{label: colour(i) for i, label in enumerate(others)}}
 
 
 def drill_data(

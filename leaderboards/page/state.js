@@ -37,7 +37,7 @@ const chunk = (name) => {
 // -- the view is in the address: what is not there has its default ------------------------------------------------------
 // panel (its number), against (a row), sort (a column, "-" before it: descending), filter, only (a benchmark), condition,
 // a, b (runs), show, search, sample.
-const read = () => Object.fromEntries(new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : ""));
+const read = () => Object.fromEntries([...new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "")].filter(([, value]) => value !== ""));
 let view = read();
 const appliers = []; // each makes one part of the page show ``view``
 const apply = () => appliers.forEach((show) => show());
@@ -53,7 +53,8 @@ const change = (changes, { step = true } = {}) => {
 };
 addEventListener("hashchange", () => {
   const next = read();
-  if (!location.hash.includes("=") || JSON.stringify(next) === JSON.stringify(view)) return; // a section, or our own change
+  const section = location.hash.length > 1 && !location.hash.includes("=");
+  if (section || JSON.stringify(next) === JSON.stringify(view)) return; // the latter: our own change
   view = next;
   apply();
 });

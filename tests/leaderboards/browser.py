@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -53,14 +55,14 @@ class Browser:
             self._driver.terminate()
             self._driver.wait(timeout=20)
 
-    def open(self, page: Path, width: int, height: int) -> None:
+    def open(self, page: Path, width: int, height: int, fragment: str = "") -> None:
         self._ask("POST", "/goog/cdp/execute", {
             "cmd": "Emulation.setDeviceMetricsOverride",
             "params": {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
         })  # fmt: skip
         self._ask("POST", "/url", {"url": "about:blank"})
         self.console(), self.requests()  # what the new tab's own page did
-        self._ask("POST", "/url", {"url": page.as_uri()})
+        self._ask("POST", "/url", {"url": page.as_uri() + fragment})
 
     def run(self, script: str, *values: Any) -> Any:
         return self._ask("POST", "/execute/sync", {"script": script, "args": list(values)})
@@ -77,6 +79,12 @@ class Browser:
         """Type ``keys`` into the first element of ``selector``, as a keyboard would."""
         found = self._ask("POST", "/element", {"using": "css selector", "value": selector})
         self._ask("POST", f"/element/{found[ELEMENT]}/value", {"text": keys})
+
+    def printed(self) -> int:
+        """How many pages the page has on paper."""
+        wanted = {"preferCSSPageSize": True, "printBackground": True}
+        paper = self._ask("POST", "/goog/cdp/execute", {"cmd": "Page.printToPDF", "params": wanted})
+        return len(re.findall(rb"/Type\s*/Page\b", base64.b64decode(paper["data"])))
 
     def console(self) -> list[str]:
         """Warnings and errors of the console since the last call."""
