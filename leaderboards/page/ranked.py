@@ -14,8 +14,8 @@ from leaderboards.text import better
 
 
 def ranked(tables: Sequence[Table], views: ReferenceViews) -> list[dict[str, Any]]:
-    """A panel's rows, best first; rows without the figure follow in the tables' order, and so do all where neither
-    direction is better.
+    """A panel's rows, best first; rows without the figure, or with one that is extrapolated, follow in the tables'
+    order, and so do all where neither direction is better.
 
     Of each its place, what is said of it (that the alignments start from it, how many seeds), and of those that are not
     distinguishable from the best one that they are not.
@@ -27,7 +27,8 @@ def ranked(tables: Sequence[Table], views: ReferenceViews) -> list[dict[str, Any
     metric = primary_metric(table) if table else None
     if table is not None and metric is not None:
         sign = -1 if metric.higher_is_better else 1
-        values = {row.label: sign * row.cells[metric.name].value for row in table.rows}
+        cells = {row.label: row.cells[metric.name] for row in table.rows}
+        values = {label: sign * cell.value for label, cell in cells.items() if cell.bracketed}
         known = sorted((label for label, v in values.items() if math.isfinite(v)), key=lambda label: values[label])
         places = {label: i + 1 for i, label in enumerate(known)}
         order = dict.fromkeys([*known, *order])

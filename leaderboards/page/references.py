@@ -18,6 +18,7 @@ from harness.stats import Difference
 from leaderboards.charts.forest import Estimate, forest
 from leaderboards.charts.svg import fitting
 from leaderboards.declared import metric_title
+from leaderboards.extrapolation import MARK
 from leaderboards.page.answers import answers, kind_of
 from leaderboards.page.samples import Chunks
 from leaderboards.provenance import condition_key
@@ -185,7 +186,7 @@ def _estimate(row: Row, metric: Metric, reference: str, colour: int) -> Estimate
     cell = row.cells[metric.name]
     d, holm = cell.versus[reference], p_text(cell.holm[reference])
     span = interval(d.low, d.high, metric)
-    text = f"{signed(d.value, metric)} {span}  p {holm}"
+    text = f"{signed(d.value, metric)}{'' if d.bracketed else MARK} {span}  p {holm}"
     parts = _parts(d, metric)
     note = f"{row.label} - {row.references[reference]}: {signed(d.value, metric)} {span}, Holm p {holm}; {parts}"
     return Estimate(

@@ -35,11 +35,14 @@ from leaderboards.formats.latex import latex
 from leaderboards.formats.markdown import markdown
 from leaderboards.formats.terminal import leaderboard
 from leaderboards.page.answers import answers
+from leaderboards.page.ranked import ranked
+from leaderboards.page.references import ReferenceViews, reference_view
 from leaderboards.rows import Table, build_tables
 from leaderboards.scores import Scores, read_scores
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import best_rows, better, note, ranks, stars
 from leaderboards.verdict_table import VerdictTable
+from leaderboards.view import View
 from tests.leaderboards.fakes import FixedMetrics, add, snapshot
 
 MATCHED = "chair_i_matched"
@@ -212,6 +215,10 @@ def test_what_is_extrapolated_is_marked_in_every_format_and_is_neither_best_nor_
     record = next(r for r in records([table]) if (r["method"], r["metric"]) == ("gap", MATCHED))
     assert (record["extrapolated"], record["bracketed"]) == (1.0, False)
     assert "gap" not in conclusion(table).split(":")[1].split(" has ")[0]
+    rows = ranked([table], ReferenceViews(View(snapshot(store, METRICS))))
+    assert [(row["label"], row["place"]) for row in rows] == [("dpo", 1), ("base", 2), ("gap", "")]
+    forests = reference_view([table], "base", {})["forests"]
+    assert "-40.0† [" in "".join(forest["chart"] for forest in forests)
 
 
 def test_the_chart_shows_where_each_curve_is_read_and_how_far_it_reaches(store: Store) -> None:
