@@ -259,8 +259,6 @@ def test_pictures_enlarge_and_tables_are_copied(browser: Browser, page: Path) ->
 
 def test_two_panels_print_on_eight_pages_with_their_commands(browser: Browser, page: Path) -> None:
     browser.open(page, 1440, 900)
-    browser.run(
-        "addEventListener('beforeprint', () => { seen = document.querySelectorAll('[data-print][open]').length; })"
-    )
+    browser.run("addEventListener('beforeprint', () => { window.open_lists = all('[data-print][open]').length; })")
     assert browser.printed() <= 8
-    assert browser.run("return window.seen") == 2, "both lists of commands are open on paper"
+    assert browser.run("return window.open_lists") == 2, "both lists of commands are open on paper"
