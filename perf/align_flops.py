@@ -19,6 +19,7 @@ from aligners.dpo import Dpo
 from aligners.objective import Batch
 from aligners.pairs.encoding import Encoded
 from aligners.pairs.forward import response_logprobs
+from aligners.pairs.last_layer import shorten_last_layer
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from aligners.training.model_configs import KNOWN
@@ -45,6 +46,7 @@ def meta_model(lora: bool, checkpointing: bool) -> Iterator[Any]:
         model = LlavaForConditionalGeneration._from_config(llava_7b(), attn_implementation="sdpa", dtype=torch.bfloat16)
         model = make_trainable(model, LORA if lora else FULL)
     base = model.get_base_model() if lora else model
+    shorten_last_layer(base)
     if checkpointing:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     model.train()

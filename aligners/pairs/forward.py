@@ -16,6 +16,7 @@ from torch import Tensor
 
 from aligners.pairs.encoding import Encoded
 from aligners.pairs.head import head_in_chunks, scoring
+from aligners.pairs.last_layer import with_first
 from aligners.pairs.sharing import groups_of, image_tokens, row_of
 from aligners.pairs.tree import Row, Segment, Sight
 from aligners.pairs.tree_attention import with_rows
@@ -147,7 +148,7 @@ def _batch(rows: Sequence[Row], *, masked: bool, stock: Any, device: torch.devic
     if masked:
         sight = Sight.of(rows, length)
         sight = Sight(moved(sight.owners, device), moved(sight.sees, device))
-        inputs["attention_mask"] = sight.block_mask() if flex else sight.mask()
+        inputs["attention_mask"] = with_first(sight.block_mask() if flex else sight.mask(), rows)
         if torch.device(device).type == "cpu" and not flex:
             with_rows(inputs["attention_mask"], rows)
     return _Batch(inputs, *_kept(rows))

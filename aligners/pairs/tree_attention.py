@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from aligners.pairs.last_layer import first_position
 from aligners.pairs.tree import Row
 
 ROWS = "rows_of_segments"
@@ -49,13 +51,16 @@ def attention(
 def _row(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, shape: Shape, options: dict[str, Any]
 ) -> Tensor:
-    """Attention of one row, zeros on its padding. The path with which it begins is one causal sequence."""
+    """Attention of one row, zeros on its padding. The path with which it begins is one causal sequence.
+
+    Of a last layer the first positions, which do not count, get zeros too.
+    """
     lengths, chains = shape
     path = next((n for n, chain in enumerate(chains) if len(chain) <= n), len(chains))
     ends = list(itertools.accumulate(lengths[:path]))
     sizes = [ends[-1], *lengths[path:], query.shape[2] - sum(lengths)]
     queries, keys, values = (torch.split(tensor, sizes, dim=2) for tensor in (query, key, value))
-    parts = [sdpa_attention_forward(module, queries[0], keys[0], values[0], None, **{**options, "is_causal": True})[0]]
+    parts = [_path(module, queries[0], keys[0], values[0], options)]
     for own, chain in enumerate(chains[path:], start=1):
         before = ends[sum(number < path for number in chain) - 1]
         others = [1 + number - path for number in chain if number >= path]
@@ -67,6 +72,16 @@ def _row(
     if sizes[-1]:
         parts.append(parts[0].new_zeros(1, sizes[-1], *parts[0].shape[2:]))
     return torch.cat(parts, dim=1)
+
+
+def _path(module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, options: dict[str, Any]) -> Tensor:
+    first, length = first_position(module), query.shape[2]
+    if not first:
+        return sdpa_attention_forward(module, query, key, value, None, **{**options, "is_causal": True})[0]
+    mask = _lower_right(length - first, length, query.device)
+    options = {**options, "is_causal": False}
+    counted = sdpa_attention_forward(module, query[:, :, first:], key, value, mask, **options)[0]
+    return pad(counted, (0, 0, 0, 0, first, 0))
 
 
 def _lower_right(length: int, seen: int, device: torch.device) -> Tensor:

@@ -7,10 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import nn
-from transformers import AutoModelForImageTextToText
-
 from aligners.objective import Objective
 from aligners.pairs.corruption import kinds_of
 from aligners.pairs.data import Pair
@@ -20,14 +16,13 @@ from aligners.pairs.report import described
 from aligners.pairs.where import NoSuchRows
 from aligners.training.config import AlignConfig
 from aligners.training.disk import disk_facts
-from aligners.training.lora import expert_tensors, linear_layers, lora_targets
 from aligners.training.model_configs import model_config
 from aligners.training.order import step_count
 from aligners.training.preference_data import training_pairs
 from aligners.training.probes import PROBE_PAIRS
+from aligners.training.sizes import Parameters, parameters
 from aligners.training.start_model import start_of, start_settings
 from harness.errors import DataError, UsageError
-from harness.models.families import family_of
 from harness.models.processors import load_prompts
 from harness.protocols.progress import Progress, silent
 from harness.util.distributed import launched, rank_and_world_size
@@ -47,23 +42,6 @@ class Lengths:
     image: float
     responses: float
     patches: float
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Numbers of parameters; ``language`` counts the decoder's linear layers and the experts that a token goes through,
-    ``head`` the output projection.
-    """
-
-    total: int
-    trainable: int
-    language: int
-    vision: int
-    head: int
-    layers: int
-    hidden: int
-    intermediate: int
-    vocabulary: int
 
 
 def processes_of(config: AlignConfig) -> tuple[int, str]:
@@ -143,47 +121,15 @@ def _probe_pairs(config: AlignConfig, pairs: int, steps: int, processes: int, sp
     return (1 + math.ceil(steps / every)) * splits * math.ceil(min(PROBE_PAIRS, pairs) / processes)
 
 
-def parameters(shapes: Any, config: AlignConfig) -> Parameters:
-    """Counted on a model without weights."""
-    with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(shapes)  # type: ignore[no-untyped-call]
-    counts = {name: weight.numel() for name, weight in model.named_parameters()}
-    text = shapes.get_text_config()
-    language = sum(counts[f"{name}.weight"] for name in linear_layers(model)) + _active_experts(model, text)
-    vision = sum(count for name, count in counts.items() if family_of(shapes).is_vision(name))
-    trainable = sum(counts.values()) - (0 if config.train_vision else vision)
-    if config.lora_rank:
-        linears = dict(model.named_modules())
-        trainable = sum(config.lora_rank * sum(_sides(linears[name])) for name in lora_targets(model))
-    return Parameters(
-        total=sum(counts.values()),
-        trainable=trainable,
-        language=language,
-        vision=vision,
-        head=text.vocab_size * text.hidden_size,
-        layers=text.num_hidden_layers,
-        hidden=text.hidden_size,
-        intermediate=text.intermediate_size,
-        vocabulary=text.vocab_size,
-    )
-
-
-def _active_experts(model: Any, text: Any) -> int:
-    """Parameters of the experts through which a token goes; 0 in a dense model."""
-    tensors = dict(model.named_parameters())
-    return sum(tensors[name].numel() // len(tensors[name]) * text.num_experts_per_tok for name in expert_tensors(model))
-
-
-def _sides(linear: Any) -> tuple[int, int]:
-    assert isinstance(linear, nn.Linear)
-    return linear.in_features, linear.out_features
-
-
 def _forward(sizes: Parameters, lengths: Lengths) -> float:
-    """FLOPs of one forward of a shared row: two a weight and token, and attention over the whole row."""
+    """FLOPs of one forward of a shared row: two a weight and token, and attention over the whole row.
+
+    The last layer computes what follows the prompt, but for its keys and values (aligners.pairs.last_layer).
+    """
     tokens = lengths.prefix + lengths.responses
     return (
         2 * sizes.language * tokens
+        - 2 * sizes.last * (lengths.prefix - 1)
         + 4 * sizes.layers * sizes.hidden * tokens**2
         + 2 * sizes.head * lengths.responses
         + 2 * sizes.vision * lengths.patches
