@@ -104,6 +104,16 @@ def make_splitter(config: HardnessConfig) -> Splitter:
     return splitter
 
 
+def loaded_clip(config: HardnessConfig, device: str | torch.device = "cpu", progress: Progress = silent) -> ClipModel:
+    """The CLIP that ``config`` names. Raises UsageError where it cannot be loaded."""
+    from aligners.pair_hardness.clip import ClipModel
+
+    progress("CLIP weights", 0, 1)
+    clip = ClipModel(config.clip, device, config.clip_batch)
+    progress("CLIP weights", 1, 1)
+    return clip
+
+
 def compute_hardness(
     pairs: Sequence[Pair],
     config: HardnessConfig,
@@ -111,6 +121,7 @@ def compute_hardness(
     progress: Progress = silent,
     *,
     workers: int = 0,
+    clip: ClipModel | None = None,
 ) -> Hardness:
     """Hardness of ``pairs``, from the cache where the same CLIP has scored the same pairs in the same way before.
 
@@ -119,6 +130,7 @@ def compute_hardness(
     Args:
         progress: called as pairs are looked up, split and embedded.
         workers: processes that read and decode images while the CLIP computes.
+        clip: the CLIP of ``config`` if it is loaded already (``loaded_clip``).
 
     Raises:
         DataError: there is no pair with an image, or a response is empty. HarnessError: a response cannot be split
@@ -126,11 +138,7 @@ def compute_hardness(
     """
     if not any(pair.images for pair in pairs):
         raise DataError(f"Hardness of {len(pairs)} pairs without an image: expected at least one pair with an image.")
-    progress("CLIP weights", 0, 1)
-    from aligners.pair_hardness.clip import ClipModel
-
-    clip = ClipModel(config.clip, device, config.clip_batch)
-    progress("CLIP weights", 1, 1)
+    clip = clip or loaded_clip(config, device, progress)
     splitter = make_splitter(config)
     said = {"clip_files": files} if (files := files_hash(config.clip)) else {}
     digests = _digests(pairs, workers, progress)

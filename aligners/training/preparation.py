@@ -174,7 +174,7 @@ def hardness_of(
     Where ``objective`` needs none they are for charts alone: no CLIP is downloaded, and failing is a warning.
     """
     from aligners.pair_hardness.clip_files import is_local
-    from aligners.pair_hardness.hardness import compute_hardness
+    from aligners.pair_hardness.hardness import compute_hardness, loaded_clip
 
     if config is None:
         return {}, {}
@@ -185,8 +185,9 @@ def hardness_of(
                 f"CLIP {config.clip} is not on this machine, and {objective.name} trains without it. To have them: "
                 "--set clip=local-dir:DIR, or align with hardness or dama first, which download it."
             )
+        clip = loaded_clip(config, device, progress)
         computed = {
-            split: compute_hardness(each.pairs, config, device, progress, workers=workers)
+            split: compute_hardness(each.pairs, config, device, progress, workers=workers, clip=clip)
             for split, each in sets.items()
         }
     except HarnessError as error:

@@ -80,11 +80,20 @@ from tests.aligners.training.runs import Notes
 *inputs, out = sys.argv[1:]
 short = {"epochs": 1, "limit": 8, "batch_size": 4, "micro_batch": 4, "warmup": 0.0, "probe_every": 0}
 losses = {}
+def noted(name, method, inputs, **changes):
+    notes = Notes()
+    run(method, tuple(inputs), Path(out) / name, notes, **{**short, **changes})
+    losses[name] = [notes.steps[step]["loss"].hex() for step in sorted(notes.steps)]
 for method in NAMES:
     for rank in (0, 2):
-        notes = Notes()
-        run(method, tuple(inputs), Path(out) / f"{method}-{rank}", notes, lora_rank=rank, **short)
-        losses[f"{method}-{rank}"] = [notes.steps[step]["loss"].hex() for step in sorted(notes.steps)]
+        noted(f"{method}-{rank}", method, inputs, lora_rank=rank)
+for how in ("stack", "continue"):
+    noted(how, "dama", [str(Path(out) / "dpo-2" / "model"), *inputs[1:]], lora_rank=2, adapter_start=how)
+cut = {"lora_rank": 2, "limit": 12, "checkpoint_every": 1}
+try:
+    run("dama", tuple(inputs), Path(out) / "resumed", Notes(stop_at=2), **{**short, **cut})
+except KeyboardInterrupt:
+    noted("resumed", "dama", inputs, resume=True, **cut)
 Path(out, "losses.json").write_text(json.dumps(losses))
 """
 
@@ -105,9 +114,10 @@ def test_two_fresh_processes_make_the_same_losses_and_weights_of_one_seed(
         _, said = process.communicate(timeout=900)
         assert process.returncode == 0, said[-3000:]
     one, two = (json.loads((tmp_path / number / "losses.json").read_text()) for number in ("1", "2"))
-    assert one == two and len(one) == 2 * len(NAMES) and all(map(len, one.values()))
-    made = [*tmp_path.glob("1/*/model/*.safetensors"), *tmp_path.glob("1/*/model/adapter_config.json")]
-    assert len(made) == 3 * len(NAMES)
+    assert one == two and len(one) == 2 * len(NAMES) + 3 and all(map(len, one.values()))
+    assert len(one["resumed"]) == 2, "its second and third step, from the checkpoint of the first"
+    made = [*tmp_path.glob("1/*/model/*.safetensors"), *tmp_path.glob("1/*-2/model/adapter_config.json")]
+    assert len(made) == 3 * len(NAMES) + 3
     for file in made:
         assert file.read_bytes() == (tmp_path / "2" / file.relative_to(tmp_path / "1")).read_bytes(), file
 

@@ -25,9 +25,12 @@ def test_no_clip_is_downloaded_for_charts_and_one_that_is_here_is_used(
 ) -> None:
     monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    sets, cpu = {"train": load_pairs(pairs_file, 4)}, torch.device("cpu")
-    deltas, _ = hardness_of(sets, HardnessConfig(clip=tiny_clip(tmp_path / "clip")), Dpo(), cpu, silent)
-    assert len(deltas["train"]) == 4
+    sets, cpu = {"train": load_pairs(pairs_file, 4), "heldout": load_pairs(pairs_file, 2)}, torch.device("cpu")
+    stages: list[tuple[str, int]] = []
+    clip = HardnessConfig(clip=tiny_clip(tmp_path / "clip"))
+    deltas, _ = hardness_of(sets, clip, Dpo(), cpu, lambda stage, done, *_: stages.append((stage, done)))
+    assert {split: len(values) for split, values in deltas.items()} == {"train": 4, "heldout": 2}
+    assert stages.count(("CLIP weights", 1)) == 1, "loaded once for all splits"
 
     def download(*_: object) -> None:
         raise UsageError("cannot be loaded")
