@@ -270,11 +270,11 @@ def _bench(
 ) -> list[Shortfall]:
     root = data_root(ablation.data_dir, world=ablation.world, split=ablation.split)
     judges = Judges.of(ablation.judge, {}, ablation.budget, ablation.prices)
-    judges.cluster = cluster
 
     def progress(step: str, done: int, total: int, note: str = "") -> None:
         report(f"{eval_model.run}: {step}", done, total, note)
 
+    judges.cluster, judges.progress = cluster, progress
     wanted = wanted_of(ablation)
     records = bench_model(store, eval_model, wanted, root, judges, device=device, cluster=cluster, progress=progress)
     return [shortfall(record) for record in records if record.n_scored < record.n]

@@ -13,6 +13,7 @@ from harness.errors import UsageError
 from harness.judges.registry import has_setting, judge_settings, make_judge
 from harness.protocols.benchmark import Benchmark
 from harness.protocols.judge import Judge
+from harness.protocols.progress import Progress, silent
 from workflows.embedded import is_embedded
 
 
@@ -28,6 +29,8 @@ class Judges:
     settings: Mapping[str, Any] = field(default_factory=dict)
     cluster: Cluster | None = None
     """Whose workers hold judges that have a model of their own (``Judge.local``); None: this process."""
+    progress: Progress = silent
+    """Called as workers of a judge get ready."""
     _opened: dict[tuple[str, str], Judge] = field(default_factory=dict)
 
     @classmethod
@@ -64,7 +67,7 @@ class Judges:
         if key not in self._opened:
             made = make_judge(spec, folder, self.settings)
             if self.cluster is not None and made.local:
-                made = ClusterJudge(self.cluster, made, spec, folder, self.settings)
+                made = ClusterJudge(self.cluster, made, spec, folder, self.settings, self.progress)
             self._opened[key] = made
         return self._opened[key]
 

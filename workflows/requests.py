@@ -141,7 +141,7 @@ class BenchJob:
             kept_answers(self.store, work.watch(progress)) as watched,
             connected(self.cluster, self.loading["device"], watched) as cluster,
         ):
-            self.judges.cluster = cluster
+            self.judges.cluster, self.judges.progress = cluster, watched
             for record in bench_all(
                 self.store, self.models, self.benchmarks, self.root, self.judges,
                 share=share, fresh=self.fresh, scoring=self.scoring, cluster=cluster, progress=watched, **self.loading,
@@ -238,6 +238,7 @@ class ScoreOptions:
             kept_answers(store, work.watch(progress)) as watched,
             connected(cluster_of(self), progress=watched) as judges.cluster,
         ):
+            judges.progress = watched
             record = evaluate(store, given, settings, Path(self.responses), root, judges, watched, scoring, self.name)
         return Evaluation(record, tuple(given.missing), judges.spent)
 

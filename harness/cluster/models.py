@@ -110,9 +110,17 @@ class ClusterModel(Model):
 class ClusterJudge(Judge):
     """``judge``, made here and asked nothing, whose questions the workers of ``cluster`` answer with others like it."""
 
-    def __init__(self, cluster: Cluster, judge: Judge, spec: str, root: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        judge: Judge,
+        spec: str,
+        root: Path,
+        settings: Mapping[str, Any],
+        progress: Progress = silent,
+    ) -> None:
         self._judge = judge
-        self._workers = Workers(cluster, f"judge {spec}", _judge, spec, root, dict(settings))
+        self._workers = Workers(cluster, f"judge {spec}", _judge, spec, root, dict(settings), progress=progress)
         self.Settings = judge.Settings  # type: ignore[misc]
         self.name, self.endpoint, self.model, self.variant = judge.name, judge.endpoint, judge.model, judge.variant
         self.concurrency, self.runs, self.recorded = judge.concurrency, judge.runs, judge.recorded

@@ -21,6 +21,17 @@ class Loss:
     until: float
 
 
+def too_many(lost: Sequence[Loss], gone: Callable[[Loss], bool], *, tries: int, losses: int = LOSSES) -> bool:
+    """Whether ``tries`` workers were ``lost`` on nodes that live on, or ``losses`` in any case.
+
+    ``gone`` says whether a loss was that of a whole node. It is asked when it matters, since a cluster finds out about
+    nodes later than about processes.
+    """
+    if len(lost) >= losses:
+        return True
+    return len(lost) >= tries and sum(not gone(loss) for loss in lost) >= tries
+
+
 @dataclass(frozen=True)
 class Lost:
     """Why a unit of work is given up."""
@@ -66,21 +77,12 @@ class Work:
         return taken
 
     def lost(self, units: Sequence[int], loss: Loss, gone: Callable[[Loss], bool]) -> list[int]:
-        """Take back the ``units`` of a lost worker; returns those that are given up.
-
-        ``gone`` says whether a loss was that of a whole node. It is asked when it matters, since a cluster finds out
-        about nodes later than about processes.
-        """
+        """Take back the ``units`` of a lost worker; returns those that are given up (see ``too_many``)."""
         for unit in units:
             self._losses[unit].append(loss)
-        given_up = [unit for unit in units if self._is_given_up(self._losses[unit], gone)]
+        given_up = [unit for unit in units if too_many(self._losses[unit], gone, tries=self.tries, losses=self.losses)]
         self._alone.extend(unit for unit in units if unit not in given_up)
         return given_up
-
-    def _is_given_up(self, losses: Sequence[Loss], gone: Callable[[Loss], bool]) -> bool:
-        if len(losses) >= self.losses:
-            return True
-        return len(losses) >= self.tries and sum(not gone(loss) for loss in losses) >= self.tries
 
     def lost_with(self, unit: int) -> int:
         """How many workers were lost with ``unit``."""

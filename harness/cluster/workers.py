@@ -11,13 +11,13 @@ from typing import Any
 
 from harness.cluster.connection import Cluster
 from harness.cluster.holder import Begun, Holder
-from harness.cluster.work import Loss, Lost, Work
+from harness.cluster.work import Loss, Lost, Work, too_many
 from harness.errors import HarnessError, Interrupted
 from harness.protocols.progress import Progress, silent
 from harness.util.environment import environment
 
 STARTS = 10
-"""Workers that may be lost one after the other before they are ready."""
+"""Workers that may be lost before one is ready, on nodes that live on."""
 PLACING = 300.0
 """Seconds that a worker waits for a node with room while no other works."""
 POLL = 1.0
@@ -26,12 +26,13 @@ POLL = 1.0
 
 @dataclass
 class _Worker:
-    """A process of the cluster, which may not be there yet: ``placed`` says where it is."""
+    """A process of the cluster, which may not be there yet: ``placed`` says where it is. ``nodes``: all that it may be
+    on."""
 
     actor: Any
     placed: Any
+    nodes: frozenset[str]
     where: str = "a process that was not placed yet"
-    node: str = ""
 
 
 class Workers:
@@ -56,7 +57,7 @@ class Workers:
         self._idle: list[_Worker] = []
         self._starting: dict[Any, _Worker] = {}
         self._busy: dict[Any, _Worker] = {}
-        self._failed_starts, self._since = 0, time.monotonic()
+        self._failed_starts, self._since = list[Loss](), time.monotonic()
         self._begun: Begun | None = None
 
     @property
@@ -111,7 +112,7 @@ class Workers:
                     result = self._cluster.result(ended)
                 except self._cluster.lost as error:
                     self._end(worker)
-                    loss = Loss(frozenset({worker.node}), self._cluster.decided(error))
+                    loss = Loss(worker.nodes, self._cluster.decided(error))
                     for unit in work.lost(units, loss, self._node_is_gone):
                         count = work.lost_with(unit)
                         yield [unit], Lost(f"{count} workers that were asked this were lost (the last: {worker.where})")
@@ -149,7 +150,7 @@ class Workers:
         self._cluster.make_room(self)
         while self.living < count:
             actor = self._cluster.remote(Holder, os.getcwd())
-            worker = _Worker(actor, actor.where.remote())
+            worker = _Worker(actor, actor.where.remote(), self._cluster.nodes())
             self._starting[worker.placed] = worker
             self._since = time.monotonic()
 
@@ -169,11 +170,12 @@ class Workers:
             self._further(worker, done[0])
         except self._cluster.lost as error:
             self._end(worker)
-            self._failed_starts += 1
-            if self._failed_starts >= STARTS:
+            self._failed_starts.append(Loss(worker.nodes, self._cluster.decided(error)))
+            if too_many(self._failed_starts, self._node_is_gone, tries=STARTS):
+                count, first_line = len(self._failed_starts), str(error).splitlines()[0]
                 raise HarnessError(
-                    f"{self._what}: {STARTS} workers were lost before they were ready, the last of them {worker.where} "
-                    f"({str(error).splitlines()[0]}). Is its memory too small? What is stored is kept."
+                    f"{self._what}: {count} workers were lost before they were ready, the last of them {worker.where} "
+                    f"({first_line}). Is its memory too small? What is stored is kept."
                 ) from error
         except BaseException:
             self._end(worker)
@@ -184,11 +186,12 @@ class Workers:
         """A worker that was placed begins; one that began is idle."""
         found = self._cluster.result(reference)
         if reference == worker.placed:
-            worker.where, worker.node = found
+            worker.where, node = found
+            worker.nodes = frozenset({node})
             self._starting[worker.actor.begin.remote(self._make, self._arguments)] = worker
             return
         self._check(worker, found)
-        self._failed_starts = 0
+        self._failed_starts = []
         self._idle.append(worker)
         self._progress(f"workers of {self._what}", self.ready, self.living)
 

@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 from harness.cluster.connection import Cluster
-from harness.cluster.work import Loss, Work
+from harness.cluster.work import LOSSES, Loss, Work, too_many
+from harness.cluster.workers import STARTS
 
 
 def test_a_call_has_whole_units_of_about_a_batch_and_the_last_calls_are_divided_among_all() -> None:
@@ -45,6 +46,18 @@ def test_losses_of_nodes_are_no_tries_of_a_unit_but_are_bounded() -> None:
     bounded = Work([1], tries=2, losses=3)
     given_up = [bounded.lost(bounded.take(1), on("a"), lambda loss: True) for _ in range(3)]
     assert given_up == [[], [], [0]]
+
+
+def test_workers_that_went_with_their_nodes_before_they_were_ready_do_not_end_a_command() -> None:
+    """Nine on nodes that live on and any number on others are few; one more on a living node is one too many."""
+    few = [*(on("dead") for _ in range(STARTS)), *(on("living") for _ in range(STARTS - 1))]
+
+    def gone(loss: Loss) -> bool:
+        return loss.nodes == {"dead"}
+
+    assert not too_many(few, gone, tries=STARTS)
+    assert too_many([*few, on("living")], gone, tries=STARTS)
+    assert too_many([on("dead")] * LOSSES, gone, tries=STARTS), "but some number is"
 
 
 class Looked:
