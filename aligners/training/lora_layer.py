@@ -6,7 +6,7 @@ two passes fewer over the output in the forward, and one in the backward.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import PeftModel
@@ -28,10 +28,10 @@ class AddedInOneProduct(Linear):
         adapters = [name for name in self.active_adapters if name in self.lora_A]
         if args or kwargs or self.disable_adapters or self.merged or not all(map(self._is_plain, adapters)):
             return super().forward(x, *args, **kwargs)
-        result = self.base_layer(x)
+        result: Tensor = self.base_layer(x)
         made = result.dtype
         for name in adapters:
-            down, up = self.lora_A[name], self.lora_B[name]
+            down, up = cast(nn.Linear, self.lora_A[name]), cast(nn.Linear, self.lora_B[name])
             low = down(self._cast_input_dtype(x, down.weight.dtype)) * self.scaling[name]
             if low.dtype == result.dtype:
                 result = torch.addmm(result.flatten(0, -2), low.flatten(0, -2), up.weight.T).view_as(result)

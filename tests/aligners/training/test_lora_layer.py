@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -45,7 +45,8 @@ def test_values_and_gradients_are_those_written_out_and_of_peft() -> None:
     made = inputs
     for layer in layers:
         whole: Any = layer.base_layer
-        update = layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+        down, up = cast(nn.Linear, layer.lora_A["default"]), cast(nn.Linear, layer.lora_B["default"])
+        update = up.weight @ down.weight
         made = nn.functional.linear(made, whole.weight + SCALE * update, whole.bias)
     torch.testing.assert_close(found[0], made, rtol=1e-12, atol=1e-12)
 

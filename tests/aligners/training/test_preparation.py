@@ -10,7 +10,7 @@ import torch
 
 from aligners.dpo import Dpo
 from aligners.hardness import Hardness
-from aligners.pair_hardness import hardness
+from aligners.pair_hardness import clip as clip_module
 from aligners.pair_hardness.hardness import HardnessConfig
 from aligners.pairs.data import load_pairs
 from aligners.training.config import AlignConfig
@@ -35,12 +35,12 @@ def test_no_clip_is_downloaded_for_charts_and_one_that_is_here_is_used(
     def download(*_: object) -> None:
         raise UsageError("cannot be loaded")
 
-    monkeypatch.setattr(hardness, "ClipModel", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(clip_module, "ClipModel", lambda *_: pytest.fail("loaded"))
     said = "charts of hardness are left out: CLIP ViT-L-14-336/openai is not on this machine, and dpo trains without"
     with pytest.warns(UserWarning, match=said):
         deltas, facts = hardness_of(sets, HardnessConfig(), Dpo(), cpu, silent)
     assert deltas == {} and str(facts["hardness"]).startswith("not computed: CLIP ViT-L-14-336/openai is not on")
-    monkeypatch.setattr(hardness, "ClipModel", download)
+    monkeypatch.setattr(clip_module, "ClipModel", download)
     with pytest.raises(HarnessError, match="cannot be loaded"):
         hardness_of(sets, HardnessConfig(), Hardness(), cpu, silent)
 
