@@ -28,12 +28,14 @@ from leaderboards.verdict_table import VerdictTable
 Array = NDArray[np.float64]
 
 STEP, FIRST = 0.25, 0.5
-"""Biases are multiples of the first; the first point beside 0 lies so far from it."""
+"""Biases are multiples of the first; an end is prolonged by no less than the second."""
 LARGEST, MOST = 8.0, 6
 """No bias is larger, and no curve gets more points beside 0: one that does not reach the target is marked then."""
 WIDE = 3.0
 """Points of coverage between two points of a curve above which a third is put between them: the rate bends there. In
 the embedded world (its slope grows by 0.3 a point) a straight line over so many reads at most 0.4 points too much."""
+NOISE = 8.0
+"""And in standard errors of that distance: between nearer points the slope would be noise, and the reading with it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def lack_of(biases: Sequence[float], coverage: Array, target: Array) -> Lack | N
     sides = beyond_ends(coverage, coverage, target)
     above, below = (float((sides[1:] * sign > 0).mean()) if len(target) > 1 else 0.0 for sign in (1, -1))
     if sides[0] == 0 and max(above, below) <= FEW / 2:
-        between = None if len(at) > MOST else _between(at, coverage[:, 0], float(target[0]))
+        between = None if len(at) > MOST else _between(at, coverage, float(target[0]))
         return None if between is None else Lack(0, between)
     side = int(sides[0]) or (1 if above >= below else -1)
     order = np.argsort(at * side)
@@ -84,18 +86,19 @@ def _beyond(at: Array, coverage: Array, target: Array, side: int) -> float:
     if len(at) > 1:
         rise = float(coverage[0, 0] - coverage[1, 0]) * side / abs(at[0] - at[1])
         step = needed / rise if rise > 0 else furthest
-    further = end + min(max(step, STEP), furthest)
+    further = end + min(max(step, FIRST), furthest)
     return -side * float(min(np.ceil(further / STEP - 1e-9) * STEP, LARGEST))
 
 
 def _between(at: Array, coverage: Array, target: float) -> float | None:
     """A point between the two on either side of the target, where these are far apart; else None."""
-    order = np.argsort(coverage, kind="stable")
+    order = np.argsort(coverage[:, 0], kind="stable")
     at, coverage = at[order], coverage[order]
-    right = int(np.clip(np.searchsorted(coverage, target), 1, len(at) - 1)) if len(at) > 1 else 0
-    if not right or coverage[right] - coverage[right - 1] <= WIDE:
+    right = int(np.clip(np.searchsorted(coverage[:, 0], target), 1, len(at) - 1)) if len(at) > 1 else 0
+    apart = coverage[right] - coverage[right - 1]
+    if not right or apart[0] <= max(WIDE, NOISE * float(np.nanstd(apart))):
         return None
-    share = (target - coverage[right - 1]) / (coverage[right] - coverage[right - 1])
+    share = (target - coverage[right - 1, 0]) / apart[0]
     wanted = at[right - 1] + share * (at[right] - at[right - 1])
     low, high = sorted((float(at[right - 1]), float(at[right])))
     inner = [STEP * i for i in range(round(low / STEP), round(high / STEP) + 1) if low < STEP * i < high]

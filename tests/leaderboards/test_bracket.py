@@ -29,7 +29,7 @@ def lacks(curve: Mapping[float, float], target: float = 50.0) -> Lack | None:
         ({0.0: 60.0, 0.5: 57.0}, Lack(-1, 1.5)),  # 7 points at 6 a unit are 1.17: no further than 1
         ({0.0: 40.0, -0.5: 40.0}, Lack(1, -1.5)),  # nothing moves: as far as allowed
         ({0.0: 40.0, -1.5: 39.0}, Lack(1, -3.0)),  # twice as far out
-        ({0.0: 40.0, -0.3: 49.0}, Lack(1, -0.75)),  # a given point lies beside the grid: 0.25 further, rounded outwards
+        ({0.0: 40.0, -0.3: 49.0}, Lack(1, -1.0)),  # a given point lies beside the grid: 0.5 further, rounded outwards
         ({0.0: 40.0, -8.0: 41.0}, Lack(1, None)),
         ({0.0: 49.0, -0.5: 51.0}, None),
         ({0.0: 50.0}, None),
@@ -52,11 +52,23 @@ def test_a_point_without_figures_counts_for_nothing() -> None:
 
 def test_draws_beyond_an_end_count_too() -> None:
     """Of 100 draws 4 have the target at 51.5, beyond 51: more than 2.5. Two standard errors are 2 * 0.294 (variance
-    0.96 * 0.06^2 + 0.04 * 1.44^2 = 0.0864), which 51 has already: so the smallest step. Of 2 nothing is said.
+    0.96 * 0.06^2 + 0.04 * 1.44^2 = 0.0864), which 51 has already: so the smallest step, 0.5. Of 2 nothing is said.
     """
     curve = np.repeat([[49.0], [51.0]], 101, axis=1)
-    assert lack_of([0.0, -0.5], curve, np.array([50.0] * 97 + [51.5] * 4)) == Lack(1, -0.75)
+    assert lack_of([0.0, -0.5], curve, np.array([50.0] * 97 + [51.5] * 4)) == Lack(1, -1.0)
     assert lack_of([0.0, -0.5], curve, np.array([50.0] * 99 + [51.5] * 2)) is None
+
+
+def test_points_that_noise_would_not_tell_apart_are_not_put_between() -> None:
+    """45 and 55 % are 10 apart: 8 standard errors of 1.2 are less (9.6), of 1.3 more (10.4)."""
+    target = np.array([50.0, 50.0, 50.0])
+
+    def found(deviation: float) -> Lack | None:
+        high = [55.0, 55.0 - deviation, 55.0 + deviation]
+        # of three draws, the first among them, the standard deviation is deviation * sqrt(2 / 3)
+        return lack_of([0.0, -1.0], np.array([[45.0] * 3, high]), target)
+
+    assert found(1.2 * 1.5**0.5) == Lack(0, -0.5) and found(1.3 * 1.5**0.5) is None
 
 
 def added(coverage: Callable[[float], float]) -> list[float]:

@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -320,19 +320,22 @@ def curves(rng: np.random.Generator, images: int, shifts: Mapping[str, float]) -
     """
     rate, there = rng.uniform(0.1, 0.5, size=images), rng.integers(3, 8, size=images)
 
-    def at(bias: float) -> list[Verdict]:
+    def captions(right: np.ndarray, wrong: np.ndarray, bias: float) -> list[Verdict]:
+        """What is named is named at a lower bias too: as much of an image's things as numbers lie below a share."""
         share = float(np.clip(0.65 - 0.2 * bias, 0.05, 0.95))
-        named = rng.binomial(there, share)
-        wrong = rng.binomial(named + 1, rate * (share + 0.2))
+        named = (right < share).sum(axis=1, where=np.arange(8) < there[:, None])
+        false = (wrong < (rate * (share + 0.2) * share)[:, None]).sum(axis=1)
         return [
             Verdict({"named": n, "there": t, "hallucinated": w, "mentions": n + w})
-            for n, t, w in zip(named.tolist(), there.tolist(), wrong.tolist(), strict=True)
+            for n, t, w in zip(named.tolist(), there.tolist(), false.tolist(), strict=True)
         ]
 
-    base = at(0.0)
     found = {}
+    base: list[Verdict] = []
     for name, shift in shifts.items():
-        points = {0.0: base if name == "base" else at(shift)}
+        at = partial(captions, rng.uniform(size=(images, 8)), rng.uniform(size=(images, 8)))
+        base = base or at(shift)
+        points = {0.0: at(shift)}
         tables = {bias: verdict_table(verdicts) for bias, verdicts in points.items()}
         while (
             lacking := lack_of(*coverage_draws(tables, verdict_table(base), tradeoff()))
