@@ -40,7 +40,8 @@ def check_benchmark(
     """Check a benchmark against data in ``root``, with ``settings`` and some ``answers`` to its samples.
 
     It loads, twice alike; ids are unique; verdicts hold finite numbers; a reply that cannot be read never becomes a
-    plain count; metrics are finite or NaN, in the shape of the sums, also where nothing was counted.
+    plain count; metrics are finite or NaN, in the shape of the sums, also where nothing was counted; trivial answers
+    are scored without images and resources.
     """
     faults = [] if settings else BENCHMARKS.faults(kind)
     assert not faults, f"{kind.__name__}: {'; '.join(faults)}"
@@ -63,6 +64,7 @@ def check_benchmark(
         for verdict in _verdicts(benchmark, sample, answer)
     ]
     _check_metrics(benchmark, samples, verdicts)
+    _check_trivial(benchmark, samples)
 
 
 def _verdicts(benchmark: Benchmark, sample: Sample, answer: str) -> Iterable[Verdict]:
@@ -98,6 +100,17 @@ def _check_counts(verdict: Verdict, where: str) -> None:
     for name, value in verdict.counts.items():
         number = isinstance(value, int | float | np.number) and math.isfinite(value)
         assert number, f"{where}: count {name!r} is {value!r}, expected a finite number"
+
+
+def _check_trivial(benchmark: Benchmark, samples: Sequence[Sample]) -> None:
+    """Answers that need no model are scored from what a results file has of the samples."""
+    for label, answer in benchmark.trivial_answers.items():
+        for sample in samples[:SAMPLES]:
+            where = f"sample {sample.id!r}, trivial answer {label!r}"
+            verdict = benchmark.trivial_verdict(dataclasses.replace(sample, image=None, resources=None), answer)
+            assert verdict is None or isinstance(verdict, Verdict), f"{where}: trivial_verdict gives {verdict!r}"
+            if verdict is not None:
+                _check_counts(verdict, where)
 
 
 def _check_metrics(benchmark: Benchmark, samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> None:

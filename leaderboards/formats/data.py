@@ -24,7 +24,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 """Beginnings of a cell that a spreadsheet computes; the last four are full-width forms of the first."""
 VERSUS = ("row", "value", "low", "high", "p", "n", "smallest", "p_holm")
 FIELDS = (
-    *("panel", "benchmark", "version", "mode", "judge", "data", "eos_bias", "decoding", "method", "trivial", "seeds"),
+    *("panel", "benchmark", "version", "mode", "judge", "data", "eos_bias", "decoding", "method", "seeds"),
     *(
         "n",
         "n_scored",
@@ -40,6 +40,7 @@ FIELDS = (
         "seed_sd",
         "extrapolated",
         "bracketed",
+        "trivial",
     ),
     *(f"vs_{name}" if field == "value" else f"vs_{name}_{field}" for name in REFERENCES for field in VERSUS),
 )
@@ -49,47 +50,32 @@ FIELDS = (
 def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """One flat record per panel, benchmark, row and metric, all metrics included; None where nothing counts.
 
-    Answers that need no model ("always No") follow the rows of their table, with ``trivial`` true and no seeds.
+    ``trivial`` says what answers that need no model score in the same metric ({"always No": 79.7}); they are no rows.
     """
-    return [record for table in tables for record in (*_of_rows(table), *_of_trivial(table))]
-
-
-def _of_rows(table: Table) -> list[dict[str, Any]]:
     return [
         {
             **_about(table),
             "method": row.label,
-            "trivial": False,
             "seeds": len(row.runs),
             "n": row.n,
             "n_scored": row.n_scored,
             "n_failed": row.n_failed,
             **{f"n_{name}": row.answers.get(name) for name in SUSPECT},
             **_figure(metric, row.cells[metric.name]),
+            "trivial": _trivial(table, metric),
             **_versus(row, row.cells[metric.name]),
             **_synthetic(table.condition),
         }
+        for table in tables
         for row in table.rows
         for metric in table.metrics
     ]
 
 
-def _of_trivial(table: Table) -> list[dict[str, Any]]:
-    """The figures of trivial answers, where they have one."""
-    return [
-        {
-            **dict.fromkeys(FIELDS),
-            **_about(table),
-            "method": label,
-            "trivial": True,
-            "seeds": 0,
-            **_figure(metric, Cell(figures[metric.name], math.nan, math.nan, math.nan, {})),
-            **_synthetic(table.condition),
-        }
-        for label, figures in table.trivial.items()
-        for metric in table.metrics
-        if math.isfinite(figures.get(metric.name, math.nan))
-    ]
+def _trivial(table: Table, metric: Metric) -> dict[str, float] | None:
+    """By what each trivial answer is called its figure; None where it has none."""
+    given = {label: figures.get(metric.name, math.nan) for label, figures in table.trivial.items()}
+    return {label: value for label, value in given.items() if math.isfinite(value)} or None
 
 
 def _about(table: Table) -> dict[str, Any]:
@@ -138,7 +124,9 @@ def to_csv(tables: Sequence[Table]) -> str:
     made_up = [name for name in ("synthetic",) if any(name in row for row in rows)]
     writer = csv.DictWriter(text, [*FIELDS, *made_up], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: spreadsheet_cell(value) for name, value in row.items()} for row in rows)
+    for row in rows:
+        trivial = "; ".join(f"{label}: {value:g}" for label, value in (row["trivial"] or {}).items())
+        writer.writerow({name: spreadsheet_cell(value) for name, value in {**row, "trivial": trivial}.items()})
     return text.getvalue()
 
 

@@ -80,6 +80,7 @@ class Grades(Benchmark):
     name: ClassVar[str] = "grades"
     version: ClassVar[str] = "1"
     needs_judge: ClassVar[bool] = True
+    trivial_answers: ClassVar[Mapping[str, str]] = {"always 1": "1"}
 
     def load(self, root: Path) -> BenchmarkData:
         ids = {"twice": ("a", "a"), "empty": ()}.get(self.fault, ("a", "b"))
@@ -105,6 +106,9 @@ class Grades(Benchmark):
         value = float("nan") if self.fault == "nan" else 1.0
         return Verdict({"official_n": value}, error=None if self.fault == "no error" else "cannot be read")
 
+    def trivial_verdict(self, sample: Sample, answer: str) -> Verdict | None:
+        return Verdict({"n": float("nan")}) if self.fault == "trivial" else None
+
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         grade = Metric("grade", ratio("grade", "n", 1.0), True)
         infinite = Metric("infinite", lambda sums: sums["official_n"] / 0.0, True)
@@ -124,6 +128,7 @@ class Grades(Benchmark):
         ("same name", "two of one name"),
         ("infinite", "metric 'infinite' is infinite"),
         ("none", "gives none"),
+        ("trivial", "trivial answer 'always 1': count 'n' is nan"),
     ],
 )
 def test_the_check_says_what_is_wrong_with_a_benchmark(fault: str, reason: str, tmp_path: Path) -> None:
