@@ -14,7 +14,7 @@ from harness.util.files import Taken, making, write_text
 from harness.util.jsonl import iter_jsonl, write_jsonl
 from harness.util.options import content_key
 from harness.util.paths import home
-from harness.util.pool import report, workers
+from harness.util.pool import Pool, report, workers
 from harness.util.ranges import at_least, require_ranges, share
 
 BENCH_PARTS = ("halbench", "amber", "mmhal", "pope", "mmvet", "llavabench", "tuning")
@@ -25,7 +25,7 @@ README = f"""# {SYNTHETIC[0].upper()}{SYNTHETIC[1:]}
 Scenes drawn by the DAMA harness, and small models trained on them: the whole chain can be tried without a download.
 Files of benchmarks have the official formats, not the official contents.
 """
-VERSION = 4  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
+VERSION = 5  # of what the code makes of the settings: raise it when scenes, pictures, language or training change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,8 @@ class WorldConfig:
         clip_epochs: passes over them.
         pair_images: scenes of the preference pairs, a pair each.
         heldout_images: the same of the held-out pairs.
-        easy_share: share of the pairs whose rejected response answers another image.
+        easy_share: share of the pairs of captions whose rejected response answers another image.
+        question_share: share of the pairs that answer a yes/no question.
         label_noise: share of the training pairs whose labels are exchanged; held-out pairs stay right.
         halbench_images: scenes of Object HalBench.
         amber_images: scenes of AMBER's captions.
@@ -55,13 +56,14 @@ class WorldConfig:
 
     world_seed: Annotated[int, at_least(0)] = 0
     sft_images: Annotated[int, at_least(1, "scenes")] = 6000
-    sft_epochs: Annotated[int, at_least(1, "passes")] = 6
+    sft_epochs: Annotated[int, at_least(1, "passes")] = 5
     sft_hallucinated: Annotated[float, share()] = 0.7
     clip_images: Annotated[int, at_least(1, "scenes")] = 6000
     clip_epochs: Annotated[int, at_least(1, "passes")] = 6
     pair_images: Annotated[int, at_least(1, "scenes")] = 1200
     heldout_images: Annotated[int, at_least(1, "scenes")] = 150
     easy_share: Annotated[float, share()] = 0.5
+    question_share: Annotated[float, share()] = 0.25
     label_noise: Annotated[float, share()] = 0.0
     halbench_images: Annotated[int, at_least(1, "scenes")] = 500
     amber_images: Annotated[int, at_least(1, "scenes")] = 400
@@ -105,7 +107,7 @@ def located(config: WorldConfig, root: Path | None = None) -> World:
     """Where the parts of the world of ``config`` lie, or will lie once it is built; ``root`` as of ``build``."""
     root = (root or home() / "tinyworld").absolute()
     base, clip = config.subset("sft"), config.subset("clip")
-    clean = {**base, **config.subset("pair", "heldout", "easy")}
+    clean = {**base, **config.subset("pair", "heldout", "easy", "question")}
     bench_dir = root / f"bench-{content_key(config.subset(*BENCH_PARTS))}"
     return World(
         model_dir=root / f"base-{content_key(base)}",
@@ -127,11 +129,18 @@ def build(config: WorldConfig, root: Path | None = None, progress: Progress = si
     """
     world = located(config, root)
     world.model_dir.parent.mkdir(parents=True, exist_ok=True)
-    _models(config, world.model_dir, world.clip_dir, progress)
-    _once(world.bench_dir.parent, partial(_benchmarks, config, progress))
-    _once(world.heldout_pairs.parent, partial(_pairs, config, world.model_dir, progress))
+    missing = [path for path in vars(world).values() if not path.exists()]
+    with _side_by_side() if set(missing) - {world.pairs} else contextlib.nullcontext() as pool:
+        if pool is not None:
+            _models_and_benchmarks(config, world, pool, progress)
+            _once(world.heldout_pairs.parent, partial(_pairs, config, world.model_dir, pool, progress))
     _once(world.pairs.parent, partial(_labels, config, world.heldout_pairs.parent))
     return world
+
+
+def _side_by_side() -> contextlib.AbstractContextManager[Pool]:
+    """Two processes with one thread each: two threads each are slower on two cores."""
+    return workers(2, threads=1)
 
 
 def _once(folder: Path, make: Callable[[Path], None]) -> None:
@@ -143,30 +152,27 @@ def _once(folder: Path, make: Callable[[Path], None]) -> None:
         write_text(part / "README.md", README)
 
 
-def _models(config: WorldConfig, model_dir: Path, clip_dir: Path, progress: Progress) -> None:
-    """Train what is absent of base model and CLIP, each in a process of its own with one thread."""
-    jobs: list[tuple[Path, Callable[..., None], Mapping[str, Any]]] = []
-    if not model_dir.exists():
-        sizes = {"images": config.sft_images, "epochs": config.sft_epochs, "hallucinated": config.sft_hallucinated}
-        jobs.append((model_dir, _train_base, {"seed": config.world_seed, **sizes}))
-    if not clip_dir.exists():
-        sizes = {"images": config.clip_images, "epochs": config.clip_epochs}
-        jobs.append((clip_dir, _train_clip, {"seed": config.world_seed, **sizes}))
-    if not jobs:
-        return
-    with workers(len(jobs), threads=1) as pool:  # two threads each are slower than one on two cores
-        futures = [pool.submit(make_once, folder, train, settings) for folder, train, settings in jobs]
-        for future in pool.finished(futures, progress):
-            future.result()
+def _models_and_benchmarks(config: WorldConfig, world: World, pool: Pool, progress: Progress) -> None:
+    """Make what is absent of base model, CLIP and benchmarks; the base model takes longest and is begun first."""
+    base = {"images": config.sft_images, "epochs": config.sft_epochs, "hallucinated": config.sft_hallucinated}
+    clip = {"images": config.clip_images, "epochs": config.clip_epochs}
+    jobs: list[tuple[Path, Callable[..., None], Mapping[str, Any]]] = [
+        (world.model_dir, _train_base, {"seed": config.world_seed, **base}),
+        (world.clip_dir, _train_clip, {"seed": config.world_seed, **clip}),
+        (world.bench_dir.parent, _benchmarks, {"config": config}),
+    ]
+    futures = [pool.submit(make_once, *job) for job in jobs if not job[0].exists()]
+    for future in pool.finished(futures, progress):
+        future.result()
 
 
-def make_once(folder: Path, train: Callable[..., None], settings: Mapping[str, Any]) -> None:
-    """Run in a child process: train into ``folder``."""
-    _once(folder, partial(train, progress=report, **settings))
+def make_once(folder: Path, make: Callable[..., None], settings: Mapping[str, Any]) -> None:
+    """Run in a child process: make ``folder``."""
+    _once(folder, partial(make, progress=report, **settings))
 
 
 def _train_base(folder: Path, **settings: Any) -> None:
-    from tinyworld.llava import train_llava
+    from tinyworld.llava_training import train_llava
 
     train_llava(folder, **settings)
 
@@ -181,24 +187,31 @@ def _train_clip(folder: Path, **settings: Any) -> None:
 TRAIN, PAIRS, HELDOUT, TUNING, HALBENCH, AMBER, MMHAL, POPE, MMVET, LLAVABENCH = range(10)
 
 
-def _pairs(config: WorldConfig, model_dir: Path, progress: Progress, folder: Path) -> None:
-    """clean.jsonl, heldout.jsonl and the images of both."""
-    from tinyworld.llava import load
-    from tinyworld.pairs import sampled_pairs, write_images
+SAMPLED = 150  # scenes of which a process samples captions at a time
 
-    model, processor = load(model_dir)
+
+def _pairs(config: WorldConfig, model_dir: Path, pool: Pool, progress: Progress, folder: Path) -> None:
+    """clean.jsonl, heldout.jsonl and the images of both."""
+    from tinyworld.pairs import make_pairs, pair_kinds, prompts_of, rows_of, sampled, write_images
+    from tinyworld.scenes import draw_scenes
+
     sizes = {"clean": (PAIRS, config.pair_images), "heldout": (HELDOUT, config.heldout_images)}
     for name, (split, count) in sizes.items():
-        scenes, rows = sampled_pairs(
-            model,
-            processor,
-            count,
-            easy_share=config.easy_share,
-            world_seed=config.world_seed,
-            split=split,
-            name=name,
-            progress=progress,
-        )
+        scenes, prompts = draw_scenes(count, config.world_seed, split), prompts_of(count, config.world_seed, split)
+        shares: dict[str, Any] = {"easy_share": config.easy_share, "question_share": config.question_share}
+        seed = config.world_seed + split
+        captioned = [i for i, kind in enumerate(pair_kinds(count, **shares, seed=seed)) if kind != "question"]
+        futures = []
+        for start in range(0, len(captioned), SAMPLED):
+            part = captioned[start : start + SAMPLED]
+            of = {i: scenes[i] for i in part}, {i: prompts[i] for i in part}
+            futures.append(pool.submit(sampled, model_dir, *of, (config.world_seed, split, start)))
+        samples: dict[int, list[str]] = {}
+        for future in pool.finished(futures, progress):
+            samples |= future.result()
+            progress(f"tiny world: {name} pairs", len(samples), len(captioned))
+        pairs = make_pairs(scenes, [samples.get(i, []) for i in range(count)], prompts, **shares, seed=seed)
+        rows = rows_of(pairs, name)
         write_images(folder / name, scenes, rows)
         write_jsonl(folder / f"{name}.jsonl", rows)
 
@@ -213,7 +226,7 @@ def _labels(config: WorldConfig, clean_dir: Path, folder: Path) -> None:
     write_jsonl(folder / "train.jsonl", [{**row, "image": f"../{clean_dir.name}/{row['image']}"} for row in rows])
 
 
-def _benchmarks(config: WorldConfig, progress: Progress, folder: Path) -> None:
+def _benchmarks(folder: Path, *, config: WorldConfig, progress: Progress) -> None:
     """report/{object_halbench,amber,mmhal,pope,mm_vet,llava_bench} and tuning/object_halbench."""
     from tinyworld.export import export_amber, export_mmhal, export_object_halbench
     from tinyworld.export_general import export_llava_bench, export_mm_vet, export_pope

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyworld.scenes import CELLS, COLORS, NUMBERS, OBJECTS, PLACES, PRIORS, Scene
+from tinyworld.scenes import COLORS, NUMBERS, OBJECTS, PLACES, PRIORS, Scene
 
 PROMPTS = (
     "Describe this image.",
@@ -22,7 +22,7 @@ PLURALS = {
     name: {"person": "persons", "sheep": "sheep", "bus": "buses", "couch": "couches"}.get(name, name + "s")
     for name in OBJECTS
 }
-INVENTORY = "What is to the left and to the right?"
+ROLL_CALL = "What color is there?"
 SINGULAR = {**{plural: name for name, plural in PLURALS.items()}, **{name: name for name in OBJECTS}}
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -71,11 +71,14 @@ def careless_caption(scene: Scene, rate: float, rng: np.random.Generator) -> str
     return caption(scene.place, names, scene)
 
 
-def inventory(scene: Scene) -> str:
-    """What stands in each cell of the grid, row by row: a careful answer that ties words to places in the image."""
-    thing_at = {cell: thing for thing in scene.things for cell in thing.cells}
-    cells = [f"{thing_at[c].color} {thing_at[c].name}" if c in thing_at else "no" for c in range(CELLS)]
-    return " ".join(f"{cell_text}." for cell_text in cells)
+def roll_call(scene: Scene, rng: np.random.Generator) -> str:
+    """Objects that are there with their colour, and as many that are not, in any order: "car red. kite no."
+
+    What follows a name is known from the image alone, where that object stands: so the model learns to look for it.
+    """
+    colors = {thing.name: thing.color for thing in scene.things}
+    absent = rng.choice([name for name in OBJECTS if name not in colors], len(colors), replace=False)
+    return " ".join(f"{name} {colors.get(str(name), 'no')}." for name in rng.permutation([*colors, *absent]))
 
 
 @dataclass(frozen=True)
@@ -105,15 +108,21 @@ def state(scene: Scene, truth: bool, rng: np.random.Generator) -> Asked:
     """Whether some thing has a colour."""
     thing = scene.things[rng.integers(len(scene.things))]
     color = thing.color if truth else str(rng.choice([c for c in COLORS if c != thing.color]))
-    return _yes_no("state", f"Is the {thing.name} {color} in this image?", truth)
+    return _yes_no("state", f"Is the {thing.name} {color}?", truth)
 
 
-def number(scene: Scene, truth: bool, rng: np.random.Generator) -> Asked:
-    """Whether there are so many of some thing."""
-    thing = scene.things[rng.integers(len(scene.things))]
-    asked = thing.count if truth else 3 - thing.count
+def number(scene: Scene, truth: bool, rng: np.random.Generator) -> Asked | None:
+    """Whether there are so many of some thing; None where not both numbers are to be seen.
+
+    Elsewhere the number that is asked for would give the answer away: most things are there once.
+    """
+    if len({thing.count for thing in scene.things}) < len(NUMBERS):
+        return None
+    asked = 1 + int(rng.integers(len(NUMBERS)))
+    able = [thing for thing in scene.things if (thing.count == asked) == truth]
+    thing = able[rng.integers(len(able))]
     what = f"Is there only one {thing.name}" if asked == 1 else f"Are there two {PLURALS[thing.name]}"
-    return _yes_no("number", f"{what} in this image?", truth)
+    return _yes_no("number", f"{what}?", truth)
 
 
 def relation(scene: Scene, truth: bool, rng: np.random.Generator) -> Asked | None:
@@ -168,26 +177,47 @@ MMHAL_TYPES = (
 )  # fmt: skip
 
 
-def short_questions(scene: Scene, count: int, rng: np.random.Generator) -> list[Asked]:
-    """``count`` questions with short answers, of all kinds."""
+def yes_no_question(kind: str, scene: Scene, truth: bool, rng: np.random.Generator) -> Asked | None:
+    """A question on existence, state or number whose answer is ``truth``; None where the scene allows none."""
+    if kind == "existence":
+        return existence(str(rng.choice(scene.names if truth else scene.absent_typical)), truth)
+    return {"state": state, "number": number}[kind](scene, truth, rng)
+
+
+SHORT = {"color": 0.3, "existence": 0.25, "state": 0.25, "number": 0.1, "open": 0.1}
+"""The kinds of short questions and their shares; "color" asks for that of an object, which half the time is absent."""
+LOOKED_FOR = {"color": 0.4, "existence": 0.3, "state": 0.3}
+"""The same while the model learns to look: those that an object of the image answers."""
+TAKEN_FOR_THERE = 1.2
+"""How often careless annotators say of an absent object that it is there, as a multiple of how usual it is."""
+
+
+def short_question(scene: Scene, kind: str, truth: bool, rng: np.random.Generator) -> Asked | None:
+    """A question of a kind of ``SHORT``; None where the scene allows none."""
+    if kind == "color":
+        return open_question("attribute" if truth else "adversarial", scene, rng)
+    if kind == "open":
+        return open_question(MMHAL_TYPES[rng.integers(6)], scene, rng)
+    return yes_no_question(kind, scene, truth, rng)
+
+
+def short_questions(
+    scene: Scene, count: int, rng: np.random.Generator, kinds: Mapping[str, float] = SHORT, *, careless: bool = False
+) -> list[Asked]:
+    """``count`` questions with short answers, of ``kinds`` with their shares.
+
+    ``careless``: answered as careless annotators do, who take for there what is usual in such a place.
+    """
     questions: list[Asked] = []
     while len(questions) < count:
-        truth = bool(rng.integers(2))
-        kind = int(rng.integers(6))
-        name = str(rng.choice(scene.names if truth else list(scene.absent_typical or OBJECTS)))
-        asked = (
-            existence(name, name in scene.names)
-            if kind < 2
-            else state(scene, truth, rng)
-            if kind == 2
-            else number(scene, truth, rng)
-            if kind == 3
-            else relation(scene, truth, rng)
-            if kind == 4
-            else open_question(MMHAL_TYPES[rng.integers(6)], scene, rng)
-        )
-        if asked is not None:
-            questions.append(asked)
+        kind, truth = str(rng.choice(list(kinds), p=list(kinds.values()))), bool(rng.integers(2))
+        asked = short_question(scene, kind, truth, rng)
+        if asked is None:
+            continue
+        if careless and kind == "existence" and not truth:
+            usual = PRIORS[scene.place].get(mentions(asked.question)[0], 0.0)
+            asked = existence(mentions(asked.question)[0], bool(rng.random() < TAKEN_FOR_THERE * usual))
+        questions.append(asked)
     return questions
 
 

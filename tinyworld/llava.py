@@ -1,4 +1,4 @@
-"""The world's base model: a small LLaVA trained from scratch on careless captions and short questions."""
+"""The world's base model: a small LLaVA, its processor, its files, and captions sampled of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -22,25 +21,14 @@ from transformers import (
 from harness.protocols.progress import Progress, silent
 from tinyworld.language import (
     CHAT_TEMPLATE,
-    INVENTORY,
-    PROMPTS,
-    careless_caption,
-    inventory,
     make_tokenizer,
-    short_questions,
     vocabulary,
 )
 from tinyworld.render import SIZE, pixels
-from tinyworld.scenes import Scene, draw_scenes
+from tinyworld.scenes import Scene
 
 PATCH = 32
 IMAGE_TOKENS = (SIZE // PATCH) ** 2
-BATCH = 32
-LEARNING_RATE = 1.5e-3
-QUESTIONS = 3  # short questions in one conversation
-CAPTIONED = 0.65  # share of the batches that are captions, of those that are no inventories
-CAREFUL = 0.3  # share of the steps, the first, that are inventories alone: the model learns to see
-INVENTORIES = 0.1  # their share afterwards
 
 
 def make_processor() -> Any:
@@ -99,78 +87,6 @@ def make_model() -> Any:
 def normalised(bytes_: torch.Tensor) -> torch.Tensor:
     """Pixels 0-255 as the processor would give them."""
     return bytes_.float() / 127.5 - 1
-
-
-def draw_kind(progress: float, rng: np.random.Generator) -> str:
-    """What a batch consists of, with the share ``progress`` of training done.
-
-    A batch is of one kind: rows of one length need little padding.
-    """
-    if progress < CAREFUL or rng.random() < INVENTORIES:
-        return "inventory"
-    return "caption" if rng.random() < CAPTIONED else "questions"
-
-
-def conversation(scene: Scene, kind: str, rate: float, rng: np.random.Generator) -> list[tuple[str, str]]:
-    """Turns of (question, answer): an inventory, a careless caption, or some short questions."""
-    if kind == "inventory":
-        return [(INVENTORY, inventory(scene))]
-    if kind == "caption":
-        return [(PROMPTS[rng.integers(len(PROMPTS))], careless_caption(scene, rate, rng))]
-    return [(asked.question, asked.answer) for asked in short_questions(scene, QUESTIONS, rng)]
-
-
-def encode(tokenizer: Any, turns: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
-    """Token ids with the image in front, and labels that are -100 outside the answers."""
-    ids, labels = [tokenizer.bos_token_id], [-100]
-    for number, (question, answer) in enumerate(turns):
-        image = "<image>" * IMAGE_TOKENS if number == 0 else ""
-        asked = tokenizer(f"USER: {image}\n{question} ASSISTANT:", add_special_tokens=False)["input_ids"]
-        answered = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-        ids += asked + answered
-        labels += [-100] * len(asked) + answered
-    return ids, labels
-
-
-def collate(rows: Sequence[tuple[list[int], list[int]]]) -> dict[str, torch.Tensor]:
-    """Right-padded batch of ids, mask and labels."""
-    longest = max(len(ids) for ids, _ in rows)
-    return {
-        "input_ids": torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in rows]),
-        "attention_mask": torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in rows]),
-        "labels": torch.tensor([labels + [-100] * (longest - len(labels)) for _, labels in rows]),
-    }
-
-
-def train_llava(folder: Path, *, seed: int, images: int, epochs: int, hallucinated: float, progress: Progress) -> None:
-    """Train on ``images`` scenes, whose captions hallucinate at ``hallucinated``, and write model and processor."""
-    torch.manual_seed(seed)
-    model, processor = make_model(), make_processor()
-    scenes = draw_scenes(images, seed, 0)
-    bytes_ = torch.from_numpy(pixels(scenes, progress, "tiny world: pictures for the base model"))
-    rng = np.random.default_rng((seed, 2))
-    per_epoch = -(-images // BATCH)
-    total = epochs * per_epoch
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=total + 1, pct_start=0.1)
-    model.train()
-    step = 0
-    for _ in range(epochs):
-        for rows in np.array_split(rng.permutation(images), per_epoch):
-            kind = draw_kind(step / total, rng)
-            turns = [conversation(scenes[i], kind, hallucinated, rng) for i in rows]
-            batch = collate([encode(processor.tokenizer, turn) for turn in turns])
-            loss = model(**batch, pixel_values=normalised(bytes_[rows])).loss
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            step += 1
-            progress("tiny world: base model", step, total)
-    model.eval()
-    quiet()
-    save(model, processor, folder)
 
 
 def save(model: Any, processor: Any, folder: Path) -> None:

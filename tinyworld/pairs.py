@@ -1,7 +1,8 @@
-"""Preference pairs made of the base model's own sampled captions, labelled by the truth of the scene.
+"""Preference pairs of the base model's own sampled captions and of yes/no questions, labelled by the scene's truth.
 
 Both responses of a pair mention equally many objects, so that no method gains by saying less. In an easy pair the
-rejected response is an answer to another image; in a hard pair the responses differ in one object.
+rejected response is an answer to another image; in a hard pair the responses differ in one object; in a question's pair
+they are "Yes" and "No".
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.protocols.progress import Progress, silent
-from tinyworld.language import PROMPTS, caption, mentions
+from tinyworld.language import PROMPTS, caption, existence, mentions
 from tinyworld.render import png
-from tinyworld.scenes import Scene, draw_scenes
+from tinyworld.scenes import Scene, is_typical
 
 SAMPLES = 6  # captions sampled of each scene
 
@@ -51,27 +51,66 @@ def merit(text: str, scene: Scene) -> tuple[float, int]:
 
 
 def make_pairs(
-    scenes: Sequence[Scene], samples: Sequence[Sequence[str]], prompts: Sequence[str], *, easy_share: float, seed: int
+    scenes: Sequence[Scene],
+    samples: Sequence[Sequence[str]],
+    prompts: Sequence[str],
+    *,
+    easy_share: float,
+    question_share: float,
+    seed: int,
 ) -> list[WorldPair]:
-    """One pair of each scene that allows one; ``easy_share`` of the scenes get an easy pair."""
+    """One pair of each scene that allows one.
+
+    ``question_share`` of the scenes are asked a yes/no question; of the others ``easy_share`` get an easy pair. Scenes
+    that are asked need no samples.
+    """
     rng = np.random.default_rng((seed, 3))
+    kinds = pair_kinds(len(scenes), easy_share, question_share, seed)
     alike: dict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)  # by place and number of mentions
     for i, texts in enumerate(samples):
         for text in texts:
             alike[scenes[i].place, len(mentions(text))].append((i, text))
     balance: Counter[tuple[str, str]] = Counter()
-    easy = set(rng.permutation(len(scenes))[: round(easy_share * len(scenes))].tolist())
-    pairs = []
-    for i, scene in enumerate(scenes):
+    pairs = questioned([i for i, kind in enumerate(kinds) if kind == "question"], scenes, rng)
+    for i, (scene, kind) in enumerate(zip(scenes, kinds, strict=True)):
         best = max((t for t in samples[i] if mentions(t)), key=lambda t: merit(t, scene), default=None)
-        if best is None:
+        if best is None or kind == "question":
             continue
         others = [text for j, text in alike[scene.place, len(mentions(best))] if j != i]
-        two = _foreign(scene, best, others, rng) if i in easy else _one_changed(scene, samples[i], balance, rng)
+        two = _foreign(scene, best, others, rng) if kind == "easy" else _one_changed(scene, samples[i], balance, rng)
         if two is not None:
             chosen, rejected = two
             qualities = quality(chosen, scene), quality(rejected, scene)
-            pairs.append(WorldPair(i, "easy" if i in easy else "hard", prompts[i], chosen, rejected, *qualities))
+            pairs.append(WorldPair(i, kind, prompts[i], chosen, rejected, *qualities))
+    return sorted(pairs, key=lambda pair: pair.scene)
+
+
+def pair_kinds(count: int, easy_share: float, question_share: float, seed: int) -> list[str]:
+    """What pair each of ``count`` scenes is for: "question", "easy" or "hard", in these shares."""
+    asked = round(question_share * count)
+    easy = round(easy_share * (count - asked))
+    kinds = np.repeat(["question", "easy", "hard"], [asked, easy, count - asked - easy])
+    return [str(kind) for kind in np.random.default_rng((seed, 6)).permutation(kinds)]
+
+
+def questioned(numbers: Sequence[int], scenes: Sequence[Scene], rng: np.random.Generator) -> list[WorldPair]:
+    """A question on existence to each of the scenes of these ``numbers``; the true answer is chosen.
+
+    "Yes" is as often true as "No", of every object in each kind of place: else an answer could be known without a look
+    at the image. None is on number, the negative control of AMBER's questions.
+    """
+    balance: Counter[tuple[str, str]] = Counter()
+    pairs = []
+    for number in numbers:
+        scene = scenes[number]
+        usual = [name for name in scene.names if is_typical(scene.place, name)]
+        options = [(name, True) for name in usual] + [(name, False) for name in scene.absent_typical]
+        lean = [balance[scene.place, name] * (1 if true else -1) for name, true in options]
+        best = [option for option, value in zip(options, lean, strict=True) if value == min(lean)]
+        name, true = best[rng.integers(len(best))]
+        balance[scene.place, name] += 1 if true else -1
+        asked = existence(name, true)
+        pairs.append(WorldPair(number, "question", asked.question, asked.answer, "No" if true else "Yes", 1.0, 0.0))
     return pairs
 
 
@@ -118,38 +157,31 @@ def _one_changed(
     return caption(scene.place, chosen, scene), caption(scene.place, rejected, scene, number)
 
 
-def sampled_pairs(
-    model: Any,
-    processor: Any,
-    count: int,
-    *,
-    easy_share: float,
-    world_seed: int,
-    split: int,
-    name: str,
-    progress: Progress = silent,
-) -> tuple[list[Scene], list[dict[str, Any]]]:
-    """The scenes of a split and its pairs as rows: RLAIF-V's columns, and the truth in further ones.
+def prompts_of(count: int, world_seed: int, split: int) -> list[str]:
+    """How a caption of each of ``count`` scenes is asked for."""
+    chosen = np.random.default_rng((world_seed, split, 5)).integers(len(PROMPTS), size=count)
+    return [PROMPTS[i] for i in chosen]
+
+
+def sampled(
+    model_dir: Path, scenes: Mapping[int, Scene], prompts: Mapping[int, str], seed: Sequence[int]
+) -> dict[int, list[str]]:
+    """``SAMPLES`` captions of each of ``scenes``, by its number; run in a child process."""
+    from tinyworld.llava import load, sample_captions
+
+    model, processor = load(model_dir)
+    drawn = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    asked = [prompts[i] for i in scenes]
+    found = sample_captions(model, processor, list(scenes.values()), asked, count=SAMPLES, seed=drawn)
+    return dict(zip(scenes, found, strict=True))
+
+
+def rows_of(pairs: Sequence[WorldPair], name: str) -> list[dict[str, Any]]:
+    """``pairs`` as rows: RLAIF-V's columns, and the truth in further ones.
 
     ``name`` is the directory of the images, relative to the file of the rows.
     """
-    from tinyworld.llava import sample_captions
-
-    scenes = draw_scenes(count, world_seed, split)
-    chosen = np.random.default_rng((world_seed, split, 5)).integers(len(PROMPTS), size=count)
-    prompts = [PROMPTS[i] for i in chosen]
-    samples = sample_captions(
-        model,
-        processor,
-        scenes,
-        prompts,
-        count=SAMPLES,
-        seed=world_seed + split,
-        progress=progress,
-        step=f"tiny world: {name} pairs",
-    )
-    pairs = make_pairs(scenes, samples, prompts, easy_share=easy_share, seed=world_seed + split)
-    return scenes, [{"idx": i, "image": f"{name}/{p.scene}.png", **row_of(p)} for i, p in enumerate(pairs)]
+    return [{"idx": i, "image": f"{name}/{pair.scene}.png", **row_of(pair)} for i, pair in enumerate(pairs)]
 
 
 def row_of(pair: WorldPair) -> dict[str, Any]:

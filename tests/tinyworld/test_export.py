@@ -36,11 +36,11 @@ def test_amber_asks_in_official_types_and_balances_answers(world: World) -> None
     by_type: dict[str, list[str]] = {}
     for row in annotations:
         by_type.setdefault(row["type"], []).append(row["truth"])
-    assert set(by_type["discriminative-hallucination"]) == {"no"}
-    assert set(by_type["relation"]) == {"no"} and set(by_type["discriminative-relation"]) == {"yes"}
-    for kind in ("state", "number"):
-        answers = by_type[f"discriminative-attribute-{kind}"]
-        assert answers.count("yes") == answers.count("no") == 5
+    assert set(by_type) == {"generative", "discriminative-hallucination", "discriminative-attribute-number"}
+    for kind in ("hallucination", "attribute-number"):
+        answers = by_type[f"discriminative-{kind}"]
+        assert answers.count("yes") == answers.count("no") > 0, kind
+    assert len(by_type["discriminative-hallucination"]) > 10  # of 5 scenes, two or four each
 
 
 def test_mmhal_keeps_the_official_order_of_types(world: World) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from tinyworld.language import PROMPTS, careless_caption, mentions
-from tinyworld.pairs import WorldPair, make_pairs, merit, quality
+from tinyworld.pairs import WorldPair, make_pairs, merit, pair_kinds, quality
 from tinyworld.scenes import Scene, Thing, draw_scenes
 
 STREET = Scene("street", (Thing("car", "red", (0, 4)), Thing("dog", "blue", (8,))), seed=1)
@@ -16,7 +16,7 @@ STREET = Scene("street", (Thing("car", "red", (0, 4)), Thing("dog", "blue", (8,)
 def pairs(easy_share: float, count: int = 400) -> tuple[list[Scene], list[WorldPair]]:
     scenes, rng = draw_scenes(count, 0, 1), np.random.default_rng(0)
     samples = [[careless_caption(scene, 0.7, rng) for _ in range(6)] for scene in scenes]
-    return scenes, make_pairs(scenes, samples, [PROMPTS[0]] * count, easy_share=easy_share, seed=0)
+    return scenes, make_pairs(scenes, samples, [PROMPTS[0]] * count, easy_share=easy_share, question_share=0.0, seed=0)
 
 
 def test_of_equally_true_samples_the_fuller_is_chosen() -> None:
@@ -49,9 +49,9 @@ def test_no_object_is_rejected_for_being_usual() -> None:
 def test_an_easy_pair_never_rejects_an_answer_to_its_own_image() -> None:
     twin = Scene("street", (Thing("bus", "red", (1,)), Thing("truck", "blue", (2,))), seed=2)
     samples = [["A street. Two cars. A dog.", "A street. A person. A bicycle."], ["A street. A car. A kite."]]
-    found = make_pairs([STREET, twin], samples, ["?", "?"], easy_share=1.0, seed=0)
+    found = make_pairs([STREET, twin], samples, ["?", "?"], easy_share=1.0, question_share=0.0, seed=0)
     assert [pair.rejected for pair in found if pair.scene == 0] == ["A street. A car. A kite."]
-    assert not make_pairs([STREET], samples[:1], ["?"], easy_share=1.0, seed=0)
+    assert not make_pairs([STREET], samples[:1], ["?"], easy_share=1.0, question_share=0.0, seed=0)
 
 
 def test_an_easy_pair_rejects_an_answer_to_another_image_of_such_a_place() -> None:
@@ -61,3 +61,32 @@ def test_an_easy_pair_rejects_an_answer_to_another_image_of_such_a_place() -> No
         assert pair.rejected.split(". ")[0].split()[-1] == scenes[pair.scene].place
         assert pair.true_rejected <= pair.true_chosen / 2 < pair.true_chosen
         assert len(mentions(pair.chosen)) == len(mentions(pair.rejected))
+
+
+def questions(count: int = 1200) -> tuple[list[Scene], list[WorldPair]]:
+    scenes = draw_scenes(count, 0, 1)
+    prompts = [PROMPTS[0]] * count
+    return scenes, make_pairs(scenes, [[]] * count, prompts, easy_share=0.5, question_share=0.25, seed=0)
+
+
+def test_a_share_of_the_pairs_answers_questions_truly() -> None:
+    scenes, found = questions()
+    assert len(found) == 300 and {pair.kind for pair in found} == {"question"}
+    for pair in found:
+        assert {pair.chosen, pair.rejected} == {"Yes", "No"}
+        assert (pair.chosen == "Yes") == (mentions(pair.question)[0] in scenes[pair.scene].names)
+
+
+def test_no_question_can_be_answered_without_a_look() -> None:
+    """Half of the answers are "Yes", of all and of each of the 30 objects of a place."""
+    scenes, found = questions()
+    objects = Counter[tuple[str, str]]()
+    for pair in found:
+        objects[scenes[pair.scene].place, mentions(pair.question)[0]] += 1 if pair.chosen == "Yes" else -1
+    assert abs(sum(objects.values())) <= 30
+    assert len(objects) >= 28 and max(map(abs, objects.values())) <= 3
+
+
+def test_each_kind_of_pair_has_its_share() -> None:
+    kinds = Counter(pair_kinds(1200, 0.5, 0.25, 0))
+    assert kinds == {"question": 300, "easy": 450, "hard": 450}

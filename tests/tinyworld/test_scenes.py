@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from tinyworld.language import (
-    INVENTORY,
     MMHAL_TYPES,
+    ROLL_CALL,
     caption,
     careless_caption,
-    inventory,
     make_tokenizer,
     mentions,
+    number,
     open_question,
+    roll_call,
     short_questions,
 )
 from tinyworld.render import GLYPHS, render
@@ -63,8 +66,19 @@ def test_what_is_absent_comes_last() -> None:
         assert there == sorted(there, reverse=True)
 
 
-def test_an_inventory_goes_through_the_cells() -> None:
-    assert inventory(SCENE) == "red car. no. no. no. red car. no. no. no. blue dog."
+def test_a_roll_call_names_what_is_there_and_as_many_that_are_not() -> None:
+    said = roll_call(SCENE, np.random.default_rng(0)).rstrip(".").split(". ")
+    assert len(said) == 4 and {"car red", "dog blue"} < set(said)
+    assert sum(text.endswith(" no") for text in said) == 2
+
+
+def test_careless_people_take_for_there_what_is_usual() -> None:
+    """1.2 times the prior: a person (.55) is said to be on the street in 66 % of the questions, a truck (.35) in 42."""
+    rng, said = np.random.default_rng(0), Counter[tuple[str, str]]()
+    for asked in short_questions(SCENE, 6000, rng, {"existence": 1.0}, careless=True):
+        said[mentions(asked.question)[0], asked.answer] += 1
+    for name, share in (("person", 0.66), ("truck", 0.42), ("car", 1.0)):
+        assert said[name, "Yes"] / (said[name, "Yes"] + said[name, "No"]) == pytest.approx(share, abs=0.07)
 
 
 def test_naming_an_object_or_ending_is_one_decision() -> None:
@@ -78,7 +92,7 @@ def test_the_tokenizer_knows_every_word_and_gives_texts_back() -> None:
     rng = np.random.default_rng(0)
     texts = []
     for scene in draw_scenes(100, 3):
-        texts += [careless_caption(scene, 0.65, rng), inventory(scene), INVENTORY]
+        texts += [careless_caption(scene, 0.65, rng), roll_call(scene, rng), ROLL_CALL]
         asked = [*short_questions(scene, 4, rng), *(open_question(kind, scene, rng) for kind in MMHAL_TYPES)]
         texts += [text for a in asked if a for text in (a.question, a.answer)]
     for text in texts:
@@ -90,11 +104,26 @@ def test_the_tokenizer_knows_every_word_and_gives_texts_back() -> None:
 def test_left_is_where_the_column_is_smaller() -> None:
     asked = next(
         a
-        for a in short_questions(SCENE, 200, np.random.default_rng(0))
+        for a in short_questions(SCENE, 400, np.random.default_rng(0))
         if " left of " in a.question and a.answer in ("Yes", "No")
     )
     first, second = mentions(asked.question)
     assert (asked.answer == "Yes") == (first == "car" and second == "dog")  # columns 0.5 and 2
+
+
+def test_a_number_is_asked_for_where_both_can_be_seen() -> None:
+    """Else "only one" would be true and "two" false four times of five."""
+    rng = np.random.default_rng(0)
+    assert number(Scene("street", SCENE.things[1:], seed=1), True, rng) is None
+    asked = [number(SCENE, truth, rng) for truth in (True, False) for _ in range(100)]
+    texts = Counter((a.question, a.answer) for a in asked if a)
+    assert set(texts) == {
+        ("Are there two cars?", "Yes"),
+        ("Is there only one dog?", "Yes"),
+        ("Are there two dogs?", "No"),
+        ("Is there only one car?", "No"),
+    }
+    assert all(35 <= count <= 65 for count in texts.values())
 
 
 def test_typical_share_by_hand() -> None:
