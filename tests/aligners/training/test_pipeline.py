@@ -44,7 +44,7 @@ def test_training_raises_the_margin_and_starts_at_log_two(bench: Bench) -> None:
     assert notes.steps[1]["gap"] == pytest.approx(0, abs=1e-3)
     assert notes.steps[8]["loss"] < 0.6
     assert notes.steps[8]["accuracy"] == 1.0
-    assert {"margin", "beta_mean", "beta_std", "filtered", "lr", "grad_norm"} <= notes.steps[8].keys()
+    assert {"margin", "beta_mean", "beta_std", "filtered", "tokens", "lr", "grad_norm"} <= notes.steps[8].keys()
     assert [step for step, _ in notes.gaps] == [0, 3, 6, 8]
     assert [pair_id for pair_id, _ in notes.gaps[8, "train"]] == [str(i) for i in range(32)]
     assert all(abs(gap) < 1e-3 for _, gap in notes.gaps[0, "train"])

@@ -11,7 +11,7 @@ import pytest
 from harness.protocols.benchmark import Metric, Verdict, ratio
 from harness.store import Store
 from leaderboards.charts.combinations import combination_chart, strategies
-from leaderboards.charts.tradeoffs import rate_title
+from leaderboards.charts.tradeoffs import rate_title, trained_tokens
 from leaderboards.charts.training import read_evidence
 from leaderboards.published import COLUMNS, ROWS
 from leaderboards.rows import Table, build_tables
@@ -105,3 +105,17 @@ def test_published_figures_say_their_unit() -> None:
     shares = [name for i, name in enumerate(COLUMNS) if all(values[i] <= 1 for _, values in ROWS)]
     assert shares == ["MMHal hal. rate, 0–1 ↓"]
     assert [name for name in COLUMNS if "%" not in name] == ["MMHal score, 0–6 ↑", *shares]
+
+
+def test_the_price_of_a_method_is_the_tokens_of_its_steps(store: Store) -> None:
+    """Two seeds of 1 and 3 million tokens in two steps each: 2 million; unknown where one run did not log them."""
+    for seed, tokens in ((0, 500_000), (1, 1_500_000)):
+        log = store.start_alignment(f"dpo-s{seed}", method="dpo", seed=seed, panel="", key=f"k{seed}", config={})
+        for step in (1, 2):
+            log.log_step(step, {"tokens": tokens, "loss": 0.7})
+        store.finish_alignment(f"dpo-s{seed}", status="done", model_dir="m", seconds=1.0)
+    assert trained_tokens(read_evidence(Snapshot(store))[""]) == {"dpo": 2.0}
+    log = store.start_alignment("old", method="gap", seed=0, panel="", key="old", config={})
+    log.log_step(1, {"loss": 0.7})
+    store.finish_alignment("old", status="done", model_dir="m", seconds=1.0)
+    assert trained_tokens(read_evidence(Snapshot(store))[""]) == {}
