@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference
+from leaderboards.conclusion import primary_metric, summed_up
 from leaderboards.declared import benchmark_title, declared, metric_name, metric_title
 from leaderboards.rows import Row, Table
 from leaderboards.run_groups import REFERENCES
@@ -17,16 +18,14 @@ MATCHED_WORDS = WORDS | {"better": "hallucinates less than", "worse": "hallucina
 
 
 def answers(tables: Sequence[Table], reference: str = "") -> list[dict[str, Any]]:
-    """For every row a verdict in words against ``reference``, and after it against DPO and base where the tables have
-    these differences; on the metric that cannot be bought with silence, else on the first one. None of fewer rows.
+    """For every row of a panel a verdict in words against ``reference``, and after it against DPO and base where the
+    tables have these differences; on the primary figure of the table that is put into words. None of fewer rows.
     """
-    for only_matched in (True, False):
-        for table in tables:
-            directed = [m for m in table.headline if m.higher_is_better is not None]
-            metric = next((m for m in directed if is_matched(table, m) or not only_matched), None)
-            if metric is not None and any(row.cells[metric.name].versus for row in table.rows):
-                return [_answer(table, row, metric, reference) for row in table.rows]
-    return []
+    table = summed_up(tables) if tables else None
+    metric = primary_metric(table) if table else None
+    if table is None or metric is None or not any(row.cells[metric.name].versus for row in table.rows):
+        return []
+    return [_answer(table, row, metric, reference) for row in table.rows]
 
 
 def _answer(table: Table, row: Row, metric: Metric, reference: str) -> dict[str, Any]:

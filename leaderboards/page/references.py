@@ -95,8 +95,10 @@ def add_references(
         panel["reference"] = opened = first_choice(tables, panel["references"])
         panel["shown"] = {"cards": [], "forests": [], "deltas": {}}
         panel["parts"] = []
+        places = [row["label"] for row in panel["ranked"]]
         for i, reference in enumerate(panel["references"]):
             shown = reference_view(views.tables(title, reference), reference, palette)
+            shown["cards"].sort(key=lambda card: places.index(card["label"]))
             if reference == opened:
                 panel["shown"] = shown
             part = {

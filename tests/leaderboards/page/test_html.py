@@ -231,6 +231,10 @@ def test_rows_are_ranked_by_the_primary_figure_and_ties_with_the_best_are_marked
     rows = ranked(tables, ReferenceViews(View(snapshot(store))))
     assert [(row["label"], row["place"]) for row in rows] == [("best", 1), ("near", 2), ("worse", 3)]
     assert rows[1]["near"] == "not distinguishable from best" and rows[0]["near"] == ""
+    cards = re.findall(
+        r'<article class="card.*?</svg>(.*?)</h3>', render_html(View(snapshot(store)), Chunks(None, 10**7))
+    )
+    assert cards == ["best", "near", "worse"]
 
 
 def test_a_store_without_base_and_dpo_has_cards_differences_and_charts(tmp_path: Path) -> None:
