@@ -23,6 +23,11 @@ from leaderboards.view import View
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """Beginnings of a cell that a spreadsheet computes; the last four are full-width forms of the first."""
 VERSUS = ("row", "value", "low", "high", "p", "n", "smallest", "p_holm")
+PARTS = ("half_samples", "half_seeds", "kind", "signs_differ")
+"""Of a difference: the half-widths of its 95 % interval from samples and from training seeds, whether it is one of
+methods or of checkpoints, and whether the seeds disagree in sign."""
+AGAINST = tuple("vs_against" if field == "value" else f"vs_against_{field}" for field in (*VERSUS, *PARTS))
+"""Fields of the row that all others are compared with, where one was asked for."""
 FIELDS = (
     *("panel", "benchmark", "version", "mode", "judge", "data", "eos_bias", "decoding", "method", "seeds"),
     *(
@@ -43,8 +48,10 @@ FIELDS = (
         "trivial",
     ),
     *(f"vs_{name}" if field == "value" else f"vs_{name}_{field}" for name in REFERENCES for field in VERSUS),
+    *("half_samples", "half_seeds"),
+    *(f"vs_{name}_{field}" for name in REFERENCES for field in PARTS),
 )
-"""The fields of every record, in order: CSV has its header without any."""
+"""The fields of every record, in order: CSV has its header without any. Later ones stand at the end."""
 
 
 def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
@@ -52,7 +59,7 @@ def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
 
     ``trivial`` says what answers that need no model score in the same metric ({"always No": 79.7}); they are no rows.
     """
-    return [
+    found = [
         {
             **_about(table),
             "method": row.label,
@@ -63,13 +70,15 @@ def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
             **{f"n_{name}": row.answers.get(name) for name in SUSPECT},
             **_figure(metric, row.cells[metric.name]),
             "trivial": _trivial(table, metric),
-            **_versus(row, row.cells[metric.name]),
+            **_versus(row, row.cells[metric.name], table.against),
             **_synthetic(table.condition),
         }
         for table in tables
         for row in table.rows
         for metric in table.metrics
     ]
+    order = (*FIELDS, *AGAINST, "synthetic")
+    return [{name: record[name] for name in order if name in record} for record in found]
 
 
 def _trivial(table: Table, metric: Metric) -> dict[str, float] | None:
@@ -104,6 +113,8 @@ def _figure(metric: Metric, cell: Cell) -> dict[str, Any]:
         "seed_sd": finite(cell.spread),
         "extrapolated": finite(cell.extrapolated),
         "bracketed": cell.bracketed,
+        "half_samples": finite(cell.samples),
+        "half_seeds": finite(cell.seeds),
     }
 
 
@@ -121,8 +132,8 @@ def to_csv(tables: Sequence[Table]) -> str:
     """The records as CSV with a header; an absent number is empty."""
     text = io.StringIO()
     rows = records(tables)
-    made_up = [name for name in ("synthetic",) if any(name in row for row in rows)]
-    writer = csv.DictWriter(text, [*FIELDS, *made_up], lineterminator="\n")
+    some = [name for name in (*AGAINST, "synthetic") if any(name in row for row in rows)]
+    writer = csv.DictWriter(text, [*FIELDS, *some], lineterminator="\n")
     writer.writeheader()
     for row in rows:
         trivial = "; ".join(f"{label}: {value:g}" for label, value in (row["trivial"] or {}).items())
@@ -141,17 +152,24 @@ def spreadsheet_cell(value: Any) -> Any:
     return f"'{text}" if value.startswith(FORMULA) or text.startswith(FORMULA) else text
 
 
-def _versus(row: Row, cell: Cell) -> dict[str, float | int | str | None]:
-    """The difference to each reference in columns ``vs_dpo``, ``vs_dpo_low``... (the same for every record)."""
+def _versus(row: Row, cell: Cell, against: str | None) -> dict[str, float | int | str | None]:
+    """The difference to each reference in columns ``vs_dpo``, ``vs_dpo_low``... (the same for every record), and to the
+    row that was asked for in ``vs_against``...
+    """
     out: dict[str, float | int | str | None] = {}
-    for name in REFERENCES:
+    named = {name: name for name in REFERENCES} | ({"against": against} if against is not None else {})
+    for column, name in named.items():
         difference = cell.versus.get(name)
-        out[f"vs_{name}_row"] = row.references.get(name)
+        out[f"vs_{column}_row"] = row.references.get(name)
         for field in ("value", "low", "high", "p", "n"):
-            key = f"vs_{name}" if field == "value" else f"vs_{name}_{field}"
+            key = f"vs_{column}" if field == "value" else f"vs_{column}_{field}"
             out[key] = None if difference is None else finite(getattr(difference, field))
-        out[f"vs_{name}_smallest"] = None if difference is None else finite(difference.smallest)
-        out[f"vs_{name}_p_holm"] = finite(cell.holm.get(name, math.nan))
+        out[f"vs_{column}_smallest"] = None if difference is None else finite(difference.smallest)
+        out[f"vs_{column}_p_holm"] = finite(cell.holm.get(name, math.nan))
+        out[f"vs_{column}_half_samples"] = None if difference is None else finite(difference.samples)
+        out[f"vs_{column}_half_seeds"] = None if difference is None else finite(difference.seeds)
+        out[f"vs_{column}_kind"] = None if difference is None else difference.kind
+        out[f"vs_{column}_signs_differ"] = None if difference is None else difference.signs_differ
     return out
 
 

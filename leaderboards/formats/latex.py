@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from harness.protocols.benchmark import Metric
@@ -11,9 +13,9 @@ from harness.util.visible import on_one_line
 from leaderboards import published
 from leaderboards.declared import benchmark_title, metric_title
 from leaderboards.extrapolation import MARK, not_bracketed
+from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.rows import Cell, Row, Table
-from leaderboards.run_groups import REFERENCES
 from leaderboards.text import (
     NO_EVALUATIONS,
     against,
@@ -22,7 +24,6 @@ from leaderboards.text import (
     figure,
     interval,
     not_shown,
-    number,
     p_text,
     panel_title,
     ranks,
@@ -58,14 +59,35 @@ def latex(tables: Sequence[Table], *, differences: bool = False, nothing: str = 
     blocks = [_panel(panel, [t for t in tables if t.panel == panel]) for panel in panels]
     if differences:
         blocks += [_differences(table, name) for table in tables for name in compared(table)]
-    return head + "\n".join(blocks)
+    return _labelled_once(head + "\n".join(blocks))
+
+
+def _labelled_once(text: str) -> str:
+    """``text`` in which no two tables have one label (a benchmark under two judges): "tab:clean-2"."""
+    seen = Counter[str]()
+
+    def numbered(found: re.Match[str]) -> str:
+        seen[found[1]] += 1
+        return found[0] if seen[found[1]] == 1 else rf"\label{{{found[1]}-{seen[found[1]]}}}"
+
+    return re.sub(r"\\label\{(.+?)\}", numbered, text)
 
 
 def tabular(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, groups: Sequence[tuple[str, int]] = ()
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    caption: str,
+    label: str,
+    groups: Sequence[tuple[str, int]] = (),
 ) -> str:
-    """A booktabs table of cells that are LaTeX already; ``groups``: (title, width) over the columns after the first."""
-    lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption}}}", r"\resizebox{\linewidth}{!}{%"]
+    """A booktabs table of cells that are LaTeX already; ``groups``: (title, width) over the columns after the first.
+
+    ``label``: words that it is referred to by, "tab:clean-dpo".
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
+    lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{caption}}}", rf"\label{{tab:{slug}}}"]
+    lines += [r"\resizebox{\linewidth}{!}{%"]
     lines += [rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", r"\toprule"]
     if groups:
         lines.append(
@@ -88,7 +110,8 @@ def _row_start(row: str) -> str:
 def _panel(panel: str, tables: Sequence[Table]) -> str:
     labels = list(dict.fromkeys(row.label for table in tables for row in table.rows))
     used = {name for table in tables for name in compared(table)}
-    reference = next((name for name in REFERENCES if name in used), REFERENCES[0])
+    known = [*dict.fromkeys(name for table in tables for name in table.references)]
+    reference = next((name for name in known if name in used), known[0])
     rows = []
     for label in labels:
         cells = [tex(label)]
@@ -99,18 +122,35 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
     rows += _trivial(tables)
     header = ["Method", *(tex(metric_title(m, table.condition.benchmark)) for table in tables for m in table.headline)]
     groups = [(tex(benchmark_title(t.condition.benchmark)), len(t.headline)) for t in tables]
-    about = "; ".join(f"{table_title(t.condition)}: {condition_text(t.condition)}" for t in tables)
     missing = [f"{r.label} {r.n_scored}/{r.n}" for t in tables for r in t.rows if r.n_scored < r.n]
     doubtful = [f"{r.label} ({', '.join(r.doubts)})" for t in tables for r in t.rows if r.doubts]
     notes = [
-        f"{panel_title(panel).capitalize()}. Mean over seeds, ± the standard deviation over seeds; * marks a 95 % "
-        f"interval of the paired difference to {reference} without 0, ** one whose Holm-adjusted permutation p-value "
-        f"is below .05 as well; best bold, second underlined. {about}."
+        f"{panel_title(panel).capitalize()}: {'; '.join(map(_sized, tables))}. {_seeds(tables)} Mean over seeds, "
+        f"{EXPLAINED}; * marks a paired difference to {reference} whose 95 % interval leaves out 0, ** one whose "
+        "Holm-adjusted p is below .05 as well, + before them one for the better, - one for the worse; best bold, "
+        "second underlined."
     ]
     notes += [f"Incomplete: {', '.join(missing)} samples scored."] if missing else []
     notes += [f"Doubtful answers: {', '.join(doubtful)}."] if doubtful else []
     notes += [*not_bracketed(tables), *not_shown(tables)]
-    return tabular(header, rows, caption=tex(" ".join(notes)), groups=groups)
+    table = tabular(header, rows, caption=tex(" ".join(notes)), label=panel or "results", groups=groups)
+    return "".join(f"% {tex(f'{table_title(t.condition)}: {condition_text(t.condition)}')}\n" for t in tables) + table
+
+
+def _sized(table: Table) -> str:
+    """A benchmark with its samples and its judge, without what only who repeats it needs."""
+    samples = max((row.n // max(len(row.runs), 1) for row in table.rows), default=0)
+    judge = table.condition.judge
+    return f"{table_title(table.condition)}, {samples} samples" + (f" judged by {judge}" if judge != "none" else "")
+
+
+def _seeds(tables: Sequence[Table]) -> str:
+    """How many training seeds the rows are of: "3 seeds: dpo, dama; 1: base."."""
+    rows: dict[int, dict[str, None]] = defaultdict(dict)
+    for row in (row for table in tables for row in table.rows):
+        rows[len(row.runs)][row.label] = None
+    each = [f"{count} {'seed' if count == 1 else 'seeds'}: {', '.join(rows[count])}" for count in sorted(rows)[::-1]]
+    return f"{'; '.join(each)}."
 
 
 def _trivial(tables: Sequence[Table]) -> list[list[str]]:
@@ -132,14 +172,17 @@ def _cell(table: Table, row: Row | None, column: int, reference: str) -> str:
     text = tex(figure(cell, metric))
     rank = ranks(table, metric).get(row.label, 0)
     text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(rank, text)
-    if math.isfinite(cell.spread):
-        text += rf"{{\scriptsize$\pm${number(cell.spread, metric)}}}"
+    if halves := parts(cell, metric):
+        text += rf"{{\scriptsize {tex(''.join(halves))}}}"
     difference = cell.versus.get(reference)
-    return text + (_stars(difference, cell.holm[reference]) if difference is not None else "")
+    return text + (_stars(difference, metric, cell.holm[reference]) if difference is not None else "")
 
 
-def _stars(difference: Difference, p_holm: float) -> str:
+def _stars(difference: Difference, metric: Metric, p_holm: float) -> str:
+    """The stars of a difference, and before them whether it is one for the better or the worse."""
     marks = stars(difference, p_holm).replace(MARK, r"\dagger")
+    if "*" in marks and metric.higher_is_better is not None:
+        marks = ("+" if (difference.value > 0) == metric.higher_is_better else "-") + marks
     return f"$^{{{marks}}}$" if marks else ""
 
 
@@ -153,10 +196,11 @@ def _differences(table: Table, reference: str) -> str:
         if reference in row.references
     ]
     caption = (
-        f"{table_title(table.condition)}, {panel_title(table.panel)}: paired difference to {reference} "
-        f"on common samples, 95 % interval, Holm-adjusted permutation p-value. {condition_text(table.condition)}."
+        f"{_sized(table)}, {panel_title(table.panel)}: paired difference to {reference} on common samples, 95 % "
+        f"interval, {EXPLAINED}, Holm-adjusted p. {_seeds([table])}"
     )
-    return tabular(header, rows, caption=tex(" ".join([caption, *not_shown([table])])))
+    label = f"{table.panel or 'results'} {table_title(table.condition)} against {reference}"
+    return tabular(header, rows, caption=tex(" ".join([caption, *not_shown([table])])), label=label)
 
 
 def _difference(cell: Cell, metric: Metric, reference: str) -> str:
@@ -164,15 +208,16 @@ def _difference(cell: Cell, metric: Metric, reference: str) -> str:
     if difference is None or not math.isfinite(difference.value):
         return "--"
     p = cell.holm[reference]
-    about = tex(f"{interval(difference.low, difference.high, metric)}, p {p_text(p)}")
-    return rf"{tex(signed(difference.value, metric))}{_stars(difference, p)} {{\scriptsize {about}}}"
+    halves = "".join(f" {part}" for part in parts(difference, metric) if math.isfinite(difference.low))
+    about = tex(f"{interval(difference.low, difference.high, metric)}{halves}, p {p_text(p)}")
+    return rf"{tex(signed(difference.value, metric))}{_stars(difference, metric, p)} {{\scriptsize {about}}}"
 
 
 def published_latex(view: View) -> str:
     """The published figures as a booktabs table of their own."""
     rows = [[tex(name), *published.cells(values)] for name, values in view.published_rows]
     caption = f"Published figures, not measured here. {tex(published.SOURCE)}"
-    return "\n" + tabular(["Model", *map(tex, published.COLUMNS)], rows, caption=caption)
+    return "\n" + tabular(["Model", *map(tex, published.COLUMNS)], rows, caption=caption, label="published")
 
 
 class Latex(Format):

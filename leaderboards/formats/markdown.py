@@ -11,6 +11,7 @@ from harness.util.visible import on_one_line
 from leaderboards import published
 from leaderboards.charts.gap_curves import SPLITS, TERCILES, Curve, gap_curves
 from leaderboards.declared import metric_title
+from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
@@ -24,7 +25,6 @@ from leaderboards.text import (
     heading,
     interval,
     note,
-    number,
     p_text,
     panel_title,
     signed,
@@ -55,7 +55,10 @@ def markdown(tables: Sequence[Table], *, nothing: str = NO_EVALUATIONS) -> str:
         blocks.append(f"### {literal(table_title(table.condition))}\n\n{literal(condition_text(table.condition))}")
         blocks.append(_figures(table))
         for reference in compared(table):
-            how = "p: paired permutation test, Holm-adjusted over the methods"
+            how = (
+                f"{EXPLAINED}; p is Holm-adjusted over the methods; checkpoints: with one seed on a side nothing is "
+                "said of the methods"
+            )
             blocks.append(f"Difference to {reference} ({how})\n\n{_differences(table, reference)}")
     return "\n\n".join(blocks) + "\n"
 
@@ -84,10 +87,10 @@ def _titles(table: Table) -> list[str]:
 
 def _cell(cell: Cell, metric: Metric, best: bool) -> str:
     value = figure(cell, metric)
-    spread = f" ±{number(cell.spread, metric)}" if math.isfinite(cell.spread) else ""
     if not math.isfinite(cell.value):
         return value
-    return f"{f'**{value}**' if best else value}{spread} {interval(cell.low, cell.high, metric)}"
+    halves = f" ({' '.join(parts(cell, metric))})" if math.isfinite(cell.low) else ""
+    return f"{f'**{value}**' if best else value} {interval(cell.low, cell.high, metric)}{halves}"
 
 
 def _differences(table: Table, reference: str) -> str:
@@ -104,10 +107,13 @@ def _difference(row: Row, metric: Metric, reference: str) -> str:
     if difference is None or not math.isfinite(difference.value):
         return "–"
     p = row.cells[metric.name].holm[reference]
+    halves = f" ({' '.join(parts(difference, metric))})" if math.isfinite(difference.low) else ""
     text = (
-        f"{signed(difference.value, metric)}{stars(difference, p)} {interval(difference.low, difference.high, metric)}"
+        f"{signed(difference.value, metric)}{stars(difference, p)} "
+        f"{interval(difference.low, difference.high, metric)}{halves} p={p_text(p)}".replace("p=<", "p<")
     )
-    return f"{text} p={p_text(p)}".replace("p=<", "p<")
+    more = " checkpoints" if difference.kind == "checkpoints" else ""
+    return text + more + (", seeds disagree in sign" if difference.signs_differ else "")
 
 
 def gap_summary(curves: Sequence[Curve]) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from harness.store import Store
 from leaderboards.formats.latex import latex, published_latex, tex
-from leaderboards.formats.markdown import published_markdown
+from leaderboards.formats.markdown import markdown, published_markdown
 from leaderboards.formats.terminal import Terminal
 from leaderboards.page.html import render_html
 from leaderboards.page.samples import Chunks
@@ -34,9 +34,9 @@ def test_methods_stand_by_benchmarks_with_the_best_bold_and_the_second_underline
     text = latex(tables_of(example(tmp_path)))
     rows = {row[0]: row[1:] for row in body(text)}
     assert list(rows) == ["base", "dpo", "dama"]
-    assert rows["base"][0] == "50.0$^{*}$"
-    assert rows["dpo"][0] == r"\underline{37.5}{\scriptsize$\pm$17.7}"
-    assert rows["dama"][0].startswith(r"\textbf{") and rows["dama"][0].endswith("$^{*}$")
+    assert rows["base"][0].startswith("50.0{") and rows["base"][0].endswith("$^{-*}$"), "worse than dpo"
+    assert rows["dpo"][0].startswith(r"\underline{37.5}{\scriptsize $\pm$")
+    assert rows["dama"][0].startswith(r"\textbf{") and rows["dama"][0].endswith("$^{+*}$")
     assert r"\multicolumn{" in text and r"\cmidrule(lr){2-" in text
     assert "dama 11/12" in text, "incomplete rows are named"
 
@@ -47,7 +47,39 @@ def test_differences_come_with_interval_and_p_where_asked(tmp_path: Path) -> Non
     assert text.startswith(latex(tables))
     rows = [row for part in text.split(r"\begin{table}")[2:] for row in body(part)]
     assert [row[0] for row in rows] == ["base", "dama", "dpo", "dama"]
-    assert rows[3][1] == r"-37.5$^{*}$ {\scriptsize [-37.5, -37.5], p .062}"
+    assert rows[3][1] == r"-37.5$^{+*}$ {\scriptsize [-37.5, -37.5] $\pm$0.0, p .062}"
+
+
+def test_both_parts_of_an_interval_stand_in_a_cell_and_in_a_difference(tmp_path: Path) -> None:
+    """A figure of +- 3.0 from the samples and +- 4.0 from the seeds, and a difference of +- 1.5 and +- 2.5."""
+    (table, *_) = tables_of(example(tmp_path))
+    rows = []
+    for row in table.rows:
+        cell = row.cells["chair"]
+        versus = {name: replace(d, samples=1.5, seeds=2.5) for name, d in cell.versus.items()}
+        rows.append(replace(row, cells={**row.cells, "chair": replace(cell, samples=3.0, seeds=4.0, versus=versus)}))
+    text = latex([replace(table, rows=tuple(rows))], differences=True)
+    assert r"{\scriptsize $\pm$3.0$\pm$4.0}" in text and r"$\pm$1.5 $\pm$2.5, p" in text
+    assert "±3.0 ±4.0)" in markdown([replace(table, rows=tuple(rows))])
+
+
+def test_a_caption_says_seeds_and_samples_and_leaves_the_version_to_a_comment(tmp_path: Path) -> None:
+    text = latex(tables_of(example(tmp_path)), differences=True)
+    captions = re.findall(r"\\caption\{(.*)\}\n", text)
+    assert len(captions) == 3 and all("AMBER, 6 samples" in caption for caption in captions)
+    assert all("2 seeds: dama, dpo; 1 seed: base." in c or "2 seeds: dpo, dama; 1 seed: base." in c for c in captions)
+    assert not any("version" in caption for caption in captions) and "% AMBER: judge none" in text
+    assert "version 1" in text.partition(r"\begin{table}")[0]
+
+
+def test_every_table_has_a_label_of_its_own(tmp_path: Path) -> None:
+    """Two judges of one benchmark give two tables of differences to one row."""
+    store = example(tmp_path)
+    for run, count in (("base", 2.0), ("dpo-s0", 1.0), ("dpo-s1", 1.0)):
+        add(store, run, answers([count] * 6), judge="another")
+    labels = re.findall(r"\\label\{(.*?)\}", latex(tables_of(store), differences=True))
+    assert labels[0] == "tab:clean" and "tab:clean-amber-against-base-2" in labels
+    assert len(set(labels)) == len(labels) == latex(tables_of(store), differences=True).count(r"\begin{table}")
 
 
 def test_every_row_has_as_many_cells_as_the_header_and_groups_close(tmp_path: Path) -> None:
