@@ -152,7 +152,7 @@ def test_the_page_has_no_element_of_a_name_and_its_policy_allows_its_own_code_al
     assert not [tag for tag, _ in seen if tag in ("img", "iframe", "object", "embed", "form", "base")]
     assert not [attribute for _, attributes in seen for attribute in attributes if attribute.startswith("on")]
     assert {of["href"] for _, of in seen if "href" in of} <= {
-        *("data:,", "#help", "#much", "#price", "#why", "#samples", "#from")
+        *("data:,", "#help", "#much", "#price", "#why", "#samples", "#from", "#ranking")
     }
     policy = next(of["content"] or "" for tag, of in seen if tag == "meta" and "http-equiv" in of)
     assert "unsafe" not in policy and "http" not in policy and "default-src 'none'" in policy
@@ -166,7 +166,7 @@ def test_the_page_has_no_element_of_a_name_and_its_policy_allows_its_own_code_al
 def test_no_file_beside_the_page_is_named_by_a_results_file(store: Store, tmp_path: Path) -> None:
     write_html(View(Snapshot(store)), tmp_path / "a" / "b")
     made = sorted(file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file())
-    assert len(made) > 5 and all(re.fullmatch(r"a/b/(index\.html|samples/[svp][\w-]+\.js)", name) for name in made)
+    assert len(made) > 5 and all(re.fullmatch(r"a/b/(index\.html|samples/[svprt][\w-]+\.js)", name) for name in made)
     for file in (tmp_path / "a" / "b" / "samples").iterdir():
         assert re.fullmatch(rf'dama\.take\("{file.stem}","[A-Za-z0-9+/=]*"\)\n', file.read_text())
 
