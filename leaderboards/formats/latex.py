@@ -133,8 +133,8 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
     notes += [f"Incomplete: {', '.join(missing)} samples scored."] if missing else []
     notes += [f"Doubtful answers: {', '.join(doubtful)}."] if doubtful else []
     notes += [*not_bracketed(tables), *not_shown(tables)]
-    table = tabular(header, rows, caption=tex(" ".join(notes)), label=panel or "results", groups=groups)
-    return "".join(f"% {tex(f'{table_title(t.condition)}: {condition_text(t.condition)}')}\n" for t in tables) + table
+    text = tabular(header, rows, caption=tex(" ".join(notes)), label=panel or "results", groups=groups)
+    return "".join(f"% {tex(f'{table_title(t.condition)}: {condition_text(t.condition)}')}\n" for t in tables) + text
 
 
 def _sized(table: Table) -> str:
