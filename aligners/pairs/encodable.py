@@ -61,7 +61,7 @@ def encodable(pairs: PairSet, encoder: Encoder, *, skip_bad: bool = False, progr
         elif skip_bad:
             dropped.setdefault(tried.reason, []).append(pair.id)
         else:
-            raise DataError(f"{tried.fault} Or leave such rows out with --set skip_bad_rows=true.")
+            raise DataError(f"{tried.fault.rstrip('. ')}. Or leave such rows out with --set skip_bad_rows=true.")
     every = pairs.report["dropped"] | counted(dropped)
     if not kept:
         none = f"{pairs.report['source']}: no pair can be put to the model"

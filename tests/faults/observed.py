@@ -23,6 +23,8 @@ VOLATILE = {"created", "seconds", "training_seconds", "id", "reference_cached"}
 """Columns, and fields of JSON columns, that differ between two runs which do the same: times, and whether the reference
 was computed now or by the run that was killed.
 """
+RENAMED = {("reply", "run"): "judge_run"}
+"""Columns by what a migration calls them: a file that could not be migrated has lost nothing."""
 LOGS = "logs"
 OF_THE_FILES_TIME = re.compile(r"(cache/pairs/)[0-9a-f]{24}")
 """What a file of pairs was read as is kept by the time of the file, which `demo` writes itself."""
@@ -68,7 +70,11 @@ def rows_of(db: Path) -> Rows:
     keys = {row["id"]: row["key"] for row in found.get("evaluation", [])}
     for row in found.get("verdict", []):
         row["evaluation"] = keys.get(row["evaluation"])
-    return {table: [steady(row) for row in rows] for table, rows in found.items()}
+    return {table: [steady(_renamed(table, row)) for row in rows] for table, rows in found.items()}
+
+
+def _renamed(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {RENAMED.get((table, name), name): value for name, value in row.items()}
 
 
 def steady(row: Mapping[str, Any]) -> dict[str, Any]:
