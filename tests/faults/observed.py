@@ -23,7 +23,7 @@ VOLATILE = {"created", "seconds", "training_seconds", "id", "reference_cached"}
 """Columns, and fields of JSON columns, that differ between two runs which do the same: times, and whether the reference
 was computed now or by the run that was killed.
 """
-RENAMED = {("reply", "run"): "judge_run"}
+RENAMED = {("reply", "run"): "judge_run", ("verdict", "run"): "judge_run"}
 """Columns by what a migration calls them: a file that could not be migrated has lost nothing."""
 LOGS = "logs"
 OF_THE_FILES_TIME = re.compile(r"(cache/pairs/)[0-9a-f]{24}")
