@@ -17,6 +17,9 @@ WORDS = {"unsure": "not distinguishable from", "better": "better than", "worse":
 MATCHED_WORDS = WORDS | {"better": "hallucinates less than", "worse": "hallucinates more than"}
 
 
+EXTRAPOLATED = "extrapolated, so not judged against"
+
+
 def answers(tables: Sequence[Table], reference: str = "") -> list[dict[str, Any]]:
     """For every row of a panel a verdict in words against ``reference``, and after it against DPO and base where the
     tables have these differences; on the primary figure of the table that is put into words. None of fewer rows.
@@ -62,7 +65,7 @@ def _verdict(table: Table, row: Row, metric: Metric, reference: str) -> dict[str
     span = interval(difference.low, difference.high, metric)
     return {
         "kind": kind,
-        "text": f"{words[kind]} {row.references[reference]}",
+        "text": f"{words[kind] if difference.bracketed else EXTRAPOLATED} {row.references[reference]}",
         "detail": f"{signed(difference.value, metric)} {span}, Holm p {p_text(p)}",
     }
 

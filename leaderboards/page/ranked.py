@@ -15,7 +15,7 @@ from leaderboards.text import better
 
 def ranked(tables: Sequence[Table], views: ReferenceViews) -> list[dict[str, Any]]:
     """A panel's rows, best first; rows without the figure, or with one that is extrapolated, follow in the tables'
-    order, and so do all where neither direction is better.
+    order, and so do all where neither direction is better or fewer than two can be ranked.
 
     Of each its place, what is said of it (that the alignments start from it, how many seeds), and of those that are not
     distinguishable from the best one that they are not.
@@ -30,9 +30,10 @@ def ranked(tables: Sequence[Table], views: ReferenceViews) -> list[dict[str, Any
         cells = {row.label: row.cells[metric.name] for row in table.rows}
         values = {label: sign * cell.value for label, cell in cells.items() if cell.bracketed}
         known = sorted((label for label, v in values.items() if math.isfinite(v)), key=lambda label: values[label])
-        places = {label: i + 1 for i, label in enumerate(known)}
-        order = dict.fromkeys([*known, *order])
-        near = _near(views.against(table, known[0]), metric.name) if len(known) > 1 else near
+        if len(known) > 1:
+            places = {label: i + 1 for i, label in enumerate(known)}
+            order = dict.fromkeys([*known, *order])
+            near = _near(views.against(table, known[0]), metric.name)
     return [
         {
             "label": label,

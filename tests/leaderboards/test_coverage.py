@@ -217,6 +217,8 @@ def test_what_is_extrapolated_is_marked_in_every_format_and_is_neither_best_nor_
     assert "gap" not in conclusion(table).split(":")[1].split(" has ")[0]
     rows = ranked([table], ReferenceViews(View(snapshot(store, METRICS))))
     assert [(row["label"], row["place"]) for row in rows] == [("dpo", 1), ("base", 2), ("gap", "")]
+    card = next(card for card in answers([table], "base") if card["label"] == "gap")
+    assert card["verdicts"][0]["text"] == "extrapolated, so not judged against base"
     forests = reference_view([table], "base", {})["forests"]
     assert "-40.0† [" in "".join(forest["chart"] for forest in forests)
 
