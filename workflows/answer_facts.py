@@ -46,7 +46,7 @@ def _facts(verdict: VerdictRecord, question: str | None, read: list[Judgement] |
         "error": verdict.error,
         **verdict.details,
     }
-    if read is None:
-        return facts | {"replies": NOT_RECORDED}
+    if read is None:  # some benchmarks kept the texts among their details then
+        return {"replies": NOT_RECORDED, **facts}
     texts = [judgement.reply for judgement in read if judgement.reply is not None]
     return facts | ({"reply": texts[-1]} if texts else {}) | {"replies": [asdict(judgement) for judgement in read]}

@@ -97,15 +97,17 @@ def _sample(evaluation: Mapping[str, Any], sample: Mapping[str, Any], whole: boo
     """One answer with its question, hallucinated words marked, what was read off it, and what the judge said."""
     longest = sys.maxsize if whole else LONGEST
     words = sample.get("hallucinated")
-    said = [Text(_cut(str(sample["question"]), longest), "italic")] if sample["question"] else []
+    asked = [Text(_cut(str(sample["question"]), longest), "italic")] if sample["question"] else []
     answer = "(no answer)" if sample["answer"] is None else _cut(str(sample["answer"]), longest)
     marks = [str(word) for word in words] if isinstance(words, list) else []
-    blocks: list[RenderableType] = [*said, Marked(answer, marks)]
+    blocks: list[RenderableType] = [*asked, Marked(answer, marks)]
     blocks += [Text(str(sample["error"]), "yellow")] if sample["error"] else []
     shown = ("id", "question", "answer", "values", "error", "hallucinated", "reply", "replies")
     rest = {k: v for k, v in sample.items() if k not in shown and v not in (None, "", [], {})}  # a rating of 0 counts
     blocks += [Text(f"{name}: {_cut(str(value), longest)}", "dim") for name, value in rest.items()]
-    blocks += [Text(_cut(line, longest), "dim") for line in _judged(evaluation, sample["replies"])]
+    kept = sample.get("reply") if isinstance(sample["replies"], str) else None  # of an earlier version
+    said = _judged(evaluation, [str(kept)] if kept else sample["replies"])
+    blocks += [Text(_cut(line, longest), "dim") for line in said]
     bias = evaluation["decoding"].get("eos_bias", 0)
     at = f" at EOS bias {bias:+g}" if bias else ""
     title = Text(f"{benchmark_title(evaluation['benchmark'])} {sample['id']}{at}")
@@ -116,6 +118,8 @@ def _judged(evaluation: Mapping[str, Any], replies: Any) -> list[str]:
     """A line for every reply of the judge: which judge, to which prompt (by its key), and what it said."""
     if isinstance(replies, str):  # not recorded
         return [] if evaluation["judge"] == "none" else [f"the judge's reply: {replies}"]
+    if all(isinstance(each, str) for each in replies):  # of an earlier version
+        return [f"the judge's reply: {each}" for each in replies]
     return [
         f"judge {each['judge'] or '-'}, prompt {each['prompt'][:8]}: "
         + (each["reply"] if each["reply"] is not None else f"no reply ({each['error']})")

@@ -33,6 +33,16 @@ def test_a_damaged_file_is_found_and_what_can_be_read_is_saved(tmp_path: Path) -
     assert "exists already" in run("db", "rescue", str(saved), "--db", str(path), code=2).output
 
 
+def test_of_a_file_without_its_first_page_a_check_names_the_rescue_and_that_says_what_it_did(tmp_path: Path) -> None:
+    path, saved = filled(tmp_path / "r.sqlite"), tmp_path / "saved.sqlite"
+    path.write_bytes(bytes(4096) + path.read_bytes()[4096:])
+    checked = run("db", "check", "--db", str(path), code=1).output.replace("\n", " ")
+    assert "its first page is lost" in checked and "db rescue FILE" in checked
+    facts = json.loads(run("db", "rescue", str(saved), "--db", str(path), "--json", code=3).stdout)
+    assert (facts["generation"], facts["verdict"], facts["unreadable"]) == (3000, 2000, {})
+    assert "deleted" in facts["first page"]
+
+
 def test_of_a_sound_file_the_rescue_has_everything(tmp_path: Path) -> None:
     path, saved = filled(tmp_path / "r.sqlite"), tmp_path / "saved.sqlite"
     facts = json.loads(run("db", "rescue", str(saved), "--db", str(path), "--json").stdout)

@@ -88,3 +88,9 @@ def test_of_verdicts_of_an_earlier_version_it_is_said_that_no_reply_was_recorded
     assert "the judge's reply: not recorded" in show(judged, "llava").stdout
     (tmp_path / "without").mkdir()
     assert "not recorded" not in show(example(tmp_path / "without"), "base").stdout, "no judge scored it"
+
+
+@pytest.mark.parametrize("kept", ['{"rating": 4, "reply": "Rating: 4"}', '{"replies": ["well", "Rating: 4"]}'])
+def test_a_text_that_an_earlier_version_kept_among_the_details_is_shown(judged: Store, kept: str) -> None:
+    judged.write("UPDATE verdict SET replies = NULL, details = ? WHERE sample_id = '0'", [(kept,)])
+    assert "the judge's reply: Rating: 4" in show(judged, "llava", "--sample", "0").stdout
