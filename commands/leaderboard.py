@@ -56,6 +56,7 @@ class FormatName(click.Choice[str]):
 @click.option("--benchmark", "benchmarks", multiple=True, help="Only this benchmark; may be repeated.")
 @click.option("--judge", "judges", multiple=True, help="Only figures of this judge; may be repeated.")
 @click.option("--complete", is_flag=True, help="Only evaluations of which every sample was scored.")
+@click.option("--against", help="Compare all others with this row or run, instead of with DPO and base.")
 @click.option(
     "--differences",
     is_flag=True,

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from harness.errors import UsageError, unknown_name
 from harness.protocols.benchmark import Metric
-from harness.stats import Difference, holm
+from harness.stats import Difference
 from harness.store import EvaluationRecord
 from leaderboards import coverage
 from leaderboards.condition import Condition, newest
-from leaderboards.declared import headline
+from leaderboards.declared import headline, primary_of
+from leaderboards.differences import measure
+from leaderboards.members import Members, members_by_condition
 from leaderboards.run_groups import BASE, RunGroups
-from leaderboards.scored_metrics import ScoredMetrics
-from leaderboards.scores import intervals, mcnemar, on_common_samples, read_scores, same_groups
+from leaderboards.scored_metrics import ScoredMetrics, scored_metrics
+from leaderboards.scores import mcnemar
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import bench_again
-
-RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
 class Comparison:
     """One metric of A and B on their common samples.
 
-    ``p_holm`` is adjusted over the headline metrics of all benchmarks compared (NaN for the others, which are
-    exploratory); ``p_mcnemar`` is given for shares of right answers (None elsewhere).
+    ``p_holm`` is adjusted over all rows of the leaderboard's table of A and B that are compared with B in this metric,
+    ``family`` of them; 1 where no table holds both. ``p_mcnemar`` is given for shares of right answers (None
+    elsewhere). ``primary``: the one figure that the benchmark is judged by; the others are exploratory, of which the
+    short table shows those of the ``headline``.
     """
 
     condition: Condition
@@ -38,6 +41,8 @@ class Comparison:
     p_holm: float
     p_mcnemar: float | None
     headline: bool
+    primary: bool = False
+    family: int = 1
 
 
 def load_comparison(snapshot: Snapshot, a: str, b: str) -> list[Comparison]:
@@ -62,7 +67,7 @@ def load_comparison(snapshot: Snapshot, a: str, b: str) -> list[Comparison]:
     keys = {e.run: key(e) for e in compared}
     members = {name: [BASE] if name == BASE else [keys[run] for run in runs[name]] for name in (a, b)}
     matched = len({names.bases.get(name) for name in aligned}) < 2
-    return compare(snapshot, compared, a, b, members=members, key=key, matched=matched)
+    return compare(snapshot, compared, a, b, members=members, key=key, matched=matched, panel=panel)
 
 
 def panel_of(aligned: Sequence[str], names: RunGroups, evaluations: Sequence[EvaluationRecord]) -> str:
@@ -102,9 +107,12 @@ def compare(
     members: Mapping[str, Sequence[str]] | None = None,
     key: Callable[[EvaluationRecord], str] = lambda e: e.run,
     matched: bool = True,
-    resamples: int = RESAMPLES,
+    panel: str | None = None,
 ) -> list[Comparison]:
     """A minus B for every plain metric of every condition (benchmark, judge, version, data, decoding) both were run in.
+
+    Where both are rows of one table of ``panel``, it is the row A of that table against B, to the digit; else the two
+    are compared by themselves.
 
     ``members`` names the models (seeds) that A and B stand for, by ``key``; without it they are runs. ``matched``: also
     hallucination at the base's coverage, which takes a base that both have in common.
@@ -124,51 +132,58 @@ def compare(
             f"{a} and {b} share no benchmark with the same judge, version, data, decoding and settings of the model: "
             "run both again. " + " ".join(snapshot.left_out.values())
         )
+    tables = {} if panel is None else members_by_condition(snapshot, panel)
     comparisons: list[Comparison] = []
     for condition in shared:
-        left, right = sides[0][condition], sides[1][condition]
-        columns = [m for m in snapshot.metrics(left[0]) if not m.name.startswith("official_")]
-        one, other = key(left[0]), key(right[0])
-        by_key = {one: left, other: right}
-        tables = {name: [snapshot.verdicts(e) for e in side] for name, side in by_key.items()}
-        for same in same_groups(columns):
-            scores = {name: read_scores(of_seeds, same[0].groups) for name, of_seeds in tables.items()}
-            comparisons += _on_condition(condition, one, other, ScoredMetrics(same, scores), resamples)
-        tradeoff = coverage.tradeoff_of(columns, condition.benchmark)
-        if matched and tradeoff is not None:
-            curves = coverage.curves_of(condition, grouped)
-            drawn = {
-                name: coverage.curve_scores([key(e) for e in side], curves, snapshot.verdicts)
-                for name, side in by_key.items()
-            }
-            both = {name: scores for name, scores in drawn.items() if scores is not None}
-            if len(both) == 2:
-                scored = ScoredMetrics([tradeoff.matched], both, tradeoff)
-                comparisons += _on_condition(condition, one, other, scored, resamples)
+        pair = [sides[0][condition], sides[1][condition]]
+        columns = [m for m in snapshot.metrics(pair[0][0]) if not m.name.startswith("official_")]
+        rows = tables.get(condition)
+        labels = [row_of(side, rows) for side in pair]
+        if rows is None or None in labels or labels[0] == labels[1]:
+            labels = [BASE if key(side[0]) == BASE else name for name, side in zip((a, b), pair, strict=True)]
+            seeds = {str(label): {key(e): e for e in side} for label, side in zip(labels, pair, strict=True)}
+            curves = coverage.curves_of(condition, grouped) if matched else {}
+            rows = Members.of(seeds, curves)
+        every = scored_metrics(condition.benchmark, rows, columns, snapshot)
+        primary = primary_of(condition.benchmark, [metric for scored in every for metric in scored.metrics])
+        for scored in every:
+            comparisons += _on_condition(condition, str(labels[0]), str(labels[1]), scored, primary)
     if not comparisons:
         raise UsageError(f"{a} and {b} have no sample in common that both scored: bench both without --limit.")
-    adjusted = iter(holm([c.difference.p for c in comparisons if c.headline]))
-    return [replace(c, p_holm=next(adjusted)) if c.headline else c for c in comparisons]
+    return comparisons
 
 
-def _on_condition(condition: Condition, a: str, b: str, scored: ScoredMetrics, resamples: int) -> list[Comparison]:
+def row_of(side: Sequence[EvaluationRecord], rows: Members | None) -> str | None:
+    """The row that is made of just these evaluations; None where there is none."""
+    ids = {e.id for e in side}
+    found = rows.seeds.items() if rows is not None else ()
+    return next((label for label, seeds in found if {e.id for e in seeds.values()} == ids), None)
+
+
+def _on_condition(
+    condition: Condition, a: str, b: str, scored: ScoredMetrics, primary: Metric | None
+) -> list[Comparison]:
     """Every metric of rows ``a`` and ``b`` on the samples that both scored; nothing where there are none."""
-    left, right = on_common_samples(scored.scores[a], scored.scores[b])
+    if not {a, b} <= scored.scores.keys():
+        return []
+    left, right = pair = scored.common(a, b)
     if not left.samples:
         return []
-    differences = scored.differences(a, b, resamples)
-    values = [intervals(scores, scored.metrics, resamples=1)[0] for scores in (left, right)]
+    figures = [measure(side, scored.metrics).figures.mean(axis=0) for side in pair]
     main = headline(condition.benchmark, [metric.name for metric in scored.metrics])
+    family = scored.family(b)
     return [
         Comparison(
             condition=condition,
             metric=metric,
-            a=float(values[0][i]),
-            b=float(values[1][i]),
-            difference=differences[i],
-            p_holm=float("nan"),
+            a=float(figures[0][i]),
+            b=float(figures[1][i]),
+            difference=family[a][i][0],
+            p_holm=family[a][i][1],
             p_mcnemar=mcnemar(left, right, metric),
             headline=metric.name in main and not condition.eos_bias,  # a point of the curve is no test of its own
+            primary=primary is not None and metric.name == primary.name and not condition.eos_bias,
+            family=sum(math.isfinite(tests[i][1]) for tests in family.values()),
         )
         for i, metric in enumerate(scored.metrics)
     ]

@@ -1,7 +1,7 @@
 """What the tables say, in a sentence or two: who hallucinates least, and whether that is more than noise.
 
-Nothing is claimed that the tables do not test: a difference is more than noise where the leaderboard's own two stars
-say so (interval without 0, permutation p-value below .05 after Holm's correction over the methods of the table).
+Nothing is claimed that the tables do not test: a row is better where the leaderboard's own two stars say so (interval
+without 0, p-value below .05 after Holm's correction over the rows that are compared with the same one).
 """
 
 from __future__ import annotations
@@ -10,10 +10,22 @@ import math
 from collections.abc import Sequence
 
 from harness.protocols.benchmark import Metric
+from harness.stats import Difference
 from leaderboards.declared import benchmark_title, declared, matched_name, metric_name
 from leaderboards.rows import Row, Table
-from leaderboards.run_groups import BASE, REFERENCES
-from leaderboards.text import best_rows, better, counts, figure, p_text, panel_title, signed
+from leaderboards.run_groups import BASE, DPO
+from leaderboards.text import (
+    best_rows,
+    better,
+    counts,
+    figure,
+    interval,
+    number,
+    p_text,
+    panel_title,
+    primary_metric,
+    signed,
+)
 
 LONGEST = 2
 """Tables that are put into words; of more the first ones."""
@@ -41,17 +53,6 @@ def _measured(table: Table) -> list[Row]:
     return [row for row in table.rows if metric and math.isfinite(row.cells[metric.name].value)]
 
 
-def primary_metric(table: Table) -> Metric | None:
-    """What a table is summed up by: hallucination at the base's coverage, else what the benchmark declares.
-
-    None where no metric has a better and a worse.
-    """
-    by_name, benchmark = {metric.name: metric for metric in table.metrics}, table.condition.benchmark
-    names = (matched_name(benchmark), declared(benchmark).primary, *(metric.name for metric in table.headline))
-    directed = (by_name[name] for name in names if name in by_name and by_name[name].higher_is_better is not None)
-    return next(directed, None)
-
-
 def conclusion(table: Table) -> str:
     """What one table says of its primary metric."""
     metric, where = primary_metric(table), " ".join([_title(table), *_panel(table)]) + _part(table)
@@ -71,13 +72,12 @@ def conclusion(table: Table) -> str:
     (row,) = best
     if row.label == BASE:
         less = "higher" if metric.higher_is_better else "lower"
-        said = f"{where}: no method has a {less} {_what(table, metric)} than base ({_figure(table, row, metric)})"
-        return " ".join([f"{said}; {_worse(table, metric)}.", *_incomplete(table, [row])])
-    most = "highest" if metric.higher_is_better else "lowest"
-    lead = f"{where}: {row.label} has the {most} {_what(table, metric)} ({_figure(table, row, metric)})"
-    compared = [words for name in REFERENCES[::-1] if (words := _against(row, name, metric))]
-    tested = " and ".join(compared) or "there is neither base nor DPO to compare it with"
-    return " ".join([f"{lead}: {tested}.", *_silence(table, row, metric), *_incomplete(table, [row])])
+        lead = f"{where}: no method has a {less} {_what(table, metric)} than base, {_figure(table, row, metric)}"
+    else:
+        most = "highest" if metric.higher_is_better else "lowest"
+        lead = f"{where}: {row.label} has the {most} {_what(table, metric)}, {_figure(table, row, metric)}"
+    verdicts = [*_references(table, row, metric), *_from_best(table, row, metric)]
+    return " ".join([f"{lead}: {'; '.join(verdicts)}.", *_silence(table, row, metric), *_incomplete(table, [row])])
 
 
 def _title(table: Table) -> str:
@@ -109,16 +109,21 @@ def _what(table: Table, metric: Metric) -> str:
 
 
 def _figure(table: Table, row: Row, metric: Metric) -> str:
-    """A row's value, and of a rate of hallucination at what coverage, where that is known."""
-    if _what(table, metric) != "hallucination":
-        return _value(row, metric)
-    named, cover = f"{_name(table, metric)} {_value(row, metric)}", _cover(table)
-    if cover is None or not math.isfinite(row.cells[cover.name].value):
-        return named
-    if metric.name != matched_name(table.condition.benchmark):
-        return f"{named} at {_name(table, cover)} {_value(row, cover)}"
-    at = next((other for other in table.rows if other.label == BASE), row)
-    return f"{named} at the coverage of base, {_name(table, cover)} {_value(at, cover)}"
+    """A row's value with its interval, and of a rate of hallucination at what coverage, where that is known; from how
+    many seeds and samples, and what base has."""
+    cell = row.cells[metric.name]
+    named = f"{_name(table, metric)} {_value(row, metric)}"
+    if math.isfinite(cell.low):
+        named += f" {interval(cell.low, cell.high, metric)}"
+    cover, base = _cover(table), next((other for other in table.rows if other.label == BASE), None)
+    if cover is not None and _what(table, metric) == "hallucination":
+        matched = metric.name == matched_name(table.condition.benchmark)
+        at = (base or row) if matched else row
+        if math.isfinite(at.cells[cover.name].value):
+            named += f" at {'the coverage of base, ' if matched else ''}{_name(table, cover)} {_value(at, cover)}"
+    seeds = f"{len(row.runs)} seeds, " if len(row.runs) > 1 else ""
+    beside = f"; base {_value(base, metric)}" if base is not None and base is not row else ""
+    return f"{named} ({seeds}{row.n // max(1, len(row.runs))} samples{beside})"
 
 
 def _cover(table: Table) -> Metric | None:
@@ -127,34 +132,57 @@ def _cover(table: Table) -> Metric | None:
     return next((m for m in table.metrics if tradeoff and m.name == tradeoff[1]), None)
 
 
-def _worse(table: Table, metric: Metric) -> str:
-    """Which methods are worse than base."""
-    worse = [
-        row.label
-        for row in table.rows
-        if (found := row.cells[metric.name].versus.get(BASE))
-        and better(found, metric, row.cells[metric.name].holm.get(BASE, math.nan)) is False
-    ]
-    return f"worse by more than noise: {', '.join(worse)}" if worse else "none is worse by more than noise"
+def _references(table: Table, row: Row, metric: Metric) -> list[str]:
+    """How the best row differs from base (or from the row that was asked for), which ``_from_best`` then leaves out."""
+    names = [name for name in table.references if name in row.cells[metric.name].versus and name != DPO]
+    cell = row.cells[metric.name]
+    return [_verdict(row.references[name], cell.versus[name], cell.holm.get(name, math.nan), metric) for name in names]
 
 
-def _against(row: Row, reference: str, metric: Metric) -> str:
-    """How a row differs from the one that stands for ``reference``; nothing where there is none."""
-    difference, cell = row.cells[metric.name].versus.get(reference), row.cells[metric.name]
-    if difference is None:
-        return ""
-    other, p = row.references[reference], cell.holm.get(reference, math.nan)
+def _from_best(table: Table, row: Row, metric: Metric) -> list[str]:
+    """Which rows are worse than the best one, which are not told apart from it, and how small a difference would have
+    been seen of each of these."""
+    said = {row.references[name] for name in table.references if name in row.references and name != DPO}
+    tests = {label: test for label, test in table.to_best.get(metric.name, {}).items() if label not in said}
+    worse = [label for label, (difference, p) in tests.items() if better(difference, metric, p) is False]
+    unsure = {label: d for label, (d, p) in tests.items() if label not in worse and math.isfinite(d.low)}
+    unknown = [label for label, (d, _) in tests.items() if label not in worse and not math.isfinite(d.low)]
+    words = []
+    if worse:
+        checkpoints = [label for label in worse if tests[label][0].kind == "checkpoints"]
+        one_seed = f" (as checkpoints: {_all_or(checkpoints, worse)})" if checkpoints else ""
+        words.append(f"worse than it: {', '.join(worse)}{one_seed}")
+    if unsure:
+        seen = max((d.smallest for d in unsure.values() if math.isfinite(d.smallest)), default=math.nan)
+        least = f" (smallest visible difference {number(seen, metric)})" if math.isfinite(seen) else ""
+        words.append(f"not distinguishable from it: {', '.join(unsure)}{least}")
+    if unknown:
+        words.append(f"nothing can be said of {', '.join(unknown)}")
+    return words or ([] if said else ["there is nothing to compare it with"])
+
+
+def _all_or(some: Sequence[str], every: Sequence[str]) -> str:
+    return "one seed each" if len(some) == len(every) else ", ".join(some)
+
+
+def _verdict(other: str, difference: Difference, p: float, metric: Metric) -> str:
+    """How the best row differs from another one, in words."""
     if not math.isfinite(difference.value):
         return f"the difference to {other} cannot be computed"
     if not math.isfinite(p + difference.low):  # a single image has no interval
-        return (
-            f"whether the difference to {other} ({signed(difference.value, metric)}) is more than noise cannot be said"
-        )
+        size = signed(difference.value, metric)
+        return f"whether the difference to {other} ({size}) is more than noise cannot be said"
     size = f"{signed(difference.value, metric)}, p {p_text(p)}"
+    disagree = ", the seeds disagree in sign" if difference.signs_differ else ""
     verdict = better(difference, metric, p)
-    if verdict is not None:
-        return f"{'better' if verdict else 'worse'} than {other} by more than noise ({size})"
-    return f"not distinguishable from {other} ({size})"
+    if verdict is None:
+        least = (
+            f", smallest visible {number(difference.smallest, metric)}" if math.isfinite(difference.smallest) else ""
+        )
+        return f"not distinguishable from {other} ({size}{least}{disagree})"
+    if difference.kind == "checkpoints":
+        return f"it and {other}, these two checkpoints differ ({size}; one seed says nothing of the method)"
+    return f"{'better' if verdict else 'worse'} than {other} ({size}{disagree})"
 
 
 def _silence(table: Table, row: Row, metric: Metric) -> list[str]:

@@ -15,29 +15,19 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.evaluation.metrics import named_sums
 from harness.protocols.benchmark import Metric, Sums
-from harness.stats import Difference, bootstrap_sums, enough_to_resample, shares, sign_flip_p
+from harness.stats import bootstrap_sums, enough_to_resample
 from harness.store import EvaluationRecord
 from leaderboards.condition import Condition
 from leaderboards.declared import declared, matched_name
 from leaderboards.run_groups import BASE
-from leaderboards.scores import (
-    RESAMPLES,
-    SEED,
-    Scores,
-    Verdicts,
-    differences,
-    flat,
-    on_common_samples,
-    read_scores,
-    statistic,
-)
+from leaderboards.scores import RESAMPLES, SEED, Scores, Verdicts, flat, read_scores, statistic
 from leaderboards.verdict_table import VerdictTable
 
 Points = NDArray[np.float64]
@@ -174,31 +164,6 @@ def extrapolated(scores: Scores, tradeoff: Tradeoff, resamples: int = RESAMPLES)
         return share, share == 0
     share = float(of(bootstrap_sums(values, scores.groups, resamples=resamples, seed=SEED)).mean())
     return share, share <= FEW and float(of(values.sum(axis=0))[0]) == 0
-
-
-def matched_differences(a: Scores, b: Scores, tradeoff: Tradeoff, resamples: int = RESAMPLES) -> list[Difference]:
-    """The reading of row ``a`` minus that of ``b``, each at the points on either side of the target that it has.
-
-    Only these two shape a reading, so that rows need not share their points. What is compared are therefore not points
-    but what each image adds to the readings, the target among it: p is of the sign-flip test of these shares.
-    """
-    found = differences(a, b, [tradeoff.matched], resamples)
-    a, b = on_common_samples(a, b)
-    if not a.samples:
-        return found
-    of, width = statistic(a, [tradeoff.matched]), flat(a).shape[1]
-
-    def contrast(sums: Points) -> Points:
-        return np.asarray(of(sums[..., :width]) - of(sums[..., width:]))
-
-    parts = shares(contrast, np.concatenate([flat(a), flat(b)], axis=1), a.groups)[:, 0]
-    p = sign_flip_p(parts, permutations=resamples, seed=SEED) if np.isfinite(parts).all() else math.nan
-    (one, firm), (other, also_firm) = (extrapolated(row, tradeoff, resamples) for row in (a, b))
-    share = max(one, other)
-    return [
-        replace(d, p=p if d.kind == "checkpoints" else d.p, extrapolated=share, bracketed=firm and also_firm)
-        for d in found
-    ]
 
 
 def at_coverage(coverage: Points, rate: Points, target: Points) -> Points:

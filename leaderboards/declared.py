@@ -62,6 +62,17 @@ def headline(benchmark: str, metrics: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name in metrics)
 
 
+def primary_of(benchmark: str, metrics: Sequence[Metric]) -> Metric | None:
+    """The one figure that a benchmark is judged by: hallucination at the base's coverage where that was run, else what
+    it declares, else the first of the short table; None where no metric has a better and a worse. The others are
+    exploratory.
+    """
+    by_name = {metric.name: metric for metric in metrics}
+    names = (matched_name(benchmark), declared(benchmark).primary, *headline(benchmark, list(by_name)))
+    directed = (by_name[name] for name in names if name in by_name and by_name[name].higher_is_better is not None)
+    return next(directed, None)
+
+
 def shown_metrics(benchmark: str, metrics: Sequence[str]) -> set[str]:
     """Which of ``metrics`` the short tables, charts and reports show."""
     declaration = declared(benchmark)

@@ -42,8 +42,13 @@ class Members:
     curves: Mapping[str, Curve]
     shown: frozenset[str]
     references: frozenset[str]
-    partial: tuple[str, ...]
-    hidden: tuple[str, ...]
+    partial: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, seeds: Mapping[str, Seeds], curves: Curve) -> Members:
+        """A table of these rows alone, all shown."""
+        return cls(seeds, dict.fromkeys(seeds, curves), frozenset(seeds), frozenset(seeds))
 
 
 def members_by_condition(snapshot: Snapshot, panel: str) -> dict[Condition, Members]:

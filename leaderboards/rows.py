@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.evaluation.trivial import TrivialFigures
 from harness.protocols.benchmark import Metric
-from harness.stats import Difference, holm, mean_and_spread
+from harness.stats import Difference, mean_and_spread
 from harness.store import AlignmentRecord, EvaluationRecord
-from leaderboards import coverage
 from leaderboards.condition import Condition
 from leaderboards.declared import benchmark_order, headline, shown_metrics
+from leaderboards.differences import own_error
 from leaderboards.members import Members, members_by_condition, without_repeated
 from leaderboards.run_groups import REFERENCES, RunGroups, method_order
-from leaderboards.scored_metrics import ScoredMetrics, scored_metrics
-from leaderboards.scores import RESAMPLES, by_seed, intervals
+from leaderboards.scored_metrics import ScoredMetrics, Tested, best_row, reference_row, scored_metrics
+from leaderboards.scores import RESAMPLES, intervals
 from leaderboards.snapshot import Snapshot
 
 SUSPECT = ("empty", "cut")
@@ -33,7 +32,10 @@ def references_of(against: str | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of a row: the mean over seeds, its 95 % interval over samples, and apart from it the seeds' spread.
+    """A figure of a row: the mean over seeds and its 95 % interval, over samples and, of a method of several, seeds.
+
+    The two parts of the interval add as squares, on either side of the figure (MOVER: Zou and Donner 2008, eq. 2), so
+    that what the samples leave open may reach further up than down.
 
     ``spread`` is the standard deviation over training seeds (NaN for one). ``versus`` holds the paired difference to
     each reference row, ``holm`` its p-value adjusted over all methods of the table, whether they are shown or not.
@@ -96,7 +98,9 @@ class Table:
     of some of their runs ("dpo (1 of 2 runs)"); ``hidden``, runs that were hidden and are not counted.
     ``against``: the row that all others are compared with, where one was asked for (None: REFERENCES). ``a_a``: by
     metric how many pairs of seeds of one method are called different at 5 %, and of how many pairs. ``trivial``: the
-    figures of answers that need no model, which are no rows: ranked and compared with nothing.
+    figures of answers that need no model, which are no rows: ranked and compared with nothing. ``to_best``: by metric
+    of the short table that has a better and a worse, of every row but the best its difference to the best, and the
+    p-value of that adjusted over all of them.
     """
 
     panel: str
@@ -109,6 +113,7 @@ class Table:
     against: str | None = None
     a_a: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     trivial: TrivialFigures = field(default_factory=dict)
+    to_best: Mapping[str, Mapping[str, Tested]] = field(default_factory=dict)
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -140,7 +145,8 @@ def build_tables(
         benchmarks: only the tables of these.
         short: leave out the metrics that no short table, chart or report shows: most of the time goes into them.
         curve: also the tables whose decoding has a bias on the end-of-sequence logit.
-        against: the row that all others are compared with, in the tables that have it, instead of REFERENCES.
+        against: the row (or the run of a row of one) that all others are compared with, in the tables that have it,
+            instead of REFERENCES. Where a table has neither, it is the row with the best primary figure.
         resamples: of each bootstrap and permutation test.
     """
     tables = []
@@ -175,27 +181,45 @@ def _table(
     resamples: int,
 ) -> Table:
     labels = sorted(members.seeds, key=method_order)
-    if against in labels:
+    compared = names.references(panel, labels)
+    against = reference_row(against, members)
+    if against is None and not any(compared.values()):
+        against = best_row(condition.benchmark, scored)
+    if against is not None:
         compared = {label: {against: against} if label != against else {} for label in labels}
-    else:
-        compared, against = names.references(panel, labels), None
     rows = []
     for label in labels:
         references = compared[label]
         cells = {name: cell for each in scored for name, cell in _cells(each, label, references, resamples).items()}
         rows.append(_row(label, list(members.seeds[label].values()), names.alignments, cells, references))
     metrics = tuple(metric for each in scored for metric in each.metrics)
-    adjusted = _adjusted(rows, metrics, references_of(against))
+    shown = tuple(_shown(row, members) for row in rows if row.label in members.shown)
+    short = headline(condition.benchmark, [metric.name for metric in metrics])
     return Table(
         panel,
         condition,
         metrics,
-        rows=tuple(_shown(row, members) for row in adjusted if row.label in members.shown),
+        rows=shown,
         left_out=tuple(label for label in labels if label not in members.shown),
         partial=members.partial,
         hidden=members.hidden,
         against=against,
+        a_a={name: rate for each in scored for name, rate in each.a_a.items()},
+        to_best={name: tests for each in scored for name, tests in _to_best(each, shown, short).items()},
     )
+
+
+def _to_best(scored: ScoredMetrics, rows: Sequence[Row], short: Sequence[str]) -> dict[str, dict[str, Tested]]:
+    """``Table.to_best`` of the metrics of ``scored``."""
+    found = {}
+    for i, metric in enumerate(scored.metrics):
+        cells = {row.label: row.cells[metric.name] for row in rows}
+        known = {label: cell.value for label, cell in cells.items() if cell.bracketed and math.isfinite(cell.value)}
+        if metric.name in short and metric.higher_is_better is not None and known:
+            best = (max if metric.higher_is_better else min)(known, key=lambda label: known[label])
+            tests = scored.family(best, [i])
+            found[metric.name] = {row.label: tests[row.label][0] for row in rows if row.label in tests}
+    return found
 
 
 def _shown(row: Row, members: Members) -> Row:
@@ -219,43 +243,29 @@ def _cells(scored: ScoredMetrics, label: str, references: Mapping[str, str], res
     metrics = scored.metrics
     if label not in scored.scores:
         return {metric.name: Cell(math.nan, math.nan, math.nan, math.nan, {}) for metric in metrics}
-    scores = scored.scores[label]
+    scores, measured = scored.scores[label], scored.row(label)
     value, low, high = intervals(scores, metrics, resamples)
-    versus = {
-        name: scored.differences(label, row, resamples) for name, row in references.items() if row in scored.scores
-    }
-    beyond = coverage.extrapolated(scores, scored.tradeoff, resamples) if scored.tradeoff else (0.0, True)
+    seeds = own_error(measured, scored.seed_variance).seeds
+    versus = {name: scored.family(row)[label] for name, row in references.items() if row in scored.scores}
+    beyond = scored.extrapolated(label, scores)
     cells = {}
-    for i, (metric, each) in enumerate(zip(metrics, by_seed(scores, metrics), strict=True)):
-        _, spread = mean_and_spread([float(v) for v in each if math.isfinite(v)])
-        compared = {name: differences[i] for name, differences in versus.items()}
+    for i, metric in enumerate(metrics):
+        by_seed = tuple(measured.figures[:, i].tolist())
+        more = 0.0 if math.isnan(seeds[i]) else float(seeds[i])
         cells[metric.name] = Cell(
             float(value[i]),
-            float(low[i]),
-            float(high[i]),
-            spread,
-            compared,
+            float(value[i]) - math.hypot(float(value[i] - low[i]), more),
+            float(value[i]) + math.hypot(float(high[i] - value[i]), more),
+            mean_and_spread([figure for figure in by_seed if math.isfinite(figure)])[1],
+            {name: tests[i][0] for name, tests in versus.items()},
+            {name: tests[i][1] for name, tests in versus.items()},
             samples=float(high[i] - low[i]) / 2,
-            by_seed=tuple(each.tolist()),
+            seeds=float(seeds[i]),
+            by_seed=by_seed,
             extrapolated=beyond[0],
             bracketed=beyond[1],
         )
     return cells
-
-
-def _adjusted(rows: Sequence[Row], metrics: Sequence[Metric], references: Sequence[str]) -> list[Row]:
-    """``rows`` with p-values adjusted, metric by metric and reference by reference, over the methods compared."""
-    adjusted: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
-    for metric in metrics:
-        for reference in references:
-            compared = [(i, row.cells[metric.name].versus.get(reference)) for i, row in enumerate(rows)]
-            tests = [(i, difference.p) for i, difference in compared if difference is not None]
-            for (i, _), p in zip(tests, holm([p for _, p in tests]), strict=True):
-                adjusted[i, metric.name][reference] = p
-    return [
-        replace(row, cells={name: replace(cell, holm=adjusted[i, name]) for name, cell in row.cells.items()})
-        for i, row in enumerate(rows)
-    ]
 
 
 def _row(

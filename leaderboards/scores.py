@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,16 +10,7 @@ from numpy.typing import NDArray
 
 from harness.evaluation.metrics import group_verdicts, value_over_runs
 from harness.protocols.benchmark import Metric
-from harness.stats import (
-    NOTHING,
-    Contrast,
-    Difference,
-    Statistic,
-    bootstrap_interval,
-    mcnemar_p,
-    paired_contrasts,
-    paired_differences,
-)
+from harness.stats import Statistic, bootstrap_interval, mcnemar_p
 from harness.store import EvaluationRecord
 from leaderboards.verdict_table import VerdictTable
 
@@ -97,15 +88,22 @@ def flat(scores: Scores) -> Array:
     return np.moveaxis(scores.values, 2, 0).reshape(samples, seeds * runs * width)
 
 
-def statistic(scores: Scores, metrics: Sequence[Metric]) -> Statistic:
-    """From sums of ``flat(scores)`` to the metrics: over judge runs as each metric says, then the mean over seeds."""
+def seed_statistic(scores: Scores, metrics: Sequence[Metric]) -> Statistic:
+    """From sums of ``flat(scores)`` [..., columns] to the metrics of every seed, [..., seeds, metrics]: over judge runs
+    as each metric says."""
     seeds, runs, _, width = scores.values.shape
 
     def of(sums: Array) -> Array:
-        by_run = np.moveaxis(sums.reshape(*sums.shape[:-1], seeds, runs, width), (-2, -3), (0, 1))
-        return np.stack([value_over_runs(m, scores.columns, by_run).mean(axis=0) for m in metrics], axis=-1)
+        by_run = np.moveaxis(sums.reshape(*sums.shape[:-1], seeds, runs, width), -2, 0)
+        return np.stack([value_over_runs(m, scores.columns, by_run) for m in metrics], axis=-1)
 
     return of
+
+
+def statistic(scores: Scores, metrics: Sequence[Metric]) -> Statistic:
+    """From sums of ``flat(scores)`` to the metrics, the mean over seeds: [..., metrics]."""
+    by_seed = seed_statistic(scores, metrics)
+    return lambda sums: np.asarray(by_seed(sums).mean(axis=-2))
 
 
 def intervals(scores: Scores, metrics: Sequence[Metric], resamples: int = RESAMPLES) -> tuple[Array, Array, Array]:
@@ -114,98 +112,41 @@ def intervals(scores: Scores, metrics: Sequence[Metric], resamples: int = RESAMP
     if not len(values):
         nothing = np.full(len(metrics), np.nan)
         return nothing, nothing, nothing
-    low, high = bootstrap_interval(of, values, scores.groups, resamples=resamples, seed=SEED)
+    percent = [metric.unit == "%" for metric in metrics]
+    low, high = bootstrap_interval(of, values, scores.groups, percent=percent, resamples=resamples, seed=SEED)
     return of(values.sum(axis=0)), low, high
 
 
-def by_seed(scores: Scores, metrics: Sequence[Metric]) -> Array:
-    """Every metric of every seed, [metrics, seeds]."""
-    sums = np.moveaxis(scores.values.sum(axis=2), 1, 0)
-    return np.stack([value_over_runs(m, scores.columns, sums) for m in metrics])
+def scored_samples(scores: Scores) -> set[str]:
+    """The samples that every seed and judge run scored."""
+    return {sample for sample, ok in zip(scores.samples, scores.scored, strict=True) if ok}
 
 
-ContrastOf = Callable[[Scores, Statistic], Contrast]
-"""How two rows are compared: from the layout of their numbers and the figures of one row."""
-
-
-def differences(
-    a: Scores,
-    b: Scores,
-    metrics: Sequence[Metric],
-    resamples: int = RESAMPLES,
-    *,
-    contrast: ContrastOf | None = None,
-) -> list[Difference]:
-    """A minus B of every metric, on the samples that every seed and judge run of both scored.
-
-    ``contrast``: how they are compared, where it is not one figure minus the other.
-    """
-    one, other = a, b
-    a, b = on_common_samples(a, b)
-    if not a.samples:
-        return [NOTHING for _ in metrics]
-    of = statistic(a, metrics)
-    sides = flat(a), flat(b), a.groups
-    if contrast is None:
-        found = paired_differences(of, *sides, resamples=resamples, permutations=resamples, seed=SEED)
-    else:
-        found = paired_contrasts(contrast(a, of), *sides, resamples=resamples, permutations=resamples, seed=SEED)
-    each = zip(found, by_seed(one, metrics), by_seed(other, metrics), strict=True)
-    return [
-        replace(
-            difference,
-            samples=(difference.high - difference.low) / 2,
-            by_seed=seed_differences(of_a, of_b, a.seeds, b.seeds),
-        )
-        for difference, of_a, of_b in each
-    ]
-
-
-def seed_differences(
-    a: Array, b: Array, a_seeds: Sequence[int | None] = (), b_seeds: Sequence[int | None] = ()
-) -> tuple[float, ...]:
-    """The figure of every seed of A minus that of the same seed of B; minus B's mean where B has no such seed.
-
-    ``a`` and ``b``: a figure by seed; ``a_seeds`` and ``b_seeds``: which seeds these are, where it is known.
-    """
-    same = dict(zip(b_seeds, b.tolist(), strict=False))
-    numbers = a_seeds or [None] * len(a)
-    other = {seed: float(b.mean()) if seed is None else same.get(seed, float(b.mean())) for seed in numbers}
-    return tuple(float(x - other[seed]) for seed, x in zip(numbers, a, strict=True))
-
-
-def on_common_samples(a: Scores, b: Scores) -> tuple[Scores, Scores]:
-    """Both on their common scored samples, with the same columns, and as many seeds and judge runs of each.
-
-    A row with fewer seeds is repeated as a whole to the common multiple, which changes none of its figures.
-    """
-    common = sorted(_scored(a) & _scored(b))
-    columns = tuple(sorted({*a.columns, *b.columns}))
-    seeds, runs = (int(np.lcm(a.values.shape[axis], b.values.shape[axis])) for axis in (0, 1))
-    sides = []
-    for scores in (a, b):
-        row = {sample: i for i, sample in enumerate(scores.samples)}
-        rows = [row[sample] for sample in common]
-        values = np.zeros((*scores.values.shape[:2], len(common), len(columns)))
-        values[..., [columns.index(name) for name in scores.columns]] = scores.values[:, :, rows]
-        values = np.tile(values, (seeds // values.shape[0], runs // values.shape[1], 1, 1))
-        groups = tuple(scores.groups[i] for i in rows)
-        sides.append(replace(scores, samples=tuple(common), groups=groups, columns=columns, values=values,
-                             scored=np.ones(len(common), dtype=bool)))  # fmt: skip
-    return sides[0], sides[1]
+def only(scores: Scores, samples: Set[str]) -> Scores:
+    """A row on these ``samples`` alone; itself where these are all it has."""
+    kept = [i for i, sample in enumerate(scores.samples) if sample in samples]
+    if len(kept) == len(scores.samples):
+        return scores
+    return replace(
+        scores,
+        samples=tuple(scores.samples[i] for i in kept),
+        groups=tuple(scores.groups[i] for i in kept),
+        values=scores.values[:, :, kept],
+        scored=scores.scored[kept],
+    )
 
 
 def mcnemar(a: Scores, b: Scores, metric: Metric) -> float | None:
     """Exact McNemar p of a metric that is the share of right samples, for one seed and run of each; else None.
 
-    It takes samples as independent, which questions on one image are not: it stands beside the permutation test.
+    Both are rows of the same samples. It takes these as independent, which questions on one image are not: it stands
+    beside the sign-flip test.
     """
-    a, b = on_common_samples(a, b)
-    if a.values.shape[:2] != (1, 1) or not a.samples or metric.over_runs != "mean":
+    if {a.values.shape[:2], b.values.shape[:2]} != {(1, 1)} or not a.samples or metric.over_runs != "mean":
         return None
-    of = statistic(a, [metric])
     right = []
     for scores in (a, b):
+        of = statistic(scores, [metric])
         each = of(flat(scores))[:, 0]
         asked = ~np.isnan(each)
         if not asked.any() or not np.isin(each[asked], (0, 100)).all():
@@ -216,7 +157,3 @@ def mcnemar(a: Scores, b: Scores, metric: Metric) -> float | None:
     if ((right[0] < 0) != (right[1] < 0)).any():
         return None
     return mcnemar_p(int(np.sum(right[0] > right[1])), int(np.sum(right[0] < right[1])))
-
-
-def _scored(scores: Scores) -> set[str]:
-    return {sample for sample, ok in zip(scores.samples, scores.scored, strict=True) if ok}

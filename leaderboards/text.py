@@ -6,27 +6,17 @@ import math
 import shlex
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference
 from harness.util.options import content_key
 from leaderboards.condition import Condition
-from leaderboards.declared import benchmark_title, matched_name, metric_name, metric_title
-from leaderboards.extrapolation import MARK, not_bracketed
+from leaderboards.declared import benchmark_title, matched_name, metric_title, primary_of
+from leaderboards.extrapolation import MARK
 from leaderboards.rows import Cell, Row, Table
 
-NOTE = (
-    "Figures are means over seeds; the interval is the 95 % bootstrap over samples (images resampled whole), "
-    "± the standard deviation over seeds. Δ is the paired difference on common samples; * marks an interval without 0, "
-    "** one whose permutation p-value, Holm-adjusted over the methods, is below .05 as well."
-)
-MATCHED = (
-    "{} is read off each method's coverage curve (decoding with a bias on the end-of-sequence "
-    "logit) where it names as many of the objects as base does: silence cannot buy it."
-)
-OVER_GROUPS = "Metrics over groups: the interval resamples groups (images, where each group lies within one image)."
-
+PARTS = "Below an interval its half-widths, from the samples alone and what the training seeds add (as squares)."
 NO_EVALUATIONS = "No evaluations yet: run `bench` or `ablate` first, or `demo`."
 
 
@@ -35,85 +25,20 @@ def bench_again(run: str) -> str:
     return shlex.join(["python", "cli.py", "bench", "--model", f"run:{run}"])
 
 
-def note(tables: Sequence[Table]) -> str:
-    """How to read these tables."""
-    matched = {
-        metric_name(table.condition.benchmark, metric.name): None
-        for table in tables
-        for metric in table.metrics
-        if is_matched(table, metric)
-    }
-    groups = over_groups(metric for table in tables for metric in table.metrics)
-    said = [*not_bracketed(tables), *_not_comparable(tables), *not_shown(tables)]
-    return " ".join([NOTE, *groups, *map(MATCHED.format, matched), *said])
+def primary_metric(table: Table) -> Metric | None:
+    """The one figure that a table is judged by; None where no metric has a better and a worse."""
+    return primary_of(table.condition.benchmark, table.metrics)
 
 
-def not_shown(tables: Sequence[Table]) -> list[str]:
-    """Sentences on what the filters and `db hide` leave out of the tables and how it counts; none without them."""
-    seen = {row.label for table in tables for row in table.rows}
-    left_out = _each(
-        [f"{name} ({benchmark_title(table.condition.benchmark)})" if name in seen else name for name in table.left_out]
-        for table in tables
-    )
-    partial = _each(table.partial for table in tables)
-    hidden = _each(table.hidden for table in tables)
-    return [
-        *([f"Not shown, but p-values are adjusted over them too: {left_out}."] if left_out else []),
-        *([f"Of some runs only: {partial}."] if partial else []),
-        *([f"Hidden, so not counted anywhere: {hidden}."] if hidden else []),
-    ]
-
-
-def _each(names: Iterable[Sequence[str]]) -> str:
-    """All ``names``, each once."""
-    return ", ".join(dict.fromkeys(name for some in names for name in some))
-
-
-def over_groups(metrics: Iterable[Metric]) -> list[str]:
-    """The sentence on metrics over groups of samples; none where there are no such metrics."""
-    return [OVER_GROUPS] if any(metric.groups is not None for metric in metrics) else []
+def not_apart(table: Table, metric: Metric) -> list[str]:
+    """The rows that cannot be told apart from the one with the best value of a metric of the short table, in order."""
+    tests = table.to_best.get(metric.name, {})
+    return [label for label, (difference, p) in tests.items() if better(difference, metric, p) is None]
 
 
 def is_matched(table: Table, metric: Metric) -> bool:
     """Whether a metric is hallucination at the base's coverage."""
     return metric.name == matched_name(table.condition.benchmark)
-
-
-def _not_comparable(tables: Sequence[Table]) -> list[str]:
-    """What rows cannot be compared, why and what to do; none where all can.
-
-    Either nothing of one of two rows was scored, or both were scored on different samples.
-    """
-    unscored, apart = dict[str, None](), dict[frozenset[str], str]()
-    for table, row, other in _without_common_samples(tables):
-        empty = [each.label for each in (row, other) if not each.n_scored]
-        unscored.update((f"{label} on {table_title(table.condition)}", None) for label in empty)
-        if not empty:
-            apart.setdefault(frozenset((row.label, other.label)), f"{row.label} and {other.label}")
-    said = []
-    if unscored:
-        said.append(f"No differences (–) of {_first(unscored)}: no answer was scored; `show RUN` says why.")
-    if apart:
-        pairs = _first(apart.values(), " pairs")
-        said.append(f"No differences (–) of {pairs}: no sample was scored for both; `bench` both on the same.")
-    return said
-
-
-def _without_common_samples(tables: Sequence[Table]) -> Iterator[tuple[Table, Row, Row]]:
-    """Every row and one that it is to be compared with, where no sample was scored for both."""
-    for table in tables:
-        rows, metrics = {row.label: row for row in table.rows}, [m for m in table.metrics if not is_matched(table, m)]
-        for row in table.rows:
-            for name, other in row.references.items():
-                versus = [cell.versus for cell in (row.cells[metric.name] for metric in metrics) if name in cell.versus]
-                if any(not differences[name].n for differences in versus):
-                    yield table, row, rows[other]
-
-
-def _first(named: Iterable[str], kind: str = "") -> str:
-    """The first three, and how many more there are."""
-    names = list(named)
-    return "; ".join(names[:3]) + (f" and {len(names) - 3} more{kind}" if len(names) > 3 else "")
 
 
 def heading(tables: Iterable[Table]) -> str:
@@ -208,6 +133,12 @@ def signed(value: float, metric: Metric) -> str:
 def interval(low: float, high: float, metric: Metric) -> str:
     """Both ends in brackets; a dash where there is no interval (one sample, or none)."""
     return f"[{number(low, metric)}, {number(high, metric)}]" if math.isfinite(low) else "–"
+
+
+def parts_text(difference: Difference, metric: Metric) -> str:
+    """The half-widths of a difference's interval: from the samples alone, and what the training seeds add."""
+    parts = [number(part, metric) for part in (difference.samples, difference.seeds) if math.isfinite(part)]
+    return " ".join(f"±{part}" for part in parts)
 
 
 def compared(table: Table) -> list[str]:

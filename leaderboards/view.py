@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from harness.errors import unknown_name
 from harness.store import AlignmentRecord
 from leaderboards.published import rows_beside
 from leaderboards.rows import Table, build_tables
@@ -24,6 +25,7 @@ class View:
     Args:
         snapshot: the store.
         benchmarks: only the tables of these; None: of all.
+        against: the row or run that all others are compared with; None: DPO and base, or the best row without these.
         empty: what to say where there is no table.
         differences: whether each difference is wanted with its interval and p-value, where a format can leave them out.
         published: whether published figures are wanted, in a block of their own.
@@ -35,6 +37,7 @@ class View:
 
     snapshot: Snapshot
     benchmarks: frozenset[str] | None = None
+    against: str | None = None
     empty: str = NO_EVALUATIONS
     differences: bool = False
     published: bool = False
@@ -46,12 +49,19 @@ class View:
     @cached_property
     def tables(self) -> list[Table]:
         """The tables with the metrics that are shown to people."""
-        return build_tables(self.snapshot, benchmarks=self.benchmarks, short=True)
+        return self._tables(short=True)
 
     @cached_property
     def full_tables(self) -> list[Table]:
         """The tables with every metric."""
-        return build_tables(self.snapshot, benchmarks=self.benchmarks)
+        return self._tables(short=False)
+
+    def _tables(self, *, short: bool) -> list[Table]:
+        tables = build_tables(self.snapshot, benchmarks=self.benchmarks, short=short, against=self.against)
+        rows = {row.label: row.runs for table in tables for row in table.rows}
+        if self.against is not None and not any(self.against in (label, *runs) for label, runs in rows.items()):
+            raise unknown_name("row to compare with", self.against, set(rows))
+        return tables
 
     @cached_property
     def published_rows(self) -> list[tuple[str, tuple[float, ...]]]:

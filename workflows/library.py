@@ -242,10 +242,12 @@ def compare(a: str | AlignResult, b: str | AlignResult, *, db: str | Path = DB) 
     """
     from harness.store import Store
     from leaderboards.comparison import load_comparison
+    from leaderboards.selection import Selection
     from leaderboards.snapshot import Snapshot
 
     one, other = (run.name if isinstance(run, AlignResult) else run for run in (a, b))
-    snapshot = Snapshot(Store.reading(db))
+    store = Store.reading(db)
+    snapshot = Snapshot(store, Selection(hidden=store.hidden_runs() - {one, other}))
     return Comparison(one, other, tuple(load_comparison(snapshot, one, other)), tuple(snapshot.left_out.values()))
 
 
@@ -256,6 +258,7 @@ def leaderboard(
     benchmark: Names = (),
     judge: Names = (),
     complete: bool = False,
+    against: str | None = None,
     differences: bool = False,
     published: bool = False,
     width: int = 100,
@@ -267,6 +270,7 @@ def leaderboard(
         suite: only its benchmarks.
         run: only these runs or methods, beside the base model; ``benchmark``, ``judge``: only these. One or several.
         complete: only evaluations of which every sample was scored.
+        against: the row or run that all others are compared with, instead of DPO and base.
         differences: also in the terminal and LaTeX (the other formats always have them).
         published: the papers' figures too, where a format has a block for them.
         width: columns of the plain-text format.
@@ -278,6 +282,6 @@ def leaderboard(
     store = Store.reading(db)
     chosen = Selection(runs=several(run), benchmarks=several(benchmark), judges=several(judge), complete=complete)
     view = leaderboard_view(
-        store, suite=suite, selection=chosen, differences=differences, published=published, width=width
+        store, suite=suite, selection=chosen, against=against, differences=differences, published=published, width=width
     )
     return Leaderboard(view)

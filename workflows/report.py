@@ -43,6 +43,7 @@ def leaderboard_view(
     *,
     suite: str | None = None,
     selection: Selection = EVERYTHING,
+    against: str | None = None,
     published: bool = False,
     differences: bool = False,
     width: int = 100,
@@ -56,6 +57,7 @@ def leaderboard_view(
     return View(
         snapshot,
         benchmarks,
+        against,
         empty=_empty(snapshot, suite, benchmarks),
         differences=differences,
         published=published,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.protocols.benchmark import Metric, Sums
-from harness.stats import bootstrap_sums, enough_to_resample
+from harness.stats import bootstrap_sums, enough_to_resample, group_sums, interval_of
 
 RESAMPLES = 1000
 SEED = 20250201
@@ -122,28 +122,32 @@ def _smallest(verdicts: Sequence[HasCounts]) -> dict[str, float]:
 
 
 class _Resampled:
-    """The sums of a set of verdicts, run by run, and of their bootstrap resamples."""
+    """The sums of a set of verdicts, run by run, of their bootstrap resamples, and of every group by itself."""
 
     def __init__(self, scored: Sequence[HasVerdict]) -> None:
         runs = sorted({verdict.run for verdict in scored}) or [0]
         self.columns = columns_of(scored)
         self.point: list[NDArray[np.float64]] = []
         self.draws: list[NDArray[np.float64]] = []
+        self.alone = np.zeros((0, len(self.columns)))
         for run in runs:
             verdicts = [verdict for verdict in scored if verdict.run == run]
             values = matrix(verdicts, self.columns).reshape(len(verdicts), len(self.columns))
             groups = [verdict.group for verdict in verdicts]
             self.point.append(values.sum(axis=0))
             if enough_to_resample(groups):
+                self.alone = group_sums(values, groups)
                 self.draws.append(bootstrap_sums(values, groups, resamples=RESAMPLES, seed=SEED))
 
     def figure(self, metric: Metric) -> tuple[float, float, float]:
         """Value and 95 % interval; NaN where there is none."""
         value = float(value_over_runs(metric, self.columns, np.array(self.point)))
-        draws = value_over_runs(metric, self.columns, np.array(self.draws)) if self.draws else np.array([])
-        draws = draws[np.isfinite(draws)]
-        low, high = np.percentile(draws, [2.5, 97.5]) if len(draws) else (math.nan, math.nan)
-        return value, float(low), float(high)
+        if not self.draws:
+            return value, math.nan, math.nan
+        draws = value_over_runs(metric, self.columns, np.array(self.draws))
+        alone = value_over_runs(metric, self.columns, self.alone[None])
+        low, high = interval_of(draws[:, None], alone[:, None], [metric.unit == "%"])
+        return value, float(low[0]), float(high[0])
 
 
 def summarise(metrics: Sequence[Metric], scored: Sequence[HasVerdict]) -> dict[str, dict[str, Any]]:

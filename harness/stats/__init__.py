@@ -1,7 +1,8 @@
-"""Intervals and tests for figures that are functions of sums over samples."""
+"""Intervals and tests for figures that are functions of sums over samples, and of training seeds."""
 
-from harness.stats.difference import NOTHING, Difference, Kind, smallest_difference
-from harness.stats.influence import shares
+from harness.stats.counts import holm, mcnemar_p, mean_and_spread
+from harness.stats.difference import NOTHING, Difference, Kind
+from harness.stats.jackknife import influences, jackknife_variance, shares
 from harness.stats.resampling import (
     Array,
     Contrast,
@@ -10,35 +11,36 @@ from harness.stats.resampling import (
     bootstrap_sums,
     enough_to_resample,
     group_sums,
-    holm,
-    mcnemar_p,
-    mean_and_spread,
-    paired_contrasts,
-    paired_difference,
-    paired_differences,
+    interval_of,
     percentile_interval,
-    sign_flip_p,
 )
+from harness.stats.seeds import SeedVariance, pooled_seed_variance, without_pair
+from harness.stats.sign_flips import sign_flip_p
+from harness.stats.two_levels import Error, error
 
 __all__ = [
     "NOTHING",
     "Array",
     "Contrast",
     "Difference",
+    "Error",
     "Kind",
+    "SeedVariance",
     "Statistic",
     "bootstrap_interval",
     "bootstrap_sums",
     "enough_to_resample",
+    "error",
     "group_sums",
     "holm",
+    "influences",
+    "interval_of",
+    "jackknife_variance",
     "mcnemar_p",
     "mean_and_spread",
-    "paired_contrasts",
-    "paired_difference",
-    "paired_differences",
     "percentile_interval",
+    "pooled_seed_variance",
     "shares",
     "sign_flip_p",
-    "smallest_difference",
+    "without_pair",
 ]

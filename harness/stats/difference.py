@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Literal
+
+from harness.stats.student import t_bound
 
 Kind = Literal["methods", "checkpoints"]
 """What differs: two methods, whatever seed they are trained with, or only the checkpoints that were compared."""
@@ -24,13 +25,15 @@ class Difference:
         p: two-sided.
         n: common samples.
         samples: half-width of the 95 % interval from the samples alone.
-        seeds: half-width of the 95 % interval from the training seeds; NaN where they are not counted.
+        seeds: what the training seeds add: half^2 = samples^2 + seeds^2; NaN where they are not counted.
         kind: whether it is said of methods, or of the checkpoints only (one seed on a side).
         by_seed: of every seed of A its figure minus that of the same seed of B, or minus B's mean where B has no such
             seed.
         extrapolated: of readings of curves, the share of resampling draws and seeds in which that of A or B (the larger
             of both shares) lies beyond its curve's ends.
         bracketed: whether both readings can be relied on; a difference of others is never starred.
+        df: degrees of freedom of the interval.
+        level: at which ``smallest`` is tested.
     """
 
     value: float
@@ -44,6 +47,8 @@ class Difference:
     by_seed: tuple[float, ...] = ()
     extrapolated: float = 0.0
     bracketed: bool = True
+    df: float = math.inf
+    level: float = 0.05
 
     @property
     def signs_differ(self) -> bool:
@@ -52,28 +57,20 @@ class Difference:
 
     @property
     def smallest(self) -> float:
-        """The smallest true difference that would have been shown (5 % level, 80 % power)."""
-        return self.smallest_at(0.05)
+        """The smallest true difference that would have been shown at ``level`` with a power of 80 %."""
+        return self.smallest_at(self.level)
 
     def smallest_at(self, level: float) -> float:
-        """The smallest true difference that a test at ``level`` would have shown with a power of 80 %."""
-        return smallest_difference((self.low, self.high))
+        """The smallest true difference that a two-sided test at ``level`` would have shown with a power of 80 %.
+
+        (t(1 - level / 2) + t(0.8)) standard errors (Cohen 1988, eq. 2.4, with Student's t). NaN where that is
+        undefined: without an interval, and where its width is 0, which says nothing of how much rows could differ.
+        """
+        if not self.high - self.low > 1e-9 * (1 + abs(self.low) + abs(self.high)):
+            return math.nan
+        shown, detected, usual = (float(t_bound(p, self.df)) for p in (level, 0.4, 0.05))
+        return (self.high - self.low) / 2 * (shown + detected) / usual
 
 
 NOTHING = Difference(math.nan, math.nan, math.nan, math.nan, 0)
 """Where there is nothing to compare."""
-
-
-def smallest_difference(interval: tuple[float, float], *, level: float = 0.95, power: float = 0.8) -> float:
-    """The smallest true difference that a comparison of this size would find with probability ``power``.
-
-    From the half-width of the difference's ``level`` interval, as that of a normal: with standard error
-    se = half-width / z(1 - (1 - level) / 2), it is (z(1 - (1 - level) / 2) + z(power)) * se (Cohen 1988, eq. 2.4).
-    Same unit as the interval. NaN where that is undefined: without an interval, and where all resamples agree, which
-    says nothing of how much they could differ.
-    """
-    low, high = interval
-    if not high - low > 1e-9 * (1 + abs(low) + abs(high)):
-        return math.nan
-    two_sided, detected = NormalDist().inv_cdf((1 + level) / 2), NormalDist().inv_cdf(power)
-    return (high - low) / 2 * (two_sided + detected) / two_sided

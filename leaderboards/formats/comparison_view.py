@@ -11,35 +11,49 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from leaderboards.comparison import Comparison
+from leaderboards.declared import metric_name
 from leaderboards.extrapolation import MARK
+from leaderboards.notes import over_groups
 from leaderboards.text import (
     better,
     condition_titles,
     interval,
     number,
-    over_groups,
     p_text,
+    parts_text,
     signed,
     stars,
     wrapped_title,
 )
 
 EXPLAINED = (
-    "Δ = A - B on common samples; the 95 % interval resamples images; p: paired permutation test, Holm-adjusted over "
-    "all metrics shown; MDD: minimum detectable difference, 80 % power."
+    "Δ = A - B on common samples; the 95 % interval counts samples (images whole) and, of methods, training seeds, "
+    "below it the half-widths from both; p Holm: adjusted over all {} rows of the table that are compared with B in a "
+    "metric; MDD: minimum detectable difference at that level, 80 % power. "
 )
 CURVE_ENDS = (
     MARK + " The coverage of base lies beyond the ends of a curve, or too near to them (in {:.0f} % of draws): the "
     "difference is extrapolated and not starred; `bench --eos-bias auto` adds the points that are lacking."
 )
+KINDS = {
+    "methods": "What is compared are methods.",
+    "checkpoints": "What is compared are checkpoints: with one seed on a side nothing is said of the methods.",
+}
+DISAGREE = "The seeds disagree in sign: {}."
 MCNEMAR = "McNemar: p of the exact test on right and wrong answers, which takes questions on one image as independent."
 
 
 def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, everything: bool = False) -> Group:
     """The headline metrics (or ``everything``) of a comparison, a table for each benchmark; 80 columns are enough."""
     shown = [c for c in comparisons if c.headline or everything]
-    explained = " ".join(
-        [EXPLAINED, *over_groups(c.metric for c in shown), *([MCNEMAR] if any(map(_has_mcnemar, shown)) else [])]
+    families = sorted({c.family for c in shown})
+    explained = EXPLAINED.format(" or ".join(map(str, families))) + " ".join(
+        [
+            *(KINDS[kind] for kind in dict.fromkeys(c.difference.kind for c in shown)),
+            *_disagreeing(shown),
+            *over_groups(c.metric for c in shown),
+            *([MCNEMAR] if any(map(_has_mcnemar, shown)) else []),
+        ]
     )
     out: list[RenderableType] = [Text.assemble(("A ", "dim"), (a, "bold"), ("  against  B ", "dim"), (b, "bold"))]
     titles = condition_titles(c.condition for c in comparisons)
@@ -47,6 +61,12 @@ def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, every
         out.append(_table(titles[condition], [c for c in shown if c.condition == condition]))
     doubtful = [CURVE_ENDS.format(100 * c.difference.extrapolated) for c in shown if not c.difference.bracketed]
     return Group(*out, Text(" ".join([explained, *dict.fromkeys(doubtful)]), "dim"))
+
+
+def _disagreeing(comparisons: Sequence[Comparison]) -> list[str]:
+    """In which metrics one seed says A and another B, in a sentence; none where they agree."""
+    named = [metric_name(c.condition.benchmark, c.metric.name) for c in comparisons if c.difference.signs_differ]
+    return [DISAGREE.format(", ".join(dict.fromkeys(named)))] if named else []
 
 
 def _has_mcnemar(c: Comparison) -> bool:
@@ -89,7 +109,7 @@ def _row(c: Comparison, mcnemar: bool) -> list[Text | str]:
         number(c.a, c.metric),
         number(c.b, c.metric),
         Text(signed(d.value, c.metric) + stars(d, c.p_holm), colour),
-        interval(d.low, d.high, c.metric),
+        "\n".join(filter(None, [interval(d.low, d.high, c.metric), parts_text(d, c.metric)])),
         p_text(d.p),
         p_text(c.p_holm),
         *([p_text(math.nan if c.p_mcnemar is None else c.p_mcnemar)] if mcnemar else []),

@@ -15,6 +15,7 @@ from leaderboards.declared import benchmark_title, metric_title
 from leaderboards.extrapolation import MARK, not_bracketed
 from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
+from leaderboards.notes import not_shown
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
     NO_EVALUATIONS,
@@ -23,7 +24,6 @@ from leaderboards.text import (
     condition_text,
     figure,
     interval,
-    not_shown,
     p_text,
     panel_title,
     ranks,

@@ -13,6 +13,7 @@ from leaderboards.charts.gap_curves import SPLITS, TERCILES, Curve, gap_curves
 from leaderboards.declared import metric_title
 from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
+from leaderboards.notes import note
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
     NO_EVALUATIONS,
@@ -24,7 +25,6 @@ from leaderboards.text import (
     figure,
     heading,
     interval,
-    note,
     p_text,
     panel_title,
     signed,

@@ -21,7 +21,7 @@ from leaderboards.charts.training import (
     log_charts,
     weight_chart,
 )  # fmt: skip
-from leaderboards.conclusion import conclusions, primary_metric
+from leaderboards.conclusion import conclusions
 from leaderboards.declared import metric_title
 from leaderboards.page.samples import data_uri
 from leaderboards.provenance import condition_key
@@ -35,6 +35,7 @@ from leaderboards.text import (
     is_matched,
     number,
     panel_title,
+    primary_metric,
     ranks,
 )
 from leaderboards.trivial import trivial_labels, trivial_rows

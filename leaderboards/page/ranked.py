@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from leaderboards.conclusion import primary_metric, summed_up
+from leaderboards.conclusion import summed_up
 from leaderboards.page.references import ReferenceViews
 from leaderboards.rows import Row, Table
 from leaderboards.run_groups import BASE
-from leaderboards.text import better
+from leaderboards.text import better, primary_metric
 
 
 def ranked(tables: Sequence[Table], views: ReferenceViews) -> list[dict[str, Any]]:

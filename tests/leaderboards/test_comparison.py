@@ -10,15 +10,16 @@ from rich.console import Console
 
 from harness.errors import UsageError
 from harness.store import Store
-from leaderboards.comparison import Comparison, compare, runs_of
+from leaderboards.comparison import Comparison, compare, load_comparison, runs_of
 from leaderboards.formats.comparison_view import comparison_table
 from leaderboards.formats.data import comparison_records
+from leaderboards.rows import build_tables
 from leaderboards.run_groups import run_groups
 from tests.leaderboards.fakes import add, answers, example, snapshot, verdict
 
 
 def run(store: Store, a: str, b: str) -> dict[str, Comparison]:
-    found = compare(snapshot(store), store.evaluations(), a, b, resamples=500)
+    found = compare(snapshot(store), store.evaluations(), a, b)
     return {comparison.metric.name: comparison for comparison in found}
 
 
@@ -36,11 +37,13 @@ def test_mcnemar_is_given_for_shares_of_right_answers_only(tmp_path: Path) -> No
     assert found["chair"].p_mcnemar is None
 
 
-def test_p_values_are_adjusted_over_the_headline_metrics_alone(tmp_path: Path) -> None:
-    """AMBER's headline has chair (p = 2 / 32) and mentions (equal: p = 1) of these: Holm gives 2 * 2 / 32 and 1."""
+def test_two_runs_that_no_table_holds_are_a_family_of_their_own(tmp_path: Path) -> None:
+    """Chair has p = 2 / 32, mentions are equal: p = 1. One seed is no row of a table of methods."""
     by_name = run(example(tmp_path), "dama-s1", "base")
-    assert [by_name[name].p_holm for name in ("chair", "mentions")] == pytest.approx([4 / 32, 1])
-    assert math.isnan(by_name["accuracy"].p_holm)
+    assert [by_name[name].p_holm for name in ("chair", "mentions")] == pytest.approx([2 / 32, 1], rel=1e-5)
+    assert {c.family for c in by_name.values()} == {1}
+    assert {c.difference.kind for c in by_name.values()} == {"checkpoints"}
+    assert [by_name[name].primary for name in ("chair", "mentions", "accuracy")] == [True, False, False]
     assert [by_name[name].headline for name in ("chair", "mentions", "accuracy")] == [True, True, False]
 
 
@@ -49,6 +52,22 @@ def test_the_other_way_round_changes_the_sign_only(tmp_path: Path) -> None:
     there, back = run(store, "dama-s0", "dpo-s0")["chair"], run(store, "dpo-s0", "dama-s0")["chair"]
     assert there.difference.value == -back.difference.value
     assert there.difference.p == back.difference.p
+
+
+def test_compare_is_the_row_of_the_table_against_the_other_to_the_digit(tmp_path: Path) -> None:
+    """Methods, and the base; the family are the table's other rows that are compared with the same one."""
+    store = example(tmp_path)
+    for a, b in (("dama", "dpo"), ("dpo", "dama"), ("dama", "base"), ("base", "dpo")):
+        found = {c.metric.name: c for c in load_comparison(snapshot(store), a, b)}
+        (table,) = build_tables(snapshot(store), against=b, resamples=50)
+        cells = next(row for row in table.rows if row.label == a).cells
+        for name, compared in found.items():
+            assert compared.difference == cells[name].versus[b]
+            assert compared.p_holm == cells[name].holm[b] or math.isnan(compared.p_holm)
+            assert compared.family == 2
+        (plain,) = build_tables(snapshot(store), resamples=50)
+        cell = next(row for row in plain.rows if row.label == a).cells["chair"]
+        assert b == "dama" or (found["chair"].difference, found["chair"].p_holm) == (cell.versus[b], cell.holm[b])
 
 
 def test_unknown_runs_and_runs_without_a_common_benchmark_are_errors(tmp_path: Path) -> None:
@@ -78,7 +97,7 @@ def test_a_method_stands_for_all_its_seeds(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean 'dama'"):
         runs_of("dam", runs, records)
     members = {name: runs_of(name, runs, records) for name in ("dama", "dpo")}
-    found = compare(snapshot(store), runs, "dama", "dpo", members=members, resamples=200)
+    found = compare(snapshot(store), runs, "dama", "dpo", members=members)
     chair = next(c for c in found if c.metric.name == "chair")
     # On the five samples that every seed scored: dama (2/20 + 3/20) / 2 = 12.5 %, dpo (5/20 + 10/20) / 2 = 37.5 %.
     assert (chair.a, chair.b, chair.difference.value, chair.difference.n) == (12.5, 37.5, -25.0, 5)

@@ -27,20 +27,21 @@ from leaderboards.coverage import (
     beyond_ends,
     curve_verdicts,
     extrapolated,
-    matched_differences,
     tradeoff_of,
 )
 from leaderboards.formats.data import records
 from leaderboards.formats.latex import latex
 from leaderboards.formats.markdown import markdown
 from leaderboards.formats.terminal import leaderboard
+from leaderboards.notes import note
 from leaderboards.page.answers import answers
 from leaderboards.page.ranked import ranked
 from leaderboards.page.references import ReferenceViews, reference_view
 from leaderboards.rows import Table, build_tables
+from leaderboards.scored_metrics import ScoredMetrics
 from leaderboards.scores import Scores, read_scores
 from leaderboards.snapshot import Snapshot
-from leaderboards.text import best_rows, better, note, ranks, stars
+from leaderboards.text import best_rows, better, ranks, stars
 from leaderboards.verdict_table import VerdictTable
 from leaderboards.view import View
 from tests.leaderboards.fakes import FixedMetrics, add, snapshot
@@ -394,7 +395,9 @@ def test_models_that_do_not_differ_are_called_different_in_at_most_6_of_100_case
     for _ in range(trials):
         runs = curves(rng, 30, {"base": 0.0, "dama": 0.5, **({"dpo": -0.3} if reference == "dpo" else {})})
         a, b = (merged(runs[name], runs["base"]) for name in ("dama", reference))
-        (difference,) = matched_differences(a, b, tradeoff(), resamples=400)
+        (difference,) = ScoredMetrics([tradeoff().matched], {"dama": a, reference: b}, tradeoff()).differences(
+            "dama", reference
+        )
         called += difference.p < 0.05
         marked += not difference.bracketed
     assert called / trials <= 0.06 and marked / trials <= 0.05

@@ -19,7 +19,8 @@ from leaderboards.charts.tradeoffs import coverage_curves
 from leaderboards.condition import Condition, condition_of
 from leaderboards.provenance import bench_command, command_of, cost_rows
 from leaderboards.rows import Row, Table, build_tables
-from leaderboards.scores import differences, read_scores
+from leaderboards.scored_metrics import ScoredMetrics
+from leaderboards.scores import read_scores
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import condition_text
 from leaderboards.verdict_table import VerdictTable
@@ -110,5 +111,6 @@ def test_seeds_that_were_judged_a_different_number_of_times_are_compared(tmp_pat
     once, base = (store.verdicts(store.evaluations(run=run)[0].id) for run in ("once", "base"))
     thrice = [replace(v, run=run) for v in once for run in range(3)]
     seeds = [VerdictTable.of(verdicts) for verdicts in (once, thrice)]
-    (difference,) = differences(read_scores(seeds), read_scores([VerdictTable.of(base)]), METRICS[:1])
+    scores = {"thrice": read_scores(seeds), "base": read_scores([VerdictTable.of(base)])}
+    (difference,) = ScoredMetrics(METRICS[:1], scores).differences("thrice", "base")
     assert (difference.value, difference.n) == (25.0, 6)

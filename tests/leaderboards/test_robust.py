@@ -71,7 +71,7 @@ def test_brackets_in_names_are_shown_as_they_are(tmp_path: Path) -> None:
             assert name in text
     odd = [replace(METRICS[0], name="acc[/]"), *METRICS[1:]]
     evaluations = [replace(e, benchmark="a[/]b") for e in store.evaluations() if e.judge == "none"]
-    found = compare(snapshot(store, odd), evaluations, "base", "run [v2]", resamples=20)
+    found = compare(snapshot(store, odd), evaluations, "base", "run [v2]")
     text = shown(comparison_table(found, "base", "run [v2]"))
     assert "a[/]b" in text and "acc[/]" in text and "run [v2]" in text
     assert "[/bold] x" in shown(evaluation_table(store.evaluations(run="[/bold] x")))
@@ -123,7 +123,7 @@ def test_one_sample_has_neither_interval_nor_star_nor_least(tmp_path: Path) -> N
 
 def test_a_comparison_of_one_sample_shows_dashes(tmp_path: Path) -> None:
     store = one_sample(tmp_path)
-    found = compare(snapshot(store), store.evaluations(), "base", "dpo", resamples=20)
+    found = compare(snapshot(store), store.evaluations(), "base", "dpo")
     line = next(line for line in shown(comparison_table(found, "base", "dpo")).splitlines() if "CHAIR" in line)
     assert line.split() == ["CHAIR", "↓", "100.0", "0.0", "+100.0", "–", "1.000", "1.000", "1.000", "–"]
 
@@ -262,7 +262,7 @@ def test_a_table_in_a_file_is_the_table_that_is_shown(tmp_path: Path) -> None:
 
 def test_mcnemar_stands_in_the_table_where_it_applies(tmp_path: Path) -> None:
     store = example(tmp_path)
-    found = compare(snapshot(store), store.evaluations(), "dama-s0", "base", resamples=200)
+    found = compare(snapshot(store), store.evaluations(), "dama-s0", "base")
     text = shown(comparison_table(found, "dama-s0", "base", everything=True), width=80)
     heads = next(line for line in text.splitlines() if "p Holm" in line).split()
     assert heads[-5:] == ["p", "p", "Holm", "McNemar", "MDD"] and "exact test" in text

@@ -17,12 +17,16 @@ def tables(store: Store, **options: Any) -> list[Table]:
     return build_tables(snapshot(store), resamples=200, **options)
 
 
-def test_seeds_are_pooled_and_their_spread_stands_apart(tmp_path: Path) -> None:
+def test_the_interval_counts_the_seeds_pooled_over_methods(tmp_path: Path) -> None:
+    """Dpo has 25 and 50 %, dama 12.5 and 15 %: squares 312.5 + 3.125 with 2 degrees of freedom, for the mean of two
+    seeds t(0.975; 2) = 4.3027 times sqrt(315.625 / 2 / 2) = 8.8829 is 38.220. All images agree: samples add nothing.
+    """
     (table,) = tables(example(tmp_path))
     assert table.panel == "clean"
     assert [row.label for row in table.rows] == ["base", "dpo", "dama"]
     dpo = table.rows[1].cells["chair"]
-    assert (dpo.value, dpo.low, dpo.high) == (37.5, 37.5, 37.5)  # every image the same: nothing varies with samples
+    assert (dpo.value, dpo.samples, dpo.by_seed) == (37.5, 0.0, (25.0, 50.0))
+    assert (dpo.seeds, dpo.low, dpo.high) == pytest.approx((38.220, 37.5 - 38.220, 37.5 + 38.220), abs=1e-3)
     assert dpo.spread == pytest.approx(math.sqrt(2) * 12.5)  # yet the seeds, 25 and 50, do
     assert table.rows[1].seeds == (0, 1)
     assert math.isnan(table.rows[0].cells["chair"].spread)
@@ -36,7 +40,8 @@ def test_failed_samples_are_shown_and_left_out_of_the_pairs(tmp_path: Path) -> N
     assert found.n == 5
     # Samples 0 to 4: dama 2 of 20 and 3 of 20, dpo 25 % and 50 %.
     assert found.value == pytest.approx(12.5 - 37.5)
-    assert found.high < 0
+    assert (found.kind, found.by_seed) == ("methods", (-15.0, -35.0))
+    assert found.high > 0, "two seeds so far apart say nothing of the methods"
     assert dama.cells["chair"].versus["base"].value == pytest.approx(12.5 - 50)
     assert "dpo" not in table.rows[1].cells["chair"].versus
 

@@ -64,9 +64,7 @@ def test_the_page_names_it_in_title_and_head(views: dict[str, View], tmp_path: P
 
 def test_a_comparison_names_it(views: dict[str, View]) -> None:
     for which, expected in (("made up", {SYNTHETIC}), ("other", {None})):
-        rows = comparison_records(
-            list(compare(views[which].snapshot, views[which].snapshot.current, "base", "dpo-s0", resamples=50))
-        )
+        rows = comparison_records(list(compare(views[which].snapshot, views[which].snapshot.current, "base", "dpo-s0")))
         assert rows and {row.get("synthetic") for row in rows} == expected
 
 

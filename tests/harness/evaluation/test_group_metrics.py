@@ -19,7 +19,8 @@ import pytest
 from harness.evaluation.metrics import Scored, group_verdicts, summarise
 from harness.protocols.benchmark import Metric, Sample, groups_by, ratio
 from harness.stats import bootstrap_interval
-from leaderboards.scores import differences, intervals, mcnemar, read_scores, same_groups
+from leaderboards.scored_metrics import ScoredMetrics
+from leaderboards.scores import intervals, mcnemar, only, read_scores, same_groups, scored_samples
 from leaderboards.verdict_table import VerdictTable
 
 RIGHT = {"p1": 1, "p2": 1, "q1": 1, "q2": 0, "r1": 1, "r2": 1, "s1": 0, "s2": None}
@@ -105,7 +106,8 @@ def test_tables_and_comparisons_use_the_same_groups() -> None:
     a, b = verdicts(RIGHT), verdicts({**RIGHT, "r1": 0})
     left, right = (read_scores([VerdictTable.of(side)], ACC_PLUS.groups) for side in (a, b))
     assert intervals(left, [ACC_PLUS])[0][0] == pytest.approx(summarise([ACC_PLUS], a)["acc_plus"]["value"])
-    (difference,) = differences(left, right, [ACC_PLUS])
+    (difference,) = ScoredMetrics([ACC_PLUS], {"left": left, "right": right}).differences("left", "right")
+    left, right = (only(side, scored_samples(left) & scored_samples(right)) for side in (left, right))
     assert (difference.value, difference.n) == (pytest.approx(100 / 3), 3)
     assert mcnemar(left, right, ACC_PLUS) == 1.0, "one discordant picture"
     again = Metric("again", ACC.compute, True)
