@@ -19,7 +19,7 @@ from leaderboards.condition import Condition, newest
 from leaderboards.declared import benchmark_title
 from leaderboards.run_groups import BASE
 from leaderboards.scored_metrics import ScoredMetrics
-from leaderboards.scores import RESAMPLES, Scores, read_scores
+from leaderboards.scores import Scores, read_scores
 from leaderboards.snapshot import Snapshot
 from leaderboards.verdict_table import VerdictTable
 
@@ -213,7 +213,7 @@ def _differences(a: str, b: str, sides: Sequence[Scores], names: Sequence[str]) 
     one, other = BASE if a == BASE else "A", BASE if b == BASE else "B"
     columns = [ANSWERS, *(HALLUCINATED + name for name in names)]
     scored = ScoredMetrics(metrics, {one: _only(sides[0], columns), other: _only(sides[1], columns)})
-    return dict(zip(names, scored.differences(one, other, RESAMPLES), strict=True))
+    return dict(zip(names, scored.differences(one, other), strict=True))
 
 
 def _only(scores: Scores, columns: Sequence[str]) -> Scores:
