@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -110,19 +111,24 @@ def compare_sides(a: Side, b: Side, variance: SeedVariance | None) -> list[Diffe
     numbers = _by_seed(a, b)
     return [
         Difference(
-            float(value[i]),
-            float(value[i] - found.half[i]),
-            float(value[i] + found.half[i]),
-            float(p[i]),
+            plain(value[i]),
+            plain(value[i] - found.half[i]),
+            plain(value[i] + found.half[i]),
+            plain(p[i]),
             len(a.scores.samples),
-            samples=float(found.samples[i]),
-            seeds=float(found.seeds[i]),
+            samples=plain(found.samples[i]),
+            seeds=plain(found.seeds[i]),
             kind="methods" if methods else "checkpoints",
             by_seed=tuple(numbers[:, i].tolist()),
             df=float(found.df[i]),
         )
         for i in range(len(value))
     ]
+
+
+def plain(number: float) -> float:
+    """A number of an array as Python's; all that are undefined are one NaN, so that equal records are equal."""
+    return math.nan if math.isnan(number) else float(number)
 
 
 def _sign_flip_p(value: Array, a: Measured, b: Measured) -> Array:

@@ -12,7 +12,7 @@ from harness.stats import Difference, mean_and_spread
 from harness.store import AlignmentRecord, EvaluationRecord
 from leaderboards.condition import Condition
 from leaderboards.declared import benchmark_order, headline, shown_metrics
-from leaderboards.differences import own_error
+from leaderboards.differences import own_error, plain
 from leaderboards.members import Members, members_by_condition, without_repeated
 from leaderboards.run_groups import REFERENCES, RunGroups, method_order
 from leaderboards.scored_metrics import ScoredMetrics, Tested, best_row, reference_row, scored_metrics
@@ -260,7 +260,7 @@ def _cells(scored: ScoredMetrics, label: str, references: Mapping[str, str], res
             {name: tests[i][0] for name, tests in versus.items()},
             {name: tests[i][1] for name, tests in versus.items()},
             samples=float(high[i] - low[i]) / 2,
-            seeds=float(seeds[i]),
+            seeds=plain(seeds[i]),
             by_seed=by_seed,
             extrapolated=beyond[0],
             bracketed=beyond[1],
