@@ -16,7 +16,6 @@ from leaderboards.declared import benchmark_title, matched_name, metric_title, p
 from leaderboards.extrapolation import MARK
 from leaderboards.rows import Cell, Row, Table
 
-PARTS = "Below an interval its half-widths, from the samples alone and what the training seeds add (as squares)."
 NO_EVALUATIONS = "No evaluations yet: run `bench` or `ablate` first, or `demo`."
 
 
@@ -133,12 +132,6 @@ def signed(value: float, metric: Metric) -> str:
 def interval(low: float, high: float, metric: Metric) -> str:
     """Both ends in brackets; a dash where there is no interval (one sample, or none)."""
     return f"[{number(low, metric)}, {number(high, metric)}]" if math.isfinite(low) else "–"
-
-
-def parts_text(difference: Difference, metric: Metric) -> str:
-    """The half-widths of a difference's interval: from the samples alone, and what the training seeds add."""
-    parts = [number(part, metric) for part in (difference.samples, difference.seeds) if math.isfinite(part)]
-    return " ".join(f"±{part}" for part in parts)
 
 
 def compared(table: Table) -> list[str]:

@@ -18,13 +18,13 @@ from harness.util.visible import stripped
 from leaderboards import published
 from leaderboards.conclusion import conclusions
 from leaderboards.declared import benchmark_title, headline, metric_title
+from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.notes import note
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.run_groups import BASE
 from leaderboards.text import (
     NO_EVALUATIONS,
-    PARTS,
     best_rows,
     better,
     compared,
@@ -35,7 +35,6 @@ from leaderboards.text import (
     number,
     p_text,
     panel_title,
-    parts_text,
     signed,
     stars,
     table_title,
@@ -60,7 +59,7 @@ def leaderboard(
     for table in tables:
         out.append(terminal_table(table, differences=not differences))
         out += [difference_table(table, reference) for reference in compared(table) if differences]
-    return [*out, Text(" ".join([note(tables), *([PARTS] if differences else [])]), style="dim")]
+    return [*out, Text(" ".join([note(tables), *([f"{EXPLAINED}."] if differences else [])]), style="dim")]
 
 
 def terminal_table(table: Table, *, differences: bool = True) -> RichTable:
@@ -171,7 +170,7 @@ def _difference(cell: Cell, metric: Metric, reference: str) -> Group:
         return Group(Text("–", "dim"))
     p, low, high = p_text(cell.holm[reference]), difference.low, difference.high
     span = f"{number(low, metric)}, {number(high, metric)}" if math.isfinite(low) else "–"
-    lines = (Text(span, "dim"), Text(parts_text(difference, metric), "dim"), Text(f"p {p}", "dim"))
+    lines = (Text(span, "dim"), Text(" ".join(parts(difference, metric)), "dim"), Text(f"p {p}", "dim"))
     return Group(_change(cell, metric, reference), *lines)
 
 

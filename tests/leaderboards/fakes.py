@@ -81,3 +81,14 @@ def example(path: Path) -> Store:
     add(store, "dama-s0", answers([0, 1, 0, 1, 0, 1]))
     add(store, "dama-s1", {**answers([1, 0, 1, 0, 1, 0]), "5": Verdict({"official_errors": 1.0}, error="no reply")})
     return store
+
+
+def one_seed(path: Path) -> Store:
+    """One seed a method, six images that all agree: base 50 %, dpo 25 %, dama 0 %."""
+    store = Store(path / "results.sqlite")
+    for method, hallucinated in (("dpo", 1), ("dama", 0)):
+        store.start_alignment(f"{method}-s0", method=method, seed=0, panel="clean", key=method, config={})
+        store.finish_alignment(f"{method}-s0", status="done", model_dir="m", seconds=1.0)
+        add(store, f"{method}-s0", answers([hallucinated] * 6))
+    add(store, "base", answers([2] * 6))
+    return store

@@ -38,11 +38,11 @@ def test_the_terminal_shows_figures_intervals_differences_and_failures(tables: l
         "clean",
         "CHAIR ↓",
         "37.5 ±17.7",
-        "37.5–37.5",
+        "-0.7–75.7",
         "11/12 (1 failed) · 2 seeds",
-        "-25.0* ",
+        "-25.0 ",
         "Δ to dpo",
-        "-37.5* ",
+        "-37.5 ",
         "Δ to base",
     ):
         assert piece in text
@@ -52,10 +52,10 @@ def test_the_terminal_shows_figures_intervals_differences_and_failures(tables: l
 def test_the_terminal_shows_differences_in_full_where_asked(tables: list[Table]) -> None:
     text = shown(*leaderboard(tables, differences=True), width=80)
     assert "difference to dpo" in text and "difference to base" in text and "Δ to" not in text
-    # dama against base on five samples, each in favour of dama: two of the 32 swaps are as extreme.
+    # dama against base on five samples that agree; the seeds alone (test_rows) leave +- 38.2 open.
     lines = [line.rstrip() for line in text.splitlines()]
-    row = next(i for i, line in enumerate(lines) if "-37.5*" in line)
-    assert "-37.5, -37.5" in lines[row + 1] and "p .062" in lines[row + 2]
+    row = next(i for i, line in enumerate(lines) if "-37.5 " in line)
+    assert "-75.7, 0.7" in lines[row + 1] and "±0.0 ±38.2" in lines[row + 2] and "p .104" in lines[row + 3]
     assert max(map(len, lines)) <= 80
 
 
@@ -76,7 +76,7 @@ def test_markdown_is_a_table_with_equal_columns(tables: list[Table]) -> None:
     html = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table").render(markdown(tables))
     assert html.count("<table>") == 3
     assert "<h2>clean</h2>" in html
-    assert "-25.0* [" in html
+    assert "-25.0 [" in html
     assert "<strong>" in html  # the best row
 
 
