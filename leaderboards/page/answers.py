@@ -11,7 +11,7 @@ from leaderboards.conclusion import primary_metric, summed_up
 from leaderboards.declared import benchmark_title, declared, metric_name, metric_title
 from leaderboards.rows import Row, Table
 from leaderboards.run_groups import REFERENCES
-from leaderboards.text import better, figure, interval, is_matched, p_text, signed
+from leaderboards.text import better, figure, interval, is_matched, p_text, primary_metric, signed
 
 WORDS = {"unsure": "not distinguishable from", "better": "better than", "worse": "worse than"}
 MATCHED_WORDS = WORDS | {"better": "hallucinates less than", "worse": "hallucinates more than"}
