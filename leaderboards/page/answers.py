@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference
-from leaderboards.conclusion import primary_metric, summed_up
+from leaderboards.conclusion import summed_up
 from leaderboards.declared import benchmark_title, declared, metric_name, metric_title
 from leaderboards.rows import Row, Table
 from leaderboards.run_groups import REFERENCES
