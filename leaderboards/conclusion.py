@@ -66,6 +66,13 @@ def conclusion(table: Table) -> str:
         only = f"only {measured[0].label} has" if measured else "no row has"
         said = f"{where}: nothing can be said of which is better, {only} a value of {_name(table, metric)}."
         return " ".join([said, *_incomplete(table, table.rows)])
+    firm = [row.label for row in measured if row.cells[metric.name].bracketed]
+    if len(firm) < 2:
+        but = f" but that of {firm[0]}" if firm else ""
+        return (
+            f"{where}: nothing can be said of which is better, all readings of {_name(table, metric)}{but} are "
+            "extrapolated: `bench --eos-bias auto` adds the points that are lacking."
+        )
     best = [row for row in table.rows if row.label in best_rows(table, metric)]
     if len(best) != 1:
         return f"{where}: no method is better than the others in {_name(table, metric)}, the best are equal."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.protocols.benchmark import Metric, Verdict, ratio
 from harness.store import Store
-from leaderboards.conclusion import conclusions
+from leaderboards.conclusion import conclusion, conclusions
 from leaderboards.rows import build_tables
 from tests.leaderboards.fakes import METRICS, add, answers, snapshot, verdict
 
@@ -43,6 +44,14 @@ def test_a_difference_beyond_noise_is_called_so_and_one_within_it_is_not(tmp_pat
         "these two checkpoints differ (-52.1, p <.001; one seed says nothing of the method); not distinguishable from "
         "it: dpo (smallest visible difference 7.2)."
     )
+
+
+def test_of_readings_that_are_extrapolated_nothing_is_said(tmp_path: Path) -> None:
+    (table,) = build_tables(snapshot(stored(tmp_path, base=[3] * 12, dpo=[1] * 12)), resamples=50)
+    base, dpo = table.rows
+    doubtful = replace(dpo, cells={name: replace(cell, bracketed=False) for name, cell in dpo.cells.items()})
+    words = conclusion(replace(table, rows=(base, doubtful)))
+    assert "nothing can be said of which is better, all readings of CHAIR but that of base are extrapolated" in words
 
 
 def test_where_base_is_lowest_what_is_worse_is_named(tmp_path: Path) -> None:
