@@ -35,6 +35,7 @@ COMMANDS = (
     "score",
     "leaderboard",
     "compare",
+    "plan",
     "agree",
     "objects",
     "show",

@@ -7,6 +7,7 @@
     figures.to_pandas()
     dama.compare(run, "base").to_pandas()
     dama.leaderboard().write("leaderboard.html")
+    dama.plan("dama", "dpo", benchmark="amber", difference=3)
     dama.agree("openai:gpt-4o", "openai:gpt-4o-mini").to_pandas()
 
 Arguments are the words of the command line, which calls these functions. Results are frozen, can be looped over, and
@@ -23,6 +24,7 @@ from workflows.agreement import Agreements, agree
 from workflows.library import align, bench, compare, leaderboard, score
 from workflows.objects import Objects, objects
 from workflows.opened import Results, Verdicts, open
+from workflows.planning import Plan, plan
 from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Figure, Leaderboard
 
 try:
@@ -41,6 +43,7 @@ __all__ = [
     "HarnessError",
     "Leaderboard",
     "Objects",
+    "Plan",
     "Progress",
     "Results",
     "UsageError",
@@ -52,5 +55,6 @@ __all__ = [
     "leaderboard",
     "objects",
     "open",
+    "plan",
     "score",
 ]

@@ -15,6 +15,8 @@ from workflows.objects import objects as objects
 from workflows.opened import Results as Results
 from workflows.opened import Verdicts as Verdicts
 from workflows.opened import open as open
+from workflows.planning import Plan as Plan
+from workflows.planning import plan as plan
 from workflows.results import AlignResult as AlignResult
 from workflows.results import BenchResult as BenchResult
 from workflows.results import Comparison as Comparison

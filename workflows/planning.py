@@ -1,0 +1,151 @@
+"""`plan`: from a pilot store, how many seeds, samples, judge runs and USD a wanted difference takes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+
+from harness.errors import UsageError
+from leaderboards.planned import Planned, PlannedDesign
+from workflows.requests import DB
+from workflows.results import AlignResult, Records
+
+if TYPE_CHECKING:
+    from harness.store import EvaluationRecord
+    from leaderboards.pilot import Pilot
+    from leaderboards.planning import Components, Design
+
+POWER = 0.8
+LEVEL = 0.05
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Plan(Planned, Records):
+    """What a comparison takes (``Planned``). Its records, and what is looped over, are the designs of its table."""
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        names = ("a", "b", "benchmark", "metric", "unit")
+        return [{**{name: getattr(self, name) for name in names}, **asdict(design)} for design in self.table]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Everything as one JSON object."""
+        return asdict(self)
+
+    def __iter__(self) -> Iterator[PlannedDesign]:
+        return iter(self.table)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        return f"Plan({self.a!r} - {self.b!r}, {self.benchmark} {self.metric})"
+
+    def __rich__(self) -> RenderableType:
+        from leaderboards.formats.plan_view import plan_view
+
+        return plan_view(self)
+
+
+def plan(
+    a: str | AlignResult,
+    b: str | AlignResult = "base",
+    *,
+    benchmark: str | None = None,
+    metric: str | None = None,
+    difference: float | None = None,
+    comparisons: int = 1,
+    power: float = POWER,
+    judge_runs: int | None = None,
+    prices: str | Path | None = None,
+    db: str | Path = DB,
+) -> Plan:
+    """How many seeds, samples, judge runs and USD a wanted difference takes, from the variances of a pilot store.
+
+    Args:
+        a, b: rows of a table: METHOD, METHOD@PANEL, a run or "base"; all seeds of a method count.
+        benchmark: None: the only one that both were run on.
+        metric: None: the benchmark's primary metric.
+        difference: the wanted one, in the metric's unit; None: only the table is made.
+        comparisons: as many methods will be compared at once: the level is Holm's first, 5 % over this number.
+        power: the chance to see it.
+        judge_runs: of the table; None: as many as the pilot has.
+        prices: YAML of your prices for the judge.
+
+    Raises HarnessError; UsageError where the pilot cannot answer: one seed, nothing in common, an unknown name.
+    """
+    from harness.store import Store
+    from leaderboards.pilot import pilot_of
+    from leaderboards.planning import components, grid, needed
+    from leaderboards.snapshot import Snapshot
+
+    if comparisons < 1 or not 0 < power < 1 or (difference is not None and not difference > 0):
+        raise UsageError("plan: --difference is above 0, --comparisons at least 1, --power between 0 and 1.")
+    one, other = (run.name if isinstance(run, AlignResult) else run for run in (a, b))
+    pilot = pilot_of(Snapshot(Store.reading(db)), one, other, benchmark, metric)
+    found = components(*pilot.scores, pilot.metric, pilot.trained, pilot.seeds, pilot.methods)
+    level = LEVEL / comparisons
+    cost = judge_cost(pilot, Path(prices) if prices else None)
+
+    def planned(design: Design) -> PlannedDesign:
+        smallest = found.smallest(design, level, power)
+        answers = design.samples * sum(design.seeds if trained else 1 for trained in pilot.trained)
+        calls = answers * design.judge_runs if pilot.judged else 0
+        return PlannedDesign(
+            **asdict(design), smallest=smallest if math.isfinite(smallest) else None, answers=answers,
+            judge_calls=calls, usd=None if cost is None else cost * calls,
+        )  # fmt: skip
+
+    need = needed(found, difference, level, power, pilot.available) if difference is not None else None
+    runs = judge_runs or found.pilot.judge_runs
+    return Plan(
+        a=pilot.labels[0], b=pilot.labels[1], benchmark=pilot.condition.benchmark, metric=pilot.metric.name,
+        unit=pilot.metric.unit, wanted=difference, level=level, comparisons=comparisons, power=power,
+        pilot=planned(found.pilot), shares=_shares(found), table=tuple(map(planned, grid(found, runs))),
+        need=planned(need.design) if need else None, available=pilot.available, notes=pilot.notes,
+    )  # fmt: skip
+
+
+def _shares(found: Components) -> dict[str, float | None]:
+    shares: dict[str, float | None] = {name: v if math.isfinite(v) else None for name, v in found.shares().items()}
+    return shares if found.judge_known else {**shares, "judge_runs": None}
+
+
+def judge_cost(pilot: Pilot, prices: Path | None) -> float | None:
+    """USD of the judge for one answer in one judge run, as the pilot's replies cost; None where it has no price.
+
+    With ``prices`` the replies' tokens are priced anew, by what prices a dry run (``Judge.cost``).
+    """
+    if not pilot.judged:
+        return 0.0
+    money, rated = 0.0, 0
+    for evaluation in pilot.evaluations:
+        usd = _usd(evaluation, prices)
+        if usd is None:
+            return None
+        money += usd
+        rated += evaluation.n_scored * int(evaluation.info["judging"].get("runs", 1))
+    return money / rated if rated else None
+
+
+def _usd(evaluation: EvaluationRecord, prices: Path | None) -> float | None:
+    """What the replies behind an evaluation cost."""
+    judging = evaluation.info.get("judging")
+    if judging is None:
+        return None
+    if prices is None:
+        return None if judging.get("usd") is None else float(judging["usd"])
+    from harness.evaluation.resolve import make_benchmark
+    from workflows.judging import Judges
+
+    judges = Judges.of(judging["asked"], {}, None, str(prices))
+    judge = judges.estimated(make_benchmark(evaluation.benchmark, evaluation.settings), Path(evaluation.data_dir))
+    usage = Counter({**judging.get("tokens", {}), "calls": judging["replies"]})
+    return None if judge is None else judge.cost(usage)
