@@ -50,6 +50,13 @@ def show_estimates(estimates: Sequence[BenchCost], as_json: bool) -> None:
             *map(Text, (row["run"] or row["model"], row["benchmark"] + bias, row["judge"] or "-")), *counts, money
         )
     out.print(table)
+    if more := plan.get("at_most"):
+        usd = "price unknown" if more["usd"] is None else f"${more['usd']:.2f}"
+        err.print(
+            f"--eos-bias auto: at most {more['generations']:,} more answers and {more['judge_calls']:,} more calls "
+            f"({usd}), as far as curves need points.",
+            highlight=False,
+        )
     err.print("Calls, tokens in and out are the judge's; replies as long as allowed, no re-asks.", style="dim")
 
 

@@ -196,7 +196,7 @@ def beyond_ends(coverage: Points, rate: Points, target: Points) -> Points:
 
 
 def _by_coverage(coverage: Points, rate: Points) -> tuple[Points, Points, NDArray[np.int64]]:
-    """The points of each curve from the lowest coverage to the highest, NaN ones last, and how many are none."""
+    """The points of each curve from the lowest coverage to the highest, NaN ones last, and how many are known."""
     known = np.isfinite(coverage) & np.isfinite(rate)
     x = np.where(known, coverage, np.inf)
     order = np.argsort(x, axis=0, kind="stable")

@@ -19,7 +19,7 @@ from workflows.ablation import Ablation, Job, jobs
 from workflows.align import dry_run
 from workflows.align_spec import AlignSpec
 from workflows.benched import is_benched, wanted_of
-from workflows.cost import BenchCost, cost_report, spec_cost
+from workflows.cost import BenchCost, added_cost, cost_report, spec_cost
 from workflows.embedded import embedded_world
 from workflows.eval_models import EvalModel
 from workflows.judging import Judges
@@ -83,6 +83,11 @@ def _bench_costs(ablation: Ablation, store: Store, root: Path, notes: list[str])
             notes.append(f"{item.name}: its answers are not counted, that is its own engine's business")
         else:
             costs.append(spec_cost(store, item, root, model, judges))
+        if item.bracket and (added := added_cost(store, item, root, model, judges)) is not None:
+            notes.append(
+                f"{item.name}, eos_biases auto: of each run at most {added.generations:,} more answers and "
+                f"{added.judge_calls:,} more calls, as far as its coverage curve needs points"
+            )
     return costs
 
 

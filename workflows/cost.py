@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from harness.models.responses import read_responses
 from harness.protocols.benchmark import Benchmark, JudgePrompt, Sample
 from harness.protocols.judge import Judge
 from harness.store import Store
+from leaderboards.bracket import FIRST
 from workflows.benchmark_spec import BenchmarkSpec
+from workflows.curve_points import biased, may_add
 from workflows.eval_models import EvalModel
 from workflows.judging import Judges
 from workflows.lineage import model_folder
@@ -37,6 +39,7 @@ class BenchCost:
 
     Re-asks of unreadable replies are not in it; the longest reply allowed is assumed.
 
+    ``at_most``: of so many points of a coverage curve, which are added only as far as they are needed (0: it is none).
     ``usd`` is the judge's and the model's money together, None where a price is unknown; ``run`` what the model's row
     is called.
     """
@@ -54,6 +57,7 @@ class BenchCost:
     eos_bias: float = 0.0
     stored_answers: int = 0
     run: str = ""
+    at_most: int = 0
 
 
 def bench_cost(
@@ -142,6 +146,31 @@ def spec_cost(
     return replace(found, run=eval_model.run)
 
 
+def added_cost(
+    store: Store,
+    item: BenchmarkSpec,
+    root: Path,
+    eval_model: EvalModel,
+    judges: Judges,
+    *,
+    loading: Mapping[str, Any] | None = None,
+    scoring: ScoringSettings = LEAVE_OUT,
+    fresh: bool = True,
+) -> BenchCost | None:
+    """What the points cost at most that `--eos-bias auto` may add to a model's curve; None where it adds none.
+
+    Which points these are is not known, so that ``fresh`` or not none of their answers counts as stored.
+    """
+    points = may_add(store, eval_model, item)
+    if not points:
+        return None
+    point = replace(item, settings=biased(item.settings, FIRST), bracket=False)
+    one = spec_cost(store, point, root, eval_model, judges, loading=loading, scoring=scoring, fresh=True)
+    counts = {f.name: points * getattr(one, f.name) for f in fields(one) if isinstance(getattr(one, f.name), int)}
+    usd = None if one.usd is None else points * one.usd
+    return replace(one, **counts, usd=usd, at_most=points, eos_bias=0.0)
+
+
 def known_key(store: Store, eval_model: EvalModel, loading: Mapping[str, Any]) -> str | None:
     """The key that the model's answers are stored under, as far as the store knows; None for one that was never asked
     with these settings, or whose files are newer.
@@ -220,10 +249,21 @@ def _model_money(spec: str, tokens: Mapping[str, int], prices: Mapping[str, Pric
 
 
 def cost_report(costs: Sequence[BenchCost]) -> dict[str, Any]:
-    """What `--dry-run --json` prints: a row for each model and benchmark, and their sums."""
-    rows = [asdict(row) for row in costs]
+    """What `--dry-run --json` prints: a row for each model and benchmark, and their sums; ``at_most`` are those of the
+    points that may be added to curves, which are in neither.
+    """
+    sure, added = ([row for row in costs if bool(row.at_most) == of_added] for of_added in (False, True))
+    report = {"models": list(dict.fromkeys(row.model for row in costs)), "benchmarks": _rows(sure)}
+    return {**report, "total": _sums(sure), **({"at_most": _sums(added)} if added else {})}
+
+
+def _rows(costs: Sequence[BenchCost]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in asdict(row).items() if name != "at_most"} for row in costs]
+
+
+def _sums(costs: Sequence[BenchCost]) -> dict[str, Any]:
+    rows = _rows(costs)
     counted = [name for name, value in rows[0].items() if isinstance(value, int)] if rows else []
-    total: dict[str, Any] = {name: sum(row[name] for row in rows) for name in counted}
     money = [row.usd for row in costs]
-    total["usd"] = None if None in money else sum(usd for usd in money if usd is not None)
-    return {"models": list(dict.fromkeys(row.model for row in costs)), "benchmarks": rows, "total": total}
+    usd = None if None in money else sum(usd for usd in money if usd is not None)
+    return {**{name: sum(row[name] for row in rows) for name in counted}, "usd": usd}

@@ -10,7 +10,7 @@ from harness.models.spec import model_id
 from harness.protocols.progress import Progress
 from harness.store import EvaluationRecord, Store
 from harness.util.options import overlay
-from leaderboards.bracket import has_base, lack
+from leaderboards.bracket import MOST, has_base, lack
 from leaderboards.condition import condition_of
 from leaderboards.run_groups import BASE, run_groups
 from leaderboards.snapshot import Snapshot
@@ -81,7 +81,21 @@ def at_bias(progress: Progress, bias: float) -> Progress:
     return named
 
 
+def may_add(store: Store, model: EvalModel, benchmark: BenchmarkSpec) -> int:
+    """How many points a model's curve gets at most: none where it is a base, or its curve is stored and lacks none."""
+    if _is_base(store, model) or not benchmark.bracket:
+        return 0
+    snapshot = Snapshot(store)
+    evaluated = bool(_unbiased(snapshot, model.run, [benchmark]))
+    return 0 if evaluated and not lacks_points(snapshot, model.run, [benchmark]) else MOST
+
+
 def bases_first(store: Store, models: Sequence[EvalModel]) -> list[EvalModel]:
     """``models`` with those in front that others started from: the others' curves are read at their coverage."""
+    return sorted(models, key=lambda model: not _is_base(store, model))
+
+
+def _is_base(store: Store, model: EvalModel) -> bool:
+    """Whether runs started from a model, or it is called so."""
     bases = set(run_groups(store.alignments()).bases.values())
-    return sorted(models, key=lambda model: model.run != BASE and not {model.spec, model_id(model.spec)} & bases)
+    return model.run == BASE or bool({model.spec, model_id(model.spec)} & bases)

@@ -152,11 +152,12 @@ class BenchJob:
 
     def estimates(self) -> list[BenchCost]:
         """What `run` would ask of models and judge; loads no model."""
-        from workflows.cost import spec_cost
+        from workflows.cost import added_cost, spec_cost
 
-        pairs = [(model, item) for model in self.models for item in self.benchmarks]
+        pairs = [(item, self.root, model, self.judges) for model in self.models for item in self.benchmarks]
         how = {"loading": self.loading["loading"], "scoring": self.scoring, "fresh": self.fresh}
-        return [spec_cost(self.store, item, self.root, model, self.judges, **how) for model, item in pairs]
+        costs = (cost(self.store, *pair, **how) for cost in (spec_cost, added_cost) for pair in pairs)
+        return [cost for cost in costs if cost is not None]
 
     def answer_shard(self, shard: Shard, progress: Progress) -> list[dict[str, Any]]:
         """Answer one part of every benchmark and store the answers; nothing is judged."""
@@ -168,10 +169,7 @@ class BenchJob:
         arguments = [(self.store, model, self.benchmarks, self.root, shard) for model in self.models]
         items = [f"{model.run}: shard {shard}" for model in self.models]
         if any(item.bracket for item in self.benchmarks):
-            raise UsageError(
-                "--eos-bias auto and --shard: which points are added follows from scores, and a shard has none. Leave "
-                "auto to the command that scores them all, or give numbers."
-            )
+            raise UsageError("--eos-bias auto and --shard: which points follows from scores; give them as numbers.")
         with (
             working(self.store, "bench", items) as work,
             kept_answers(self.store, work.watch(progress)) as watched,

@@ -118,6 +118,11 @@ def test_the_word_is_read_from_the_command_line_and_refused_where_it_cannot_be(d
     with pytest.warns(UserWarning, match="quiet on amber: there is no base"):
         alone = CliRunner().invoke(cli, [*words, "--eos-bias", "auto"])
     assert alone.exit_code == 0, alone.output
+    plan = json.loads(CliRunner().invoke(cli, [*words, "--eos-bias", "auto", "--dry-run", "--json"]).stdout)
+    assert plan["total"]["generations"] == 0 and "at_most" not in plan, "what is stored has no base to be read at"
+    other = [*words[:4], "length:3", "--name", "other", *words[7:], "--eos-bias", "auto", "--dry-run", "--json"]
+    plan = json.loads(CliRunner().invoke(cli, other).stdout)
+    assert (plan["total"]["generations"], plan["at_most"]["generations"]) == (12, 6 * 12), "six points at most"
     wrong = CliRunner().invoke(cli, [*words, "--eos-bias", "often"])
     assert wrong.exit_code == 2 and "'often': expected a number or auto" in wrong.stderr
     shard = CliRunner().invoke(cli, [*words, "--eos-bias", "auto", "--shard", "1/2"])
