@@ -168,7 +168,7 @@ def added_cost(
     one = spec_cost(store, point, root, eval_model, judges, loading=loading, scoring=scoring, fresh=True)
     counts = {f.name: points * getattr(one, f.name) for f in fields(one) if isinstance(getattr(one, f.name), int)}
     usd = None if one.usd is None else points * one.usd
-    return replace(one, **counts, usd=usd, at_most=points, eos_bias=0.0)
+    return replace(one, **{**counts, "at_most": points}, usd=usd, eos_bias=0.0)
 
 
 def known_key(store: Store, eval_model: EvalModel, loading: Mapping[str, Any]) -> str | None:
