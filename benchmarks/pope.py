@@ -20,7 +20,7 @@ from benchmarks.common import files
 from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.sources import COCO_IMAGES, GITHUB
 from benchmarks.common.yes_no import PARSER, UNREADABLE, read_yes_no
-from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO, balanced_accuracy, share
+from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO, cell, of_cells
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
@@ -226,8 +226,7 @@ def read_officially(answer: str) -> str:
 
 def _counts(split: str, label: str, said: str, prefix: str) -> dict[str, float]:
     """One answer in the split's confusion matrix; "yes" is positive."""
-    cell = {("yes", "yes"): "tp", ("no", "yes"): "fp", ("no", "no"): "tn", ("yes", "no"): "fn"}[label, said]
-    return {f"{prefix}{split}_{cell}": 1.0}
+    return {f"{prefix}{split}_{cell(label, said)}": 1.0}
 
 
 FIGURES: dict[str, bool | None] = {
@@ -238,34 +237,18 @@ OVERALL = ("f1", BALANCED, YES_RATIO)
 """Those of which the mean over the splits is given too, as LLaVA does with F1."""
 
 
-def _figure(stem: str, figure: str) -> Callable[[Sums], NDArray[np.float64]]:
-    def of(sums: Sums) -> NDArray[np.float64]:
-        tp, fp, tn, fn = (sums[f"{stem}_{cell}"] for cell in ("tp", "fp", "tn", "fn"))
-        asked = tp + fp + tn + fn
-        return {
-            "f1": lambda: share(2 * tp, 2 * tp + fp + fn),
-            "accuracy": lambda: share(tp + tn, asked),
-            "precision": lambda: share(tp, tp + fp),
-            "recall": lambda: share(tp, tp + fn),
-            YES_RATIO: lambda: share(tp + fp, asked),
-            BALANCED: lambda: balanced_accuracy(tp, tp + fn, tn, tn + fp),
-        }[figure]()
-
-    return of
-
-
 def _metrics(prefix: str, splits: Sequence[str]) -> list[Metric]:
     """The mean F1 of the splits (LLaVA) and of some others, then every split's figures; null where nothing is asked."""
     overall = [Metric(f"{prefix}{figure}", _mean(prefix, splits, figure), FIGURES[figure]) for figure in OVERALL]
     return overall + [
-        Metric(f"{prefix}{split}_{figure}", _figure(f"{prefix}{split}", figure), better)
+        Metric(f"{prefix}{split}_{figure}", of_cells(f"{prefix}{split}_", figure), better)
         for split in SPLITS
         for figure, better in FIGURES.items()
     ]
 
 
 def _mean(prefix: str, splits: Sequence[str], figure: str) -> Callable[[Sums], NDArray[np.float64]]:
-    of_splits = [_figure(f"{prefix}{split}", figure) for split in splits]
+    of_splits = [of_cells(f"{prefix}{split}_", figure) for split in splits]
     return lambda sums: np.mean([of(sums) for of in of_splits], axis=0)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
+
+from harness.protocols.benchmark import Sums
 
 Array = NDArray[np.float64]
 
@@ -26,3 +30,34 @@ def balanced_accuracy(yes_right: Array, truth_yes: Array, no_right: Array, truth
     word is not tested. Source: Brodersen et al. 2010, "The balanced accuracy and its posterior distribution".
     """
     return (share(yes_right, truth_yes) + share(no_right, truth_no)) / 2
+
+
+def cell(truth: str, said: str | None) -> str:
+    """The cell of the confusion matrix that an answer stands in, "yes" being positive; None is a wrong answer."""
+    right = said == truth
+    return {("yes", True): "tp", ("yes", False): "fn", ("no", True): "tn", ("no", False): "fp"}[truth, right]
+
+
+def of_cells(stem: str, figure: str) -> Callable[[Sums], Array]:
+    """A figure of the counts ``<stem>tp``, ``<stem>fp``, ``<stem>tn`` and ``<stem>fn``, as a metric's ``compute``.
+
+    ``figure``: f1, accuracy, precision, recall (the true positive rate), specificity (the true negative rate),
+    harmonic_mean of these two rates, yes_ratio or balanced_accuracy.
+    """
+
+    def of(sums: Sums) -> Array:
+        tp, fp, tn, fn = (sums[f"{stem}{name}"] for name in ("tp", "fp", "tn", "fn"))
+        asked = tp + fp + tn + fn
+        recall, specificity = share(tp, tp + fn), share(tn, tn + fp)
+        return {
+            "f1": lambda: share(2 * tp, 2 * tp + fp + fn),
+            "accuracy": lambda: share(tp + tn, asked),
+            "precision": lambda: share(tp, tp + fp),
+            "recall": lambda: recall,
+            "specificity": lambda: specificity,
+            "harmonic_mean": lambda: share(2 * recall * specificity, recall + specificity) / 100,
+            YES_RATIO: lambda: share(tp + fp, asked),
+            BALANCED: lambda: balanced_accuracy(tp, tp + fn, tn, tn + fp),
+        }[figure]()
+
+    return of

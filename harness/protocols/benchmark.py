@@ -290,7 +290,8 @@ BENCHMARKS: Registry[type[Benchmark]] = Registry(
     "benchmark",
     (
         *("benchmarks.object_halbench", "benchmarks.amber", "benchmarks.mmhal", "benchmarks.mm_vet"),
-        *("benchmarks.llava_bench", "benchmarks.pope", "benchmarks.hallusion_bench", "benchmarks.lmms"),
+        *("benchmarks.llava_bench", "benchmarks.pope", "benchmarks.hallusion_bench", "benchmarks.dash_b"),
+        "benchmarks.lmms",
     ),
     package="benchmarks",
     group="dama_harness.benchmarks",
