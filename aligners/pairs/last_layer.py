@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 from torch.utils.hooks import RemovableHandle
 
 from aligners.pairs.tree import Row
+from aligners.pairs.wrapped_layers import bare
 
 FIRST = "first_position"
 """The attribute of a mask, and of a last layer's attention: the first position that counts."""
@@ -37,7 +38,7 @@ def first_position(attention: nn.Module) -> int:
 def last_layer(stock: Any) -> nn.Module | None:
     """The last decoder layer of the transformers model ``stock``; None where its layers are not a list."""
     layers = getattr(stock.get_decoder(), "layers", None)
-    return layers[-1] if layers else None
+    return bare(layers[-1]) if layers else None
 
 
 def token_by_token(layer: nn.Module | None) -> list[nn.Module]:

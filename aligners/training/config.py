@@ -75,7 +75,8 @@ class AlignConfig(Reading):
         group_lengths: sort the pairs of every 50 steps by length before they are cut into steps, in random order, so
             that rows need little padding. It changes which pairs share a step.
         prompt: how the model is asked and where it comes from (`--set model.KEY=VALUE`, as in bench).
-        merge: after training, also write the model with the adapter merged into it (LoRA), as model-merged.
+        merge: after training, also write the model with the adapter merged into it (LoRA), as model-merged. Not with
+            sharding=fsdp or zero3: `export-model RUN --merge` does it afterwards.
         report_to: trackers that get the metrics of every step, one or several with commas: tensorboard, wandb, trackio,
             mlflow, swanlab (docs/watching.md).
     """
@@ -135,6 +136,11 @@ class AlignConfig(Reading):
             raise UsageError("align: quantize=4bit trains adapters only: set lora_rank (for example 64).")
         if self.merge and (not self.lora_rank or self.quantize != "none"):
             raise UsageError("align: merge=true needs LoRA on a base that is not quantized.")
+        if self.merge and self.sharding in {"fsdp", "zero3"}:  # no process holds the base whole
+            raise UsageError(
+                f"align: merge=true: sharding={self.sharding} leaves each process a part of the base to merge into. "
+                "Leave merge out, and write the merged model afterwards: python cli.py export-model RUN --merge."
+            )
         if self.adapter_start == "continue" and not self.lora_rank:
             raise UsageError("align: adapter_start=continue trains an adapter: set lora_rank to that of the adapter.")
         if self.lora_rank and self.train_vision:

@@ -14,6 +14,7 @@ from transformers.integrations.deepspeed import deepspeed_load_checkpoint
 
 from aligners.objective import Objective, State
 from aligners.pairs.forward import Route
+from aligners.pairs.wrapped_layers import plain_names
 from aligners.training.checkpoints import keep_newest, read_state, whole_or_absent, write_state
 from aligners.training.outcome import samples_of
 from aligners.training.preference_data import PairStream, PreferenceData, as_batch
@@ -104,7 +105,8 @@ class StartingTrainer(Trainer):
         """Trainer's, of an adapter alone where it lies on top of others."""
         if isinstance(self.model, PeftModel):
             state_dict = of_adapter(self.model.state_dict() if state_dict is None else state_dict)
-        super()._save(output_dir, state_dict)
+        with plain_names(self.model):  # peft finds an adapter by the names of its modules
+            super()._save(output_dir, state_dict)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """The checkpoint's weights, once the model is wrapped, in spite of the hub's names that LLaVA's have in files.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 from aligners.pairs import last_layer
 from aligners.pairs.encoding import Encoded
@@ -48,16 +49,20 @@ def rows_of_layers(model: Any, pairs: list[Encoded], route: Route) -> list[int]:
     return seen
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("checkpointing", ["none", "transformers", "fsdp"])
 def test_the_last_layer_computes_from_the_last_token_of_the_prompt_on(
-    model_and_prompts: tuple[Any, Prompts], checkpointing: bool
+    model_and_prompts: tuple[Any, Prompts], checkpointing: str
 ) -> None:
     """Values equal to 1e-12 and gradients to 2e-8 (Llama's norms are float32), also where layers are run again."""
     model, prompts = model_and_prompts
     pairs = encoded(prompts)
-    if checkpointing:
+    if checkpointing == "transformers":
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         model.train()
+    if checkpointing == "fsdp":
+        layers = model.get_decoder().layers
+        for at, layer in enumerate(layers):
+            layers[at] = checkpoint_wrapper(layer, preserve_rng_state=False)
 
     def computed() -> tuple[Tensor, dict[str, Tensor]]:
         tokens = response_logprobs(model, pairs, "shared", "cpu").tokens

@@ -78,6 +78,7 @@ def test_engines_keep_the_weights_once_and_a_run_resumes_from_their_files_bit_eq
     settings = {
         "model": str(llava), "data": str(pairs_file), "limit": 48, "lr": 2e-3, "micro_batch": 4, "device": "cpu",
         "warmup": 0.25, "checkpoint_every": 1, "probe_every": 0, "sharding": sharding, "lora_rank": lora_rank,
+        "gradient_checkpointing": True,
     }  # fmt: skip
     whole = {"set": settings, "method": "dpo", "folder": str(tmp_path / "whole")}
     part = {**whole, "folder": str(tmp_path / "part")}

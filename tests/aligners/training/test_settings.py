@@ -29,6 +29,12 @@ from harness.util.options import build
         ({"batch_size": 0}, r"align: batch_size=0: expected a whole number of at least 1 \(pairs\)"),
         ({"lr": 5e-8, "scheduler": "polynomial"}, r"align: lr=5e-08: expected more than 1e-07"),
         ({"seed": -1}, r"align: seed=-1"),
+        ({"merge": True}, r"align: merge=true needs LoRA on a base that is not quantized"),
+        ({"merge": True, "lora_rank": 4, "sharding": "fsdp"}, r"sharding=fsdp leaves each .* export-model RUN --merge"),
+        (
+            {"merge": True, "lora_rank": 4, "sharding": "zero3"},
+            r"sharding=zero3 leaves each .* export-model RUN --merge",
+        ),
         ({"device": "gpu"}, r"align: device=gpu: expected auto, cpu, cuda"),
     ],
 )

@@ -56,12 +56,14 @@ def done(llava: Path, pairs_file: Path, tmp_path_factory: pytest.TempPathFactory
     )  # fmt: skip
     model, data, clip = tiny_llava(folder / "model"), rlaif_v(folder), tiny_clip(folder / "clip")
     given = {"model": model, "data": data, "clip": clip, "device": "cpu"}
-    command = ["align", "--method", "dama", "--recipe", str(RECIPE), "--db", str(folder / "r.sqlite"), "--json"]
     runs: dict[str, dict[str, Any]] = {}
+    command = ["align", "--method", "dama", "--recipe", str(RECIPE), "--db", str(folder / "r.sqlite"), "--json"]
     for engine in ENGINES:
         settings = {**dataclasses.asdict(base), "sharding": engine}
         del settings["prompt"]
         runs[engine] = {"set": settings, "method": "dama", "folder": str(folder / engine), "probe": engine == "fsdp"}
+    adapter = {**runs["fsdp"]["set"], "lora_rank": 4, "gradient_checkpointing": True}
+    runs["adapter"] = {"set": adapter, "method": "dama", "folder": str(folder / "adapter")}
     for engine in ["none", *(each for each in ENGINES if each != "zero2")]:
         words = [f"{name}={value}" for name, value in given.items()]
         words += [] if engine == "zero3" else [f"sharding={engine}"]  # the recipe's own
@@ -70,7 +72,10 @@ def done(llava: Path, pairs_file: Path, tmp_path_factory: pytest.TempPathFactory
     came = launch([*runs.values()], folder, folder / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAMA_HOME", str(folder / "home"))
-        one = align(base, DamaOfScores(), Notes(), folder / "one", hardness=None, resume=False)
+        one, _ = (
+            align(config, DamaOfScores(), Notes(), folder / name, hardness=None, resume=False)
+            for name, config in {"one": base, "one adapter": dataclasses.replace(base, lora_rank=4)}.items()
+        )
     return Launched(folder, one, dict(zip(runs, came, strict=True)))
 
 
@@ -82,6 +87,14 @@ def test_two_processes_equal_one_under_every_engine(done: Launched, sharding: st
     assert max(map(abs, came["gaps"])) < 1e-5, "before the first step the policy is the reference"
     assert came["route"].startswith("shared prefix (sdpa attention; a pair with an image run both ways differs by")
     assert distance(done.one, done.result(sharding)) < 1e-6
+
+
+@pytest.mark.slow
+def test_an_adapter_whose_layers_run_again_under_fsdp_equals_one_that_runs_once(done: Launched) -> None:
+    """On two processes, with gradient_checkpointing; in one without. Two layers with 7 linear ones: 28 matrices."""
+    assert len(done.came["adapter"]["losses"]) == 4, done.came["adapter"]
+    assert len(weights(done.result("adapter"))) == 28
+    assert distance(done.result("one adapter"), done.result("adapter")) < 1e-6
 
 
 @pytest.mark.slow
