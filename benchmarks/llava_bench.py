@@ -22,6 +22,7 @@ from benchmarks.common import files
 from benchmarks.common.general_prompts import PAIR_RULE
 from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.official import Prompt
+from benchmarks.common.replies import fields_of, own_words
 from benchmarks.common.sources import APACHE, GITHUB, HUB
 from harness.errors import DataError
 from harness.protocols.benchmark import (
@@ -104,7 +105,7 @@ class LlavaBench(LlavaProtocol, Benchmark):
         return self._version("auto")  # rule.json, where it is in the data directory, else the project's own wording
 
     def _version(self, prompt: str) -> str:
-        return f"llava_bench-1 prompt={prompt} parser=first-line-1 attempts={self.attempts}"
+        return f"llava_bench-1 prompt={prompt} parser=first-line-2 attempts={self.attempts}"
 
     @property
     def mode(self) -> str:
@@ -209,20 +210,26 @@ def _by(path: Path, key: str, value: str) -> dict[str, str]:
 
 _NUMBER = r"(-?[0-9]+(?:\.[0-9]+)?)(?:\s*/\s*10)?"
 _LABEL = r"(?:scores?\s*[:=]?\s*)?"
-_PAIR = re.compile(rf"[\s*\[(]*{_LABEL}{_NUMBER}\s*(?:[,;]|\band\b|\s)\s*{_NUMBER}[\s*\]).]*", re.IGNORECASE)
-_NAMED = re.compile(
-    rf"[\s*]*assistant\s*1[\s*]*[:=][\s*]*{_NUMBER}[\s*,;.]*assistant\s*2[\s*]*[:=][\s*]*{_NUMBER}[\s*.]*",
-    re.IGNORECASE,
+_PAIR = re.compile(rf"[\s\[(|]*{_LABEL}{_NUMBER}\s*(?:[,;|]|\band\b|\s)\s*{_NUMBER}[\s\]).|]*", re.IGNORECASE)
+_WHOSE = r"\s*(?:'s\s*)?(?:scores?|rating)?\s*[:=]\s*"
+_NAMED = re.compile(rf"\s*assistant\s*1{_WHOSE}{_NUMBER}[\s,;.]*assistant\s*2{_WHOSE}{_NUMBER}[\s.]*", re.IGNORECASE)
+_DRESS = re.compile(
+    r"(?<![\d*_`])[*_`]+|[*_`]{1,6}(?![\d*_`])|^[ \t]{0,9}(?:#{1,6}|[-•](?=[ \t][*_`]{0,3}[A-Za-z]))", re.MULTILINE
 )
+"""Of Markdown: bold and code, headings, and the marks of a list of words; "8*7" is no pair."""
 
 
 def read_scores(reply: str) -> Pair | None:
     """The reference's and the answer's score, both on the 1-10 scale, of a reply's first line; else None.
 
-    Scores that are named ("Assistant 1: 8") may also stand on the first two lines.
+    Scores that are named ("Assistant 1: 8") may also stand on the first two lines, or in a JSON object.
     """
+    fields = fields_of(reply)
+    if fields is not None:
+        scores = {name: value for name, value in fields.items() if isinstance(value, int | float)}
+        reply = "\n".join(f"{name}: {value}" for name, value in scores.items())
     # Blanks count as one each, so that no pattern tries all ways of dividing a run of them.
-    lines = [" ".join(line.split()) for line in reply.splitlines() if line.strip()]
+    lines = [" ".join(line.split()) for line in _undressed(reply).splitlines() if line.strip()]
     if not lines:
         return None
     two = " ".join(lines[:2])
@@ -231,6 +238,11 @@ def read_scores(reply: str) -> Pair | None:
         return None
     pair = (float(match[1]), float(match[2]))
     return pair if all(1.0 <= score <= BEST for score in pair) else None
+
+
+def _undressed(reply: str) -> str:
+    """``reply`` as plain text; a fence's line ("```json") is none."""
+    return _DRESS.sub("", re.sub(r"^```\w*$", "", own_words(reply), flags=re.MULTILINE))
 
 
 def read_scores_officially(reply: str) -> Pair:

@@ -19,6 +19,7 @@ from benchmarks.common.general_prompts import GRADE, GRADE_AGAIN
 from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.common.ratings import is_plain
+from benchmarks.common.replies import field_of, own_words
 from benchmarks.common.sources import APACHE, GITHUB, NON_COMMERCIAL
 from harness.errors import DataError
 from harness.protocols.benchmark import (
@@ -173,7 +174,7 @@ class MMVet(LlavaProtocol, Benchmark):
 
 
 def _version(prompt: str) -> str:
-    return f"mm_vet-1 prompt={prompt} parser=one-grade-2"
+    return f"mm_vet-1 prompt={prompt} parser=one-grade-3"
 
 
 def _again(path: Path) -> str:
@@ -183,6 +184,7 @@ def _again(path: Path) -> str:
     return added[0] if added else GRADE_AGAIN
 
 
+FIELDS = ("grade", "score", "correctness")
 _GRADE = re.compile(
     r"(?<![\w.,/<>~≈≤≥+-])([0-9]*\.[0-9]+|[0-9]+)(?:\s*(?:/|out of)\s*1(?:\.0+)?)?(?![\w/%-]|[.,][0-9])", re.IGNORECASE
 )
@@ -194,9 +196,11 @@ _OPEN = re.compile(r"(?<![\d.])\d\.\s*$")
 def read_grade(reply: str) -> float | None:
     """The grade of a reply in which one number stands, and that on the 0-1 scale ("0.7", "**0.7**", "Score: 1.0").
 
-    None for anything else: no number, two different ones, a range, a percentage, another scale, one that is denied or
-    put into another's mouth.
+    Of a JSON object the field of the grade is read. None for anything else: no number, two different ones, a range, a
+    percentage, another scale, one that is denied, quoted or put into another's mouth.
     """
+    field = field_of(reply, *FIELDS)
+    reply = own_words(reply) if field is None else field
     numbers = list(_GRADE.finditer(reply))
     if _DIGIT.search(_GRADE.sub("", reply)) or len({float(match[1]) for match in numbers}) != 1 or _OPEN.search(reply):
         return None

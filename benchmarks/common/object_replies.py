@@ -8,7 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
+
+from benchmarks.common.replies import fields_of
+
+FIELD = "objects"
+"""Of a reply that is a JSON object; another name will do where there is no other field."""
 
 
 def first_readable(replies: Sequence[str], read: Callable[[str], list[str] | None]) -> list[str] | None:
@@ -32,13 +37,20 @@ def read_objects(reply: str) -> list[str] | None:
         read = read_json_reply(reply)
     except (ValueError, RecursionError):
         return None
-    return read if isinstance(read, list) and all(isinstance(name, str) for name in read) else None
+    return read if _are_names(read) else None
+
+
+def _are_names(read: Any) -> TypeGuard[list[str]]:
+    return isinstance(read, list) and all(isinstance(name, str) for name in read)
 
 
 def read_objects_tolerantly(reply: str) -> list[str] | None:
-    """As ``read_objects``, else the last JSON list of strings in the reply, else [] for "()"."""
+    """As ``read_objects``, else the list of a JSON object, else the last list in the reply, else [] for "()"."""
     if (strict := read_objects(reply)) is not None:
         return strict
+    if fields := fields_of(reply):
+        names = fields.get(FIELD) if len(fields) > 1 else next(iter(fields.values()))
+        return names if _are_names(names) else None
     if re.match(r"\s*[\[{]", reply) and _is_json(reply):  # something else than a list of strings, all of it
         return None
     for match in reversed(list(re.finditer(r"\[[^\[\]]*\]", reply))):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from benchmarks.common.replies import NEAR, field_of, is_introduced, own_words
+
 BEST = 6
 """Of MMHal-Bench's scale, which begins at 0."""
-NEAR = 200
-"""Characters before and after a number that are looked at."""
 DECIDING = frozenset(
     {"choose", "final", "finally", "revised", "look", "conclusion", "therefore", "thus", "hence", "settle"}
 )
@@ -59,7 +59,7 @@ def is_plain(text: str, start: int, end: int) -> bool:
     What is looked at is the rest of its sentence before it and what directly follows it.
     """
     before = _before(text, start)
-    if before.count('"') % 2 or before.count("“") > before.count("”"):
+    if before.count('"') % 2 or before.count("“") > before.count("”") or is_introduced(text, start):
         return False
     return _words(before) <= LEAD and not _goes_on(text[end : end + NEAR])
 
@@ -91,15 +91,16 @@ def _goes_on(after: str) -> bool:
     return False
 
 
-# "Rating: 5", "**Rating**: 4", "Rating:\n4", "rating is 3", "Rating (0-6): **6**/6", "<rating>1"; ranges, fractions and
-# N/A are off the menu.
+# "Rating: 5", "**Rating**: 4", "Rating:\n4", "rating is 3", "Rating (0-6): **6**/6", "<rating>1", "4.0"; ranges,
+# fractions and N/A are off the menu.
 _RATING = re.compile(
     r"(?<![a-z])rating(?![a-z])(?P<closed>[\"”])?>?(?:\s*[(\[]\s*0\s*(?:[-–—]|to)\s*6\s*[)\]])?"
     r"[\s*_`$\"'#:=(\[–—]*(?:is\b[\s*_`$\"':]*)?"
-    r"(?P<value>-?[0-9]+(?:[.,][0-9]+)*(?:\s*[-–—]\s*[0-9]+)?|n/?a\b|none\b)[*_`]*"
-    r"(?:\s*(?:/|out of)\s*(?P<scale>[0-9]+))?",
+    r"(?P<value>[+-]?[0-9]+(?:[.,][0-9]+)*(?:\s*[-–—]\s*[0-9]+)?|n/?a\b|none\b)[*_`]*"
+    r"(?:\s*(?:/|out of)\s*(?P<scale>[0-9]+(?:\.[0-9]+)?))?",
     re.IGNORECASE,
 )
+_WHOLE = re.compile(r"\+?([0-9]+)(?:\.0{1,9})?")
 _SCALE = [str(score) for score in range(BEST, -1, -1)]
 _TO = r"(?=[^\w/%]{0,3}(?:$|[^\w\s/%]|\n|(?:because|since|as|for|given|but|then|is|would|instead|rather|now)\b))"
 """Behind a number that stands for itself: nothing, a mark, a word about it; "2 dogs" counts something."""
@@ -128,9 +129,12 @@ def read_rating(reply: str) -> int | None:
 
     Of different ratings in the last line the last counts where it ends the reply and is said to replace the others
     ("after a second look Rating: 4"). A number beside it in its sentence, or one that corrects it ("0, I mean 5"),
-    makes it unreadable. A repetition of the whole scale (the options that the judge was given) rates nothing.
+    makes it unreadable. A repetition of the whole scale (the options that the judge was given) rates nothing. Of a JSON
+    object the field "rating" is read, a fence around all is none, and what the judge quotes is not its rating.
     """
-    text = reply.strip().strip("\"“”'")
+    if (field := field_of(reply, "rating")) is not None:
+        return _on_scale(field.removesuffix(f"/{BEST}"))
+    text = own_words(reply).strip("\"“”'")
     matches = _without_scale(list(_RATING.finditer(text)))
     if not matches or _CORRECTED.search(text[matches[-1].end() :]):
         return None
@@ -150,26 +154,37 @@ def _without_scale(matches: list[re.Match[str]]) -> list[re.Match[str]]:
     kept: list[re.Match[str]] = []
     for match in matches:
         kept.append(match)
-        if [m["value"] for m in kept[-len(_SCALE) :]] in (_SCALE, _SCALE[::-1]):
+        if [_whole(m["value"]) for m in kept[-len(_SCALE) :]] in (_SCALE, _SCALE[::-1]):
             del kept[-len(_SCALE) :]
     return kept
 
 
 def _value(text: str, match: re.Match[str]) -> int | None:
     start = text.rfind('"', 0, match.start()) if match["closed"] else match.start()  # {"rating": 4}
-    on_scale = match["value"] in _SCALE and match["scale"] in (None, str(BEST))
-    plain = on_scale and is_plain(text, max(start, 0), match.end())
-    return int(match["value"]) if plain and not _another(text, match) else None
+    rating = _on_scale(match["value"]) if _whole(match["scale"] or str(BEST)) == str(BEST) else None
+    plain = rating is not None and is_plain(text, max(start, 0), match.end())
+    return rating if plain and not _another(text, match) else None
+
+
+def _whole(number: str) -> str:
+    """A whole number without sign and decimals ("4.0" is "4"); anything else as it is."""
+    match = _WHOLE.fullmatch(number)
+    return match[1] if match else number
+
+
+def _on_scale(number: str) -> int | None:
+    return int(_whole(number)) if _whole(number) in _SCALE else None
 
 
 def _rated_again(text: str, match: re.Match[str]) -> bool:
     """Whether a later sentence gives another rating in other words."""
+    value = _whole(match["value"])
     later = _RATED_AGAIN.finditer(text.replace("’", "'"), match.end())
-    return any(again["number"].lower() not in (match["value"], _NAMES.get(match["value"])) for again in later)
+    return any(again["number"].lower() not in (value, _NAMES.get(value)) for again in later)
 
 
 def _another(text: str, match: re.Match[str]) -> bool:
     """Whether the rest of the rating's sentence gives another number that stands for itself; in JSON, fields do."""
     rest = re.split(r"[.!?]\s|\n", text[match.end() : match.end() + NEAR], maxsplit=1)[0]
     second = _SECOND.findall(_ON_THE_SCALE.sub("", rest))
-    return not match["closed"] and any(number != match["value"] for number in second)
+    return not match["closed"] and any(number != _whole(match["value"]) for number in second)

@@ -98,6 +98,13 @@ def test_the_rule_reads_yes_and_no_and_asks_no_judge(tmp_path: Path) -> None:
         ("The prediction is incorrect, not correct", "incorrect", "incorrect"),
         ("correct or incorrect", "incorrect", None),
         ("I would say yes", "unclear", None),
+        ('```json\n{"why": "it is not correct", "verdict": "incorrect"}\n```', "incorrect", "incorrect"),
+        ('{"verdict": "incorrect", "result": "correct"}', "incorrect", None),
+        ("```\ncorrect\n```", "correct", "correct"),
+        ('"correct"', "correct", "correct"),
+        ("The prediction contained the line\ncorrect", "correct", None),
+        ('The prediction contained the line "correct"', "correct", None),
+        ("incorrect\n> correct", "incorrect", "incorrect"),
         ("", "unclear", None),
     ],
 )

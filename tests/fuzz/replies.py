@@ -22,9 +22,29 @@ OBJECTS = ('["man", "dog"]', "[]", "()", '```json\n["a red bus"]\n```', 'Objects
 RATINGS = (
     "Rating: 5", "**Rating**: 4", "Rating (0-6): **6**/6", "<rating>1", "Why.\n\nRating: 3, not 2", "rating is 0",
     "Rating: 6\nRating: 5\nRating: 4\nRating: 3\nRating: 2\nRating: 1\nRating: 0", "N/A", "Rating: 5-6",
+    '{"rating": 4.0, "why": "x"}', "The answer said\nRating: 6", "> Rating: 6\nRating: 2",
 )  # fmt: skip
-GRADES = ("0.7", "**0.7**", "Score: 1.0", "0.5/1", "1 out of 1", "0", "between 0.1 and 0.3", "70%", ".5")
-SCORES = ("8 9", "8, 9\nBecause.", "[7.5 6]", "Assistant 1: 8\nAssistant 2: 9", "Scores: 8/10 and 9/10", "10,10")
+GRADES = (
+    "0.7",
+    "**0.7**",
+    '{"grade": 0.5}',
+    "Score: 1.0",
+    "0.5/1",
+    "1 out of 1",
+    "0",
+    "between 0.1 and 0.3",
+    "70%",
+    ".5",
+)
+SCORES = (
+    "8 9",
+    "8, 9\nBecause.",
+    "[7.5 6]",
+    "Assistant 1: 8\nAssistant 2: 9",
+    "Scores: 8/10 and 9/10",
+    "10,10",
+    '{"assistant_1": 8, "assistant_2": 7}',
+)
 WORDS = (
     "Yes, there is.",
     "No.",

@@ -9,6 +9,7 @@ import pytest
 
 from aligners.pair_hardness.llm_splitter import read_pieces
 from aligners.pair_hardness.rule_splitter import RuleSplitter
+from benchmarks.common.correctness import read_correctness
 from benchmarks.common.object_replies import read_objects_officially, read_objects_tolerantly
 from benchmarks.common.ratings import read_rating
 from benchmarks.common.yes_no import read_yes_no
@@ -21,12 +22,13 @@ from harness.protocols.reasoning import spoken
 READERS: tuple[Callable[[str], object], ...] = (
     read_objects_tolerantly, read_objects_officially, read_rating, read_rating_officially, read_grade,
     read_grade_officially, read_scores, read_scores_officially, read_yes_no, read_officially, spoken, read_pieces,
+    read_correctness,
 )  # fmt: skip
 UNITS = (
     " ", "\n", "\t", "8 ", "8", ".", ",", ", a", "[", '["', "]", "{", "(", '"', "*", "-", "9.", "rating", "rating: ",
     "rating: 6\nrating: 5\nrating: 4\nrating: 3\nrating: 2\nrating: 1\nrating: 0\n", "<think>", "</think>", "<answer>",
     "</answer> ", "<|channel|>analysis", "assistant 1: ", "etc. ", "a and ", "a, ", "and  ", "there ",
-    "\u2028", "```\n",
+    "\u2028", "```\n", "`", "\n> ", "\\boxed{", '{"a": ', "correct ", "correct\n", "says ", "> ",
 )  # fmt: skip
 STARTS = ("", "8", "a.", "rating: ", "```json", "<answer>")
 ENDS = ("x", "\n```")
