@@ -2,8 +2,8 @@
 
 Papers: Rohrbach et al. 2018 (CHAIR); Yu et al. 2024 (RLHF-V, RLAIF-V: the 300 questions and the judge).
 Code: RLAIF-V `eval_gpt_obj_halbench.py` at 83d917b. ``chair_s_refine`` is the published response-level rate and
-``chair_i`` the mention-level one. The official reader accepts any JSON; ours wants a list of strings and asks again
-otherwise, and the official figures stand beside ours as ``official_*``.
+``chair_i`` the mention-level one. The official reader accepts any JSON; ours wants a list of strings, and the official
+figures stand beside ours as ``official_*``.
 """
 
 from __future__ import annotations
@@ -57,8 +57,10 @@ from harness.protocols.benchmark import (
     Metric,
     Sample,
     Verdict,
+    ratio,
 )
 from harness.protocols.official import unofficial
+from harness.protocols.unread import OfficiallyUnread
 from harness.util.fetching import AnySource, Source
 from harness.util.jsonl import iter_jsonl
 from harness.util.ranges import at_least
@@ -83,12 +85,7 @@ SOURCES: tuple[AnySource, ...] = (
         OFFICIAL_QUESTIONS,
         f"data {NON_COMMERCIAL}, images of COCO under Flickr terms",
     ),
-    Source(
-        SYNONYMS,
-        f"{RLAIFV}/data/{SYNONYMS}",
-        OFFICIAL_SYNONYMS,
-        f"data {NON_COMMERCIAL}",
-    ),
+    Source(SYNONYMS, f"{RLAIFV}/data/{SYNONYMS}", OFFICIAL_SYNONYMS, f"data {NON_COMMERCIAL}"),
     Source("eval_gpt_obj_halbench.py", f"{RLAIFV}/eval_gpt_obj_halbench.py", OFFICIAL_SCRIPT, f"code {APACHE}"),
     Source(
         "annotations_trainval2014.zip",
@@ -120,8 +117,8 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
         tagger: reduces names to nouns; the official code uses spaCy for the judge's names and NLTK for captions.
         prompt: ``official`` is read from eval_gpt_obj_halbench.py in the data directory, ``own`` is the project's
             wording, ``auto`` is the official one where it is there.
-        parser: ``strict`` takes what the official parser takes, if it is a list of strings; ``tolerant`` also reads a
-            list inside a code fence or prose, and "()", which the official prompt asks for, as no objects.
+        parser: ``tolerant`` also reads a list of strings inside a code fence, prose or a JSON object, and "()", which
+            the official prompt asks for, as no objects; ``strict`` only what the official parser takes.
         attempts: how often an unreadable live judge is asked; the official code asks up to 100 times, and as many
             recorded replies are read.
     """
@@ -143,7 +140,7 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
     extraction: Literal["judge", "text"] = "judge"
     tagger: TaggerName = "auto"
     prompt: PromptChoice = "auto"
-    parser: Literal["strict", "tolerant"] = "strict"
+    parser: Literal["strict", "tolerant"] = "tolerant"
     attempts: Annotated[int, at_least(1)] = 5
     decoding: Decoding = DECODING
 
@@ -217,13 +214,17 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
         names: list[str] | None = [] if _is_short(answer) else first_readable(replies, self._read_reply)
         if names is None:
             raise JudgeParseError(f"no JSON list of strings in {len(replies)} replies")
-        ours = _judged(names, sample, answer)
-        return Verdict({**ours.counts, **_official(sample, answer, replies)}, details=ours.details)
+        if not _is_short(answer) and first_readable(replies, read_objects_officially) is None:
+            raise OfficiallyUnread("no reply that the official parser takes")
+        return _both(names, sample, answer, replies)
 
     def _read_reply(self, reply: str) -> list[str] | None:
         return read_objects(reply) if self.parser == "strict" else read_objects_tolerantly(reply)
 
     def unreadable(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+        names = first_readable(replies, self._read_reply)
+        if names is not None:
+            return _both(names, sample, answer, replies)
         error = f"judge: no JSON list of strings in {len(replies)} replies"
         if self.parser == "strict" and any(read_objects_tolerantly(reply) is not None for reply in replies):
             error += " (parser=tolerant would read one)"
@@ -231,7 +232,8 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         metrics = chair_metrics("") + length_metrics()
-        return metrics + (chair_metrics("official_") if self.needs_judge else [])
+        unread = Metric("official_unread", ratio("officially_unread", "responses"), False)
+        return metrics + ([*chair_metrics("official_"), unread] if self.needs_judge else [])
 
 
 def _notes(root: Path, path: Path, rows: int) -> list[str]:
@@ -261,6 +263,12 @@ def _judged(names: Sequence[str], sample: Sample, answer: str) -> Verdict:
     """The verdict on the objects that a judge lists."""
     synonyms, tagger = sample.resources.synonyms, sample.resources.tagger
     return _verdict(known_objects(refine(names, synonyms, tagger), synonyms), sample, answer)
+
+
+def _both(names: Sequence[str], sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
+    """Our counts and the official ones; a sample without these is counted: the official run would end there."""
+    ours, official = _judged(names, sample, answer), _official(sample, answer, replies)
+    return Verdict({**ours.counts, "officially_unread": float(not official), **official}, details=ours.details)
 
 
 def _official(sample: Sample, answer: str, replies: Sequence[str]) -> dict[str, float]:

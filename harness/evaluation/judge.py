@@ -15,11 +15,12 @@ from harness.errors import UsageError
 from harness.evaluation.plugged import each_once
 from harness.evaluation.replies import MORE_TOKENS, as_text, is_cut, sound, unread
 from harness.evaluation.sharing import turns
-from harness.protocols.benchmark import Benchmark, JudgeParseError, JudgePrompt, Sample, Verdict
+from harness.protocols.benchmark import Benchmark, JudgePrompt, Sample, Verdict
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Answer
 from harness.protocols.progress import Progress, silent
 from harness.protocols.reasoning import spoken, spoken_by_all
+from harness.protocols.unread import JudgeParseError, OfficiallyUnread
 from harness.store import ReadReply, Store
 from harness.util.options import content_key
 
@@ -282,7 +283,10 @@ def _settle(judge_run: _JudgeRun, pending: Sequence[_Pending], done: dict[str, J
         else:
             try:
                 verdict = sound(partial(judge_run.benchmark.verdict, sample, text, replies))
-            except JudgeParseError:
-                yield item
-                continue
+            except JudgeParseError as error:
+                recorded = judge_run.judge is not None and judge_run.judge.recorded
+                if recorded or not isinstance(error, OfficiallyUnread):
+                    yield item
+                    continue
+                verdict = sound(partial(judge_run.benchmark.unreadable, sample, text, replies))
         done[sample.id] = Judged(sample, judge_run.run, text, verdict, tuple(item.read))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.protocols.conversation import Image, Turn, question
+from harness.protocols.unread import JudgeParseError as JudgeParseError  # noqa: PLC0414 (plug-ins import it from here)
 from harness.registry import Registry, extends
 from harness.util.fetching import AnySource
 from harness.util.options import added
@@ -135,10 +136,6 @@ class Verdict:
     counts: Mapping[str, float]
     error: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
-
-
-class JudgeParseError(Exception):
-    """The judge's reply cannot be read; the engine asks again while attempts are left."""
 
 
 @dataclass(frozen=True)

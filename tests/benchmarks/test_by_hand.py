@@ -71,6 +71,7 @@ def test_object_halbench(tmp_path: Path) -> None:
         "official_recall": 60,
         "official_nonhal_response": pytest.approx(200 / 3),
         "official_nonhal_mention": 75,
+        "official_unread": 0,
     }
 
 

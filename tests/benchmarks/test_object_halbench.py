@@ -102,10 +102,11 @@ def test_judge_mode_gives_the_official_figures(
     assert values["words"] == pytest.approx(overall["avg_word_len"])
     assert values["official_nonhal_response"] == pytest.approx(100 * overall["correct_rate"])
     for sentence, verdict in zip(expected["gpt_mode"]["sentences"], verdicts, strict=True):
-        if sentence["index"] != 40:  # the official code reads a dictionary's keys there; ours asks again
+        if sentence["index"] != 40:  # {"objects": ["cake"]}: the official code reads the dictionary's keys
             assert verdict.details["mentions"] == [word for word, _ in sentence["mscoco_generated_words"]]
             assert verdict.details["hallucinated"] == [word for word, _ in sentence["mscoco_hallucinated_words"]]
-    assert verdicts[40].details["mentions"] == ["cake", "table", "child"]
+    assert verdicts[40].details["mentions"] == ["cake"]
+    assert values["official_unread"] == 0  # a recorded reply in a fence is read, and the one after it officially
 
 
 @pytest.mark.needs("reference")
@@ -198,10 +199,12 @@ def test_an_unreadable_judge_is_an_error_and_a_later_reply_counts(tmp_path: Path
     sample = benchmark.load(tmp_path).samples[0]
     with pytest.raises(JudgeParseError):
         benchmark.verdict(sample, "There is a cat here", ["null"])
-    failed = judged(benchmark, sample, "There is a cat here", ["()", "null"])
+    failed = judged(benchmark, sample, "There is a cat here", ["A cat.", "null"])
     assert failed.error is not None and not failed.counts
-    read = judged(benchmark, sample, "There is a cat here", ["()", '["cat"]'])
+    read = judged(benchmark, sample, "There is a cat here", ["A cat.", '["cat"]'])
     assert read.error is None and read.counts["hallucinated"] == 1
+    strict = ObjectHalBench(tagger="lexicon", parser="strict")
+    assert judged(strict, sample, "There is a cat here", ["()", '["cat"]']).counts["hallucinated"] == 1
     letters = judged(benchmark, sample, "There is a cat here", ['{"dog": 1}', '["cat"]'])
     assert (letters.counts["hallucinated"], letters.counts["official_hallucinated"]) == (1, 0)
 

@@ -220,9 +220,12 @@ def test_a_better_parser_reads_the_stored_replies_without_a_call(tmp_path: Path)
         return json.loads(result.stdout), result.stderr
 
     with FaultServer(lambda prompt, nth: '```json\n["dog", "cat"]\n```') as server:
-        strict, told = scored(server)
+        strict, told = scored(server, "--set", "parser=strict")
         assert (strict["n_failed"], len(server.calls)) == (1, 3)
         assert "parser=tolerant would read one" in told
-        tolerant, _ = scored(server, "--set", "parser=tolerant")
+        tolerant, _ = scored(server)
         assert (tolerant["n_scored"], tolerant["metrics"]["chair_i"]["value"]) == (1, 50.0)
-        assert len(server.calls) == 3
+        assert (tolerant["metrics"]["official_unread"]["value"], len(server.calls)) == (100.0, 3)
+    with FaultServer(lambda prompt, nth: '```json\n["dog", "cat"]\n```') as fresh:
+        assert scored(fresh)[0]["n_scored"] == 1
+        assert len(fresh.calls) == 1, "a fenced list is read at once"

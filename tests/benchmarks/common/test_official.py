@@ -128,13 +128,13 @@ def test_scripts_that_hold_no_such_string(tmp_path: Path, text: str, message: st
 def test_the_tolerant_parser_reads_lists_in_fences_and_prose(
     reply: str, strict: list[str] | None, tolerant: list[str] | None
 ) -> None:
-    assert ObjectHalBench()._read_reply(reply) == strict
-    assert ObjectHalBench(parser="tolerant")._read_reply(reply) == tolerant
+    assert ObjectHalBench(parser="strict")._read_reply(reply) == strict
+    assert ObjectHalBench()._read_reply(reply) == tolerant
 
 
 def test_the_parser_is_part_of_the_version_and_an_error_tells_of_the_other_one(halbench: Path) -> None:
-    benchmark = ObjectHalBench(tagger="lexicon")
-    assert benchmark.version != ObjectHalBench(tagger="lexicon", parser="tolerant").version
+    benchmark = ObjectHalBench(tagger="lexicon", parser="strict")
+    assert benchmark.version != ObjectHalBench(tagger="lexicon").version
     (sample,) = benchmark.load(halbench).samples
     verdict = benchmark.unreadable(sample, "A long enough answer here.", ['```["dog"]```'])
     assert "parser=tolerant would read one" in (verdict.error or "") and not verdict.counts
