@@ -161,6 +161,9 @@ class Amber(Benchmark):
         digest = hashlib.sha256("".join([*digests, sha256(Path(table)) if table else ""]).encode()).hexdigest()[:16]
         return CaptionRules(words, find_tagger(self.tagger, words.vocabulary), digest)
 
+    def part(self, sample: Sample) -> str:
+        return str(sample.data["kind"])
+
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         if sample.data["kind"] == "generative":
             return _caption_verdict(sample.data, sample.resources, answer)

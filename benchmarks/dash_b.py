@@ -95,6 +95,9 @@ class DashB(LlavaProtocol, Benchmark):
             notes += files.count_note(_file(half), len(samples), OFFICIAL_ROWS)
         return BenchmarkData([*of_half["neg"], *of_half["pos"]], self.version, unofficial(), notes)
 
+    def part(self, sample: Sample) -> str:
+        return str(sample.data["truth"])
+
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         truth = sample.data["truth"]
         official = {f"official_{cell(truth, read_officially(answer))}": 1.0}

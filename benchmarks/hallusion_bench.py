@@ -161,6 +161,9 @@ class HallusionBench(Benchmark):
             data | {"question": question}, _joined(data), prompt,
         )  # fmt: skip
 
+    def part(self, sample: Sample) -> str:
+        return f"{sample.data['category']}/{sample.data['subcategory']}"
+
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         if not self.needs_judge:
             return None

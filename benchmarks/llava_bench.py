@@ -147,6 +147,9 @@ class LlavaBench(LlavaProtocol, Benchmark):
         info = {"prompt": [rule.record for rule in by_name.values()], **asked}
         return BenchmarkData(samples, version, info, _notes(root))
 
+    def part(self, sample: Sample) -> str:
+        return str(sample.data["category"])
+
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         data = sample.data
         prompt = (

@@ -138,6 +138,9 @@ class MMVet(LlavaProtocol, Benchmark):
         info = {"prompt": first.record, **unofficial(OFFICIAL_PROMPT.part(first))}
         return BenchmarkData(samples, _version(first.name), info, notes)
 
+    def part(self, sample: Sample) -> str:
+        return "+".join(sample.data["capability"])
+
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         prompts: JudgePrompts = sample.resources
         reference = sample.data["reference"].replace("<AND>", " <AND> ").replace("<OR>", " <OR> ")

@@ -131,6 +131,9 @@ class MMHal(LlavaProtocol, Benchmark):
         info = {"prompt": prompt.record, **unofficial(OFFICIAL_PROMPT.part(prompt))}
         return BenchmarkData(samples, self._version(prompt.name), info, _notes(root, path, samples))
 
+    def part(self, sample: Sample) -> str:
+        return str(sample.data["type"])
+
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         template: Prompt = sample.resources
         contents, reference = ", ".join(sample.data["contents"]), sample.data["reference"]

@@ -157,6 +157,9 @@ class Pope(LlavaProtocol, Benchmark):
             samples.append(Sample(id_, prompt, Image(path=folder / image), data, group=image))
         return samples
 
+    def part(self, sample: Sample) -> str:
+        return str(sample.data["split"])
+
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         split, label = sample.data["split"], sample.data["label"]
         values = _counts(split, label, read_officially(answer), "official_")

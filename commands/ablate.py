@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @options.dry_run
 @options.as_json
 @click.option("--recipe", type=options.RECIPE, help="Default: recipes/ablation.yaml.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples of each benchmark.")
+@options.drawn
 @options.cluster
 @options.recipe_folder
 def command(

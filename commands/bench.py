@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @options.resume
 @options.probe
 @options.dry_run
-@options.limit
+@options.drawn
 @options.cluster
 @options.as_json
 @click.option("--suite", help="hallucination, general, all, or a YAML file.  [default: hallucination]")

@@ -78,6 +78,9 @@ probe = click.option(
 )
 dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 limit = click.option("--limit", type=click.IntRange(min=1), help="Only the first N.")
+drawn = click.option(
+    "--limit", type=click.IntRange(min=1), help="Only N samples of each benchmark, drawn from all its parts."
+)
 judge = click.option(
     "--judge",
     help="openai:NAME[@BASE_URL], hf:ID_OR_DIR, replay:FILE.jsonl, rule (embedded world), or a plug-in's: see `list "

@@ -63,7 +63,7 @@ class Ablation:
             takes to read it at the base's coverage (at most 6, none beyond -8 and 8).
         data_dir: benchmark data; None for the embedded world.
         judge: judge of the suite; None for the embedded world's own.
-        limit: only the first so many samples of each benchmark; None for all.
+        limit: only so many samples of each benchmark, drawn from all its parts; None for all.
         budget: USD that the judge may cost at most, over all runs; None for no limit.
         prices: a YAML file over the built-in price table, as of `bench --prices`; None for none.
         workers: processes at a time; 0 for one per accelerator, or one per core up to two on a CPU.

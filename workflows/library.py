@@ -177,7 +177,7 @@ def bench(
         settings: what `--set` takes: {"similarity": "exact", "judge.concurrency": 8, "model.dtype": "bfloat16"}.
         eos_bias: Object HalBench, or without it another benchmark of coverage, once more with each of these on the
             end-of-sequence logit; "auto" adds as many as it takes to compare CHAIRi at the base's coverage (at most 6).
-        limit: only the first so many samples.
+        limit: only so many samples of each benchmark, drawn from all its parts.
         fresh: answer and judge anew.
         probe: look before a model's first answer whether it is asked as it was trained and sees its images; what
             differs is a UsageError.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, UsageError
+from harness.evaluation.drawing import draw
 from harness.evaluation.plugged import checked_data
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Sample
 from harness.protocols.conversation import Image
@@ -30,7 +31,7 @@ def data_dir(benchmark: str, root: Path) -> Path:
 
 
 def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> BenchmarkData:
-    """What the data directory holds, the first ``limit`` samples of it; duplicates and an empty set are errors.
+    """What the data directory holds, at most ``limit`` of it; duplicates and an empty set are errors.
 
     An image that lies outside ``root``, links followed, is refused: a model's endpoint would be sent any file that a
     row names. A sample without an image has an Image of nothing unless the benchmark has questions without one.
@@ -41,7 +42,7 @@ def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> Benchmar
         raise DataError(f"{root}: {benchmark.name} has two samples with the id {twice!r}.")
     if not data.samples:
         raise DataError(f"{root}: no {benchmark.name} samples found.")
-    samples = data.samples[:limit]
+    samples = data.samples if limit is None else draw(benchmark, data.samples, limit)
     _require_inside(samples, root, benchmark.name)
     if not benchmark.image_optional:
         samples = [s if s.image is not None else dataclasses.replace(s, image=Image()) for s in samples]

@@ -1,4 +1,4 @@
-"""A part of a benchmark's samples: the first so many of them, or one shard of several."""
+"""One shard of several of a benchmark's samples."""
 
 from __future__ import annotations
 

@@ -61,13 +61,13 @@ class Sample:
     Args:
         id: as the benchmark's own data has it.
         prompt: the text put to the model beside the image.
-        image: what the question is about; None for a question without one, of a benchmark that has such questions
-            (``Benchmark.image_optional``). Of other benchmarks None becomes an Image of nothing: it is missing.
+        image: what the question is about; None for a question without one (``Benchmark.image_optional``). Of other
+            benchmarks None becomes an Image of nothing: it is missing.
         data: what the scorer needs (ground truth, type, reference answer).
         group: samples of one image share it; intervals resample groups.
         resources: what ``judge_prompt`` and ``verdict`` need beside the data and all samples share (the judge's prompt,
-            a table of synonyms, a tagger). It is neither stored nor part of any key: what of it shapes the score must
-            be in the version or, as a name or digest, in ``data``. None in samples that come from the store.
+            synonyms, a tagger). It is neither stored nor part of any key: what of it shapes the score must be in the
+            version or, by name or digest, in ``data``. None in samples from the store.
     """
 
     id: str
@@ -94,8 +94,7 @@ class BenchmarkData:
 
     Args:
         samples: in the order of the files.
-        version: everything that shapes the score and is not data: the benchmark's ``version``, made exact where the
-            directory decides something too (whether the official judge prompt is there).
+        version: what shapes the score and is not data: ``Benchmark.version``, made exact where the directory decides.
         info: recorded with an evaluation beside the version: which prompt is asked.
         notes: how the files differ from the official ones ("annotations.json: 40 rows, official 15220").
         whole: all questions of the files, where a setting leaves out some of them: files of answers are of these.
@@ -146,10 +145,9 @@ class Metric:
     of that shape; NaN where there is nothing to count. So one bootstrap over samples serves every metric.
 
     ``over_runs`` says how several judge runs become one figure.
-    ``groups``, where the metric counts groups of samples and not samples (MME's acc+, HallusionBench's qAcc and fAcc,
-    circular evaluation): the group of every sample id (``groups_by``). Each count of a group is the smallest of its
-    samples' counts, so that a group is right only where all of its samples are; a group of which one sample failed or
-    is missing is not counted. The bootstrap resamples groups.
+    ``groups``, where the metric counts groups of samples (MME's acc+, HallusionBench's qAcc, circular evaluation): the
+    group of every sample id (``groups_by``). Each count of a group is the smallest of its samples' counts, so that a
+    group is right only where all of them are; one with a failed sample is not counted. The bootstrap resamples groups.
     """
 
     name: str
@@ -193,8 +191,7 @@ class Benchmark(ABC):
         ratings: the judge's numbers in a verdict, each with its level of measurement, for the agreement of judges.
         trivial_answers: answers that need no model ("No" to everything), by what their reference rows are called.
         official_attempts: how often the official script asks a judge; of recorded replies as many are read.
-        rated_first: the judge is asked for its rating before anything else, so that a reply cut at its token limit
-            still has it; of other benchmarks a cut reply is an error row.
+        rated_first: the judge gives its rating first, so that a cut reply has it; else a cut reply is an error row.
         image_optional: questions without an image belong to it; of other benchmarks such a sample is a failed answer.
 
     It keeps no state and opens files in ``load`` only: what scoring needs of them is in the samples' data or resources.
@@ -251,9 +248,12 @@ class Benchmark(ABC):
     def load(self, root: Path) -> BenchmarkData:
         """All samples of the data directory ``root``; raises DataError naming the file and row at fault."""
 
-    def check(self) -> None:
+    def part(self, sample: Sample) -> str:
+        """The part of it that ``sample`` belongs to (a split, a type): `--limit` draws from every part."""
+        return ""
+
+    def check(self) -> None:  # noqa: B027 - of most there is nothing to check
         """Called before anything is loaded; raises UsageError where it cannot run here (a package is missing)."""
-        return
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         """What the judge is asked about ``answer`` at this attempt (0 first); None if it is not needed."""
@@ -283,13 +283,13 @@ class Benchmark(ABC):
         return self.metrics(samples)
 
 
+NAMES = (
+    *("object_halbench", "amber", "mmhal", "mm_vet", "llava_bench", "pope", "hallusion_bench", "dash_b"),
+    "lmms",
+)
 BENCHMARKS: Registry[type[Benchmark]] = Registry(
     "benchmark",
-    (
-        *("benchmarks.object_halbench", "benchmarks.amber", "benchmarks.mmhal", "benchmarks.mm_vet"),
-        *("benchmarks.llava_bench", "benchmarks.pope", "benchmarks.hallusion_bench", "benchmarks.dash_b"),
-        "benchmarks.lmms",
-    ),
+    tuple(f"benchmarks.{name}" for name in NAMES),
     package="benchmarks",
     group="dama_harness.benchmarks",
     check=extends(Benchmark, "name"),
