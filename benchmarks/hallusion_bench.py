@@ -173,9 +173,8 @@ class HallusionBench(Benchmark):
             values = {"question": question, "gt_answer_details": reference, "output_entry": answer}
         else:
             values = {"question": question, "reference": reference, "answer": answer}
-        return JudgePrompt(
-            fill(template.text, **values), temperature=0.0, max_tokens=512
-        )  # officially what the API takes by default
+        prompt = fill(template.text, **values) + (CORRECTNESS.again if attempt else "")  # officially it is asked once
+        return JudgePrompt(prompt, temperature=0.0, max_tokens=512)  # officially what the API takes by default
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         """From the last reply, or by the rule from the answer's own yes or no."""

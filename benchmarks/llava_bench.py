@@ -157,7 +157,7 @@ class LlavaBench(LlavaProtocol, Benchmark):
             f"[Assistant 1]\n{data['reference']}\n\n[End of Assistant 1]\n\n"
             f"[Assistant 2]\n{answer}\n\n[End of Assistant 2]\n\n"
             f"[System]\n{sample.resources.text}\n\n"
-        )
+        ) + (PAIR_RULE.again if attempt else "")  # officially it is asked once
         return JudgePrompt(prompt, system=SYSTEM, temperature=0.2, max_tokens=1024)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from benchmarks.common import files
-from benchmarks.common.general_prompts import GRADE, GRADE_AGAIN
+from benchmarks.common.general_prompts import GRADE
 from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.official import OfficialPrompt, Prompt, PromptChoice
 from benchmarks.common.ratings import is_plain
@@ -116,7 +116,7 @@ class MMVet(LlavaProtocol, Benchmark):
         if not isinstance(rows, dict):
             raise DataError(f"{path}: expected an object of id -> question, found {type(rows).__name__}.")
         first = OFFICIAL_PROMPT.find(root, GRADE, self.prompt)
-        again = _again(files.need(root, SCRIPT, f"eval/{SCRIPT}", what="")) if first.official else GRADE_AGAIN
+        again = _again(files.need(root, SCRIPT, f"eval/{SCRIPT}", what="")) if first.official else GRADE.again
         prompts = JudgePrompts(first, again)
         folder = root / "images" if (root / "images").is_dir() else root
         samples = []
@@ -184,7 +184,7 @@ def _again(path: Path) -> str:
     """What the official script adds when it asks again: the one string in it that starts a new line and ends open."""
     strings = [node.value for node in ast.walk(ast.parse(files.read_text(path))) if isinstance(node, ast.Constant)]
     added = [text for text in strings if isinstance(text, str) and text.startswith("\n") and text.endswith(": ")]
-    return added[0] if added else GRADE_AGAIN
+    return added[0] if added else GRADE.again
 
 
 FIELDS = ("grade", "score", "correctness")

@@ -143,6 +143,7 @@ class MMHal(LlavaProtocol, Benchmark):
         else:
             values = {"contents": contents, "question": sample.prompt, "reference": reference, "answer": answer}
             prompt = fill(template.text, **values)
+        prompt += RATING.again if attempt else ""  # officially it is asked once: the second is ours anyway
         return JudgePrompt(prompt, temperature=0.0, max_tokens=512)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:

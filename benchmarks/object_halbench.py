@@ -2,8 +2,7 @@
 
 Papers: Rohrbach et al. 2018 (CHAIR); Yu et al. 2024 (RLHF-V, RLAIF-V: the 300 questions and the judge).
 Code: RLAIF-V `eval_gpt_obj_halbench.py` at 83d917b. ``chair_s_refine`` is the published response-level rate and
-``chair_i`` the mention-level one. The official reader accepts any JSON; ours wants a list of strings, and the official
-figures stand beside ours as ``official_*``.
+``chair_i`` the mention-level one.
 """
 
 from __future__ import annotations
@@ -65,8 +64,7 @@ from harness.util.fetching import AnySource, Source
 from harness.util.jsonl import iter_jsonl
 from harness.util.ranges import at_least
 
-QUESTIONS = "obj_halbench_300_with_image.jsonl"
-OFFICIAL_QUESTIONS = "git:cb8e15a"  # in RLHF-V and RLAIF-V
+QUESTIONS, OFFICIAL_QUESTIONS = "obj_halbench_300_with_image.jsonl", "git:cb8e15a"  # in RLHF-V and RLAIF-V
 OFFICIAL_SCRIPT = "text:40c3fad80f0b911def46817e84a862485293034e0339120b85b5248a8a78556d"
 OFFICIAL_ROWS = 300
 SYNONYMS = "synonyms_refine.txt"
@@ -153,7 +151,7 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
         return self._version(self.prompt)
 
     def _version(self, prompt: str) -> str:
-        asked = f" prompt={prompt} parser={self.parser}-1 attempts={self.attempts}" if self.needs_judge else ""
+        asked = f" prompt={prompt} parser={self.parser}-2 attempts={self.attempts}" if self.needs_judge else ""
         return f"object_halbench-1 extraction={self.extraction} tagger={resolve_name_tagger(self.tagger)}{asked}"
 
     @property
@@ -172,8 +170,7 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
         facts = read_facts(root, set(keys))
         table = files.find(root, SYNONYMS)
         synonyms = read_synonyms(table) if table else built_in_synonyms()
-        tagger = find_name_tagger(self.tagger)
-        prompt = OFFICIAL_PROMPT.find(root, OBJECTS, self.prompt)
+        tagger, prompt = find_name_tagger(self.tagger), OFFICIAL_PROMPT.find(root, OBJECTS, self.prompt)
         resources = Resources(synonyms, tagger, prompt)
         digest = hashlib.sha256(f"{synonyms.name} {tagger.name}".encode()).hexdigest()[:16]
         samples = []
@@ -201,10 +198,13 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
         if not self.needs_judge or _is_short(answer):
             return None
         template: Prompt = sample.resources.prompt
-        if template.official:  # REPRODUCE: the question's braces are filled before the answer's
+        if (
+            template.official
+        ):  # REPRODUCE: the question's braces are filled before the answer's; asked again, it is the same
             prompt = template.text.replace("{question}", sample.prompt).replace("{answer}", _clean(answer))
         else:
-            prompt = fill(template.text, question=sample.prompt, answer=_clean(answer))
+            again = template.again if attempt else ""
+            prompt = fill(template.text + again, question=sample.prompt, answer=_clean(answer))
         return JudgePrompt(prompt, role="system", temperature=0.2, top_p=1.0, max_tokens=512)
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:

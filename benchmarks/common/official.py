@@ -20,13 +20,15 @@ PromptChoice = Literal["auto", "official", "own"]
 class Prompt:
     """A judge's prompt. ``name`` goes into the benchmark's version: figures of two prompts are never compared.
 
-    ``official`` prompts are filled as the official script does it.
+    ``official`` prompts are filled as the official script does it. ``again`` is added when the judge is asked once
+    more, and names the form that its reply lacked.
     """
 
     text: str
     name: str
     official: bool = False
     source: str = "the project's own wording"
+    again: str = ""
 
     @property
     def record(self) -> dict[str, str]:

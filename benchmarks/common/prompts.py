@@ -25,7 +25,11 @@ Suppose the text is right. Which objects would one see in the picture?
 5. If the text names no object, reply with [].
 """
 
-OBJECTS = Prompt(_OBJECTS, "own-objects-1")
+OBJECTS_AGAIN = """
+An earlier reply to this was no JSON list of strings and could not be read. Reply with the list alone, such as
+["dog", "dining table"], or [] for no object.
+"""
+OBJECTS = Prompt(_OBJECTS, "own-objects-1", again=OBJECTS_AGAIN)
 
 _RATING = """\
 You grade the answer of a vision-language model to a question about an image. You do not see the image; you are given
@@ -63,9 +67,11 @@ Then give your rating on this scale:
 0 = not informative, with hallucination
 End with one line of the form "Rating: n", n being a whole number from 0 to 6.
 """
-
-
-RATING = Prompt(_RATING, "own-rating-1")
+RATING_AGAIN = """
+An earlier reply to this could not be read: it did not end with one line of the form "Rating: n". End with that line, n
+being a whole number from 0 to 6, and give no other rating.
+"""
+RATING = Prompt(_RATING, "own-rating-1", again=RATING_AGAIN)
 
 _CORRECTNESS = """\
 You check the answer of a vision-language model to a question about a figure. You do not see the figure; you are
@@ -91,7 +97,10 @@ unclear = it does not say, or leaves open, what was asked
 Reply with one of these three words and nothing else.
 """
 
-CORRECTNESS = Prompt(_CORRECTNESS, "own-correctness-1")
+CORRECTNESS_AGAIN = """
+An earlier reply to this could not be read. Reply with one word and nothing else: correct, incorrect or unclear.
+"""
+CORRECTNESS = Prompt(_CORRECTNESS, "own-correctness-1", again=CORRECTNESS_AGAIN)
 
 
 def fill(template: str, **values: str) -> str:

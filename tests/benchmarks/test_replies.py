@@ -6,15 +6,25 @@ import json
 import random
 from pathlib import Path
 
+import pytest
+
+from benchmarks.common.chair import built_in_synonyms
 from benchmarks.common.object_replies import read_objects, read_objects_officially, read_objects_tolerantly
+from benchmarks.common.official import Prompt
 from benchmarks.common.ratings import read_rating
+from benchmarks.common.taggers import LexiconTagger
 from benchmarks.mmhal import read_rating_officially
-from benchmarks.object_halbench import ObjectHalBench
+from benchmarks.object_halbench import ObjectHalBench, Resources
 from harness.evaluation.judge import judge_answers
 from harness.judges.replay import ReplayJudge
+from harness.protocols.benchmark import BENCHMARKS, Sample
 from harness.protocols.model import Answer
 from harness.store import Store
-from tests.benchmarks.conftest import write_jsonl
+from tests.benchmarks.conftest import write_json, write_jsonl
+from tests.benchmarks.test_hallusion_bench import ROW
+from tests.benchmarks.test_llava_bench import question, write_data
+from tests.benchmarks.test_mm_vet import row as mm_vet_row
+from tests.benchmarks.test_mmhal import row as mmhal_row
 
 ALPHABET = "abc 0123456789.,:;*#[]{}()\"'\\/-\n\t\x00\u2028éß中🦊\ud800"
 
@@ -82,3 +92,36 @@ def test_officially_a_list_may_hold_anything_json_has() -> None:
     assert read_objects_officially('{"dog": 1, "cat": 2}') == ["dog", "cat"]
     for crashes in ("3", "null", "true"):
         assert read_objects_officially(crashes) is None
+
+
+FORMS = {
+    "object_halbench": "JSON list of strings",
+    "mmhal": '"Rating: n"',
+    "mm_vet": "one number from 0.0 to 1.0",
+    "llava_bench": "two numbers from 1 to 10",
+    "hallusion_bench": "correct, incorrect or unclear",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_question_that_is_asked_again_names_the_form_that_the_reply_lacked(name: str, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "obj_halbench_300_with_image.jsonl", [{"question": "Describe.", "image_id": 0}])
+    write_jsonl(tmp_path / "ground_truth.jsonl", [{"image_id": 0, "instances": ["dog"], "captions": []}])
+    write_json(tmp_path / "response_template.json", [mmhal_row("other")])
+    write_json(tmp_path / "mm-vet.json", {"v1_0": mm_vet_row("ocr")})
+    write_json(tmp_path / "HallusionBench.json", [ROW])
+    write_data(tmp_path, [question(0)], None)
+    benchmark = BENCHMARKS.get(name)()
+    (sample,) = benchmark.load(tmp_path).samples
+    first, again, third = (benchmark.judge_prompt(sample, "A dog runs over grass.", n) for n in (0, 1, 2))
+    assert first is not None and again is not None and third is not None
+    added = again.prompt.removeprefix(first.prompt)
+    assert again.prompt.startswith(first.prompt) and third.prompt == again.prompt
+    assert "could not be read" in added and FORMS[name] in " ".join(added.split())
+
+
+def test_the_official_prompt_of_object_halbench_is_asked_again_as_it_is(tmp_path: Path) -> None:
+    resources = Resources(built_in_synonyms(), LexiconTagger(), Prompt("{question} {answer}", "official-0", True))
+    sample = Sample("0", "Describe.", resources=resources)
+    first, again = (ObjectHalBench().judge_prompt(sample, "A dog runs over grass.", n) for n in (0, 1))
+    assert first == again and first is not None and first.prompt == "Describe. A dog runs over grass."

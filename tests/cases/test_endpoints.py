@@ -80,6 +80,13 @@ def test_a_judge_that_thinks_aloud_is_read_after_its_thoughts_on_every_benchmark
     assert found == [value, value]
 
 
+def test_a_judge_that_ignores_the_form_is_asked_once_more_with_the_form_it_missed(tmp_path: Path) -> None:
+    with FaultServer(lambda prompt, nth: GOOD if 'of the form "Rating: n". End with' in prompt else "Fine.") as server:
+        found = figures(score("mmhal", mmhal(tmp_path / "d"), judge_at(server)))
+    assert (found["n_scored"], found["metrics"]["score"]["value"], len(server.calls)) == (6, 4.0, 12)
+    assert found["metrics"]["official_score"]["value"] == 0.0, "officially the first reply decides"
+
+
 def test_a_reply_in_parts_is_joined_and_asked_for_once(tmp_path: Path) -> None:
     parts = [{"type": "text", "text": "Analysis: fine.\n"}, {"type": "text", "text": "Rating: 4"}]
     with FaultServer(lambda prompt, nth: completion(parts)) as server:
