@@ -23,7 +23,7 @@ from benchmarks.common.general_prompts import PAIR_RULE
 from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.official import Prompt
 from benchmarks.common.replies import fields_of, own_words
-from benchmarks.common.sources import APACHE, GITHUB, HUB
+from benchmarks.common.sources import APACHE, GITHUB, HUB, image_urls
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
@@ -57,11 +57,9 @@ TABLE = f"{GITHUB}/haotian-liu/LLaVA/c121f0432da27facab705978f83c4ada465e46fd/ll
 DATA_SET = f"{HUB}/liuhaotian/llava-bench-in-the-wild"
 
 
-def image_urls(folder: Path) -> dict[str, str]:
-    """The homes of the images that the questions in ``folder`` ask about (24)."""
-    path = files.need(folder, "questions.jsonl", what="LLaVA-Bench's questions")
-    names = {files.field_of(row, "image", str, f"{path} line {number}") for number, row in iter_jsonl(path)}
-    return {name: f"{DATA_SET}/resolve/main/images/{files.plain_name(name, str(path))}" for name in sorted(names)}
+def _images(folder: Path) -> dict[str, str]:
+    questions = files.need(folder, "questions.jsonl", what="LLaVA-Bench's questions")
+    return image_urls([questions], f"{DATA_SET}/resolve/main/images")
 
 
 SOURCES: tuple[AnySource, ...] = (
@@ -72,7 +70,7 @@ SOURCES: tuple[AnySource, ...] = (
         RULES,
         APACHE,
     ),
-    Listed("images", "images", image_urls),
+    Listed("images", "images", _images),
 )
 
 

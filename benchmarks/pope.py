@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.common import files
 from benchmarks.common.llava_protocol import LlavaProtocol
-from benchmarks.common.sources import COCO_IMAGES, GITHUB
+from benchmarks.common.sources import COCO_IMAGES, GITHUB, image_urls
 from benchmarks.common.yes_no import PARSER, UNREADABLE, read_yes_no
 from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO, cell, of_cells
 from harness.errors import DataError
@@ -59,13 +59,12 @@ REPOSITORY = f"{GITHUB}/AoiDragon/POPE/e3e39262c85a6a83f26cf5094022a782cb0df58d/
 REPOPE = f"{GITHUB}/YanNeu/RePOPE/bcf22e5690d587cce34e1728af3efdcfaf747d29/annotations"
 
 
-def image_urls(folder: Path) -> dict[str, str]:
+def _images(folder: Path) -> dict[str, str]:
     """The homes of the images that the questions in ``folder`` ask about (500 of 40,504)."""
     present = [path for split in SPLITS if (path := files.find(folder, _file(split)))]
     if not present:
         files.need(folder, *map(_file, SPLITS), what="POPE's questions")
-    names = {files.field_of(row, "image", str, f"{path} line {n}") for path in present for n, row in iter_jsonl(path)}
-    return {name: f"{COCO_IMAGES}/val2014/{files.plain_name(name, str(folder))}" for name in sorted(names)}
+    return image_urls(present, f"{COCO_IMAGES}/val2014")
 
 
 SOURCES: tuple[AnySource, ...] = (
@@ -77,7 +76,7 @@ SOURCES: tuple[AnySource, ...] = (
         Source(f"coco_pope_{split}.json", f"{REPOSITORY}/coco_pope_{split}.json", pin, "MIT")
         for split, pin in OFFICIAL_FILES.items()
     ),
-    Listed(IMAGE_FOLDERS[0], "images of COCO val2014", image_urls, IMAGE_FOLDERS[1:]),
+    Listed(IMAGE_FOLDERS[0], "images of COCO val2014", _images, IMAGE_FOLDERS[1:]),
 )
 
 

@@ -147,8 +147,8 @@ def _references(table: Table, row: Row, metric: Metric) -> list[str]:
 
 
 def _from_best(table: Table, row: Row, metric: Metric) -> list[str]:
-    """Which rows are worse than the best one, which are not told apart from it, and how small a difference would have
-    been seen of each of these."""
+    """Which rows are worse than the best one, which are not distinguishable from it, and how small a difference
+    would have been seen of each of these."""
     said = {row.references[name] for name in table.references if name in row.references and name != DPO}
     tests = {label: test for label, test in table.to_best.get(metric.name, {}).items() if label not in said}
     worse = [label for label, (difference, p) in tests.items() if better(difference, metric, p) is False]

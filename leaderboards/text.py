@@ -30,7 +30,7 @@ def primary_metric(table: Table) -> Metric | None:
 
 
 def not_apart(table: Table, metric: Metric) -> list[str]:
-    """The rows that cannot be told apart from the one with the best value of a metric of the short table, in order."""
+    """The rows not distinguishable from the one with the best value of a metric of the short table, in order."""
     tests = table.to_best.get(metric.name, {})
     return [label for label, (difference, p) in tests.items() if better(difference, metric, p) is None]
 

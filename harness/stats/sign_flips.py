@@ -9,7 +9,7 @@ import numpy as np
 from harness.stats.resampling import Array
 
 BLUR = 1e-3
-"""Sums of signs are told apart down to this share of their standard deviation."""
+"""Sums of signs are distinguished down to this share of their standard deviation."""
 BEYOND = 9.0
 """Standard deviations that no sum of random signs passes (Hoeffding 1963: with a chance below 1e-17)."""
 LOST = 1e-16

@@ -237,7 +237,9 @@ def test_the_chart_shows_where_each_curve_is_read_and_how_far_it_reaches(store: 
     beyond = curves["gap"].reading
     assert beyond is not None and not beyond.within and beyond.note.endswith(", beyond the curve's ends")
     drawn = chart(list(curves.values()), "", "x", "y", upright=reading_line(table))
-    assert drawn.count('class="reading"') == 2 and drawn.count("dashed") == 1 and "coverage of base, 50.0 %" in drawn
+    assert (
+        drawn.count('class="reading"') == 2 and drawn.count("line dotted") == 1 and "coverage of base, 50.0 %" in drawn
+    )
 
 
 def test_base_needs_no_curve_it_is_read_at_its_point(store: Store) -> None:
