@@ -106,7 +106,9 @@ async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout
 
     try:
         # The client's own timeout counts from byte to byte: an endpoint that drips would never meet it.
-        asking = client.post("/chat/completions", body=arguments, cast_to=httpx2.Response)
+        # Azure would take a key behind "Bearer" for a token of its directory.
+        unsent: Any = {"headers": {"Authorization": openai.Omit()}} if "api-version" in client.default_query else {}
+        asking = client.post("/chat/completions", body=arguments, cast_to=httpx2.Response, options=unsent)
         content = (await asyncio.wait_for(asking, timeout)).content
         return read(content, arguments.get("max_tokens") or arguments.get("max_completion_tokens"))
     except (TimeoutError, openai.APITimeoutError):

@@ -16,7 +16,7 @@ from harness.chat.bounded import bounded_client
 from harness.chat.calls import Failure, accept, call
 from harness.chat.completion import Completion, body
 from harness.chat.dialect import Dialect, remedy_of
-from harness.chat.endpoint import is_loopback, is_private
+from harness.chat.endpoint import api_version, is_loopback, is_private
 from harness.chat.keys import NO_KEY, check_environment, foreign_headers, key_for
 from harness.chat.prices import Price, cost, estimate_tokens, load_prices, price_of
 from harness.chat.request import Caller, ChatReply, ChatRequest
@@ -130,6 +130,9 @@ class ChatClient:
         foreign = foreign_headers(self.url, self.settings.api_key_env)
         left_out: dict[str, Any] = {name: openai.Omit() for name in foreign if name.lower() != "authorization"}
         headers = {**left_out, "Authorization": f"Bearer {self._key}"} if foreign else {}
+        version = api_version(self.url)
+        if version:
+            headers = {**left_out, "api-key": self._key}
         # Loading the certificates takes as long as ten calls; without TLS an empty store will do.
         plain = self.url.startswith("http://")
         for _ in range(many):
@@ -138,7 +141,8 @@ class ChatClient:
             http = bounded_client(verify=verify, trust_env=not self._loopback)
             yield openai.AsyncOpenAI(
                 api_key=self._key,
-                base_url=self.url,
+                base_url=self.url.partition("?")[0],
+                default_query={"api-version": version} if version else None,
                 max_retries=0,
                 timeout=self.settings.timeout,
                 default_headers=headers,

@@ -128,7 +128,7 @@ def read(content: bytes, max_tokens: object = None) -> Completion:
     reasoning = next((given for name in REASONING if isinstance(given := message.get(name), str)), thoughts)
     if (isinstance(refusal, str) and refusal) or (text is None and finish == "content_filter"):
         return Completion(None, model, usage, finish, said(str(refusal or "content filter")))
-    if text is None and reasoning:
+    if text is None and (reasoning or finish == CUT):
         text = ""  # it never came to speak
     if text is None:
         raise Malformed(f"the message holds no text: {_without_text(choice, message)}", model, usage)

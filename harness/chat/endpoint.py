@@ -15,6 +15,16 @@ SHARED = ipaddress.ip_network("100.64.0.0/10")
 """Addresses behind a carrier's or a VPN's translation (RFC 6598)."""
 
 
+AZURE = re.compile(r"https?://[^?#]*/openai/deployments/[^/?#]+/?\?api-version=(?P<version>[\w.-]+)")
+"""A deployment of Azure OpenAI: the one URL that may have a query."""
+
+
+def api_version(url: str) -> str:
+    """The ``api-version`` of an Azure deployment's URL, which also takes its key in a header of its own; else ""."""
+    match = AZURE.fullmatch(url)
+    return match["version"] if match else ""
+
+
 def default_url() -> str:
     """Where an endpoint without an address is: ``$OPENAI_BASE_URL``, else OpenAI's own."""
     return os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
@@ -51,10 +61,11 @@ def url_fault(url: str) -> str:
         return "its port is no number"
     if "@" in split.netloc:
         return "a key or password does not belong into a URL, which is stored; name a variable with api_key_env"
-    if split.query or split.fragment:
+    if (split.query or split.fragment) and not api_version(url):
         return (
-            "it has a query, to which no path can be added; Azure's form without one is "
-            "https://RESOURCE.openai.azure.com/openai/v1, with the deployment for a name"
+            "it has a query, to which no path can be added; Azure's forms are "
+            "https://RESOURCE.openai.azure.com/openai/v1, the name being the deployment's, and "
+            ".../openai/deployments/NAME?api-version=VERSION"
         )
     if split.path.rstrip("/").endswith("/chat/completions"):
         return "/chat/completions is added to it; leave that out"

@@ -33,8 +33,8 @@ def test_a_judge_that_refuses_max_tokens_and_temperature_scores_and_the_record_s
     assert "temperature" in str(Store(tmp_path / "d/r.sqlite").evaluations()[-1].info["notes"])
 
 
-def test_a_deployments_url_with_a_query_is_refused_and_azures_other_form_named(tmp_path: Path) -> None:
-    url = "https://r.openai.azure.com/openai/deployments/my-gpt4o?api-version=2024-08-01-preview"
+def test_a_url_with_another_query_is_refused_and_azures_forms_named(tmp_path: Path) -> None:
+    url = "https://r.openai.azure.com/openai/deployments/my-gpt4o?api-version=2024-08-01-preview&api-key=x"
     result = score("mmhal", mmhal(tmp_path / "d"), ["--judge", f"openai:my-gpt4o@{url}"], code=2)
     assert "it has a query" in said(result) and "https://RESOURCE.openai.azure.com/openai/v1" in said(result)
 

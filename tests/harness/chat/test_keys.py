@@ -97,7 +97,8 @@ def test_a_private_host_is_known_by_its_address_or_the_form_of_its_name(url: str
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("https://a.openai.azure.com/openai/deployments/x?api-version=1", "it has a query.*/openai/v1"),
+        ("https://a.openai.azure.com/openai/v1?api-version=1", "it has a query.*/openai/v1"),
+        ("https://a.openai.azure.com/openai/deployments/x?api-version=1&api-key=SECRET", "it has a query"),
         ("https://me:SECRET@example.org/v1", "a key or password does not belong into a URL"),
         ("https://example.org/v1/chat/completions", "leave that out"),
         ("https://example.org/v1?api_key=SECRET", "it has a query"),

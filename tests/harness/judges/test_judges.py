@@ -104,7 +104,7 @@ def test_a_malformed_line_is_named_by_file_and_line(line: str, message: str, tmp
 
 def test_bytes_that_are_no_text_are_a_malformed_line(tmp_path: Path) -> None:
     path = tmp_path / "replies.jsonl"
-    path.write_bytes(b'\xff\xfe{"id"\n')
+    path.write_bytes(b'\xff{"id"\n')
     with pytest.raises(DataError, match="line 1: not valid JSON"):
         ReplayJudge(str(path))
 

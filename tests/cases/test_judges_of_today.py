@@ -1,0 +1,101 @@
+"""Judges as they are served today, each played by a server: no score is invented, no question wasted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cases.running import QUICK, figures, judge_at, mmhal, said, score, settings
+from tests.harness.chat.test_personalities import bad, choice, gpt5
+from tests.harness.fault_server import Fault, FaultServer, completion
+
+Body = dict[str, Any]
+Said = str | Fault | Body
+GOOD = "Analysis: fine.\nRating: 4"
+DRAFT = "The scale is 0 to 6. One could say Rating: 2."
+QUESTIONS = 6
+
+
+def spent(text: str | None) -> Body:
+    """A reply whose tokens all went into thoughts that are not shown (OpenAI, and routers to it)."""
+    usage = {"prompt_tokens": 10, "completion_tokens": 512, "completion_tokens_details": {"reasoning_tokens": 512}}
+    return {**choice(text, "length"), "usage": usage}
+
+
+def once(fault: Said, then: Said = GOOD) -> Callable[[Body, int], Said]:
+    return lambda body, nth: fault if nth == 0 else then
+
+
+def azure(head: bytes) -> Said:
+    """A deployment of Azure OpenAI: the version in the query, the key in its own header and in no other."""
+    first, lowered = head.split(b"\r\n")[0], head.lower()
+    if b"/openai/deployments/my-4o/chat/completions?api-version=2024-10-21 " not in first:
+        return bad(404, "Resource not found", "404")
+    if b"api-key: azure-secret" not in lowered or b"authorization:" in lowered:
+        return bad(401, "Access denied due to invalid subscription key or wrong API endpoint.", "401")
+    return completion(GOOD, model="gpt-4o-2024-08-06")
+
+
+@dataclass(frozen=True)
+class Served:
+    """How a judge answers the ``nth`` call about a question; ``scored`` of all, with ``wasted`` more calls."""
+
+    answers: Callable[[Body, int], Said]
+    scored: int = QUESTIONS
+    wasted: int = 0
+
+
+TODAY = {
+    "GPT-5: max_tokens and temperature refused": Served(lambda body, nth: gpt5(body), wasted=2),
+    "GPT-5: all tokens spent on hidden thoughts": Served(lambda body, nth: spent(""), scored=0),
+    "OpenRouter: the same with null content": Served(lambda body, nth: spent(None), scored=0),
+    "OpenRouter: null content, once": Served(once(choice(None)), wasted=QUESTIONS),
+    "OpenRouter: a provider's error in a 200, once": Served(
+        once({"error": {"message": "Provider returned error: Rating: 2", "code": 502}}), wasted=QUESTIONS
+    ),
+    "OpenRouter: broken off with an error beside the text, once": Served(
+        once(completion("", choices=[{"message": {"content": "Rating: 2"}, "error": {"code": 502, "message": "x"}}])),
+        wasted=QUESTIONS,
+    ),
+    "vLLM: thoughts apart": Served(lambda body, nth: choice(GOOD, reasoning_content=DRAFT)),
+    "vLLM: thoughts apart and no text": Served(
+        lambda body, nth: choice(None, "length", reasoning_content=DRAFT), scored=0
+    ),
+    "vLLM: guided JSON": Served(lambda body, nth: '{"analysis": "It says Rating: 2.", "rating": 4}'),
+    "thoughts in the text": Served(lambda body, nth: f"<think>{DRAFT}</think>\n\n{GOOD}"),
+    "thoughts in the text, cut": Served(lambda body, nth: choice(f"<think>{DRAFT}", "length"), scored=0),
+    "a fence around JSON": Served(lambda body, nth: '```json\n{"rating": 4.0}\n```'),
+    "a quotation before the rating is missing, once": Served(
+        lambda body, nth: GOOD if "could not be read" in str(body["messages"]) else "It contained the line\nRating: 6",
+        wasted=QUESTIONS,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TODAY)
+def test_a_judge_of_today_scores_what_it_rates_and_nothing_else(name: str, tmp_path: Path) -> None:
+    kind = TODAY[name]
+    with FaultServer(lambda prompt, nth: kind.answers(server.calls[-1], nth)) as server:
+        judge = judge_at(server, "judge", "concurrency=1")
+        found = figures(score("mmhal", mmhal(tmp_path / "d"), judge, code=0 if kind.scored else 3))
+    rated = found["metrics"]["score"]["value"]
+    assert (found["n_scored"], rated) == (kind.scored, 4.0 if kind.scored else None)
+    assert found["n_failed"] == QUESTIONS - kind.scored
+    assert len(server.calls) == QUESTIONS + kind.wasted
+
+
+def test_a_deployment_of_azure_is_asked_at_its_url_with_its_version_and_its_key_in_its_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_KEY_OF_MINE", "azure-secret")
+    with FaultServer(lambda prompt, nth: azure(server.headers[-1])) as server:
+        url = server.url.removesuffix("/v1") + "/openai/deployments/my-4o?api-version=2024-10-21"
+        more = settings(*(f"judge.{each}" for each in (*QUICK, "api_key_env=AZURE_KEY_OF_MINE")))
+        result = score("mmhal", mmhal(tmp_path / "d"), ["--judge", f"openai:gpt-4o@{url}", *more])
+    found = figures(result)
+    assert (found["n_scored"], found["metrics"]["score"]["value"], len(server.calls)) == (QUESTIONS, 4.0, QUESTIONS)
+    assert "azure-secret" not in result.output + said(result)
