@@ -23,8 +23,8 @@ from benchmarks.common.chair import (
     read_synonyms,
     refine,
 )
-from benchmarks.common.chair_figures import chair_metrics, length_metrics
-from benchmarks.common.coco import image_key, questions_file, read_facts
+from benchmarks.common.chair_figures import chair_metrics, chair_verdict, length_metrics
+from benchmarks.common.coco import ANNOTATIONS, image_key, questions_file, read_facts
 from benchmarks.common.images import image_in
 from benchmarks.common.llava_protocol import LLAVA_V1, LlavaProtocol
 from benchmarks.common.object_replies import (
@@ -87,7 +87,7 @@ SOURCES: tuple[AnySource, ...] = (
     Source("eval_gpt_obj_halbench.py", f"{RLAIFV}/eval_gpt_obj_halbench.py", OFFICIAL_SCRIPT, f"code {APACHE}"),
     Source(
         "annotations_trainval2014.zip",
-        "http://images.cocodataset.org/annotations/annotations_trainval2014.zip",
+        ANNOTATIONS,
         "",
         "CC BY 4.0",
         unpack=(("*captions_*2014.json", "annotations"), ("*instances_*2014.json", "annotations")),
@@ -280,21 +280,9 @@ def _official(sample: Sample, answer: str, replies: Sequence[str]) -> dict[str, 
 
 
 def _verdict(mentions: Sequence[str], sample: Sample, answer: str) -> Verdict:
-    truth, synonyms = set(sample.data["truth"]), sample.resources.synonyms
-    wrong = [word for word in mentions if synonyms.classes[word] not in truth]
-    right = {synonyms.classes[word] for word in mentions} & truth
-    values = {
-        "responses": 1.0,
-        "naming": float(bool(mentions)),
-        "hallucinating": float(bool(wrong)),
-        "mentions": float(len(mentions)),
-        "hallucinated": float(len(wrong)),
-        "recalled": float(len(right)),
-        "truths": float(len(truth)),
-        "words": float(len(_clean(answer).split(" "))),  # REPRODUCE: an empty answer has one word
-    }
-    classes = {word: synonyms.classes[word] for word in mentions if synonyms.classes[word] != word}
-    return Verdict(values, details={"mentions": list(mentions), "hallucinated": wrong, "classes": classes})
+    read = chair_verdict(mentions, sample.data["truth"], sample.resources.synonyms)
+    words = float(len(_clean(answer).split(" ")))  # REPRODUCE: an empty answer has one word
+    return Verdict({**read.counts, "words": words}, details=read.details)
 
 
 BENCHMARKS.register("object_halbench", ObjectHalBench)

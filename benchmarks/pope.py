@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import files
+from benchmarks.common.coco import IMAGE_FOLDERS, image_folder
 from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.sources import COCO_IMAGES, GITHUB, image_urls
 from benchmarks.common.yes_no import PARSER, UNREADABLE, read_yes_no
@@ -52,7 +53,6 @@ REPOPE_FILES = {
     "adversarial": "text:8c346dbb060bf422ff92e769fa68e5ab3e8a777cb28a26e973387441e05c9ccf",
 }
 OFFICIAL_ROWS = {"random": 2910, "popular": 3000, "adversarial": 3000}
-IMAGE_FOLDERS = ("val2014", "images", "image")
 SHORT = "\nAnswer the question using a single word or phrase."
 DECODING = Decoding(max_new_tokens=128)
 REPOSITORY = f"{GITHUB}/AoiDragon/POPE/e3e39262c85a6a83f26cf5094022a782cb0df58d/output/coco"
@@ -128,7 +128,7 @@ class Pope(LlavaProtocol, Benchmark):
         present = {split: path for split in SPLITS if (path := files.find(root, _file(split)))}
         if not present:
             files.need(root, *map(_file, SPLITS), what="POPE's questions")
-        folder = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), root / IMAGE_FOLDERS[0])
+        folder = image_folder(root)
         of_split = {split: self._split(split, path, folder) for split, path in present.items()}
         notes = files.notes(root, {(_file(split),): pin for split, pin in OFFICIAL_FILES.items()})
         for split, questions in of_split.items():

@@ -120,11 +120,14 @@ class Synonyms:
 
     name: str
     classes: Mapping[str, str]
+    doubles: tuple[str, ...] | None = None
+    """The two-word names that are read as one word; None: all that the vocabulary has."""
 
     @functools.cached_property
     def compounds(self) -> Mapping[str, str]:
         """Two-word names that are read as one object, and what they become."""
-        return {**{name: name for name in self.classes if " " in name}, **COMPOUNDS}
+        doubles = [name for name in self.classes if " " in name] if self.doubles is None else self.doubles
+        return {**{name: name for name in doubles}, **COMPOUNDS}
 
 
 def parse_synonyms(text: str, name: str) -> Synonyms:
@@ -148,6 +151,24 @@ def read_synonyms(path: Path) -> Synonyms:
     if not synonyms.classes:
         raise DataError(f"{path}: no object names; expected one class a line, names separated by commas.")
     return synonyms
+
+
+OFFICIAL_DOUBLES = (
+    *("motor bike", "motor cycle", "air plane", "traffic light", "street light", "traffic signal", "stop light"),
+    *("fire hydrant", "stop sign", "parking meter", "suit case", "sports ball", "baseball bat", "baseball glove"),
+    *("tennis racket", "wine glass", "hot dog", "cell phone", "mobile phone", "teddy bear", "hair drier"),
+    *("potted plant", "laptop computer", "stove top oven"),
+)
+
+
+def read_synonyms_officially(path: Path) -> Synonyms:
+    """A table file as LisaAnne/Hallucination `chair.py` reads it.
+
+    REPRODUCE: a name keeps a blank before it (after two blanks in the file), so that no word of a caption is it; names
+    of two words that are not in the script's own list are never joined.
+    """
+    rows = [line.strip().split(", ") for line in read_text(path).splitlines()]
+    return Synonyms(f"{path.name}-official", {name: row[0] for row in rows for name in row}, OFFICIAL_DOUBLES)
 
 
 def join_compounds(words: Sequence[str], compounds: Mapping[str, str]) -> list[str]:

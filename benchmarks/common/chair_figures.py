@@ -6,7 +6,27 @@ numbers depend on.
 
 from __future__ import annotations
 
-from harness.protocols.benchmark import Metric, ratio
+from collections.abc import Collection, Sequence
+
+from benchmarks.common.chair import Synonyms
+from harness.protocols.benchmark import Metric, Verdict, ratio
+
+
+def chair_verdict(mentions: Sequence[str], truth: Collection[str], synonyms: Synonyms) -> Verdict:
+    """One response: its ``mentions`` (known names) against the categories that the image shows."""
+    classes = synonyms.classes
+    wrong = [word for word in mentions if classes[word] not in truth]
+    counts = {
+        "responses": 1.0,
+        "naming": float(bool(mentions)),
+        "hallucinating": float(bool(wrong)),
+        "mentions": float(len(mentions)),
+        "hallucinated": float(len(wrong)),
+        "recalled": float(len({classes[word] for word in mentions} & set(truth))),
+        "truths": float(len(truth)),
+    }
+    renamed = {word: classes[word] for word in mentions if classes[word] != word}
+    return Verdict(counts, details={"mentions": list(mentions), "hallucinated": wrong, "classes": renamed})
 
 
 def chair_metrics(prefix: str) -> list[Metric]:

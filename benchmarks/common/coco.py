@@ -9,11 +9,47 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.files import field_of, find, read_text, strings_of
+from benchmarks.common.files import field_of, find, need, read_text, strings_of
+from benchmarks.common.sources import COCO_IMAGES
 from harness.errors import DataError
 from harness.util.jsonl import iter_jsonl
 
 SPLITS = ("train2014", "val2014")
+ANNOTATIONS = f"{COCO_IMAGES}/annotations/annotations_trainval2014.zip"
+IMAGE_FOLDERS = ("val2014", "images", "image")
+"""Where val2014's images may lie in a data directory."""
+
+
+def image_folder(root: Path) -> Path:
+    """The folder of ``root`` that holds images of val2014; the first of the names where none is there."""
+    return next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), root / IMAGE_FOLDERS[0])
+
+
+def val_file(key: str) -> str:
+    """The name of the image ``key`` ("42") in val2014."""
+    return f"COCO_val2014_{int(key):012d}.jpg"
+
+
+def image_ids(root: Path) -> list[str]:
+    """The ids of the images that ground_truth.jsonl, or else instances_val2014.json, is about."""
+    single = find(root, "ground_truth.jsonl")
+    if single is not None:
+        rows = ((f"{single} line {number}", row) for number, row in iter_jsonl(single))
+        ids = [image_key(field_of(row, "image_id", (int, str), where)) for where, row in rows]
+    else:
+        single = need(
+            root,
+            *(f"{folder}instances_val2014.json" for folder in ("", "annotations/")),
+            what="COCO's val2014 instances",
+        )
+        try:
+            ids = [image_key(row["id"]) for row in _array(read_text(single), "images")]
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise DataError(f"{single}: not a COCO annotation file ({error!r} while reading its images).") from error
+    strange = next((key for key in ids if not key.isdecimal()), None)
+    if strange is not None:
+        raise DataError(f"{single}: {strange!r} is no COCO image id; a number is expected.")
+    return list(dict.fromkeys(ids))
 
 
 @dataclass

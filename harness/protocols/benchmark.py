@@ -283,10 +283,8 @@ class Benchmark(ABC):
         return self.metrics(samples)
 
 
-NAMES = (
-    *("object_halbench", "amber", "mmhal", "mm_vet", "llava_bench", "pope", "hallusion_bench", "dash_b"),
-    "lmms",
-)
+NAMES: tuple[str, ...] = ("object_halbench", "amber", "mmhal", "mm_vet", "llava_bench", "pope", "hallusion_bench")
+NAMES += ("chair_coco", "dash_b", "lmms")
 BENCHMARKS: Registry[type[Benchmark]] = Registry(
     "benchmark",
     tuple(f"benchmarks.{name}" for name in NAMES),

@@ -1,6 +1,6 @@
 """Record what the official scorers say about the invented inputs beside this file: ``expected.json`` of each folder.
 
-    python tests/golden/record.py --amber DIR --rlaifv DIR --pope DIR --mmvet DIR --llava DIR --hallusion DIR
+    python tests/golden/record.py --amber DIR --rlaifv DIR --pope DIR --mmvet DIR --llava DIR --hallusion DIR ...
 
 Each DIR is a checkout of an official repository at the commit that README.md names. Its script runs unchanged; only
 what it would reach over the network (a judge's endpoint) or load as a large model (spaCy) is replaced: the judge by
@@ -309,15 +309,36 @@ def hallusion_bench(checkout: Path) -> dict[str, Any]:
     return {name: {key: int(stat[key]) for key in ("correct", "total")} for name, stat in counted.items()}
 
 
+def chair_coco(checkout: Path) -> dict[str, Any]:
+    """Class CHAIR of chair.py, with the synonyms beside the data and WordNet's lemmas for pattern's singulars."""
+    folder = HERE / "chair_coco"
+    lemmatizer = nltk.stem.WordNetLemmatizer()
+    singular = module("pattern.en", singularize=lambda word: lemmatizer.lemmatize(word, "n"))
+    names: dict[str, Any] = {"__name__": "chair"}
+    with replaced([], module("pattern"), singular):
+        exec(compile((checkout / "chair.py").read_text(), "chair.py", "exec"), names)
+        names["synonyms_txt"] = (folder / "data/synonyms.txt").read_text()
+        for kind in ("captions", "instances"):
+            of_val = json.loads((folder / f"data/{kind}_val2014.json").read_text())
+            Path(f"{kind}_val2014.json").write_text(json.dumps(of_val))
+            Path(f"{kind}_train2014.json").write_text(json.dumps({**of_val, "images": [], "annotations": []}))
+        answers = rows_of(folder / "answers.jsonl")
+        write_rows(Path("answers.jsonl"), ({"image_id": int(row["id"]), "caption": row["response"]} for row in answers))
+        made = names["CHAIR"](".").compute_chair("answers.jsonl", "image_id", "caption")
+    hallucinated = {row["image_id"]: [w for w, _ in row["mscoco_hallucinated_words"]] for row in made["sentences"]}
+    return {**made["overall_metrics"], "hallucinated": hallucinated}
+
+
 RECORDERS = {"amber": amber, "object_halbench": object_halbench, "mmhal": mmhal, "mm_vet": mm_vet}
 RECORDERS |= {"llava_bench": llava_bench, "pope": pope, "hallusion_bench": hallusion_bench}
+RECORDERS |= {"chair_coco": chair_coco}
 CHECKOUTS = {"object_halbench": "rlaifv", "mmhal": "rlaifv", "mm_vet": "mmvet", "llava_bench": "llava"}
-CHECKOUTS |= {"hallusion_bench": "hallusion"}
+CHECKOUTS |= {"hallusion_bench": "hallusion", "chair_coco": "chair"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ("amber", "rlaifv", "pope", "mmvet", "llava", "hallusion"):
+    for option in ("amber", "rlaifv", "pope", "mmvet", "llava", "hallusion", "chair"):
         parser.add_argument(f"--{option}", type=Path)
     options = vars(parser.parse_args())
     for benchmark, record in RECORDERS.items():

@@ -136,6 +136,28 @@ def test_pope_agrees_with_its_scorer(tmp_path: Path) -> None:
     assert figures["official_f1"] == pytest.approx(100 * sum(split["F1 score"] for split in wanted.values()) / 3)
 
 
+def test_chair_on_coco_agrees_with_its_scorer(tmp_path: Path) -> None:
+    """The table's cheesecake (after two blanks) and fire fighter (not in the script's list) are plain mentions only."""
+    result = score(tmp_path, "chair_coco", "--set", "tagger=lexicon", "--set", "images=8")
+    figures, wanted = values(result), expected("chair_coco")
+    assert (result["n"], result["n_scored"], result["n_failed"], result["official"]) == (8, 8, 0, "rules")
+    for theirs, ours in {"CHAIRs": "chair_s", "CHAIRi": "chair_i", "Recall": "recall"}.items():
+        assert figures[f"official_{ours}"] == pytest.approx(100 * wanted[theirs], abs=1e-9), ours
+
+
+def test_chair_on_coco_by_hand(tmp_path: Path) -> None:
+    """Plain mentions by answer: 4 (woman, dog, puppy, fire fighter), 5 (cheesecake, dining table, wine glass, cake,
+    desk), 3 (street light, man, child), 3 (laptop computer, table, computer), 2 (toilet, chair; no seat), 2 (bird,
+    dog), 3 (man, tie, toilet), 0: 22. Wrong are a wine glass, man and child, a chair, a dog, a toilet: 6 in 5 of 8
+    answers. Of 12 true objects (11 annotated, and image 14's table by its caption) 11 are named: not the train.
+    """
+    figures = values(score(tmp_path, "chair_coco", "--set", "tagger=lexicon", "--set", "images=8"))
+    assert figures["mentions"] == pytest.approx(22 / 8)
+    assert figures["chair_i"] == pytest.approx(100 * 6 / 22)
+    assert figures["chair_s"] == pytest.approx(100 * 5 / 8)
+    assert figures["recall"] == pytest.approx(100 * 11 / 12)
+
+
 def test_hallusion_bench_prints_what_its_scorer_prints(tmp_path: Path) -> None:
     """Of 32 questions, 12 questions over all figures and 16 figures as many are right as utils.py counts."""
     result = score(tmp_path, "hallusion_bench")
