@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import dama
 from benchmarks.llava_bench import LlavaBench, read_scores, read_scores_officially
 from cli import cli
 from harness.errors import DataError
@@ -81,6 +83,23 @@ def test_every_cell_of_the_real_reviews_through_the_command_line(
     of_runs = [printed(expected["stdout"])["all"][0] for _, expected in runs]
     assert metrics["all"]["value"] == pytest.approx(sum(of_runs) / 3, abs=0.05)
     assert metrics["all_std"]["value"] == pytest.approx(0.66, abs=0.05)  # of 64.7, 65.3 and 66.3
+    check_agreement_among_runs(replies, tmp_path / "results.sqlite")
+
+
+def check_agreement_among_runs(replies: list[dict[str, Any]], db: Path) -> None:
+    """Krippendorff 2011, interval data without gaps: 1 - D_o / D_e, the mean squared differences between the runs of an
+    answer and between any two of all scores. The figure is in docs/benchmarks.md.
+    """
+    by_id: dict[str, list[float]] = {}
+    for reply in replies:
+        by_id.setdefault(reply["id"], []).append(read_scores_officially(reply["reply"])[1])
+    scores = np.array(list(by_id.values()))  # [60 answers, 3 runs]
+    observed = ((scores[:, :, None] - scores[:, None]) ** 2).sum() / (60 * 3 * 2)
+    expected = ((scores.ravel()[:, None] - scores.ravel()) ** 2).sum() / (180 * 179)
+    judge = "replay:all.jsonl"
+    (found,) = dama.agree(judge, f"{judge}#0", benchmark="llava_bench", rating="answer_all", db=db)
+    assert found.among[judge].value == pytest.approx(1 - observed / expected)
+    assert found.among[judge].value == pytest.approx(0.98, abs=0.005)
 
 
 def scored(folder: Path, data: Path, replies: str) -> dict[str, dict[str, float]]:
