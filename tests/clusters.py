@@ -74,9 +74,13 @@ class Nodes:
 
     def kill(self, which: int) -> None:
         """Kill a node with all its processes, and add another one."""
-        self._cluster.remove_node(self._nodes[which], allow_graceful=False)
+        self.lose(which)
+        self._nodes.insert(which, self._add())
+
+    def lose(self, which: int) -> None:
+        """Kill a node with all its processes."""
+        self._cluster.remove_node(self._nodes.pop(which), allow_graceful=False)
         self.killed += 1
-        self._nodes[which] = self._add()
 
     def close(self) -> None:
         self._cluster.shutdown()
@@ -92,6 +96,7 @@ def killed_at_random(nodes: Nodes, *, every: tuple[float, float], times: int, se
             if stop.wait(draw.uniform(*every)):
                 return
             nodes.kill(draw.randrange(len(nodes)))
+        stop.wait()  # nodes end with the thread that has started them
 
     thread = threading.Thread(target=kill)
     thread.start()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cluster.connection import Cluster, load_ray, sent_environment
 from harness.cluster.holder import of_this_project, work_in
 from harness.cluster.work import Loss, Lost, Work
-from harness.cluster.workers import POLL, Workers
+from harness.cluster.workers import PLACING, POLL, Workers
 from harness.errors import HarnessError, Interrupted, UsageError
 from harness.protocols.progress import Progress
 from harness.protocols.recorder import Recorder
@@ -85,7 +85,7 @@ class _Received:
     """What an inbox holds, given to the recorder and shown; the first error that a rank reported is kept."""
 
     def __init__(self, cluster: Cluster, recorder: Recorder, progress: Progress) -> None:
-        self._ray, self._recorder, self._progress = cluster.ray, recorder, progress
+        self._ray, self._recorder, self.show = cluster.ray, recorder, progress
         self._lost = cluster.lost
         here = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             self._ray.get_runtime_context().get_node_id(), soft=False
@@ -112,7 +112,7 @@ class _Received:
             elif name == "warning":
                 warnings.warn(values[0], stacklevel=2)
             elif name == "progress":
-                self._progress(*values)
+                self.show(*values)
             elif name != "arrived":
                 getattr(self._recorder, name)(*values)
 
@@ -177,6 +177,24 @@ def _one_rank(cluster: Cluster, received: _Received, asked: tuple[Any, ...]) -> 
     raise AssertionError("one training has one result")
 
 
+def _with_room(cluster: Cluster, name: str, since: float, progress: Progress) -> float:
+    """When there last were nodes for all ranks, ``since`` or now: a moment of the monotonic clock.
+
+    Raises HarnessError where that is ``PLACING`` seconds ago: Ray Train waits without a word for nodes that are gone.
+    """
+    room, now = cluster.has(), time.monotonic()
+    if room >= cluster.workers:
+        return now
+    if now - since > PLACING:
+        raise HarnessError(
+            f"{name}: for {PLACING:.0f} seconds the cluster has had room for {room} of its {cluster.workers} workers; "
+            "nodes are gone. Its checkpoints are kept, and the same command resumes from the last one: see `ray "
+            "status`, or give fewer --workers."
+        )
+    progress("waiting for nodes", room, cluster.workers)
+    return since
+
+
 def _all_ranks(cluster: Cluster, received: _Received, asked: tuple[Any, ...]) -> str | None:
     """Train in all workers together, by Ray Train; None where one was lost."""
     spec, out = asked[0], asked[1]
@@ -187,9 +205,11 @@ def _all_ranks(cluster: Cluster, received: _Received, asked: tuple[Any, ...]) ->
     running = ray.remote(_fit).options(**options).remote(
         cluster.workers, cluster.resources, str(storage), os.getcwd(), (received.inbox, *asked)
     )  # fmt: skip
+    since = time.monotonic()
     try:
         while not ray.wait([running], timeout=POLL)[0]:
             received.look()
+            since = _with_room(cluster, spec.name, since, received.show)
             if cluster.ended.is_set():
                 raise Interrupted
         lost, said = cluster.result(running)

@@ -103,6 +103,10 @@ class Cluster:
         """The ids of the nodes that are there."""
         return frozenset(node["NodeID"] for node in self.ray.nodes() if node["Alive"])
 
+    def has(self) -> int:
+        """How many workers the nodes that are there have room for."""
+        return sum(room_on(node["Resources"], self.gpus) for node in self.ray.nodes() if node["Alive"])
+
     def decided(self, error: Exception | None = None) -> float:
         """By when it is known whether a worker that was lost with ``error`` was lost with its node: monotonic clock."""
         ended = isinstance(error, self.ray.exceptions.ActorDiedError)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image as PilImage
 from safetensors.torch import load_file
 
 from cli import cli
-from harness.cluster.connection import ClusterOptions, connected
+from harness.cluster.connection import Cluster, ClusterOptions, connected
 from harness.cluster.holder import Holder
 from harness.cluster.models import ClusterModel
 from harness.errors import HarnessError, UsageError
@@ -122,6 +123,27 @@ def test_a_cluster_without_room_is_refused(folder: Path) -> None:
         connected(ClusterOptions(cluster="local", gpus_per_worker=0.5)),
     ):
         pass
+
+
+def test_ranks_for_which_the_cluster_has_no_room_any_more_are_refused_after_a_while(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This cluster has two cores: as if of three nodes one were lost."""
+    monkeypatch.setattr(cluster_training, "PLACING", 5.0)
+    two, three = (Cluster(ray, workers, 0.0, 3) for workers in (2, 3))
+    shown: list[tuple[str, int, int]] = []
+
+    def show(step: str, done: int, total: int, note: str = "") -> None:
+        shown.append((step, done, total))
+
+    now = time.monotonic()
+    assert cluster_training._with_room(two, "run", now - 60, show) >= now and not shown
+    assert cluster_training._with_room(three, "run", now - 1, show) == now - 1
+    assert shown == [("waiting for nodes", 2, 3)]
+    with pytest.raises(
+        HarnessError, match=r"run: for 5 seconds .* room for 2 of its 3 workers.* resumes from the last"
+    ):
+        cluster_training._with_room(three, "run", now - 6, show)
 
 
 def ablation(folder: Path, methods: list[str]) -> Path:

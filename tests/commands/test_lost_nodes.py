@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -9,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections import Counter
@@ -16,7 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from safetensors.torch import load_file
 
+from cli import cli
 from harness.cluster.connection import ClusterOptions, connected
 from harness.cluster.models import ClusterModel
 from harness.evaluation.generate import generate
@@ -29,6 +34,7 @@ from tests.commands.test_cluster import ablated, ablated_here, ablation, pope, r
 from tests.harness.cluster.helpers import asked, sleeping
 from tests.house import ROOT
 from tests.tiny import tiny_llava, tiny_pairs
+from workflows import cluster_training
 
 pytestmark = [
     pytest.mark.cluster,
@@ -95,6 +101,66 @@ def test_ablate_while_nodes_are_killed_stores_what_one_process_stores(nodes: Nod
     figure(killed_in_ablate=nodes.killed)
     assert nodes.killed, "else this was a calm run"
     assert ablated_here(folder, recipe, "calm.sqlite") == on_cluster
+
+
+def test_two_ranks_of_which_one_is_lost_with_its_node_resume_and_end_as_one_process(folder: Path) -> None:
+    """80 steps, a checkpoint every 20: the second node, a rank of its own, is killed once the first checkpoint is."""
+    words = ["align", "--method", "dpo", "--model", str(folder / "model"), "--data", str(folder / "train.jsonl")]
+    words += ["--set", "batch_size=4", "--set", "epochs=40", "--set", "checkpoint_every=20", "--device", "cpu"]
+    words += ["--db", str(folder / "ranks.sqlite")]
+    one = run(*words, "--name", "one")
+    two_nodes, ended, log = Nodes(2), threading.Event(), Store(folder / "ranks.sqlite")
+
+    def kill() -> None:
+        while two_nodes.killed == 0 and not ended.wait(0.1):
+            with contextlib.suppress(FileNotFoundError):  # of a folder that is renamed while it is looked through
+                if any((folder / "home").rglob("ranks-*/checkpoint-*")):
+                    two_nodes.kill(0)
+        ended.wait()  # nodes end with the thread that has started them
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        two = run(*words, "--name", "ranks", "--cluster", two_nodes.address, "--workers", "2")
+    finally:
+        ended.set()
+        thread.join()
+        two_nodes.close()
+    assert two_nodes.killed == 1 and (one["info"]["processes"], two["info"]["processes"]) == (1, 2)
+    here, there = (log.train_log(name) for name in ("one", "ranks"))
+    assert [row["step"] for row in there] == [row["step"] for row in here] and len(here) == 80
+    assert [row["loss"] for row in there] == pytest.approx([row["loss"] for row in here], abs=1e-6)
+    a, b = (load_file(next(Path(each["model_dir"]).glob("*.safetensors"))) for each in (one, two))
+    assert max(float((a[name] - b[name]).abs().max()) for name in a) < 1e-6
+
+
+def test_ranks_whose_node_does_not_come_back_are_one_refusal_and_the_same_command_resumes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two cores are left of three. 8 pairs 40 times make 53 steps of 6."""
+    monkeypatch.setattr(cluster_training, "PLACING", 2.0)
+    words = ["align", "--method", "dpo", "--model", str(folder / "model"), "--data", str(folder / "train.jsonl")]
+    words += ["--set", "batch_size=6", "--set", "epochs=40", "--set", "checkpoint_every=20", "--device", "cpu"]
+    words += ["--db", str(folder / "fewer.sqlite"), "--name", "fewer"]
+    nodes, ended = Nodes(3), threading.Event()
+
+    def lose() -> None:
+        while not ended.wait(0.1):
+            with contextlib.suppress(FileNotFoundError):  # of a folder that is renamed while it is looked through
+                if any((folder / "home").rglob("fewer-*/checkpoint-*")):
+                    return nodes.lose(0)
+
+    thread = threading.Thread(target=lose)
+    thread.start()
+    try:
+        result = CliRunner().invoke(cli, [*words, "--cluster", nodes.address, "--workers", "3"])
+    finally:
+        ended.set()
+        thread.join()
+        nodes.close()
+    assert result.exit_code == 1
+    assert "fewer: for 2 seconds the cluster has had room for 2 of its 3 workers; nodes are gone." in result.stderr
+    assert run(*words)["step"] == 53
 
 
 def test_judging_while_nodes_are_killed_asks_no_endpoint_twice(
