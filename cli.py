@@ -32,6 +32,7 @@ COMMANDS = (
     "ablate",
     "align",
     "bench",
+    "prompts",
     "score",
     "leaderboard",
     "compare",

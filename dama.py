@@ -25,6 +25,7 @@ from workflows.library import align, bench, compare, leaderboard, score
 from workflows.objects import Objects, objects
 from workflows.opened import Results, Verdicts, open
 from workflows.planning import Plan, plan
+from workflows.prompts import Prompts, prompts
 from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Figure, Leaderboard
 
 try:
@@ -45,6 +46,7 @@ __all__ = [
     "Objects",
     "Plan",
     "Progress",
+    "Prompts",
     "Results",
     "UsageError",
     "Verdicts",
@@ -56,5 +58,6 @@ __all__ = [
     "objects",
     "open",
     "plan",
+    "prompts",
     "score",
 ]

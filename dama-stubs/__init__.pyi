@@ -17,6 +17,8 @@ from workflows.opened import Verdicts as Verdicts
 from workflows.opened import open as open
 from workflows.planning import Plan as Plan
 from workflows.planning import plan as plan
+from workflows.prompts import Prompts as Prompts
+from workflows.prompts import prompts as prompts
 from workflows.results import AlignResult as AlignResult
 from workflows.results import BenchResult as BenchResult
 from workflows.results import Comparison as Comparison

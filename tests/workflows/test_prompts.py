@@ -1,0 +1,70 @@
+"""`prompts`: what is written is what `bench` asks, and `score` takes the answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import dama
+from cli import cli
+from tests.benchmarks.conftest import write_jsonl
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def test_the_questions_of_pope_are_answered_elsewhere_and_scored(tmp_path: Path) -> None:
+    """Every answer is Yes: recall is 100 and the yes ratio is 100 in each split."""
+    out, data = tmp_path / "new/asked.jsonl", GOLDEN / "pope/data"
+    done = CliRunner().invoke(cli, ["prompts", "pope", "--data-dir", str(data), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    first = json.loads((data / "coco_pope_random.json").read_text().splitlines()[0])
+    assert rows[0] == {
+        "id": f"random:{first['question_id']}",
+        "prompt": f"{first['text']}\nAnswer the question using a single word or phrase.",
+        "image": str(data / "val2014" / first["image"]),
+    }
+    protocol = json.loads((tmp_path / "new/asked.protocol.json").read_text())
+    assert (protocol["benchmark"], protocol["samples"]) == ("pope", len(rows))
+    assert protocol["decoding"]["max_new_tokens"] == 128 and protocol["version"].startswith("pope-1")
+    write_jsonl(tmp_path / "answers.jsonl", [{"id": row["id"], "response": "Yes"} for row in rows])
+    scored = dama.score("pope", tmp_path / "answers.jsonl", data, db=tmp_path / "r.sqlite", progress=False)
+    assert (scored.n_scored, scored.n_failed, len(scored.missing)) == (len(rows), 0, 0)
+    assert scored["random_recall"].value == scored["popular_yes_ratio"].value == 100
+
+
+def test_images_inside_the_data_are_given_as_base64_and_settings_hold(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "ground_truth.jsonl", [{"image_id": 1, "instances": ["dog"], "captions": []}])
+    picture = base64.b64encode(b"a picture").decode()
+    write_jsonl(tmp_path / "q.jsonl", [{"question": "Describe.", "image_id": 1, "image": picture}])
+    settings = {"tagger": "lexicon", "decoding": {"num_beams": 1}}
+    asked = dama.prompts("object_halbench", tmp_path, settings=settings)
+    assert list(asked) == [{"id": "0", "prompt": "Describe.", "image": None, "image_base64": picture}]
+    assert asked.protocol["decoding"]["num_beams"] == 1 and asked.missing == ()
+
+
+def test_a_limit_draws_and_missing_images_are_named() -> None:
+    data = GOLDEN / "pope/data"
+    asked = dama.prompts("pope", data, limit=6)
+    assert len(asked) == 6 and {row["id"].split(":")[0] for row in asked} == {"random", "popular", "adversarial"}
+    assert set(asked.missing) == {row["image"] for row in asked}
+
+
+def test_without_a_file_the_lines_are_on_stdout_alone() -> None:
+    done = CliRunner().invoke(cli, ["prompts", "pope", "--data-dir", str(GOLDEN / "pope/data"), "--limit", "3"])
+    assert done.exit_code == 0
+    assert [sorted(json.loads(line)) for line in done.stdout.splitlines()] == [["id", "image", "prompt"]] * 3
+    assert '"max_new_tokens": 128' in done.stderr
+
+
+def test_what_cannot_be_written_out_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(dama.UsageError, match="limit 0"):
+        dama.prompts("pope", GOLDEN / "pope/data", limit=0)
+    with pytest.raises(dama.HarnessError, match="nowhere"):
+        dama.prompts("pope", tmp_path / "nowhere")
+    with pytest.raises(dama.UsageError, match="another package's engine"):
+        dama.prompts("lmms:mme", tmp_path)
