@@ -64,12 +64,7 @@ def _images(folder: Path) -> dict[str, str]:
 
 SOURCES: tuple[AnySource, ...] = (
     *(Source(name, f"{DATA_SET}/resolve/main/{name}", "", APACHE) for name in OFFICIAL_ROWS),
-    Source(
-        "rule.json",
-        f"{TABLE}/rule.json",
-        RULES,
-        APACHE,
-    ),
+    Source("rule.json", f"{TABLE}/rule.json", RULES, APACHE),
     Listed("images", "images", _images),
 )
 
