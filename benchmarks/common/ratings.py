@@ -50,6 +50,12 @@ DOUBT = frozenset(["if", "unless", "is", "was", "were", "would", "could", "seems
 """First words after a rating that take it back or make it hang on something."""
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _TOKEN = re.compile(r"[^\W\d_]+|[0-9]+|->|=>|[^\w\s]")
+_ATTRIBUTED = re.compile(
+    r"[^\w\n]{0,9}(?:(?:as|is)\s)?(?:says|said|wrote|quoted|quoting|copied)\s(?:(?:from|in|by)\s)?"
+    r"the\s(?:answer|response|lmm|model)\b",
+    re.IGNORECASE,
+)
+"""Behind a rating: whose it is ("quoted from the answer")."""
 _DRESSING = frozenset("*_`()[]{}\"'$")
 
 
@@ -61,7 +67,8 @@ def is_plain(text: str, start: int, end: int) -> bool:
     before = _before(text, start)
     if before.count('"') % 2 or before.count("“") > before.count("”") or is_introduced(text, start):
         return False
-    return _words(before) <= LEAD and not _goes_on(text[end : end + NEAR])
+    after = text[end : end + NEAR]
+    return _words(before) <= LEAD and not _goes_on(after) and not _ATTRIBUTED.match(after)
 
 
 def _before(text: str, start: int) -> str:
