@@ -289,8 +289,7 @@ def _metrics(prefix: str, names: Sequence[str]) -> list[Metric]:
         for who, better in (("reference", None), ("answer", True)):
             of = ratio(f"{prefix}{who}_{name}", f"{prefix}reviewed_{name}", scale=10.0)
             means.append(Metric(f"{prefix}{name}_{who}", of, better))
-    spread = [Metric(f"{prefix}all_std", relative[0].compute, False, over_runs="std")]
-    return relative + spread + means
+    return [*relative, Metric(f"{prefix}all_std", relative[0].compute, False, over_runs="std"), *means]
 
 
 BENCHMARKS.register("llava_bench", LlavaBench)
