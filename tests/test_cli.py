@@ -156,7 +156,7 @@ def test_bench_checks_names_before_it_builds_the_embedded_world(
 def test_a_dry_run_of_align_on_the_embedded_world_builds_nothing(run: Run, tmp_path: Path) -> None:
     plan = json.loads(run("align", "--dry-run", "--json").stdout)
     base = str(tmp_path / "home/tinyworld/base-")
-    assert plan["model"].startswith(base) and plan["epochs"] == 3, "the embedded world's own recipe"
+    assert plan["model"].startswith(base) and plan["epochs"] == 2, "the embedded world's own recipe"
     assert "the embedded world is built first" in plan["estimate"]["notes"] and base in plan["estimate"]["notes"]
     assert list(tmp_path.rglob("*")) == []
 

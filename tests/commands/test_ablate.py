@@ -245,5 +245,5 @@ def test_a_dry_run_says_that_the_embedded_world_comes_first(tmp_path: Path, monk
     words = ["ablate", "--recipe", "demo", "--dry-run", "--db", str(tmp_path / "r.sqlite")]
     done = CliRunner().invoke(cli, words)
     assert (done.exit_code, list(tmp_path.iterdir())) == (0, []), done.output
-    assert "all 17" in done.stdout and "16 to do" in done.stdout
+    assert "all 25" in done.stdout and "24 to do" in done.stdout
     assert "the embedded world is built first, which takes minutes" in done.stderr

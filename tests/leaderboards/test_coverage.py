@@ -397,7 +397,7 @@ def test_models_that_do_not_differ_are_called_different_in_at_most_6_of_100_case
     rng = np.random.default_rng(20261125)
     called = marked = 0
     for _ in range(trials):
-        runs = curves(rng, 30, {"base": 0.0, "dama": 0.5, **({"dpo": -0.3} if reference == "dpo" else {})})
+        runs = curves(rng, 100, {"base": 0.0, "dama": 0.5, **({"dpo": -0.3} if reference == "dpo" else {})})
         a, b = (merged(runs[name], runs["base"]) for name in ("dama", reference))
         (difference,) = ScoredMetrics([tradeoff().matched], {"dama": a, reference: b}, tradeoff()).differences(
             "dama", reference

@@ -107,6 +107,9 @@ def test_bytes_that_are_no_text_are_a_malformed_line(tmp_path: Path) -> None:
     path.write_bytes(b'\xff{"id"\n')
     with pytest.raises(DataError, match="line 1: not valid JSON"):
         ReplayJudge(str(path))
+    path.write_bytes(b'\xff\xfe{"id"\n')
+    with pytest.raises(DataError, match="line 1: it is in UTF-16"):
+        ReplayJudge(str(path))
 
 
 def test_messages_name_what_the_user_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
