@@ -26,7 +26,7 @@ from benchmarks.common.amber_words import Words, count_caption, find_similarity,
 from benchmarks.common.sources import APACHE, GITHUB
 from benchmarks.common.taggers import OFFICIAL_NLTK, Tagger, TaggerName, find_tagger, resolve
 from benchmarks.common.yes_no import PARSER
-from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO
+from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, UNREAD, YES_RATIO
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
@@ -99,7 +99,7 @@ class Amber(Benchmark):
     suites: ClassVar[tuple[str, ...]] = ("hallucination",)
     ability: ClassVar[str] = BALANCED
     tradeoff: ClassVar[tuple[str, str]] = ("chair", "cover")
-    metric_titles: ClassVar[Mapping[str, str]] = {"chair": "CHAIR", "f1": "F1", **TITLES}
+    metric_titles: ClassVar[Mapping[str, str]] = {"chair": "CHAIR", "f1": "F1", **TITLES, UNREAD: "Unread"}
     trivial_answers: ClassVar[Mapping[str, str]] = TRIVIAL_ANSWERS
     attempts: ClassVar[int] = 1
 

@@ -15,7 +15,7 @@ TRIVIAL_ANSWERS = {"always Yes": "Yes", "always No": "No"}
 """``Benchmark.trivial_answers`` of yes/no questions."""
 BALANCED, YES_RATIO, UNREAD = "balanced_accuracy", "yes_ratio", "unread"
 """The third is the share of answers that say neither, where these are no failed samples."""
-TITLES = {BALANCED: "Balanced accuracy", YES_RATIO: "Yes ratio", UNREAD: "Unread"}
+TITLES = {BALANCED: "Balanced accuracy", YES_RATIO: "Yes ratio"}
 
 
 def share(part: Array, whole: Array) -> Array:

@@ -196,8 +196,8 @@ def test_judging_while_nodes_are_killed_asks_no_endpoint_twice(
     assert contents(folder / "judged.sqlite") == contents(folder / "judged-there.sqlite")
     assert paid is not None
     asked_of = Counter(json.dumps(call["messages"]) for call in endpoint.calls)
-    assert len(asked_of) == 60 and set(asked_of.values()) == {2}, (
-        "Yes is no rating: each is asked once more, by protocol"
+    assert len(asked_of) == 120 and set(asked_of.values()) == {1}, (
+        "Yes is no rating: each is asked once more by protocol, in words that name the form"
     )
     assert Store(folder / "paid.sqlite").count("reply") == len(endpoint.calls), "every call that was paid is stored"
 

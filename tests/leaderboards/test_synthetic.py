@@ -59,7 +59,7 @@ def test_the_page_names_it_in_title_and_head(views: dict[str, View], tmp_path: P
         text = page.read_text(encoding="utf-8")
         title = text.partition("<title>")[2].partition("</title>")[0]
         assert title.count("embedded world (synthetic)") == count or title.count("Embedded world (synthetic)") == count
-        assert (f'<p class="warn">E{SYNTHETIC[1:]}.</p>' in text) == bool(count)
+        assert (f'<p class="note"><b>E{SYNTHETIC[1:]}.</b></p>' in text) == bool(count)
 
 
 def test_a_comparison_names_it(views: dict[str, View]) -> None:
