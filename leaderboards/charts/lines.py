@@ -35,7 +35,7 @@ LINE = 13.0
 class Reading:
     """A figure that is read off a curve: where, its interval (NaN: none), and what a pointer that rests on it is shown.
 
-    ``within``: whether the curve reaches so far; else the reading lies on a prolongation, which is drawn dashed.
+    ``within``: whether the curve reaches so far; else the reading lies on a prolongation, which is drawn dotted.
     """
 
     x: float
@@ -199,7 +199,7 @@ def _series(s: Series, across: Scale, up: Scale, right: float, beside: float | N
 
 
 def _reading(r: Reading, pixels: Sequence[tuple[float, float]], across: Scale, up: Scale) -> str:
-    """A ring with its interval; where the curve does not reach it, a dashed line to the curve's nearest point."""
+    """A ring with its interval; where the curve does not reach it, a dotted line to the curve's nearest point."""
     x, y = across(r.x), up(r.y)
     drawn = []
     if math.isfinite(r.low) and math.isfinite(r.high):
