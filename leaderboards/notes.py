@@ -58,17 +58,19 @@ def note(tables: Sequence[Table]) -> str:
 def a_a_lines(tables: Sequence[Table]) -> list[str]:
     """Of each panel with several seeds a method how many pairs of seeds of one method are called different, over the
     short tables: 5 % are by chance, where the test is right. None without such a panel."""
-    lines = []
-    for panel in dict.fromkeys(table.panel for table in tables):
-        rates = [t.a_a[m.name] for t in tables if t.panel == panel for m in t.headline if m.name in t.a_a]
-        called, pairs = (sum(rate[i] for rate in rates) for i in (0, 1))
-        if pairs:
-            of = f"{panel_title(panel)}: two" if panel else "Two"
-            lines.append(
-                f"{of} seeds of one method differ in {called} of {pairs} comparisons ({100 * called / pairs:.0f} %; 5 "
-                "% by chance)."
-            )
-    return lines
+    rates = {
+        panel: a_a_rate([t for t in tables if t.panel == panel]) for panel in dict.fromkeys(t.panel for t in tables)
+    }
+    return [f"{panel_title(panel)}: {rate}" if panel else f"A/A: {rate}" for panel, rate in rates.items() if rate]
+
+
+def a_a_rate(tables: Sequence[Table]) -> str:
+    """How often two seeds of one method are called different in the short tables of a panel; "" without such seeds."""
+    rates = [table.a_a[metric.name] for table in tables for metric in table.headline if metric.name in table.a_a]
+    called, pairs = (sum(rate[i] for rate in rates) for i in (0, 1))
+    if not pairs:
+        return ""
+    return f"two seeds of one method differ in {called} of {pairs} comparisons ({100 * called / pairs:.0f} %; 5 % by chance)."
 
 
 def not_shown(tables: Sequence[Table]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from harness.protocols.benchmark import Metric
@@ -23,6 +23,7 @@ from leaderboards.charts.training import (
 )  # fmt: skip
 from leaderboards.conclusion import conclusions
 from leaderboards.declared import metric_title
+from leaderboards.notes import a_a_rate
 from leaderboards.page.samples import data_uri
 from leaderboards.provenance import condition_key
 from leaderboards.rows import Row, Table
@@ -50,7 +51,7 @@ def panel_view(view: View, panel: str, evidence: Evidence | None, palette: Mappi
         "title": panel_title(panel),
         "groups": [_group(table, titles[table.condition], palette) for table in tables],
         "conclusion": conclusions(tables),
-        "a_a": _same_method(tables),
+        "a_a": a_a_rate(tables),
         "trivial": trivial_labels(tables),
         "matched": any(_has_matched(table) for table in tables),
         "tradeoffs": tradeoff_charts(view.snapshot, tables, evidence, palette),
@@ -113,17 +114,6 @@ def _has_matched(table: Table) -> bool:
     """Whether hallucination is compared at equal coverage."""
     figures = [row.cells[m.name] for m in table.metrics if is_matched(table, m) for row in table.rows]
     return any(math.isfinite(cell.value) for cell in figures)
-
-
-def _same_method(tables: Sequence[Table]) -> str:
-    """How often two seeds of one method are called different: what the differences of methods must be held against."""
-    different, pairs = (sum(found[i] for table in tables for found in table.a_a.values()) for i in (0, 1))
-    if not pairs:
-        return ""
-    return (
-        f"A/A: two seeds of one method are called different in {different} of {pairs} comparisons "
-        f"({100 * different / pairs:.0f} %; 5 % is what chance alone gives)."
-    )
 
 
 def _cell(row: Row, metric: Metric, rank: int, bounds: tuple[float, float], colour: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
+from aligners.pair_hardness import clip as clip_module
 from aligners.pair_hardness import hardness
 from aligners.pair_hardness.clip import ClipModel
 from aligners.pair_hardness.hardness import HardnessConfig, compute_hardness
@@ -67,7 +68,7 @@ class CountedReference(ReferenceModel):
 def prepared(model: str, data: str, clip: str, workers: int = 0) -> dict[str, Any]:
     """Hardness and reference of the pairs in ``data``, and what this process did of them."""
     torch.set_num_threads(1)
-    hardness.ClipModel = CountedClip  # type: ignore[misc,attr-defined]
+    clip_module.ClipModel = CountedClip  # type: ignore[misc]
     CountedClip.images = CountedClip.texts = 0
     pairs = load_pairs(data).pairs
     config = HardnessConfig(clip=clip, clip_batch=4)

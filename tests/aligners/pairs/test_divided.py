@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aligners.pair_hardness import hardness
+from aligners.pair_hardness import clip, hardness
 from tests.aligners.pairs import divided_run
 from tests.aligners.pairs.divided_run import prepared
 from tests.test_align_recipe import tiny_clip
@@ -34,8 +34,8 @@ def made(llava: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Found, 
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DAMA_HOME", str(folder / "one"))
-        for name in ("ClipModel", "make_splitter"):
-            patch.setattr(hardness, name, getattr(hardness, name))  # put back at the end
+        for module, name in ((clip, "ClipModel"), (hardness, "make_splitter")):
+            patch.setattr(module, name, getattr(module, name))  # put back at the end
         one = prepared(*given)
     said = two.communicate(timeout=300)[1].decode()
     assert two.returncode == 0, said[-3000:]
