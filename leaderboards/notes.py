@@ -58,9 +58,8 @@ def note(tables: Sequence[Table]) -> str:
 def a_a_lines(tables: Sequence[Table]) -> list[str]:
     """Of each panel with several seeds a method how many pairs of seeds of one method are called different, over the
     short tables: 5 % are by chance, where the test is right. None without such a panel."""
-    rates = {
-        panel: a_a_rate([t for t in tables if t.panel == panel]) for panel in dict.fromkeys(t.panel for t in tables)
-    }
+    panels = dict.fromkeys(table.panel for table in tables)
+    rates = {panel: a_a_rate([table for table in tables if table.panel == panel]) for panel in panels}
     return [f"{panel_title(panel)}: {rate}" if panel else f"A/A: {rate}" for panel, rate in rates.items() if rate]
 
 
@@ -70,7 +69,8 @@ def a_a_rate(tables: Sequence[Table]) -> str:
     called, pairs = (sum(rate[i] for rate in rates) for i in (0, 1))
     if not pairs:
         return ""
-    return f"two seeds of one method differ in {called} of {pairs} comparisons ({100 * called / pairs:.0f} %; 5 % by chance)."
+    share = f"{100 * called / pairs:.0f} %; 5 % by chance"
+    return f"two seeds of one method differ in {called} of {pairs} comparisons ({share})."
 
 
 def not_shown(tables: Sequence[Table]) -> list[str]:

@@ -22,7 +22,7 @@ def verdicts(right: str, run: int = 0) -> list[Scored]:
 
 
 def test_the_interval_of_a_share() -> None:
-    """Four of eight are right. Of eight draws none is in 1 / 256 = 0.4 %, at most one in 9 / 256 = 3.5 % of the resamples.
+    """Four of eight are right. Of eight draws none is in 1 / 256 = 0.4 % of the resamples, at most one in 3.5 %.
 
     With eight samples 0.6 % are cut off on either side, Phi(-sqrt(8 / 7) 2.36): at 1 / 8 and 7 / 8, or just beyond,
     as the draws fall.
