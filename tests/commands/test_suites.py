@@ -77,7 +77,7 @@ def test_a_bias_adds_the_captions_once_more_under_the_same_settings() -> None:
         resolve_benchmarks(members_of(None, ["amber"]), {"decoding.num_beam": 1})
     with pytest.raises(UsageError, match=r"eos_bias=nan: expected a finite number"):
         resolve_benchmarks(members_of(None, ["amber"]), {}, eos_biases=[float("nan")])
-    with pytest.raises(UsageError, match=r"name one that does \(amber, object_halbench\)"):
+    with pytest.raises(UsageError, match=r"name one that does \(amber, chair_coco, object_halbench\)"):
         resolve_benchmarks(members_of(None, ["mmhal"]), {}, eos_biases=[0.5])
 
 
