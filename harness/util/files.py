@@ -99,12 +99,15 @@ def _beside(path: Path, make: Callable[[str, str, Path], str]) -> Iterator[Path]
     sweep(path.parent.absolute())
     while True:
         part = Path(make(f".{path.name[:100]}.", ".part", path.parent))
-        lock = os.open(part, os.O_RDONLY)
+        try:
+            lock = os.open(part, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # another process swept it before it was opened
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(lock, fcntl.LOCK_EX)
         if part.exists():
             break
-        os.close(lock)  # another process swept it before it was locked
+        os.close(lock)  # or before it was locked
     try:
         yield part
     finally:

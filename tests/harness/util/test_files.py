@@ -120,3 +120,32 @@ def test_what_is_no_json_object_is_named_with_its_file(tmp_path: Path, content: 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Cannot read .*none\.json: No such file"):
         read_json(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("swept", ["before it is opened", "before it is locked"])
+def test_a_file_that_another_process_sweeps_at_once_is_made_again(
+    swept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is locked it looks like what a killed process left."""
+    made: list[Path] = []
+    make, opened = files._temporary_file, os.open
+
+    def removed_at_first(prefix: str, suffix: str, folder: Path) -> str:
+        made.append(Path(make(prefix, suffix, folder)))
+        if len(made) == 1 and swept == "before it is opened":
+            made[0].unlink()
+        return str(made[-1])
+
+    def removed_then(path: Path, flags: int, *mode: int) -> int:
+        lock = opened(path, flags, *mode)
+        if len(made) == 1 and path == made[0]:
+            made[0].unlink()
+        return lock
+
+    monkeypatch.setattr(files, "_temporary_file", removed_at_first)
+    if swept == "before it is locked":
+        monkeypatch.setattr(files.os, "open", removed_then)
+    with replacing(tmp_path / "kept.txt") as part:
+        part.write_text("whole")
+    assert (len(made), (tmp_path / "kept.txt").read_text()) == (2, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
