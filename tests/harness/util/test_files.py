@@ -144,7 +144,7 @@ def test_a_file_that_another_process_sweeps_at_once_is_made_again(
 
     monkeypatch.setattr(files, "_temporary_file", removed_at_first)
     if swept == "before it is locked":
-        monkeypatch.setattr(files.os, "open", removed_then)
+        monkeypatch.setattr(os, "open", removed_then)
     with replacing(tmp_path / "kept.txt") as part:
         part.write_text("whole")
     assert (len(made), (tmp_path / "kept.txt").read_text()) == (2, "whole")
