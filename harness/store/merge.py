@@ -209,9 +209,12 @@ class Merge:
         if old:
             rank = _by_rank(lambda each: each["n_scored"])
             verdict = rank(old, row)
-            if verdict == "same" and self._verdicts(self._target, old["id"]) != self._verdicts(self._source, row["id"]):
-                what = f"evaluation of {row['run']} on {row['benchmark']}"
-                self._conflict(what, *(f"metrics {each['metrics']}" for each in (old, row)))
+            if verdict == "same":
+                if self._verdicts(self._target, old["id"]) == self._verdicts(self._source, row["id"]):
+                    self._add_replies(old["id"], row["id"])
+                else:
+                    what = f"evaluation of {row['run']} on {row['benchmark']}"
+                    self._conflict(what, *(f"metrics {each['metrics']}" for each in (old, row)))
             if verdict != "replace":
                 self._count("there", "evaluation")
                 return
@@ -220,6 +223,17 @@ class Merge:
         self._insert("evaluation", {**row, "id": number, "data_dir": self._moved(row["data_dir"])}, old)
         for verdict_row in self._source.select("SELECT * FROM verdict WHERE evaluation = ?", [row["id"]]):
             self._insert("verdict", {**verdict_row, "evaluation": number})
+
+    def _add_replies(self, old: int, new: int) -> None:
+        """What equal verdicts were read off, where the source alone knows it: an earlier version did not record it."""
+        known = self._source.select(
+            "SELECT replies, sample_id, judge_run FROM verdict WHERE evaluation = ? AND replies IS NOT NULL", [new]
+        )
+        lacking = """UPDATE verdict SET replies = ?
+            WHERE sample_id = ? AND judge_run = ? AND evaluation = ? AND replies IS NULL"""
+        added = self._target.connection.executemany(lacking, ([*row.values(), old] for row in known)).rowcount
+        if added > 0:
+            self.merged.replaced["verdict"] += added
 
     @staticmethod
     def _verdicts(store: Store, number: int) -> list[Row]:

@@ -68,6 +68,7 @@ def rescue(source: Path, target: Path) -> Rescued:
     try:
         return _rescue(source, target)
     except Damaged as error:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             remade = Path(folder) / "remade.sqlite"
             if not remake(source, remade):

@@ -146,6 +146,26 @@ def test_what_is_better_stands_whichever_file_has_it(tmp_path: Path) -> None:
     assert runs == {"dpo-s0": ("done", 3), "gap-s0": ("interrupted", 5)}
 
 
+def test_replies_behind_equal_verdicts_are_kept_whichever_file_knows_them(tmp_path: Path) -> None:
+    """Of three verdicts the first file has the replies of one, the second of two, and of one nobody has any."""
+    files = [str(tmp_path / name) for name in ("one.sqlite", "two.sqlite")]
+    known = {"0": '[{"attempt": 0, "prompt": "p", "reply": "r"}]', "1": "[]"}
+    for file, samples in zip(files, (["0"], ["0", "1"]), strict=True):
+        store = Store(file)
+        add(store, "base", answers([1, 0, 2]), key="k")
+        store.write("UPDATE verdict SET replies = NULL", [()])
+        store.write("UPDATE verdict SET replies = ? WHERE sample_id = ?", [(known[id_], id_) for id_ in samples])
+        store.close()
+    one, two = (contents(Path(file))["verdict"] for file in files)
+    assert one != two
+    for order in (files, files[::-1]):
+        facts = merged(*order, "--into", str(tmp_path / "all.sqlite"))
+        assert facts["conflicts"] == [] and facts["there"]["evaluation"] == 1
+        assert facts["replaced"] == ({"verdict": 1} if order == files else {})
+        assert contents(tmp_path / "all.sqlite")["verdict"] == two
+        (tmp_path / "all.sqlite").unlink()
+
+
 def test_what_differs_under_one_key_is_refused_by_name_and_changes_nothing(tmp_path: Path) -> None:
     one, other = Store(tmp_path / "one.sqlite"), Store(tmp_path / "other.sqlite")
     for store, word in ((one, "cat"), (other, "dog")):

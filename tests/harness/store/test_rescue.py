@@ -221,8 +221,8 @@ def test_without_its_first_page_every_row_of_a_file_is_saved(
     content = bytearray(path.read_bytes())
     content[slice(*torn)] = byte * (torn[1] - torn[0])
     path.write_bytes(content)
-    found = rescue(path, tmp_path / "saved.sqlite")
-    saved = Store(tmp_path / "saved.sqlite")
+    found = rescue(path, tmp_path / "new" / "saved.sqlite")
+    saved = Store(tmp_path / "new" / "saved.sqlite")
     assert found.remade and not found.unreadable and not found.orphans and not saved.faults()
     assert {key: answer.text for key, answer in saved.answers("model", ANSWERS).items()} == ANSWERS
     assert len(saved.verdicts(saved.evaluations()[0].id)) == 2000 and path.read_bytes() == bytes(content)
