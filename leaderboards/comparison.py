@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from harness.errors import UsageError, unknown_name
 from harness.protocols.benchmark import Metric
@@ -16,11 +15,11 @@ from leaderboards.condition import Condition, newest
 from leaderboards.declared import headline, primary_of
 from leaderboards.differences import measure
 from leaderboards.members import Members, members_by_condition
-from leaderboards.run_groups import BASE, RunGroups
+from leaderboards.names import row_of, sides_of
+from leaderboards.run_groups import BASE
 from leaderboards.scored_metrics import ScoredMetrics, scored_metrics
 from leaderboards.scores import mcnemar
 from leaderboards.snapshot import Snapshot
-from leaderboards.text import bench_again
 
 
 @dataclass(frozen=True)
@@ -50,52 +49,11 @@ def load_comparison(snapshot: Snapshot, a: str, b: str) -> list[Comparison]:
 
     Unknown names raise a UsageError.
     """
-    names, evaluations = snapshot.groups, snapshot.current
-    if not snapshot.evaluations:
-        missing = " ".join(snapshot.left_out.values()) or "Run `python cli.py bench` or `demo` first."
-        raise UsageError(f"{snapshot.store.path} holds no evaluations to compare. {missing}")
-    for name in {a, b} & set(snapshot.stale) - {e.run for e in evaluations}:
-        raise UsageError(f"{name} was aligned anew since it was benchmarked: `{bench_again(name)}` first.")
-    for name in {a, b} & {e.run for e in snapshot.stored} - {e.run for e in evaluations}:
-        raise UsageError(f"{name} has no evaluations to compare. {' '.join(snapshot.left_out.values())}")
-    runs = {name: runs_of(name, evaluations, names) for name in (a, b) if name != BASE}
-    aligned = [names.alignments[side[0]].panel for side in runs.values() if side[0] in names.alignments]
-    panel = panel_of(aligned, names, evaluations) if BASE in (a, b) or aligned else names.panels[0]
-    key = partial(names.key, panel=panel)
-    named = {run for side in runs.values() for run in side}
-    compared = [e for e in evaluations if names.label(e, panel) is not None or e.run in named]
-    keys = {e.run: key(e) for e in compared}
-    members = {name: [BASE] if name == BASE else [keys[run] for run in runs[name]] for name in (a, b)}
-    matched = len({names.bases.get(name) for name in aligned}) < 2
-    return compare(snapshot, compared, a, b, members=members, key=key, matched=matched, panel=panel)
-
-
-def panel_of(aligned: Sequence[str], names: RunGroups, evaluations: Sequence[EvaluationRecord]) -> str:
-    """The panel that a comparison is made in: the aligned side's, else the only one that has a base."""
-    if aligned:
-        return aligned[0]
-    based = [panel for panel in names.panels if any(names.label(e, panel) == BASE for e in evaluations)]
-    bases = {e.run: e.model for e in evaluations for panel in based if names.label(e, panel) == BASE}
-    if len({names.bases.get(panel) for panel in based}) > 1:
-        raise UsageError(f"base: several models were aligned; write one of {', '.join(sorted(bases))}.")
-    return based[0] if based else names.panels[0]
-
-
-def runs_of(name: str, evaluations: Sequence[EvaluationRecord], names: RunGroups) -> list[str]:
-    """The runs that ``name`` stands for: the run of that name, or the seeds of a method."""
-    runs = {e.run for e in evaluations}
-    if name in runs:
-        return [name]
-    method, _, panel = name.partition("@")
-    evaluated = [a for a in names.alignments.values() if a.name in runs]
-    seeds = [a for a in evaluated if a.method == method and panel in ("", a.panel)]
-    panels = list(dict.fromkeys(a.panel for a in seeds))
-    if not seeds:
-        raise unknown_name("run or method", name, {BASE, *runs, *(a.method for a in evaluated)})
-    if len(panels) > 1:
-        choices = " or ".join(repr(f"{method}@{p}") for p in panels)
-        raise UsageError(f"{name} was aligned on {len(panels)} panels of data: write {choices}.")
-    return [a.name for a in seeds]
+    sides = sides_of(snapshot, a, b)
+    return compare(
+        snapshot, sides.evaluations, a, b, members=sides.members, key=sides.key, matched=sides.matched,
+        panel=sides.panel,
+    )  # fmt: skip
 
 
 def compare(
@@ -151,13 +109,6 @@ def compare(
     if not comparisons:
         raise UsageError(f"{a} and {b} have no sample in common that both scored: bench both without --limit.")
     return comparisons
-
-
-def row_of(side: Sequence[EvaluationRecord], rows: Members | None) -> str | None:
-    """The row that is made of just these evaluations; None where there is none."""
-    ids = {e.id for e in side}
-    found = rows.seeds.items() if rows is not None else ()
-    return next((label for label, seeds in found if {e.id for e in seeds.values()} == ids), None)
 
 
 def _on_condition(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import compress
 
 import numpy as np
@@ -14,9 +13,9 @@ from harness.evaluation.metrics import Scored
 from harness.protocols.benchmark import Metric, ratio
 from harness.stats import Difference
 from harness.store import EvaluationRecord
-from leaderboards.comparison import panel_of, runs_of
 from leaderboards.condition import Condition, newest
 from leaderboards.declared import benchmark_title
+from leaderboards.names import sides_of
 from leaderboards.run_groups import BASE
 from leaderboards.scored_metrics import ScoredMetrics
 from leaderboards.scores import Scores, read_scores
@@ -77,15 +76,11 @@ def load_objects(
 
     Raises UsageError for unknown names, and where no benchmark (or not the one that is asked for) names objects.
     """
-    names, evaluations = snapshot.groups, snapshot.current
-    runs = {name: runs_of(name, evaluations, names) for name in (a, b) if name != BASE}
-    aligned = [names.alignments[side[0]].panel for side in runs.values() if side[0] in names.alignments]
-    key = partial(names.key, panel=panel_of(aligned, names, evaluations))
-    keys = {e.run: key(e) for e in evaluations}
-    members = {name: [BASE] if name == BASE else [keys[run] for run in runs[name]] for name in (a, b)}
+    named = sides_of(snapshot, a, b)
+    members = named.members
     shared = {
         condition: [[group[key] for key in members[name]] for name in (a, b)]
-        for condition, group in newest(evaluations, key).items()
+        for condition, group in newest(named.evaluations, named.key).items()
         if not condition.eos_bias and {*members[a], *members[b]} <= group.keys()
     }
     if benchmark is not None and benchmark not in {condition.benchmark for condition in shared}:

@@ -12,6 +12,7 @@ from harness.store import EvaluationRecord
 from leaderboards.condition import Condition
 from leaderboards.declared import declared, headline
 from leaderboards.members import Members, members_by_condition
+from leaderboards.names import nothing_stored, row_named
 from leaderboards.run_groups import BASE
 from leaderboards.scored_metrics import ScoredMetrics, scored_metrics
 from leaderboards.scores import Scores
@@ -67,8 +68,7 @@ class _Found:
 def pilot_of(snapshot: Snapshot, a: str, b: str, benchmark: str | None, metric: str | None) -> Pilot:
     """The rows that ``a`` and ``b`` name; UsageError where they are in no table together, or in several."""
     if not snapshot.evaluations:
-        missing = " ".join(snapshot.left_out.values()) or "Run `python cli.py bench` or `demo` first."
-        raise UsageError(f"{snapshot.store.path} holds no evaluations to plan from. {missing}")
+        raise nothing_stored(snapshot, "to plan from")
     found = list(_tables(snapshot, a, b))
     if not found:
         known = {label for panel in snapshot.groups.panels for label in _labels(snapshot, panel)}
@@ -86,22 +86,13 @@ def _tables(snapshot: Snapshot, a: str, b: str) -> Iterator[_Found]:
     """The tables that hold a row of each name."""
     for panel in snapshot.groups.panels:
         for condition, members in members_by_condition(snapshot, panel).items():
-            labels = [_row(name, members, panel) for name in (a, b)]
+            labels = [row_named(name, members, panel) for name in (a, b)]
             if not condition.eos_bias and labels[0] is not None and labels[1] is not None and labels[0] != labels[1]:
                 yield _Found(panel, condition, members, (labels[0], labels[1]))
 
 
 def _labels(snapshot: Snapshot, panel: str) -> set[str]:
     return {label for members in members_by_condition(snapshot, panel).values() for label in members.seeds}
-
-
-def _row(name: str, members: Members, panel: str) -> str | None:
-    """The row that ``name`` stands for: its label, METHOD@PANEL, or the row of a run."""
-    row, _, of_panel = name.rpartition("@")
-    for label, seeds in members.seeds.items():
-        if name == label or (row == label and of_panel == panel) or name in {e.run for e in seeds.values()}:
-            return label
-    return None
 
 
 def _chosen(found: Sequence[_Found], benchmark: str | None, a: str, b: str) -> _Found:

@@ -14,8 +14,9 @@ from leaderboards.condition import Condition
 from leaderboards.declared import benchmark_order, headline, shown_metrics
 from leaderboards.differences import own_error, plain
 from leaderboards.members import Members, members_by_condition, without_repeated
+from leaderboards.names import row_named
 from leaderboards.run_groups import REFERENCES, RunGroups, method_order
-from leaderboards.scored_metrics import ScoredMetrics, Tested, best_row, reference_row, scored_metrics
+from leaderboards.scored_metrics import ScoredMetrics, Tested, best_row, scored_metrics
 from leaderboards.scores import RESAMPLES, intervals
 from leaderboards.snapshot import Snapshot
 
@@ -182,7 +183,7 @@ def _table(
 ) -> Table:
     labels = sorted(members.seeds, key=method_order)
     compared = names.references(panel, labels)
-    against = reference_row(against, members)
+    against = row_named(against, members, panel, of_one_run=True)
     if against is None and not any(compared.values()):
         against = best_row(condition.benchmark, scored)
     if against is not None:

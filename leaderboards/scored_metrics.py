@@ -136,14 +136,6 @@ def scored_metrics(
     return [*own, ScoredMetrics([tradeoff.matched], known, tradeoff)]
 
 
-def reference_row(against: str | None, members: Members) -> str | None:
-    """The row that is called ``against``, or that is of this run alone; None where the table has none."""
-    found = members.seeds.items()
-    return next(
-        (row for row, seeds in found if against in (row, *(e.run for e in seeds.values() if len(seeds) == 1))), None
-    )
-
-
 def best_row(benchmark: str, scored: Sequence[ScoredMetrics]) -> str | None:
     """The row with the best primary figure; None where no two have one."""
     primary = primary_of(benchmark, [metric for each in scored for metric in each.metrics])

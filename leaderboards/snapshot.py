@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
@@ -44,6 +45,12 @@ class Snapshot:
         self._gaps: dict[str, list[tuple[int, str, str, float]]] = {}
         self._hardness: dict[tuple[str, str], dict[str, float]] = {}
         self._shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    @classmethod
+    def reading(cls, db: str | Path, *named: str) -> Snapshot:
+        """What a results file holds without its hidden runs (`db hide`), but for those that are ``named``."""
+        store = Store.reading(db)
+        return cls(store, Selection(hidden=store.hidden_runs() - {*named}))
 
     @cached_property
     def stored(self) -> list[EvaluationRecord]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable
@@ -17,11 +16,6 @@ from leaderboards.extrapolation import MARK
 from leaderboards.rows import Cell, Row, Table
 
 NO_EVALUATIONS = "No evaluations yet: run `bench` or `ablate` first, or `demo`."
-
-
-def bench_again(run: str) -> str:
-    """The command that benchmarks a run, quoted so that a shell takes its name for nothing else."""
-    return shlex.join(["python", "cli.py", "bench", "--model", f"run:{run}"])
 
 
 def primary_metric(table: Table) -> Metric | None:

@@ -71,7 +71,6 @@ def agree(
     Raises HarnessError; a wrong name, file or row is its subclass UsageError.
     """
     from harness.protocols.benchmark import Level
-    from harness.store import Store
     from leaderboards.human_labels import read_human_labels
     from leaderboards.raters import compare_raters
     from leaderboards.snapshot import Snapshot
@@ -79,8 +78,8 @@ def agree(
     if level is not None and level not in (known := get_args(Level)):
         raise unknown_name("level of measurement", level, known)
     labels = None if human is None else read_human_labels(Path(human))
-    snapshot = Snapshot(Store.reading(db))
     chosen = {"benchmarks": several(benchmark), "runs": several(run)}
+    snapshot = Snapshot.reading(db, *chosen["runs"])
     return Agreements(
         tuple(compare_raters(snapshot, a, b, human=labels, rating=rating, level=cast("Level | None", level), **chosen))
     )

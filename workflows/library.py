@@ -240,14 +240,11 @@ def compare(a: str | AlignResult, b: str | AlignResult, *, db: str | Path = DB) 
 
     A and B are runs (or what ``align`` returned), "base", or METHOD or METHOD@PANEL for all its seeds.
     """
-    from harness.store import Store
     from leaderboards.comparison import load_comparison
-    from leaderboards.selection import Selection
     from leaderboards.snapshot import Snapshot
 
     one, other = (run.name if isinstance(run, AlignResult) else run for run in (a, b))
-    store = Store.reading(db)
-    snapshot = Snapshot(store, Selection(hidden=store.hidden_runs() - {one, other}))
+    snapshot = Snapshot.reading(db, one, other)
     return Comparison(one, other, tuple(load_comparison(snapshot, one, other)), tuple(snapshot.left_out.values()))
 
 

@@ -63,10 +63,9 @@ def objects(
 
     Raises UsageError where no benchmark that both were run on names objects.
     """
-    from harness.store import Store
     from leaderboards.objects import load_objects
     from leaderboards.snapshot import Snapshot
 
     one, other = (run.name if isinstance(run, AlignResult) else run for run in (a, b))
-    found = load_objects(Snapshot(Store.reading(db)), one, other, benchmark=benchmark, top=top)
+    found = load_objects(Snapshot.reading(db, one, other), one, other, benchmark=benchmark, top=top)
     return Objects(one, other, tuple(found))

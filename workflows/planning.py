@@ -81,7 +81,6 @@ def plan(
 
     Raises HarnessError; UsageError where the pilot cannot answer: one seed, nothing in common, an unknown name.
     """
-    from harness.store import Store
     from leaderboards.pilot import pilot_of
     from leaderboards.planning import components, grid, needed
     from leaderboards.snapshot import Snapshot
@@ -89,7 +88,7 @@ def plan(
     if comparisons < 1 or not 0 < power < 1 or (difference is not None and not difference > 0):
         raise UsageError("plan: --difference is above 0, --comparisons at least 1, --power between 0 and 1.")
     one, other = (run.name if isinstance(run, AlignResult) else run for run in (a, b))
-    pilot = pilot_of(Snapshot(Store.reading(db)), one, other, benchmark, metric)
+    pilot = pilot_of(Snapshot.reading(db, one, other), one, other, benchmark, metric)
     found = components(*pilot.scores, pilot.metric, pilot.trained, pilot.seeds, pilot.methods)
     level = LEVEL / comparisons
     cost = judge_cost(pilot, Path(prices) if prices else None)

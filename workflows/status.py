@@ -13,8 +13,8 @@ from harness.errors import HarnessError, UsageError, unknown_name
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from harness.store.activities import Activity
 from harness.store.rescue import rescue
+from leaderboards.names import bench_again
 from leaderboards.provenance import command_of
-from leaderboards.text import bench_again
 from workflows.interruption import kept_of
 from workflows.requests import DB
 

@@ -17,8 +17,8 @@ from rich.text import Text
 from harness.store import EvaluationRecord
 from leaderboards.declared import benchmark_title
 from leaderboards.formats.terminal import evaluation_table
+from leaderboards.names import bench_again
 from leaderboards.provenance import software_text
-from leaderboards.text import bench_again
 
 LONGEST = 600
 """Characters of an answer that the terminal shows; `export` and the HTML report have all of it."""

@@ -22,6 +22,7 @@ from leaderboards import published
 from leaderboards.charts.marks import GREY, colour, key, style, swatch
 from leaderboards.charts.training import Evidence, read_evidence
 from leaderboards.condition import condition_of
+from leaderboards.names import bench_again
 from leaderboards.notes import note
 from leaderboards.page.objects import object_sections
 from leaderboards.page.panel import panel_view
@@ -32,7 +33,7 @@ from leaderboards.provenance import alignment_commands, condition_key, cost_rows
 from leaderboards.rows import Table
 from leaderboards.run_groups import BASE, DPO, RunGroups
 from leaderboards.snapshot import Snapshot
-from leaderboards.text import bench_again, condition_text, condition_titles, synthetic_data
+from leaderboards.text import condition_text, condition_titles, synthetic_data
 from leaderboards.view import View
 
 PAGE = Path(__file__).parent

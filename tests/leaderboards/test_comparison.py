@@ -10,9 +10,10 @@ from rich.console import Console
 
 from harness.errors import UsageError
 from harness.store import Store
-from leaderboards.comparison import Comparison, compare, load_comparison, runs_of
+from leaderboards.comparison import Comparison, compare, load_comparison
 from leaderboards.formats.comparison_view import comparison_table
 from leaderboards.formats.data import comparison_records
+from leaderboards.names import runs_of
 from leaderboards.rows import build_tables
 from leaderboards.run_groups import run_groups
 from tests.leaderboards.fakes import add, answers, example, snapshot, verdict

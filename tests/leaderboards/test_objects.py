@@ -107,6 +107,20 @@ def test_benchmarks_whose_verdicts_name_no_objects_are_refused_by_name(tmp_path:
         dama.objects("base", "nobody", db=path)
 
 
+def test_names_are_read_as_compare_reads_them(tmp_path: Path) -> None:
+    """An empty store says so; of a run that was aligned anew no objects of the former model are named."""
+    empty = Store(tmp_path / "empty.sqlite")
+    with pytest.raises(UsageError, match="holds no evaluations to compare"):
+        dama.objects("base", "dpo", db=empty.path)
+    path = example(tmp_path).path
+    again = Store(path)
+    again.start_alignment("dpo-s0", method="dpo", seed=0, panel="clean", key="anew", config={})
+    again.finish_alignment("dpo-s0", status="done", model_dir="m", seconds=1.0)
+    for command in (dama.objects, dama.compare):
+        with pytest.raises(UsageError, match="dpo-s0 was aligned anew since it was benchmarked"):
+            command("dpo-s0", "base", db=path)
+
+
 def test_python_gives_a_row_an_object(store: Store) -> None:
     found = dama.objects("base", "dpo", db=store.path)
     assert [(row["object"], row["a"], row["b"]) for row in found.records] == [("chair", 3.0, 0.5), ("dog", 1.0, 1.5)]

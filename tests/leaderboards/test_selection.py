@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +214,31 @@ def test_a_name_is_what_the_row_is_called_and_no_other_models(store: Store, tmp_
         dama.bench(model="hf:x", name="ours", **shared)
     labels = {row.label for table in dama.leaderboard(db=store.path).tables for row in table.rows}
     assert {"theirs", "ours"} <= labels
+
+
+def test_a_hidden_run_counts_in_no_command_unless_it_is_named(tmp_path: Path) -> None:
+    """`objects`, `plan` and `agree` read the runs that the tables are made of, as `compare` does."""
+    store = example(tmp_path)
+    for judge, runs in (("openai:one", ("dama-s0", "dama-s1")), ("openai:two", ("dama-s0", "dama-s1"))):
+        for name in runs:
+            add(store, name, rated([3] * 6 if name == "dama-s0" else [5] * 6), benchmark="mmhal", judge=judge)
+    for name in ("base", "dpo-s0", "dpo-s1"):
+        add(store, name, {str(i): naming("dog") for i in range(6)}, benchmark="object_halbench")
+    run("db", "hide", "dpo-s1", "dama-s0", store=store)
+    (changes,) = dama.objects("dpo", "base", db=store.path)
+    assert changes.seeds == (1, 1)
+    assert next(iter(dama.objects("dpo-s1", "base", db=store.path))).seeds == (1, 1), "it is named"
+    with pytest.raises(dama.UsageError, match="two training seeds"):
+        dama.plan("dama", "base", benchmark="amber", db=store.path)
+    (agreed,) = dama.agree("openai:one", "openai:two", rating="rating", db=store.path)
+    assert agreed.n == 6
+    (named,) = dama.agree("openai:one", "openai:two", rating="rating", run="dama-s0", db=store.path)
+    assert (named.n, named.mean_a) == (6, 3.0)
+
+
+def rated(ratings: Sequence[int]) -> dict[str, Verdict]:
+    return {str(i): Verdict({"rating": float(r), "hallucinated": float(r < 3)}) for i, r in enumerate(ratings)}
+
+
+def naming(word: str) -> Verdict:
+    return Verdict({"mentions": 1.0, "hallucinated": 1.0}, details={"mentions": [word], "hallucinated": [word]})
