@@ -23,10 +23,10 @@ from commands.screen import out, print_json
 )
 @click.option(
     "--power",
-    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    type=float,
     default=0.8,
     show_default=True,
-    help="The chance to see it.",
+    help="The chance to see it, above 0.5 and below 1.",
 )
 @click.option("--judge-runs", type=click.IntRange(min=1), help="Of the table.  [default: as many as the pilot has]")
 @options.prices

@@ -75,7 +75,7 @@ def plan(
         metric: None: the benchmark's primary metric.
         difference: the wanted one, in the metric's unit; None: only the table is made.
         comparisons: as many methods will be compared at once: the level is Holm's first, 5 % over this number.
-        power: the chance to see it.
+        power: the chance to see it, above 0.5 and below 1.
         judge_runs: of the table; None: as many as the pilot has.
         prices: YAML of your prices for the judge.
 
@@ -85,8 +85,7 @@ def plan(
     from leaderboards.planning import components, grid, needed
     from leaderboards.snapshot import Snapshot
 
-    if comparisons < 1 or not 0 < power < 1 or (difference is not None and not difference > 0):
-        raise UsageError("plan: --difference is above 0, --comparisons at least 1, --power between 0 and 1.")
+    _require_ranges(difference, comparisons, power, judge_runs)
     one, other = (run.name if isinstance(run, AlignResult) else run for run in (a, b))
     pilot = pilot_of(Snapshot.reading(db, one, other), one, other, benchmark, metric)
     found = components(*pilot.scores, pilot.metric, pilot.trained, pilot.seeds, pilot.methods)
@@ -110,6 +109,19 @@ def plan(
         pilot=planned(found.pilot), shares=_shares(found), table=tuple(map(planned, grid(found, runs))),
         need=planned(need.design) if need else None, available=pilot.available, notes=pilot.notes,
     )  # fmt: skip
+
+
+def _require_ranges(difference: float | None, comparisons: int, power: float, judge_runs: int | None) -> None:
+    """Raise UsageError for what nothing can be planned with. Half of the time or less a difference is missed as often
+    as it is seen, which no design is made for."""
+    for option, value, expected, sound in (
+        ("--difference", difference, "above 0", difference is None or 0 < difference < math.inf),
+        ("--comparisons", comparisons, "at least 1", comparisons >= 1),
+        ("--power", power, "above 0.5 and below 1", 0.5 < power < 1),
+        ("--judge-runs", judge_runs, "at least 1", judge_runs is None or judge_runs >= 1),
+    ):
+        if not sound:
+            raise UsageError(f"plan: {option} should be {expected}, found {value}.")
 
 
 def _shares(found: Components) -> dict[str, float | None]:

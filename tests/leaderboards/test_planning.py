@@ -166,6 +166,33 @@ def test_what_cannot_be_planned_is_refused(db: Path, tmp_path: Path) -> None:
         dama.plan("dpo", db=tmp_path / "once.sqlite")
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("power", 0.5, "above 0.5 and below 1"),
+        ("power", 0.2, "above 0.5 and below 1"),
+        ("power", 1.0, "above 0.5 and below 1"),
+        ("power", math.nan, "above 0.5 and below 1"),
+        ("difference", 0.0, "above 0"),
+        ("difference", math.inf, "above 0"),
+        ("comparisons", 0, "at least 1"),
+        ("judge_runs", 0, "at least 1"),
+    ],
+)
+def test_a_number_that_nothing_is_planned_with_is_refused_in_python_and_the_terminal(
+    db: Path, option: str, value: float, expected: str
+) -> None:
+    """At a power of 0.2 the smallest visible difference would be smaller than what the level alone asks for."""
+    flag = f"--{option.replace('_', '-')}"
+    said = f"plan: {flag} should be {expected}, found {value}."
+    with pytest.raises(UsageError) as refused:
+        dama.plan("dama", "dpo", db=db, **{option: value})
+    assert str(refused.value) == said
+    shown = CliRunner().invoke(cli, ["plan", "dama", "dpo", flag, str(value), "--db", str(db)])
+    assert shown.exit_code == 2 and flag in shown.stderr
+    assert option != "power" or said in " ".join(shown.stderr.split())
+
+
 def test_the_judges_money_is_that_of_the_pilots_replies(tmp_path: Path) -> None:
     """Six answers in one judge run cost $0.30: five cents each; three seeds of dpo and the base on six: 24 replies."""
     store = example(tmp_path)
