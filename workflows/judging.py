@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.chat.prices import load_prices
 from harness.cluster.connection import Cluster
 from harness.cluster.models import ClusterJudge
 from harness.errors import UsageError
@@ -37,7 +38,11 @@ class Judges:
     def of(
         cls, spec: str | None, settings: Mapping[str, Any], budget: float | None = None, prices: str | None = None
     ) -> Judges:
-        """From `--judge`, `--set judge.*`, `--budget` and `--prices`; a judge without prices reads no price file."""
+        """From `--judge`, `--set judge.*`, `--budget` and `--prices`.
+
+        A judge without prices is not given the file, which is refused all the same where it holds none.
+        """
+        load_prices(Path(prices) if prices else None)
         if budget is not None and (spec is None or not has_setting(spec, "budget")):
             raise UsageError(
                 "--budget: only a judge that costs money has one, such as --judge openai:NAME[@BASE_URL]; see `list "

@@ -19,6 +19,7 @@ from harness.store import Store
 from leaderboards.planning import Components, Design, Side, components, needed
 from leaderboards.scores import Scores
 from tests.leaderboards.fakes import add, answers, example
+from workflows.judging import Judges
 
 NORMAL = 1.959964 + 0.841621
 """The standard errors of a difference that is seen at 5 % with a power of 80 %, with many degrees of freedom."""
@@ -217,3 +218,15 @@ def test_the_command_prints_a_table_and_a_sentence(varied: Path) -> None:
     assert printed["level"] == 0.05
     holm = json.loads(runner.invoke(cli, [*arguments, "--comparisons", "4", "--json"]).stdout)
     assert holm["level"] == 0.0125 and holm["pilot"]["smallest"] > printed["pilot"]["smallest"]
+
+
+def test_a_price_file_that_cannot_be_read_is_refused_where_no_judge_has_a_price(db: Path, tmp_path: Path) -> None:
+    """AMBER is scored by rule: nothing is priced, but that the file was given says what its giver expects."""
+    bad = tmp_path / "prices.yaml"
+    bad.write_text("gpt-4o: {input: cheap, output: 1}\n")
+    with pytest.raises(UsageError, match=r"prices\.yaml: gpt-4o: expected \{input: X, output: Y\}"):
+        dama.plan("dama", "dpo", prices=bad, db=db)
+    with pytest.raises(UsageError, match="gpt-4o: expected"):
+        Judges.of("rule", {}, prices=str(bad))
+    bad.write_text("gpt-4o: {input: 1, output: 1}\n")
+    assert dama.plan("dama", "dpo", prices=bad, db=db).pilot.usd == 0.0
