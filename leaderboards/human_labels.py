@@ -32,14 +32,30 @@ class HumanLabels:
     def __str__(self) -> str:
         return f"people ({self.path.name})"
 
-    def of(self, runs: Sequence[str], rating: str) -> dict[tuple[str, str], float]:
-        """The labels by run and sample id; a file that names no run is of the only one that was judged."""
+    def has(self, run: str, sample: str) -> bool:
+        """Whether an answer is labelled; a row that names no run may be of any."""
+        return (run, sample) in self.labels or ("", sample) in self.labels
+
+    def of(self, runs: Sequence[str]) -> dict[tuple[str, str], float]:
+        """The labels by run and sample id; what names no run is of the only one that was judged.
+
+        Raises UsageError where several were, and DataError for an answer with two labels then.
+        """
         if any(not run for run, _ in self.labels) and len(runs) > 1:
             raise UsageError(
                 f"--human {self.path}: it names no run, and answers of {len(runs)} were judged: give each row a field "
                 f'"run", or choose one with --run ({", ".join(runs[:5])}).'
             )
-        return {(run or runs[0], sample): label for (run, sample), (_, label) in self.labels.items() if run or runs}
+        found: dict[tuple[str, str], tuple[int, float]] = {}
+        for (run, sample), (line, label) in self.labels.items() if runs else ():
+            key = run or runs[0], sample
+            if key in found:
+                raise DataError(
+                    f"{self.path} line {line}: id {sample} of {key[0]} was labelled on line {found[key][0]} already, "
+                    "once with and once without its run; keep one."
+                )
+            found[key] = line, label
+        return {key: label for key, (_, label) in found.items()}
 
 
 def read_human_labels(path: Path) -> HumanLabels:

@@ -17,6 +17,7 @@ from leaderboards.agreement import Agreement, Answers, agreement
 from leaderboards.condition import condition_of
 from leaderboards.declared import declared
 from leaderboards.human_labels import HumanLabels
+from leaderboards.selection import Selection
 from leaderboards.snapshot import Snapshot
 
 RUN = re.compile(r"(?P<judge>.+)#(?P<run>\d+)")
@@ -76,17 +77,18 @@ def compare_raters(
     _require_known(snapshot, benchmarks, runs)
     known = list(dict.fromkeys(e.judge for e in wanted))
     if not known:
-        raise UsageError(f"{snapshot.store.path} holds no answers that a judge scored. `bench --judge JUDGE` some.")
-    one = Rater.parse(a, known)
-    other = None if human is not None or b is None else Rater.parse(b, known)
-    if (other is None) == (human is None):
-        raise UsageError("agree: name two judges (or judge runs, JUDGE#0), or one and --human FILE.")
-    if one == other:
-        raise UsageError(f"agree: {a} was named twice, and agrees with itself; its runs are {a}#0, {a}#1...")
+        chosen = Selection(benchmarks=tuple(benchmarks), runs=tuple(runs)).filters
+        where = f"{snapshot.store.path} holds no answers that a judge scored{f' ({chosen})' if chosen else ''}"
+        raise UsageError(f"{where}. Score some with `bench --judge JUDGE`.")
+    one, other = _raters(a, b, known, by_people=human is not None)
+    compared = wanted if human is None else _labelled(snapshot, wanted, one, human)
+    measured_by = {name: _ratings(name, rating, level) for name in dict.fromkeys(e.benchmark for e in compared)}
+    if rating is not None and measured_by and not any(measured_by.values()):
+        names = ", ".join(measured_by)
+        raise UsageError(f"--rating {rating}: {names} does not declare it; give its level too: --level LEVEL.")
     out = []
-    for benchmark in dict.fromkeys(e.benchmark for e in wanted):
-        of = [e for e in wanted if e.benchmark == benchmark]
-        ratings = _ratings(benchmark, rating, level)
+    for benchmark, ratings in measured_by.items():
+        of = [e for e in compared if e.benchmark == benchmark]
         if human is not None and len(ratings) > 1:
             raise UsageError(
                 f"--human: say which number of {benchmark} the labels are, --rating {' or '.join(ratings)}."
@@ -102,6 +104,35 @@ def compare_raters(
     return out
 
 
+def _raters(a: str, b: str | None, known: Sequence[str], *, by_people: bool) -> tuple[Rater, Rater | None]:
+    """The two raters, the second None where people are; UsageError where it is not two of them."""
+    if (b is None) != by_people:
+        raise UsageError("agree: name two judges (or runs of one, JUDGE#0 JUDGE#1), or one judge and --human FILE.")
+    one, other = Rater.parse(a, known), None if b is None else Rater.parse(b, known)
+    if other is not None and one.judge == other.judge and (one.run == other.run or None in (one.run, other.run)):
+        raise UsageError(
+            f"agree: {a} and {b} are ratings of one judge by itself; compare two of its runs, {one.judge}#0 and "
+            f"{one.judge}#1, or name another judge."
+        )
+    return one, other
+
+
+def _labelled(
+    snapshot: Snapshot, evaluations: Sequence[EvaluationRecord], judge: Rater, human: HumanLabels
+) -> list[EvaluationRecord]:
+    """The evaluations of the benchmark that people's labels are of: the file names none, and ids such as "1" are of
+    several. UsageError where it is not clear which is meant."""
+    judged = [e for e in evaluations if e.judge == judge.judge]
+    labelled = [e for e in judged if any(human.has(e.run, sample) for sample in snapshot.verdicts(e).samples)]
+    names = list(dict.fromkeys(e.benchmark for e in labelled))
+    if len(names) > 1:
+        raise UsageError(
+            f"--human {human.path}: its ids are of samples of {' and '.join(names)}, which {judge} judged; choose one "
+            "with --benchmark."
+        )
+    return [e for e in evaluations if e.benchmark in names]
+
+
 def _require_known(snapshot: Snapshot, benchmarks: Sequence[str], runs: Sequence[str]) -> None:
     stored = snapshot.current
     for kind, asked, known in (
@@ -114,14 +145,13 @@ def _require_known(snapshot: Snapshot, benchmarks: Sequence[str], runs: Sequence
 
 
 def _ratings(benchmark: str, rating: str | None, level: Level | None) -> dict[str, Level]:
-    """The numbers of a benchmark's verdicts that are compared, with their level of measurement."""
+    """The numbers of a benchmark's verdicts that are compared, with their level of measurement: those that it declares,
+    of which ``rating`` is one or (with its ``level``) another."""
     known = dict(declared(benchmark).ratings)
     if rating is None:
         return {name: level or measured for name, measured in known.items()}
     measured = level or known.get(rating)
-    if measured is None:
-        raise UsageError(f"--rating {rating}: {benchmark} does not declare it; give its level too: --level LEVEL.")
-    return {rating: measured}
+    return {} if measured is None else {rating: measured}
 
 
 def _shared(
@@ -134,7 +164,7 @@ def _shared(
 ) -> tuple[Answers, list[str]] | None:
     """The answers that both rated, and notes on those that only one did; None where there are none."""
     rated_a = _rated(snapshot, evaluations, a, rating)
-    rated_b = _rated(snapshot, evaluations, b, rating) if b is not None else _by_people(human, rated_a, rating)
+    rated_b = _rated(snapshot, evaluations, b, rating) if b is not None else _by_people(human, rated_a)
     keys = [key for key in rated_a if key in rated_b]
     same = [key for key in keys if rated_a[key][0] == rated_b[key][0]]
     if not same:
@@ -165,12 +195,12 @@ def _rated(snapshot: Snapshot, evaluations: Sequence[EvaluationRecord], rater: R
     return found
 
 
-def _by_people(human: HumanLabels | None, rated: Rated, rating: str) -> Rated:
+def _by_people(human: HumanLabels | None, rated: Rated) -> Rated:
     """People's labels of answers, each as one run, with the answer and group that the judge rated."""
     if human is None:
         return {}
     runs = list(dict.fromkeys(run for run, _ in rated))
-    labels = human.of(runs, rating)
+    labels = human.of(runs)
     return {key: (*rated.get(key, (None, ""))[:2], {0: label}) for key, label in labels.items()}
 
 

@@ -132,8 +132,8 @@ def _shares(found: Components) -> dict[str, float | None]:
 def judge_cost(pilot: Pilot, prices: Path | None) -> float | None:
     """USD of the judge for one answer in one judge run, as the pilot's replies cost; None where it has no price.
 
-    With ``prices`` the replies' tokens are priced anew, by what prices a dry run (``Judge.cost``). A file that cannot be
-    read as prices is refused even where nothing here has a price.
+    With ``prices`` the replies' tokens are priced anew, by what prices a dry run (``Judge.cost``). A file that holds no
+    prices is refused even where nothing is priced.
     """
     from harness.chat.prices import load_prices
 

@@ -22,9 +22,15 @@ B = {"1": (6,), "2": (3,), "3": (2,), "4": (1,), "5": (1,)}
 
 
 def add(
-    store: Store, judge: str, ratings: Mapping[str, Sequence[int]], *, run: str = "dpo-s0", text: str = "x"
+    store: Store,
+    judge: str,
+    ratings: Mapping[str, Sequence[int]],
+    *,
+    run: str = "dpo-s0",
+    text: str = "x",
+    benchmark: str = "mmhal",
 ) -> None:
-    """An MMHal evaluation of ``run`` by ``judge``: ratings by sample, one a judge run."""
+    """An MMHal (or other) evaluation of ``run`` by ``judge``: ratings by sample, one a judge run."""
     rows = [
         (sample, k, f"image-{sample}", text, Verdict({"rating": float(r), "hallucinated": float(r < 3)}))
         for sample, of in ratings.items()
@@ -32,9 +38,9 @@ def add(
     ]
     store.save_evaluation(
         NewEvaluation(
-            key=f"{run} {judge}", run=run, model=f"hf:{run}", model_key=run, benchmark="mmhal", alignment=None,
-            settings={}, version="1", mode="plain", judge=judge, data_key="d", data_dir=".", decoding={},
-            n=len(ratings), n_scored=len(ratings), n_failed=0, info={}, metrics={},
+            key=f"{run} {judge} {benchmark}", run=run, model=f"hf:{run}", model_key=run, benchmark=benchmark,
+            alignment=None, settings={}, version="1", mode="plain", judge=judge, data_key="d", data_dir=".",
+            decoding={}, n=len(ratings), n_scored=len(ratings), n_failed=0, info={}, metrics={},
         ),
         rows,
     )  # fmt: skip
@@ -134,12 +140,60 @@ def test_wrong_names_are_refused(db: Path) -> None:
     for arguments, said in (
         (("openai:x", "openai:b"), "Unknown judge among the evaluations 'openai:x'"),
         (("openai:a", None), "name two judges"),
-        (("openai:a", "openai:a"), "named twice"),
+        (
+            ("openai:a", "openai:a"),
+            "ratings of one judge by itself; compare two of its runs, openai:a#0 and openai:a#1",
+        ),
+        (("openai:a", "openai:a#0"), "openai:a and openai:a#0 are ratings of one judge by itself"),
+        (("openai:a#1", "openai:a"), "two of its runs, openai:a#0 and openai:a#1"),
+        (("openai:a#1", "openai:a#1"), "two of its runs, openai:a#0 and openai:a#1"),
     ):
         with pytest.raises(UsageError, match=said):
             dama.agree(*arguments, db=db)
     with pytest.raises(UsageError, match="give its level too"):
         dama.agree("openai:a", "openai:b", rating="informative", db=db)
+
+
+def test_two_judges_and_people_are_one_rater_too_many(db: Path, tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("id,label\n1,6\n2,4\n")
+    with pytest.raises(UsageError, match="or one judge and --human FILE"):
+        dama.agree("openai:a", "openai:b", human=tmp_path / "h.csv", rating="rating", db=db)
+
+
+def test_filters_that_leave_no_judged_answer_are_named(db: Path) -> None:
+    add(Store(db), "none", B, benchmark="amber")
+    with pytest.raises(UsageError, match=r"no answers that a judge scored \(--benchmark amber\)\. Score some with"):
+        dama.agree("openai:a", "openai:b", benchmark="amber", db=db)
+
+
+def test_labels_whose_ids_two_benchmarks_have_are_of_the_one_that_is_named(db: Path, tmp_path: Path) -> None:
+    """MM-Vet's samples are called 1 to 5 as MMHal's are; of HallusionBench's, 7 and 8, no label is."""
+    add(Store(db), "openai:a", A, benchmark="mm_vet")
+    add(Store(db), "openai:a", {"7": (1,), "8": (0,)}, benchmark="hallusion_bench")
+    (tmp_path / "h.csv").write_text("id,label\n1,6\n2,4\n")
+    with pytest.raises(UsageError, match=r"h\.csv: its ids are of samples of mmhal and mm_vet.*--benchmark"):
+        dama.agree("openai:a", human=tmp_path / "h.csv", rating="rating", db=db)
+    (found,) = dama.agree("openai:a", human=tmp_path / "h.csv", rating="rating", benchmark="mmhal", db=db)
+    assert (found.benchmark, found.n) == ("mmhal", 2)
+
+
+def test_a_rating_is_compared_where_it_is_declared_and_refused_where_no_benchmark_declares_it(
+    db: Path, tmp_path: Path
+) -> None:
+    for judge in ("openai:a", "openai:b"):
+        add(Store(db), judge, {"21": (1,), "22": (0,)}, benchmark="hallusion_bench")
+    (tmp_path / "h.csv").write_text("id,label\n1,6\n2,4\n")
+    (of_people,) = dama.agree("openai:a", human=tmp_path / "h.csv", rating="rating", db=db)
+    (of_judges,) = dama.agree("openai:a", "openai:b", rating="rating", db=db)
+    assert (of_people.benchmark, of_judges.benchmark) == ("mmhal", "mmhal")
+    with pytest.raises(UsageError, match="--rating informative: mmhal, hallusion_bench does not declare it"):
+        dama.agree("openai:a", "openai:b", rating="informative", db=db)
+
+
+def test_an_answer_labelled_with_and_without_its_run_is_refused(db: Path, tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("id,label,run\n1,6,\n2,4,\n1,0,dpo-s0\n")
+    with pytest.raises(UsageError, match=r"line 4: id 1 of dpo-s0 was labelled on line 2 already"):
+        dama.agree("openai:a", human=tmp_path / "h.csv", rating="rating", db=db)
 
 
 def test_the_command_shows_it_and_gives_json(db: Path) -> None:
