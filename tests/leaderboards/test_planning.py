@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,8 +187,9 @@ def test_a_number_that_nothing_is_planned_with_is_refused_in_python_and_the_term
     """At a power of 0.2 the smallest visible difference would be smaller than what the level alone asks for."""
     flag = f"--{option.replace('_', '-')}"
     said = f"plan: {flag} should be {expected}, found {value}."
+    given: dict[str, Any] = {option: value}
     with pytest.raises(UsageError) as refused:
-        dama.plan("dama", "dpo", db=db, **{option: value})
+        dama.plan("dama", "dpo", db=db, **given)
     assert str(refused.value) == said
     shown = CliRunner().invoke(cli, ["plan", "dama", "dpo", flag, str(value), "--db", str(db)])
     assert shown.exit_code == 2 and flag in shown.stderr
