@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from benchmarks.common.yes_no import read_yes_no
+from tests.shared import shared
 
 DOG = "Is there a dog in the image?\nAnswer the question using a single word or phrase."
 TWO = "Are there two umbrellas in this image?"
 TOUCH = "Is there direct contact between the dog and ground in this image?"
 SKY = "Is the sky sunny in this image?"
+MEDALS = "According to the image, did the United States win 42 more gold medals than Norway?"
 
 
 @pytest.mark.parametrize(
@@ -36,6 +40,10 @@ SKY = "Is the sky sunny in this image?"
         ("Answer: No", "no"),
         ("Is there a dog in the image? No, there is not.", "no"),
         ("\tYes\r\nIt stands there.", "yes"),
+        ("No\nExplanation: it is a cat", "no"),
+        ("No there is not", "no"),
+        ("The answer is no because it is a cat", "no"),
+        ("**Answer:**\n**No**", "no"),
     ],
 )
 def test_what_says_yes_or_no_is_read_whatever_was_asked(answer: str, said: str) -> None:
@@ -101,3 +109,82 @@ def test_a_sentence_on_what_is_there_answers_a_question_about_the_same_thing(
     answer: str, question: str, said: str | None
 ) -> None:
     assert read_yes_no(answer, question) == said
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I cannot answer. No figure was given.",
+        "I cannot answer, no figure was given.",
+        "The answer: no image was shared",
+        "There is no image.",
+        "The image is not shown",
+        "I don't see the figure",
+        "There is no doubt about the medals",
+        "There is not enough information about the medals",
+        "The medals are not shown clearly",
+        "There are no medals other than these",
+        "No image was shared",
+        "**No** picture is attached",
+        "No one can tell",
+        "No-one can tell",
+        "No matter what, there's a dog",
+        "No surprise: yes",
+        "Absolutely not enough to say",
+    ],
+)
+def test_doubt_says_nothing_to_any_kind_of_question(answer: str) -> None:
+    assert [read_yes_no(answer, question) for question in (TOUCH, SKY, MEDALS)] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("The image does not show a cat but a dog", None),
+        ("There are no animals but a dog", None),
+        ("There's not only a dog", None),
+        ("There is no dog, just a dog's toy", None),
+        ("The dog is not here but in the background", None),
+        ("Not here but in the background", None),
+        ("No objects other than the dog are visible", None),
+        ("No cat is visible", None),
+        ("Definitely not a cat", None),
+        ("There is a hot dog", None),
+        ("There is no hot dog", None),
+        ("There is a dog house", None),
+        ("There is a picture of a dog", None),
+        ("There is no brown dog", None),
+        ("There is a dog or a cat", None),
+        ("There is a man with a brown dog sitting by him", "yes"),
+        ("There is a group of dogs", "yes"),
+        ("No dog", "no"),
+        ("No dogs are visible.", "no"),
+        ("**No** dog is present in the image", "no"),
+        ("Definitely not a dog", "no"),
+        ("There is no dog visible", "no"),
+        ("The answer: no dog", "no"),
+    ],
+)
+def test_a_sentence_that_limits_or_turns_its_denial_answers_nothing(answer: str, said: str | None) -> None:
+    assert read_yes_no(answer, DOG) == said
+
+
+def test_it_is_not_shown_answers_only_what_is_there() -> None:
+    assert [read_yes_no("It is not shown", each) for each in (DOG, SKY, MEDALS)] == ["no", None, None]
+
+
+def test_a_compound_noun_is_asked_for_as_a_whole() -> None:
+    asked = "Is there a hot dog in the image?"
+    answers = ("There is a hot dog", "There is no hot dog", "There is a dog")
+    assert [read_yes_no(answer, asked) for answer in answers] == ["yes", "no", None]
+
+
+@pytest.mark.needs("reference")
+def test_no_doubt_is_read_as_an_answer_to_any_question_of_two_benchmarks() -> None:
+    """1,129 questions of HallusionBench and 14,216 of AMBER."""
+    figures = json.loads(shared("data/hallusion_bench/HallusionBench.json").read_text())
+    queries = json.loads(shared("data/amber/query_all.json").read_text())
+    asked = [row["question"] for row in figures] + [row["query"] for row in queries[1004:]]
+    assert len(asked) == 1129 + 14216
+    doubts = ("There is no image.", "No figure was given", "I don't see it clearly", "There is no information")
+    assert [(doubt, each) for each in set(asked) for doubt in doubts if read_yes_no(doubt, each)] == []
