@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 
 from harness.protocols.judge import Reply
 from harness.store.file import ResultsFile, dump, storable
+from harness.store.views import QUERIES
 from harness.util.options import content_key
 from harness.util.secrets import hidden_values
 
@@ -68,8 +69,8 @@ class Judgements(ResultsFile):
         )
         known = {(sample, run): there for sample, run, there in recorded}
         read = defaultdict[tuple[str, int], list[Judgement]](list)
-        query = """SELECT sample, judge_run, attempt, prompt, judge_returned, reply, error, reply_key FROM judgements
-                   WHERE evaluation = ? ORDER BY attempt"""
+        query = f"""SELECT sample, judge_run, attempt, prompt, judge_returned, reply, error, reply_key
+                    FROM ({QUERIES["judgements"]}) WHERE evaluation = ? ORDER BY attempt"""
         for sample, run, attempt, prompt, judge, reply, error, key in self.db.execute(query, [evaluation]):
             read[sample, run].append(_checked(Judgement(attempt, prompt, judge or "", reply, error), key))
         return {verdict: read[verdict] if there else None for verdict, there in known.items()}

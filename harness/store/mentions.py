@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from harness.store.file import ResultsFile
+from harness.store.views import QUERIES
 
 Objects = dict[str, tuple[int, int]]
 """By object how often an answer mentions it, and how many of these mentions are hallucinated."""
 
 
 class Mentions(ResultsFile):
-    """The view mentions."""
+    """What the view mentions shows."""
 
     def mentions(self, evaluation: int) -> dict[tuple[str, int], Objects]:
         """By sample id and judge run the objects of every scored answer that was looked through for objects.
@@ -21,8 +22,8 @@ class Mentions(ResultsFile):
         found: dict[tuple[str, int], Objects] = {
             (sample, run): {} for sample, run in self.db.execute(looked_through, [evaluation])
         }
-        counted = """SELECT sample, judge_run, object, count(*), sum(hallucinated) FROM mentions WHERE evaluation = ?
-            GROUP BY sample, judge_run, object"""
+        counted = f"""SELECT sample, judge_run, object, count(*), sum(hallucinated) FROM ({QUERIES["mentions"]})
+            WHERE evaluation = ? GROUP BY sample, judge_run, object"""
         for sample, run, name, mentioned, hallucinated in self.db.execute(counted, [evaluation]):
             found[sample, run][name] = (mentioned, hallucinated)
         return found

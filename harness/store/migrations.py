@@ -216,4 +216,9 @@ def _add_column(db: sqlite3.Connection, table: str, column: str, kind: str) -> N
 
 def _rename_column(db: sqlite3.Connection, table: str, old: str, new: str) -> None:
     if old in tables_of(db)[table]:
-        db.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+        # Else a view or trigger of the user's that is broken already (its table is gone) is an error of the renaming.
+        db.execute("PRAGMA writable_schema = ON")
+        try:
+            db.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
+        finally:
+            db.execute("PRAGMA writable_schema = OFF")

@@ -14,16 +14,14 @@ ALIGNED = "LEFT JOIN alignment a ON a.name = e.alignment"
 DETAILS = "CASE WHEN json_valid(v.details) THEN v.details END"
 """Details of another package's verdicts may hold what JSON does not have (NaN): nothing is read off them then."""
 
-VIEWS: Mapping[str, str] = {
+QUERIES: Mapping[str, str] = {
     "answers": f"""
-        CREATE VIEW IF NOT EXISTS answers AS
         SELECT {ABOUT}, v.sample_id AS sample, s.prompt AS question, s.image, v.answer, v.error
         FROM verdict v JOIN evaluation e ON e.id = v.evaluation {ALIGNED}
         LEFT JOIN sample s ON s.data_key = e.data_key AND s.sample_id = v.sample_id
         WHERE v.judge_run = 0""",
     # Of a word that is mentioned twice and hallucinated once, one row is: so that the sums are the verdict's.
     "mentions": f"""
-        CREATE VIEW IF NOT EXISTS mentions AS
         SELECT {ABOUT}, v.sample_id AS sample, v.judge_run, m.value AS word,
             coalesce((SELECT c.value FROM json_each({DETAILS}, '$.classes') c WHERE c.key = m.value), m.value)
                 AS object,
@@ -34,7 +32,6 @@ VIEWS: Mapping[str, str] = {
         JOIN json_each({DETAILS}, '$.mentions') m
         WHERE m.type = 'text' AND v.error IS NULL""",
     "judgements": f"""
-        CREATE VIEW IF NOT EXISTS judgements AS
         SELECT {ABOUT}, v.sample_id AS sample, v.judge_run, json_extract(k.value, '$.attempt') AS attempt,
             json_extract(k.value, '$.prompt') AS prompt, r.model AS judge_returned,
             coalesce(r.text, json_extract(r.usage, '$.reply')) AS reply,
@@ -46,10 +43,12 @@ VIEWS: Mapping[str, str] = {
             AND r.question_key = json_extract(k.value, '$.prompt')
             AND r.judge_run = v.judge_run AND r.attempt = json_extract(k.value, '$.attempt')""",
     "scores": f"""
-        CREATE VIEW IF NOT EXISTS scores AS
         SELECT {ABOUT}, e.version, e.n, e.n_scored, m.key AS metric, json_extract(m.value, '$.value') AS value,
             json_extract(m.value, '$.low') AS low, json_extract(m.value, '$.high') AS high,
             json_extract(m.value, '$.unit') AS unit,
             json_extract(m.value, '$.higher_is_better') AS higher_is_better
         FROM evaluation e {ALIGNED} JOIN json_each(e.metrics) m""",
 }
+"""What each view shows. What reads them here reads these: under a view's name may stand something of the user's."""
+VIEWS: Mapping[str, str] = {name: f"CREATE VIEW IF NOT EXISTS {name} AS {query}" for name, query in QUERIES.items()}
+"""The statements that make them."""

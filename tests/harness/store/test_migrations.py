@@ -77,6 +77,23 @@ def test_a_file_whose_version_is_behind_its_tables_is_migrated(tmp_path: Path, v
     require_all_rows(Store(path))
 
 
+@pytest.mark.parametrize("version", OLDER)
+def test_views_of_ones_own_survive_a_migration_also_broken_ones(tmp_path: Path, version: int) -> None:
+    """One is of a table that is gone; the other names a column that gets another name."""
+    path = old_file(tmp_path / "r.sqlite", version)
+    column = "run" if version < 8 else "judge_run"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE VIEW broken AS SELECT x FROM gone")
+        db.execute(f"CREATE VIEW mine AS SELECT sample_id, {column} FROM verdict")
+        db.commit()
+    store = Store(path)
+    require_all_rows(store)
+    assert store.db.execute("SELECT sample_id, judge_run FROM mine").fetchall() == [("s", 0)]
+    assert store.db.execute("SELECT sql FROM sqlite_master WHERE name = 'broken'").fetchone()[0].endswith("FROM gone")
+    store.close()
+    require_all_rows(Store.reading(path))
+
+
 def test_alignments_of_earlier_files_keep_their_order_among_the_evaluations(tmp_path: Path) -> None:
     path = old_file(tmp_path / "r.sqlite", 5)
     with contextlib.closing(sqlite3.connect(path)) as db:

@@ -98,3 +98,18 @@ def test_a_table_of_ones_own_keeps_its_name(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.executescript("DROP VIEW scores; CREATE TABLE scores (mine); PRAGMA user_version = 8")
     assert Store(path).columns("scores") == {"mine": ""}
+
+
+def test_what_is_read_here_is_not_read_off_a_table_of_ones_own(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    (number,) = (each.id for each in store.evaluations(run="dpo-s1"))
+    mentions, judgements = store.mentions(number), store.judgements(number)
+    assert mentions["1", 0] == {"dog": (1, 0), "cat": (3, 2)}
+    assert [each.reply for each in judgements["1", 0] or ()] == ["Rating: 4"]
+    store.close()
+    with contextlib.closing(sqlite3.connect(store.path)) as db:
+        for name in ("mentions", "judgements"):
+            db.executescript(f"DROP VIEW {name}; CREATE TABLE {name} (mine)")
+    store = Store(store.path)
+    assert (store.mentions(number), store.judgements(number)) == (mentions, judgements)
+    assert store.columns("mentions") == store.columns("judgements") == {"mine": ""}
