@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.errors import UsageError, unknown_name
 from harness.store import Store
-from harness.util.files import replacing
+from harness.util.files import make_folder, replacing
 from harness.util.json_safe import json_safe
 from harness.util.names import one_entry
 
@@ -22,16 +22,20 @@ ROWS_PER_WRITE = 5_000
 
 
 def export(store: Store, folder: Path, kind: str = "jsonl", tables: Sequence[str] = ()) -> dict[str, int]:
-    """Write ``tables`` (default: all) as ``folder``/TABLE.``kind``; returns the rows of each."""
+    """Write ``tables`` (default: all) as ``folder``/TABLE.``kind``; returns the rows of each.
+
+    Raises UsageError for an unknown table, and where something else is in the place of a folder or file.
+    """
     known = store.tables()
     for name in tables:
         if name not in known:
             raise unknown_name("table", name, known)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--out {folder}: that is a file; name a directory.")
-    folder.mkdir(parents=True, exist_ok=True)
+    files = {name: make_folder(folder) / one_entry(f"{name}.{kind}") for name in tables or known}
+    for file in files.values():
+        if file.is_dir():
+            raise UsageError(f"{file} is a directory, and a file is needed there: move it, or name another --out.")
     write = {"jsonl": _write_jsonl, "parquet": _write_parquet}[kind]
-    return {name: write(store, name, folder / one_entry(f"{name}.{kind}")) for name in tables or known}
+    return {name: write(store, name, file) for name, file in files.items()}
 
 
 def _write_jsonl(store: Store, table: str, file: Path) -> int:

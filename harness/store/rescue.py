@@ -20,7 +20,7 @@ from harness.store.first_page import remake, shapes
 from harness.store.migrations import NEWEST, migrate, schema, tables_of, version_of
 from harness.store.opening import open_as_it_is, require_file
 from harness.store.pages import Pages
-from harness.util.files import replacing
+from harness.util.files import make_folder, replacing
 
 DEPTH = 9
 """How often a stretch of which nothing can be read is halved."""
@@ -62,13 +62,13 @@ class Rescued:
 def rescue(source: Path, target: Path) -> Rescued:
     """Save every row of the results file ``source`` that can be read into the new file ``target``.
 
-    Raises HarnessError where it has no page of a table any more.
+    Raises HarnessError where it has no page of a table any more, UsageError where a file is in the place of a folder.
     """
     require_file(source)
+    make_folder(target.parent)
     try:
         return _rescue(source, target)
     except Damaged as error:
-        target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             remade = Path(folder) / "remade.sqlite"
             if not remake(source, remade):

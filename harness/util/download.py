@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.protocols.progress import Progress, silent
-from harness.util.digests import fits, sha256
+from harness.util.digests import actual, fits, sha256
+from harness.util.files import make_folder
 from harness.util.hosts import Private, check_url, opener
 from harness.util.part_file import PartFile
 
@@ -40,9 +41,10 @@ def download(
     """Fetch ``url`` to ``target`` and return its sha256. An interrupted download resumes where it stopped.
 
     A host of the public internet leads to no private one; with ``limits`` it must itself be public.
-    Raises DownloadError if the home does not answer, breaks off again and again, or gives other bytes than ``digest``.
+    Raises DownloadError if the home does not answer, breaks off again and again, or gives other bytes than ``digest``,
+    and if there is no room for the file: something else has its name.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_room(target)
     part = part_of(target, url, digest)
     resumed = part.file.exists()
     _complete(url, part, target.name, limits, progress)
@@ -55,14 +57,24 @@ def download(
         part.discard()
         raise DownloadError(f"{url}: the home gives a Git LFS pointer instead of the file; clone it with `git lfs`.")
     if not fits(part.file, digest) and not any_version:
-        actual = sha256(part.file)
+        found = actual(part.file, digest)
         part.discard()
         raise DownloadError(
-            f"{url}: expected {digest}, found sha256:{actual}; nothing was kept. The home may have another version "
+            f"{url}: expected {digest}, found {found}; nothing was kept. The home may have another version "
             "now: --any-version takes it (it is recorded, and figures on it bear a note)."
         )
     part.finish(target)
     return sha256(target)
+
+
+def _make_room(target: Path) -> None:
+    """Make the folder of ``target``. Raises DownloadError where something else is in its place, or in the file's."""
+    try:
+        make_folder(target.parent)
+    except UsageError as error:
+        raise DownloadError(str(error)) from error
+    if target.is_dir():
+        raise DownloadError(f"{target} is a directory, and a file is needed there: move it.")
 
 
 def part_of(target: Path, url: str, digest: str) -> PartFile:

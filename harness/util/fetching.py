@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from harness.errors import DataError
+from harness.errors import DataError, UsageError
 from harness.protocols.progress import Progress, silent
 from harness.util.digests import fits, sha256
 from harness.util.download import DownloadError, download, part_of
-from harness.util.files import read_object, sweep, write_json
+from harness.util.files import make_folder, read_object, require_no_file, sweep, write_json
 from harness.util.unpack import unpack
 
 GIVE_UP = 3
@@ -87,9 +87,10 @@ def fetch(
 ) -> list[Fetched]:
     """Download ``sources`` into ``folder``; what is there already is checked and not fetched again.
 
-    A file that fails does not keep the others from coming. ``any_version`` keeps files of another digest.
+    A file that fails does not keep the others from coming. ``any_version`` keeps files of another digest. Raises
+    UsageError where ``folder`` is a file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     sweep(folder.absolute())
     return [_one(source, folder, any_version, progress) for source in sources]
 
@@ -104,37 +105,56 @@ def _one(source: AnySource, folder: Path, any_version: bool, progress: Progress)
         return Fetched(
             source.path, "by hand", f"{source.why} Get {source.what} from {source.url} and put it at {by_hand}"
         )
-    present = [folder / name for name in (source.gives or (source.path,))]
+    try:
+        for _, home in source.unpack:
+            require_no_file(folder / home)
+        return _checked(source, folder) or _downloaded(source, folder, any_version, progress)
+    except (DownloadError, UsageError) as error:
+        return Fetched(source.path, "failed", str(error))
+
+
+def _checked(source: Source, folder: Path) -> Fetched | None:
+    """What is there of a source already; None where it has to come."""
     target = folder / source.path
     # An archive is removed when all of it is taken out: one that is there was left by a killed process.
-    if all(_is_there(path) for path in present) and not (source.unpack and target.exists()):
-        part_of(target, source.url, source.digest).forget()
-        if source.unpack or fits(present[0], source.digest):
-            return Fetched(source.path, "there")
-        return Fetched(
-            source.path, "other", f"{present[0]} is not the official file ({source.digest}); it was left as is"
-        )
-    try:
-        if source.unpack and target.exists() and fits(target, source.digest):
-            digest = sha256(target)
-        else:
-            digest = download(mirrored(source.url), target, source.digest, any_version=any_version, progress=progress)
-        if source.unpack:
-            try:
-                unpack(target, folder, source.unpack)
-            except ValueError as error:
-                raise DownloadError(f"{target.name}: cannot be unpacked ({error}); it was removed.") from error
-            finally:
-                target.unlink(missing_ok=True)
-            lacking = [str(path) for path in present if not _is_there(path)]
-            if lacking:
-                raise DownloadError(
-                    f"{source.url}: the archive does not hold {', '.join(lacking)}; put it there by hand."
-                )
-        _record(folder, source, digest)
-    except DownloadError as error:
-        return Fetched(source.path, "failed", str(error))
+    whole = not target.exists() and not _lacking(source, folder) if source.unpack else target.is_file()
+    if not whole:
+        return None
+    part_of(target, source.url, source.digest).forget()
+    if source.unpack or fits(target, source.digest):
+        return Fetched(source.path, "there")
+    return Fetched(source.path, "other", f"{target} is not the official file ({source.digest}); it was left as is")
+
+
+def _downloaded(source: Source, folder: Path, any_version: bool, progress: Progress) -> Fetched:
+    """A source from its home. Raises DownloadError."""
+    target = folder / source.path
+    if source.unpack and target.is_file() and fits(target, source.digest):
+        digest = sha256(target)
+    else:
+        digest = download(mirrored(source.url), target, source.digest, any_version=any_version, progress=progress)
+    if source.unpack:
+        _take_apart(source, folder)
+    _record(folder, source, digest)
     return Fetched(source.path, "fetched", f"sha256 {digest[:12]}" + (f", {source.licence}" if source.licence else ""))
+
+
+def _take_apart(source: Source, folder: Path) -> None:
+    """Unpack an archive and remove it. Raises DownloadError where that fails, or it does not hold what it should."""
+    archive = folder / source.path
+    try:
+        unpack(archive, folder, source.unpack)
+    except ValueError as error:
+        raise DownloadError(f"{archive.name}: cannot be unpacked ({error}); it was removed.") from error
+    finally:
+        archive.unlink(missing_ok=True)
+    if lacking := _lacking(source, folder):
+        raise DownloadError(f"{source.url}: the archive does not hold {', '.join(lacking)}; put it there by hand.")
+
+
+def _lacking(source: Source, folder: Path) -> list[str]:
+    """What an archive gives that is not there."""
+    return [str(folder / name) for name in source.gives or (source.path,) if not _is_there(folder / name)]
 
 
 def _all_listed(source: Listed, folder: Path, progress: Progress) -> Fetched:

@@ -144,6 +144,20 @@ def _sync(folder: Path) -> None:
                 os.fsync(written.fileno())
 
 
+def make_folder(folder: Path) -> Path:
+    """``folder``, made if absent. Raises UsageError as ``require_no_file`` does."""
+    require_no_file(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def require_no_file(folder: Path) -> None:
+    """Raise UsageError where a file is in the place of ``folder``, or of a folder above it."""
+    file = next((each for each in (*reversed(folder.parents), folder) if each.exists() and not each.is_dir()), None)
+    if file is not None:
+        raise UsageError(f"{file} is a file, and a directory is needed there: move it, or name a directory elsewhere.")
+
+
 def part_of(folder: Path) -> Path:
     """The folder beside ``folder`` that is written to before ``put_in_place``."""
     return folder.with_name(f".{folder.name}.part")

@@ -37,8 +37,13 @@ def test_unknown_tables_and_a_file_in_the_way_are_errors(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="Did you mean 'verdict'"):
         export(store, tmp_path / "out", tables=["verdicts"])
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="name a directory"):
-        export(store, tmp_path / "file")
+    for folder in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(UsageError, match=r"/file is a file.* name a directory"):
+            export(store, folder)
+    (tmp_path / "out" / "gap.jsonl").mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"gap\.jsonl is a directory"):
+        export(store, tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["gap.jsonl"], "before anything is written"
 
 
 def run(*words: str, code: int = 0) -> Result:

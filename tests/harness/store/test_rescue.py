@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.protocols.benchmark import Verdict
 from harness.protocols.model import Answer
 from harness.store import Store
@@ -275,6 +275,15 @@ def test_what_holds_no_page_of_ours_is_no_rescue(tmp_path: Path, content: bytes)
         rescue(path, tmp_path / "saved.sqlite")
     assert "db rescue" not in str(raised.value), "that is what was asked for"
     assert not (tmp_path / "saved.sqlite").exists()
+
+
+@pytest.mark.parametrize("torn", [0, 4096])
+def test_a_rescue_into_a_folder_that_is_a_file_is_one_error(tmp_path: Path, torn: int) -> None:
+    path = old_file(tmp_path / "r.sqlite", len(MIGRATIONS))
+    path.write_bytes(bytes(torn) + path.read_bytes()[torn:])
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="/file is a file, and a directory is needed there"):
+        rescue(path, tmp_path / "file" / "saved.sqlite")
 
 
 def test_a_check_of_a_file_without_its_first_page_names_the_rescue(tmp_path: Path) -> None:

@@ -166,6 +166,17 @@ def test_a_wrong_checksum_is_never_kept_unless_wanted(home: str, tmp_path: Path)
     assert (tmp_path / "data.bin").read_bytes() == DATA
 
 
+def test_another_version_is_named_by_the_kind_of_digest_that_was_expected(home: str, tmp_path: Path) -> None:
+    """git's id of "hello\\r\\n" is sha1("blob 7", a zero byte, the text); that of a text is of its lines with LF."""
+    Home.files["greeting"] = b"hello\r\n"
+    for pin, found in (
+        ("git:0123", f"git:{hashlib.sha1(b'blob 7' + bytes(1) + Home.files['greeting']).hexdigest()}"),
+        ("text:0123", f"text:{hashlib.sha256(b'hello' + bytes([10])).hexdigest()}"),
+    ):
+        with pytest.raises(DownloadError, match=f"expected {pin}, found {found};"):
+            download(f"{home}/greeting", tmp_path / "greeting", pin)
+
+
 def test_a_pointer_is_not_taken_for_the_file(home: str, tmp_path: Path) -> None:
     Home.files["p.jsonl"] = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 50000000\n"
     with pytest.raises(DownloadError, match="Git LFS pointer"):

@@ -53,6 +53,28 @@ def test_one_that_fails_is_named_and_the_others_come(home: str, tmp_path: Path) 
     assert (tmp_path / "images/e.jpg").is_file()
 
 
+def test_a_file_in_the_place_of_a_folder_is_named_and_the_other_files_come(home: str, tmp_path: Path) -> None:  # noqa: F811
+    """And a folder in the place of a file; nothing is asked for that could not be put down."""
+    Home.files = {**IMAGES, "data.bin": DATA}
+    (tmp_path / "images").write_text("mine")
+    (tmp_path / "rows.json").mkdir()
+    (tmp_path / "rows.json" / "mine").touch()
+    archive = Source("images.zip", f"{home}/images.zip", unpack=(("*.jpg", "images"),), gives=("images",))
+    states = fetch([listed(home), archive, Source("rows.json", f"{home}/r"), Source("d", f"{home}/data.bin")], tmp_path)
+    assert [state.state for state in states] == ["failed", "failed", "failed", "fetched"]
+    said = f"{tmp_path}/images is a file, and a directory is needed there"
+    assert f"5 of 5 images are missing: {said}" in states[0].detail and states[1].detail.startswith(said)
+    assert f"{tmp_path}/rows.json is a directory, and a file is needed there" in states[2].detail
+    assert [path for path, _ in Home.asked] == ["/data.bin"] and (tmp_path / "images").read_text() == "mine"
+
+
+def test_a_file_in_the_place_of_a_benchmarks_folder_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "pope").write_text("mine")
+    result = CliRunner().invoke(cli, ["fetch", "pope", "--data-dir", str(tmp_path)])
+    assert result.exit_code == 2, result.exception
+    assert f"{tmp_path}/pope is a file, and a directory is needed there" in " ".join(result.output.split())
+
+
 def test_a_home_that_has_none_is_asked_for_a_few_only(home: str, tmp_path: Path) -> None:  # noqa: F811
     names = {f"{i}.jpg": b"" for i in range(50)}
     (only,) = fetch([listed(home, names)], tmp_path)
