@@ -66,14 +66,15 @@ def compiler() -> str | None:
 
 @functools.cache
 def library() -> Path:
-    """The compiled tear.c, made once a version of it in the temporary folder."""
+    """The compiled tear.c, made once a version of it in the temporary folder, also where two lanes begin at once."""
     version = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
     made = Path(tempfile.gettempdir()) / f"tear-{os.getuid()}-{version}.so"
     if not made.exists():
-        part = made.with_suffix(f".{os.getpid()}")
-        compiled = [compiler() or "cc", "-shared", "-fPIC", "-O1", "-o", str(part), str(SOURCE), "-ldl"]
-        subprocess.run(compiled, check=True, timeout=60)
-        part.replace(made)
+        with tempfile.TemporaryDirectory(dir=made.parent) as own:
+            part = Path(own) / made.name
+            compiled = [compiler() or "cc", "-shared", "-fPIC", "-O1", "-o", str(part), str(SOURCE), "-ldl"]
+            subprocess.run(compiled, check=True, timeout=60)
+            part.replace(made)
     return made
 
 
