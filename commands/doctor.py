@@ -72,9 +72,9 @@ def _machine(as_json: bool) -> None:
     rows = checks()
     if as_json:
         print_json(rows)
-        return
-    for row in rows:
-        _check(row["name"], row["state"], row["detail"])
+    else:
+        for row in rows:
+            _check(row["name"], row["state"], row["detail"])
     if any(row["state"] == "bad" for row in rows):
         sys.exit(1)
 

@@ -12,7 +12,13 @@ from commands.screen import out, print_json
 @click.argument("run")
 @options.db
 @options.as_json
-@click.option("--samples", default=5, show_default=True, help="How many answers to show of every benchmark.")
+@click.option(
+    "--samples",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="How many answers to show of every benchmark.",
+)
 @click.option("--sample", "wanted", metavar="ID", multiple=True, help="Show the answers to this sample, whole.")
 def command(run: str, db: str, as_json: bool, samples: int, wanted: tuple[str, ...]) -> None:
     """Everything stored of RUN: settings, figures, and some of its answers with the judge's replies.

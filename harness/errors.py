@@ -38,9 +38,18 @@ class DataError(UsageError):
     """A data file is wrong; the message names the file and the row."""
 
 
+MOST_NAMED = 40
+"""Names that an error lists; of more only the nearest."""
+NEAREST = 5
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for a name that is not registered, with the nearest known one."""
+    """The error for a name that is not registered, with the nearest known one, or few where there are many."""
     choices = sorted(known)
+    if len(choices) > MOST_NAMED:
+        near = difflib.get_close_matches(name, choices, n=NEAREST)
+        hint = f"the nearest are {', '.join(near)}" if near else f"the first are {', '.join(choices[:NEAREST])}"
+        return UsageError(f"Unknown {kind} {name!r}. Of the {len(choices):,} that are known {hint}.")
     near = difflib.get_close_matches(name, choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UsageError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(choices) or 'none'}.")

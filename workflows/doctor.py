@@ -8,6 +8,9 @@ import platform
 import sys
 from typing import Any
 
+from harness.util import nltk_data, spacy_models
+from harness.util.spacy_models import PARSING, VECTORS
+
 CORE = ("torch", "torchvision", "transformers", "peft", "accelerate", "open_clip_torch", "openai", "sqlite-utils")
 PYTHON = ".venv/bin/python"
 OPTIONAL = {
@@ -18,22 +21,21 @@ OPTIONAL = {
     "deepspeed": ("sharding=zero2 and zero3", f"{PYTHON} -m pip install deepspeed"),
     "trl": ("the peer in perf/", f'{PYTHON} -m pip install -e ".[perf]"'),
     "spacy": ("official taggers and similarities, with a model below", f'{PYTHON} -m pip install -e ".[nlp]"'),
-    "en_core_web_trf": (
+    PARSING: (
         "Object HalBench: parses the judge's object names officially; without it NLTK does",
-        f"{PYTHON} -m spacy download en_core_web_trf",
+        f"{PYTHON} -m spacy download {PARSING}",
     ),
-    "en_core_web_lg": (
+    VECTORS: (
         "AMBER: similarity=spacy, the official rule; without it words are compared exactly",
-        f"{PYTHON} -m spacy download en_core_web_lg",
+        f"{PYTHON} -m spacy download {VECTORS}",
     ),
 }
-SPACY_MODELS = ("en_core_web_trf", "en_core_web_lg", "en_core_web_md", "en_core_web_sm")
 NLTK_DATA = {
     # resource: who needs it
-    "taggers/averaged_perceptron_tagger_eng": "AMBER and the captions of Object HalBench: nouns, officially by NLTK; "
+    nltk_data.TAGGER: "AMBER and the captions of Object HalBench: nouns, officially by NLTK; "
     "without it a word list is used",
-    "corpora/wordnet": "the same: singular forms",
-    "tokenizers/punkt_tab": "AMBER and captions: sentences, officially; tasks of lmms-eval that cut texts into words",
+    nltk_data.WORDNET: "the same: singular forms",
+    nltk_data.PUNKT: "AMBER and captions: sentences, officially; tasks of lmms-eval that cut texts into words",
 }
 
 
@@ -85,8 +87,6 @@ def _device() -> dict[str, Any]:
 
 def _nltk(resource: str, what: str) -> dict[str, Any]:
     """One part of NLTK's data, unpacked or zipped, wherever it is looked for (NLTK_DATA too)."""
-    from harness.util import nltk_data
-
     name = f"nltk data {resource.rpartition('/')[2]}"
     if nltk_data.has(resource):
         return _row(name, "ok", what)
@@ -95,29 +95,19 @@ def _nltk(resource: str, what: str) -> dict[str, Any]:
 
 def _taggers() -> dict[str, Any]:
     """Whether what is there of the taggers can be loaded and reads a word: data may be there and damaged."""
-    from harness.util import nltk_data
-
-    faults = [f"NLTK: {fault}: run `{PYTHON} cli.py fetch nlp`"] if (fault := nltk_data.problem()) else []
-    faults += [f"{model}: {fault}" for model in SPACY_MODELS if (fault := _spacy_problem(model))]
+    faults = [*nltk_data.faults().values()]
+    faults += [
+        f"{model}: {fault}: run `{PYTHON} -m spacy download {model}`"
+        for model in spacy_models.MODELS
+        if (fault := spacy_models.problem(model))
+    ]
     said = "; ".join(faults) or "what is installed of them reads words"
     return _row("taggers", "bad" if faults else "ok", said)
 
 
-def _spacy_problem(model: str) -> str | None:
-    if importlib.util.find_spec("spacy") is None or importlib.util.find_spec(model) is None:
-        return None
-    import spacy
-
-    try:
-        nouns = [token.lemma_ for token in spacy.load(model)("two dogs") if token.tag_ == "NNS"]
-    except Exception as error:  # whatever another package raises is the finding
-        return f"{' '.join(str(error).split())[:200]}: run `{PYTHON} -m spacy download {model}`"
-    return None if nouns == ["dog"] else f"it reads {nouns} in 'two dogs'"
-
-
 def _optional(module: str, what: str, command: str) -> dict[str, Any]:
     if importlib.util.find_spec(module):
-        if module == "spacy" and not any(map(importlib.util.find_spec, SPACY_MODELS)):
+        if module == "spacy" and not any(map(importlib.util.find_spec, spacy_models.MODELS)):
             return _row(module, "missing", f"{what}: it is installed without an English model")
         return _row(module, "ok", what)
     return _row(module, "missing", f"{what}. Add it with: {command}")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError, unknown_name
 from harness.protocols.benchmark import BENCHMARKS
 from harness.protocols.progress import Progress, silent
-from harness.util.fetching import AnySource, Fetched, fetch
+from harness.util import nltk_data, spacy_models
+from harness.util.fetching import AnySource, Fetched, Source, fetch
 from harness.util.paths import cache_dir
+from workflows.doctor import OPTIONAL
 
 NLP = "nlp"
 """Names no benchmark, but the data of the taggers that benchmarks share."""
@@ -37,19 +40,33 @@ def named(names: Sequence[str]) -> list[str]:
 
 
 def fetch_nlp(*, progress: Progress = silent) -> tuple[Path, list[Fetched]]:
-    """What taggers need: NLTK's data, to where they are looked for; spaCy's models are named with their command."""
-    import importlib.util
+    """What taggers need: NLTK's data, to where they are looked for; spaCy's models are named with their command.
 
-    from harness.util import nltk_data
-    from workflows.doctor import OPTIONAL
-
+    Nothing is called there that does not read a word: damaged data that were fetched are removed.
+    """
     folder = cache_dir("data") / nltk_data.FOLDER
     states = fetch(nltk_data.SOURCES, folder, progress=progress)
-    for module in ("spacy", "en_core_web_trf", "en_core_web_lg"):
-        use, command = OPTIONAL[module]
-        there = importlib.util.find_spec(module) is not None
-        states.append(Fetched(module, "there") if there else Fetched(module, "by hand", f"{use}: {command}"))
-    return folder, states
+    faults = nltk_data.faults()
+    checked = [_read(source, state, faults) for source, state in zip(nltk_data.SOURCES, states, strict=True)]
+    return folder, [*checked, *map(_of_spacy, ("spacy", spacy_models.PARSING, spacy_models.VECTORS))]
+
+
+def _read(source: Source, state: Fetched, faults: Mapping[str, str]) -> Fetched:
+    """``state``, or what is wrong with the part of NLTK's data that ``source`` gives."""
+    resource = next((each for each in faults if source.gives[0].startswith(each)), None)
+    if resource is None:
+        return state
+    removed = " They are removed: run the same command again." if nltk_data.remove(resource) else ""
+    return Fetched(source.path, "failed", faults[resource] + removed)
+
+
+def _of_spacy(module: str) -> Fetched:
+    """What is there of spaCy or a model of it; it is not fetched."""
+    use, command = OPTIONAL[module]
+    if importlib.util.find_spec(module) is None:
+        return Fetched(module, "by hand", f"{use}: {command}")
+    fault = spacy_models.problem(module) if module in spacy_models.MODELS else None
+    return Fetched(module, "failed", f"{fault}: {command}") if fault else Fetched(module, "there")
 
 
 def fetch_benchmark(

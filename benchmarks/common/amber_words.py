@@ -6,7 +6,6 @@ Source: AMBER `inference.py` at 534babf. Lines tagged REPRODUCE keep what publis
 from __future__ import annotations
 
 import functools
-import importlib.util
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,12 @@ from benchmarks.common.files import read_json, read_text
 from benchmarks.common.taggers import load_spacy
 from harness.errors import DataError, UsageError
 from harness.util.jsonl import iter_values
+from harness.util.spacy_models import VECTORS, has_model
 
 Similar = Callable[[str, str], bool]
 """Whether two words of the vocabulary mean the same thing."""
 
 THRESHOLD = 0.8  # strictly above counts as similar
-SPACY_VECTORS = "en_core_web_lg"
 
 
 @dataclass(frozen=True)
@@ -107,11 +106,11 @@ def find_similarity(setting: str) -> str:
     kind, _, file = setting.partition(":")
     if kind not in ("auto", "exact", "spacy", "table") or (kind == "table") != bool(file):
         raise UsageError(f"amber: similarity={setting!r}: choose one of auto, exact, spacy, table:FILE.")
-    installed = all(importlib.util.find_spec(name) for name in ("spacy", SPACY_VECTORS))
+    installed = has_model(VECTORS)
     if kind == "spacy" and not installed:
         raise UsageError(
-            f"amber: similarity=spacy needs spaCy and {SPACY_VECTORS}: `pip install spacy` and "
-            f"`python -m spacy download {SPACY_VECTORS}`, or use similarity=exact or similarity=table:FILE."
+            f"amber: similarity=spacy needs spaCy and {VECTORS}: `pip install spacy` and "
+            f"`python -m spacy download {VECTORS}`, or use similarity=exact or similarity=table:FILE."
         )
     return ("spacy" if installed else "exact") if kind == "auto" else setting
 
@@ -137,7 +136,7 @@ def table_similarity(pairs: Mapping[tuple[str, str], float]) -> Similar:
 
 def spacy_similarity() -> Similar:
     """spaCy's cosine of word vectors, as the official scorer computes it."""
-    nlp = load_spacy(SPACY_VECTORS)
+    nlp = load_spacy(VECTORS)
     document = functools.cache(nlp)
 
     @functools.cache

@@ -7,17 +7,15 @@ captions of Object HalBench) and spaCy's en_core_web_trf (the judge's object nam
 from __future__ import annotations
 
 import functools
-import importlib.util
 import re
 from collections.abc import Callable, Collection
 from typing import Any, Literal, NamedTuple, Protocol
 
 from harness.errors import UsageError
-from harness.util import nltk_data
+from harness.util import nltk_data, spacy_models
+from harness.util.spacy_models import spacy_model
 
 TaggerName = Literal["auto", "nltk", "spacy", "lexicon"]
-
-SPACY_MODELS = ("en_core_web_trf", "en_core_web_lg", "en_core_web_md", "en_core_web_sm")
 
 
 class Token(NamedTuple):
@@ -69,14 +67,14 @@ def find_tagger(name: TaggerName, vocabulary: Collection[str] | None = None) -> 
         model = spacy_model()
         if model is None:
             raise UsageError(
-                f"tagger=spacy: spaCy with one of {', '.join(SPACY_MODELS)} is not installed. "
-                "Run `pip install spacy` and `python -m spacy download en_core_web_trf`, or use another tagger."
+                f"tagger=spacy: spaCy with one of {', '.join(spacy_models.MODELS)} is not installed. "
+                f"Run `pip install spacy` and `python -m spacy download {OFFICIAL_SPACY}`, or use another tagger."
             )
         return SpacyTagger(model)
     return LexiconTagger(vocabulary)
 
 
-OFFICIAL_SPACY = "en_core_web_trf"
+OFFICIAL_SPACY = spacy_models.PARSING
 OFFICIAL_NLTK = "nltk-perceptron-wordnet-punkt"
 """What the official scorers use, by the names of taggers."""
 
@@ -120,32 +118,23 @@ def nltk_name() -> str:
     return f"nltk-perceptron-wordnet-punkt{'' if nltk_data.has(nltk_data.PUNKT) else '0'}"
 
 
-def spacy_model() -> str | None:
-    """The best installed English spaCy model, None if there is none."""
-    if importlib.util.find_spec("spacy") is None:
-        return None
-    return next((model for model in SPACY_MODELS if importlib.util.find_spec(model)), None)
-
-
 class NltkTagger:
     """Punkt's sentences, NLTK's words, the averaged perceptron tagger over the whole text, WordNet's lemmas.
 
     Officially Punkt is the trained English model, which knows abbreviations ("vs." does not end a sentence); without it
-    an untrained one splits, and the name says so.
+    an untrained one splits, and the name says so. Raises UsageError where NLTK's data are damaged.
     """
 
     def __init__(self) -> None:
-        from nltk.stem import WordNetLemmatizer
-        from nltk.tag.perceptron import PerceptronTagger
         from nltk.tokenize import NLTKWordTokenizer
-        from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTokenizer
+        from nltk.tokenize.punkt import PunktSentenceTokenizer
 
         self.name = nltk_name()
-        self._sentences = PunktSentenceTokenizer() if self.name.endswith("0") else PunktTokenizer("english")
+        self._sentences = PunktSentenceTokenizer() if self.name.endswith("0") else nltk_data.splitter()
         self._words = NLTKWordTokenizer()
-        self._tagger = PerceptronTagger()
-        lemmatizer = WordNetLemmatizer()
-        self._lemma: Callable[[str, str], str] = functools.lru_cache(maxsize=65536)(lemmatizer.lemmatize)
+        self._tagger = nltk_data.tagger()
+        lemmatize = nltk_data.lemmatizer().lemmatize
+        self._lemma: Callable[[str, str], str] = functools.lru_cache(maxsize=65536)(lemmatize)
 
     def tokens(self, text: str) -> list[str]:
         """The tokens: a full stop inside a text is its own token (FINDINGS: a glued one hides nouns)."""

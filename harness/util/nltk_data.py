@@ -1,9 +1,15 @@
-"""NLTK's data: where they are looked for, and their home, for `fetch nlp`."""
+"""NLTK's data: where they are looked for, their home, for `fetch nlp`, and what reads them."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+from harness.errors import UsageError
 from harness.util.fetching import Source
 from harness.util.paths import kept_dir
 
@@ -34,34 +40,88 @@ def has(*resources: str) -> bool:
     fetched = str(kept_dir("data") / FOLDER)
     if fetched not in nltk.data.path:
         nltk.data.path.append(fetched)
-    return all(_found(resource) for resource in resources)
+    return all(map(_found, resources))
 
 
-def _found(resource: str) -> bool:
+def _found(resource: str) -> str:
+    """Where a part of the data lies, unpacked or zipped; "" where it is not there."""
     import nltk
 
     for path in (resource, f"{resource}.zip"):
         try:
-            nltk.data.find(path)
+            return str(nltk.data.find(path))
         except LookupError:
             continue
-        return True
-    return False
+    return ""
 
 
-def problem() -> str | None:
-    """What keeps the tagger, WordNet and Punkt that are there from reading a sentence; None if nothing does."""
+def splitter() -> Any:
+    """The trained Punkt. Raises UsageError, as all of these, where the data do not read what they should."""
+    from nltk.tokenize.punkt import PunktTokenizer
+
+    with _reading(PUNKT):
+        made = PunktTokenizer("english")
+        _require(made.tokenize("Two dogs. A cat."), ["Two dogs.", "A cat."])
+    return made
+
+
+def tagger() -> Any:
+    """The averaged perceptron."""
+    from nltk.tag.perceptron import PerceptronTagger
+
+    with _reading(TAGGER):
+        made = PerceptronTagger()
+        _require(made.tag(["dogs"]), [("dogs", "NNS")])
+    return made
+
+
+def lemmatizer() -> Any:
+    """WordNet, which takes seconds to load."""
+    from nltk.stem import WordNetLemmatizer
+
+    with _reading(WORDNET):
+        made = WordNetLemmatizer()
+        _require(made.lemmatize("dogs", "n"), "dog")
+    return made
+
+
+READERS: Mapping[str, Callable[[], Any]] = {TAGGER: tagger, WORDNET: lemmatizer, PUNKT: splitter}
+"""What reads each part of the data."""
+
+
+def faults() -> dict[str, str]:
+    """Of each part that is there and damaged, what is wrong and what to do."""
+    said = {}
+    for resource, read in READERS.items():
+        if has(resource):
+            try:
+                read()
+            except UsageError as error:
+                said[resource] = str(error)
+    return said
+
+
+def remove(resource: str) -> bool:
+    """Remove a part of the data that `fetch nlp` put there; whether it is what would be read."""
+    mine = kept_dir("data") / FOLDER / resource
+    if not has(resource) or not Path(_found(resource)).resolve().is_relative_to(mine.resolve()):
+        return False
+    shutil.rmtree(mine)
+    return True
+
+
+@contextlib.contextmanager
+def _reading(resource: str) -> Iterator[None]:
     try:
-        from nltk.stem import WordNetLemmatizer
-        from nltk.tag.perceptron import PerceptronTagger
-        from nltk.tokenize.punkt import PunktTokenizer
-
-        if has(PUNKT):
-            PunktTokenizer("english").tokenize("Two dogs. A cat.")
-        if has(TAGGER, WORDNET):
-            (_, tag), *_ = PerceptronTagger().tag(["dogs"])
-            lemma = WordNetLemmatizer().lemmatize("dogs", "n")
-            return None if (tag, lemma) == ("NNS", "dog") else f"'dogs' is read as {tag} {lemma!r}"
+        yield
     except Exception as error:  # whatever damaged data make it raise is the finding
-        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return None
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise UsageError(
+            f"{_found(resource) or resource}: NLTK's data are damaged ({what}). Restore or remove them, and run "
+            "`python cli.py fetch nlp`."
+        ) from error
+
+
+def _require(read: object, expected: object) -> None:
+    if read != expected:
+        raise ValueError(f"it reads {read!r}, expected {expected!r}")

@@ -71,6 +71,9 @@ def test_a_sample_that_is_named_is_shown_whole_and_alone(judged: Store) -> None:
     assert "(900 characters)" in " ".join(re.split(r"[│\s]+", show(judged, "llava").stdout)), "across lines of a box"
     refused = show(judged, "llava", "--sample", "9")
     assert refused.exit_code == 2 and "'9'" in refused.output
+    for count in ("-1", "1.5"):
+        assert show(judged, "llava", "--samples", count).exit_code == 2, "not the last but one, and no part of one"
+    assert show(judged, "llava", "--samples", "0").exit_code == 0
 
 
 def test_json_has_the_replies_with_their_prompts_and_judges(judged: Store) -> None:

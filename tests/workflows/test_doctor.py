@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cli import cli
 from workflows.doctor import NLTK_DATA, OPTIONAL, checks
 
 
@@ -43,3 +46,12 @@ def test_an_optional_part_is_named_with_who_needs_it(module: str, monkeypatch: p
     what, command = OPTIONAL[module]
     row = rows()[module]
     assert row["state"] == "missing" and row["detail"] == f"{what}. Add it with: {command}"
+
+
+@pytest.mark.parametrize(("state", "code"), [("ok", 0), ("missing", 0), ("bad", 1)])
+def test_the_exit_code_says_what_is_wrong_in_json_too(state: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"name": "torch", "state": state, "detail": "as it is"}]
+    monkeypatch.setattr("workflows.doctor.checks", lambda: rows)
+    assert CliRunner().invoke(cli, ["doctor"]).exit_code == code
+    result = CliRunner().invoke(cli, ["doctor", "--json"])
+    assert (result.exit_code, json.loads(result.stdout)) == (code, rows)
