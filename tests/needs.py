@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from benchmarks.common.taggers import spacy_model
+from harness.util.spacy_models import spacy_model
 from tests.shared import ROOT
 
 

@@ -12,6 +12,7 @@ import pytest
 from benchmarks.common import taggers as nouns
 from benchmarks.common.taggers import LexiconTagger, NltkTagger, find_tagger, resolve
 from harness.errors import UsageError
+from harness.util.spacy_models import spacy_model
 
 
 def test_the_word_list_knows_singulars_of_its_vocabulary_only() -> None:
@@ -113,7 +114,7 @@ def test_a_spacy_model_that_does_not_load_is_one_message(monkeypatch: pytest.Mon
 
 @pytest.mark.needs("spacy")
 def test_the_installed_spacy_reads_names_as_the_official_code_expects() -> None:
-    model = nouns.spacy_model()
+    model = spacy_model()
     assert model is not None
     parsed = nouns.SpacyTagger(model).parse("a two red wine glasses")
     assert [token.lemma for token in parsed if token.is_noun] == ["wine", "glass"]
