@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from harness.registry import Registry, extends
+from harness.registry import Registry
 from harness.util.ranges import above, require_ranges
+from harness.util.shape import extends
 
 MIN_BETA = 1e-3
 State = Mapping[str, float]

@@ -142,7 +142,12 @@ class Amber(Benchmark):
             samples.append(Sample(id_, prompt, Image(path=folder / image), data, image, resources))
         notes = files.notes(root, OFFICIAL_FILES) + files.count_note("query_all.json", len(samples), OFFICIAL_ROWS)
         similarity = find_similarity(self.similarity).partition(":")[0]
-        differing = unofficial(("nouns", rules.tagger.name, OFFICIAL_NLTK), ("similarity", similarity, "spacy"))
+        lists = {"associations": "relation.json", "safe words": "safe_words.txt"}
+        differing = unofficial(
+            ("nouns", rules.tagger.name, OFFICIAL_NLTK),
+            ("similarity", similarity, "spacy"),
+            *(files.official_part(what, root / name, OFFICIAL_FILES[name,], name, "") for what, name in lists.items()),
+        )
         return BenchmarkData(samples, self.version, differing, notes)
 
     def _caption_rules(self, root: Path) -> CaptionRules:

@@ -134,7 +134,7 @@ class ChairCoco(LlavaProtocol, Benchmark):
         notes = files.count_note("images", len(samples), IMAGES) + files.notes(root, {(SYNONYMS,): OFFICIAL_SYNONYMS})
         differing = unofficial(
             ("words", tagger.name, "nltk-punkt, pattern's singularize"),
-            ("synonyms", synonyms.name.rpartition("-")[0], SYNONYMS),
+            files.official_part("synonyms", table, OFFICIAL_SYNONYMS, SYNONYMS, synonyms.name),
         )
         return BenchmarkData(samples, self.version, differing, notes)
 

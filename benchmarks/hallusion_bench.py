@@ -81,7 +81,7 @@ class HallusionBench(Benchmark):
     """HallusionBench.
 
     Settings:
-        scoring: ``judge`` compares an answer with the reference (official); ``rule`` reads yes or no and needs no judge
+        reading: ``judge`` compares an answer with the reference (official); ``rule`` reads yes or no and needs no judge
             (an answer that says neither is unclear).
         short: whether a question ends with the request for yes or no, as VLMEvalKit asks it.
         prompt: ``official`` is read from utils.py in the data directory, ``own`` is the project's wording, ``auto`` is
@@ -106,7 +106,7 @@ class HallusionBench(Benchmark):
     trivial_answers: ClassVar[Mapping[str, str]] = TRIVIAL_ANSWERS
     image_optional: ClassVar[bool] = True
 
-    scoring: Literal["judge", "rule"] = "judge"
+    reading: Literal["judge", "rule"] = "judge"
     short: bool = False
     prompt: PromptChoice = "auto"
     attempts: Annotated[int, at_least(1)] = 2
@@ -114,7 +114,7 @@ class HallusionBench(Benchmark):
 
     @property
     def needs_judge(self) -> bool:
-        return self.scoring == "judge"
+        return self.reading == "judge"
 
     @property
     def version(self) -> str:
@@ -122,7 +122,7 @@ class HallusionBench(Benchmark):
 
     def _version(self, prompt: str) -> str:
         how = f"prompt={prompt} parser=last-verdict-2 attempts={self.attempts}" if self.needs_judge else PARSER
-        return f"hallusion_bench-1 scoring={self.scoring} short={self.short} {how}"
+        return f"hallusion_bench-1 reading={self.reading} short={self.short} {how}"
 
     @property
     def mode(self) -> str:
@@ -135,15 +135,15 @@ class HallusionBench(Benchmark):
         path = files.need(root, QUESTIONS, what="HallusionBench's questions")
         prompt = OFFICIAL_PROMPT.find(root, CORRECTNESS, self.prompt) if self.needs_judge else None
         samples = [self._sample(row, root, f"{path} row {i}", prompt) for i, row in enumerate(files.read_rows(path))]
-        twice = [id_ for id_, count in Counter(sample.id for sample in samples).items() if count > 1]
-        if twice:
-            raise DataError(f"{path}: {twice[0]} stands there {len(twice) + 1} times; every question once is expected.")
+        id_, count = max(Counter(sample.id for sample in samples).items(), key=lambda each: each[1], default=("", 0))
+        if count > 1:
+            raise DataError(f"{path}: {id_} stands there {count} times; every question once is expected.")
         notes = files.notes(root, {(QUESTIONS,): OFFICIAL_FILE}) + files.count_note(
             QUESTIONS, len(samples), OFFICIAL_ROWS
         )
         if prompt is None:
             return BenchmarkData(samples, self.version, notes=notes)
-        notes += OFFICIAL_PROMPT.note(root)
+        notes += OFFICIAL_PROMPT.note(root, self.prompt)
         info = {"prompt": prompt.record, **unofficial(OFFICIAL_PROMPT.part(prompt))}
         return BenchmarkData(samples, self._version(prompt.name), info, notes)
 

@@ -46,6 +46,7 @@ from harness.util.jsonl import iter_jsonl
 from harness.util.ranges import at_least
 
 OFFICIAL_ROWS = {"questions.jsonl": 60, "context.jsonl": 24, "answers_gpt4.jsonl": 60}
+RULE = "rule.json"
 RULES = "text:dd7345a44ce9f7a24e51a30ee030cdab32346f9d08e3359c80545ff1312b1e07"
 CATEGORIES = ("conv", "detail", "complex")
 PREFIX = "llava_bench_"
@@ -64,7 +65,7 @@ def _images(folder: Path) -> dict[str, str]:
 
 SOURCES: tuple[AnySource, ...] = (
     *(Source(name, f"{DATA_SET}/resolve/main/{name}", "", APACHE) for name in OFFICIAL_ROWS),
-    Source("rule.json", f"{TABLE}/rule.json", RULES, APACHE),
+    Source(RULE, f"{TABLE}/rule.json", RULES, APACHE),
     Listed("images", "images", _images),
 )
 
@@ -135,9 +136,8 @@ class LlavaBench(LlavaProtocol, Benchmark):
             samples.append(Sample(id_, prompt, Image(path=folder / image), data, image, rules[category]))
         by_name = {rule.name: rule for rule in rules.values()}
         version = self._version(",".join(sorted(by_name)) or PAIR_RULE.name)
-        rule = "rule.json" if all(rule.official for rule in by_name.values()) else ",".join(sorted(by_name))
-        asked = unofficial(("the judge's prompt", rule, "rule.json"))
-        info = {"prompt": [rule.record for rule in by_name.values()], **asked}
+        asked = files.official_part("the judge's prompt", files.find(root, RULE), RULES, RULE, PAIR_RULE.name)
+        info = {"prompt": [rule.record for rule in by_name.values()], **unofficial(asked)}
         return BenchmarkData(samples, version, info, _notes(root))
 
     def part(self, sample: Sample) -> str:
@@ -171,8 +171,8 @@ class LlavaBench(LlavaProtocol, Benchmark):
 
 
 def _notes(root: Path) -> list[str]:
-    if files.find(root, "rule.json"):
-        notes = files.notes(root, {("rule.json",): RULES})
+    if files.find(root, RULE):
+        notes = files.notes(root, {(RULE,): RULES})
     else:
         notes = [f"rule.json: absent; the judge is asked in {PAIR_RULE.name}"]
     for name, official in OFFICIAL_ROWS.items():
@@ -182,7 +182,7 @@ def _notes(root: Path) -> list[str]:
 
 def _rule(root: Path, category: str) -> Prompt:
     """The judge's instruction for a category; samples (and so the results) carry its short name."""
-    path = files.find(root, "rule.json")
+    path = files.find(root, RULE)
     if path is None:
         return PAIR_RULE
     rules = files.read_json(path)
@@ -190,7 +190,7 @@ def _rule(root: Path, category: str) -> Prompt:
     if not isinstance(rule, dict):
         raise DataError(f"{path}: no rule {PREFIX + category!r} for the questions of category {category!r}.")
     text = files.field_of(rule, "prompt", str, f"{path}, {PREFIX + category}")
-    return Prompt(text, f"rule.json-{hashlib.sha256(text.encode()).hexdigest()[:8]}", True, "rule.json")
+    return Prompt(text, f"rule.json-{hashlib.sha256(text.encode()).hexdigest()[:8]}", True, RULE)
 
 
 def _by(path: Path, key: str, value: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ officially a grade is the text before the first blank, and 0 after five unreadab
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ OFFICIAL_SCRIPT = "text:f68b3f8a27c9ae1717095276594810e3af90b16a7a26d62be79c5c08
 OFFICIAL_PROMPT = OfficialPrompt(
     (SCRIPT,), "prompt", "d1b3e0a5b4e72c888b77164489d705bba4dd149934fff564dfba6443d81afe3f"
 )
+OFFICIAL_AGAIN = "06b684d7c595cdbcc0ef7ecb112a52f439c0a3933fd2d429871d0368ad0c290c"
+"""sha256 of what the script adds when it asks again."""
 OFFICIAL_ROWS = 218
 CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")
 DECODING = Decoding(max_new_tokens=1024)
@@ -116,7 +119,8 @@ class MMVet(LlavaProtocol, Benchmark):
         if not isinstance(rows, dict):
             raise DataError(f"{path}: expected an object of id -> question, found {type(rows).__name__}.")
         first = OFFICIAL_PROMPT.find(root, GRADE, self.prompt)
-        again = _again(files.need(root, SCRIPT, f"eval/{SCRIPT}", what="")) if first.official else GRADE.again
+        script = files.find(root, SCRIPT, f"eval/{SCRIPT}") if first.official else None
+        again = GRADE.again if script is None else _again(script)
         prompts = JudgePrompts(first, again)
         folder = root / "images" if (root / "images").is_dir() else root
         samples = []
@@ -134,8 +138,9 @@ class MMVet(LlavaProtocol, Benchmark):
             }
             prompt = files.field_of(row, "question", str, where)
             samples.append(Sample(id_, prompt, Image(path=folder / image), data, image, prompts))
-        notes = files.count_note(DATA, len(rows), OFFICIAL_ROWS) + OFFICIAL_PROMPT.note(root)
-        info = {"prompt": first.record, **unofficial(OFFICIAL_PROMPT.part(first))}
+        notes = files.count_note(DATA, len(rows), OFFICIAL_ROWS) + OFFICIAL_PROMPT.note(root, self.prompt)
+        parts = [OFFICIAL_PROMPT.part(first), *([] if script is None else [_part(again)])]
+        info = {"prompt": first.record, **unofficial(*parts)}
         return BenchmarkData(samples, _version(first.name), info, notes)
 
     def part(self, sample: Sample) -> str:
@@ -185,6 +190,12 @@ def _again(path: Path) -> str:
     strings = [node.value for node in ast.walk(ast.parse(files.read_text(path))) if isinstance(node, ast.Constant)]
     added = [text for text in strings if isinstance(text, str) and text.startswith("\n") and text.endswith(": ")]
     return added[0] if added else GRADE.again
+
+
+def _part(again: str) -> tuple[str, str, str]:
+    """What is added when the judge is asked again, as a part of ``unofficial``: the script may have been changed."""
+    digest = hashlib.sha256(again.encode()).hexdigest()
+    return "the judge's second prompt", f"sha256 {digest[:12]}", f"sha256 {OFFICIAL_AGAIN[:12]}"
 
 
 FIELDS = ("grade", "score", "correctness")

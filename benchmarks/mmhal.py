@@ -129,7 +129,8 @@ class MMHal(LlavaProtocol, Benchmark):
             question = files.field_of(row, "question", str, where)
             samples.append(Sample(str(index), question, image, data, group, prompt))
         info = {"prompt": prompt.record, **unofficial(OFFICIAL_PROMPT.part(prompt))}
-        return BenchmarkData(samples, self._version(prompt.name), info, _notes(root, path, samples))
+        notes = _notes(root, path, samples) + OFFICIAL_PROMPT.note(root, self.prompt)
+        return BenchmarkData(samples, self._version(prompt.name), info, notes)
 
     def part(self, sample: Sample) -> str:
         return str(sample.data["type"])
@@ -165,7 +166,7 @@ class MMHal(LlavaProtocol, Benchmark):
 
 
 def _notes(root: Path, path: Path, samples: Sequence[Sample]) -> list[str]:
-    notes = files.count_note(path.name, len(samples), OFFICIAL_ROWS) + OFFICIAL_PROMPT.note(root)
+    notes = files.count_note(path.name, len(samples), OFFICIAL_ROWS)
     # The copy with images inside has no known checksum.
     return notes + (files.notes(root, {(path.name,): OFFICIAL_FILE}) if path.suffix == ".json" else [])
 

@@ -170,7 +170,8 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
         facts = read_facts(root, set(keys))
         table = files.find(root, SYNONYMS)
         synonyms = read_synonyms(table) if table else built_in_synonyms()
-        tagger, prompt = find_name_tagger(self.tagger), OFFICIAL_PROMPT.find(root, OBJECTS, self.prompt)
+        choice = self.prompt if self.needs_judge else "own"
+        tagger, prompt = find_name_tagger(self.tagger), OFFICIAL_PROMPT.find(root, OBJECTS, choice)
         resources = Resources(synonyms, tagger, prompt)
         digest = hashlib.sha256(f"{synonyms.name} {tagger.name}".encode()).hexdigest()[:16]
         samples = []
@@ -183,15 +184,18 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
             question = files.field_of(row, "question", str, where)
             samples.append(Sample(str(index), question, image_in(row, root, where), data, key, resources))
         info: dict[str, Any] = {"prompt": prompt.record} if self.needs_judge else {}
-        info |= self._unofficial(tagger, synonyms, prompt)
-        return BenchmarkData(samples, self._version(prompt.name), info, _notes(root, path, len(samples)))
+        info |= self._unofficial(tagger, synonyms, table, prompt)
+        notes = _notes(root, path, len(samples)) + OFFICIAL_PROMPT.note(root, choice)
+        return BenchmarkData(samples, self._version(prompt.name), info, notes)
 
-    def _unofficial(self, tagger: Tagger, synonyms: Synonyms, prompt: Prompt) -> dict[str, list[str]]:
+    def _unofficial(
+        self, tagger: Tagger, synonyms: Synonyms, table: Path | None, prompt: Prompt
+    ) -> dict[str, list[str]]:
         """Officially spaCy parses the judge's names and NLTK the captions, which are all there is without a judge."""
         official = f"spacy-{OFFICIAL_SPACY}+{OFFICIAL_NLTK}" if self.needs_judge else OFFICIAL_NLTK
-        table = ("synonyms", synonyms.name.rpartition("-")[0], SYNONYMS)
+        names = files.official_part("synonyms", table, OFFICIAL_SYNONYMS, SYNONYMS, synonyms.name)
         asked = [OFFICIAL_PROMPT.part(prompt)] if self.needs_judge else []
-        return unofficial(("nouns", tagger.name, official), table, *asked)
+        return unofficial(("nouns", tagger.name, official), names, *asked)
 
     def judge_prompt(self, sample: Sample, answer: str, attempt: int) -> JudgePrompt | None:
         """The judge is asked in role "system", as officially; not about short answers."""
@@ -238,7 +242,7 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
 
 def _notes(root: Path, path: Path, rows: int) -> list[str]:
     notes = files.count_note(path.name, rows, OFFICIAL_ROWS)
-    notes += files.notes(root, {(path.name,): OFFICIAL_QUESTIONS}) + OFFICIAL_PROMPT.note(root)
+    notes += files.notes(root, {(path.name,): OFFICIAL_QUESTIONS})
     if files.find(root, SYNONYMS) is None:
         return [*notes, f"{SYNONYMS}: absent, the project's own short table of synonyms is used"]
     return notes + files.notes(root, {(SYNONYMS,): OFFICIAL_SYNONYMS})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -24,8 +25,8 @@ def command(
 ) -> None:
     """What a benchmark asks: id, prompt and image, one JSON object a line; `score` takes the answers by id.
 
-    The protocol (version, decoding) is written beside the file, to FILE.protocol.json. An
-    image that lies inside the data is given as base64.
+    The protocol (version, settings, decoding) is written beside it: asked.protocol.json to
+    asked.jsonl. An image that lies inside the data is given as base64.
 
     \b
     python cli.py prompts pope --data-dir benchmarks-data --out pope.jsonl
@@ -45,7 +46,6 @@ def command(
         return
     questions, protocol = asked.write(out)
     note(f"wrote {questions} ({len(asked):,} questions) and {protocol}")
-    note(
-        f"score the answers: python cli.py score --benchmark {benchmark} --data-dir {asked.folder} --responses FILE, "
-        'with {"id", "response"} a line'
-    )
+    words = ["score", "--benchmark", benchmark, "--data-dir", str(asked.folder)]
+    words += [word for assignment in assignments for word in ("--set", assignment)]
+    note(f'score the answers: python cli.py {shlex.join(words)} --responses FILE, with {{"id", "response"}} a line')

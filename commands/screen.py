@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import click
 import rich.console
 
-from harness.errors import HarnessError, Interrupted, UsageError
+from harness.errors import HarnessError, Interrupted
 from harness.util.command_line import command_line
 from harness.util.console import Console
 from harness.util.distributed import rank_and_world_size
@@ -138,8 +138,6 @@ def write_text(file: Path, text: str) -> None:
     """Write what a command made; a path that cannot be written is the user's to correct."""
     from harness.util import files
 
-    try:
+    with files.as_users_choice("--out", file):
         files.write_text(file, text)
-    except OSError as error:
-        raise UsageError(f"--out {file}: cannot be written ({error.strerror}).") from error
     print_written([file])

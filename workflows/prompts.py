@@ -14,7 +14,7 @@ from harness.evaluation.resolve import data_dir as folder_of
 from harness.evaluation.resolve import load, make_benchmark
 from harness.protocols.benchmark import Sample
 from harness.protocols.external import ExternalBenchmark
-from harness.util.files import write_json
+from harness.util.files import as_users_choice, write_json
 from harness.util.jsonl import write_jsonl
 from workflows.embedded import data_root
 from workflows.settings import deal_benchmarks
@@ -27,7 +27,8 @@ class Prompts:
     Args:
         records: ``id``, ``prompt`` and ``image``: a path, or null; an image that lies inside the data is base64 in
             ``image_base64``. ``score`` takes answers by these ids: {"id", "response"} a line.
-        protocol: the benchmark with its version, and ``decoding``: how the protocol generates answers.
+        protocol: the benchmark with its version, the ``settings`` that were given (`score` must be given the same), and
+            ``decoding``: how the protocol generates answers.
         folder: the data directory that `score` is given.
         missing: paths of images that are not there.
     """
@@ -44,14 +45,19 @@ class Prompts:
         return iter(self.records)
 
     def write(self, file: str | Path) -> tuple[Path, Path]:
-        """Write the records as JSON lines to ``file`` and the protocol beside it, FILE.protocol.json."""
+        """Write the records as JSON lines to ``file`` and the protocol beside it: asked.protocol.json to asked.jsonl.
+
+        Raises UsageError where one of them cannot be written.
+        """
         questions = Path(file)
         protocol = questions.with_name(f"{questions.stem}.protocol.json")
         if protocol == questions:
             raise UsageError(f"--out {file}: that is the name of the protocol's file; give another one.")
-        questions.parent.mkdir(parents=True, exist_ok=True)
-        write_jsonl(questions, self.records)
-        write_json(protocol, self.protocol)
+        with as_users_choice("--out", file):
+            questions.parent.mkdir(parents=True, exist_ok=True)
+            write_jsonl(questions, self.records)
+        with as_users_choice(f"--out {file}: its protocol", protocol):
+            write_json(protocol, self.protocol)
         return questions, protocol
 
 
@@ -73,7 +79,8 @@ def prompts(
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit {limit}: expected a whole number of at least 1; leave it out for all samples.")
-    made = make_benchmark(benchmark, deal_benchmarks([benchmark], settings or {})[benchmark])
+    given = deal_benchmarks([benchmark], settings or {})[benchmark]
+    made = make_benchmark(benchmark, given)
     if isinstance(made, ExternalBenchmark):
         raise UsageError(
             f"prompts {benchmark}: its questions are asked by another package's engine and not known here."
@@ -82,7 +89,8 @@ def prompts(
     folder = folder_of(benchmark, data_root(data_dir))
     data = load(made, folder, limit)
     decoding = {name: value for name, value in dataclasses.asdict(made.decoding).items() if name != "checkpoint"}
-    protocol = {"benchmark": benchmark, "version": data.version, "samples": len(data.samples), "decoding": decoding}
+    protocol = {"benchmark": benchmark, "version": data.version, "settings": given, "samples": len(data.samples)}
+    protocol |= {"decoding": decoding}
     paths = dict.fromkeys(s.image.path for s in data.samples if s.image is not None and s.image.path is not None)
     missing = tuple(str(path) for path in paths if not path.is_file())
     return Prompts(tuple(map(_record, data.samples)), protocol, folder, missing)

@@ -12,7 +12,7 @@ from harness.protocols.progress import Progress
 from harness.util.names import require_name, require_text
 from harness.util.options import build, nested
 from workflows.results import AlignResult, BenchResult, Evaluation
-from workflows.settings import check_settings
+from workflows.settings import check_settings, deal_benchmarks
 
 if TYPE_CHECKING:
     from harness.cluster.connection import ClusterOptions
@@ -250,7 +250,8 @@ class ScoreOptions:
         settings = nested(self.settings)
         judge_settings, scoring = _take(settings, "judge"), scoring_of(settings)
         spec = f"replay:{self.replies}" if self.replies else self.judge
-        return Judges.of(spec, judge_settings, self.budget, text_of(self.prices)), settings, scoring
+        dealt = deal_benchmarks([self.benchmark], settings)[self.benchmark]
+        return Judges.of(spec, judge_settings, self.budget, text_of(self.prices)), dealt, scoring
 
 
 def cluster_of(options: BenchOptions | ScoreOptions) -> ClusterOptions:

@@ -147,7 +147,7 @@ def deal_benchmarks(
 
 
 def parts_of_bench() -> dict[str, type[Any]]:
-    """The dataclasses whose settings `bench` takes by their qualified names: of model, judge and scoring."""
+    """The dataclasses whose settings `bench` takes by their qualified names, those of ``PARTS``."""
     from harness.chat.settings import ChatSettings
     from harness.evaluation.spoken import ScoringSettings
     from harness.models.settings import HfSettings

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from harness.errors import HarnessError
 from harness.protocols.progress import Progress, silent
-from harness.registry import Registry, extends
+from harness.registry import Registry
 from harness.util.distributed import rank_and_world_size
 from harness.util.division import in_rounds
+from harness.util.shape import extends
 
 AT_ONCE = 512
 """Texts that one of several processes splits at a time."""

@@ -68,12 +68,15 @@ def image_key(value: Any) -> str:
 
 
 def read_facts(root: Path, wanted: Collection[str]) -> dict[str, ImageFacts]:
-    """Facts of the ``wanted`` images, from ground_truth.jsonl or COCO's files in ``root`` or ``root/annotations``."""
+    """Facts of the ``wanted`` images, from ground_truth.jsonl or COCO's files in ``root`` or ``root/annotations``.
+
+    Raises DataError where a split has instances and no captions, or captions and no instances.
+    """
     single = find(root, "ground_truth.jsonl")
     if single is not None:
         return _from_single(single, wanted)
     facts = {key: ImageFacts() for key in wanted}
-    read = [_add_split(path, facts) for kind in ("instances", "captions") for path in _coco_files(root, kind)]
+    read = [_add_split(path, facts) for split in SPLITS for path in _of_split(root, split)]
     if not read:
         raise DataError(
             f"{root}: no ground truth found; expected COCO 2014's captions_{{train,val}}2014.json and "
@@ -83,13 +86,14 @@ def read_facts(root: Path, wanted: Collection[str]) -> dict[str, ImageFacts]:
     return {key: fact for key, fact in facts.items() if fact.captions or fact.instances}
 
 
-def _coco_files(root: Path, kind: str) -> list[Path]:
-    names = [f"{kind}_{split}.json" for split in SPLITS]
-    paths = [path for name in names if (path := find(root, name, f"annotations/{name}"))]
-    other = "captions" if kind == "instances" else "instances"
-    if not paths and any(find(root, f"{other}_{split}.json", f"annotations/{other}_{split}.json") for split in SPLITS):
-        raise DataError(f"{root}: {names[0]} and {names[1]} are missing; CHAIR needs both instances and captions.")
-    return paths
+def _of_split(root: Path, split: str) -> list[Path]:
+    """Both files of a split, or none: without its captions an image would show less than it does."""
+    names = [f"{kind}_{split}.json" for kind in ("instances", "captions")]
+    paths = {name: find(root, name, f"annotations/{name}") for name in names}
+    missing = [name for name, path in paths.items() if path is None]
+    if len(missing) == 1:
+        raise DataError(f"{root}: {missing[0]} is missing; CHAIR needs both instances and captions of {split}.")
+    return [path for path in paths.values() if path is not None]
 
 
 def _from_single(path: Path, wanted: Collection[str]) -> dict[str, ImageFacts]:

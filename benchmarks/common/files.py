@@ -99,6 +99,18 @@ def notes(root: Path, official: Mapping[tuple[str, ...], str]) -> list[str]:
     return differing
 
 
+def official_part(what: str, path: Path | None, pin: str, name: str, instead: str) -> tuple[str, str, str]:
+    """The file ``name`` behind official figures, as a part of ``unofficial``: the official one only if its digest fits.
+
+    ``instead``: what is used where there is no such file.
+    """
+    if path is None:
+        return what, instead, name
+    if digests.fits(path, pin):
+        return what, name, name
+    return what, f"{path.name}, {short(digests.actual(path, pin))}", name
+
+
 def short(pin: str) -> str:
     """What kind of digest it is, in words, and its first twelve characters."""
     kind, _, digest = pin.partition(":")

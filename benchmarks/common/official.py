@@ -71,10 +71,10 @@ class OfficialPrompt:
         """The prompt that is asked as a part of ``unofficial``."""
         return "the judge's prompt", prompt.name, f"official-{self.sha256[:8]}"
 
-    def note(self, root: Path) -> list[str]:
-        """A note where a script is there whose prompt is not the official one."""
+    def note(self, root: Path, choice: PromptChoice) -> list[str]:
+        """A note where a script is there whose prompt is not the official one; with ``own`` it is not looked at."""
         path = files.find(root, *self._paths())
-        if path is None:
+        if path is None or choice == "own":
             return []
         digest = hashlib.sha256(self._text(path).encode()).hexdigest()
         if digest == self.sha256:

@@ -9,8 +9,9 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.protocols.judge import Judge
-from harness.registry import Registry, extends
+from harness.registry import Registry
 from harness.util.options import build
+from harness.util.shape import extends
 
 JUDGES: Registry[type[Judge]] = Registry(
     "judge",

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from harness.protocols.conversation import Image, Turn, question
 from harness.protocols.unread import JudgeParseError as JudgeParseError  # noqa: PLC0414 (plug-ins import it from here)
-from harness.registry import Registry, extends
+from harness.registry import Registry
 from harness.util.fetching import AnySource
 from harness.util.options import added
 from harness.util.ranges import above, at_least
+from harness.util.shape import extends
 
 Sums = Mapping[str, NDArray[np.float64]]
 Level = Literal["nominal", "ordinal", "interval"]
@@ -285,12 +286,14 @@ class Benchmark(ABC):
 
 NAMES: tuple[str, ...] = ("object_halbench", "amber", "mmhal", "mm_vet", "llava_bench", "pope", "hallusion_bench")
 NAMES += ("chair_coco", "dash_b", "lmms")
+PARTS = ("model", "judge", "scoring")
+"""What `bench` is set by under these names is no benchmark's: `--set judge.concurrency=8`."""
 BENCHMARKS: Registry[type[Benchmark]] = Registry(
     "benchmark",
     tuple(f"benchmarks.{name}" for name in NAMES),
     package="benchmarks",
     group="dama_harness.benchmarks",
-    check=extends(Benchmark, "name"),
+    check=extends(Benchmark, "name", taken=PARTS),
     readable=("version", "mode", "needs_judge", "decoding"),
     named=True,
 )

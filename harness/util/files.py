@@ -196,6 +196,15 @@ def of_the_disk(error: BaseException) -> HarnessError | None:
     return HarnessError(f"{what}. {remedy}, then run the same command again: what was stored before is kept.")
 
 
+@contextlib.contextmanager
+def as_users_choice(option: str, path: object) -> Iterator[None]:
+    """Raise UsageError where what ``option`` names cannot be written: another path is the user's to choose."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{option} {path}: cannot be written ({error.strerror}); name another file.") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8 to ``path``, whole or not at all, without known secrets; its folder is made.
 

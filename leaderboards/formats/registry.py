@@ -9,8 +9,9 @@ from typing import ClassVar
 from rich.console import RenderableType
 
 from harness.errors import HarnessError, UsageError
-from harness.registry import Registry, extends
+from harness.registry import Registry
 from harness.util.files import write_text
+from harness.util.shape import extends
 from leaderboards.view import View
 
 

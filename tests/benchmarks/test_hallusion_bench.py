@@ -76,7 +76,7 @@ def test_a_question_without_its_figure_may_be_left_open_and_no_other(tmp_path: P
 def test_the_rule_reads_yes_and_no_and_asks_no_judge(tmp_path: Path) -> None:
     rows = [ROW, {**ROW, "question_id": "1", "gt_answer": "0"}, {**ROW, "question_id": "2"}]
     write_json(tmp_path / QUESTIONS, rows)
-    benchmark = HallusionBench(scoring="rule", short=True)
+    benchmark = HallusionBench(reading="rule", short=True)
     data = benchmark.load(tmp_path)
     assert data.samples[0].prompt == "Is A larger? Please answer yes or no."
     assert not benchmark.needs_judge and benchmark.judge_prompt(data.samples[0], "Yes", 0) is None
@@ -151,9 +151,20 @@ def test_a_bad_row_is_named(change: dict[str, Any], message: str, tmp_path: Path
     assert "row 0" in str(raised.value)
 
 
-def test_a_question_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
-    write_json(tmp_path / QUESTIONS, [ROW, ROW])
-    with pytest.raises(DataError, match="VD_chart_0_1_0"):
+def test_a_question_that_stands_there_more_than_once_is_refused_with_its_count(tmp_path: Path) -> None:
+    other = {**ROW, "set_id": "1"}
+    write_json(tmp_path / QUESTIONS, [other, ROW, ROW, other, ROW])
+    with pytest.raises(DataError, match="VD_chart_0_1_0 stands there 3 times"):
+        HallusionBench().load(tmp_path)
+
+
+@pytest.mark.parametrize("settings", [{"prompt": "own"}, {"reading": "rule"}])
+def test_a_script_that_is_not_asked_for_is_not_read(settings: dict[str, Any], tmp_path: Path) -> None:
+    write_json(tmp_path / QUESTIONS, [ROW])
+    (tmp_path / "utils.py").write_text("def (")
+    notes = HallusionBench(**settings).load(tmp_path).notes
+    assert not any("utils.py" in note for note in notes)
+    with pytest.raises(DataError, match=r"utils\.py: not a Python file"):
         HallusionBench().load(tmp_path)
 
 
@@ -161,9 +172,9 @@ def test_constant_answers_need_no_judge_and_are_worth_half(tmp_path: Path) -> No
     """Truths yes, yes, no: always Yes is right in 2 of 3, 100 % of yes and 0 % of no; always No in 1 of 3."""
     rows = [{**ROW, "set_id": str(i), "gt_answer": truth} for i, truth in enumerate("110")]
     write_json(tmp_path / QUESTIONS, rows)
-    scorings: tuple[Literal["judge", "rule"], ...] = ("judge", "rule")
-    for scoring in scorings:
-        benchmark = HallusionBench(scoring=scoring)
+    readings: tuple[Literal["judge", "rule"], ...] = ("judge", "rule")
+    for reading in readings:
+        benchmark = HallusionBench(reading=reading)
         samples = benchmark.load(tmp_path).samples
         found = trivial_figures(benchmark, samples, benchmark.metrics(samples))
         assert found["always Yes"]["a_acc"] == pytest.approx(200 / 3)

@@ -17,6 +17,7 @@ from benchmarks import mm_vet
 from benchmarks.mm_vet import TEMPERATURES, MMVet, read_grade, read_grade_officially
 from cli import cli
 from harness.errors import DataError
+from harness.protocols.official import differing
 from tests.benchmarks.conftest import figures, judged, write_json, write_jsonl
 from tests.shared import shared
 
@@ -141,6 +142,11 @@ def test_the_official_script_gives_the_prompt_and_what_is_added_when_asking_agai
     assert first.prompt == "A table to go on with:\nWhat? | x <AND> y | an answer | "
     assert again.prompt == first.prompt + "\nSay a digit: " and first.max_tokens == 3
     assert f"prompt=official-{digest[:8]}" in data.version
+    (said,) = differing(data.info)  # what it adds is not what the official script does
+    assert said.startswith("the judge's second prompt: sha256 ")
+    digest = hashlib.sha256(b"\nSay a digit: ").hexdigest()
+    monkeypatch.setattr(mm_vet, "OFFICIAL_AGAIN", digest)
+    assert differing(benchmark.load(tmp_path).info) == []
 
 
 @pytest.mark.parametrize(

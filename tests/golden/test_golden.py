@@ -166,3 +166,16 @@ def test_hallusion_bench_prints_what_its_scorer_prints(tmp_path: Path) -> None:
         figure = result["metrics"][f"official_{name}"]
         assert figure["value"] == pytest.approx(100 * counted["correct"] / counted["total"]), name
         assert figure.get("groups", result["n"]) == counted["total"], name
+
+
+def test_hallusion_bench_is_read_by_rule_without_a_judge(tmp_path: Path) -> None:
+    """Wrong are 6 answers of yes or no and 2 of the 3 "I cannot know", the third of which has no figure: 24 of 32."""
+    folder = HERE / "hallusion_bench"
+    words = ["score", "--benchmark", "hallusion_bench", "--set", "reading=rule", "--db", str(tmp_path / "r.sqlite")]
+    words += ["--data-dir", str(folder / "data"), "--responses", str(folder / "answers.jsonl"), "--json"]
+    outcome = CliRunner().invoke(cli, words)
+    assert outcome.exit_code == 0, outcome.output
+    result = json.loads(outcome.stdout)
+    assert "reading=rule" in result["version"] and result["judge"] == "none"
+    assert values(result)["a_acc"] == pytest.approx(100 * 24 / 32)
+    assert values(result)["unclear"] == pytest.approx(100 * 3 / 32)

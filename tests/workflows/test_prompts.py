@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,33 @@ def test_a_limit_draws_and_missing_images_are_named() -> None:
     asked = dama.prompts("pope", data, limit=6)
     assert len(asked) == 6 and {row["id"].split(":")[0] for row in asked} == {"random", "popular", "adversarial"}
     assert set(asked.missing) == {row["image"] for row in asked}
+
+
+def test_the_command_that_scores_has_the_settings_and_the_protocol_too(tmp_path: Path) -> None:
+    out, data = tmp_path / "asked.jsonl", GOLDEN / "pope/data"
+    given = ["--set", "pope.short=false", "--set", "decoding={num_beams: 2}"]
+    done = CliRunner().invoke(cli, ["prompts", "pope", "--data-dir", str(data), "--out", str(out), *given])
+    assert done.exit_code == 0, done.output
+    protocol = json.loads((tmp_path / "asked.protocol.json").read_text())
+    assert protocol["settings"] == {"short": False, "decoding": {"num_beams": 2}}
+    line = next(line for line in done.output.splitlines() if line.startswith("score the answers"))
+    words = shlex.split(line.partition("cli.py ")[2].partition(" --responses")[0])
+    rows = [json.loads(row) for row in out.read_text().splitlines()]
+    write_jsonl(tmp_path / "answers.jsonl", [{"id": row["id"], "response": "No"} for row in rows])
+    more = ["--responses", str(tmp_path / "answers.jsonl"), "--db", str(tmp_path / "r.sqlite"), "--json"]
+    scored = CliRunner().invoke(cli, [*words, *more])
+    assert scored.exit_code == 0, scored.output
+    assert json.loads(scored.stdout)["version"] == protocol["version"] and "short=False" in protocol["version"]
+
+
+@pytest.mark.parametrize("taken", ["file", "protocol"])
+def test_a_place_that_cannot_be_written_to_is_one_message(taken: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "asked.protocol.json").mkdir()
+    out = tmp_path / ("file/asked.jsonl" if taken == "file" else "asked.jsonl")
+    done = CliRunner().invoke(cli, ["prompts", "pope", "--data-dir", str(GOLDEN / "pope/data"), "--out", str(out)])
+    assert done.exit_code == 2 and "Traceback" not in done.output
+    assert f"--out {out}" in done.output.replace("\n", "") and "cannot be written" in done.output
 
 
 def test_without_a_file_the_lines_are_on_stdout_alone() -> None:

@@ -13,13 +13,15 @@ import pytest
 from aligners.objective import ALIGNERS
 from aligners.pair_hardness.hardness import HardnessConfig
 from aligners.training.config import AlignConfig
+from benchmarks.pope import Pope
 from harness.errors import UsageError
+from harness.protocols.benchmark import BENCHMARKS, PARTS
 from harness.protocols.progress import silent
 from harness.util.options import parse_assignments
 from tests.tiny import tiny_pairs
 from tinyworld.build import WorldConfig
 from workflows.align import OPTIONS, resolve_alignment
-from workflows.settings import deal_benchmarks, gather, route
+from workflows.settings import deal_benchmarks, gather, parts_of_bench, route
 
 
 @dataclass(frozen=True)
@@ -116,3 +118,15 @@ def test_a_benchmarks_setting_goes_to_all_that_have_it_or_to_the_one_named() -> 
     )
     assert one["amber"] == {"decoding": {"num_beams": 2}, "similarity": "exact"}
     assert one["object_halbench"] == {"decoding": {"num_beams": 1}}
+
+
+def test_no_benchmark_has_a_setting_of_a_name_that_is_another_parts() -> None:
+    """`--set scoring=rule` of HallusionBench was refused: scoring.NAME is what of an answer is scored."""
+    assert set(parts_of_bench()) == set(PARTS)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Taken(Pope):
+        scoring: str = "rule"
+
+    assert BENCHMARKS.faults(Pope) == []
+    assert BENCHMARKS.faults(Taken)[0].startswith("its setting 'scoring' cannot be set")

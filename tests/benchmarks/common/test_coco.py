@@ -45,9 +45,15 @@ def test_a_file_that_breaks_off_is_named(tmp_path: Path) -> None:
         read_facts(tmp_path, {"1"})
 
 
-def test_instances_without_captions_are_not_enough(tmp_path: Path) -> None:
-    (coco(tmp_path) / "captions_train2014.json").unlink()
-    with pytest.raises(DataError, match=r"captions_train2014\.json and captions_val2014\.json are missing"):
+@pytest.mark.parametrize("kind", ["instances", "captions"])
+def test_each_split_needs_both_its_files_and_those_of_another_split_are_no_replacement(
+    tmp_path: Path, kind: str
+) -> None:
+    (coco(tmp_path) / f"{kind}_train2014.json").rename(tmp_path / f"{kind}_val2014.json")
+    with pytest.raises(DataError, match=rf"{kind}_train2014\.json is missing; CHAIR needs both .* of train2014"):
+        read_facts(tmp_path, {"1"})
+    (tmp_path / f"{kind}_val2014.json").unlink()
+    with pytest.raises(DataError, match=rf"{kind}_train2014\.json is missing"):
         read_facts(tmp_path, {"1"})
 
 

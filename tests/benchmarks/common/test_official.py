@@ -15,6 +15,8 @@ from benchmarks.common.official import OfficialPrompt, string_literal
 from benchmarks.mmhal import MMHal
 from benchmarks.object_halbench import ObjectHalBench
 from harness.errors import DataError
+from harness.evaluation.resolve import make_benchmark
+from harness.protocols.official import UNOFFICIAL, differing, level, unofficial
 from tests.benchmarks.conftest import write_json, write_jsonl
 from tests.benchmarks.test_mmhal import row
 from tests.shared import shared
@@ -89,6 +91,43 @@ def test_a_script_with_another_prompt_is_reported_and_not_used(tmp_path: Path) -
     assert any("eval_gpt_mmhal.py: not the official prompt" in note for note in data.notes)
     with pytest.raises(DataError, match="is not the official prompt"):
         MMHal(prompt="official").load(tmp_path)
+
+
+def test_a_file_that_the_user_changed_is_not_the_official_one(tmp_path: Path) -> None:
+    """Its digest decides, whatever its name: only then are official figures so in full."""
+    path = tmp_path / "synonyms.txt"
+    official, other = (hashlib.sha256(text).hexdigest() for text in (b"dog, puppy\n", b"dog, puppy, cat\n"))
+    path.write_bytes(b"dog, puppy\r\n")
+    pin = f"text:{official}"
+    assert unofficial(files.official_part("synonyms", path, pin, path.name, "own")) == {UNOFFICIAL: []}
+    path.write_text("dog, puppy, cat\n")
+    changed = [f"synonyms: synonyms.txt, sha256 {other[:12]} (officially synonyms.txt)"]
+    assert unofficial(files.official_part("synonyms", path, pin, path.name, "own")) == {UNOFFICIAL: changed}
+    absent = ["synonyms: own (officially synonyms.txt)"]
+    assert unofficial(files.official_part("synonyms", None, pin, path.name, "own")) == {UNOFFICIAL: absent}
+
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "name", "settings"),
+    [
+        ("llava_bench", "rule.json", {}),
+        ("object_halbench", "synonyms_refine.txt", {"tagger": "lexicon"}),
+        ("chair_coco", "synonyms.txt", {"tagger": "lexicon", "images": 8}),
+        ("amber", "relation.json", {"tagger": "lexicon", "similarity": "exact"}),
+        ("amber", "safe_words.txt", {"tagger": "lexicon", "similarity": "exact"}),
+    ],
+)
+def test_the_invented_files_of_the_goldens_have_official_names_and_are_said_not_to_be_official(
+    benchmark: str, name: str, settings: dict[str, Any]
+) -> None:
+    folder = GOLDEN / benchmark / "data"
+    assert (folder / name).is_file()
+    info = make_benchmark(benchmark, settings).load(folder).info
+    assert level(info) == "rules"
+    assert any(f": {name}, sha256 " in each and f"(officially {name})" in each for each in differing(info))
 
 
 def test_an_official_prompt_that_is_not_there_is_an_error(tmp_path: Path) -> None:
