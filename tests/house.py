@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "harness.protocols.progress": set(),  # a signature, which downloads and pools report to as well
     "harness.util": {"harness.errors", "harness.protocols.progress"},
     "harness": {"harness.util"},
-    "harness.registry": {"harness.errors"},
+    "harness.registry": {"harness.errors", "harness.util"},
     "harness.protocols": GROUND,
     "harness.chat": PROTOCOLS,
     "harness.models": PROTOCOLS | {"harness.chat"},
