@@ -136,6 +136,7 @@ def run_ablation(
 
 def _show(view: View, db: str, files: Sequence[Path]) -> None:
     """The tables, where everything lies, and the answer in words."""
+    from commands.evaluations import official_notes
     from harness.util.paths import home
     from leaderboards.conclusion import conclusions
     from leaderboards.formats.terminal import Terminal
@@ -143,6 +144,8 @@ def _show(view: View, db: str, files: Sequence[Path]) -> None:
 
     for block in Terminal().rich(view):
         out.print(block)
+    for text in official_notes(view.snapshot.current):
+        line(text)
     out.print(typical_of_scene(view.snapshot) or "", highlight=False, markup=False)
     line(f"\nResults  {Path(db).resolve()}\nModels   {(home() / 'aligned').resolve()}")
     for file in files:

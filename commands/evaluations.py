@@ -88,7 +88,6 @@ def notes_of(records: Sequence[EvaluationRecord]) -> list[str]:
     """What is to be said of evaluations: of the data once, of answers with the run they are of where there are several
     evaluations of a benchmark.
     """
-    from harness.evaluation.score import unofficial_note
     from workflows.embedded import is_embedded
 
     # That the embedded world's files are not the official ones is no news. It is stored.
@@ -98,7 +97,7 @@ def notes_of(records: Sequence[EvaluationRecord]) -> list[str]:
         if not is_embedded(Path(record.data_dir))
         for text in record.info.get("data_notes", [])
     ]
-    of_data += [f"{record.benchmark}: {text}" for record in records for text in unofficial_note(record)]
+    of_data += official_notes(records)
     counts = Counter(record.benchmark for record in records)
     of_answers = [
         f"{record.benchmark}{f', {_whose(record)}' if counts[record.benchmark] > 1 else ''}: {text}"
@@ -106,6 +105,13 @@ def notes_of(records: Sequence[EvaluationRecord]) -> list[str]:
         for text in _of_answers(record)
     ]
     return [*dict.fromkeys(of_data), *of_answers]
+
+
+def official_notes(records: Sequence[EvaluationRecord]) -> list[str]:
+    """A line for every benchmark whose official figures follow the rules only, with what was used instead."""
+    from harness.evaluation.score import unofficial_note
+
+    return list(dict.fromkeys(f"{record.benchmark}: {text}" for record in records for text in unofficial_note(record)))
 
 
 def _whose(record: EvaluationRecord) -> str:

@@ -27,6 +27,7 @@ from harness.protocols.benchmark import (
 )
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Model
+from harness.protocols.official import is_official
 
 ANSWERS = ("Yes", "No.", "A dog sits on a table beside two cats.", "", "\u00df\u4e2d \ud83e\udd8a \n\t{")
 UNREADABLE = ("", "zxcvb qwrtp", "{", "\u00df\u4e2d \ud83e\udd8a", "I cannot help with that.")
@@ -87,7 +88,7 @@ def _unreadable_verdict(benchmark: Benchmark, sample: Sample, answer: str, reply
     except JudgeParseError:
         verdict = benchmark.unreadable(sample, answer, [reply])
         assert verdict.error is not None, f"{where}: unreadable gives a verdict without an error"
-    plain = [name for name in verdict.counts if not name.startswith("official_")]
+    plain = [name for name in verdict.counts if not is_official(name)]
     assert verdict.error is not None or not plain, (
         f"{where}: a reply that cannot be read became the plain counts {plain}; raise JudgeParseError in verdict"
     )

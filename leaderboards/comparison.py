@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError, unknown_name
 from harness.protocols.benchmark import Metric
+from harness.protocols.official import is_official
 from harness.stats import Difference
 from harness.store import EvaluationRecord
 from leaderboards import coverage
@@ -94,7 +95,7 @@ def compare(
     comparisons: list[Comparison] = []
     for condition in shared:
         pair = [sides[0][condition], sides[1][condition]]
-        columns = [m for m in snapshot.metrics(pair[0][0]) if not m.name.startswith("official_")]
+        columns = [m for m in snapshot.metrics(pair[0][0]) if not is_official(m.name)]
         rows = tables.get(condition)
         labels = [row_of(side, rows) for side in pair]
         if rows is None or None in labels or labels[0] == labels[1]:

@@ -106,7 +106,7 @@ def _name(table: Table, metric: Metric) -> str:
 
 
 def _value(row: Row, metric: Metric) -> str:
-    return f"{figure(row.cells[metric.name], metric)}{' %' if metric.unit == '%' else ''}"
+    return f"{figure(row, metric)}{' %' if metric.unit == '%' else ''}"
 
 
 def _what(table: Table, metric: Metric) -> str:

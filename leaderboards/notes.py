@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from harness.protocols.benchmark import Metric
 from leaderboards.declared import benchmark_title, metric_name
+from leaderboards.evaluators import different_evaluators, rules_only
 from leaderboards.extrapolation import not_bracketed
 from leaderboards.rows import Row, Table
 from leaderboards.text import is_matched, panel_title, primary_metric, table_title
@@ -49,10 +51,17 @@ def note(tables: Sequence[Table]) -> str:
             *map(MATCHED.format, matched),
             *a_a_lines(tables),
             *not_bracketed(tables),
+            *evaluator_lines(tables),
             *_not_comparable(tables),
             *not_shown(tables),
         ]
     )
+
+
+def evaluator_lines(tables: Sequence[Table]) -> list[str]:
+    """Sentences on marked official figures, of those metrics that a short table shows, and on several evaluators."""
+    short = [replace(table, metrics=table.headline) for table in tables]
+    return [*rules_only(short), *different_evaluators(tables)]
 
 
 def a_a_lines(tables: Sequence[Table]) -> list[str]:

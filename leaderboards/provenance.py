@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from yaml import YAMLError
 
 from harness.errors import UsageError
+from harness.evaluation.fingerprint import fingerprint
 from harness.models.settings import LoadSettings
 from harness.protocols.external import ExternalBenchmark
 from harness.store import AlignmentRecord, EvaluationRecord
 from harness.util.options import parse_assignments
 from leaderboards.condition import Condition, condition_of
-from leaderboards.declared import benchmark_title, declared
+from leaderboards.declared import benchmark_title, declared, metric_name
 from leaderboards.run_groups import training_times
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import panel_title
@@ -28,8 +29,14 @@ def condition_key(condition: Condition) -> str:
     return hashlib.sha256(repr(condition).encode()).hexdigest()[:12]
 
 
-def provenance(evaluations: Sequence[EvaluationRecord]) -> list[dict[str, Any]]:
-    """What each evaluation's figures were made from, one row for those that share everything."""
+def provenance(
+    evaluations: Sequence[EvaluationRecord],
+    base: Callable[[EvaluationRecord], Mapping[str, Any] | None] = lambda evaluation: None,
+) -> list[dict[str, Any]]:
+    """What each evaluation's figures were made from, one row for those that share everything.
+
+    ``base``: what the base model has by the evaluator of an evaluation (``leaderboards.evaluators.base_value``).
+    """
     rows: dict[tuple[str, ...], list[EvaluationRecord]] = {}
     for e in evaluations:
         c = condition_of(e)
@@ -42,19 +49,29 @@ def provenance(evaluations: Sequence[EvaluationRecord]) -> list[dict[str, Any]]:
             _words(c.decoding),
             str(e.info.get("route", "")),
             software_text(e.info),
+            fingerprint(e).key,
             str((e.run if e.info.get("named") else "", c.asked)),  # a command names one, and has one set of them
         )
         rows.setdefault(key, []).append(e)
-    names = ("benchmark", "version", "rules", "judge", "data", "decoding", "route", "software")
+    names = ("benchmark", "version", "rules", "judge", "data", "decoding", "route", "software", "evaluator")
     return [
         {
             **dict(zip(names, key[:-1], strict=True)),
             "runs": [e.run for e in group],
+            "evaluated_by": [f"{name} {text}" for name, text in fingerprint(group[0]).words.items()],
+            "base": base_text(group[0].benchmark, base(group[0])),
             "notes": notes_of(group),
             "command": bench_command(group),
         }
         for key, group in rows.items()
     ]
+
+
+def base_text(benchmark: str, base: Mapping[str, Any] | None) -> str:
+    """What the base model has, in words; "" where that is not known."""
+    if base is None or base["value"] is None:
+        return ""
+    return f"base {metric_name(benchmark, base['metric'])} {base['value']:.2f}"
 
 
 def notes_of(evaluations: Sequence[EvaluationRecord]) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from harness.evaluation.fingerprint import Fingerprint, distinct
 from harness.evaluation.trivial import TrivialFigures
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference, mean_and_spread
@@ -65,7 +66,7 @@ class Row:
 
     ``answers`` counts those that look like a broken model's (SUSPECT), None where an older version did not; ``doubts``
     says what there is too much of. ``references`` says which row stands for each of REFERENCES: "dpo lr=1e-06" for
-    "dama lr=1e-06", if there is one.
+    "dama lr=1e-06", if there is one. ``evaluators``: those of its runs, each once.
     """
 
     label: str
@@ -77,6 +78,7 @@ class Row:
     cells: Mapping[str, Cell]
     references: Mapping[str, str]
     answers: Mapping[str, int | None] = field(default_factory=dict)
+    evaluators: tuple[Fingerprint, ...] = ()
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -287,6 +289,7 @@ def _row(
         cells=cells,
         references=references,
         answers={name: _summed(evaluations, name) for name in (*SUSPECT, "same")},
+        evaluators=distinct(evaluations),
     )
 
 

@@ -12,8 +12,9 @@ from harness.stats import Difference
 from harness.util.options import content_key
 from leaderboards.condition import Condition
 from leaderboards.declared import benchmark_title, matched_name, metric_title, primary_of
+from leaderboards.evaluators import official_mark
 from leaderboards.extrapolation import MARK
-from leaderboards.rows import Cell, Row, Table
+from leaderboards.rows import Row, Table
 
 NO_EVALUATIONS = "No evaluations yet: run `bench` or `ablate` first, or `demo`."
 
@@ -113,9 +114,12 @@ def number(value: float, metric: Metric) -> str:
     return f"{value:.1f}" if metric.unit == "%" else f"{value:.2f}"
 
 
-def figure(cell: Cell, metric: Metric) -> str:
-    """A row's figure, marked where it is extrapolated."""
-    return number(cell.value, metric) + ("" if cell.bracketed or not math.isfinite(cell.value) else MARK)
+def figure(row: Row, metric: Metric) -> str:
+    """A row's figure, marked where it is extrapolated, and where it is official by its rules only."""
+    cell = row.cells[metric.name]
+    if not math.isfinite(cell.value):
+        return number(cell.value, metric)
+    return number(cell.value, metric) + ("" if cell.bracketed else MARK) + official_mark(row, metric)
 
 
 def signed(value: float, metric: Metric) -> str:

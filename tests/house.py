@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "leaderboards.page": PROTOCOLS
     | {"harness.evaluation", "harness.stats", "harness.store"}
     | LEADERBOARDS - {"leaderboards.page"},
-    "leaderboards.formats": PROTOCOLS | {"harness.stats", "harness.store"} | LEADERBOARDS,
+    "leaderboards.formats": PROTOCOLS | {"harness.evaluation", "harness.stats", "harness.store"} | LEADERBOARDS,
     "tinyworld": PROTOCOLS | {"harness"},
     "recipes": {"harness.errors"},
     "workflows": PROTOCOLS

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import RenderableType
 
 from harness.errors import HarnessError, UsageError, unknown_name
+from harness.evaluation.fingerprint import fingerprint
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from harness.util.environment import environment
 from harness.util.files import write_text
@@ -19,6 +20,7 @@ from leaderboards.charts.gap_curves import write_figures
 from leaderboards.charts.plots import write_plots
 from leaderboards.conclusion import conclusions
 from leaderboards.condition import condition_of
+from leaderboards.evaluators import base_value
 from leaderboards.formats.html import Html
 from leaderboards.formats.markdown import Markdown
 from leaderboards.formats.run_view import run_view
@@ -249,6 +251,7 @@ def _evaluation_facts(
         "benchmark": evaluation.benchmark,
         "version": evaluation.version,
         "judge": evaluation.judge,
+        "evaluator": {**fingerprint(evaluation).record, "base": base_value(snapshot, evaluation)},
         "decoding": evaluation.decoding,
         "scored": f"{evaluation.n_scored}/{evaluation.n}",
         "failed": evaluation.n_failed,

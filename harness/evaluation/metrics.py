@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.protocols.benchmark import Metric, Sums
+from harness.protocols.official import is_official
 from harness.stats import bootstrap_sums, enough_to_resample, group_sums, interval_of
 
 RESAMPLES = 1000
@@ -109,7 +110,7 @@ def group_verdicts(verdicts: Sequence[HasVerdict], groups: Mapping[str, str]) ->
             counts = _smallest(present) if len(present) == len(ids) else {}
             lost = len(ids) - sum(verdict.error is None for verdict in present)
             if lost:
-                counts = {name: count for name, count in counts.items() if name.startswith("official_")}
+                counts = {name: count for name, count in counts.items() if is_official(name)}
             error = f"{lost} of {len(ids)} samples of the group failed or are missing" if lost else None
             together = next(iter(images[group]), group) if nested else group
             scored.append(Scored(group, run, together, counts, error))
@@ -170,7 +171,7 @@ def summarise(metrics: Sequence[Metric], scored: Sequence[HasVerdict]) -> dict[s
         }
         if grouped is not None:
             everything = set((metric.groups or {}).values())
-            official = metric.name.startswith("official_")  # official rules count failed samples too
+            official = is_official(metric.name)  # official rules count failed samples too
             failed = {v.sample_id for v in grouped if v.error is not None and not (official and v.counts)}
             counted = {verdict.sample_id for verdict in grouped} - failed
             table[metric.name] |= {"groups": len(counted), "groups_left_out": len(everything - counted)}

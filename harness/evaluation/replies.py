@@ -10,6 +10,7 @@ from harness.errors import HarnessError
 from harness.protocols.benchmark import JudgeParseError, Verdict
 from harness.protocols.ending import CUT, broken, finish_of
 from harness.protocols.judge import Reply
+from harness.protocols.official import is_official
 
 LONGEST_REASON = 200
 """Characters of an unexpected error that are kept."""
@@ -52,7 +53,7 @@ def sound(judge: Callable[[], Verdict]) -> Verdict:
         return Verdict({}, error=f"no verdict: {type(error).__name__}: {str(error)[:LONGEST_REASON]}")
     if not isinstance(verdict, Verdict):
         return Verdict({}, error=f"no verdict: the benchmark gives {str(verdict)[:LONGEST_REASON]!r} for one")
-    official = {name: value for name, value in verdict.counts.items() if name.startswith("official_")}
+    official = {name: value for name, value in verdict.counts.items() if is_official(name)}
     if all(_finite(value) for name, value in verdict.counts.items() if name not in official):
         return verdict
     return dataclasses.replace(verdict, counts=official, error="no verdict: it counts what is no finite number")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from harness.evaluation.fingerprint import fingerprint
 from harness.evaluation.judge import Judged, JudgeUsage, judge_answers
 from harness.evaluation.metrics import Scored, summarise
 from harness.evaluation.plugged import checked_metrics
@@ -148,9 +149,11 @@ def result_object(record: EvaluationRecord) -> dict[str, Any]:
     That of made-up data has ``synthetic``, which says so. ``n_empty`` and ``n_cut`` are null where an older version did
     not count them. ``official``: "full" where the resources behind ``official_*`` figures are the official ones too,
     "rules" where some are not (``official_differs``), null where that is not recorded or no benchmark's question.
+    ``evaluator``: the fingerprint of what evaluated (``harness.evaluation.fingerprint``).
     """
     official = {"official": level(record.info), "official_differs": differing(record.info)}
     names = ("benchmark", "mode", "judge", "n", "n_scored", "n_failed", "metrics", "model", "run", "version")
     synthetic = {name: record.info[name] for name in ("synthetic",) if name in record.info}
     counts = {f"n_{name}": record.info.get("answers", {}).get(name) for name in ("empty", "cut")}
-    return {**{name: getattr(record, name) for name in names}, **counts, **official, **synthetic}
+    about = {**official, "evaluator": fingerprint(record).record}
+    return {**{name: getattr(record, name) for name in names}, **counts, **about, **synthetic}

@@ -1,12 +1,21 @@
-"""Whether the resources behind official figures (tagger, similarity, prompt) are the official ones."""
+"""Which figures are official, and whether the resources behind them (tagger, similarity, prompt) are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
+Level = Literal["full", "rules"]
+"""How far an ``official_*`` figure is official: its resources too, or its rules only."""
+PREFIX = "official_"
+"""Begins the names of the counts and metrics that follow an official scorer's rules."""
 UNOFFICIAL = "unofficial"
 """In ``BenchmarkData.info`` and an evaluation's: what ``unofficial`` gives."""
+
+
+def is_official(name: str) -> bool:
+    """Whether a count or metric follows an official scorer's rules."""
+    return name.startswith(PREFIX)
 
 
 def unofficial(*parts: tuple[str, str, str]) -> dict[str, list[str]]:
@@ -19,7 +28,7 @@ def unofficial(*parts: tuple[str, str, str]) -> dict[str, list[str]]:
     return {UNOFFICIAL: others}
 
 
-def level(info: Mapping[str, Any]) -> Literal["full", "rules"] | None:
+def level(info: Mapping[str, Any]) -> Level | None:
     """Of an evaluation's ``info``: "full", or "rules" where some resource is not official; None where none is recorded
     (older evaluations, benchmarks without official figures).
     """

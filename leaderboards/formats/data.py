@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,9 +14,10 @@ from harness.protocols.benchmark import Metric
 from harness.util.visible import on_one_line
 from leaderboards.comparison import Comparison
 from leaderboards.condition import Condition
+from leaderboards.evaluators import official_differs, official_level
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.rows import SUSPECT, Cell, Row, Table
-from leaderboards.run_groups import REFERENCES
+from leaderboards.run_groups import BASE, REFERENCES
 from leaderboards.text import asked_words, finite
 from leaderboards.view import View
 
@@ -50,6 +51,7 @@ FIELDS = (
     *(f"vs_{name}" if field == "value" else f"vs_{name}_{field}" for name in REFERENCES for field in VERSUS),
     *("half_samples", "half_seeds"),
     *(f"vs_{name}_{field}" for name in REFERENCES for field in PARTS),
+    *("official", "official_differs", "evaluator", "extraction", "tagger", "prompt", "base"),
 )
 """The fields of every record, in order: CSV has its header without any. Later ones stand at the end."""
 
@@ -70,6 +72,7 @@ def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
             **{f"n_{name}": row.answers.get(name) for name in SUSPECT},
             **_figure(metric, row.cells[metric.name]),
             "trivial": _trivial(table, metric),
+            **_evaluator(table, row, metric),
             **_versus(row, row.cells[metric.name], table.against),
             **_synthetic(table.condition),
         }
@@ -79,6 +82,25 @@ def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
     ]
     order = (*FIELDS, *AGAINST, "synthetic")
     return [{name: record[name] for name in order if name in record} for record in found]
+
+
+def _evaluator(table: Table, row: Row, metric: Metric) -> dict[str, Any]:
+    """What evaluated a row; ``official`` of official figures alone, ``base``: what the base has in the same metric."""
+    base = next((other.cells[metric.name].value for other in table.rows if other.label == BASE), math.nan)
+    official = official_level(row, metric)
+    return {
+        "official": official,
+        "official_differs": "; ".join(official_differs(row)) if official == "rules" else None,
+        "evaluator": _joined(of.key for of in row.evaluators),
+        "extraction": _joined(of.extraction for of in row.evaluators),
+        "tagger": _joined(of.tagger for of in row.evaluators),
+        "prompt": _joined(of.prompt for of in row.evaluators),
+        "base": finite(base),
+    }
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(filter(None, texts)))
 
 
 def _trivial(table: Table, metric: Metric) -> dict[str, float] | None:

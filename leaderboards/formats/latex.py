@@ -15,7 +15,7 @@ from leaderboards.declared import benchmark_title, metric_title
 from leaderboards.extrapolation import MARK, not_bracketed
 from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
-from leaderboards.notes import not_shown
+from leaderboards.notes import evaluator_lines, not_shown
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
     NO_EVALUATIONS,
@@ -37,7 +37,7 @@ from leaderboards.view import View
 ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$",
-    "Δ": r"$\Delta$", "†": r"$\dagger$", "–": "--", "·": r"$\cdot$",
+    "Δ": r"$\Delta$", "†": r"$\dagger$", "‡": r"$\ddagger$", "–": "--", "·": r"$\cdot$",
     "…": r"\ldots{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
 }  # fmt: skip
 
@@ -132,7 +132,7 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
     ]
     notes += [f"Incomplete: {', '.join(missing)} samples scored."] if missing else []
     notes += [f"Doubtful answers: {', '.join(doubtful)}."] if doubtful else []
-    notes += [*not_bracketed(tables), *not_shown(tables)]
+    notes += [*not_bracketed(tables), *evaluator_lines(tables), *not_shown(tables)]
     text = tabular(header, rows, caption=tex(" ".join(notes)), label=panel or "results", groups=groups)
     return "".join(f"% {tex(f'{table_title(t.condition)}: {condition_text(t.condition)}')}\n" for t in tables) + text
 
@@ -169,7 +169,7 @@ def _cell(table: Table, row: Row | None, column: int, reference: str) -> str:
         return "--"
     metric = table.headline[column]
     cell = row.cells[metric.name]
-    text = tex(figure(cell, metric))
+    text = tex(figure(row, metric))
     rank = ranks(table, metric).get(row.label, 0)
     text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(rank, text)
     if halves := parts(cell, metric):

@@ -14,7 +14,7 @@ from leaderboards.declared import metric_title
 from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.notes import note
-from leaderboards.rows import Cell, Row, Table
+from leaderboards.rows import Row, Table
 from leaderboards.text import (
     NO_EVALUATIONS,
     against,
@@ -74,7 +74,7 @@ def _figures(table: Table) -> str:
     header = ["Method", "Seeds", "Scored", *_titles(table)]
     rows = [
         [literal(row.label), str(len(row.runs)), counts(row)]
-        + [_cell(row.cells[m.name], m, row.label in best[m.name]) for m in table.headline]
+        + [_cell(row, m, row.label in best[m.name]) for m in table.headline]
         for row in table.rows
     ]
     rows += [[f"*{literal(label)}*", "–", "–", *figures] for label, figures in trivial_rows(table)]
@@ -85,8 +85,8 @@ def _titles(table: Table) -> list[str]:
     return [literal(metric_title(metric, table.condition.benchmark)) for metric in table.headline]
 
 
-def _cell(cell: Cell, metric: Metric, best: bool) -> str:
-    value = figure(cell, metric)
+def _cell(row: Row, metric: Metric, best: bool) -> str:
+    cell, value = row.cells[metric.name], figure(row, metric)
     if not math.isfinite(cell.value):
         return value
     halves = f" ({' '.join(parts(cell, metric))})" if math.isfinite(cell.low) else ""

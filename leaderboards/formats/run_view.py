@@ -14,11 +14,12 @@ from rich.panel import Panel
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from harness.evaluation.fingerprint import fingerprint
 from harness.store import EvaluationRecord
 from leaderboards.declared import benchmark_title
 from leaderboards.formats.terminal import evaluation_table
 from leaderboards.names import bench_again
-from leaderboards.provenance import software_text
+from leaderboards.provenance import base_text, software_text
 
 LONGEST = 600
 """Characters of an answer that the terminal shows; `export` and the HTML report have all of it."""
@@ -35,12 +36,23 @@ def run_view(
     if not evaluations:
         shown.append(Text(f"Not benchmarked yet: {bench_again(facts['run'])}", "yellow"))
         return shown
-    shown.append(evaluation_table(evaluations))
+    shown += [evaluation_table(evaluations), *_evaluators(facts, evaluations)]
     for evaluation in facts["evaluations"]:
         bias = evaluation["decoding"].get("eos_bias", 0)
         if whole or not bias:  # the curve's other points say nothing new of single answers
             shown += [_sample(evaluation, sample, whole) for sample in evaluation["samples"]]
     return shown
+
+
+def _evaluators(facts: Mapping[str, Any], evaluations: Sequence[EvaluationRecord]) -> list[RenderableType]:
+    """A line for every evaluator: its key, its fields, and what the base model has by it."""
+    lines = dict[str, None]()
+    for evaluation, shown in zip(evaluations, facts["evaluations"], strict=True):
+        made = fingerprint(evaluation)
+        words = [f"{name} {text}" for name, text in made.words.items() if name != "benchmark"]
+        words += filter(None, [base_text(evaluation.benchmark, shown["evaluator"]["base"])])
+        lines[f"evaluator {made.key} of {benchmark_title(evaluation.benchmark)}: {', '.join(words)}"] = None
+    return [Padding(Text("\n".join(lines), "dim"), (0, 0, 1, 0))]
 
 
 def _alignment(alignment: Mapping[str, Any]) -> RichTable:

@@ -18,6 +18,7 @@ from harness.util.visible import stripped
 from leaderboards import published
 from leaderboards.conclusion import conclusions
 from leaderboards.declared import benchmark_title, headline, metric_title
+from leaderboards.evaluators import stored_mark
 from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.notes import note
@@ -69,10 +70,7 @@ def terminal_table(table: Table, *, differences: bool = True) -> RichTable:
     best = {metric.name: best_rows(table, metric) for metric in table.headline}
     for row in table.rows:
         references = [name for name in row.references if differences and row.label != BASE]
-        cells = [
-            _cell(row.cells[metric.name], metric, row.label in best[metric.name], references)
-            for metric in table.headline
-        ]
+        cells = [_cell(row, metric, row.label in best[metric.name], references) for metric in table.headline]
         out.add_row(_label(row, references), *cells)
     for i, (label, figures) in enumerate(trivial_rows(table)):
         if i == 0:
@@ -111,7 +109,7 @@ def evaluation_table(records: Sequence[EvaluationRecord]) -> RenderableType:
             bias = float(record.decoding.get("eos_bias", 0))
             title = benchmark_title(record.benchmark) + (f", EOS bias {bias:+g}" if bias else "")
             lead = (Text(record.run), Text(title), scored) if i == 0 else ("", "", "")
-            figures = (number(value, metric), interval(low, high, metric))
+            figures = (number(value, metric) + stored_mark(record, name), interval(low, high, metric))
             out.add_row(*lead, Text(metric_title(metric, record.benchmark)), *map(Text, figures))
         out.add_section()
     return out
@@ -139,10 +137,11 @@ def _add_columns(out: RichTable, table: Table) -> None:
         out.add_column(Text(wrapped_title(metric, table.condition.benchmark)), justify="right", no_wrap=True)
 
 
-def _cell(cell: Cell, metric: Metric, best: bool, references: Sequence[str]) -> Group:
+def _cell(row: Row, metric: Metric, best: bool, references: Sequence[str]) -> Group:
+    cell = row.cells[metric.name]
     spread = f" ±{number(cell.spread, metric)}" if math.isfinite(cell.spread) else ""
     lines = [
-        Text.assemble((figure(cell, metric), "bold" if best else ""), (spread, "dim")),
+        Text.assemble((figure(row, metric), "bold" if best else ""), (spread, "dim")),
         Text(_span(cell, metric), "dim"),
     ]
     return Group(*lines, *(_change(cell, metric, name) for name in references))

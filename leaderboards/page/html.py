@@ -7,6 +7,7 @@ import json
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from leaderboards import published
 from leaderboards.charts.marks import GREY, colour, key, style, swatch
 from leaderboards.charts.training import Evidence, read_evidence
 from leaderboards.condition import condition_of
+from leaderboards.evaluators import base_value
 from leaderboards.names import bench_again
 from leaderboards.notes import note
 from leaderboards.page.objects import object_sections
@@ -116,7 +118,7 @@ def _content(view: View, chunks: Chunks, parts: Any, copies: Mapping[str, Copy])
         "synthetic": synthetic_data(tables),
         "why": view.explain(snapshot),
         "costs": [row for row in cost_rows(snapshot) if row["run"] in runs],
-        "provenance": provenance(evaluations),
+        "provenance": provenance(evaluations, partial(base_value, snapshot)),
         "commands": alignment_commands(snapshot.alignments),
         "stale_evaluations": {
             run: kept for run, names in snapshot.stale.items() if (kept := [*filter(view.wanted, names)])

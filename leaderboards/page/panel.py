@@ -124,11 +124,11 @@ def _cell(row: Row, metric: Metric, rank: int, bounds: tuple[float, float], colo
         if math.isfinite(half)
     ]
     return {
-        "value": figure(cell, metric),
+        "value": figure(row, metric),
         "sort": cell.value if math.isfinite(cell.value) else "",
         "spread": f"± {number(cell.spread, metric)}" if math.isfinite(cell.spread) else "",
         "interval": interval(cell.low, cell.high, metric),
-        "parts": ", ".join(parts),
+        "parts": ", ".join([*parts, *(f"evaluator {of.key}" for of in row.evaluators)]),
         "rank": rank,
         "mini": mini(cell.value, cell.low, cell.high, bounds, colour),
     }
