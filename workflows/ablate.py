@@ -8,16 +8,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.cluster.connection import Cluster
-from harness.errors import HarnessError, Interrupted, UsageError
+from harness.errors import Interrupted, UsageError
 from harness.protocols.progress import Progress, silent
 from harness.store import Store
 from harness.util.distributed import visible_gpus
 from harness.util.pool import Pool, Threads, report, threads, workers
 from leaderboards.snapshot import Snapshot
 from workflows.ablation import Ablation, Job, jobs
+from workflows.ablation_jobs import check, is_stored, kept, resolved
 from workflows.ablation_outcome import Outcome, Shortfall, shortfall
 from workflows.activity import working
 from workflows.bench import bench_model
@@ -25,13 +26,8 @@ from workflows.benched import Read, is_benched, wanted_of
 from workflows.curve_points import lacks_points
 from workflows.embedded import data_root, is_embedded_model
 from workflows.eval_models import EvalModel
-from workflows.interruption import kept_of
 from workflows.judging import Judges
-from workflows.lineage import lookup_run
 from workflows.purse import Purse
-
-if TYPE_CHECKING:
-    from workflows.align_spec import AlignSpec
 
 Log = Callable[[str], None]
 Task = Callable[[Ablation], tuple[Any, ...]]
@@ -53,12 +49,14 @@ def ablate(
     On a ``cluster`` each job has a worker of it at a time, and all is stored from here. With a budget the runs go one
     after the other: no two judges can spend the same money.
     """
-    base = base_of(ablation, steps)
     everything, store, outcome = jobs(ablation, db), Store(db), Outcome()
+    check(ablation, everything, store, device)
+    base = base_of(ablation, steps)
     purse, items = Purse(store, ablation, wanted_of(ablation)), ["base", *(job.name for job in everything)]
     done, begun = 0, 0
     many = 1 if ablation.budget is not None else ablation.workers
-    with working(store, "ablate", items) as work, stopped(store, everything), pool(many, device, cluster) as processes:
+    interrupted = stopped(store, everything, device)
+    with working(store, "ablate", items) as work, interrupted, pool(many, device, cluster) as processes:
         steps = work.watch(steps)
         for names, tasks in _rounds(store, base, everything, ablation, device, cluster):
             begun += len(names)
@@ -136,22 +134,12 @@ def _finished(
 
 
 @contextlib.contextmanager
-def stopped(store: Store, planned: Sequence[Job]) -> Iterator[None]:
+def stopped(store: Store, planned: Sequence[Job], device: str) -> Iterator[None]:
     """An interruption within it says what is kept of the ``planned`` runs."""
     try:
         yield
     except KeyboardInterrupt as stop:
-        raise Interrupted.of(stop, kept(store, planned)) from stop
-
-
-def kept(store: Store, planned: Sequence[Job]) -> str:
-    """What is done of the ``planned`` runs, and where those that were begun resume."""
-    runs = [run for run in store.alignments() if run.name in {job.name for job in planned}]
-    done = sum(run.status == "done" for run in runs)
-    begun = [kept_of(store, run) for run in runs if run.status != "done"]
-    return "\n  ".join(
-        [f"{done} of {len(planned)} alignments are done, and kept with their answers in {store.path}.", *begun]
-    )
+        raise Interrupted.of(stop, kept(store, planned, device)) from stop
 
 
 def pool(
@@ -224,45 +212,6 @@ def _one_worker(cluster: Cluster | None) -> Iterator[Cluster | None]:
         yield part
     finally:
         part.stop()
-
-
-def resolved(store: Store, job: Job, device: str, *, built: bool = True) -> AlignSpec:
-    """The alignment of a job; ``built`` as of ``resolve_alignment``."""
-    from workflows.align import resolve_alignment
-
-    return resolve_alignment(settings_of(store, job, device), silent, lookup_run(store), built=built)
-
-
-def settings_of(store: Store, job: Job, device: str) -> dict[str, Any]:
-    """What `align` is given for a job."""
-    chosen = {} if device == "auto" and "device" in job.settings else {"device": device}  # a recipe may name one
-    settings = {**job.settings, **chosen, "name": job.name, "panel": job.panel, "label": job.label}
-    return settings if job.match is None else {**settings, "beta": matched_beta(store, job)}
-
-
-def is_stored(store: Store, job: Job, device: str, read: Read) -> bool:
-    """Whether a job's alignment and all its evaluations are there, so that no worker need look."""
-    from workflows.stored_runs import finished
-
-    try:
-        record = finished(store, resolved(store, job, device))
-    except HarnessError:  # the worker will say why
-        return False
-    eval_model = EvalModel(job.name, f"run:{job.name}", job.name)
-    return record is not None and is_benched(store, eval_model, job.ablation, since=record.number, read=read)
-
-
-def matched_beta(store: Store, job: Job) -> float:
-    """The mean effective beta of the run that ``job`` is a control for: same panel, same seed."""
-    twins = [
-        a
-        for a in store.alignments()
-        if a.method == job.match and a.panel == job.panel and a.seed == job.settings["seed"] and a.status == "done"
-    ]
-    if not twins:
-        raise HarnessError(f"{job.name}: no finished run labelled {job.match!r} of its panel and seed to match.")
-    betas = [row["beta_mean"] for row in store.train_log(twins[-1].name)]
-    return float(sum(betas) / len(betas))
 
 
 def _bench(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from harness.errors import UsageError
@@ -14,6 +15,7 @@ from harness.util.names import require_name, require_text
 from harness.util.options import build
 from harness.util.ranges import Range, at_least
 from workflows.curve_points import Bias
+from workflows.suites import members_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,12 @@ class Job:
 
 
 def read_ablation(values: Mapping[str, Any]) -> Ablation:
-    """An Ablation from a recipe's dictionary; unknown keys and rows without a method raise a UsageError."""
+    """An Ablation from a recipe's dictionary.
+
+    Raises UsageError for unknown keys, rows without a method, and names that no aligner, suite or benchmark has.
+    """
+    from aligners.objective import ALIGNERS
+
     ablation = build(Ablation, values, "ablation recipe")
     for name in ("methods", "panels", "seeds"):
         if not getattr(ablation, name):
@@ -110,7 +117,18 @@ def read_ablation(values: Mapping[str, Any]) -> Ablation:
     for name in ("method", "seed"):
         if any({name, f"train.{name}"} & given.keys() for given in sets):
             raise UsageError(f"ablation recipe: {name} is set beside {name}s, which decide: leave it out of `set`.")
+    for method in ablation.methods:
+        _known("methods", partial(ALIGNERS.get, method.method))
+    _known("benchmarks" if ablation.benchmarks else "suite", partial(members_of, ablation.suite, ablation.benchmarks))
     return ablation
+
+
+def _known(where: str, find: Callable[[], object]) -> None:
+    """Raise the UsageError of ``find`` as one of the recipe's line ``where``."""
+    try:
+        find()
+    except UsageError as error:
+        raise UsageError(f"ablation recipe: {where}: {error}") from error
 
 
 def jobs(ablation: Ablation, db: str) -> list[Job]:

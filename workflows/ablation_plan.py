@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError
 from harness.protocols.benchmark import BENCHMARKS
 from harness.protocols.external import ExternalBenchmark
 from harness.protocols.progress import Progress, silent
-from harness.store import AlignmentRecord, Store
+from harness.store import Store
 from harness.util.options import content_key
 from harness.util.paths import nothing_kept
-from workflows.ablate import base_of, resolved
-from workflows.ablation import Ablation, Job, jobs
+from workflows.ablate import base_of
+from workflows.ablation import Ablation, jobs
+from workflows.ablation_jobs import check, planned
 from workflows.align import dry_run
-from workflows.align_spec import AlignSpec
 from workflows.benched import is_benched, wanted_of
 from workflows.cost import BenchCost, added_cost, cost_report, spec_cost
 from workflows.embedded import embedded_world
 from workflows.eval_models import EvalModel
 from workflows.judging import Judges
-from workflows.stored_runs import finished
 
 TRAINING = ("steps", "TFLOP of training")
 """What is shown of the estimate of an alignment (aligners.training.cost)."""
@@ -39,16 +36,16 @@ def plan(ablation: Ablation, db: str, *, device: str, progress: Progress = silen
     what `bench --dry-run` counts: answers, judge calls, their tokens and USD (None: the price is unknown). What is done
     already costs nothing. Where the embedded world is not built yet what depends on it is None, and ``notes`` say so.
     """
-    store = Store.planning(db)
+    store, everything = Store.planning(db), jobs(ablation, db)
+    check(ablation, everything, store, device)
     root, notes = _root(ablation)
     costs = [] if root is None else _bench_costs(ablation, store, root, notes)
     base = base_of(ablation, silent, built=False)
     done = root is not None and is_benched(store, base, ablation)
     rows = [{"run": "base", "aligned": True, **_training({}), **_bench(costs, done, root is not None)}]
     estimates: dict[str, Mapping[str, Any]] = {}
-    planned = jobs(ablation, db)
-    for n, job in enumerate(planned, start=1):
-        spec, record = _resolved(job, store, device)
+    for n, job in enumerate(everything, start=1):
+        spec, record = planned(store, job, device)
         if record is None:
             key = content_key({**spec.record, "seed": 0})  # seeds cost the same
             estimates.setdefault(key, dry_run(spec)["estimate"])
@@ -60,7 +57,7 @@ def plan(ablation: Ablation, db: str, *, device: str, progress: Progress = silen
         rows.append(
             {"run": job.name, "aligned": record is not None, **training, **_bench(costs, done, root is not None)}
         )
-        progress("runs", n, len(planned))
+        progress("runs", n, len(everything))
     return {"runs": rows, "total": _total(rows), "notes": notes}
 
 
@@ -89,17 +86,6 @@ def _bench_costs(ablation: Ablation, store: Store, root: Path, notes: list[str])
                 f"{added.judge_calls:,} more calls, as far as its coverage curve needs points"
             )
     return costs
-
-
-def _resolved(job: Job, store: Store, device: str) -> tuple[AlignSpec, AlignmentRecord | None]:
-    """A job's alignment, and its record if it is finished; a control's beta is known when its twin is."""
-    try:
-        spec = resolved(store, job, device, built=False)
-    except HarnessError:
-        if job.match is None:
-            raise
-        return resolved(store, dataclasses.replace(job, match=None), device, built=False), None
-    return spec, finished(store, spec)
 
 
 def _training(estimate: Mapping[str, Any]) -> dict[str, Any]:

@@ -216,6 +216,7 @@ def _all_ranks(cluster: Cluster, received: _Received, asked: tuple[Any, ...]) ->
     except cluster.lost:
         return None
     finally:
+        ray.cancel(running, force=True)  # ranks for which there is room again would train for nobody
         shutil.rmtree(storage, ignore_errors=True)
     received.look()
     if said and not lost and received.error is None and not received.incomplete:

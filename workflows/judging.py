@@ -58,8 +58,8 @@ class Judges:
         """The judge's spec: as given, or the rule judge where the data are the embedded world's."""
         return self.spec or ("rule" if is_embedded(folder) else None)
 
-    def open(self, benchmark: Benchmark, folder: Path) -> Judge | None:
-        """The judge a benchmark needs, None if it needs none; real data without --judge raise a UsageError."""
+    def required(self, benchmark: Benchmark, folder: Path) -> str | None:
+        """The spec of the judge a benchmark needs, None if it needs none; real data without --judge: a UsageError."""
         if not benchmark.needs_judge:
             return None
         spec = self.named(benchmark, folder)
@@ -68,6 +68,13 @@ class Judges:
                 f"{benchmark.name} is scored by a judge: name one with --judge, for example "
                 "--judge openai:gpt-4o-mini or --judge openai:NAME@http://HOST:PORT/v1."
             )
+        return spec
+
+    def open(self, benchmark: Benchmark, folder: Path) -> Judge | None:
+        """The judge a benchmark needs, as of ``required``."""
+        spec = self.required(benchmark, folder)
+        if spec is None:
+            return None
         key = (spec, "" if has_setting(spec, "budget") else str(folder))
         if key not in self._opened:
             made = make_judge(spec, folder, self.settings)

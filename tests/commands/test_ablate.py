@@ -16,8 +16,9 @@ from harness.store import Store
 from harness.util.options import read_yaml
 from recipes import RECIPES
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
-from workflows.ablate import _finished, matched_beta, resolved
+from workflows.ablate import _finished, ablate
 from workflows.ablation import Ablation, Job, Method, jobs, read_ablation, sweep
+from workflows.ablation_jobs import kept, matched_beta, resolved
 from workflows.ablation_outcome import Outcome, Shortfall
 from workflows.ablation_plan import plan
 from workflows.benched import wanted_of
@@ -97,6 +98,12 @@ def test_a_row_with_an_unknown_key_is_refused() -> None:
         ({"methods": [{"method": "dpo"}], "limit": 0}, "limit=0: expected"),
         ({"methods": [{"method": "dpo"}], "eos_biases": [float("nan")]}, "eos_biases=nan: expected a finite number"),
         ({}, "methods: expected a value, none is given"),
+        (
+            {"methods": [{"method": "dpo"}, {"method": "dmaa"}]},
+            r"methods: Unknown aligner 'dmaa'\. Did you mean 'dama'",
+        ),
+        ({"methods": [{"method": "dpo"}], "suite": "halucination"}, r"suite: Unknown suite .*Did you mean 'halluc"),
+        ({"methods": [{"method": "dpo"}], "benchmarks": ["ambr"]}, r"benchmarks: Unknown benchmark 'ambr'.*'amber'"),
     ],
 )
 def test_a_recipe_that_plans_other_runs_than_it_says_is_refused(recipe: dict[str, Any], message: str) -> None:
@@ -207,35 +214,33 @@ def test_a_limit_is_of_every_benchmark() -> None:
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ablation:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Two methods and a control of one of them, two seeds, on a user's own tiny model, pairs and AMBER data."""
     monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
     tiny_amber(tmp_path / "amber")
     model, data = tiny_llava(tmp_path / "model"), tiny_pairs(tmp_path, count=16)
-    return read_ablation(
-        {
-            "methods": [{"method": "dpo"}, {"method": "gap"}, {"method": "dpo", "label": "control", "match": "gap"}],
-            "common": {"model": str(model), "data": str(data), "batch_size": 4, "device": "cpu"},
-            "benchmarks": ["amber"],
-            "data_dir": str(tmp_path),
-        }
-    )
+    return {
+        "methods": [{"method": "dpo"}, {"method": "gap"}, {"method": "dpo", "label": "control", "match": "gap"}],
+        "common": {"model": str(model), "data": str(data), "batch_size": 4, "device": "cpu"},
+        "benchmarks": ["amber"],
+        "data_dir": str(tmp_path),
+    }
 
 
-def test_a_dry_run_counts_what_is_not_stored_and_makes_no_results_file(own: Ablation, tmp_path: Path) -> None:
-    db = tmp_path / "r.sqlite"
-    found = plan(own, str(db), device="auto")
+def test_a_dry_run_counts_what_is_not_stored_and_makes_no_results_file(own: dict[str, Any], tmp_path: Path) -> None:
+    db, recipe = tmp_path / "r.sqlite", read_ablation(own)
+    found = plan(recipe, str(db), device="auto")
     assert not db.exists()
-    assert [row["run"] for row in found["runs"]] == ["base", *(job.name for job in jobs(own, str(db)))]
+    assert [row["run"] for row in found["runs"]] == ["base", *(job.name for job in jobs(recipe, str(db)))]
     assert {(row["steps"], row["generations"], row["judge_calls"]) for row in found["runs"][1:]} == {(4, 4, 0)}
     assert (found["total"]["to align"], found["total"]["steps"], found["total"]["generations"]) == (6, 24, 28)
     assert found["total"]["usd"] == 0.0 and found["total"]["TFLOP of training"] > 0
 
-    store, first = Store(db), jobs(own, str(db))[0]
+    store, first = Store(db), jobs(recipe, str(db))[0]
     spec = resolved(store, first, "auto")
     store.start_alignment(spec.name, method="dpo", seed=0, panel="", key=spec.key, config=spec.record)
     store.finish_alignment(spec.name, status="done", model_dir=str(tmp_path / "model"), seconds=1.0)
-    again = plan(dataclasses.replace(own, limit=3), str(db), device="auto")
+    again = plan(dataclasses.replace(recipe, limit=3), str(db), device="auto")
     assert (again["runs"][1]["aligned"], again["runs"][1]["steps"], again["runs"][1]["generations"]) == (True, None, 3)
     assert (again["total"]["to align"], again["total"]["steps"], again["total"]["generations"]) == (5, 20, 21)
 
@@ -247,3 +252,48 @@ def test_a_dry_run_says_that_the_embedded_world_comes_first(tmp_path: Path, monk
     assert (done.exit_code, list(tmp_path.iterdir())) == (0, []), done.output
     assert "all 25" in done.stdout and "24 to do" in done.stdout
     assert "the embedded world is built first, which takes minutes" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"methods": [{"method": "dpo", "set": {"btea": 1}}]}, r"'btea'\. Did you mean 'beta'"),
+        (
+            {"methods": [{"method": "gap"}, {"method": "dpo", "label": "c", "match": "gapp"}]},
+            "'gapp'. Did you mean 'gap'",
+        ),
+        ({"common": {"model": "run:nobody", "data": "pairs.jsonl"}}, "Unknown run 'nobody'"),
+        ({"data_dir": "elsewhere"}, "elsewhere: no such directory"),
+        ({"benchmarks": ["mmhal"]}, "mmhal is scored by a judge: name one"),
+        ({"judge": "opnai:gpt"}, "Unknown judge 'opnai'. Did you mean 'openai'"),
+    ],
+)
+def test_what_every_run_would_end_in_is_said_before_anything_is_built(
+    own: dict[str, Any], tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    wrong, db = read_ablation({**own, **change}), tmp_path / "r.sqlite"
+
+    def built(step: str, done: int, total: int, note: str = "") -> None:
+        raise AssertionError(f"{step} was begun")
+
+    with pytest.raises(UsageError, match=message):
+        ablate(wrong, str(db), device="cpu", log=print, progress=lambda done, total: None, steps=built)
+    with pytest.raises(UsageError, match=message):
+        plan(wrong, str(db), device="cpu")
+    assert not Store(db).alignments()
+
+
+def test_an_interruption_counts_the_runs_of_these_settings_not_those_of_the_same_name(
+    own: dict[str, Any], tmp_path: Path
+) -> None:
+    """Six runs: one is done, one was begun; one is done with another learning rate, one was begun with it."""
+    store, planned = Store(tmp_path / "r.sqlite"), jobs(read_ablation(own), str(tmp_path / "r.sqlite"))
+    begun = [("", "done"), ("", "failed"), ("other", "done"), ("other", "failed")]
+    for job, (other, status) in zip(planned, begun, strict=False):
+        key, model = resolved(store, dataclasses.replace(job, match=None), "cpu").key + other, str(tmp_path / "model")
+        store.start_alignment(job.name, method="x", seed=0, panel="", key=key, config={"checkpoint_every": 0})
+        store.finish_alignment(job.name, status=status, model_dir=model, seconds=1.0)
+    said = kept(store, planned, "cpu")
+    assert [job.name for job in planned[:2]] == ["dpo-s0", "gap-s0"]
+    assert said.splitlines()[0].startswith("1 of 6 alignments are done")
+    assert [line.split(":")[0].strip() for line in said.splitlines()[1:]] == ["gap-s0"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -144,6 +146,42 @@ def test_ranks_for_which_the_cluster_has_no_room_any_more_are_refused_after_a_wh
         HarnessError, match=r"run: for 5 seconds .* room for 2 of its 3 workers.* resumes from the last"
     ):
         cluster_training._with_room(three, "run", now - 6, show)
+
+
+def test_ranks_that_are_given_up_do_not_train_on_without_this_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = folder / "fit.pid"
+
+    def fit(*_: Any) -> None:
+        mark.write_text(str(os.getpid()))
+        time.sleep(60)
+
+    def no_room(*_: Any) -> float:
+        if mark.exists():
+            raise HarnessError("nodes are gone")
+        return 0.0
+
+    monkeypatch.setattr(cluster_training, "_fit", fit)
+    monkeypatch.setattr(cluster_training, "_with_room", no_room)
+    spec, received = SimpleNamespace(name="given-up"), SimpleNamespace(inbox=None, look=lambda: None, show=silent)
+    with connected(ClusterOptions(cluster="local", workers=2)) as cluster, pytest.raises(HarnessError, match="gone"):
+        assert cluster is not None
+        try:
+            cluster_training._all_ranks(cluster, received, (spec, folder / "given-up"))  # type: ignore[arg-type]
+        finally:
+            until = time.monotonic() + 20
+            while alive(int(mark.read_text())) and time.monotonic() < until:
+                time.sleep(0.05)
+            assert not alive(int(mark.read_text()))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there that has not ended."""
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def ablation(folder: Path, methods: list[str]) -> Path:

@@ -9,6 +9,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ def observe(folder: Path, db: str, exact: Iterable[str]) -> Observed:
     """Look at ``folder``; ``exact``: globs of the files that must be the same to the bit."""
     files = [file for file in folder.rglob("*") if file.is_file()]
     kept = [f for f in files if not (f.name.endswith(OF_SQLITE) or LOGS in f.parts)]
-    names = frozenset(OF_THE_FILES_TIME.sub(r"\1KEY", str(f.relative_to(folder))) for f in kept)
+    names = numbered(OF_THE_FILES_TIME.sub(r"\1KEY", str(f.relative_to(folder))) for f in kept)
     hashes = {
         str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
         for glob in exact
@@ -52,6 +53,14 @@ def observe(folder: Path, db: str, exact: Iterable[str]) -> Observed:
         if file.is_file()
     }
     return Observed(rows_of(folder / db), names, hashes)
+
+
+def numbered(names: Iterable[str]) -> frozenset[str]:
+    """``names``, of which the second of one name is another: "KEY (2)". A file too many is not hidden by its twin."""
+    counts = Counter(names)
+    return frozenset(
+        name if number == 1 else f"{name} ({number})" for name in counts for number in range(1, counts[name] + 1)
+    )
 
 
 def rows_of(db: Path) -> Rows:

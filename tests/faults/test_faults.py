@@ -53,10 +53,15 @@ def test_a_trial_finds_rows_that_are_lost_and_files_that_are_left_behind(lane: L
     with sqlite3.connect(lane.folder / "r.sqlite") as db:
         db.execute("DELETE FROM sample WHERE sample_id = '0'")
     (lane.folder / "half.part").write_text("")
+    for key in "ab":
+        file = lane.folder / "cache/pairs" / (24 * key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
     code, run = lane.run(["db", "info", "--db", "r.sqlite"])
     trials._after("a thief", code, run, trials.expected.before)
     trials._whole("a thief")
     assert {"rows lost", "left behind", "not as undisturbed"} <= {kind for kind, _ in counts.wrong}
+    assert any("cache/pairs/KEY (2)" in what for _, what in counts.wrong), "the keys differ by time, not their number"
 
 
 WRITER = """
