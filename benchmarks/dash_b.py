@@ -15,8 +15,8 @@ from typing import ClassVar
 from benchmarks.common import files
 from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.sources import GITHUB
-from benchmarks.common.yes_no import PARSER, UNREADABLE, YesNo, read_yes_no
-from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO, cell, of_cells
+from benchmarks.common.yes_no import PARSER, YesNo
+from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO, of_cells, verdict_of
 from harness.errors import DataError
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Decoding, Metric, Sample, Verdict
 from harness.protocols.conversation import Image
@@ -99,12 +99,7 @@ class DashB(LlavaProtocol, Benchmark):
         return str(sample.data["truth"])
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
-        truth = sample.data["truth"]
-        official = {f"official_{cell(truth, read_officially(answer))}": 1.0}
-        said = read_yes_no(answer, sample.prompt)
-        if said is None:
-            return Verdict(official, error=UNREADABLE, details={"read": None})
-        return Verdict({cell(truth, said): 1.0, **official}, details={"read": said})
+        return verdict_of(sample.data["truth"], answer, sample.prompt, read_officially(answer))
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         official = [name for name in FIGURES if name not in (BALANCED, YES_RATIO)]

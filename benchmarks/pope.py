@@ -20,8 +20,8 @@ from benchmarks.common import files
 from benchmarks.common.coco import IMAGE_FOLDERS, image_folder
 from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.sources import COCO_IMAGES, GITHUB, image_urls
-from benchmarks.common.yes_no import PARSER, UNREADABLE, read_yes_no
-from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO, cell, of_cells
+from benchmarks.common.yes_no import PARSER
+from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO, of_cells, verdict_of
 from harness.errors import DataError
 from harness.protocols.benchmark import (
     BENCHMARKS,
@@ -160,12 +160,8 @@ class Pope(LlavaProtocol, Benchmark):
         return str(sample.data["split"])
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
-        split, label = sample.data["split"], sample.data["label"]
-        values = _counts(split, label, read_officially(answer), "official_")
-        said = read_yes_no(answer, sample.prompt)
-        if said is None:
-            return Verdict(values, error=UNREADABLE, details={"read": None})
-        return Verdict({**_counts(split, label, said, ""), **values}, details={"read": said})
+        said, stem = read_officially(answer), f"{sample.data['split']}_"
+        return verdict_of(sample.data["label"], answer, sample.prompt, said, stem)
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         present = {sample.data["split"] for sample in samples}
@@ -224,11 +220,6 @@ def read_officially(answer: str) -> str:
     """REPRODUCE (official_*): "no" if No, no or not is a word of what stands before the first full stop, else "yes"."""
     words = answer.split(".", maxsplit=1)[0].replace(",", "").split(" ")
     return "no" if {"No", "no", "not"} & set(words) else "yes"
-
-
-def _counts(split: str, label: str, said: str, prefix: str) -> dict[str, float]:
-    """One answer in the split's confusion matrix; "yes" is positive."""
-    return {f"{prefix}{split}_{cell(label, said)}": 1.0}
 
 
 FIGURES: dict[str, bool | None] = {

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import re
 
-_ASKED = re.compile(r"[\W_]*(?:is|are) there (?P<what>[^?]*?)(?: (?:in|on|at|between)\b[^?]*)?\?")
+_SHOWING = "image|picture|photo|photograph|scene|frame|figure|view"
+"""What a question is about, as a pattern."""
+IN_IT = rf"in (?:th(?:e|is|at)|your) (?:given |provided )?(?:{_SHOWING})"
+VISIBLE = rf"(?:visible|present|there|here|seen|shown|depicted|pictured|{IN_IT})\b"
+"""A pattern of what is said of a thing that is there, or is not."""
+_ASKED = re.compile(
+    r"[\W_]*(?:(?:is|are) there|(?:can|do) you see) (?P<what>[^?]*?)(?: (?:in|on|at|between)\b[^?]*)?\?"
+)
 _CLAUSE = re.compile(r"[^.,;:!?]*")
 _SENTENCE = re.compile(r"[^.;!?]*")
 _PLACE = re.compile(r" (?:in|on|at|of|between|with|near|behind|under|to|for|from|by|about|that|which|who|than)\b")
@@ -20,26 +27,37 @@ _TURN = re.compile(
 )
 """What turns or limits a denial: more than the dog may be meant, or something else."""
 _NOT = re.compile(rf"{_TURN.pattern}|\b(?:no|not|without)\b")
-_IS_SEEN = re.compile(
-    r"(?: is| are| was| were| can be| could be|'s|'re)(?: not|n't)?"
-    r" (?:visible|present|there|here|seen|shown|depicted|pictured)\b.*"
+_ELSE = re.compile(
+    r"[,;]? (?:but|however|though|although),? (?:there (?:is|are)|there's|i (?:can )?see|it (?:shows|contains|has)"
+    rf"|(?:the|this) (?:{_SHOWING}) (?:shows|contains|includes|depicts|features|has)) (?P<else>.*)"
 )
+"""A sentence of its own after a denial ("There is no dog, but there is a cat"), which may name what it denied again."""
+_IS_SEEN = re.compile(rf"(?: is| are| was| were| can be| could be|'s|'re)(?: not|n't)? {VISIBLE}(?P<rest>.*)")
+_IN_IT = re.compile(rf" {IN_IT}\b(?!.*(?:\bnot\b|n't|\bno\b|\bwithout\b))")
 _ARTICLES = frozenset(("a", "an", "the", "it", "they", "any", "some", "such", "single", "visible", "this", "that"))
 _SEEN = frozenset(
-    ("visible", "present", "here", "there", "shown", "seen", "depicted", "pictured", "either", "anywhere")
+    ("visible", "present", "here", "there", "shown", "seen", "depicted", "pictured", "either", "anywhere", "at", "all")
 )
 """What may follow a noun that is said to be there, or not."""
 _NUMBERS = frozenset(
     ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 )
 _ONES = frozenset(("", "ne", "one", "any", "none", "some", "such"))
+_ELLIPTIC = _ARTICLES | _NUMBERS | _ONES | frozenset(("several", "many", "few", "lots", "plenty", "another", "more"))
+_PLACES = frozenset(
+    (
+        *("in", "on", "at", "of", "between", "with", "to", "for", "from", "by", "that", "which", "who", "be", "is"),
+        *("are", "i", "we", "you", "can", "could", "see", "them", "it", "both", "two", "and", "or"),
+    )
+)
+"""What may follow a denied noun beside what was asked; other words narrow the denial ("no dog on the left")."""
 _DOUBT = frozenset(
     (
         *("doubt", "way", "enough", "nothing", "nobody", "chance", "possibility", "hardly", "barely", "maybe"),
         *("perhaps", "possibly", "probably", "might", "may", "could", "insufficient", "unclear", "idea", "clue"),
         *("comment", "answer", "problem", "opinion", "longer", "matter", "surprise", "question", "reason", "sure"),
         *("evidence", "indication", "sign", "detail", "context", "need", "know", "knows", "missing"),
-        *("absent", "lacking", "zero", "certain", "certainty", "anything"),
+        *("absent", "lacking", "zero", "certain", "certainty", "anything", "almost", "nearly", "supposed"),
     )
 )
 """Words that make a sentence on what is there say neither that it is nor that it is not."""
@@ -49,8 +67,17 @@ _PARTLY = frozenset(
 """Words that make a denial one of a part or of a degree only."""
 _SHOWN = frozenset(("image", "picture", "photo", "photograph", "figure", "information", "data", "screenshot", "file"))
 """What a question is about, and never what it asks for: "There is no image" denies nothing."""
-_OTHER_THINGS = frozenset(("hot", "corn", "teddy", "toy", "stuffed", "fake"))
+_OTHER_THINGS = frozenset(
+    ("hot", "corn", "teddy", "toy", "stuffed", "fake", "plush", "prairie", "rocking", "sea", "guinea")
+)
 """Words that make another thing of the noun they stand before: a hot dog is no dog."""
+_NOUNS = frozenset(
+    (
+        *("bed", "breed", "feed", "seed", "shed", "sled", "weed", "painting", "drawing", "building", "clothing"),
+        *("ring", "string", "wing", "thing", "crossing", "housing", "bedding", "carving", "ceiling"),
+    )
+)
+"""Words that end like "lying" and "seated" and make another thing of the noun they follow: a dog bed is no dog."""
 _PLURALS = {"people": "person", "men": "man", "women": "woman", "children": "child", "knives": "knife"}
 
 
@@ -59,11 +86,15 @@ def denies(text: str, at: int, asked: str) -> bool:
 
     Without a question whatever is denied is what was asked.
     """
-    clause = _match(_CLAUSE, text, at)
-    words = set(_words(clause))
-    if turns(text, at) or not words.isdisjoint(_DOUBT | _PARTLY):
+    clause, sentence = _match(_CLAUSE, text, at), _match(_SENTENCE, text, at)
+    if (other := _ELSE.search(sentence)) and not _names_again(other["else"], sentence[: other.start()]):
+        clause, sentence = clause[: other.start()], sentence[: other.start()]
+    words = set(_words(clause)) - set(_words(asked))  # a stop sign that is asked for is no sign of something
+    if _TURN.search(sentence) or _is_question(text, at + len(clause)) or not words.isdisjoint(_DOUBT | _PARTLY):
         return False
     phrases = [_words(_PLACE.split(f" {_IS_SEEN.sub('', each).strip()}")[0]) for each in _OR.split(clause)]
+    if not _is_wide(clause, asked):
+        return False
     if not re.search(r"\w", asked):
         return set(phrases[0]).isdisjoint(_SHOWN)
     wanted = _ASKED.match(asked)
@@ -83,9 +114,10 @@ def turns(text: str, at: int) -> bool:
 
 def affirms(text: str, at: int, asked: str) -> bool:
     """Whether what is said to be there from character ``at`` of ``text`` is what was ``asked`` for."""
-    clause = _NOT.split(_match(_CLAUSE, text, at))[0]
+    whole = _match(_CLAUSE, text, at)
+    clause = _NOT.split(whole)[0]
     said = set(_words(clause))
-    if not said.isdisjoint(_DOUBT):
+    if not said.isdisjoint(_DOUBT - set(_words(asked))) or _is_question(text, at + len(whole)):
         return False
     if not re.search(r"\w", asked):
         return bool(said)
@@ -95,10 +127,34 @@ def affirms(text: str, at: int, asked: str) -> bool:
     of = set(_words(wanted["what"])) - _ARTICLES
     if not of & _NUMBERS <= said:
         return False
-    if said <= _ONES | of & _NUMBERS:
+    if said <= _ONES | (of & _NUMBERS or _NUMBERS):
         return True
-    phrases = [_words(_PLACE.split(f" {each.strip()}")[0]) for each in _AND.split(_AMOUNT.sub("", clause))]
+    clause = _IS_SEEN.sub("", _AMOUNT.sub("", clause))
+    phrases = [_words(_PLACE.split(f" {each.strip()}")[0]) for each in _AND.split(clause)]
     return any(_has_thing(phrase, _head(wanted["what"]), of) for phrase in phrases)
+
+
+def _names_again(other: str, denial: str) -> bool:
+    """Whether what is said to be there instead may be what was denied: "one on the right", "two dogs"."""
+    named = _words(_PLACE.split(f" {other}")[0])
+    again = set(_words(other)) & set(_words(denial)) - _ARTICLES - _SHOWN - _PLACES
+    return bool(again) or set(named) <= _ELLIPTIC
+
+
+def _is_wide(clause: str, asked: str) -> bool:
+    """Whether a denial is of the whole image, or of the place that was asked about, and not of a part of it."""
+    if not re.search(r"\w", asked):
+        return True
+    seen = _IS_SEEN.search(clause)
+    named = f" {clause[: seen.start()] if seen else clause}".replace("  ", " ")
+    place = _PLACE.search(named)
+    narrowing = (named[place.start() :] if place else "", seen["rest"] if seen else "")
+    known = {*_words(asked), *_ARTICLES, *_SEEN, *_PLACES}
+    return all(_IN_IT.match(each) or set(_words(each)) <= known for each in narrowing)
+
+
+def _is_question(text: str, end: int) -> bool:
+    return text[end : end + 1] == "?"
 
 
 def _is_thing(phrase: list[str], noun: str, of: set[str]) -> bool:
@@ -116,7 +172,7 @@ def _has_thing(phrase: list[str], noun: str, of: set[str]) -> bool:
     end = phrase.index(noun)
     names_other = not set(phrase[:end]) & _OTHER_THINGS <= of
     follows = phrase[end + 1] if end + 1 < len(phrase) else "here"
-    goes_with = follows in _SEEN | of or follows.endswith(("ing", "ed"))
+    goes_with = follows in _SEEN | of or (follows.endswith(("ing", "ed")) and follows not in _NOUNS)
     return goes_with and not names_other and of <= {*phrase, *_ARTICLES}
 
 
@@ -132,7 +188,7 @@ def _match(pattern: re.Pattern[str], text: str, at: int) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return [_stem(word) for word in re.findall(r"[a-z0-9]+", text)]
+    return [_stem(word) for word in re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", text)]
 
 
 def _stem(word: str) -> str:

@@ -6,20 +6,23 @@ as a failed sample, and never guessed.
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Literal
 
-from benchmarks.common.existence import affirms, denies, turns
+from benchmarks.common.existence import VISIBLE, affirms, denies, turns
 
 YesNo = Literal["yes", "no"]
 
-PARSER = "parser=yes-no-4"
+PARSER = "parser=yes-no-5"
 """Part of the version of every benchmark that reads by ``read_yes_no``."""
 UNREADABLE = "the answer says neither yes nor no"
 """The error of an answer that cannot be read."""
 
 LONGEST = 1000
 """Characters of a question that are looked at."""
+CLAUSES = 20
+"""So many clauses after a sentence on what is there are looked at: one may take it back."""
 
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 """Control characters that set no lines and columns: what holds them is the output of something that went wrong."""
@@ -32,7 +35,8 @@ _WORD = (
 _SURE = (
     r"(?:definitely|absolutely|certainly|of course)[ ,]+(?P<sure>not\b(?! (?:sure|clear|certain|possible|enough)\b))?"
 )
-_ABSENT = r"(?:visible|present|there|here|seen|shown|depicted|pictured|in th(?:e|is))\b(?! enough\b)"
+_SURELY = re.compile(r"[\W_]*(?:definitely|absolutely|certainly|of course)[\W_]*")
+_ABSENT = rf"{VISIBLE}(?! enough\b)"
 _SEEN = re.compile(_ABSENT)
 _FIRST = re.compile(
     rf"[\W_]*(?:{_SURE})?(?:{_WORD.format('word')}"
@@ -63,12 +67,14 @@ _SEES = re.compile(
 )
 _SEES_NOT = re.compile(
     r"[\W_]*(?:there (?:do|does)(?: not|n't) (?:appear|seem) to be|i do(?: not|n't) see"
+    r"|i can(?:not| not|'t) see(?! (?:any|anything|it|one)\W*$)"
     r"|(?:the|this) (?:image|picture|photo|scene) does(?: not|n't) (?:show|contain|include|depict|feature|have))"
     r"(?P<what>)"
 )
-_UNSEEN = re.compile(
-    r"[\W_]*(?P<what>it|they|(?:the|a|an|any) [a-z]+(?: [a-z]+){0,2}?)(?: is| are|'s|'re)(?: not|n't) " + _ABSENT
-)
+_THING = r"[\W_]*(?P<what>it|they|(?:the|a|an|any) [a-z]+(?: [a-z]+){0,2}?)(?: is| are|'s|'re)"
+_UNSEEN = re.compile(rf"{_THING}(?: not|n't) {_ABSENT}")
+_IS_THERE = re.compile(rf"{_THING}(?P<no>) {_ABSENT}")
+_NEXT_CLAUSE = re.compile(r"[.,;:!?]+[\W_]*(?:(?:but|and|yet|however|though|although)\b,? *)?")
 
 
 def read_yes_no(answer: str, question: str = "") -> YesNo | None:
@@ -106,9 +112,14 @@ def _polarity(text: str, match: re.Match[str], asked: str) -> YesNo | None:
 def _first(text: str, at: int, asked: str) -> YesNo | None:
     """What ``text`` says that begins at character ``at``."""
     flat = text.replace("\n", " ")
+    if _SURELY.fullmatch(flat, at):
+        return "yes"
     first = _FIRST.match(flat, at)
     if first is None:
-        return _existence(flat, at, asked)
+        said = _existence(flat, at, asked)
+        clauses = itertools.islice(_NEXT_CLAUSE.finditer(flat, at), CLAUSES)
+        later = {_existence(flat, clause.end(), asked) for clause in clauses}
+        return said if later <= {said, None} else None
     if first["word"]:
         return _polarity(text, first, asked)
     if first["denied"]:
@@ -123,7 +134,7 @@ def _existence(text: str, at: int, asked: str) -> YesNo | None:
     """What a sentence on what is there says to a question of what is there."""
     if unseen := _SEES_NOT.match(text, at) or _UNSEEN.match(text, at):
         return "no" if denies(text, unseen.start("what"), asked) else None
-    if not (sees := _SEES.match(text, at)):
+    if not (sees := _SEES.match(text, at) or _IS_THERE.match(text, at)):
         return None
     if sees["no"]:
         return "no" if denies(text, sees.start("what"), asked) else None

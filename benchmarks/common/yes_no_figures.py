@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.protocols.benchmark import Sums
+from benchmarks.common.yes_no import UNREADABLE, read_yes_no
+from harness.protocols.benchmark import Sums, Verdict
 
 Array = NDArray[np.float64]
 
@@ -36,6 +37,19 @@ def cell(truth: str, said: str | None) -> str:
     """The cell of the confusion matrix that an answer stands in, "yes" being positive; None is a wrong answer."""
     right = said == truth
     return {("yes", True): "tp", ("yes", False): "fn", ("no", True): "tn", ("no", False): "fp"}[truth, right]
+
+
+def verdict_of(truth: str, answer: str, question: str, officially: str | None, stem: str = "") -> Verdict:
+    """The verdict on an answer that counts as one of ``<stem>tp``, ``<stem>fp``, ``<stem>tn`` and ``<stem>fn``.
+
+    It is read plainly, and is an error where it says neither; what the official rule reads (None: wrong) counts as
+    ``official_<stem>...`` in any case.
+    """
+    official = {f"official_{stem}{cell(truth, officially)}": 1.0}
+    said = read_yes_no(answer, question)
+    if said is None:
+        return Verdict(official, error=UNREADABLE, details={"read": None})
+    return Verdict({f"{stem}{cell(truth, said)}": 1.0, **official}, details={"read": said})
 
 
 def of_cells(stem: str, figure: str) -> Callable[[Sums], Array]:
