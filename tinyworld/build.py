@@ -37,6 +37,8 @@ class WorldConfig:
         sft_images: scenes the base model is trained on.
         sft_epochs: passes over them.
         sft_hallucinated: share of its captions that name absent objects typical of the place.
+        sft_seed: of the base model alone: its first weights, the order of its scenes and what is said of them; all else
+            of the world stays as it is, but for the pairs, which are made of its answers.
         clip_images: scenes CLIP is trained on, none of the base model's.
         clip_epochs: passes over them.
         pair_images: scenes of the preference pairs, a pair each.
@@ -58,6 +60,7 @@ class WorldConfig:
     sft_images: Annotated[int, at_least(1, "scenes")] = 6000
     sft_epochs: Annotated[int, at_least(1, "passes")] = 5
     sft_hallucinated: Annotated[float, share()] = 0.7
+    sft_seed: Annotated[int, at_least(0)] = 0
     clip_images: Annotated[int, at_least(1, "scenes")] = 6000
     clip_epochs: Annotated[int, at_least(1, "passes")] = 6
     pair_images: Annotated[int, at_least(1, "scenes")] = 1200
@@ -78,8 +81,13 @@ class WorldConfig:
         require_ranges(self, "the embedded world")
 
     def subset(self, *prefixes: str) -> dict[str, Any]:
-        """The settings whose names begin with one of ``prefixes``, with the seed: what an artefact is keyed by."""
+        """The settings whose names begin with one of ``prefixes``, with the seed: what an artefact is keyed by.
+
+        ``sft_seed`` 0 is no part of it: worlds of before that setting keep their keys.
+        """
         named = {name: value for name, value in vars(self).items() if name.startswith(prefixes)}
+        if not self.sft_seed:
+            named.pop("sft_seed", None)
         return {"version": VERSION, "world_seed": self.world_seed, **named}
 
 
@@ -154,7 +162,12 @@ def _once(folder: Path, make: Callable[[Path], None]) -> None:
 
 def _models_and_benchmarks(config: WorldConfig, world: World, pool: Pool, progress: Progress) -> None:
     """Make what is absent of base model, CLIP and benchmarks; the base model takes longest and is begun first."""
-    base = {"images": config.sft_images, "epochs": config.sft_epochs, "hallucinated": config.sft_hallucinated}
+    base = {
+        "images": config.sft_images,
+        "epochs": config.sft_epochs,
+        "hallucinated": config.sft_hallucinated,
+        "sft_seed": config.sft_seed,
+    }
     clip = {"images": config.clip_images, "epochs": config.clip_epochs}
     jobs: list[tuple[Path, Callable[..., None], Mapping[str, Any]]] = [
         (world.model_dir, _train_base, {"seed": config.world_seed, **base}),

@@ -119,13 +119,19 @@ def descend(loss: torch.Tensor, parameters: Sequence[torch.nn.Parameter], optimi
     schedule.step()
 
 
-def train_llava(folder: Path, *, seed: int, images: int, epochs: int, hallucinated: float, progress: Progress) -> None:
-    """Train on ``images`` scenes, whose captions hallucinate at ``hallucinated``, and write model and processor."""
-    torch.manual_seed(seed)
+def train_llava(
+    folder: Path, *, seed: int, images: int, epochs: int, hallucinated: float, sft_seed: int = 0, progress: Progress
+) -> None:
+    """Train on ``images`` scenes, whose captions hallucinate at ``hallucinated``, and write model and processor.
+
+    ``seed`` says which scenes; ``sft_seed`` the first weights, the order of the scenes and what is said of them.
+    """
+    own = (seed, sft_seed) if sft_seed else (seed,)
+    torch.manual_seed(int(np.random.SeedSequence(own).generate_state(1)[0]) if sft_seed else seed)
     model, processor = make_model(), make_processor()
     scenes = draw_scenes(images, seed, 0)
     bytes_ = torch.from_numpy(pixels(scenes, progress, "tiny world: pictures for the base model"))
-    rng = np.random.default_rng((seed, 2))
+    rng = np.random.default_rng((*own, 2))
     per_epoch = -(-images // BATCH)
     total = epochs * per_epoch
     progress("tiny world: base model", 0, total)
