@@ -80,7 +80,7 @@ def _show_plan(ablation: Ablation, db: str, device: str, as_json: bool) -> None:
         counts = [_count(row[name]) for name in (*TRAINING, *COUNTED)]
         unknown = "-" if row["judge_calls"] is None else "unknown"
         money = unknown if row["usd"] is None else f"{row['usd']:.2f}"
-        table.add_row(*map(Text, (row["run"], "" if row["run"] == "base" else state)), *counts, money)
+        table.add_row(*map(Text, (row["run"], "" if row["run"] in found["bases"] else state)), *counts, money)
     out.print(table)
     for text in found["notes"]:
         note(text, style="dim")

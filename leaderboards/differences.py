@@ -59,20 +59,20 @@ def measure(scores: Scores, metrics: Sequence[Metric]) -> Measured:
 
 def own_error(row: Measured, variance: SeedVariance | None) -> Error:
     """The error of a row's figures; the seeds count where it has several."""
-    counted = _groups(row.influence != 0)
+    counted = counted_groups(row.influence != 0)
     samples = jackknife_variance(row.influence.mean(axis=1))
     return error(samples, counted, variance if row.several else None, 1 / len(row.figures))
 
 
 def difference_error(a: Measured, b: Measured, variance: SeedVariance | None, share: float) -> Error:
     """The error of A minus B on the same groups of samples; ``share``: how often the seeds' variance counts."""
-    counted = _groups(np.concatenate([a.influence != 0, b.influence != 0], axis=1))
+    counted = counted_groups(np.concatenate([a.influence != 0, b.influence != 0], axis=1))
     with np.errstate(invalid="ignore"):
         samples = jackknife_variance(a.influence.mean(axis=1) - b.influence.mean(axis=1))
     return error(samples, counted, variance, share)
 
 
-def _groups(moving: NDArray[np.bool_]) -> Array:
+def counted_groups(moving: NDArray[np.bool_]) -> Array:
     """How many groups of samples have a say in each metric, from which of them move it, [groups, seeds, metrics]: of a
     metric of relations those that were asked about some. All, where none moves it, since they agree.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -17,7 +18,7 @@ from harness.store import Store
 from harness.util.distributed import visible_gpus
 from harness.util.pool import Pool, Threads, report, threads, workers
 from leaderboards.snapshot import Snapshot
-from workflows.ablation import Ablation, Job, jobs
+from workflows.ablation import Ablation, Job, base_run, jobs
 from workflows.ablation_jobs import check, is_stored, kept, resolved
 from workflows.ablation_outcome import Outcome, Shortfall, shortfall
 from workflows.activity import working
@@ -51,14 +52,15 @@ def ablate(
     """
     everything, store, outcome = jobs(ablation, db), Store(db), Outcome()
     check(ablation, everything, store, device)
-    base = base_of(ablation, steps)
-    purse, items = Purse(store, ablation, wanted_of(ablation)), ["base", *(job.name for job in everything)]
+    bases = bases_of(ablation, steps)
+    items = [*(base.run for base in bases), *(job.name for job in everything)]
+    purse = Purse(store, ablation, wanted_of(ablation))
     done, begun = 0, 0
     many = 1 if ablation.budget is not None else ablation.workers
     interrupted = stopped(store, everything, device)
     with working(store, "ablate", items) as work, interrupted, pool(many, device, cluster) as processes:
         steps = work.watch(steps)
-        for names, tasks in _rounds(store, base, everything, ablation, device, cluster):
+        for names, tasks in _rounds(store, bases, everything, ablation, device, cluster):
             begun += len(names)
             total = max(begun, len(items))
             for name in names:
@@ -81,11 +83,16 @@ def ablate(
 
 
 def _rounds(
-    store: Store, base: EvalModel, everything: Sequence[Job], ablation: Ablation, device: str, cluster: Cluster | None
+    store: Store,
+    bases: Sequence[EvalModel],
+    everything: Sequence[Job],
+    ablation: Ablation,
+    device: str,
+    cluster: Cluster | None,
 ) -> Iterator[tuple[list[str], dict[str, Task]]]:
     """What is done one after the other: the names of a round, and its tasks, which what is stored already has not.
 
-    The base and the runs; controls that match another run's beta, which come after it; and runs whose curves lack a
+    The bases and the runs; controls that match another run's beta, which come after it; and runs whose curves lack a
     point because the base, at whose coverage they are read, was benchmarked after them.
     """
     read: Read = {}
@@ -93,9 +100,10 @@ def _rounds(
         batch = [job for job in everything if (job.match is not None) == controls]
         missing = [job for job in batch if not is_stored(store, job, device, read)]
         tasks: dict[str, Task] = {job.name: partial(_job_task, job, device, cluster) for job in missing}
-        if not controls and not is_benched(store, base, ablation, read=read):
-            tasks = {"base": partial(_base_task, str(store.path), base, device, cluster), **tasks}
-        yield [*([] if controls else ["base"]), *(job.name for job in batch)], tasks
+        first = () if controls else bases
+        lacking = [base for base in first if not is_benched(store, base, ablation, read=read)]
+        of_bases: dict[str, Task] = {b.run: partial(_base_task, str(store.path), b, device, cluster) for b in lacking}
+        yield [*(base.run for base in first), *(job.name for job in batch)], {**of_bases, **tasks}
     snapshot, wanted = Snapshot(store), wanted_of(ablation)
     late = [job for job in everything if lacks_points(snapshot, job.name, wanted)]
     yield [job.name for job in late], {job.name: partial(_job_task, job, device, cluster) for job in late}
@@ -158,8 +166,8 @@ def pool(
     return workers(many, threads=None if gpus else 1, gpus=gpus)
 
 
-def base_of(ablation: Ablation, progress: Progress, *, built: bool = True) -> EvalModel:
-    """The base model; what all jobs share (the embedded world, once a panel) is built, unless ``built`` is false."""
+def bases_of(ablation: Ablation, progress: Progress, *, built: bool = True) -> list[EvalModel]:
+    """The base models; what all jobs share (the embedded world, once a panel) is built, unless ``built`` is false."""
     if "model" in ablation.common:
         model = str(ablation.common["model"])
         spec = model if model.startswith("run:") else f"hf:{model.removeprefix('hf:')}"
@@ -168,15 +176,16 @@ def base_of(ablation: Ablation, progress: Progress, *, built: bool = True) -> Ev
                 f"ablation recipe: {model} is not a model of the embedded world, whose data stand in where none are "
                 "named: add data_dir, the folder of your benchmarks' data."
             )
-        return EvalModel("base", spec)
+        return [EvalModel(base_run(None), spec)]
     from workflows.align import resolve_alignment
 
-    spec = ""
-    for panel in ablation.panels:
-        settings = {**ablation.world, **ablation.common, **(panel.set or {}), "method": "dpo"}
+    bases = {}
+    for base, panel in itertools.product(ablation.bases or (None,), ablation.panels):
+        of_base = {} if base is None else {"sft_seed": base}
+        settings = {**ablation.world, **ablation.common, **(panel.set or {}), **of_base, "method": "dpo"}
         resolved = resolve_alignment(settings, progress, built=built)
-        spec = f"hf:{resolved.train.model}"
-    return EvalModel("base", spec)
+        bases[base_run(base)] = f"hf:{resolved.train.model}"
+    return [EvalModel(run, spec) for run, spec in bases.items()]
 
 
 def run_base(

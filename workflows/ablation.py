@@ -58,6 +58,8 @@ class Ablation:
         panels: conditions of the data, each ``{name, set}``; a panel of the leaderboard each.
         methods: what is compared, each ``{method, label, set, match}``; a list in ``set`` is swept.
         seeds: alignment seeds.
+        bases: base models of the embedded world by their ``sft_seed``, from each of which every run is made; () for the
+            one of ``world``.
         suite: the benchmark suite of every model.
         benchmarks: single benchmarks in place of the suite.
         split: of the embedded world; settings are chosen on "tuning", results are of "report".
@@ -74,6 +76,7 @@ class Ablation:
     methods: tuple[Method, ...]
     panels: tuple[Panel, ...] = (Panel(),)
     seeds: tuple[Annotated[int, Range(0, 2**32 - 1)], ...] = (0, 1)
+    bases: tuple[Annotated[int, at_least(0)], ...] = ()
     common: dict = field(default_factory=dict)  # type: ignore[type-arg]
     world: dict = field(default_factory=dict)  # type: ignore[type-arg]
     suite: str = "hallucination"
@@ -117,6 +120,9 @@ def read_ablation(values: Mapping[str, Any]) -> Ablation:
     for name in ("method", "seed"):
         if any({name, f"train.{name}"} & given.keys() for given in sets):
             raise UsageError(f"ablation recipe: {name} is set beside {name}s, which decide: leave it out of `set`.")
+    beside = {"sft_seed", "world.sft_seed", "model", "data"}
+    if ablation.bases and (named := sorted(beside & {name for given in sets for name in given})):
+        raise UsageError(f"ablation recipe: {named[0]} is set beside bases, which decide: leave one of them out.")
     for method in ablation.methods:
         _known("methods", partial(ALIGNERS.get, method.method))
     _known("benchmarks" if ablation.benchmarks else "suite", partial(members_of, ablation.suite, ablation.benchmarks))
@@ -131,17 +137,30 @@ def _known(where: str, find: Callable[[], object]) -> None:
         raise UsageError(f"ablation recipe: {where}: {error}") from error
 
 
+def base_run(base: int | None) -> str:
+    """What the run of a base model is called, of the one of an ablation without ``bases`` or of one of them."""
+    return "base" if base is None else f"base-b{base}"
+
+
+def panel_name(panel: str, base: int | None) -> str:
+    """The panel of the runs from one base model: those of another one have another base to be compared with."""
+    return panel if base is None else ", ".join(filter(None, (panel, f"base model {base}")))
+
+
 def jobs(ablation: Ablation, db: str) -> list[Job]:
-    """Panels x methods x settings x seeds. Raises UsageError where two runs would have one name."""
+    """Panels x bases x methods x settings x seeds. Raises UsageError where two runs would have one name."""
     planned = []
-    for panel, seed, row in itertools.product(ablation.panels, ablation.seeds, ablation.methods):
+    every = itertools.product(ablation.panels, ablation.bases or (None,), ablation.seeds, ablation.methods)
+    for panel, base, seed, row in every:
+        of_base = {} if base is None else {"sft_seed": base}
         for label, swept in sweep(row):
-            name = "-".join(filter(None, [slug(label), slug(panel.name), f"s{seed}"]))
-            given = {**ablation.world, **ablation.common, **(panel.set or {}), **swept}
+            parts = [slug(label), slug(panel.name), "" if base is None else f"b{base}", f"s{seed}"]
+            name = "-".join(filter(None, parts))
+            given = {**ablation.world, **ablation.common, **(panel.set or {}), **swept, **of_base}
             settings = {**given, "method": row.method, "seed": seed}
             require_name("ablation recipe: run", name)
             require_text("ablation recipe: panel", panel.name)
-            planned.append(Job(db, name, label, panel.name, settings, row.match, ablation))
+            planned.append(Job(db, name, label, panel_name(panel.name, base), settings, row.match, ablation))
     repeated = sorted(name for name, count in Counter(job.name for job in planned).items() if count > 1)
     if repeated:
         raise UsageError(

@@ -12,7 +12,7 @@ from harness.protocols.progress import Progress, silent
 from harness.store import Store
 from harness.util.options import content_key
 from harness.util.paths import nothing_kept
-from workflows.ablate import base_of
+from workflows.ablate import bases_of
 from workflows.ablation import Ablation, jobs
 from workflows.ablation_jobs import check, planned
 from workflows.align import dry_run
@@ -32,17 +32,19 @@ COUNTED = ("generations", "judge_calls", "judge_prompt_tokens", "judge_completio
 def plan(ablation: Ablation, db: str, *, device: str, progress: Progress = silent) -> dict[str, Any]:
     """The runs of an ablation with their cost, and the sums; no world is built, no weights are loaded.
 
-    ``runs``: of each its name, whether it is aligned already (base always is), steps and TFLOP of its training, and
-    what `bench --dry-run` counts: answers, judge calls, their tokens and USD (None: the price is unknown). What is done
-    already costs nothing. Where the embedded world is not built yet what depends on it is None, and ``notes`` say so.
+    ``runs``: of each its name, whether it is aligned already (``bases`` always are), steps and TFLOP of its training,
+    and what `bench --dry-run` counts: answers, judge calls, their tokens and USD (None: the price is unknown). What is
+    done already costs nothing. Where the embedded world is not built yet what depends on it is None, and ``notes`` say
+    so.
     """
     store, everything = Store.planning(db), jobs(ablation, db)
     check(ablation, everything, store, device)
     root, notes = _root(ablation)
     costs = [] if root is None else _bench_costs(ablation, store, root, notes)
-    base = base_of(ablation, silent, built=False)
-    done = root is not None and is_benched(store, base, ablation)
-    rows = [{"run": "base", "aligned": True, **_training({}), **_bench(costs, done, root is not None)}]
+    rows, bases = [], bases_of(ablation, silent, built=False)
+    for base in bases:
+        done = root is not None and is_benched(store, base, ablation)
+        rows.append({"run": base.run, "aligned": True, **_training({}), **_bench(costs, done, root is not None)})
     estimates: dict[str, Mapping[str, Any]] = {}
     for n, job in enumerate(everything, start=1):
         spec, record = planned(store, job, device)
@@ -58,7 +60,7 @@ def plan(ablation: Ablation, db: str, *, device: str, progress: Progress = silen
             {"run": job.name, "aligned": record is not None, **training, **_bench(costs, done, root is not None)}
         )
         progress("runs", n, len(everything))
-    return {"runs": rows, "total": _total(rows), "notes": notes}
+    return {"runs": rows, "bases": [base.run for base in bases], "total": _total(rows), "notes": notes}
 
 
 def _root(ablation: Ablation) -> tuple[Path | None, list[str]]:

@@ -1,5 +1,6 @@
 """Intervals and tests for figures that are functions of sums over samples, and of training seeds."""
 
+from harness.stats.bases import base_variance
 from harness.stats.counts import holm, mcnemar_p, mean_and_spread
 from harness.stats.difference import NOTHING, Difference, Kind
 from harness.stats.jackknife import influences, jackknife_variance, shares
@@ -27,6 +28,7 @@ __all__ = [
     "Kind",
     "SeedVariance",
     "Statistic",
+    "base_variance",
     "bootstrap_interval",
     "bootstrap_sums",
     "enough_to_resample",

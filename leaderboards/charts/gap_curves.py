@@ -59,7 +59,7 @@ def gap_curves(snapshot: Snapshot) -> list[Curve]:
     for alignment in alignments:
         gaps = finite_gaps(snapshot, alignment.name)
         splits = {split: hardness_of(snapshot, alignment, alignments, split) for split in {g[1] for g in gaps}}
-        groups = {split: terciles(_probed(deltas, gaps, split)) for split, deltas in splits.items()}
+        groups = {split: terciles(probed(deltas, gaps, split)) for split, deltas in splits.items()}
         per_step: dict[tuple[str, str, int], list[float]] = defaultdict(list)
         for step, split, pair, gap in gaps:
             if pair in groups[split]:
@@ -179,7 +179,7 @@ def _permuted(config: Mapping[str, Any]) -> bool:
     return any(section.get("permute_seed") is not None for section in sections)
 
 
-def _probed(deltas: Mapping[str, float], gaps: Sequence[tuple[int, str, str, float]], split: str) -> dict[str, float]:
+def probed(deltas: Mapping[str, float], gaps: Sequence[tuple[int, str, str, float]], split: str) -> dict[str, float]:
     """The hardness of the pairs whose gaps were logged: the terciles are of these."""
     probed = {pair for _, of_split, pair, _ in gaps if of_split == split}
     return {pair: delta for pair, delta in deltas.items() if pair in probed}

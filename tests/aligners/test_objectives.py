@@ -64,6 +64,20 @@ def test_hardness_scales_beta_by_sigmoid_of_delta_and_drops_none() -> None:
     assert weights.metrics["aD_mean"] == pytest.approx(0.5 / mean)
 
 
+def test_the_rival_of_weights_is_dpo_on_the_pairs_whose_chosen_response_clip_does_not_find_worse() -> None:
+    rival = make("hardness", scale="one", drop_below=0.0)
+    weights, state = rival.compute_weights(step([0.0] * 4, [0.3, -0.1, 0.0, -0.4]), {})
+    assert weights.weight.tolist() == [0.5, 0.0, 0.5, 0.0] and state == {}
+    assert weights.beta.tolist() == pytest.approx([0.1] * 4)
+    weighted, _ = make("hardness", drop_below=0.0).compute_weights(step([0.0] * 2, [1.0, -1.0]), {})
+    assert weighted.beta[0].item() == pytest.approx(0.1 * sig(1) / sig(0.0482)) and not weighted.kept[1]
+
+
+def test_a_step_all_of_whose_pairs_would_be_dropped_keeps_its_easiest() -> None:
+    weights, _ = make("hardness", drop_below=0.0).compute_weights(step([0.0] * 3, [-0.3, -0.1, -0.4]), {})
+    assert weights.weight.tolist() == [0.0, 1.0, 0.0]
+
+
 def test_paper_filter_drops_the_gap_farthest_from_the_running_mean() -> None:
     weights, state = make("gap").compute_weights(step(FIVE), {"r_bar": 0.5})
     assert weights.kept.tolist() == [True, True, True, True, False]

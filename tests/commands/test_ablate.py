@@ -16,12 +16,13 @@ from harness.store import Store
 from harness.util.options import read_yaml
 from recipes import RECIPES
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
-from workflows.ablate import _finished, ablate
+from workflows.ablate import _finished, ablate, bases_of
 from workflows.ablation import Ablation, Job, Method, jobs, read_ablation, sweep
 from workflows.ablation_jobs import kept, matched_beta, resolved
 from workflows.ablation_outcome import Outcome, Shortfall
 from workflows.ablation_plan import plan
 from workflows.benched import wanted_of
+from workflows.eval_models import EvalModel
 from workflows.purse import Purse
 from workflows.settings import route
 
@@ -43,6 +44,32 @@ def test_every_row_is_crossed_with_panels_seeds_and_swept_settings() -> None:
     assert last.settings == {
         "epochs": 2, "label_noise": 0.3, "combine": "max", "keep": 0.9, "method": "dama", "seed": 1,
     }  # fmt: skip
+
+
+def test_every_run_is_made_from_each_base_in_a_panel_of_its_own() -> None:
+    recipe = {
+        "methods": [{"method": "dpo"}],
+        "panels": [{"name": "clean"}, {"name": ""}],
+        "seeds": [4],
+        "bases": [0, 2],
+    }
+    found = jobs(read_ablation(recipe), "r.sqlite")
+    assert [(job.name, job.panel, job.settings["sft_seed"]) for job in found] == [
+        ("dpo-clean-b0-s4", "clean, base model 0", 0),
+        ("dpo-clean-b2-s4", "clean, base model 2", 2),
+        ("dpo-b0-s4", "base model 0", 0),
+        ("dpo-b2-s4", "base model 2", 2),
+    ]
+    bases = bases_of(read_ablation(recipe), silent, built=False)
+    assert [base.run for base in bases] == ["base-b0", "base-b2"] and bases[0].spec != bases[1].spec
+    assert bases_of(read_ablation({**recipe, "bases": []}), silent, built=False) == [EvalModel("base", bases[0].spec)]
+
+
+@pytest.mark.parametrize("setting", ["sft_seed", "world.sft_seed", "model"])
+def test_a_base_beside_the_bases_is_refused(setting: str) -> None:
+    recipe = {"methods": [{"method": "dpo"}], "bases": [0, 1], "common": {setting: 1}}
+    with pytest.raises(UsageError, match=f"{setting} is set beside bases"):
+        read_ablation(recipe)
 
 
 @pytest.mark.parametrize(

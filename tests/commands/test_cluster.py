@@ -32,7 +32,7 @@ from tests.clusters import contents, one_node
 from tests.harness.cluster.helpers import asked, other_each_time, sleeping
 from tests.tiny import tiny_llava, tiny_pairs
 from workflows import cluster_training
-from workflows.ablate import base_of, run_base, run_job
+from workflows.ablate import bases_of, run_base, run_job
 from workflows.ablation import jobs, read_ablation
 
 ray: Any = pytest.importorskip("ray", reason="no Ray (extra cluster)")
@@ -205,7 +205,7 @@ def ablated_here(folder: Path, recipe: Path, db: str) -> dict[str, list[str]]:
     """What the runs of ``recipe`` store, one after the other in this process."""
     shutil.rmtree(folder / "home", ignore_errors=True)
     planned, file = read_ablation(read_yaml(recipe)), str(folder / db)
-    run_base(file, base_of(planned, silent), planned, "auto")
+    run_base(file, bases_of(planned, silent)[0], planned, "auto")
     for job in jobs(planned, file):
         run_job(job, "auto")
     return contents(folder / db)

@@ -17,7 +17,7 @@ from harness.store import Store
 from tests.leaderboards.fakes import add, answers
 from tinyworld.language import vocabulary
 from tinyworld.render import SIZE
-from workflows.ablate import base_of
+from workflows.ablate import bases_of
 from workflows.ablation import Ablation, Method
 from workflows.bench import resolve_benchmarks
 from workflows.eval_models import require_data, require_revision, resolve_models
@@ -138,7 +138,7 @@ def test_a_model_that_is_not_of_the_embedded_world_is_not_benchmarked_on_it_unas
         with pytest.raises(UsageError, match=r"not a model of the embedded world.*--data-dir"):
             require_data(store, [spec])
     with pytest.raises(UsageError, match=r"org/llava is not a model of the embedded world.*data_dir"):
-        base_of(Ablation(methods=(Method(method="dpo"),), common={"model": "org/llava", "data": "d"}), silent)
+        bases_of(Ablation(methods=(Method(method="dpo"),), common={"model": "org/llava", "data": "d"}), silent)
 
 
 def test_models_whose_names_end_alike_have_runs_of_their_own(tmp_path: Path) -> None:

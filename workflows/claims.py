@@ -1,0 +1,228 @@
+"""`claims`: a paper's claims as experiments, each an ablation over base models and seeds with what it is to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import UsageError, unknown_name
+from harness.stats import holm
+from harness.store import AlignmentRecord, Store
+from harness.util.options import build, overlay, read_yaml
+from leaderboards.crossed import Contrast, Crossed, Figure, figure_of
+from leaderboards.selection import Selection
+from leaderboards.snapshot import Snapshot
+from recipes import RECIPES
+from workflows.ablate import resolved
+from workflows.ablation import Ablation, Job, jobs, panel_name, read_ablation
+
+CLAIMS = RECIPES / "claims"
+COMMON = "common"
+"""The file of what all claims share, which a claim's own ablation is laid over."""
+
+Expected = Literal["lower", "higher", "not lower", "not higher"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What a claim says of one row, in every panel of the claim.
+
+    Args:
+        row: the label of the row.
+        against: the row that it is compared with; None: with 0, where every training starts.
+        figure: BENCHMARK.METRIC or gap.NAME; None: the claim's first.
+        expect: what the claim says of the difference.
+        panels: only of these; () for all.
+    """
+
+    row: str
+    expect: Expected
+    against: str | None = None
+    figure: str | None = None
+    panels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """An experiment.
+
+    Args:
+        title: of its section.
+        claim: what is claimed, and by whom.
+        figures: shown of every row, BENCHMARK.METRIC or gap.NAME; comparisons are in the first where they say nothing.
+        comparisons: what is tested.
+        ablation: its runs, as a recipe of ``ablate``.
+        control: what the comparisons rule out.
+    """
+
+    title: str
+    claim: str
+    figures: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    ablation: dict = field(default_factory=dict)  # type: ignore[type-arg]
+    control: str = ""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A comparison in one panel, with its p-value after Holm's correction over those of the claim in its figure."""
+
+    figure: str
+    expect: Expected
+    contrast: Contrast
+    p: float
+
+    @property
+    def verdict(self) -> Literal["holds", "does not hold", "not shown", "not contradicted"]:
+        """Whether the claim holds. Where the difference cannot be distinguished from 0: "not shown", or "not
+        contradicted" of a claim that there is none in one direction.
+        """
+        negated = self.expect.startswith("not ")
+        if not self.p < 0.05:
+            return "not contradicted" if negated else "not shown"
+        lower = self.contrast.difference.value < 0
+        return "holds" if lower == (self.expect in ("lower", "not higher")) else "does not hold"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a store says of a claim.
+
+    Args:
+        name: of its recipe.
+        claim: the recipe.
+        ablation: its runs.
+        figures: of the rows all of whose runs are there, by name.
+        tested: the comparisons of such rows.
+        missing: by panel and label how many of its runs are there, of rows that lack some.
+        runs: how many runs there are of how many.
+    """
+
+    name: str
+    claim: Claim
+    ablation: Ablation
+    figures: Mapping[str, Figure]
+    tested: tuple[Tested, ...]
+    missing: Mapping[tuple[str, str], int]
+    runs: tuple[int, int]
+
+
+def claim_names() -> list[str]:
+    """The claims that come with the harness."""
+    return sorted(file.stem for file in CLAIMS.glob("*.yaml") if file.stem != COMMON)
+
+
+def read_claim(name: str) -> Claim:
+    """The claim called ``name``; UsageError where there is none, or its recipe is not one."""
+    if name not in claim_names():
+        raise unknown_name("claim", name, claim_names())
+    return claim_of(read_yaml(CLAIMS / f"{name}.yaml"), read_yaml(CLAIMS / f"{COMMON}.yaml"))
+
+
+def claim_of(values: Mapping[str, Any], common: Mapping[str, Any]) -> Claim:
+    """A claim whose ablation is laid over the one that all share; UsageError where it compares what it does not run."""
+    values = overlay({"ablation": common}, values)
+    claim = build(Claim, values, "claim")
+    ablation = read_ablation(claim.ablation)
+    if not ablation.bases:
+        raise UsageError(f"claim {claim.title}: bases: expected at least one base model.")
+    planned = jobs(ablation, "")
+    labels, panels = {job.label for job in planned}, {panel.name for panel in ablation.panels}
+    for each in claim.comparisons:
+        for label in filter(None, (each.row, each.against)):
+            if label not in labels:
+                raise unknown_name(f"row of claim {claim.title}", label, labels)
+        for panel in each.panels:
+            if panel not in panels:
+                raise unknown_name(f"panel of claim {claim.title}", panel, panels)
+    return claim
+
+
+def results(claims: Mapping[str, Claim], store: Store) -> list[Result]:
+    """What ``store`` says of ``claims``, read once."""
+    snapshot = Snapshot(store, Selection(hidden=store.hidden_runs()))
+    return [result_of(name, claim, store, snapshot) for name, claim in claims.items()]
+
+
+def result_of(name: str, claim: Claim, store: Store, snapshot: Snapshot) -> Result:
+    """What ``store`` says of ``claim``, from runs that were made with its settings alone."""
+    ablation = read_ablation(claim.ablation)
+    planned = jobs(ablation, str(store.path))
+    made = made_runs(store, planned)
+    rows, missing = crossed_rows(ablation, planned, made)
+    figures: dict[str, Figure] = {}
+    if rows:
+        figures = {each: figure_of(snapshot, rows, each) for each in figure_names(claim)}
+    return Result(name, claim, ablation, figures, tested(claim, ablation, figures), missing, (len(made), len(planned)))
+
+
+def figure_names(claim: Claim) -> list[str]:
+    """The figures that a claim shows or tests, each once."""
+    return list(dict.fromkeys([*claim.figures, *(each.figure for each in claim.comparisons if each.figure)]))
+
+
+def made_runs(store: Store, planned: Sequence[Job]) -> dict[str, AlignmentRecord]:
+    """The finished runs of ``planned`` that have the settings planned now, by name; paths may be others."""
+    stored = {run.name: run for run in store.alignments() if run.status == "done"}
+    return {job.name: stored[job.name] for job in planned if job.name in stored and _as_planned(store, job, stored)}
+
+
+def _as_planned(store: Store, job: Job, stored: Mapping[str, AlignmentRecord]) -> bool:
+    run = stored[job.name]
+    spec = resolved(store, job, "auto", built=False)
+    return (run.method, run.panel) == (job.label, job.panel) and _comparable(spec.record) == _comparable(run.config)
+
+
+def _comparable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a run that are the same wherever the world lies, and on whatever it ran: of paths the last two parts,
+    which hold the keys of what the world is made of."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": each for inner, each in _comparable(value).items()}
+        elif isinstance(value, str) and "/" in value:
+            flat[name] = Path(value).parts[-2:]
+        elif name not in ("device", "content"):
+            flat[name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def crossed_rows(
+    ablation: Ablation, planned: Sequence[Job], made: Mapping[str, AlignmentRecord]
+) -> tuple[list[Crossed], dict[tuple[str, str], int]]:
+    """The rows all of whose runs are made; and by panel and label how many are of the others."""
+    rows, missing = [], {}
+    for panel in ablation.panels:
+        for label in dict.fromkeys(job.label for job in planned):
+            named = [
+                [job.name for job in planned if (job.panel, job.label) == (panel_name(panel.name, base), label)]
+                for base in ablation.bases
+            ]
+            there = sum(name in made for of_base in named for name in of_base)
+            if there == len(ablation.bases) * len(ablation.seeds):
+                runs = tuple(tuple(made[name] for name in of_base) for of_base in named)
+                rows.append(Crossed(panel.name, label, runs))
+            else:
+                missing[panel.name, label] = there
+    return rows, missing
+
+
+def tested(claim: Claim, ablation: Ablation, figures: Mapping[str, Figure]) -> tuple[Tested, ...]:
+    """The comparisons of a claim whose rows are there, panel by panel, with Holm's correction in each figure."""
+    by_figure: dict[str, list[tuple[Comparison, Contrast]]] = {}
+    for each in claim.comparisons:
+        name = each.figure or claim.figures[0]
+        for panel in each.panels or [panel.name for panel in ablation.panels]:
+            needed = {(panel, label) for label in (each.row, each.against) if label is not None}
+            if name in figures and needed <= figures[name].measured.keys():
+                contrast = figures[name].contrast(panel, each.row, each.against)
+                by_figure.setdefault(name, []).append((each, contrast))
+    found = []
+    for name, pairs in by_figure.items():
+        adjusted = holm([contrast.difference.p for _, contrast in pairs])
+        level = 0.05 / len(pairs)
+        for (each, contrast), p in zip(pairs, adjusted, strict=True):
+            found.append(Tested(name, each.expect, contrast.at_level(level), p))
+    return tuple(found)
