@@ -30,6 +30,7 @@ from harness.util.visible import escaped
 COMMANDS = (
     "demo",
     "ablate",
+    "claims",
     "align",
     "bench",
     "prompts",

@@ -22,15 +22,16 @@ from harness.stats import (
     SeedVariance,
     base_variance,
     error,
+    holm,
     jackknife_variance,
     pooled_seed_variance,
 )
 from harness.store import AlignmentRecord, EvaluationRecord
 from leaderboards import coverage
-from leaderboards.charts.gap_curves import TERCILES, finite_gaps, hardness_of, probed, terciles
 from leaderboards.condition import Condition, newest
 from leaderboards.declared import matched_name
 from leaderboards.differences import Measured, counted_groups, measure, plain
+from leaderboards.reward_gaps import TERCILES, finite_gaps, hardness_of, probed, terciles
 from leaderboards.run_groups import BASE
 from leaderboards.scores import Scores, flat, only, read_scores, scored_samples, seed_statistic
 from leaderboards.snapshot import Snapshot
@@ -73,10 +74,6 @@ class Contrast:
     against: str | None
     difference: Difference
     by_base: tuple[float, ...]
-
-    def at_level(self, level: float) -> Contrast:
-        """The same, whose smallest visible difference is that of a test at ``level``."""
-        return replace(self, difference=replace(self.difference, level=level))
 
 
 @dataclass(frozen=True)
@@ -139,6 +136,14 @@ class _Read:
     metrics: Sequence[Metric]
     scores: Mapping[tuple[str, str], Scores]
     tradeoff: coverage.Tradeoff | None = None
+
+
+def adjusted(contrasts: Sequence[Contrast]) -> list[tuple[Contrast, float]]:
+    """Each with its p-value after Holm's correction over all; their smallest differences are at Holm's first level."""
+    level = 0.05 / max(1, len(contrasts))
+    p = holm([contrast.difference.p for contrast in contrasts])
+    at_level = (replace(each, difference=replace(each.difference, level=level)) for each in contrasts)
+    return list(zip(at_level, p, strict=True))
 
 
 def figure_of(snapshot: Snapshot, rows: Sequence[Crossed], name: str) -> Figure:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import UsageError, unknown_name
-from harness.stats import holm
 from harness.store import AlignmentRecord, Store
 from harness.util.options import build, overlay, read_yaml
-from leaderboards.crossed import Contrast, Crossed, Figure, figure_of
+from leaderboards.crossed import Contrast, Crossed, Figure, adjusted, figure_of
 from leaderboards.selection import Selection
 from leaderboards.snapshot import Snapshot
 from recipes import RECIPES
@@ -221,8 +220,6 @@ def tested(claim: Claim, ablation: Ablation, figures: Mapping[str, Figure]) -> t
                 by_figure.setdefault(name, []).append((each, contrast))
     found = []
     for name, pairs in by_figure.items():
-        adjusted = holm([contrast.difference.p for _, contrast in pairs])
-        level = 0.05 / len(pairs)
-        for (each, contrast), p in zip(pairs, adjusted, strict=True):
-            found.append(Tested(name, each.expect, contrast.at_level(level), p))
+        both = zip(pairs, adjusted([contrast for _, contrast in pairs]), strict=True)
+        found += [Tested(name, each.expect, contrast, p) for (each, _), (contrast, p) in both]
     return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from harness.store import AlignmentRecord
 from leaderboards.charts.plots import file_name, save
+from leaderboards.reward_gaps import TERCILES, finite_gaps, hardness_of, probed, terciles
 from leaderboards.run_groups import method_order
 from leaderboards.snapshot import Snapshot
 
-TERCILES = ("hard", "middle", "easy")
 SPLITS = {"train": "training pairs", "heldout": "held-out pairs"}
 COLOURS = {"easy": "#0072b2", "middle": "#7f7f7f", "hard": "#d55e00"}
 ACROSS = 6
@@ -36,15 +35,6 @@ class Curve:
     seeds: int
     steps: tuple[int, ...]
     gaps: tuple[float, ...]
-
-
-def terciles(deltas: Mapping[str, float]) -> dict[str, str]:
-    """Pair id -> "hard", "middle" or "easy", by hardness delta (larger: easier for CLIP).
-
-    Three sets as equal as can be; ties are split by pair id, so that every run splits alike.
-    """
-    order = sorted(deltas, key=lambda pair: (deltas[pair], pair))
-    return {pair: TERCILES[3 * i // len(order)] for i, pair in enumerate(order)}
 
 
 def gap_curves(snapshot: Snapshot) -> list[Curve]:
@@ -109,11 +99,6 @@ def gap_finding(curves: Sequence[Curve]) -> str:
     )
 
 
-def finite_gaps(snapshot: Snapshot, name: str) -> list[tuple[int, str, str, float]]:
-    """The gaps of an alignment that are numbers: those of a training that diverged are stored as nothing."""
-    return [gap for gap in snapshot.gaps(name) if gap[3] is not None and math.isfinite(gap[3])]
-
-
 def draw_gaps(curves: Sequence[Curve], panel: str) -> Any:
     """A matplotlib figure of one panel's curves: a column per method, a row per split, axes shared; more than ACROSS
     methods continue below.
@@ -157,32 +142,6 @@ def write_figures(snapshot: Snapshot, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         files += save(partial(draw_gaps, curves, panel), folder / file_name(f"reward gaps {panel}"))
     return files
-
-
-def hardness_of(
-    snapshot: Snapshot, alignment: AlignmentRecord, others: Sequence[AlignmentRecord], split: str
-) -> dict[str, float]:
-    """Hardness of the pairs of ``alignment``, its own or that of another run of its panel (of its seed first)."""
-    # The control that permutes hardness over the pairs says nothing about which pairs are hard.
-    usable = [a for a in others if a.panel == alignment.panel and not _permuted(a.config)]
-    for candidate in sorted(usable, key=lambda a: (a.name != alignment.name, a.seed != alignment.seed)):
-        stored = snapshot.pair_hardness(candidate.name, split)
-        known = {pair: delta for pair, delta in stored.items() if delta is not None and math.isfinite(delta)}
-        if known:
-            return known
-    return {}
-
-
-def _permuted(config: Mapping[str, Any]) -> bool:
-    """Whether ``permute_seed`` is set, at the top of the settings or in a section of them."""
-    sections = [config, *(section for section in config.values() if isinstance(section, Mapping))]
-    return any(section.get("permute_seed") is not None for section in sections)
-
-
-def probed(deltas: Mapping[str, float], gaps: Sequence[tuple[int, str, str, float]], split: str) -> dict[str, float]:
-    """The hardness of the pairs whose gaps were logged: the terciles are of these."""
-    probed = {pair for _, of_split, pair, _ in gaps if of_split == split}
-    return {pair: delta for pair, delta in deltas.items() if pair in probed}
 
 
 def _order(curve: Curve) -> tuple[str, int, str, str]:

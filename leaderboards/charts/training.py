@@ -14,18 +14,10 @@ from markupsafe import Markup
 
 from harness.store import AlignmentRecord
 from leaderboards.charts.bars import Bar, bars
-from leaderboards.charts.gap_curves import (
-    SPLITS,
-    TERCILES,
-    Curve,
-    finite_gaps,
-    gap_curves,
-    hardness_of,
-    shown_split,
-    terciles,
-)
+from leaderboards.charts.gap_curves import SPLITS, Curve, gap_curves, shown_split
 from leaderboards.charts.lines import Series, chart, histogram
 from leaderboards.charts.svg import extent, fitting
+from leaderboards.reward_gaps import TERCILES, finite_gaps, hardness_of, terciles
 from leaderboards.snapshot import Snapshot
 
 Palette = Mapping[str, int]

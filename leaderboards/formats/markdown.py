@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from harness.protocols.benchmark import Metric
 from harness.util.visible import on_one_line
 from leaderboards import published
-from leaderboards.charts.gap_curves import SPLITS, TERCILES, Curve, gap_curves
+from leaderboards.charts.gap_curves import SPLITS, Curve, gap_curves
 from leaderboards.declared import metric_title
 from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.notes import note
+from leaderboards.reward_gaps import TERCILES
 from leaderboards.rows import Row, Table
 from leaderboards.text import (
     NO_EVALUATIONS,

@@ -11,8 +11,8 @@ from harness.stats import Array, base_variance, error, jackknife_variance
 def test_the_variance_is_the_mean_square_of_interaction() -> None:
     """Rows 1, 2, 6 and 3, 4, 2: means 3 and 3, of the bases 2, 3, 4. Left of row 1: -1, -1, 2; of row 2: 1, 1, -2.
 
-    Squares 12, over (2 - 1)(3 - 1) degrees of freedom: 6. Twice that over 3 bases is the variance of the difference, and
-    that of the paired differences -2, -2, 4 is as much: (4 + 4 + 16) / 2 / 3 = 4 = 2 * 6 / 3.
+    Squares 12, over (2 - 1)(3 - 1) degrees of freedom: 6. Twice that over 3 bases is the variance of the difference,
+    and that of the paired differences -2, -2, 4 is as much: (4 + 4 + 16) / 2 / 3 = 4 = 2 * 6 / 3.
     """
     figures = np.array([[1.0, 2.0, 6.0], [3.0, 4.0, 2.0]])[..., None]
     found = base_variance([figures], [np.zeros((5, 2, 3, 1))])

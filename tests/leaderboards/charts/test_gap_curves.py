@@ -6,9 +6,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from harness.store import Store
-from leaderboards.charts.gap_curves import Curve, draw_gaps, gap_curves, terciles, write_figures
+from leaderboards.charts.gap_curves import Curve, draw_gaps, gap_curves, write_figures
 from leaderboards.charts.plots import save
 from leaderboards.formats.markdown import gap_summary
+from leaderboards.reward_gaps import terciles
 from leaderboards.snapshot import Snapshot
 from tests.leaderboards.fakes import example
 
