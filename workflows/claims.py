@@ -65,7 +65,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Compared:
     """A comparison in one panel, with its p-value after Holm's correction over those of the claim in its figure."""
 
     figure: str
@@ -103,7 +103,7 @@ class Result:
     claim: Claim
     ablation: Ablation
     figures: Mapping[str, Figure]
-    tested: tuple[Tested, ...]
+    tested: tuple[Compared, ...]
     missing: Mapping[tuple[str, str], int]
     runs: tuple[int, int]
 
@@ -208,7 +208,7 @@ def crossed_rows(
     return rows, missing
 
 
-def tested(claim: Claim, ablation: Ablation, figures: Mapping[str, Figure]) -> tuple[Tested, ...]:
+def tested(claim: Claim, ablation: Ablation, figures: Mapping[str, Figure]) -> tuple[Compared, ...]:
     """The comparisons of a claim whose rows are there, panel by panel, with Holm's correction in each figure."""
     by_figure: dict[str, list[tuple[Comparison, Contrast]]] = {}
     for each in claim.comparisons:
@@ -221,5 +221,5 @@ def tested(claim: Claim, ablation: Ablation, figures: Mapping[str, Figure]) -> t
     found = []
     for name, pairs in by_figure.items():
         both = zip(pairs, adjusted([contrast for _, contrast in pairs]), strict=True)
-        found += [Tested(name, each.expect, contrast, p) for (each, _), (contrast, p) in both]
+        found += [Compared(name, each.expect, contrast, p) for (each, _), (contrast, p) in both]
     return tuple(found)

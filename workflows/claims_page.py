@@ -11,7 +11,7 @@ import numpy as np
 
 from leaderboards.crossed import GAP, Figure
 from leaderboards.declared import benchmark_title, metric_name
-from workflows.claims import Result, Tested
+from workflows.claims import Compared, Result
 
 HEAD = """# The paper's claims in the embedded world
 
@@ -96,7 +96,7 @@ def _comparisons(result: Result) -> str:
     return "\n".join([*lines, *map(_comparison, result.tested)])
 
 
-def _comparison(each: Tested) -> str:
+def _comparison(each: Compared) -> str:
     contrast, d = each.contrast, each.contrast.difference
     by_base = ", ".join(f"{value:+.1f}" for value in contrast.by_base)
     smallest = "-" if math.isnan(d.smallest) else f"{d.smallest:.1f}"

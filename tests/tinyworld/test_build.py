@@ -13,6 +13,7 @@ from PIL import Image
 
 from aligners.pairs.data import load_pairs
 from harness.errors import UsageError
+from harness.protocols.progress import silent
 from tests.tinyworld.conftest import SMALL
 from tinyworld.build import README, SYNTHETIC, World, WorldConfig, build, located
 from tinyworld.language import END, mentions
@@ -48,6 +49,26 @@ def test_every_stage_of_building_reports_and_ends_complete(world: World, world_r
         "tiny world: heldout pairs",
     }
     assert {step for step, (done, total) in last.items() if done != total} == set()
+
+
+def test_another_sft_seed_is_another_base_with_pairs_of_its_own_in_the_same_world(
+    world: World, world_root: Path
+) -> None:
+    other = located(WorldConfig(**SMALL, label_noise=0.3, sft_seed=1), world_root)
+    assert (other.clip_dir, other.bench_dir) == (world.clip_dir, world.bench_dir)
+    assert other.model_dir != world.model_dir and other.heldout_pairs != world.heldout_pairs
+    assert located(WorldConfig(**SMALL, label_noise=0.3, sft_seed=0), world_root) == world
+    assert located(WorldConfig()).model_dir.name == "base-248eb47cbfd9bc3feac3db47", "the key of before the setting"
+
+
+def test_the_sft_seed_is_of_weights_and_words_not_of_scenes(world: World, tmp_path: Path) -> None:
+    from tinyworld.llava_training import train_llava
+
+    settings: dict[str, Any] = {"seed": 0, "images": 40, "epochs": 1, "hallucinated": 0.7, "progress": silent}
+    train_llava(tmp_path / "again", **settings, sft_seed=0)
+    train_llava(tmp_path / "other", **settings, sft_seed=1)
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (world.model_dir, *sorted(tmp_path.iterdir()))]
+    assert weights[0] == weights[1] != weights[2]
 
 
 def test_label_noise_shares_everything_but_the_labels(world: World, world_root: Path) -> None:
