@@ -48,6 +48,7 @@ class Claim:
     """An experiment.
 
     Args:
+        number: its place on the page.
         title: of its section.
         claim: what is claimed, and by whom.
         figures: shown of every row, BENCHMARK.METRIC or gap.NAME; comparisons are in the first where they say nothing.
@@ -62,6 +63,7 @@ class Claim:
     comparisons: tuple[Comparison, ...]
     ablation: dict = field(default_factory=dict)  # type: ignore[type-arg]
     control: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,9 @@ class Result:
 
 
 def claim_names() -> list[str]:
-    """The claims that come with the harness."""
-    return sorted(file.stem for file in CLAIMS.glob("*.yaml") if file.stem != COMMON)
+    """The claims that come with the harness, in the order of the page."""
+    names = sorted(file.stem for file in CLAIMS.glob("*.yaml") if file.stem != COMMON)
+    return sorted(names, key=lambda name: int(read_yaml(CLAIMS / f"{name}.yaml").get("number", 0)))
 
 
 def read_claim(name: str) -> Claim:
