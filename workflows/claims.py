@@ -14,8 +14,8 @@ from leaderboards.crossed import Contrast, Crossed, Figure, adjusted, figure_of
 from leaderboards.selection import Selection
 from leaderboards.snapshot import Snapshot
 from recipes import RECIPES
-from workflows.ablate import resolved
 from workflows.ablation import Ablation, Job, jobs, panel_name, read_ablation
+from workflows.ablation_jobs import resolved
 
 CLAIMS = RECIPES / "claims"
 COMMON = "common"

@@ -16,8 +16,8 @@ from harness.store import Store
 from leaderboards.crossed import Contrast
 from recipes import RECIPES
 from tests.leaderboards.fakes import add
-from workflows.ablate import resolved
 from workflows.ablation import Job, jobs, read_ablation
+from workflows.ablation_jobs import resolved
 from workflows.claims import Claim, Compared, Expected, claim_names, claim_of, read_claim, results
 from workflows.claims_page import anchor, page
 
