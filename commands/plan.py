@@ -19,7 +19,7 @@ from commands.screen import out, print_json
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="As many methods will be compared at once: Holm's first level is 5 % over this number.",
+    help="As many pairs of rows will be compared at once (10 of 5 rows): Holm's first level is 5 % over this number.",
 )
 @click.option(
     "--power",

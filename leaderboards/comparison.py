@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,8 +26,8 @@ from leaderboards.snapshot import Snapshot
 class Comparison:
     """One metric of A and B on their common samples.
 
-    ``p_holm`` is adjusted over all rows of the leaderboard's table of A and B that are compared with B in this metric,
-    ``family`` of them; 1 where no table holds both. ``p_mcnemar`` is given for shares of right answers (None
+    ``p_holm`` is adjusted over all pairs of rows of the leaderboard's table of A and B in this metric, ``family`` of
+    them; 1 where no table holds both. ``p_mcnemar`` is given for shares of right answers (None
     elsewhere). ``primary``: the one figure that the benchmark is judged by; the others are exploratory, of which the
     short table shows those of the ``headline``.
     """
@@ -123,19 +122,19 @@ def _on_condition(
         return []
     figures = [measure(side, scored.metrics).figures.mean(axis=0) for side in pair]
     main = headline(condition.benchmark, [metric.name for metric in scored.metrics])
-    family = scored.family(b)
+    tested = scored.tested[a, b]
     return [
         Comparison(
             condition=condition,
             metric=metric,
             a=float(figures[0][i]),
             b=float(figures[1][i]),
-            difference=family[a][i][0],
-            p_holm=family[a][i][1],
+            difference=tested[i][0],
+            p_holm=tested[i][1],
             p_mcnemar=mcnemar(left, right, metric),
             headline=metric.name in main and not condition.eos_bias,  # a point of the curve is no test of its own
             primary=primary is not None and metric.name == primary.name and not condition.eos_bias,
-            family=sum(math.isfinite(tests[i][1]) for tests in family.values()),
+            family=scored.family(i),
         )
         for i, metric in enumerate(scored.metrics)
     ]

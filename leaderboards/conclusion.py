@@ -1,7 +1,7 @@
 """What the tables say, in a sentence or two: who hallucinates least, and whether that is more than noise.
 
 Nothing is claimed that the tables do not test: a row is better where the leaderboard's own two stars say so (interval
-without 0, p-value below .05 after Holm's correction over the rows that are compared with the same one).
+without 0, p-value below .05 after Holm's correction over all pairs of rows).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from leaderboards.text import (
     better,
     counts,
     figure,
+    from_row,
     interval,
     number,
     p_text,
@@ -150,7 +151,7 @@ def _from_best(table: Table, row: Row, metric: Metric) -> list[str]:
     """Which rows are worse than the best one, which are not distinguishable from it, and how small a difference
     would have been seen of each of these."""
     said = {row.references[name] for name in table.references if name in row.references and name != DPO}
-    tests = {label: test for label, test in table.to_best.get(metric.name, {}).items() if label not in said}
+    tests = {label: test for label, test in from_row(table, metric, row.label).items() if label not in said}
     worse = [label for label, (difference, p) in tests.items() if better(difference, metric, p) is False]
     unsure = {label: d for label, (d, p) in tests.items() if label not in worse and math.isfinite(d.low)}
     unknown = [label for label, (d, _) in tests.items() if label not in worse and not math.isfinite(d.low)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -40,10 +40,6 @@ class Measured:
 
     figures: Array
     influence: Array
-
-    def of(self, which: Sequence[int]) -> Measured:
-        """These metrics alone, by position."""
-        return Measured(self.figures[:, list(which)], self.influence[:, :, list(which)])
 
     @property
     def several(self) -> bool:
@@ -123,6 +119,21 @@ def compare_sides(a: Side, b: Side, variance: SeedVariance | None) -> list[Diffe
             df=float(found.df[i]),
         )
         for i in range(len(value))
+    ]
+
+
+def turned(found: Sequence[Difference], a: Side, b: Side) -> list[Difference]:
+    """B minus A, of what was ``found`` of A minus B: the same to the digit but for the signs."""
+    numbers = _by_seed(b, a)
+    return [
+        replace(
+            d,
+            value=plain(0.0 - d.value),
+            low=plain(0.0 - d.high),
+            high=plain(0.0 - d.low),
+            by_seed=tuple(numbers[:, i].tolist()),
+        )
+        for i, d in enumerate(found)
     ]
 
 

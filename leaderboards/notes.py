@@ -15,8 +15,8 @@ from leaderboards.text import is_matched, panel_title, primary_metric, table_tit
 NOTE = (
     "Figures are means over seeds with their 95 % interval over samples (images whole) and, where a method has "
     "several, training seeds; ± the standard deviation over seeds. Δ is the paired difference on common samples; * "
-    "marks an interval without 0, ** one whose p-value is below .05 as well after Holm's correction over all rows that "
-    "are compared with the same row in that metric."
+    "marks an interval without 0, ** one whose p-value is below .05 as well after Holm's correction over all pairs of "
+    "rows in that metric."
 )
 PRIMARY = "Each benchmark is judged by one figure ({}); what the others show is exploratory."
 CHECKPOINTS = "Where a side has a single seed, a star says that these checkpoints differ, not that the methods do."

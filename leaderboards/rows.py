@@ -40,7 +40,7 @@ class Cell:
     that what the samples leave open may reach further up than down.
 
     ``spread`` is the standard deviation over training seeds (NaN for one). ``versus`` holds the paired difference to
-    each reference row, ``holm`` its p-value adjusted over all methods of the table, whether they are shown or not.
+    each reference row, ``holm`` its p-value adjusted over all pairs of rows, whether they are shown or not.
     Of a figure that is read off a curve ``extrapolated`` is the share of resampling draws and seeds in which it lies
     beyond the curve's ends, and ``bracketed`` whether it can be relied on (``leaderboards.coverage``).
     ``samples`` and ``seeds`` are the half-widths of the figure's 95 % interval from the samples alone and from the
@@ -101,9 +101,9 @@ class Table:
     of some of their runs ("dpo (1 of 2 runs)"); ``hidden``, runs that were hidden and are not counted.
     ``against``: the row that all others are compared with, where one was asked for (None: REFERENCES). ``a_a``: by
     metric how many pairs of seeds of one method are called different at 5 %, and of how many pairs. ``trivial``: the
-    figures of answers that need no model, which are no rows: ranked and compared with nothing. ``to_best``: by metric
-    of the short table that has a better and a worse, of every row but the best its difference to the best, and the
-    p-value of that adjusted over all of them.
+    figures of answers that need no model, which are no rows: ranked and compared with nothing. ``pairs``: by metric of
+    a shown row and any other that it may be compared with (A, B) the difference A - B, and its p-value adjusted over
+    all pairs of rows.
     """
 
     panel: str
@@ -116,7 +116,7 @@ class Table:
     against: str | None = None
     a_a: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     trivial: TrivialFigures = field(default_factory=dict)
-    to_best: Mapping[str, Mapping[str, Tested]] = field(default_factory=dict)
+    pairs: Mapping[str, Mapping[tuple[str, str], Tested]] = field(default_factory=dict)
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ def build_tables(
         curve: also the tables whose decoding has a bias on the end-of-sequence logit.
         against: the row (or the run of a row of one) that all others are compared with, in the tables that have it,
             instead of REFERENCES. Where a table has neither, it is the row with the best primary figure.
-        resamples: of each bootstrap and permutation test.
+        resamples: of each bootstrap.
     """
     tables = []
     found = {panel: members_by_condition(snapshot, panel) for panel in snapshot.groups.panels}
@@ -197,7 +197,6 @@ def _table(
         rows.append(_row(label, list(members.seeds[label].values()), names.alignments, cells, references))
     metrics = tuple(metric for each in scored for metric in each.metrics)
     shown = tuple(_shown(row, members) for row in rows if row.label in members.shown)
-    short = headline(condition.benchmark, [metric.name for metric in metrics])
     return Table(
         panel,
         condition,
@@ -208,21 +207,14 @@ def _table(
         hidden=members.hidden,
         against=against,
         a_a={name: rate for each in scored for name, rate in each.a_a.items()},
-        to_best={name: tests for each in scored for name, tests in _to_best(each, shown, short).items()},
+        pairs={name: tests for each in scored for name, tests in _pairs(each, members).items()},
     )
 
 
-def _to_best(scored: ScoredMetrics, rows: Sequence[Row], short: Sequence[str]) -> dict[str, dict[str, Tested]]:
-    """``Table.to_best`` of the metrics of ``scored``."""
-    found = {}
-    for i, metric in enumerate(scored.metrics):
-        cells = {row.label: row.cells[metric.name] for row in rows}
-        known = {label: cell.value for label, cell in cells.items() if cell.bracketed and math.isfinite(cell.value)}
-        if metric.name in short and metric.higher_is_better is not None and known:
-            best = (max if metric.higher_is_better else min)(known, key=lambda label: known[label])
-            tests = scored.family(best, [i])
-            found[metric.name] = {row.label: tests[row.label][0] for row in rows if row.label in tests}
-    return found
+def _pairs(scored: ScoredMetrics, members: Members) -> dict[str, dict[tuple[str, str], Tested]]:
+    """``Table.pairs`` of the metrics of ``scored``."""
+    ways = [way for way in scored.tested if way[0] in members.shown and way[1] in members.references]
+    return {metric.name: {way: scored.tested[way][i] for way in ways} for i, metric in enumerate(scored.metrics)}
 
 
 def _shown(row: Row, members: Members) -> Row:
@@ -249,7 +241,7 @@ def _cells(scored: ScoredMetrics, label: str, references: Mapping[str, str], res
     scores, measured = scored.scores[label], scored.row(label)
     value, low, high = intervals(scores, metrics, resamples)
     seeds = own_error(measured, scored.seed_variance).seeds
-    versus = {name: scored.family(row)[label] for name, row in references.items() if row in scored.scores}
+    versus = {name: scored.tested[label, row] for name, row in references.items() if row in scored.scores}
     beyond = scored.extrapolated(label, scores)
     cells = {}
     for i, metric in enumerate(metrics):

@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import combinations
 
 from harness.protocols.benchmark import Metric
 from harness.stats import NOTHING, Difference, SeedVariance, holm, pooled_seed_variance
 from leaderboards import coverage
 from leaderboards.declared import primary_of
-from leaderboards.differences import Measured, Side, compare_sides, measure, pairs_called_different
+from leaderboards.differences import Measured, Side, compare_sides, measure, pairs_called_different, turned
 from leaderboards.members import Members
 from leaderboards.run_groups import BASE
 from leaderboards.scores import Scores, only, read_scores, same_groups, scored_samples
@@ -33,7 +34,7 @@ class ScoredMetrics:
     tradeoff: coverage.Tradeoff | None = None
     _measured: dict[str, Measured] = field(default_factory=dict, init=False, repr=False, compare=False)
     _beyond: dict[str, tuple[float, bool]] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _families: dict[tuple[str, tuple[int, ...]], dict[str, list[Tested]]] = field(
+    _differences: dict[tuple[str, str], list[Difference]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -49,21 +50,24 @@ class ScoredMetrics:
         rows = [self.row(label) for label in self.scores]
         return pooled_seed_variance([row.figures for row in rows], [row.influence for row in rows])
 
-    def differences(self, label: str, reference: str, which: Sequence[int] | None = None) -> list[Difference]:
-        """Every metric of the one row minus that of the other, or of those that ``which`` names by position, on the
-        samples that every seed and judge run of both scored."""
-        which = range(len(self.metrics)) if which is None else which
-        pair = self.common(label, reference)
-        if not pair[0].samples:
-            return [NOTHING for _ in which]
-        a, b = (
-            Side(scores, self._measure(name, scores).of(which), fixed=name == BASE)
-            for name, scores in zip((label, reference), pair, strict=True)
-        )
-        found = compare_sides(a, b, None if self.seed_variance is None else self.seed_variance.of(which))
-        beyond = [self.extrapolated(name, side) for name, side in zip((label, reference), pair, strict=True)]
-        share, firm = max(share for share, _ in beyond), all(firm for _, firm in beyond)
-        return [replace(difference, extrapolated=share, bracketed=firm) for difference in found]
+    def differences(self, label: str, reference: str) -> list[Difference]:
+        """Every metric of the one row minus that of the other, on the samples that every seed and judge run of both
+        scored; the other way round only the signs are others."""
+        if (label, reference) not in self._differences:
+            pair = self.common(label, reference)
+            if not pair[0].samples:
+                return [NOTHING for _ in self.metrics]
+            a, b = (
+                Side(scores, self._measure(name, scores), fixed=name == BASE)
+                for name, scores in zip((label, reference), pair, strict=True)
+            )
+            beyond = [self.extrapolated(name, side) for name, side in zip((label, reference), pair, strict=True)]
+            share, firm = max(share for share, _ in beyond), all(firm for _, firm in beyond)
+            found = compare_sides(a, b, self.seed_variance)
+            found = [replace(difference, extrapolated=share, bracketed=firm) for difference in found]
+            self._differences[label, reference] = found
+            self._differences[reference, label] = turned(found, a, b)
+        return self._differences[label, reference]
 
     def extrapolated(self, label: str, scores: Scores) -> tuple[float, bool]:
         """How much of a row's reading off a curve is extrapolated, and whether it can be relied on."""
@@ -75,23 +79,27 @@ class ScoredMetrics:
             self._beyond[label] = coverage.extrapolated(scores, self.tradeoff)
         return self._beyond[label]
 
-    def family(self, reference: str, which: Sequence[int] | None = None) -> dict[str, list[Tested]]:
-        """Of every other row, by label, the differences to ``reference`` in every metric (or in ``which``), tested.
+    @cached_property
+    def tested(self) -> dict[tuple[str, str], list[Tested]]:
+        """Of every two rows (A, B) and (B, A) their differences in every metric, tested.
 
-        The family of Holm's correction is these differences: all rows of the table that are compared with the same row,
-        in one metric, whether they are shown or not. ``Difference.level`` is that of the first of Holm's steps.
+        The family of Holm's correction is all pairs of rows of the table in one metric, whether they are shown or not:
+        so any of them may be picked after the figures were seen (the best row, say), and A against B has one adjusted
+        p, whichever row the others are compared with. ``Difference.level`` is that of the first of Holm's steps.
         """
-        key = reference, tuple(which or ())
-        if key not in self._families:
-            found = {label: self.differences(label, reference, which) for label in self.scores if label != reference}
-            tested: dict[str, list[Tested]] = {label: [] for label in found}
-            for i in range(len(which or self.metrics)):
-                p = holm([each[i].p for each in found.values()])
-                level = 0.05 / max(1, sum(map(math.isfinite, p)))
-                for (label, each), adjusted in zip(found.items(), p, strict=True):
-                    tested[label].append((replace(each[i], level=level), adjusted))
-            self._families[key] = tested
-        return self._families[key]
+        pairs = list(combinations(self.scores, 2))
+        tested: dict[tuple[str, str], list[Tested]] = {way: [] for a, b in pairs for way in ((a, b), (b, a))}
+        for i in range(len(self.metrics)):
+            adjusted = holm([self.differences(a, b)[i].p for a, b in pairs])
+            level = 0.05 / max(1, sum(map(math.isfinite, adjusted)))
+            for (a, b), p in zip(pairs, adjusted, strict=True):
+                for way in ((a, b), (b, a)):
+                    tested[way].append((replace(self.differences(*way)[i], level=level), p))
+        return tested
+
+    def family(self, position: int) -> int:
+        """How many pairs of rows are tested in the metric at ``position``."""
+        return sum(math.isfinite(tests[position][1]) for tests in self.tested.values()) // 2
 
     def common(self, label: str, reference: str) -> tuple[Scores, Scores]:
         """Both rows on the samples that every seed and judge run of both scored."""

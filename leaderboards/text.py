@@ -15,6 +15,7 @@ from leaderboards.declared import benchmark_title, matched_name, metric_title, p
 from leaderboards.evaluators import official_mark
 from leaderboards.extrapolation import MARK
 from leaderboards.rows import Row, Table
+from leaderboards.scored_metrics import Tested
 
 NO_EVALUATIONS = "No evaluations yet: run `bench` or `ablate` first, or `demo`."
 
@@ -24,10 +25,10 @@ def primary_metric(table: Table) -> Metric | None:
     return primary_of(table.condition.benchmark, table.metrics)
 
 
-def not_apart(table: Table, metric: Metric) -> list[str]:
-    """The rows not distinguishable from the one with the best value of a metric of the short table, in order."""
-    tests = table.to_best.get(metric.name, {})
-    return [label for label, (difference, p) in tests.items() if better(difference, metric, p) is None]
+def from_row(table: Table, metric: Metric, label: str) -> dict[str, Tested]:
+    """Of every other row its difference to the row ``label`` in a metric, with the adjusted p-value."""
+    pairs = table.pairs.get(metric.name, {})
+    return {row.label: pairs[row.label, label] for row in table.rows if (row.label, label) in pairs}
 
 
 def is_matched(table: Table, metric: Metric) -> bool:
@@ -145,7 +146,7 @@ def against(row: Row, reference: str) -> str:
 
 
 def stars(difference: Difference, p_holm: float) -> str:
-    """One star for an interval without 0, two where the p-value adjusted over all comparisons is below 5 % too.
+    """One star for an interval without 0, two where the p-value adjusted over all pairs of rows is below 5 % too.
 
     None of a difference that is extrapolated: its mark.
     """

@@ -74,7 +74,7 @@ def plan(
         benchmark: None: the only one that both were run on.
         metric: None: the benchmark's primary metric.
         difference: the wanted one, in the metric's unit; None: only the table is made.
-        comparisons: as many methods will be compared at once: the level is Holm's first, 5 % over this number.
+        comparisons: as many pairs of rows the table will have: the level is Holm's first, 5 % over this number.
         power: the chance to see it, above 0.5 and below 1.
         judge_runs: of the table; None: as many as the pilot has.
         prices: YAML of your prices for the judge.

@@ -28,7 +28,7 @@ from leaderboards.text import (
 
 EXPLAINED = (
     "Δ = A - B on common samples; the 95 % interval counts samples (images whole) and, of methods, training seeds, "
-    "below it the half-widths from both; p Holm: adjusted over all {} rows of the table that are compared with B in a "
+    "below it the half-widths from both; p Holm: adjusted over {} in a "
     "metric; MDD: minimum detectable difference at that level, 80 % power. "
 )
 CURVE_ENDS = (
@@ -46,8 +46,7 @@ MCNEMAR = "McNemar: p of the exact test on right and wrong answers, which takes 
 def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, everything: bool = False) -> Group:
     """The headline metrics (or ``everything``) of a comparison, a table for each benchmark; 80 columns are enough."""
     shown = [c for c in comparisons if c.headline or everything]
-    families = sorted({c.family for c in shown})
-    explained = EXPLAINED.format(" or ".join(map(str, families))) + " ".join(
+    explained = EXPLAINED.format(_pairs(sorted({c.family for c in shown}))) + " ".join(
         [
             *(KINDS[kind] for kind in dict.fromkeys(c.difference.kind for c in shown)),
             *_disagreeing(shown),
@@ -61,6 +60,13 @@ def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, every
         out.append(_table(titles[condition], [c for c in shown if c.condition == condition]))
     doubtful = [CURVE_ENDS.format(100 * c.difference.extrapolated) for c in shown if not c.difference.bracketed]
     return Group(*out, Text(" ".join([explained, *dict.fromkeys(doubtful)]), "dim"))
+
+
+def _pairs(families: Sequence[int]) -> str:
+    """What p-values are adjusted over: "all 6 or 10 pairs of rows of the table", or one that no table holds."""
+    if list(families) == [1]:
+        return "this pair alone"
+    return f"all {' or '.join(map(str, families))} pairs of rows of the table"
 
 
 def _disagreeing(comparisons: Sequence[Comparison]) -> list[str]:

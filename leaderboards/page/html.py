@@ -29,7 +29,7 @@ from leaderboards.notes import note
 from leaderboards.page.objects import object_sections
 from leaderboards.page.panel import panel_view
 from leaderboards.page.ranked import ranked
-from leaderboards.page.references import SIGNS, ReferenceViews, add_references
+from leaderboards.page.references import SIGNS, add_references
 from leaderboards.page.samples import Chunks, chunk_key, data_uri, pictures, sample_chunk, verdict_chunk
 from leaderboards.provenance import alignment_commands, condition_key, cost_rows, provenance
 from leaderboards.rows import Table
@@ -98,14 +98,13 @@ def _content(view: View, chunks: Chunks, parts: Any, copies: Mapping[str, Copy])
     runs = {e.run for e in snapshot.evaluations if view.wanted(e.benchmark)}
     palette = palette_of(tables, evidence)
     titles = list(dict.fromkeys([*(t.panel for t in tables), *evidence]))
-    views = ReferenceViews(view)
     panels = [panel_view(view, panel, evidence.get(panel), palette) for panel in titles]
     for number, (panel, title) in enumerate(zip(panels, titles, strict=True)):
         of_panel = [table for table in tables if table.panel == title]
-        panel["ranked"] = ranked(of_panel, views)
+        panel["ranked"] = ranked(of_panel)
         panel["objects"] = object_sections(view, title)
         chunks.add(f"t{number}", {kind: write(of_panel) for kind, write in copies.values()} if of_panel else {})
-    add_references(views, titles, panels, palette, chunks, parts)
+    add_references(tables, titles, panels, palette, chunks, parts)
     data = drill_data(snapshot, evaluations, titles, chunks)
     data["panels"] = [{name: panel[name] for name in ("reference", "parts")} for panel in panels]
     return {

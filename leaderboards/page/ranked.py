@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from harness.protocols.benchmark import Metric
 from leaderboards.conclusion import summed_up
-from leaderboards.page.references import ReferenceViews
 from leaderboards.rows import Row, Table
 from leaderboards.run_groups import BASE
-from leaderboards.text import better, primary_metric
+from leaderboards.text import better, from_row, primary_metric
 
 
-def ranked(tables: Sequence[Table], views: ReferenceViews) -> list[dict[str, Any]]:
+def ranked(tables: Sequence[Table]) -> list[dict[str, Any]]:
     """A panel's rows, best first; rows without the figure, or with one that is extrapolated, follow in the tables'
     order, and so do all where neither direction is better or fewer than two can be ranked.
 
@@ -33,7 +33,7 @@ def ranked(tables: Sequence[Table], views: ReferenceViews) -> list[dict[str, Any
         if len(known) > 1:
             places = {label: i + 1 for i, label in enumerate(known)}
             order = dict.fromkeys([*known, *order])
-            near = _near(views.against(table, known[0]), metric.name)
+            near = _near(table, metric, known[0])
     return [
         {
             "label": label,
@@ -45,13 +45,10 @@ def ranked(tables: Sequence[Table], views: ReferenceViews) -> list[dict[str, Any
     ]
 
 
-def _near(table: Table | None, metric: str) -> set[str]:
-    """The rows of a table made against the best row that are not worse than it beyond doubt."""
-    if table is None or table.against is None:
-        return set()
-    best, (of,) = table.against, [m for m in table.metrics if m.name == metric]
-    cells = {row.label: row.cells[metric] for row in table.rows if best in row.cells[metric].versus}
-    return {label for label, cell in cells.items() if better(cell.versus[best], of, cell.holm[best]) is None}
+def _near(table: Table, metric: Metric, best: str) -> set[str]:
+    """The rows of a table that are not worse than the ``best`` beyond doubt."""
+    tests = from_row(table, metric, best)
+    return {label for label, (difference, p) in tests.items() if better(difference, metric, p) is None}
 
 
 def _about(row: Row) -> list[str]:

@@ -17,12 +17,13 @@ from harness.protocols.benchmark import Metric
 from harness.stats import Difference
 from leaderboards.charts.forest import Estimate, forest
 from leaderboards.charts.svg import fitting
+from leaderboards.compared_with import compared_with
 from leaderboards.declared import metric_title
 from leaderboards.extrapolation import MARK
 from leaderboards.page.answers import answers, kind_of
 from leaderboards.page.samples import Chunks
 from leaderboards.provenance import condition_key
-from leaderboards.rows import Row, Table, build_tables
+from leaderboards.rows import Row, Table
 from leaderboards.run_groups import BASE, DPO
 from leaderboards.text import (
     against,
@@ -35,7 +36,6 @@ from leaderboards.text import (
     signed,
     stars,
 )  # fmt: skip
-from leaderboards.view import View
 
 SIGNS = {"better": "▲", "worse": "▼", "unsure": "·"}
 
@@ -52,52 +52,33 @@ def first_choice(tables: Sequence[Table], labels: Sequence[str]) -> str:
     return chosen or next((name for name in (DPO, BASE) if name in labels), labels[0] if labels else "")
 
 
-class ReferenceViews:
-    """The tables of a view against any of their rows, built when they are first asked for."""
-
-    def __init__(self, view: View) -> None:
-        self.view = view
-        self._built: dict[str, list[Table]] = {}
-
-    def tables(self, panel: str, reference: str) -> list[Table]:
-        """The tables of one panel in which rows are compared with ``reference``."""
-        given = [table for table in self.view.tables if table.panel == panel]
-        if any(reference in compared(table) for table in given):
-            return [table for table in given if reference in table.references]
-        return [table for table in self._against(reference) if table.panel == panel and table.against == reference]
-
-    def against(self, table: Table, reference: str) -> Table | None:
-        """The counterpart of a ``table`` of the view in which all rows are compared with ``reference`` itself."""
-        same = (t for t in self._against(reference) if (t.panel, t.condition) == (table.panel, table.condition))
-        return next(same, None)
-
-    def _against(self, reference: str) -> list[Table]:
-        if reference not in self._built:
-            snapshot, benchmarks = self.view.snapshot, self.view.benchmarks
-            self._built[reference] = build_tables(snapshot, benchmarks=benchmarks, short=True, against=reference)
-        return self._built[reference]
+def tables_against(tables: Sequence[Table], reference: str) -> list[Table]:
+    """The ``tables`` of a panel with the rows compared with ``reference``."""
+    if any(reference in compared(table) for table in tables):
+        return [table for table in tables if reference in table.references]
+    return [against for table in tables if (against := compared_with(table, reference)) is not None]
 
 
 def add_references(
-    views: ReferenceViews,
+    every: Sequence[Table],
     titles: Sequence[str],
     panels: Sequence[dict[str, Any]],
     palette: Mapping[str, int],
     chunks: Chunks,
     parts: Any,
 ) -> None:
-    """Give every panel its references and what it opens with, and put what it shows against each of the others into
-    ``chunks``, drawn by ``parts``, the macros of reference.html.j2.
+    """Give every panel its references and what it opens with, and put what it shows of its tables against each of the
+    others into ``chunks``, drawn by ``parts``, the macros of reference.html.j2.
     """
     for position, (title, panel) in enumerate(zip(titles, panels, strict=True)):
-        tables = [table for table in views.view.tables if table.panel == title]
+        tables = [table for table in every if table.panel == title]
         panel["references"] = choices(tables)
         panel["reference"] = opened = first_choice(tables, panel["references"])
         panel["shown"] = {"cards": [], "forests": [], "deltas": {}}
         panel["parts"] = []
         places = [row["label"] for row in panel["ranked"]]
         for i, reference in enumerate(panel["references"]):
-            shown = reference_view(views.tables(title, reference), reference, palette)
+            shown = reference_view(tables_against(tables, reference), reference, palette)
             shown["cards"].sort(key=lambda card: places.index(card["label"]))
             if reference == opened:
                 panel["shown"] = shown

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from harness.errors import UsageError
 from harness.store import Store
+from leaderboards.compared_with import compared_with
 from leaderboards.comparison import Comparison, compare, load_comparison
 from leaderboards.formats.comparison_view import comparison_table
 from leaderboards.formats.data import comparison_records
@@ -56,7 +58,7 @@ def test_the_other_way_round_changes_the_sign_only(tmp_path: Path) -> None:
 
 
 def test_compare_is_the_row_of_the_table_against_the_other_to_the_digit(tmp_path: Path) -> None:
-    """Methods, and the base; the family are the table's other rows that are compared with the same one."""
+    """Methods, and the base; the family are all three pairs of the table's rows."""
     store = example(tmp_path)
     for a, b in (("dama", "dpo"), ("dpo", "dama"), ("dama", "base"), ("base", "dpo")):
         found = {c.metric.name: c for c in load_comparison(snapshot(store), a, b)}
@@ -65,10 +67,38 @@ def test_compare_is_the_row_of_the_table_against_the_other_to_the_digit(tmp_path
         for name, compared in found.items():
             assert compared.difference == cells[name].versus[b]
             assert compared.p_holm == cells[name].holm[b] or math.isnan(compared.p_holm)
-            assert compared.family == 2
+            assert compared.family == 3
         (plain,) = build_tables(snapshot(store), resamples=50)
         cell = next(row for row in plain.rows if row.label == a).cells["chair"]
         assert b == "dama" or (found["chair"].difference, found["chair"].p_holm) == (cell.versus[b], cell.holm[b])
+
+
+def test_two_rows_have_one_adjusted_p_whichever_way_and_whatever_the_others_are_compared_with(tmp_path: Path) -> None:
+    """A against B and B against A, in the table against base and DPO, in those against each row, and in `compare`."""
+    store = example(tmp_path)
+    (plain,) = build_tables(snapshot(store), resamples=50)
+    tables = [plain, *(build_tables(snapshot(store), against=row.label, resamples=50)[0] for row in plain.rows)]
+    tables += [table for row in plain.rows if (table := compared_with(plain, row.label)) is not None]
+    found: dict[frozenset[str], list[tuple[float, float, float]]] = defaultdict(list)
+    for table in tables:
+        for row in table.rows:
+            cell = row.cells["chair"]
+            for name, other in row.references.items():
+                d = cell.versus[name]
+                assert d.low == pytest.approx(d.value - (d.high - d.low) / 2)
+                found[frozenset((row.label, other))].append((abs(d.value), d.smallest, cell.holm[name]))
+    for a, b in (
+        ("dama", "dpo"),
+        ("dpo", "dama"),
+        ("dama", "base"),
+        ("base", "dama"),
+        ("dpo", "base"),
+        ("base", "dpo"),
+    ):
+        compared = {c.metric.name: c for c in load_comparison(snapshot(store), a, b)}["chair"]
+        d = compared.difference
+        found[frozenset((a, b))].append((abs(d.value), d.smallest, compared.p_holm))
+    assert len(found) == 3 and all(len(each) > 5 and len(set(each)) == 1 for each in found.values())
 
 
 def test_unknown_runs_and_runs_without_a_common_benchmark_are_errors(tmp_path: Path) -> None:

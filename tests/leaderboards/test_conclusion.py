@@ -33,16 +33,16 @@ def stored(folder: Path, **hallucinated: Sequence[float]) -> Store:
 
 
 def test_a_difference_beyond_noise_is_called_so_and_one_within_it_is_not(tmp_path: Path) -> None:
-    """All 12 images favour dama over base: p 2 / 2^12, twice that after Holm's correction over dpo and dama.
+    """All 12 images favour dama over base: p 2 / 2^12, three times that after Holm's correction over three pairs.
 
-    To dpo it differs by 25 points on one of them: standard error 25 / 12, with 11 degrees of freedom t(0.9875) + t(0.8)
-    = 2.593 + 0.876 at half of 5 %, as base and dpo are compared with dama: 7.2 points would have been seen.
+    To dpo it differs by 25 points on one of them: standard error 25 / 12, with 11 degrees of freedom t(0.9917) + t(0.8)
+    = 2.820 + 0.876 at a third of 5 %, as three rows make three pairs: 7.7 points would have been seen.
     """
     store = stored(tmp_path, base=[3] * 12, dpo=[1] * 12, dama=[1] * 11 + [0])
     assert said(store) == (
         "AMBER: dama has the lowest hallucination, CHAIR 22.9 % [17.3, 25.0] (12 samples; base 75.0 %): it and base, "
-        "these two checkpoints differ (-52.1, p <.001; one seed says nothing of the method); not distinguishable from "
-        "it: dpo (smallest visible difference 7.2)."
+        "these two checkpoints differ (-52.1, p .001; one seed says nothing of the method); not distinguishable from "
+        "it: dpo (smallest visible difference 7.7)."
     )
 
 
@@ -58,7 +58,7 @@ def test_where_base_is_lowest_what_is_worse_is_named(tmp_path: Path) -> None:
     store = stored(tmp_path, base=[1] * 12, dpo=[3] * 12, gap=[1] * 11 + [2])
     assert said(store) == (
         "AMBER: no method has a lower hallucination than base, CHAIR 25.0 % [25.0, 25.0] (12 samples): worse than it: "
-        "dpo (as checkpoints: one seed each); not distinguishable from it: gap (smallest visible difference 7.2)."
+        "dpo (as checkpoints: one seed each); not distinguishable from it: gap (smallest visible difference 7.7)."
     )
 
 

@@ -36,14 +36,13 @@ from leaderboards.formats.terminal import leaderboard
 from leaderboards.notes import note
 from leaderboards.page.answers import answers
 from leaderboards.page.ranked import ranked
-from leaderboards.page.references import ReferenceViews, reference_view
+from leaderboards.page.references import reference_view
 from leaderboards.rows import Table, build_tables
 from leaderboards.scored_metrics import ScoredMetrics
 from leaderboards.scores import Scores, read_scores
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import best_rows, better, ranks, stars
 from leaderboards.verdict_table import VerdictTable
-from leaderboards.view import View
 from tests.leaderboards.fakes import FixedMetrics, add, snapshot
 
 MATCHED = "chair_i_matched"
@@ -217,7 +216,7 @@ def test_what_is_extrapolated_is_marked_in_every_format_and_is_neither_best_nor_
     record = next(r for r in records([table]) if (r["method"], r["metric"]) == ("gap", MATCHED))
     assert (record["extrapolated"], record["bracketed"]) == (pytest.approx(1.0, abs=0.02), False)
     assert "gap" not in conclusion(table).split(":")[1].split(" has ")[0]
-    rows = ranked([table], ReferenceViews(View(snapshot(store, METRICS))))
+    rows = ranked([table])
     assert [(row["label"], row["place"]) for row in rows] == [("dpo", 1), ("base", 2), ("gap", "")]
     card = next(card for card in answers([table], "base") if card["label"] == "gap")
     assert card["verdicts"][0]["text"] == "extrapolated, so not judged against base"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -74,9 +75,28 @@ def p_values(table: Simulated, *, against_base: bool = False, one_level: bool = 
     return np.stack(out)
 
 
+def pairs(table: Simulated) -> dict[tuple[int, int], Array]:
+    """Of every two rows, by position (the base is the last), their p-values, [trials]."""
+    rows, found = [*table.methods, table.base], {}
+    for i, j in combinations(range(len(rows)), 2):
+        share = sum(1 / len(row.figures) for row in (rows[i], rows[j]) if row is not table.base)
+        found[i, j] = difference_error(rows[i], rows[j], table.variance, share).p(difference(rows[i], rows[j]))
+    return found
+
+
 def any_starred(p: Array) -> float:
-    """The share of tables in which one comparison is below 5 % after Holm's correction."""
+    """The share of tables in which one comparison is below 5 % after Holm's correction over ``p`` [comparisons,
+    trials]."""
     return float(np.mean([min(holm(list(column))) < 0.05 for column in p.T]))
+
+
+def best_starred(table: Simulated) -> float:
+    """The share of tables whose best row, which the figures chose, is called different from another one where Holm's
+    correction is over the comparisons with it alone."""
+    p = pairs(table)
+    best = np.argmin([row.figures.mean(axis=0) for row in (*table.methods, table.base)], axis=0)
+    chosen = [[each[trial] for pair, each in p.items() if row in pair] for trial, row in enumerate(best)]
+    return any_starred(np.array(chosen).T)
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
@@ -84,12 +104,14 @@ def any_starred(p: Array) -> float:
 def test_equal_methods_are_starred_in_at_most_6_of_100_tables_and_intervals_cover(kind: str, seeds: int) -> None:
     """By the samples alone it is in 30 to 40 of 100, however many seeds there are.
 
-    The rate is 5 % but for chance, of which 500 tables leave 1 %: of the first 500, with another seed, one of the six
-    settings had 6.6 %. So these are 1,200, with a seed that was fixed beforehand again. Intervals of differences to
-    another method and to the base, and of the figures themselves, cover the truth 93 to 97 times in 100.
+    The family is all ten pairs of the five rows, so it holds whichever row is picked, the best one too. Corrected over
+    the comparisons with it alone, the best one is called different from another in 7 to 9 of 100. The rate is 5 % but
+    for chance, of which 500 tables leave 1 %: so these are 1,200, with a seed that was fixed beforehand. Intervals of
+    differences to another method and to the base, and of the figures themselves, cover the truth 93 to 97 times in 100.
     """
     table = simulate(kind, seeds, SEED_SD[kind])
-    assert any_starred(p_values(table)) <= 0.06
+    every = np.stack(list(pairs(table).values()))
+    assert any_starred(every) <= 0.06 < best_starred(table)
     assert any_starred(p_values(table, one_level=True)) > 0.2
     for against_base in (False, True):
         assert 0.93 <= np.mean(p_values(table, against_base=against_base) > 0.05) <= 0.97
@@ -102,7 +124,7 @@ def test_equal_methods_are_starred_in_at_most_6_of_100_tables_and_intervals_cove
 @pytest.mark.parametrize("kind", ["mean", "ratio"])
 @pytest.mark.sweep
 def test_equal_methods_are_not_starred_more_often_where_seeds_do_not_matter(kind: str, seeds: int) -> None:
-    assert any_starred(p_values(simulate(kind, seeds, 0.0))) <= 0.06
+    assert any_starred(np.stack(list(pairs(simulate(kind, seeds, 0.0)).values()))) <= 0.06
 
 
 @pytest.mark.parametrize(("kind", "effect"), [("mean", -0.2), ("ratio", -0.078)])

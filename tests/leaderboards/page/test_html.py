@@ -26,7 +26,6 @@ from leaderboards.formats.latex import latex
 from leaderboards.formats.markdown import markdown
 from leaderboards.page.html import render_html, script_json, write_html
 from leaderboards.page.ranked import ranked
-from leaderboards.page.references import ReferenceViews
 from leaderboards.page.samples import BAD, FAILED, GOOD, THUMBNAIL, Chunks, pack, thumbnail, verdict_chunk
 from leaderboards.provenance import alignment_commands, command_of, condition_key
 from leaderboards.rows import build_tables
@@ -228,7 +227,7 @@ def test_rows_are_ranked_by_the_primary_figure_and_ties_with_the_best_are_marked
     for run, bad in (("worse", [2] * 6), ("near", [1, 0, 0, 0, 0, 0]), ("best", [0] * 6)):
         add(store, run, answers(bad), alignment=None)
     tables = build_tables(snapshot(store))
-    rows = ranked(tables, ReferenceViews(View(snapshot(store))))
+    rows = ranked(tables)
     assert [(row["label"], row["place"]) for row in rows] == [("best", 1), ("near", 2), ("worse", 3)]
     assert rows[1]["near"] == "not distinguishable from best" and rows[0]["near"] == ""
     cards = re.findall(
