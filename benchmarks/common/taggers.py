@@ -82,7 +82,7 @@ OFFICIAL_NLTK = "nltk-perceptron-wordnet-punkt"
 def find_name_tagger(name: TaggerName) -> Tagger:
     """The tagger of Object HalBench: as officially, spaCy parses the judge's names and NLTK reduces the captions.
 
-    ``auto`` is spaCy where one of its models is installed (officially en_core_web_trf; any is nearer to it than NLTK),
+    ``auto`` is spaCy where one of its models is installed, the first of ``SPACY_MODELS`` (officially en_core_web_trf),
     else what ``find_tagger`` finds. Captions are reduced by NLTK wherever its data are there.
     """
     if name == "auto" and spacy_model():
