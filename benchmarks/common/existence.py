@@ -77,7 +77,7 @@ _NOUNS = frozenset(
         *("ring", "string", "wing", "thing", "crossing", "housing", "bedding", "carving", "ceiling"),
     )
 )
-"""Words that end like "lying" and "seated" and make another thing of the noun they follow: a dog bed is no dog."""
+"""Words that end like "lying" and "parked" and make another thing of the noun they follow: a dog bed is no dog."""
 _PLURALS = {"people": "person", "men": "man", "women": "woman", "children": "child", "knives": "knife"}
 
 
