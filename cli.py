@@ -40,6 +40,7 @@ COMMANDS = (
     "plan",
     "agree",
     "objects",
+    "contamination",
     "show",
     "export",
     "export-model",

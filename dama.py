@@ -21,6 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.progress import Progress
 from workflows.agreement import Agreements, agree
+from workflows.contamination import Contamination, contamination
 from workflows.library import align, bench, compare, leaderboard, score
 from workflows.objects import Objects, objects
 from workflows.opened import Results, Verdicts, open
@@ -38,6 +39,7 @@ __all__ = [
     "AlignResult",
     "BenchResult",
     "Comparison",
+    "Contamination",
     "DataError",
     "Evaluation",
     "Figure",
@@ -54,6 +56,7 @@ __all__ = [
     "align",
     "bench",
     "compare",
+    "contamination",
     "leaderboard",
     "objects",
     "open",

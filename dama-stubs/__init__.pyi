@@ -5,6 +5,8 @@ from harness.errors import UsageError as UsageError
 from harness.protocols.progress import Progress as Progress
 from workflows.agreement import Agreements as Agreements
 from workflows.agreement import agree as agree
+from workflows.contamination import Contamination as Contamination
+from workflows.contamination import contamination as contamination
 from workflows.library import align as align
 from workflows.library import bench as bench
 from workflows.library import compare as compare

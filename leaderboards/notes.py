@@ -53,6 +53,7 @@ def note(tables: Sequence[Table]) -> str:
             *not_bracketed(tables),
             *evaluator_lines(tables),
             *_not_comparable(tables),
+            *trained_on(tables),
             *not_shown(tables),
         ]
     )
@@ -101,6 +102,15 @@ def not_shown(tables: Sequence[Table]) -> list[str]:
 def _each(names: Iterable[Sequence[str]]) -> str:
     """All ``names``, each once."""
     return ", ".join(dict.fromkeys(name for some in names for name in some))
+
+
+def trained_on(tables: Sequence[Table]) -> list[str]:
+    """The sentence on the rows that were trained on images of their benchmark; none where there are none."""
+    rows = _each(
+        [f"{row.label} on {row.trained_on} of {table_title(table.condition)}" for row in table.rows if row.trained_on]
+        for table in tables
+    )
+    return [f"Trained on images of the benchmark (`contamination` lists them): {rows}."] if rows else []
 
 
 def over_groups(metrics: Iterable[Metric]) -> list[str]:

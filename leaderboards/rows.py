@@ -20,6 +20,7 @@ from leaderboards.run_groups import REFERENCES, RunGroups, method_order
 from leaderboards.scored_metrics import ScoredMetrics, Tested, best_row, scored_metrics
 from leaderboards.scores import RESAMPLES, intervals
 from leaderboards.snapshot import Snapshot
+from leaderboards.trained_on import trained_on
 
 SUSPECT = ("empty", "cut")
 """Answers that are counted beside the figures, as ``harness.evaluation.spoken`` names them."""
@@ -66,7 +67,7 @@ class Row:
 
     ``answers`` counts those that look like a broken model's (SUSPECT), None where an older version did not; ``doubts``
     says what there is too much of. ``references`` says which row stands for each of REFERENCES: "dpo lr=1e-06" for
-    "dama lr=1e-06", if there is one. ``evaluators``: those of its runs, each once.
+    "dama lr=1e-06", if there is one. ``evaluators``: those of its runs, each once. ``trained_on``: of how many images.
     """
 
     label: str
@@ -79,6 +80,7 @@ class Row:
     references: Mapping[str, str]
     answers: Mapping[str, int | None] = field(default_factory=dict)
     evaluators: tuple[Fingerprint, ...] = ()
+    trained_on: int | None = None
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -166,7 +168,8 @@ def build_tables(
                 metrics = [metric for metric in metrics if metric.name in shown]
             scored = scored_metrics(condition.benchmark, members, metrics, snapshot)
             table = _table(panel, condition, members, snapshot.all_groups, scored, against, resamples)
-            tables.append(replace(table, trivial=snapshot.trivial(first)))
+            rows = tuple(replace(r, trained_on=trained_on(members.seeds[r.label], snapshot)) for r in table.rows)
+            tables.append(replace(table, rows=rows, trivial=snapshot.trivial(first)))
     return tables
 
 

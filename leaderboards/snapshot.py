@@ -113,9 +113,14 @@ class Snapshot:
         return [e for which, e in last.items() if stands.get(which, e.id) != e.id]
 
     @cached_property
+    def every_alignment(self) -> dict[str, AlignmentRecord]:
+        """All alignments by name, hidden or not, oldest first."""
+        return {a.name: a for a in self.store.alignments()}
+
+    @cached_property
     def alignments(self) -> list[AlignmentRecord]:
         """All alignments that are not hidden under their own names, oldest first."""
-        return [a for a in self.store.alignments() if a.name not in self.selection.hidden]
+        return [a for name, a in self.every_alignment.items() if name not in self.selection.hidden]
 
     @cached_property
     def all_groups(self) -> RunGroups:

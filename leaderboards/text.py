@@ -183,9 +183,11 @@ def best_rows(table: Table, metric: Metric) -> set[str]:
 
 
 def counts(row: Row) -> str:
-    """Scored / asked, over all seeds, how many failed, and what of the answers is doubtful ("97 % empty")."""
+    """Scored / asked, over all seeds, how many failed, what of the answers is doubtful ("97 % empty"), and how many of
+    the pictures were trained on."""
     more = [f"{row.n_failed} failed"] if row.n_failed else []
     more += row.doubts
+    more += [f"{row.trained_on} images trained on"] if row.trained_on else []
     return f"{row.n_scored}/{row.n}" + (f" ({', '.join(more)})" if more else "")
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +58,28 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise DataError(f"{path} row {index}: expected an object, found {type(row).__name__}.")
+    return rows
+
+
+def read_parquet(path: Path) -> list[dict[str, Any]]:
+    """The rows of a parquet file."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        return list(pyarrow.parquet.read_table(path, use_threads=False).to_pylist())
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable parquet file ({error}).") from error
+
+
+def read_tsv(path: Path) -> list[dict[str, str]]:
+    """The rows of a table with tabs between, by its header; a cell may hold an image."""
+    csv.field_size_limit(sys.maxsize)
+    rows = []
+    for number, row in enumerate(csv.DictReader(io.StringIO(read_text(path), newline=""), delimiter="\t")):
+        if None in row or None in row.values():
+            raise DataError(f"{path} row {number}: its number of cells is not the header's.")
+        rows.append(dict(row))
     return rows
 
 

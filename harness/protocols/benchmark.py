@@ -285,7 +285,7 @@ class Benchmark(ABC):
 
 
 NAMES: tuple[str, ...] = ("object_halbench", "amber", "mmhal", "mm_vet", "llava_bench", "pope", "hallusion_bench")
-NAMES += ("chair_coco", "dash_b", "lmms")
+NAMES += ("chair_coco", "dash_b", "mmstar", "lmms")
 PARTS = ("model", "judge", "scoring")
 """What `bench` is set by under these names is no benchmark's: `--set judge.concurrency=8`."""
 BENCHMARKS: Registry[type[Benchmark]] = Registry(

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import unknown_name
 from harness.store.claims import ALIGNMENT, Holder, holders
-from harness.store.file import NEXT_NUMBER, ResultsFile, dump, now
+from harness.store.file import NEXT_NUMBER, ResultsFile, dump, now, storable
 from harness.store.places import read_path, stored_path
 from harness.store.records import AlignmentRecord, Row
 
@@ -52,6 +52,13 @@ class Alignments(ResultsFile):
             AlignmentRecord(**{**row, "config": json.loads(row["config"]), "info": json.loads(row["info"])})
             for row in rows
         ]
+
+    def note_alignment(self, name: str, values: Mapping[str, Any]) -> None:
+        """Add ``values`` to what is recorded of an alignment, in place of those of the same names."""
+        with self.transaction() as db:
+            stored = db.execute("SELECT info FROM alignment WHERE name = ?", [name]).fetchone()
+            info = {**(json.loads(stored[0]) if stored else {}), **values}
+            db.execute("UPDATE alignment SET info = ? WHERE name = ?", storable([dump(info), name]))
 
     def aligning(self) -> dict[str, Holder]:
         """The runs that a process is aligning now, by name, and which process."""
@@ -98,5 +105,4 @@ class AlignmentLog:
         self._store.write("INSERT OR REPLACE INTO hardness VALUES (?,?,?,?)", rows)
 
     def log_info(self, values: Mapping[str, Any]) -> None:
-        info = {**self._store.alignment(self.name).info, **values}
-        self._store.write("UPDATE alignment SET info = ? WHERE name = ?", [(dump(info), self.name)])
+        self._store.note_alignment(self.name, values)

@@ -52,6 +52,7 @@ FIELDS = (
     *("half_samples", "half_seeds"),
     *(f"vs_{name}_{field}" for name in REFERENCES for field in PARTS),
     *("official", "official_differs", "evaluator", "extraction", "tagger", "prompt", "base"),
+    "n_images_trained_on",
 )
 """The fields of every record, in order: CSV has its header without any. Later ones stand at the end."""
 
@@ -74,6 +75,7 @@ def records(tables: Sequence[Table]) -> list[dict[str, Any]]:
             "trivial": _trivial(table, metric),
             **_evaluator(table, row, metric),
             **_versus(row, row.cells[metric.name], table.against),
+            "n_images_trained_on": row.trained_on,
             **_synthetic(table.condition),
         }
         for table in tables

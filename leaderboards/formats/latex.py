@@ -15,7 +15,7 @@ from leaderboards.declared import benchmark_title, metric_title
 from leaderboards.extrapolation import MARK, not_bracketed
 from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
-from leaderboards.notes import evaluator_lines, not_shown
+from leaderboards.notes import evaluator_lines, not_shown, trained_on
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
     NO_EVALUATIONS,
@@ -132,7 +132,7 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
     ]
     notes += [f"Incomplete: {', '.join(missing)} samples scored."] if missing else []
     notes += [f"Doubtful answers: {', '.join(doubtful)}."] if doubtful else []
-    notes += [*not_bracketed(tables), *evaluator_lines(tables), *not_shown(tables)]
+    notes += [*not_bracketed(tables), *evaluator_lines(tables), *trained_on(tables), *not_shown(tables)]
     text = tabular(header, rows, caption=tex(" ".join(notes)), label=panel or "results", groups=groups)
     return "".join(f"% {tex(f'{table_title(t.condition)}: {condition_text(t.condition)}')}\n" for t in tables) + text
 

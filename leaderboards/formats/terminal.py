@@ -176,7 +176,7 @@ def _difference(cell: Cell, metric: Metric, reference: str) -> Group:
 def _label(row: Row, references: Sequence[str]) -> Group:
     """The method, how much of it was scored, and what its last lines are the differences to."""
     seeds = f" · {len(row.runs)} seeds" if len(row.runs) > 1 else ""
-    lines = [(row.label, "bold"), (counts(row) + seeds, "dim" if row.whole else "yellow")]
+    lines = [(row.label, "bold"), (counts(row) + seeds, "dim" if row.whole and not row.trained_on else "yellow")]
     lines += [(f"Δ to {row.references[name]}", "dim") for name in references]
     return _lines(lines)
 

@@ -95,7 +95,12 @@ def _group(table: Table, title: str, palette: Mapping[str, int]) -> dict[str, An
         "columns": columns,
         "same": _samples_of_all(table),
         "rows": {
-            row.label: {"counts": counts(row), "incomplete": not row.whole, "runs": row.runs, "seeds": len(row.runs)}
+            row.label: {
+                "counts": counts(row),
+                "incomplete": not row.whole or bool(row.trained_on),
+                "runs": row.runs,
+                "seeds": len(row.runs),
+            }
             for row in table.rows
         },
         "trivial": dict(trivial_rows(table)),
@@ -104,9 +109,10 @@ def _group(table: Table, title: str, palette: Mapping[str, int]) -> dict[str, An
 
 
 def _samples_of_all(table: Table) -> str:
-    """How many samples every run was scored on, where that is all of them and the same number; else nothing."""
+    """How many samples every run was scored on, where that is all of them and the same number and none of their
+    pictures was trained on; else nothing."""
     of_runs = {row.n / max(len(row.runs), 1) for row in table.rows if row.whole}
-    whole = all(row.whole for row in table.rows)
+    whole = all(row.whole and not row.trained_on for row in table.rows)
     return f"{of_runs.pop():,.0f} samples" if whole and len(of_runs) == 1 else ""
 
 

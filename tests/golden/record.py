@@ -329,16 +329,37 @@ def chair_coco(checkout: Path) -> dict[str, Any]:
     return {**made["overall_metrics"], "hallucinated": hallucinated}
 
 
+def mmstar(checkout: Path) -> dict[str, Any]:
+    """MMStar_eval on the rows of the TSV with their answers; pandas reads the table, as there."""
+    import pandas
+
+    folder = HERE / "mmstar"
+    table = pandas.read_csv(folder / "data/MMStar.tsv", sep="\t")
+    answers = {row["id"]: row["response"] for row in rows_of(folder / "answers.jsonl")}
+    table["prediction"] = [answers[str(index)] for index in table["index"]]
+    printed: dict[str, Any] = {}
+    smp = {
+        "load": lambda _: table,
+        "dump": lambda figures, _: printed.update(figures),
+        "tqdm": lambda rows: rows,
+        "get_logger": lambda _: SimpleNamespace(info=lambda *_: None),
+    }
+    with replaced([], module("vlmeval"), module("vlmeval.smp", **smp)):
+        names = runpy.run_path(str(checkout / "eval/vlmeval/evaluate/mmstar.py"))
+        names["MMStar_eval"]("answers.xlsx")
+    return printed
+
+
 RECORDERS = {"amber": amber, "object_halbench": object_halbench, "mmhal": mmhal, "mm_vet": mm_vet}
 RECORDERS |= {"llava_bench": llava_bench, "pope": pope, "hallusion_bench": hallusion_bench}
-RECORDERS |= {"chair_coco": chair_coco}
+RECORDERS |= {"chair_coco": chair_coco, "mmstar": mmstar}
 CHECKOUTS = {"object_halbench": "rlaifv", "mmhal": "rlaifv", "mm_vet": "mmvet", "llava_bench": "llava"}
 CHECKOUTS |= {"hallusion_bench": "hallusion", "chair_coco": "chair"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ("amber", "rlaifv", "pope", "mmvet", "llava", "hallusion", "chair"):
+    for option in ("amber", "rlaifv", "pope", "mmvet", "llava", "hallusion", "chair", "mmstar"):
         parser.add_argument(f"--{option}", type=Path)
     options = vars(parser.parse_args())
     for benchmark, record in RECORDERS.items():

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.mmstar import slug
 from cli import cli
 
 HERE = Path(__file__).parent
@@ -179,3 +180,27 @@ def test_hallusion_bench_is_read_by_rule_without_a_judge(tmp_path: Path) -> None
     assert "reading=rule" in result["version"] and result["judge"] == "none"
     assert values(result)["a_acc"] == pytest.approx(100 * 24 / 32)
     assert values(result)["unclear"] == pytest.approx(100 * 3 / 32)
+
+
+def test_mmstar_prints_what_its_scorer_prints(tmp_path: Path) -> None:
+    """The official figures are of 1,500 and of 250 questions, whatever is asked: 42 are, and of a category 6 to 8."""
+    result = score(tmp_path, "mmstar")
+    assert (result["n"], result["n_failed"], result["official"]) == (42, 0, "full")
+    figures, printed = values(result), expected("mmstar")
+    assert figures["official_accuracy"] * 42 == pytest.approx(100 * printed.pop("final score") * 1500)
+    data = (HERE / "mmstar/data/MMStar.tsv").read_text()
+    for name, value in printed.items():
+        category, _, part = name.rstrip(")").partition("(")
+        ours = figures[f"official_{slug(part or category)}"]
+        assert ours == pytest.approx(100 * value * (1 if part else 250 / data.count(f"\t{category}\t"))), name
+
+
+def test_mmstars_plain_figures_take_no_word_for_a_letter(tmp_path: Path) -> None:
+    """Answers come in 20 forms, by the row's number; ten of them give the option or its text, in 22 of 42 rows.
+
+    Rows 0 to 4, 8, 12, 17, 18 and 19 of each twenty are right; 5 and 13 are wrong; the rest say nothing that is read: a
+    dog, a cause, silence, "Correct: B", "I think B", doubt, two letters. Rows 40 and 41 are forms 0 and 1.
+    """
+    figures = values(score(tmp_path, "mmstar"))
+    assert figures["accuracy"] == pytest.approx(100 * 22 / 42)
+    assert figures["unread"] == pytest.approx(100 * 16 / 42)
