@@ -36,7 +36,7 @@ def pairs(tmp_path: Path) -> Path:
     """Pairs of pictures 4 to 9, of which the benchmark has 4 and 5; one more of picture 5; a row without an answer."""
     folder = tmp_path / "pairs"
     folder.mkdir()
-    rows = []
+    rows: list[dict[str, str]] = []
     for i in (*range(4, 10), 5):
         (folder / f"{i}.jpg").write_bytes(encoded(picture(i), "JPEG"))
         answers = {"chosen": f"a cat {len(rows)}", "rejected": "a dog"}

@@ -10,6 +10,7 @@ from harness.evaluation import pictures
 from harness.evaluation.pictures import Picture, key_in_results, pictures_of, prints_of, shared_pictures
 from harness.protocols.benchmark import Sample
 from harness.protocols.conversation import Image
+from harness.util.likeness import Print, print_of
 from tests.harness.util.test_likeness import encoded, picture
 
 
@@ -70,8 +71,12 @@ def test_coco_s_numbers_need_no_picture(tmp_path: Path) -> None:
 
 def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[bytes] = []
-    whole = pictures.print_of
-    monkeypatch.setattr(pictures, "print_of", lambda data: (read.append(data), whole(data))[1])
+
+    def counted(data: bytes) -> Print:
+        read.append(data)
+        return print_of(data)
+
+    monkeypatch.setattr(pictures, "print_of", counted)
     asked = files(tmp_path / "a", one=encoded(picture(1)), two=encoded(picture(2)))
     first = prints_of(asked, "a")
     again = prints_of(asked, "a")
