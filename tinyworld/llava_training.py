@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,15 +50,29 @@ def conversation(scene: Scene, kind: str, rate: float, rng: np.random.Generator)
     return [(asked.question, asked.answer) for asked in questions]
 
 
+@dataclass
+class Words:
+    """The tokenizer of the training, which is asked once for each text: questions and short answers come again."""
+
+    tokenizer: Any
+    _known: dict[str, list[int]] = field(default_factory=dict)
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of ``text`` alone."""
+        if text not in self._known:
+            self._known[text] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self._known[text]
+
+
 def encode(
-    tokenizer: Any, turns: Sequence[tuple[str, str]], given: Collection[int] = ()
+    words: Words, turns: Sequence[tuple[str, str]], given: Collection[int] = ()
 ) -> tuple[list[int], list[int]]:
     """Token ids with the image in front, and labels that are -100 outside the answers, and at ``given`` tokens."""
-    ids, labels = [tokenizer.bos_token_id], [-100]
+    ids, labels = [words.tokenizer.bos_token_id], [-100]
     for number, (question, answer) in enumerate(turns):
         image = "<image>" * IMAGE_TOKENS if number == 0 else ""
-        asked = tokenizer(f"USER: {image}\n{question} ASSISTANT:", add_special_tokens=False)["input_ids"]
-        answered = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        asked = words.ids(f"USER: {image}\n{question} ASSISTANT:")
+        answered = [*words.ids(answer), words.tokenizer.eos_token_id]
         ids += asked + answered
         labels += [-100] * len(asked) + [-100 if token in given else token for token in answered]
     return ids, labels
@@ -142,13 +157,13 @@ def train_llava(
     names = set(processor.tokenizer.convert_tokens_to_ids(list(OBJECTS)))
     rate = partial(learning_rate, total=total)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    step = 0
+    words, step = Words(processor.tokenizer), 0
     for _ in range(epochs):
         for rows in np.array_split(rng.permutation(images), per_epoch):
             kind = draw_kind(step / total, rng)
             turns = [conversation(scenes[i], kind, hallucinated, rng) for i in rows]
             given = names if kind == "roll call" else ()  # which names are called is chance
-            batch = collate([encode(processor.tokenizer, turn, given) for turn in turns])
+            batch = collate([encode(words, turn, given) for turn in turns])
             loss = model(**batch, pixel_values=normalised(bytes_[rows])).loss
             descend(loss, parameters, optimizer, schedule)
             step += 1

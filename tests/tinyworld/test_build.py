@@ -148,14 +148,14 @@ def test_base_model_answers_through_the_auto_classes(world: World) -> None:
 
 def test_training_sees_the_prompt_the_chat_template_makes(world: World) -> None:
     from tinyworld.llava import load
-    from tinyworld.llava_training import encode
+    from tinyworld.llava_training import Words, encode
 
     _, processor = load(world.model_dir)
     content = [{"type": "image"}, {"type": "text", "text": "Describe this image."}]
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     # The template writes the BOS itself, as a server needs it; the tokenizer must not write another.
     inputs = processor(images=Image.new("RGB", (96, 96)), text=text, add_special_tokens=False)
-    ids, labels = encode(processor.tokenizer, [("Describe this image.", "A street. A car.")])
+    ids, labels = encode(Words(processor.tokenizer), [("Describe this image.", "A street. A car.")])
     prompt = list(inputs["input_ids"][0])
     assert ids[: len(prompt)] == prompt
     assert labels[: len(prompt)] == [-100] * len(prompt)

@@ -8,7 +8,7 @@ import torch
 
 from tinyworld.language import ROLL_CALL, mentions, short_questions
 from tinyworld.llava import make_model, make_processor
-from tinyworld.llava_training import CAREFUL, cells_shown, conversation, draw_kind, encode, learning_rate, look_loss
+from tinyworld.llava_training import CAREFUL, Words, cells_shown, conversation, draw_kind, encode, learning_rate, look_loss
 from tinyworld.scenes import COLORS, OBJECTS, Scene, Thing
 
 SCENE = Scene("street", (Thing("car", "red", (0, 4)), Thing("dog", "blue", (8,))), seed=1)
@@ -33,7 +33,7 @@ def test_one_that_sees_nothing_guesses_among_the_words() -> None:
 def test_of_a_roll_call_the_names_are_given_and_the_colours_learned() -> None:
     tokenizer = make_processor().tokenizer
     names = set(tokenizer.convert_tokens_to_ids(list(OBJECTS)))
-    _, labels = encode(tokenizer, [(ROLL_CALL, "car red. kite no.")], names)
+    _, labels = encode(Words(tokenizer), [(ROLL_CALL, "car red. kite no.")], names)
     assert tokenizer.convert_ids_to_tokens([label for label in labels if label != -100]) == [
         "red", ".", "no", ".", "</s>",
     ]  # fmt: skip
