@@ -64,9 +64,7 @@ class Words:
         return self._known[text]
 
 
-def encode(
-    words: Words, turns: Sequence[tuple[str, str]], given: Collection[int] = ()
-) -> tuple[list[int], list[int]]:
+def encode(words: Words, turns: Sequence[tuple[str, str]], given: Collection[int] = ()) -> tuple[list[int], list[int]]:
     """Token ids with the image in front, and labels that are -100 outside the answers, and at ``given`` tokens."""
     ids, labels = [words.tokenizer.bos_token_id], [-100]
     for number, (question, answer) in enumerate(turns):

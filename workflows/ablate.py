@@ -23,7 +23,7 @@ from workflows.ablation_jobs import check, is_stored, kept, resolved
 from workflows.ablation_outcome import Outcome, Shortfall, shortfall
 from workflows.activity import working
 from workflows.bench import bench_model
-from workflows.benched import Read, is_benched, wanted_of
+from workflows.benched import Files, Read, is_benched, wanted_of
 from workflows.curve_points import lacks_points
 from workflows.embedded import data_root, is_embedded_model
 from workflows.eval_models import EvalModel
@@ -95,17 +95,21 @@ def _rounds(
     The bases and the runs; controls that match another run's beta, which come after it; and runs whose curves lack a
     point because the base, at whose coverage they are read, was benchmarked after them.
     """
-    read: Read = {}
+    files: Files = {}
+    begun = False
     for controls in (False, True):
+        read = Read(Snapshot(store), files)
         batch = [job for job in everything if (job.match is not None) == controls]
         missing = [job for job in batch if not is_stored(store, job, device, read)]
         tasks: dict[str, Task] = {job.name: partial(_job_task, job, device, cluster) for job in missing}
         first = () if controls else bases
         lacking = [base for base in first if not is_benched(store, base, ablation, read=read)]
         of_bases: dict[str, Task] = {b.run: partial(_base_task, str(store.path), b, device, cluster) for b in lacking}
+        begun = begun or bool(of_bases or tasks)
         yield [*(base.run for base in first), *(job.name for job in batch)], {**of_bases, **tasks}
     snapshot, wanted = Snapshot(store), wanted_of(ablation)
-    late = [job for job in everything if lacks_points(snapshot, job.name, wanted)]
+    # Where nothing was missing, no curve lacks a point.
+    late = [job for job in everything if begun and lacks_points(snapshot, job.name, wanted)]
     yield [job.name for job in late], {job.name: partial(_job_task, job, device, cluster) for job in late}
 
 

@@ -12,11 +12,12 @@ from harness.protocols.progress import Progress, silent
 from harness.store import Store
 from harness.util.options import content_key
 from harness.util.paths import nothing_kept
+from leaderboards.snapshot import Snapshot
 from workflows.ablate import bases_of
 from workflows.ablation import Ablation, jobs
 from workflows.ablation_jobs import check, planned
 from workflows.align import dry_run
-from workflows.benched import is_benched, wanted_of
+from workflows.benched import Read, is_benched, wanted_of
 from workflows.cost import BenchCost, added_cost, cost_report, spec_cost
 from workflows.embedded import embedded_world
 from workflows.eval_models import EvalModel
@@ -41,9 +42,9 @@ def plan(ablation: Ablation, db: str, *, device: str, progress: Progress = silen
     check(ablation, everything, store, device)
     root, notes = _root(ablation)
     costs = [] if root is None else _bench_costs(ablation, store, root, notes)
-    rows, bases = [], bases_of(ablation, silent, built=False)
+    rows, bases, read = [], bases_of(ablation, silent, built=False), Read(Snapshot(store))
     for base in bases:
-        done = root is not None and is_benched(store, base, ablation)
+        done = root is not None and is_benched(store, base, ablation, read=read)
         rows.append({"run": base.run, "aligned": True, **_training({}), **_bench(costs, done, root is not None)})
     estimates: dict[str, Mapping[str, Any]] = {}
     for n, job in enumerate(everything, start=1):
@@ -54,7 +55,7 @@ def plan(ablation: Ablation, db: str, *, device: str, progress: Progress = silen
             notes += [note for note in [estimates[key]["notes"]] if note not in notes]
         model = EvalModel(job.name, f"run:{job.name}", job.name)
         done = record is not None and root is not None
-        done = done and record is not None and is_benched(store, model, ablation, since=record.number)
+        done = done and record is not None and is_benched(store, model, ablation, since=record.number, read=read)
         training = _training({} if record is not None else estimates[key])
         rows.append(
             {"run": job.name, "aligned": record is not None, **training, **_bench(costs, done, root is not None)}

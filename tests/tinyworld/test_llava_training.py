@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from tinyworld.language import ROLL_CALL, mentions, short_questions
 from tinyworld.llava import make_model, make_processor
-from tinyworld.llava_training import CAREFUL, Words, cells_shown, conversation, draw_kind, encode, learning_rate, look_loss
+from tinyworld.llava_training import (
+    CAREFUL,
+    Words,
+    cells_shown,
+    conversation,
+    draw_kind,
+    encode,
+    learning_rate,
+    look_loss,
+)
 from tinyworld.scenes import COLORS, OBJECTS, Scene, Thing
 
 SCENE = Scene("street", (Thing("car", "red", (0, 4)), Thing("dog", "blue", (8,))), seed=1)
@@ -37,6 +48,19 @@ def test_of_a_roll_call_the_names_are_given_and_the_colours_learned() -> None:
     assert tokenizer.convert_ids_to_tokens([label for label in labels if label != -100]) == [
         "red", ".", "no", ".", "</s>",
     ]  # fmt: skip
+
+
+def test_a_text_is_tokenised_once_to_what_the_tokenizer_makes_of_it() -> None:
+    tokenizer, asked = make_processor().tokenizer, []
+
+    def counted(text: str, **options: Any) -> Any:
+        asked.append(text)
+        return tokenizer(text, **options)
+
+    words = Words(counted)
+    expected = tokenizer("Is there a car in this image?", add_special_tokens=False)["input_ids"]
+    assert [words.ids("Is there a car in this image?") for _ in range(2)] == [expected, expected]
+    assert len(asked) == 1
 
 
 def test_answers_are_true_until_the_model_has_learned_to_look() -> None:
