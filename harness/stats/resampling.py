@@ -5,6 +5,7 @@ Samples of one group (one image) are resampled together: they are not independen
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from statistics import NormalDist
@@ -104,6 +105,7 @@ def interval_of(draws: Array, alone: Array, percent: Sequence[bool] = ()) -> tup
     return low, high
 
 
+@functools.cache
 def expanded_level(groups: int, level: float = 0.95) -> float:
     """The level of the percentile interval that covers ``level`` where there are few groups.
 

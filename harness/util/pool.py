@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import queue
@@ -193,6 +194,17 @@ def _do(work: Callable[..., Result], arguments: Sequence[Any]) -> Result:
         if (sent := sendable(error)) is not error:
             raise sent from error
         raise
+    finally:
+        _keep_what_is_left()
+
+
+def _keep_what_is_left() -> None:
+    """In a worker after a job: what is left is imported modules and caches, and no later collection goes through it.
+
+    accelerate collects when a training begins, which takes a second with all that torch and transformers hold.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def sendable(error: Exception) -> Exception:

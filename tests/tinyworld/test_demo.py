@@ -73,9 +73,15 @@ def test_the_main_job_end_to_end_and_again_from_the_store(
         raise AssertionError("everything is stored: no worker has anything to do")
 
     monkeypatch.setattr("harness.util.pool.Pool.submit", nobody)
-    read, counts = [store], Store.verdict_counts
-    monkeypatch.setattr(Store, "verdict_counts", lambda store: read.append(store) or counts(store))
+    read: list[Store] = []
+    counts = Store.verdict_counts
+
+    def counted(store: Store) -> dict[int, tuple[int, int]]:
+        read.append(store)
+        return counts(store)
+
+    monkeypatch.setattr(Store, "verdict_counts", counted)
     again = CliRunner().invoke(cli, command)
     assert again.exit_code == 0
-    assert len(read) <= 4, "the store is read for each round and for the report, however many runs it holds"
+    assert len(read) <= 3, "the store is read for each round and for the report, however many runs it holds"
     assert {a.name: a.seconds for a in Store(db).alignments()} == {name: run.seconds for name, run in runs.items()}

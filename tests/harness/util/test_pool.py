@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -31,6 +34,28 @@ def test_results_and_reports_come_back() -> None:
             list(pool.finished([pool.submit(abs, 1)], lambda *news: heard.append(news)))
     assert found == {4, 9}
     assert sorted(heard) == [("square 2", 1, 1, "even"), ("square 3", 1, 1, "odd")]
+
+
+def _left(garbage: bool) -> tuple[int, int]:
+    """How many objects no collection goes through, and how many ``_Linked`` are alive; perhaps after a cycle."""
+    if garbage:
+        one, other = _Linked(), _Linked()
+        one.other, other.other = other, one
+    return gc.get_freeze_count(), len(_Linked.alive)
+
+
+class _Linked:
+    alive: ClassVar[weakref.WeakSet[_Linked]] = weakref.WeakSet()
+    other: _Linked
+
+    def __init__(self) -> None:
+        self.alive.add(self)
+
+
+def test_what_a_worker_has_imported_is_not_gone_through_for_garbage_again_and_garbage_is_not_kept() -> None:
+    with workers(1) as pool:
+        found = [pool.submit(_left, garbage).result() for garbage in (True, False)]
+    assert found[0] == (0, 2) and found[1][0] > 1000 and found[1][1] == 0
 
 
 def _killed(marks: str, times: int) -> int:
