@@ -15,14 +15,16 @@ from harness.util.jsonl import iter_jsonl
 
 EXPECTED = '{"id": ..., "response": "text"}'
 LAYOUTS = (
-    ("id", "response"),  # this harness; AMBER
-    ("question_id", "text"),  # LLaVA, RLAIF-V's and RLHF-V's generation
+    (("id",), "response"),  # this harness; AMBER
+    (("question_id",), "text"),  # LLaVA, RLAIF-V's and RLHF-V's generation
+    (("image_id",), "caption"),  # CHAIR
+    (("category", "subcategory", "set_id", "figure_id", "question_id"), "model_prediction"),  # HallusionBench
 )
-"""Fields of the sample's id and of the answer."""
+"""Fields of the sample's id, whose parts are joined by "_", and of the answer."""
 BY_PLACE = ("model_answer", "answer")
 """Fields of the answer in files that answer all questions in order: MMHal-Bench's template, RLAIF-V's evaluation."""
-ANSWERS = frozenset([text for _, text in LAYOUTS] + list(BY_PLACE))
-"""Fields that may hold an answer: a row gives one."""
+ANSWERS = frozenset([text for _, text in LAYOUTS] + list(BY_PLACE)) - {"caption"}
+"""Fields that may hold an answer: a row gives one. A caption may be a context beside it."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def _plain(text: str) -> str:
 def read_responses(path: Path) -> Responses:
     """The answers of a file: JSON lines or a JSON array of rows, or one JSON object of id -> text (MM-Vet).
 
-    A row is ``{"id", "response"}``, ``{"question_id", "text"}``, or has ``question`` and ``answer`` (or
+    A row is ``{"id", "response"}`` or another of ``LAYOUTS``, or has ``question`` and ``answer`` (or
     ``model_answer``): then its place is its id. Ids compare as strings; further fields are ignored. A row that cannot
     be read, that fits two layouts, gives two answers or a key twice, or whose id came before raises a DataError naming
     file and row. A row with an ``error`` failed.
@@ -139,14 +141,17 @@ def _is_whole(path: Path) -> bool:
 
 
 def _is_row(line: bytes) -> bool:
-    return any(f'"{name}"'.encode() in line for layout in LAYOUTS for name in layout)
+    return any(f'"{name}"'.encode() in line for ids, text in LAYOUTS for name in (*ids, text))
 
 
-def _layout(row: Mapping[str, Any], where: str) -> tuple[str, str] | None:
+def _layout(row: Mapping[str, Any], where: str) -> tuple[tuple[str, ...], str] | None:
     """The fields of id and answer; None for a row that is known by its place. Raises DataError for two layouts."""
-    fitting = [(id_, text) for id_, text in LAYOUTS if id_ in row and text in row]
-    if len({(str(row[id_]), row[text] if isinstance(row[text], str) else "") for id_, text in fitting}) > 1:
-        names = " and ".join(f"{id_!r}, {text!r}" for id_, text in fitting)
+    fitting = [(ids, text) for ids, text in LAYOUTS if text in row and all(name in row for name in ids)]
+    said = {
+        (*(str(row[name]) for name in ids), row[text] if isinstance(row[text], str) else "") for ids, text in fitting
+    }
+    if len(said) > 1:
+        names = " and ".join(", ".join(map(repr, (*ids, text))) for ids, text in fitting)
         raise DataError(f"{where}: it has two ids or answers ({names}); keep one pair.")
     return fitting[0] if fitting else None
 
@@ -154,12 +159,14 @@ def _layout(row: Mapping[str, Any], where: str) -> tuple[str, str] | None:
 def _id_and_text(row: Mapping[str, Any], place: str, where: str) -> tuple[str, str, str]:
     """(id, answer, why there is none; "" if there is one) of a row."""
     layout = _layout(row, where)
-    sample_id: Any = place if layout is None else row[layout[0]]
+    parts: list[Any] = [place] if layout is None else [row[name] for name in layout[0]]
     named = layout[1] if layout else next((name for name in BY_PLACE if name in row), None)
     if named is None or (layout is None and not isinstance(row.get("question"), str)):
         raise DataError(f"{where}: expected {EXPECTED}.")
-    if isinstance(sample_id, bool) or not isinstance(sample_id, str | int):
-        raise DataError(f"{where}: the id {sample_id!r} is neither text nor a whole number; expected {EXPECTED}.")
+    for part in parts:
+        if isinstance(part, bool) or not isinstance(part, str | int):
+            raise DataError(f"{where}: the id {part!r} is neither text nor a whole number; expected {EXPECTED}.")
+    sample_id = "_".join(map(str, parts))
     text, error = row[named], row.get("error")
     others = [name for name in sorted(ANSWERS & row.keys() - {named}) if row[name] not in (None, text)]
     if others and text is not None:
@@ -170,4 +177,4 @@ def _id_and_text(row: Mapping[str, Any], place: str, where: str) -> tuple[str, s
         raise DataError(f"{where}: the response is {kind_of(text)}, not a text; expected {EXPECTED}.")
     fault = f"it says that it failed ({error!r:.80})" if failed else ""
     # JSON can spell half a surrogate pair, which no database takes.
-    return str(sample_id).encode(errors="replace").decode(), text.encode(errors="replace").decode(), fault
+    return sample_id.encode(errors="replace").decode(), text.encode(errors="replace").decode(), fault

@@ -13,13 +13,27 @@ from cli import cli
 from harness.evaluation.resolve import load, make_benchmark
 from tests.golden.test_golden import HERE
 
-MORE = {"amber": ["--set", "similarity=exact", "--set", "tagger=lexicon"]}
+ALL = {"amber", "llava_bench", "mmhal", "object_halbench", "pope", "mm_vet", "hallusion_bench", "chair_coco"}
+MORE = {
+    "amber": ["--set", "similarity=exact", "--set", "tagger=lexicon"],
+    "chair_coco": ["--set", "images=8", "--set", "tagger=lexicon"],
+}
 
 
 def official(benchmark: str, answers: dict[str, str]) -> tuple[str, str]:
-    """(name, content) of the official file: AMBER's, LLaVA's, RLAIF-V's, MMHal-Bench's template."""
-    samples = load(make_benchmark(benchmark), HERE / benchmark / "data").samples
+    """(name, content) of the official file: AMBER's, LLaVA's, RLAIF-V's, MMHal-Bench's template, HallusionBench's file
+    with the predictions (here in another order), CHAIR's captions, MM-Vet's object."""
+    settings = {"images": 8} if benchmark == "chair_coco" else {}
+    samples = load(make_benchmark(benchmark, settings), HERE / benchmark / "data").samples
     rows: list[dict[str, Any]]
+    if benchmark == "mm_vet":
+        return "mm_vet.json", json.dumps(answers, indent=4)
+    if benchmark == "chair_coco":
+        return "captions.json", json.dumps([{"image_id": int(i), "caption": text} for i, text in answers.items()])
+    if benchmark == "hallusion_bench":
+        rows = json.loads((HERE / benchmark / "data/HallusionBench.json").read_text())
+        rows = [{**row, "model_prediction": answers[s.id]} for row, s in zip(rows, samples, strict=True)]
+        return "HallusionBench_result.json", json.dumps(rows[::-1])
     if benchmark == "amber":
         return "amber.json", json.dumps([{"id": int(i), "response": text} for i, text in answers.items()])
     if benchmark == "mmhal":
@@ -34,7 +48,7 @@ def official(benchmark: str, answers: dict[str, str]) -> tuple[str, str]:
     return "answers.jsonl", "".join(json.dumps(row) + "\n" for row in rows)
 
 
-@pytest.mark.parametrize("benchmark", ["amber", "llava_bench", "mmhal", "object_halbench", "pope"])
+@pytest.mark.parametrize("benchmark", sorted(ALL))
 def test_official_answer_files_give_the_same_figures(benchmark: str, tmp_path: Path) -> None:
     lines = (HERE / benchmark / "answers.jsonl").read_text().splitlines()
     name, content = official(benchmark, {str(row["id"]): row["response"] for row in map(json.loads, lines)})
