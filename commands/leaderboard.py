@@ -63,7 +63,12 @@ class FormatName(click.Choice[str]):
     help="In the terminal and LaTeX also each difference to DPO and base with its interval and Holm-adjusted p-value "
     "(the other formats always have them).",
 )
-@click.option("--published", is_flag=True, help="Show the papers' figures too, in a block of their own.")
+@click.option(
+    "--published",
+    flag_value="equal",
+    help="Show the papers' figures too, in a block of their own: of benchmarks whose evaluator is an equal one.",
+)
+@click.option("--published-all", "published", flag_value="all", help="All of them, said not to be comparable.")
 @click.option("--plots", "--figures", type=options.FOLDER, help="Figures as SVG and PNG.")
 def command(
     db: str, kind: str, file: Path | None, plots: Path | None, runs: tuple[str, ...], benchmarks: tuple[str, ...],

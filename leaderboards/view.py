@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from harness.errors import unknown_name
 from harness.store import AlignmentRecord
-from leaderboards.published import rows_beside
+from leaderboards.published import Published, published_block
 from leaderboards.rows import Table, build_tables
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import NO_EVALUATIONS
@@ -28,7 +28,8 @@ class View:
         against: the row or run that all others are compared with; None: DPO and base, or the best row without these.
         empty: what to say where there is no table.
         differences: whether each difference is wanted with its interval and p-value, where a format can leave them out.
-        published: whether published figures are wanted, in a block of their own.
+        published: whether published figures are wanted, in a block of their own: where an evaluator is an equal one, or
+            "all", which are then said not to be comparable.
         width: columns of text.
         examples: finds the pairs that an alignment was trained on.
         explain: a sentence on why the base model hallucinates; "" for none.
@@ -40,7 +41,7 @@ class View:
     against: str | None = None
     empty: str = NO_EVALUATIONS
     differences: bool = False
-    published: bool = False
+    published: bool | Literal["equal", "all"] = False
     width: int = 100
     examples: Examples = lambda alignment, ids: {}
     explain: Callable[[Snapshot], str] = lambda snapshot: ""
@@ -64,10 +65,12 @@ class View:
         return tables
 
     @cached_property
-    def published_rows(self) -> list[tuple[str, tuple[float, ...]]]:
-        """Published figures by model; those of a variant only beside a finished run of it."""
+    def published_block(self) -> Published | None:
+        """The published figures, of a variant only beside a finished run of it; None where they are not wanted."""
+        if not self.published:
+            return None
         done = {str(run.config.get("method")) for run in self.snapshot.alignments if run.status == "done"}
-        return rows_beside(done)
+        return published_block(self.tables, done, "all" if self.published == "all" else "equal")
 
     def wanted(self, benchmark: str) -> bool:
         """Whether a benchmark is shown."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.protocols.progress import Progress, Watcher
 from workflows.bars import shown
@@ -257,7 +257,7 @@ def leaderboard(
     complete: bool = False,
     against: str | None = None,
     differences: bool = False,
-    published: bool = False,
+    published: bool | Literal["equal", "all"] = False,
     width: int = 100,
     db: str | Path = DB,
 ) -> Leaderboard:
@@ -269,7 +269,8 @@ def leaderboard(
         complete: only evaluations of which every sample was scored.
         against: the row or run that all others are compared with, instead of DPO and base.
         differences: also in the terminal and LaTeX (the other formats always have them).
-        published: the papers' figures too, where a format has a block for them.
+        published: the papers' figures too, where a format has a block for them, of benchmarks on which the evaluator of
+            a row is an equal one (True); "all": of all, said not to be comparable.
         width: columns of the plain-text format.
     """
     from harness.store import Store

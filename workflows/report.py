@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import RenderableType
 
@@ -47,7 +47,7 @@ def leaderboard_view(
     suite: str | None = None,
     selection: Selection = EVERYTHING,
     against: str | None = None,
-    published: bool = False,
+    published: bool | Literal["equal", "all"] = False,
     differences: bool = False,
     width: int = 100,
 ) -> View:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference
 from harness.util.visible import on_one_line
-from leaderboards import published
 from leaderboards.declared import benchmark_title, metric_title
 from leaderboards.extrapolation import MARK, not_bracketed
 from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.notes import evaluator_lines, not_shown, trained_on
+from leaderboards.published import Published
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
     NO_EVALUATIONS,
@@ -213,11 +213,14 @@ def _difference(cell: Cell, metric: Metric, reference: str) -> str:
     return rf"{tex(signed(difference.value, metric))}{_stars(difference, metric, p)} {{\scriptsize {about}}}"
 
 
-def published_latex(view: View) -> str:
-    """The published figures as a booktabs table of their own."""
-    rows = [[tex(name), *published.cells(values)] for name, values in view.published_rows]
-    caption = f"Published figures, not measured here. {tex(published.SOURCE)}"
-    return "\n" + tabular(["Model", *map(tex, published.COLUMNS)], rows, caption=caption, label="published")
+def published_latex(block: Published) -> str:
+    """The published figures as a booktabs table of their own; what is left out of them as a comment."""
+    left_out = f"% {tex(block.left_out)}\n" if block.left_out else ""
+    if not block.rows:
+        return left_out
+    rows = [[tex(name), *figures] for name, figures in block.rows]
+    caption = f"{tex(block.title)}. {tex(block.source)}"
+    return f"\n{left_out}" + tabular(["Model", *map(tex, block.columns)], rows, caption=caption, label="published")
 
 
 class Latex(Format):
@@ -229,7 +232,7 @@ class Latex(Format):
 
     def render(self, view: View) -> str:
         text = latex(view.tables, differences=view.differences, nothing=view.empty)
-        return text + (published_latex(view) if view.published else "")
+        return text + (published_latex(view.published_block) if view.published_block else "")
 
 
 FORMATS.register("latex", Latex)

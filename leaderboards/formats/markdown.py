@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from harness.protocols.benchmark import Metric
 from harness.util.visible import on_one_line
-from leaderboards import published
 from leaderboards.charts.gap_curves import SPLITS, Curve, gap_curves
 from leaderboards.declared import metric_title
 from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.notes import note
+from leaderboards.published import Published
 from leaderboards.reward_gaps import TERCILES
 from leaderboards.rows import Row, Table
 from leaderboards.text import (
@@ -136,11 +136,13 @@ def _two(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "–"
 
 
-def published_markdown(view: View) -> str:
-    """The published figures under a heading of their own."""
-    rows = [[literal(name), *published.cells(values)] for name, values in view.published_rows]
-    table = grid(["Model", *map(literal, published.COLUMNS)], rows)
-    return f"## Published figures, not measured here\n\n{published.SOURCE}\n\n{table}"
+def published_markdown(block: Published) -> str:
+    """The published figures under a heading of their own, and what is left out of them."""
+    left_out = [literal(block.left_out)] if block.left_out else []
+    if not block.rows:
+        return "\n\n".join(left_out)
+    table = grid(["Model", *map(literal, block.columns)], [[literal(name), *figures] for name, figures in block.rows])
+    return "\n\n".join([f"## {literal(block.title)}", block.source, table, *left_out])
 
 
 class Markdown(Format):
@@ -152,8 +154,8 @@ class Markdown(Format):
 
     def render(self, view: View) -> str:
         blocks = [markdown(view.tables, nothing=view.empty), gap_summary(gap_curves(view.snapshot))]
-        if view.published:
-            blocks.append(published_markdown(view))
+        if view.published_block:
+            blocks.append(published_markdown(view.published_block))
         return "\n\n".join(block.strip() for block in blocks if block) + "\n"
 
 

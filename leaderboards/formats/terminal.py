@@ -15,13 +15,13 @@ from harness.protocols.benchmark import Metric
 from harness.store import EvaluationRecord
 from harness.util.console import Console
 from harness.util.visible import stripped
-from leaderboards import published
 from leaderboards.conclusion import conclusions
 from leaderboards.declared import benchmark_title, headline, metric_title
 from leaderboards.evaluators import stored_mark
 from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.notes import note
+from leaderboards.published import Published
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.run_groups import BASE
 from leaderboards.text import (
@@ -201,18 +201,21 @@ def _frame(title: Text | None, caption: str | None) -> RichTable:
     )
 
 
-def published_terminal(view: View) -> RichTable:
-    """The published figures as a table whose title says that they are not one's own."""
-    table = RichTable(
-        title="[bold]Published figures[/], [yellow]not measured here[/]", caption=published.SOURCE,
-        title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
-    )  # fmt: skip
-    table.add_column("Model", no_wrap=True)
-    for name in published.COLUMNS:
-        table.add_column(name, justify="right")
-    for model, values in view.published_rows:
-        table.add_row(model, *published.cells(values))
-    return table
+def published_terminal(block: Published) -> list[RenderableType]:
+    """The published figures as a table whose title says that they are not one's own, and what is left out of them."""
+    shown: list[RenderableType] = []
+    if block.rows:
+        table = RichTable(
+            title=Text(block.title, "bold yellow"), caption=block.source,
+            title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+        )  # fmt: skip
+        table.add_column("Model", no_wrap=True)
+        for name in block.columns:
+            table.add_column(name, justify="right")
+        for model, figures in block.rows:
+            table.add_row(model, *figures)
+        shown.append(table)
+    return [*shown, *([Text(block.left_out, "dim")] if block.left_out else [])]
 
 
 class Terminal(Format):
@@ -229,7 +232,7 @@ class Terminal(Format):
 
     def rich(self, view: View) -> list[RenderableType]:
         shown = leaderboard(view.tables, differences=view.differences, nothing=view.empty)
-        return [*shown, *([published_terminal(view)] if view.published else [])]
+        return [*shown, *(published_terminal(view.published_block) if view.published_block else [])]
 
 
 FORMATS.register("table", Terminal)

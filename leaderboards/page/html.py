@@ -19,7 +19,6 @@ from harness.store import EvaluationRecord
 from harness.util.files import write_text
 from harness.util.json_safe import json_safe
 from harness.util.visible import stripped
-from leaderboards import published
 from leaderboards.charts.marks import GREY, colour, key, style, swatch
 from leaderboards.charts.training import Evidence, read_evidence
 from leaderboards.condition import condition_of
@@ -85,8 +84,7 @@ def render_html(view: View, chunks: Chunks, copies: Mapping[str, Copy] = NO_COPI
         script=Markup(script),
         copies=[(name, kind) for name, (kind, _) in copies.items()],
         bench_again=bench_again,
-        published=published if view.published else None,
-        published_rows=view.published_rows,
+        published=view.published_block,
         **_content(view, chunks, parts, copies),
     )
 

@@ -41,6 +41,7 @@ def test_its_fields_are_read_off_version_judge_prompt_data_and_decoding(record: 
         "decoding": "max_new_tokens=512 num_beams=1",
         "official": "rules",
         "differs": GIVEN["info"]["unofficial"],
+        "official_data": False,
     }
 
 

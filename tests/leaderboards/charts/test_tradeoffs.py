@@ -102,9 +102,9 @@ def test_axes_name_the_benchmark_whose_rate_they_show(benchmark: str, title: str
 
 def test_published_figures_say_their_unit() -> None:
     """MMHal's rate is published as a share, while the column of that name in one's own tables holds percentages."""
-    shares = [name for i, name in enumerate(COLUMNS) if all(values[i] <= 1 for _, values in ROWS)]
+    shares = [column.title for i, column in enumerate(COLUMNS) if all(values[i] <= 1 for _, values in ROWS)]
     assert shares == ["MMHal hal. rate, 0–1 ↓"]
-    assert [name for name in COLUMNS if "%" not in name] == ["MMHal score, 0–6 ↑", *shares]
+    assert [column.title for column in COLUMNS if "%" not in column.title] == ["MMHal score, 0–6 ↑", *shares]
 
 
 def test_the_price_of_a_method_is_the_tokens_of_its_steps(store: Store) -> None:

@@ -9,14 +9,9 @@ import pytest
 
 from harness.store import Store
 from leaderboards.formats.latex import latex, published_latex, tex
-from leaderboards.formats.markdown import markdown, published_markdown
-from leaderboards.formats.terminal import Terminal
-from leaderboards.page.html import render_html
-from leaderboards.page.samples import Chunks
-from leaderboards.published import ROWS
+from leaderboards.formats.markdown import markdown
+from leaderboards.published import published_block
 from leaderboards.rows import Table, build_tables
-from leaderboards.snapshot import Snapshot
-from leaderboards.view import View
 from tests.leaderboards.fakes import add, answers, example, one_seed, snapshot
 
 
@@ -101,36 +96,13 @@ def test_no_evaluations_say_what_to_do() -> None:
     assert "run `bench`" in latex([])
 
 
-def test_published_figures_stand_apart_and_are_marked(tmp_path: Path) -> None:
-    view = View(Snapshot(example(tmp_path)))
-    latex_text, markdown_text = published_latex(view), published_markdown(view)
-    assert "not measured here" in latex_text and "not measured here" in markdown_text
-    assert len(body(latex_text)) == len(ROWS) - 1 == 7
-    assert "| DAMA-7B | 10.3 | 5.9 | 2.76 | 0.41 | 3.0 | 48.3 | 14.8 | 1.2 |" in markdown_text
-
-
-def test_the_published_figures_of_a_variant_stand_beside_a_finished_run_of_it_alone(tmp_path: Path) -> None:
-    store = example(tmp_path)
-    for method, status, shown in (
-        ("pea-dpo", "done", False),
-        ("pea-dpo-repo", "failed", False),
-        ("pea-dpo-repo", "done", True),
-    ):
-        store.start_alignment("p", method=method, seed=0, panel="", key="k", config={"method": method}, fresh=True)
-        store.finish_alignment("p", status=status, model_dir="m", seconds=1.0)
-        view = View(Snapshot(store), published=True)
-        page = render_html(view, Chunks(None, 10**7))
-        texts = [published_latex(view), published_markdown(view), Terminal().render(view), page]
-        assert ["mPEA-DPO-7B" in text for text in texts] == [shown] * 4
-
-
 @pytest.mark.needs("tex")
 def test_it_compiles(tmp_path: Path) -> None:
     tables = [replace(t, panel="100 % #1_a") for t in tables_of(example(tmp_path))]
     document = [
         r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}",
         latex(tables, differences=True),
-        published_latex(View(Snapshot(example(tmp_path / "shown")))),
+        published_latex(published_block([], (), "all")),
     ]
     (tmp_path / "a.tex").write_text("\n".join([*document, r"\end{document}"]))
     done = subprocess.run(

@@ -146,7 +146,7 @@ def test_a_row_called_like_an_argument_is_none(tmp_path: Path) -> None:
 def test_the_page_has_no_element_of_a_name_and_its_policy_allows_its_own_code_alone(
     store: Store, tmp_path: Path, name: str
 ) -> None:
-    (file,) = write_html(View(Snapshot(store), published=True), tmp_path / name)
+    (file,) = write_html(View(Snapshot(store), published="all"), tmp_path / name)
     page = file.read_text(encoding="utf-8")
     seen = Reader(page).seen
     assert not [tag for tag, _ in seen if tag in ("img", "iframe", "object", "embed", "form", "base")]

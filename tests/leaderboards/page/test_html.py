@@ -74,7 +74,7 @@ def unpack(packed: str) -> Any:
 
 
 def test_the_page_is_well_formed_and_asks_for_nothing(tmp_path: Path) -> None:
-    page = page_of(example(tmp_path), published=True)
+    page = page_of(example(tmp_path), published="all")
     for tag, attributes in read(page).seen:
         for name in ("src", "href", "srcset", "action", "poster"):
             value = attributes.get(name) or ""

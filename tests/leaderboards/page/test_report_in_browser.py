@@ -70,7 +70,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module", params=["report.html", "folder"])
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("report")
-    (file,) = write_html(View(Snapshot(hostile(root)), published=True), root / request.param)
+    (file,) = write_html(View(Snapshot(hostile(root)), published="all"), root / request.param)
     return file
 
 
@@ -145,7 +145,7 @@ CODE = """<img src=x onerror=alert(1)><svg onload=alert(1)></svg><button id=pres
 
 @pytest.mark.parametrize("name", ["evil.html", "evil"])
 def test_no_name_and_no_answer_runs_and_the_policy_would_stop_it(browser: Browser, tmp_path: Path, name: str) -> None:
-    (file,) = write_html(View(Snapshot(evil_store(tmp_path)), published=True), tmp_path / name)
+    (file,) = write_html(View(Snapshot(evil_store(tmp_path)), published="all"), tmp_path / name)
     browser.open(file, 1360, 900)  # a dialog of alert() would fail whatever is asked of the browser next
     browser.run("document.getElementById('samples').scrollIntoView({behavior: 'instant'})")
     browser.wait(CARDS)
