@@ -7,8 +7,9 @@ allow the former.
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,6 +48,33 @@ class GenerateOptions:
 
 Parted = tuple[torch.Tensor | None, dict[str, torch.Tensor], Vision]
 """A prompt up to its image: token ids [P], further inputs of these tokens, inputs of the image."""
+
+
+KEPT = 64 * 2**20
+"""Bytes of inputs that a layout keeps: at every point of a coverage curve the same is asked about the same images."""
+
+
+class KeptInputs:
+    """What the processor made of prompts and their images, up to ``limit`` bytes; the first that fit stay."""
+
+    def __init__(self, limit: int = KEPT) -> None:
+        self._room = limit
+        self._parted: dict[tuple[str, str, bytes], Parted] = {}
+
+    def __call__(self, row: Row, image: PilImage.Image, make: Callable[[Row, PilImage.Image], Parted]) -> Parted:
+        """What ``make`` gives, or gave for such a prompt with the same pixels."""
+        pixels = hashlib.sha256(image.tobytes()).digest()
+        key = (row.prompt, f"{image.mode} {image.size}", pixels)
+        if key in self._parted:
+            return self._parted[key]
+        made = make(row, image)
+        ids, marks, vision = made
+        tensors = [*marks.values(), *vision.values(), *([] if ids is None else [ids])]
+        size = sum(tensor.untyped_storage().nbytes() for tensor in tensors)
+        if size <= self._room:
+            self._room -= size
+            self._parted[key] = made
+        return made
 
 
 class Layout(Protocol):
@@ -99,6 +127,7 @@ class ImagePrefix:
 
     def __init__(self, model: Any, prompts: Prompts) -> None:
         self._model, self._prompts, self._padded = model, prompts, Padded(model, prompts)
+        self._kept = KeptInputs()
         tokenizer = prompts.processor.tokenizer
         self._image_token: int = tokenizer.convert_tokens_to_ids(prompts.processor.image_token)
         self._atoms = frozenset(tokenizer.added_tokens_decoder)
@@ -131,7 +160,7 @@ class ImagePrefix:
         if not rows[0].image:
             return self._continue(questions, mask, None, options)
         first = {row.image: row for row in reversed(rows)}
-        parted = [self._parted(row, images[name]) for name, row in first.items()]
+        parted = [self._kept(row, images[name], self._parted) for name, row in first.items()]
         longest = max((len(ids) for ids, _, _ in parted if ids is not None), default=0)
         room = self._window or math.inf
         if any(ids is None for ids, _, _ in parted) or longest + questions.shape[1] + _new(options) > room:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ SOURCES: tuple[Source, ...] = (
 
 def has(*resources: str) -> bool:
     """Whether NLTK is installed and all of ``resources`` are there, unpacked or zipped."""
-    if importlib.util.find_spec("nltk") is None:
+    if importlib.util.find_spec("nltk") is None or not all(map(_may_be_found, resources)):
         return False
     import nltk
 
@@ -41,6 +43,27 @@ def has(*resources: str) -> bool:
     if fetched not in nltk.data.path:
         nltk.data.path.append(fetched)
     return all(map(_found, resources))
+
+
+def _may_be_found(resource: str) -> bool:
+    """Whether NLTK is to be asked for ``resource``: where no place holds it, its import would take seconds for nothing.
+
+    NLTK decides: it leaves out what others could have written.
+    """
+    if "nltk" in sys.modules or os.name == "nt":
+        return True
+    names = (resource, f"{resource}.zip", f"{resource.partition('/')[0]}.zip")
+    places = [*nltk_places(), str(kept_dir("data") / FOLDER)]
+    return any(os.path.isfile(place) or any(os.path.exists(f"{place}/{name}") for name in names) for place in places)
+
+
+def nltk_places() -> list[str]:
+    """Where NLTK looks for data, but for Windows, as its ``nltk.data.path`` is once it is imported."""
+    named = [os.path.expanduser(place) for place in os.environ.get("NLTK_DATA", "").split(os.pathsep) if place]
+    own = [] if os.path.expanduser("~/") == "~/" else [os.path.expanduser("~/nltk_data")]
+    with_python = [os.path.join(sys.prefix, *part, FOLDER) for part in ([], ["share"], ["lib"])]
+    shared = [f"/usr/{part}/{FOLDER}" for part in ("share", "local/share", "lib", "local/lib")]
+    return [*named, *own, *with_python, *shared]
 
 
 def _found(resource: str) -> str:

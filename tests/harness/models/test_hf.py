@@ -16,7 +16,7 @@ from PIL import Image as PilImage
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from harness.errors import HarnessError, UsageError
-from harness.models.batching import ImagePrefix, Padded, Row
+from harness.models.batching import ImagePrefix, KeptInputs, Padded, Row
 from harness.models.hf import HfModel, batches
 from harness.models.spec import ModelSpec, load_model
 from harness.models.templates import ChatTemplate
@@ -114,6 +114,42 @@ def test_each_image_is_encoded_once(model: HfModel, monkeypatch: pytest.MonkeyPa
     model.batch_size = 6
     answers(model, questions())
     assert sum(encoded) == 5
+
+
+def test_what_is_asked_again_at_another_point_of_a_curve_is_not_prepared_again_but_another_image_is(
+    model: HfModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[int] = []
+    parted = ImagePrefix._parted
+
+    def counted(self: ImagePrefix, *given: Any) -> Any:
+        prepared.append(1)
+        return parted(self, *given)
+
+    monkeypatch.setattr(ImagePrefix, "_parted", counted)
+    file = tmp_path / "image.png"
+    file.write_bytes(picture(0).read())
+    samples = [*questions(), Sample("file", QUESTIONS[0], Image(path=file))]
+    first = answers(model, samples)
+    assert len(prepared) == 5, "the file shows what one of the five images shows"
+    answers(model, samples, dataclasses.replace(DECODING, eos_bias=1.0))
+    assert [a.text for a in answers(model, samples)] == [a.text for a in first] and len(prepared) == 5
+    file.write_bytes(picture(7).read())
+    changed = answers(model, samples)
+    assert len(prepared) == 6 and changed[-1].text != first[-1].text
+
+
+def test_no_more_inputs_are_kept_than_there_is_room_for() -> None:
+    kept, made = KeptInputs(limit=8 * 3 + 4 * 6), []
+
+    def make(row: Row, _: PilImage.Image) -> Any:
+        made.append(row.prompt)
+        return torch.zeros(3, dtype=torch.long), {}, {"pixel_values": torch.zeros(6)}
+
+    rows = [Row(0, "one", "a"), Row(1, "two", "a")]
+    for row in (*rows, *rows):
+        kept(row, PilImage.new("RGB", (2, 2)), make)
+    assert made == ["one", "two", "two"]
 
 
 def test_a_missing_or_broken_image_is_an_error_and_the_rest_go_on(model: HfModel, tmp_path: Path) -> None:

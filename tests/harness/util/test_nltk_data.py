@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import os
+import sys
 import zipfile
 from pathlib import Path
 
@@ -83,3 +86,26 @@ def test_damaged_data_elsewhere_are_named_and_stay(own: Path, tmp_path: Path, mo
     _, (state, *_) = fetch_nlp()
     assert state.state == "failed" and str(theirs) in state.detail and "removed" not in state.detail
     assert (own / nltk_data.TAGGER / "there").exists() and (theirs / nltk_data.TAGGER).exists()
+
+
+def test_where_no_place_holds_the_data_nltk_is_not_imported(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [tmp_path / "one", tmp_path / "other"]
+    monkeypatch.setattr(nltk_data, "nltk_places", lambda: [str(place) for place in places])
+    monkeypatch.delitem(sys.modules, "nltk")
+    assert not nltk_data.has(nltk_data.TAGGER) and "nltk" not in sys.modules
+    for there in (f"{nltk_data.TAGGER}.zip", nltk_data.WORDNET, "tokenizers.zip"):
+        (places[1] / there).parent.mkdir(parents=True, exist_ok=True)
+        (places[1] / there).touch()
+    assert all(map(nltk_data._may_be_found, (nltk_data.TAGGER, nltk_data.WORDNET, nltk_data.PUNKT)))
+    assert "nltk" not in sys.modules
+
+
+def test_its_places_are_those_that_nltk_looks_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLTK_DATA", os.pathsep.join(["~/mine", "", "/theirs"]))
+    spec = importlib.util.find_spec("nltk.data")
+    assert spec is not None and spec.loader is not None
+    fresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    assert nltk_data.nltk_places() == fresh.path
