@@ -9,6 +9,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ Contrast = Callable[[Array, Array], Array]
 """A's figures minus B's, from the sums of both: two times [..., columns] -> [..., figures]."""
 
 CELLS_PER_CHUNK = 4_000_000
+KEPT_CELLS = 8_000_000
+"""Draws up to so many counts are kept, two bytes each."""
 
 
 def group_sums(values: Array, groups: Sequence[str]) -> Array:
@@ -48,16 +51,29 @@ def bootstrap_sums(values: Array, groups: Sequence[str], *, resamples: int = 200
     """
     sums = group_sums(values, groups)
     count = len(sums)
-    rng = np.random.default_rng(seed)
+    kept = resamples * count <= KEPT_CELLS
     out = np.zeros((resamples, values.shape[1]))
+    for start, times in (_kept_times if kept else _times)(resamples, count, seed):
+        with np.errstate(invalid="ignore"):  # a sum may be infinite
+            out[start : start + len(times)] = times.astype(np.float64) @ sums
+    return out
+
+
+def _times(resamples: int, count: int, seed: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    """How often each of ``count`` groups is drawn in a resample: chunks of a first row and counts [rows, count]."""
+    rng = np.random.default_rng(seed)
     for start, stop in _chunks(resamples, count):
         rows = stop - start
         drawn = rng.integers(0, count, size=(rows, count), dtype=np.int32)
         drawn += np.arange(rows, dtype=np.int32)[:, None] * np.int32(count)  # one counter for each (resample, group)
-        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
-        with np.errstate(invalid="ignore"):  # a sum may be infinite
-            out[start:stop] = times.astype(np.float64) @ sums
-    return out
+        yield start, np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
+
+
+@functools.lru_cache(maxsize=4)
+def _kept_times(resamples: int, count: int, seed: int) -> list[tuple[int, NDArray[Any]]]:
+    """The same, drawn once for all figures of a benchmark and all its runs."""
+    small = np.uint16 if count <= np.iinfo(np.uint16).max else np.int64
+    return [(start, times.astype(small)) for start, times in _times(resamples, count, seed)]
 
 
 def enough_to_resample(groups: Sequence[str]) -> bool:

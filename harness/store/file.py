@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-
 from harness.errors import HarnessError
 from harness.store.connection import Connection, connect, damaged
+from harness.store.database import database
 from harness.store.migrations import transaction, version_of
 from harness.store.opening import open_to_write
 from harness.store.records import Row
@@ -34,7 +33,7 @@ class ResultsFile:
     def __init__(self, path: str | Path, opened: Connection | None = None) -> None:
         self.path = Path(path)
         self.connection = opened or open_to_write(self.path)
-        self.db = Database(self.connection)
+        self.db = database(self.connection)
         self._identity = _identity(self.path)
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from harness.stats import (
     mean_and_spread,
     percentile_interval,
     pooled_seed_variance,
+    resampling,
     shares,
     sign_flip_p,
     without_pair,
@@ -78,8 +79,19 @@ def test_many_resamples_in_small_pieces_are_those_in_one(monkeypatch: pytest.Mon
     values = np.random.default_rng(0).integers(0, 2, size=(700, 3)).astype(float)
     groups = [f"{i % 90}" for i in range(700)]
     at_once = bootstrap_sums(values, groups, resamples=300)
-    monkeypatch.setattr("harness.stats.resampling.CELLS_PER_CHUNK", 1000)
+    monkeypatch.setattr(resampling, "CELLS_PER_CHUNK", 1000)
+    monkeypatch.setattr(resampling, "KEPT_CELLS", 0)
     np.testing.assert_array_equal(bootstrap_sums(values, groups, resamples=300), at_once)
+
+
+@pytest.mark.parametrize("count", [7, 70_000])
+def test_draws_that_are_kept_are_those_that_are_drawn_anew(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a count does not fit into two bytes; all figures of one seed share them."""
+    values = np.random.default_rng(3).random((count, 2))
+    kept = [bootstrap_sums(values * factor, [""] * count, resamples=20, seed=5) for factor in (1, 2)]
+    monkeypatch.setattr(resampling, "KEPT_CELLS", 0)
+    anew = [bootstrap_sums(values * factor, [""] * count, resamples=20, seed=5) for factor in (1, 2)]
+    assert np.array_equal(kept, anew)
 
 
 def test_sign_flip_by_enumeration() -> None:
