@@ -82,7 +82,7 @@ class Figure:
 
     ``measured``: by panel and label, a figure a run, base by base. ``left_out``: samples that some run did not score.
     ``beyond``: of a figure that is read off curves, by panel and label the runs whose curve does not reach the base's
-    coverage.
+    coverage. ``starts``: the figure of every base model itself; none of gaps, which are 0 there.
     """
 
     metric: Metric
@@ -91,6 +91,7 @@ class Figure:
     samples: int
     left_out: int
     beyond: Mapping[tuple[str, str], int]
+    starts: tuple[float, ...] = ()
 
     def by_base(self, panel: str, label: str) -> tuple[Array, Array]:
         """Means over seeds, [bases], and what each group of samples adds to them, [groups, bases]."""
@@ -131,11 +132,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class _Read:
-    """The metrics that are there, the numbers of every row, and what the figure is read off the curve of."""
+    """The metrics that are there, the numbers of every row, what the figure is read off the curve of, and the base
+    models' own numbers, where all are stored, with the metric that is theirs.
+    """
 
     metrics: Sequence[Metric]
     scores: Mapping[tuple[str, str], Scores]
     tradeoff: coverage.Tradeoff | None = None
+    own: tuple[Scores, Metric] | None = None
 
 
 def adjusted(contrasts: Sequence[Contrast]) -> list[tuple[Contrast, float]]:
@@ -161,7 +165,10 @@ def figure_of(snapshot: Snapshot, rows: Sequence[Crossed], name: str) -> Figure:
     kept = {key: only(each, shared) for key, each in read.scores.items()}
     beyond = {} if read.tradeoff is None else {key: _beyond(each, read.tradeoff) for key, each in kept.items()}
     measured = {key: measure(each, [chosen]) for key, each in kept.items()}
-    return Figure(chosen, len(rows[0].runs), measured, len(shared), left_out, beyond)
+    starts: tuple[float, ...] = ()
+    if read.own is not None:
+        starts = tuple(measure(only(read.own[0], shared), [read.own[1]]).figures[:, 0].tolist())
+    return Figure(chosen, len(rows[0].runs), measured, len(shared), left_out, beyond, starts)
 
 
 def _beyond(scores: Scores, tradeoff: coverage.Tradeoff) -> int:
@@ -177,14 +184,19 @@ def _of_benchmark(snapshot: Snapshot, rows: Sequence[Crossed], benchmark: str, m
     condition = _condition(grouped, runs, benchmark)
     evaluations = grouped[condition]
     metrics = snapshot.metrics(evaluations[next(iter(runs))])
-    if metric != matched_name(benchmark):
-        return _Read(metrics, {(row.panel, row.label): _plain_scores(snapshot, row, evaluations) for row in rows})
-    tradeoff = coverage.tradeoff_of(metrics, benchmark)
-    curves = coverage.curves_of(condition, grouped)
+    tradeoff = coverage.tradeoff_of(metrics, benchmark) if metric == matched_name(benchmark) else None
+    own_name = metric if tradeoff is None else tradeoff.rate.name  # at its own coverage the base is read as it is
+    own_metric = next((each for each in metrics if each.name == own_name), None)
+    starts = [evaluations[_start(of_base)] for of_base in rows[0].runs if _start(of_base) in evaluations]
+    own = None
+    if own_metric is not None and len(starts) == len(rows[0].runs):
+        own = read_scores([snapshot.verdicts(e) for e in starts]), own_metric
     if tradeoff is None:
-        raise UsageError(f"{benchmark}: {metric} needs a coverage curve, which its metrics do not make.")
+        scores = {(row.panel, row.label): _plain_scores(snapshot, row, evaluations) for row in rows}
+        return _Read(metrics, scores, own=own)
+    curves = coverage.curves_of(condition, grouped)
     scores = {(row.panel, row.label): _curve_scores(snapshot, row, curves) for row in rows}
-    return _Read([tradeoff.matched], scores, tradeoff)
+    return _Read([tradeoff.matched], scores, tradeoff, own)
 
 
 def _start(runs: Sequence[AlignmentRecord]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from leaderboards.crossed import GAP, Figure
 from leaderboards.declared import benchmark_title, metric_name
+from workflows.ablation import Ablation
 from workflows.claims import Compared, Result
 
 HEAD = """# The paper's claims in the embedded world
@@ -26,6 +27,7 @@ Each claim of DAMA (arXiv 2502.01943) that a small world can try, as an experime
 - Every run is made from each of {bases} base models (`sft_seed`: the same world, another training of the base; its
   pairs are made of its own answers) with each of {seeds} training seeds. Which labels are flipped is fixed by the
   world, not by the training seed; the held-out pairs and all benchmarks are never flipped.
+{settings}
 - A difference is the mean over bases and seeds, of runs from the same base with the same seed. **Bases are the
   clusters**: each counts once, as the mean over its seeds. The interval is Student's t with two parts: the samples
   (the jackknife over images, whole) and what the difference depends on the base, the interaction of rows and bases,
@@ -48,8 +50,19 @@ def page(results: Sequence[Result], command: str) -> str:
     """The whole text; ``command`` is what writes it."""
     ablations = [result.ablation for result in results]
     bases, seeds = (max((len(getattr(a, name)) for a in ablations), default=0) for name in ("bases", "seeds"))
-    head = HEAD.format(command=command, bases=bases, seeds=seeds, df=max(0, bases - 1))
+    settings = "\n".join(dict.fromkeys(map(settings_text, ablations)))
+    head = HEAD.format(command=command, bases=bases, seeds=seeds, df=max(0, bases - 1), settings=settings)
     return "\n".join([head, summary(results), *map(section, results)])
+
+
+def settings_text(ablation: Ablation) -> str:
+    """What the runs of an ablation share, as its recipe says, beyond the embedded world's own settings."""
+    given = [f"`{name}={value}`" for name, value in {**ablation.world, **ablation.common}.items()]
+    asked = ", ".join(map(benchmark_title, ablation.benchmarks)) or f"the suite {ablation.suite}"
+    samples = "all samples" if ablation.limit is None else f"{ablation.limit} samples each"
+    biases = f", at EOS biases 0 and {', '.join(f'{bias:+g}' for bias in ablation.eos_biases)}"
+    text = f"- Base models: `sft_seed` {', '.join(map(str, ablation.bases))}. Settings: {', '.join(given) or 'as they are'}"
+    return f"{text}. Benchmarks: {asked} ({samples}{biases if ablation.eos_biases else ''})."
 
 
 def summary(results: Iterable[Result]) -> str:
@@ -117,6 +130,9 @@ def _figures(result: Result) -> str:
         f"| panel | row | {' | '.join(map(figure_title, shown))} |",
         f"|---|---|{'---:|' * len(shown)}",
     ]
+    starts = [result.figures[name].starts for name in shown]
+    if any(starts):
+        lines.append(f"| | base | {' | '.join(map(_means, starts))} |")
     keys = next(iter(result.figures.values())).measured
     for panel, label in keys:
         cells = [_cell(result.figures[name], panel, label) for name in shown]
@@ -125,7 +141,13 @@ def _figures(result: Result) -> str:
 
 
 def _cell(figure: Figure, panel: str, label: str) -> str:
-    means = figure.by_base(panel, label)[0]
+    return _means(figure.by_base(panel, label)[0].tolist())
+
+
+def _means(means: Sequence[float]) -> str:
+    """The mean over bases, and of each base; "-" where there are none."""
+    if not means:
+        return "-"
     return f"{np.mean(means):.1f} ({', '.join(f'{mean:.1f}' for mean in means)})"
 
 
