@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -57,12 +58,13 @@ def page(results: Sequence[Result], command: str) -> str:
 
 def settings_text(ablation: Ablation) -> str:
     """What the runs of an ablation share, as its recipe says, beyond the embedded world's own settings."""
-    given = [f"`{name}={value}`" for name, value in {**ablation.world, **ablation.common}.items()]
+    given = ", ".join(f"`{name}={value}`" for name, value in {**ablation.world, **ablation.common}.items())
     asked = ", ".join(map(benchmark_title, ablation.benchmarks)) or f"the suite {ablation.suite}"
     samples = "all samples" if ablation.limit is None else f"{ablation.limit} samples each"
     biases = f", at EOS biases 0 and {', '.join(f'{bias:+g}' for bias in ablation.eos_biases)}"
-    text = f"- Base models: `sft_seed` {', '.join(map(str, ablation.bases))}. Settings: {', '.join(given) or 'as they are'}"
-    return f"{text}. Benchmarks: {asked} ({samples}{biases if ablation.eos_biases else ''})."
+    text = f"- Base models: `sft_seed` {', '.join(map(str, ablation.bases))}. Settings: {given or 'as they are'}"
+    whole = f"{text}. Benchmarks: {asked} ({samples}{biases if ablation.eos_biases else ''})."
+    return textwrap.fill(whole, width=118, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def summary(results: Iterable[Result]) -> str:
