@@ -108,14 +108,19 @@ def figure_title(name: str) -> str:
 def _comparisons(result: Result) -> str:
     head = "| panel | row | with | figure | claimed | difference (95 %) | by base | p | smallest visible | |"
     lines = [head, "|---|---|---|---|---|---:|---|---:|---:|---|"]
-    return "\n".join([*lines, *map(_comparison, result.tested)])
+    return "\n".join([*lines, *(_comparison(each, digits(result.figures[each.figure])) for each in result.tested)])
 
 
-def _comparison(each: Compared) -> str:
+def digits(figure: Figure) -> int:
+    """Decimals that a figure is shown with: percentages vary by points, gaps by hundredths of a nat."""
+    return 1 if figure.metric.unit == "%" else 2
+
+
+def _comparison(each: Compared, places: int) -> str:
     contrast, d = each.contrast, each.contrast.difference
-    by_base = ", ".join(f"{value:+.1f}" for value in contrast.by_base)
-    smallest = "-" if math.isnan(d.smallest) else f"{d.smallest:.1f}"
-    interval = f"{d.value:+.1f} ({d.low:+.1f}, {d.high:+.1f})"
+    by_base = ", ".join(f"{value:+.{places}f}" for value in contrast.by_base)
+    smallest = "-" if math.isnan(d.smallest) else f"{d.smallest:.{places}f}"
+    interval = f"{d.value:+.{places}f} ({d.low:+.{places}f}, {d.high:+.{places}f})"
     cells = [contrast.panel, contrast.label, contrast.against or "0", figure_title(each.figure), each.expect]
     return f"| {' | '.join([*cells, interval, by_base, p_text(each.p), smallest, f'**{each.verdict}**'])} |"
 
@@ -132,25 +137,23 @@ def _figures(result: Result) -> str:
         f"| panel | row | {' | '.join(map(figure_title, shown))} |",
         f"|---|---|{'---:|' * len(shown)}",
     ]
-    starts = [result.figures[name].starts for name in shown]
-    if any(starts):
-        lines.append(f"| | base | {' | '.join(map(_means, starts))} |")
+    places = {name: digits(result.figures[name]) for name in shown}
+    starts = {name: result.figures[name].starts for name in shown}
+    if any(starts.values()):
+        lines.append(f"| | base | {' | '.join(_means(starts[name], places[name]) for name in shown)} |")
     keys = next(iter(result.figures.values())).measured
     for panel, label in keys:
-        cells = [_cell(result.figures[name], panel, label) for name in shown]
+        by_base = {name: result.figures[name].by_base(panel, label)[0].tolist() for name in shown}
+        cells = [_means(by_base[name], places[name]) for name in shown]
         lines.append(f"| {panel} | {label} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(figure: Figure, panel: str, label: str) -> str:
-    return _means(figure.by_base(panel, label)[0].tolist())
-
-
-def _means(means: Sequence[float]) -> str:
+def _means(means: Sequence[float], places: int) -> str:
     """The mean over bases, and of each base; "-" where there are none."""
     if not means:
         return "-"
-    return f"{np.mean(means):.1f} ({', '.join(f'{mean:.1f}' for mean in means)})"
+    return f"{np.mean(means):.{places}f} ({', '.join(f'{mean:.{places}f}' for mean in means)})"
 
 
 def _notes(result: Result) -> list[str]:

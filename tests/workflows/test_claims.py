@@ -119,7 +119,7 @@ def test_the_page_is_made_from_the_store_by_the_command(tmp_path: Path, monkeypa
     text = (tmp_path / "claims.md").read_text()
     row = "| clean | dama | dpo | CHAIRi (Object HalBench) | lower | -7.5 (-102.8, +87.8) | -15.0, +0.0 |"
     assert row in text
-    assert "| clean | dpo | 32.5 (25.0, 40.0) | 3.0 (2.5, 3.5) |" in text
+    assert "| clean | dpo | 32.5 (25.0, 40.0) | 3.00 (2.50, 3.50) |" in text
     assert "| [Less is more](#less-is-more) | 2 not shown | 8 of 8 |" in text
 
 
