@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -34,7 +35,14 @@ def t_bound(level: float, df: ArrayLike) -> Array:
     By Newton's method on the logarithms of p and t, between which the tails are nearly straight.
     """
     df = np.minimum(np.asarray(df, dtype=np.float64), NORMAL)
-    t = np.full(df.shape, NormalDist().inv_cdf(1 - level / 2))
+    return _bounds(level, df.tobytes(), df.shape).copy()
+
+
+@lru_cache(maxsize=10_000)
+def _bounds(level: float, held: bytes, shape: tuple[int, ...]) -> Array:
+    """``t_bound`` of the degrees of freedom ``held``: a table asks for the same ones again and again."""
+    df = np.frombuffer(held).reshape(shape)
+    t = np.full(shape, NormalDist().inv_cdf(1 - level / 2))
     with np.errstate(invalid="ignore", divide="ignore"):
         density = np.vectorize(_log_density_at_zero, otypes=[np.float64])(df)
         for _ in range(30):

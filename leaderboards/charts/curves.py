@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from leaderboards.charts.lines import Series
-from leaderboards.charts.marks import GREY, HUES, LIGHT, colour, shape
+from leaderboards.charts.marks import HUES, LIGHT, palette_of, shape
 from leaderboards.charts.plots import save, stem
 from leaderboards.charts.tradeoffs import coverage_curves, rate_title, reading_line
 from leaderboards.rows import Table
-from leaderboards.run_groups import BASE
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import panel_title, table_title
 
@@ -25,17 +24,11 @@ def write_curves(snapshot: Snapshot, tables: Sequence[Table], folder: Path) -> l
     """For each table with a curve an SVG and a PNG in ``folder`` (made if absent); returns the files."""
     files = []
     for table in tables:
-        curves = coverage_curves(snapshot, table, palette_of_rows(table))
+        curves = coverage_curves(snapshot, table, palette_of(row.label for row in table.rows))
         if any(len(curve.points) > 1 for curve in curves):
             folder.mkdir(parents=True, exist_ok=True)
             files += save(partial(_draw, table, curves), folder / stem(table, "coverage"))
     return files
-
-
-def palette_of_rows(table: Table) -> Mapping[str, int]:
-    """A colour and mark for every row; base is grey."""
-    others = [row.label for row in table.rows if row.label != BASE]
-    return {BASE: GREY, **{label: colour(i) for i, label in enumerate(others)}}
 
 
 def _draw(table: Table, curves: Sequence[Series]) -> Any:

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from leaderboards.charts.marks import TERCILES as TERCILE_COLOURS
 from leaderboards.charts.plots import file_name, save
 from leaderboards.reward_gaps import TERCILES, finite_gaps, hardness_of, probed, terciles
 from leaderboards.run_groups import method_order
 from leaderboards.snapshot import Snapshot
 
 SPLITS = {"train": "training pairs", "heldout": "held-out pairs"}
-COLOURS = {"easy": "#0072b2", "middle": "#7f7f7f", "hard": "#d55e00"}
 ACROSS = 6
 """Methods side by side in a figure of files."""
 
@@ -116,7 +116,7 @@ def draw_gaps(curves: Sequence[Curve], panel: str) -> Any:
             axis = axes[i // ACROSS * len(splits) + k][i % ACROSS]
             for curve in chosen:
                 if (curve.method, curve.split) == (method, split):
-                    axis.plot(curve.steps, curve.gaps, color=COLOURS[curve.tercile], linewidth=1.6)
+                    axis.plot(curve.steps, curve.gaps, color=TERCILE_COLOURS[curve.tercile][0], linewidth=1.6)
             if not k:
                 axis.set_title(textwrap.fill(method, 26), fontsize=10)
             if not i % ACROSS:
@@ -129,7 +129,7 @@ def draw_gaps(curves: Sequence[Curve], panel: str) -> Any:
         if i // across // len(splits) * ACROSS + i % across >= len(methods):
             axis.remove()
     for name in reversed(TERCILES):
-        axes[0][0].plot([], [], color=COLOURS[name], label=f"{name} pairs")
+        axes[0][0].plot([], [], color=TERCILE_COLOURS[name][0], label=f"{name} pairs")
     figure.legend(loc="outside upper center", ncols=3, frameon=False)
     return figure
 

@@ -6,9 +6,12 @@ Neighbours differ by at least 12 in CIEDE2000 also for the colour-blind, and eve
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from markupsafe import Markup
 
 from leaderboards.charts.svg import escape
+from leaderboards.run_groups import BASE
 
 LIGHT = ("#2b5fd9", "#c4520a", "#0a8a66", "#6b1d5e", "#a98804", "#1292b0", "#d63384", "#3d4f12", "#8b8f98")
 DARK = ("#7d9dff", "#ff8f3f", "#2fb088", "#f6c2ea", "#e3c93a", "#74def5", "#f0509a", "#9db04a", "#9aa0ac")
@@ -39,6 +42,13 @@ def style() -> str:
 def colour(index: int) -> int:
     """The colour number of the method at that index: its hue plus ``HUES + 1`` for every time the hues were used up."""
     return index % HUES + (HUES + 1) * (index // HUES % SHAPES)
+
+
+def palette_of(labels: Iterable[str]) -> dict[str, int]:
+    """The colour number of every row of ``labels``, in their order; the base model's, if it is among them, is grey."""
+    known = dict.fromkeys(labels)
+    others = [label for label in known if label != BASE]
+    return {**({BASE: GREY} if BASE in known else {}), **{label: colour(i) for i, label in enumerate(others)}}
 
 
 def shape(number: int) -> int:

@@ -1,4 +1,4 @@
-"""What a lower hallucination rate costs: coverage, general ability, tokens trained on."""
+"""What a lower hallucination rate costs: coverage, general ability, tokens read in training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def tradeoff_charts(
     snapshot: Snapshot, tables: Sequence[Table], evidence: Evidence | None, palette: Palette
 ) -> list[Markup]:
     """Hallucination against coverage (with the curve of the end-of-sequence bias), against ability, against the tokens
-    trained on; of the first of a panel's ``tables`` that has both hallucination and coverage, else none.
+    read in training; of the first of a panel's ``tables`` that has both hallucination and coverage, else none.
     """
     first: dict[str, Table] = {}  # of a benchmark's conditions
     for table in tables:
@@ -50,7 +50,7 @@ def tradeoff_charts(
     if evidence is not None and (tokens := trained_tokens(evidence)):
         dots = _against(drawn, hallucination, {BASE: 0.0, **tokens}, palette)
         charts.append(
-            chart(dots, "Hallucination against tokens trained on", "million tokens of one run", rate, read="point")
+            chart(dots, "Hallucination against tokens read in training", "million tokens of a run", rate, read="point")
         )
     return charts
 
@@ -63,8 +63,9 @@ def _coverage_chart(curves: Sequence[Series], rate: str, line: tuple[float, str]
 
 
 def trained_tokens(evidence: Evidence) -> dict[str, float]:
-    """Million tokens that the optimiser steps of a method's run saw, the mean over its seeds; empty where a run of the
-    panel did not log them. Unlike seconds they do not depend on what else the machine did.
+    """Million tokens of all pairs that a method's run read, also of those that its filter then left out; the mean over
+    its seeds. Empty where a run of the panel did not log them. Unlike seconds they do not depend on what else the
+    machine did.
     """
     totals = {a.name: [row.get("tokens") for row in evidence.logs[a.name]] for a in evidence.alignments}
     if any(not of_run or None in of_run for of_run in totals.values()):

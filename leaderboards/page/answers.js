@@ -112,7 +112,7 @@ const refresh = async () => {
     pictures = images;
     const every = [...samples].map(([id, prompt, group, truth]) => [id, prompt, group, truth, of(left, id), of(right, id)]).filter((row) => row[4] || row[5]);
     rows = every.filter(wanted($("d-show").value, (view.search ?? "").toLowerCase()));
-    $("d-count").textContent = rows.length.toLocaleString() + " of " + every.length.toLocaleString() + " samples";
+    $("d-count").textContent = rows.length.toLocaleString() + " of " + every.length.toLocaleString() + (every.length === 1 ? " sample" : " samples");
     $("d-list").replaceChildren();
     shown = 0;
     more();

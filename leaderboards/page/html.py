@@ -19,7 +19,7 @@ from harness.store import EvaluationRecord
 from harness.util.files import write_text
 from harness.util.json_safe import json_safe
 from harness.util.visible import stripped
-from leaderboards.charts.marks import GREY, colour, key, style, swatch
+from leaderboards.charts.marks import key, palette_of, style, swatch
 from leaderboards.charts.training import Evidence, read_evidence
 from leaderboards.condition import condition_of
 from leaderboards.evaluators import base_value
@@ -94,7 +94,7 @@ def _content(view: View, chunks: Chunks, parts: Any, copies: Mapping[str, Copy])
     snapshot, tables, evidence = view.snapshot, view.tables, read_evidence(view.snapshot)
     evaluations = [e for e in snapshot.current if view.wanted(e.benchmark)]
     runs = {e.run for e in snapshot.evaluations if view.wanted(e.benchmark)}
-    palette = palette_of(tables, evidence)
+    palette = palette_of(labels_of(tables, evidence))
     titles = list(dict.fromkeys([*(t.panel for t in tables), *evidence]))
     panels = [panel_view(view, panel, evidence.get(panel), palette) for panel in titles]
     for number, (panel, title) in enumerate(zip(panels, titles, strict=True)):
@@ -152,12 +152,10 @@ def script_json(value: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def palette_of(tables: Sequence[Table], evidence: Mapping[str, Evidence]) -> dict[str, int]:
-    """A colour and mark for every method, the same in all charts; base is grey."""
+def labels_of(tables: Sequence[Table], evidence: Mapping[str, Evidence]) -> list[str]:
+    """Everything that a chart of the page draws: the rows of its tables, and methods that were only trained."""
     labels = [row.label for table in tables for row in table.rows]
-    labels += [method for of_panel in evidence.values() for method in of_panel.methods]
-    others = [label for label in dict.fromkeys(labels) if label != BASE]
-    return {**({BASE: GREY} if BASE in labels else {}), **{label: colour(i) for i, label in enumerate(others)}}
+    return labels + [method for of_panel in evidence.values() for method in of_panel.methods]
 
 
 def drill_data(

@@ -52,4 +52,4 @@ def _method(label: str, found: ObjectChanges) -> dict[str, Any]:
         for each in found.changes
     ]
     every = {"reference": shares(found.a, found.a_mentions), "method": shares(found.b, found.b_mentions)}
-    return {"label": label, "rows": rows, "every": every, "answers": found.answers, "more": found.objects - len(rows)}
+    return {"label": label, "rows": rows, "every": every, "answers": found.answers}

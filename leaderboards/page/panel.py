@@ -99,7 +99,6 @@ def _group(table: Table, title: str, palette: Mapping[str, int]) -> dict[str, An
                 "counts": counts(row),
                 "incomplete": not row.whole or bool(row.trained_on),
                 "runs": row.runs,
-                "seeds": len(row.runs),
             }
             for row in table.rows
         },

@@ -35,7 +35,8 @@ const hints = all(".ranked").map((scroll) => {
   const hint = scroll.previousElementSibling;
   const show = () => {
     const edge = scroll.getBoundingClientRect().right;
-    const beyond = all("th.group", scroll).filter((head) => !head.hidden && head.getBoundingClientRect().right > edge + 8).map((head) => head.dataset.group);
+    const beyond = all("th.group", scroll).filter((head) => !head.hidden && head.getBoundingClientRect().right > edge + 8)
+      .map((head) => (head.getBoundingClientRect().left < edge - 40 ? "the rest of " : "") + head.dataset.group);
     hint.hidden = !beyond.length || !scroll.offsetParent;
     scroll.classList.toggle("more", beyond.length > 0);
     hint.firstElementChild.textContent = "More to the right: " + beyond.join(", ") + " →";

@@ -10,12 +10,15 @@ from urllib.parse import parse_qs
 import pytest
 from PIL import Image
 
+from benchmarks.common.amber_figures import yes_no_verdict
+from harness.protocols.benchmark import Verdict
 from leaderboards.charts.marks import DARK, LIGHT
 from leaderboards.formats.html import COPIES
 from leaderboards.page.html import write_html
 from leaderboards.snapshot import Snapshot
 from leaderboards.view import View
 from tests.leaderboards.browser import Browser
+from tests.leaderboards.fakes import add
 from tests.leaderboards.stores import answers_of_others, study
 
 pytestmark = pytest.mark.needs("browser")
@@ -179,6 +182,25 @@ def test_a_wide_table_says_what_is_out_of_sight(browser: Browser, page: Path) ->
             return [box.scrollWidth > box.clientWidth + 8, box.previousElementSibling.innerText]""")
         assert wide == ("MMHal-Bench" in hint), (width, hint)
     assert wide, "at 700 pixels something is out of sight"
+
+
+def test_the_demonstrations_three_benchmarks_are_seen_at_once(browser: Browser, tmp_path: Path) -> None:
+    """Their 16 columns, with intervals as wide as those of 100 images; in a narrower window the rest is named."""
+    store = study(tmp_path / "r.sqlite", images=100)
+    for run in ["base", *(alignment.name for alignment in store.alignments())]:
+        caption = {"captions": 1.0, "mentions": 8.0, "hallucinating": 1.0, "covered": 5.0, "truths": 8.0}
+        caption |= {"imagined": 1.0, "imaginable": 4.0, "words": 20.0}
+        yes_no = yes_no_verdict("existence", True, "No", "Is there a dog?").counts
+        verdicts = {str(i): Verdict({**caption, **yes_no, "hallucinated": float(i % 4)}) for i in range(100)}
+        add(store, run, verdicts, alignment=None if run == "base" else run, settings={"similarity": "exact"})
+    (file,) = write_html(View(Snapshot(store)), tmp_path / "report.html")
+    browser.open(file, 1440, 900)
+    assert browser.run("return document.querySelectorAll('th.group').length") == 3
+    assert browser.run("const b = document.querySelector('.ranked'); return b.scrollWidth <= b.clientWidth + 8")
+    browser.open(file, 390, 844)
+    assert "the rest of Object HalBench, AMBER, MMHal-Bench" in browser.run(
+        "return document.querySelector('.hint').innerText"
+    )
 
 
 def test_a_line_that_is_pressed_is_hidden_in_all_charts(browser: Browser, page: Path) -> None:
