@@ -18,6 +18,7 @@ from benchmarks.common.chair import (
     Synonyms,
     built_in_synonyms,
     caption_words,
+    first_names,
     image_truth,
     known_objects,
     read_synonyms,
@@ -44,7 +45,7 @@ from benchmarks.common.taggers import (
     find_name_tagger,
     resolve_name_tagger,
 )
-from harness.errors import DataError
+from harness.errors import DataError, UsageError
 from harness.protocols.benchmark import (
     BENCHMARKS,
     Benchmark,
@@ -62,6 +63,7 @@ from harness.protocols.official import unofficial
 from harness.protocols.unread import OfficiallyUnread
 from harness.util.fetching import AnySource, Source
 from harness.util.jsonl import iter_jsonl
+from harness.util.options import added
 from harness.util.ranges import at_least
 
 QUESTIONS, OFFICIAL_QUESTIONS = "obj_halbench_300_with_image.jsonl", "git:cb8e15a"  # in RLHF-V and RLAIF-V
@@ -111,7 +113,9 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
 
     Settings:
         extraction: ``judge`` reads the objects out of an answer (official); ``text`` takes every known word in it
-            (official without --use_gpt), which needs no judge and counts repetitions.
+            (official without --use_gpt), which needs no judge.
+        count: of ``extraction=text``: ``words`` counts every word, repetitions too (official); ``unique`` an object
+            once, by whatever names it is mentioned, which is nearer to what the judge lists.
         tagger: reduces names to nouns; the official code uses spaCy for the judge's names and NLTK for captions.
         prompt: ``official`` is read from eval_gpt_obj_halbench.py in the data directory, ``own`` is the project's
             wording, ``auto`` is the official one where it is there.
@@ -136,11 +140,19 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
     official_attempts: ClassVar[int] = 100  # recorded replies are read so far; a live judge is asked ``attempts`` times
 
     extraction: Literal["judge", "text"] = "judge"
+    count: Literal["words", "unique"] = added("words")
     tagger: TaggerName = "auto"
     prompt: PromptChoice = "auto"
     parser: Literal["strict", "tolerant"] = "tolerant"
     attempts: Annotated[int, at_least(1)] = 5
     decoding: Decoding = DECODING
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.count != "words" and self.needs_judge:
+            raise UsageError(
+                f"object_halbench: count={self.count} is of extraction=text; a judge lists each object once as it is."
+            )
 
     @property
     def needs_judge(self) -> bool:
@@ -151,8 +163,10 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
         return self._version(self.prompt)
 
     def _version(self, prompt: str) -> str:
-        asked = f" prompt={prompt} parser={self.parser}-2 attempts={self.attempts}" if self.needs_judge else ""
-        return f"object_halbench-1 extraction={self.extraction} tagger={resolve_name_tagger(self.tagger)}{asked}"
+        how = "" if self.count == "words" else f" count={self.count}"
+        if self.needs_judge:
+            how = f" prompt={prompt} parser={self.parser}-2 attempts={self.attempts}"
+        return f"object_halbench-1 extraction={self.extraction} tagger={resolve_name_tagger(self.tagger)}{how}"
 
     @property
     def mode(self) -> str:
@@ -214,7 +228,8 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         if not self.needs_judge:
             synonyms, tagger = sample.resources.synonyms, sample.resources.tagger
-            return _verdict(caption_words(_clean(answer), synonyms, tagger), sample, answer)
+            words = caption_words(_clean(answer), synonyms, tagger)
+            return _verdict(words if self.count == "words" else first_names(words, synonyms), sample, answer)
         names: list[str] | None = [] if _is_short(answer) else first_readable(replies, self._read_reply)
         if names is None:
             raise JudgeParseError(f"no JSON list of strings in {len(replies)} replies")

@@ -197,6 +197,14 @@ def caption_words(caption: str, synonyms: Synonyms, tagger: Tagger) -> list[str]
     return [word for word in words if word in synonyms.classes]
 
 
+def first_names(words: Iterable[str], synonyms: Synonyms) -> list[str]:
+    """The first name of every object (category) that ``words`` name, in order."""
+    first: dict[str, str] = {}
+    for word in words:
+        first.setdefault(synonyms.classes[word], word)
+    return list(first.values())
+
+
 def refine(objects: Iterable[str], synonyms: Synonyms, tagger: Tagger) -> list[str]:
     """Names listed by a judge as bare nouns ("two red wine glasses" -> "wine glass"), each once, in order.
 

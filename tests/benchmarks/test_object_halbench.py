@@ -6,8 +6,9 @@ import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from benchmarks import object_halbench
@@ -15,8 +16,9 @@ from benchmarks.common.chair import built_in_synonyms, caption_words, join_compo
 from benchmarks.common.object_replies import read_objects, read_objects_officially
 from benchmarks.common.taggers import LexiconTagger, NltkTagger, Token
 from benchmarks.object_halbench import ObjectHalBench
-from harness.errors import DataError
+from harness.errors import DataError, UsageError
 from harness.protocols.benchmark import JudgeParseError, Sample, Verdict
+from harness.stats.agreement import alpha, coincidences
 from tests.benchmarks.conftest import figures, judged, write_json, write_jsonl
 from tests.shared import shared
 
@@ -243,3 +245,53 @@ def test_errors_name_the_file_and_the_row(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text('{"question": "?", "image_id": 1}\nnot json\n')
     with pytest.raises(DataError, match=r"q\.jsonl line 2: not valid JSON"):
         benchmark.load(tmp_path)
+
+
+@pytest.mark.needs("reference")
+def test_unique_objects_of_the_text_are_nearer_to_the_judge_s(
+    golden: tuple[dict[str, Any], dict[str, Any]], nltk_data: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the 42 recorded answers: Krippendorff's alpha (interval) of mentions against the judge's, and CHAIRi."""
+    inputs, _ = golden
+    tagger = RecordedTagger(inputs['spacy_parse_of_"a <obj>"'])
+    monkeypatch.setattr(object_halbench, "find_name_tagger", lambda name: tagger)
+    root, mentions, chair = data_dir(tmp_path, inputs, single_file=True), {}, {}
+    for name, benchmark in {
+        "judge": ObjectHalBench(),
+        "words": ObjectHalBench(extraction="text", tagger="nltk"),
+        "unique": ObjectHalBench(extraction="text", tagger="nltk", count="unique"),
+    }.items():
+        verdicts, values = score(benchmark, benchmark.load(root).samples, inputs)
+        mentions[name], chair[name] = [v.counts["mentions"] for v in verdicts], values["chair_i"]
+    agreement = {name: alpha_of(mentions["judge"], mentions[name]) for name in ("words", "unique")}
+    assert agreement == pytest.approx({"words": 0.667, "unique": 0.775}, abs=0.001)
+    assert chair == pytest.approx({"judge": 27.16, "words": 24.77, "unique": 27.55}, abs=0.01)
+
+
+def alpha_of(one: Sequence[float], other: Sequence[float]) -> float:
+    ratings = np.array([one, other]).T
+    values = sorted({*one, *other})
+    return float(alpha(coincidences(ratings, values).sum(axis=0), values, "interval"))
+
+
+def test_an_object_is_counted_once_by_whatever_names(tmp_path: Path) -> None:
+    """A man, a woman and a man are one person; two dogs are one, which is not there: 1 of 2 mentions is wrong."""
+    write_jsonl(tmp_path / "ground_truth.jsonl", [{"image_id": 1, "instances": ["person"], "captions": []}])
+    write_jsonl(tmp_path / "q.jsonl", [{"question": "Describe.", "image_id": 1}])
+    answer = "A man and a woman walk a dog. The man looks at the dog."
+    found = {}
+    counts: tuple[Literal["words", "unique"], ...] = ("words", "unique")
+    for count in counts:
+        benchmark = ObjectHalBench(extraction="text", tagger="lexicon", count=count)
+        (sample,) = benchmark.load(tmp_path).samples
+        found[count] = judged(benchmark, sample, answer)
+    assert found["words"].details["mentions"] == ["man", "woman", "dog", "man", "dog"]
+    assert found["unique"].details["mentions"] == ["man", "dog"]
+    assert [found["unique"].counts[name] for name in ("mentions", "hallucinated", "recalled")] == [2, 1, 1]
+    words, unique = (ObjectHalBench(extraction="text", tagger="lexicon", count=c).version for c in counts)
+    assert unique == f"{words} count=unique"
+
+
+def test_unique_is_no_way_of_a_judge() -> None:
+    with pytest.raises(UsageError, match="count=unique is of extraction=text"):
+        ObjectHalBench(count="unique")
