@@ -7,7 +7,7 @@ import importlib.metadata
 import importlib.util
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common.lmms_figures import figures_of, means_of, unit_of
 from benchmarks.common.lmms_tasks import names_under, task_names
 from harness.errors import HarnessError, UsageError, unknown_name
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, Metric, Sample, Sums, Verdict, ratio
@@ -124,9 +125,11 @@ class LmmsTask(ExternalBenchmark):
             return [self._result(name, task, output, bridge.failures[name]) for name, task in tasks.items()]
 
     def _result(self, name: str, task: Any, output: Mapping[str, Any], failures: Mapping[int, str]) -> ExternalResult:
-        results = output["results"][name]
+        rows, metrics = output["samples"].get(name, []), _metrics(output, name)
+        values = {key: figure["value"] for key, figure in metrics.items()}
+        means = means_of(values, rows)
         answered: list[tuple[Sample, str | None, Verdict]]
-        answered = [(_sample(row), _answer(row), _verdict(row, results)) for row in output["samples"].get(name, [])]
+        answered = [(_sample(row), _answer(row), _verdict(row, means)) for row in rows]
         answered += [(Sample(str(i), ""), None, Verdict({}, error=f"no answer: {why}")) for i, why in failures.items()]
         options = dict(task.config.generation_kwargs or {}) if task.config else {}
         return ExternalResult(
@@ -135,7 +138,8 @@ class LmmsTask(ExternalBenchmark):
             mode=self.mode,
             decoding={k: v for k, v in options.items() if isinstance(v, str | int | float | bool)},
             answered=answered,
-            metrics=_metrics(output, name),
+            metrics=metrics,
+            figures=figures_of(task, values, rows, means),
         )
 
     def stored_metrics(self, samples: Sequence[Sample], figures: Mapping[str, Mapping[str, Any]]) -> list[Metric]:
@@ -165,7 +169,7 @@ def _mean(name: str) -> Callable[[Sums], NDArray[np.float64]]:
 
 def _sample(row: Mapping[str, Any]) -> Sample:
     asked = next((part for part in row["arguments"] if isinstance(part, str)), "")
-    return Sample(str(row["doc_id"]), asked, data={"target": str(row["target"])})
+    return Sample(str(row["doc_id"]), asked, data={"target": str(row["target"])}, group=unit_of(row))
 
 
 def _answer(row: Mapping[str, Any]) -> str:
@@ -175,13 +179,12 @@ def _answer(row: Mapping[str, Any]) -> str:
     return str(answer)
 
 
-def _verdict(row: Mapping[str, Any], results: Mapping[str, Any]) -> Verdict:
-    """The document's own values of the task's figures, where they are numbers.
+def _verdict(row: Mapping[str, Any], means: Collection[str]) -> Verdict:
+    """The document's own values of the figures that are ``means`` of them.
 
     What a task's filter makes of an answer may be anything: it is kept as it can be stored, words for what JSON lacks.
     """
-    figures = {key.split(",")[0] for key in results}
-    values = {k: float(v) for k, v in row.items() if k in figures and isinstance(v, bool | int | float)}
+    values = {name: float(row[name]) for name in means if name in row}
     kept = {"target": row["target"], "filtered": row["filtered_resps"]}
     counts = {**values, **{f"scored_{name}": 1.0 for name in values}}  # a mean over the documents that have it
     return Verdict(counts, details=json_safe(kept, undefined=False))

@@ -25,7 +25,7 @@ from benchmarks.common.chair import (
     refine,
 )
 from benchmarks.common.chair_figures import chair_metrics, chair_verdict, length_metrics
-from benchmarks.common.coco import ANNOTATIONS, image_key, questions_file, read_facts
+from benchmarks.common.coco import ANNOTATIONS, image_key_of, questions_file, read_facts
 from benchmarks.common.images import image_in
 from benchmarks.common.llava_protocol import LLAVA_V1, LlavaProtocol
 from benchmarks.common.object_replies import (
@@ -180,7 +180,7 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
         """
         path = questions_file(root, QUESTIONS)
         rows = list(iter_jsonl(path))
-        keys = [_image_key(row, f"{path} line {number}") for number, row in rows]
+        keys = [image_key_of(row, f"{path} line {number}") for number, row in rows]
         facts = read_facts(root, set(keys))
         table = files.find(root, SYNONYMS)
         synonyms = read_synonyms(table) if table else built_in_synonyms()
@@ -261,13 +261,6 @@ def _notes(root: Path, path: Path, rows: int) -> list[str]:
     if files.find(root, SYNONYMS) is None:
         return [*notes, f"{SYNONYMS}: absent, the project's own short table of synonyms is used"]
     return notes + files.notes(root, {(SYNONYMS,): OFFICIAL_SYNONYMS})
-
-
-def _image_key(row: Mapping[str, Any], where: str) -> str:
-    for name in ("image_id", "image_url", "image_path"):
-        if isinstance(row.get(name), int | str):
-            return image_key(row[name])
-    raise DataError(f"{where}: field 'image_id' (a COCO id) is missing.")
 
 
 def _clean(answer: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,14 @@ def image_key(value: Any) -> str:
     text = str(value)
     number = re.fullmatch(r"([0-9]+)", text) or re.search(r"(?<![0-9])([0-9]+)\.(?:jpg|jpeg|png)$", text, re.IGNORECASE)
     return number[1].lstrip("0") or "0" if number else text
+
+
+def image_key_of(row: Mapping[str, Any], where: str) -> str:
+    """The image of a row of questions, by the first of the columns that name it."""
+    for name in ("image_id", "image_url", "image_path"):
+        if isinstance(row.get(name), int | str):
+            return image_key(row[name])
+    raise DataError(f"{where}: field 'image_id' (a COCO id) is missing.")
 
 
 def read_facts(root: Path, wanted: Collection[str]) -> dict[str, ImageFacts]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ AnswerFunction = Callable[[Sequence[Sample], Decoding], Mapping[str, Answer]]
 """The model under test: answers by sample id, each from the store where it is there, and stored as it comes."""
 
 
+FigureOf = Callable[[Sequence[str]], float]
+"""A figure of the samples of these ids; NaN where it has none."""
+
+
 @dataclass(frozen=True)
 class ExternalResult:
     """What the other engine found on one benchmark.
@@ -25,6 +29,8 @@ class ExternalResult:
         decoding: how answers were made, in the other engine's words.
         answered: every sample with its answer (None: there is none) and verdict.
         metrics: by name "value", "low", "high", "unit" and "higher_is_better", as the other engine has them.
+        figures: of metrics that are no mean of the verdicts' numbers, by name, what each is of some of the samples (by
+            their ids), NaN where it has none: so that they get an interval, and stand in tables, as all others.
     """
 
     name: str
@@ -33,6 +39,7 @@ class ExternalResult:
     decoding: Mapping[str, Any]
     answered: Sequence[tuple[Sample, str | None, Verdict]]
     metrics: Mapping[str, Mapping[str, Any]]
+    figures: Mapping[str, FigureOf] = field(default_factory=dict)
 
 
 class ExternalBenchmark(Benchmark):

@@ -33,6 +33,18 @@ def jackknife_variance(influence: Array) -> Array:
         return np.asarray((count - 1) / count * ((influence - influence.mean(axis=0)) ** 2).sum(axis=0))
 
 
+def pseudo_values(figure: Array, influence: Array, sizes: Array) -> Array:
+    """What the samples of each group stand for in a figure [figures] as if it were their mean, [groups, figures].
+
+    ``sizes`` [groups]: the samples of each group. They are the pseudo-values of the jackknife that leaves out groups of
+    several sizes, T + (n / m - 1) u with the ``influence`` u (Busing, Meijer and van der Leeden 1999, eq. 6), moved so
+    that their mean over samples is T. Of a mean they are the groups' own means.
+    """
+    weight = (sizes / sizes.sum())[:, None]
+    pseudo = figure + (1 / weight - 1) * influence
+    return np.asarray(pseudo + figure - (weight * pseudo).sum(axis=0))
+
+
 def shares(figure: Array, influence: Array) -> Array:
     """What each group adds to a figure [figures], [groups, figures]; in sum they are the figure.
 

@@ -92,6 +92,48 @@ def test_a_task_runs_on_our_backend_and_is_stored_like_ours(
     assert values == [1, 1, 1, 0]
 
 
+GAIN = """\
+import math
+
+
+def found(doc, results):
+    return {"acc": float(results[0] == doc["answer"]), "root": {"score": float(results[0] == doc["answer"])}}
+
+
+def root(found):
+    return math.sqrt(sum(each["score"] for each in found) / len(found))
+"""
+
+
+def test_a_figure_that_is_no_mean_has_our_interval_and_stands_in_the_leaderboard(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """12 of 16 answers are right: the root of 0.75, of which lmms-eval knows no error; the jackknife's is about
+    0.43 / (2 sqrt(0.75) sqrt(16)) = 0.06, so that the interval is some 0.25 wide."""
+    from harness.models.hf import HfModel
+    from harness.protocols.model import Answer
+
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    rows = [{"image": picture(i), "question": f"{i}?", "answer": "a" if i % 4 else "b"} for i in range(16)]
+    root = write_task(tmp_path / "task", rows)
+    task = (root / "tiny.yaml").read_text().partition("metric_list")[0]
+    metrics = ("acc, aggregation: mean", "root, aggregation: !function utils.root")
+    listed = "".join(f"  - {{metric: {metric}, higher_is_better: true}}\n" for metric in metrics)
+    (root / "tiny.yaml").write_text(f"{task}process_results: !function utils.found\nmetric_list:\n{listed}")
+    (root / "utils.py").write_text(GAIN)
+    monkeypatch.setattr(HfModel, "generate", lambda self, samples, decoding: enumerate([Answer("a")] * len(samples)))
+    code, output = bench(root, model, tmp_path / "c.sqlite", "--no-probe")
+    assert code == 0, output
+    figures = output[0]["metrics"]
+    assert figures["acc"]["value"] == 0.75 and figures["root"]["value"] == pytest.approx(0.75**0.5)
+    assert 0.15 < figures["root"]["high"] - figures["root"]["low"] < 0.35
+    shown = json.loads(
+        CliRunner().invoke(cli, ["leaderboard", "--db", str(tmp_path / "c.sqlite"), "--format", "json"]).stdout
+    )
+    (row,) = [row for row in shown if row["metric"] == "root"]
+    assert row["value"] == pytest.approx(0.75**0.5) and 0.15 < row["high"] - row["low"] < 0.35
+
+
 def test_a_document_without_an_answer_is_left_out_and_counted(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

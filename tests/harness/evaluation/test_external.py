@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from harness.errors import UsageError
-from harness.evaluation.external import run_external
+from harness.evaluation.external import run_external, with_numbers
 from harness.evaluation.metrics import Scored, summarise
 from harness.evaluation.resolve import load
 from harness.protocols.benchmark import BENCHMARKS, Decoding, Metric, Sample, Verdict, ratio
-from harness.protocols.external import AnswerFunction, ExternalBenchmark, ExternalResult
+from harness.protocols.external import AnswerFunction, ExternalBenchmark, ExternalResult, FigureOf
 from harness.store import EvaluationSubject, Store
 from tests.harness.evaluation.test_score import Echo
 
@@ -81,3 +83,54 @@ def test_tasks_of_lmms_eval_are_found_by_name_without_lmms_eval_being_imported()
     (metric,) = kind().stored_metrics([], figures)
     scored = [Scored(str(i), 0, "", {"mme_score": v, "scored_mme_score": 1.0}) for i, v in enumerate((1.0, 4.0))]
     assert summarise([metric], scored)["mme_score,flexible"]["value"] == 2.5
+
+
+def f1(truths: Mapping[str, tuple[str, str]], ids: Sequence[str]) -> float:
+    """F1 of "yes" of (truth, said); NaN without any."""
+    tp = sum(truths[i] == ("yes", "yes") for i in ids)
+    wrong = sum(truths[i][0] != truths[i][1] for i in ids)
+    return 2 * tp / (2 * tp + wrong) if tp + wrong else math.nan
+
+
+def result_of(said: Sequence[tuple[str, str]], figures: Mapping[str, FigureOf], groups: int = 0) -> ExternalResult:
+    answered = [
+        (Sample(str(i), "?", group=f"g{i % groups}" if groups else ""), pair[1], Verdict({"seen": 1.0}))
+        for i, pair in enumerate(said)
+    ]
+    return ExternalResult("foreign:f1", "1", "theirs", {}, answered, {}, figures)
+
+
+def numbers(answered: Sequence[tuple[Sample, str | None, Verdict]], name: str) -> list[float]:
+    return [verdict.counts[name] for _, _, verdict in answered if name in verdict.counts]
+
+
+def test_the_numbers_of_a_figure_that_is_no_mean_have_it_for_their_mean_and_its_spread() -> None:
+    """F1 of 300 answers, in 200 blocks: their bootstrap is as wide as that of F1 itself over the answers."""
+    rng = np.random.default_rng(1)
+    truth = rng.random(300) < 0.5
+    said = np.where(rng.random(300) < 0.8, truth, ~truth)
+    pairs = [("yes" if t else "no", "yes" if s else "no") for t, s in zip(truth, said, strict=True)]
+    by_id = {str(i): pair for i, pair in enumerate(pairs)}
+    made = with_numbers(result_of(pairs, {"f1": lambda ids: f1(by_id, ids)}))
+    values = numbers(made, "f1")
+    assert len(values) == 300 and sum(values) / 300 == pytest.approx(f1(by_id, list(by_id)))
+    metric = Metric("f1", ratio("f1", "scored_f1", 1.0), True, "")
+    row = summarise([metric], [Scored(s.id, 0, s.group, v.counts, v.error) for s, _, v in made])["f1"]
+    plain = [f1(by_id, [str(i) for i in rng.integers(0, 300, 300)]) for _ in range(1000)]
+    low, high = np.percentile(plain, [2.5, 97.5])
+    assert (row["low"], row["high"]) == (pytest.approx(low, abs=0.015), pytest.approx(high, abs=0.015))
+    assert len({sample.group for sample, _, _ in made}) <= 200
+
+
+def test_of_a_mean_they_are_the_groups_own_means() -> None:
+    """Samples 0 to 5 in two groups, by turns: 0, 2, 4 have 0, 1, 1 and the others 1, 1, 1."""
+    values = {str(i): value for i, value in enumerate((0.0, 1.0, 1.0, 1.0, 1.0, 1.0))}
+    figure = {"mean": lambda ids: sum(values[i] for i in ids) / len(ids)}
+    made = with_numbers(result_of([("", "")] * 6, figure, groups=2))
+    assert numbers(made, "mean") == pytest.approx([2 / 3, 1, 2 / 3, 1, 2 / 3, 1])
+
+
+def test_a_figure_that_some_of_the_samples_have_not_gives_no_numbers() -> None:
+    """MME's sums need both questions of an image: without one of them there is none."""
+    made = with_numbers(result_of([("", "")] * 3, {"pairs": lambda ids: 1.0 if len(ids) == 3 else math.nan}))
+    assert numbers(made, "pairs") == [] and numbers(made, "seen") == [1, 1, 1]
