@@ -97,7 +97,7 @@ def test_repope_gives_stored_answers_other_labels(serve: Serve, tmp_path: Path) 
         for i, label in enumerate(("yes", "yes", "no", "no"))
     ]
     checked = [{**row, "label": "yes"} for row in rows[:3]]
-    content = {row["image"]: b"an image" for row in rows}
+    content = {str(row["image"]): b"an image" for row in rows}
     for split in ("random", "popular", "adversarial"):
         content[f"coco_pope_{split}.json"] = "".join(json.dumps(row) + "\r\n" for row in rows).encode()
         content[f"coco_repope_{split}.json"] = "".join(json.dumps(row) + "\n" for row in checked).encode()
