@@ -102,7 +102,7 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
         except (Exception, SystemExit) as error:
             from commands.screen import of_plugin, print_error
-            from harness.util.files import of_the_disk
+            from harness.util.places import of_the_disk
 
             if (said := of_the_disk(error) or of_plugin(error)) is None:
                 raise

@@ -132,12 +132,3 @@ def print_written(files: Sequence[Path], otherwise: str = "") -> None:
         note(f"wrote {file}")
     if not files:
         err.print(otherwise, highlight=False)
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write what a command made; a path that cannot be written is the user's to correct."""
-    from harness.util import files
-
-    with files.as_users_choice("--out", file):
-        files.write_text(file, text)
-    print_written([file])

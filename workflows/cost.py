@@ -155,11 +155,10 @@ def added_cost(
     *,
     loading: Mapping[str, Any] | None = None,
     scoring: ScoringSettings = LEAVE_OUT,
-    fresh: bool = True,
 ) -> BenchCost | None:
     """What the points cost at most that `--eos-bias auto` may add to a model's curve; None where it adds none.
 
-    Which points these are is not known, so that ``fresh`` or not none of their answers counts as stored.
+    Which points these are is not known: none of their answers counts as stored.
     """
     points = may_add(store, eval_model, item)
     if not points:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import UsageError
+from harness.errors import DataError, UsageError
+from harness.models.model_files import read_adapter_config, read_config
 from harness.protocols.progress import Progress, silent
 from harness.util.files import write_text
 from harness.util.options import build
@@ -73,10 +73,10 @@ def is_embedded_model(source: str) -> bool:
         return folder.parent.name == "tinyworld" and folder.name.startswith("base-")
     try:
         if adapter.is_file() and not file.is_file():
-            return is_embedded_model(str(json.loads(adapter.read_text())["base_model_name_or_path"]))
-        config = json.loads(file.read_text())
+            return is_embedded_model(str(read_adapter_config(folder).get("base_model_name_or_path")))
+        config = read_config(folder)
         sizes = config["text_config"]["vocab_size"], config["vision_config"]["image_size"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a hub id, or a file that is no model's
+    except (DataError, KeyError, TypeError, RecursionError):  # a hub id, or a file that is no model's
         return False
     return sizes == (len(vocabulary()), SIZE)
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError, unknown_name
+from harness.errors import unknown_name
 from harness.store import Store
-from harness.util.files import make_folder, replacing
+from harness.util.files import replacing
 from harness.util.json_safe import json_safe
 from harness.util.names import one_entry
+from harness.util.places import make_folder, require_no_folder
 
 STRUCTURED = frozenset(
     {"data", "settings", "decoding", "metrics", "info", "values", "details", "config", "usage", "replies"}
@@ -32,8 +33,7 @@ def export(store: Store, folder: Path, kind: str = "jsonl", tables: Sequence[str
             raise unknown_name("table", name, known)
     files = {name: make_folder(folder) / one_entry(f"{name}.{kind}") for name in tables or known}
     for file in files.values():
-        if file.is_dir():
-            raise UsageError(f"{file} is a directory, and a file is needed there: move it, or name another --out.")
+        require_no_folder(file)
     write = {"jsonl": _write_jsonl, "parquet": _write_parquet}[kind]
     return {name: write(store, name, file) for name, file in files.items()}
 

@@ -66,20 +66,11 @@ def _target(path: Path) -> Iterator[Store]:
     """The file to merge into, in a transaction; a new one is there when it is whole."""
     new = not path.exists()
     place = replacing(path) if new else contextlib.nullcontext(path)
-    with _writable(path), place as file, contextlib.closing(Store(file)) as store:
+    with place as file, contextlib.closing(Store(file)) as store:
         with store.transaction():
             yield store
         if new:
             store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log stays behind
-
-
-@contextlib.contextmanager
-def _writable(path: Path) -> Iterator[None]:
-    """Raise HarnessError for a file that cannot be made or written."""
-    try:
-        yield
-    except OSError as error:
-        raise HarnessError(f"{path} cannot be written: {error.strerror}. Name another file with --into.") from error
 
 
 def _require_sound(store: Store) -> None:

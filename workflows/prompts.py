@@ -14,8 +14,9 @@ from harness.evaluation.resolve import data_dir as folder_of
 from harness.evaluation.resolve import load, make_benchmark
 from harness.protocols.benchmark import Sample
 from harness.protocols.external import ExternalBenchmark
-from harness.util.files import as_users_choice, write_json
+from harness.util.files import write_json
 from harness.util.jsonl import write_jsonl
+from harness.util.places import placing
 from workflows.embedded import data_root
 from workflows.settings import deal_benchmarks
 
@@ -47,17 +48,15 @@ class Prompts:
     def write(self, file: str | Path) -> tuple[Path, Path]:
         """Write the records as JSON lines to ``file`` and the protocol beside it: asked.protocol.json to asked.jsonl.
 
-        Raises UsageError where one of them cannot be written.
+        Raises HarnessError where there is no place for one of them.
         """
         questions = Path(file)
-        protocol = questions.with_name(f"{questions.stem}.protocol.json")
+        with placing(questions):
+            protocol = questions.with_name(f"{questions.stem}.protocol.json")
         if protocol == questions:
             raise UsageError(f"--out {file}: that is the name of the protocol's file; give another one.")
-        with as_users_choice("--out", file):
-            questions.parent.mkdir(parents=True, exist_ok=True)
-            write_jsonl(questions, self.records)
-        with as_users_choice(f"--out {file}: its protocol", protocol):
-            write_json(protocol, self.protocol)
+        write_jsonl(questions, self.records)
+        write_json(protocol, self.protocol)
         return questions, protocol
 
 

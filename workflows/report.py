@@ -166,7 +166,6 @@ def draw(view: View, folder: Path) -> list[Path]:
 
 def write_report(view: View, folder: Path) -> list[Path]:
     """leaderboard.html, leaderboard.md and the figures, in ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "leaderboard.md"
     figures = draw(view, folder / "figures")
     drawn = [figure for figure in figures if figure.suffix == ".svg"]

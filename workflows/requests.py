@@ -155,9 +155,10 @@ class BenchJob:
         from workflows.cost import added_cost, spec_cost
 
         pairs = [(item, self.root, model, self.judges) for model in self.models for item in self.benchmarks]
-        how = {"loading": self.loading["loading"], "scoring": self.scoring, "fresh": self.fresh}
-        costs = (cost(self.store, *pair, **how) for cost in (spec_cost, added_cost) for pair in pairs)
-        return [cost for cost in costs if cost is not None]
+        how = {"loading": self.loading["loading"], "scoring": self.scoring}
+        sure = [spec_cost(self.store, *pair, fresh=self.fresh, **how) for pair in pairs]
+        added = (added_cost(self.store, *pair, **how) for pair in pairs)
+        return [*sure, *filter(None, added)]
 
     def answer_shard(self, shard: Shard, progress: Progress) -> list[dict[str, Any]]:
         """Answer one part of every benchmark and store the answers; nothing is judged."""

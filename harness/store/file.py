@@ -86,8 +86,6 @@ class ResultsFile:
                 copy.path = self.path  # its faults are this file's
                 if problems := damage(copy):
                     raise damaged(self.path, "; ".join(problems[:5]))
-        except OSError as error:
-            raise HarnessError(f"{file} cannot be written: {error.strerror or error}. Name another file.") from error
         except HarnessError as error:
             raise type(error)(f"{file} could not be made, and is not there: {error}") from error
 

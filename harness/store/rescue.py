@@ -20,7 +20,8 @@ from harness.store.first_page import remake, shapes
 from harness.store.migrations import NEWEST, migrate, schema, tables_of, version_of
 from harness.store.opening import open_as_it_is, require_file
 from harness.store.pages import Pages
-from harness.util.files import make_folder, replacing
+from harness.util.files import replacing
+from harness.util.places import make_folder
 
 DEPTH = 9
 """How often a stretch of which nothing can be read is halved."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError
 from harness.protocols.progress import Progress, silent
 from harness.util.digests import actual, fits, sha256
-from harness.util.files import make_folder
 from harness.util.hosts import Private, check_url, opener
 from harness.util.part_file import PartFile
+from harness.util.places import make_folder, require_no_folder
 
 CHUNK = 1 << 20
 TRIES = 4
@@ -71,10 +71,9 @@ def _make_room(target: Path) -> None:
     """Make the folder of ``target``. Raises DownloadError where something else is in its place, or in the file's."""
     try:
         make_folder(target.parent)
-    except UsageError as error:
+        require_no_folder(target)
+    except HarnessError as error:
         raise DownloadError(str(error)) from error
-    if target.is_dir():
-        raise DownloadError(f"{target} is a directory, and a file is needed there: move it.")
 
 
 def part_of(target: Path, url: str, digest: str) -> PartFile:

@@ -13,7 +13,8 @@ from harness.errors import DataError, UsageError
 from harness.protocols.progress import Progress, silent
 from harness.util.digests import fits, sha256
 from harness.util.download import DownloadError, download, part_of
-from harness.util.files import make_folder, read_object, require_no_file, sweep, write_json
+from harness.util.files import read_object, sweep, write_json
+from harness.util.places import make_folder, require_no_file
 from harness.util.unpack import unpack
 
 GIVE_UP = 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import errno
 import fcntl
 import functools
 import json
@@ -16,19 +15,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError, HarnessError, UsageError
+from harness.errors import DataError, UsageError
+from harness.util.places import make_folder, placing, require_no_file, require_no_folder
 from harness.util.secrets import hide_known
 
 BOM = codecs.BOM_UTF8
 """A byte order mark, as editors on Windows put it before UTF-8."""
-REMEDIES = {
-    errno.ENOSPC: "Free the disk",
-    errno.EDQUOT: "Free the disk: your share of it is used up",
-    errno.EROFS: "Make the disk writable or name another place (--db, --out, DAMA_HOME)",
-    errno.EACCES: "Make it yours to write to or name another place (--db, --out, DAMA_HOME)",
-    errno.EIO: "Check the disk",
-}
-"""What a user can do against a disk's errors."""
 PART = re.compile(r"\..+\.[a-z0-9_]{8}\.part", re.DOTALL)
 """Names of what is being written."""
 
@@ -43,9 +35,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
     So a reader sees the old content or the new, also after a kill or a full disk. Several processes may do it at once;
     the last one's stays. A link is followed; what is no file (/dev/stdout) is written to as it is.
+    Raises HarnessError as ``placing`` does.
     """
-    path = path.resolve() if path.is_symlink() else path
-    if path.exists() and not path.is_file() and not path.is_dir():
+    with placing(path):
+        path = path.resolve() if path.is_symlink() else path
+        special = path.exists() and not path.is_file() and not path.is_dir()
+        require_no_folder(path)
+    if special:
         yield path
         return
     with _beside(path, _temporary_file) as part:
@@ -60,9 +56,11 @@ def replacing(path: Path) -> Iterator[Path]:
 def making(folder: Path) -> Iterator[Path]:
     """A folder to fill, which becomes ``folder`` when the block ends, and goes if that fails.
 
-    Raises Taken if there is something in ``folder`` then.
+    Raises Taken if there is something in ``folder`` then, HarnessError as ``placing`` does.
     """
-    folder = folder.resolve()
+    with placing(folder):
+        folder = folder.resolve()
+        require_no_file(folder)
     with _beside(folder, _temporary_folder) as part:
         made = part / "made"
         made.mkdir()
@@ -95,10 +93,11 @@ def _beside(path: Path, make: Callable[[str, str, Path], str]) -> Iterator[Path]
 
     What a killed process left there is removed: nobody holds its lock.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     sweep(path.parent.absolute())
     while True:
-        part = Path(make(f".{path.name[:100]}.", ".part", path.parent))
+        with placing(path):
+            part = Path(make(f".{path.name[:100]}.", ".part", path.parent))
         try:
             lock = os.open(part, os.O_RDONLY)
         except FileNotFoundError:
@@ -144,20 +143,6 @@ def _sync(folder: Path) -> None:
                 os.fsync(written.fileno())
 
 
-def make_folder(folder: Path) -> Path:
-    """``folder``, made if absent. Raises UsageError as ``require_no_file`` does."""
-    require_no_file(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def require_no_file(folder: Path) -> None:
-    """Raise UsageError where a file is in the place of ``folder``, or of a folder above it."""
-    file = next((each for each in (*reversed(folder.parents), folder) if each.exists() and not each.is_dir()), None)
-    if file is not None:
-        raise UsageError(f"{file} is a file, and a directory is needed there: move it, or name a directory elsewhere.")
-
-
 def part_of(folder: Path) -> Path:
     """The folder beside ``folder`` that is written to before ``put_in_place``."""
     return folder.with_name(f".{folder.name}.part")
@@ -181,40 +166,16 @@ def put_in_place(part: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def of_the_disk(error: BaseException) -> HarnessError | None:
-    """``error`` in words, if a disk that is full, broken or not to be written to is its cause; else None.
-
-    What copies and writes weights wraps the system's error in one of its own, which quotes it.
-    """
-    quoted = re.search(r"(?:\bos error |\[Errno )(\d+)", str(error))
-    number = (error.errno if isinstance(error, OSError) else 0) or int(quoted[1] if quoted else 0)
-    remedy = REMEDIES.get(number)
-    if remedy is None:
-        return None
-    file = getattr(error, "filename", None)
-    what = f"{file}: {os.strerror(number)}" if file else os.strerror(number)
-    return HarnessError(f"{what}. {remedy}, then run the same command again: what was stored before is kept.")
-
-
-@contextlib.contextmanager
-def as_users_choice(option: str, path: object) -> Iterator[None]:
-    """Raise UsageError where what ``option`` names cannot be written: another path is the user's to choose."""
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(f"{option} {path}: cannot be written ({error.strerror}); name another file.") from error
-
-
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8 to ``path``, whole or not at all, without known secrets; its folder is made.
 
-    Raises OSError.
+    Raises HarnessError where there is no room for it (``placing``), OSError.
     """
     write_bytes(path, hide_known(text).encode("utf-8", "backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path``, whole or not at all; its folder is made. Raises OSError."""
+    """Write ``content`` to ``path``, whole or not at all; its folder is made. Raises HarnessError, OSError."""
     with replacing(path) as part:
         part.write_bytes(content)
 

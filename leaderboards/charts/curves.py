@@ -26,7 +26,6 @@ def write_curves(snapshot: Snapshot, tables: Sequence[Table], folder: Path) -> l
     for table in tables:
         curves = coverage_curves(snapshot, table, palette_of(row.label for row in table.rows))
         if any(len(curve.points) > 1 for curve in curves):
-            folder.mkdir(parents=True, exist_ok=True)
             files += save(partial(_draw, table, curves), folder / stem(table, "coverage"))
     return files
 

@@ -139,7 +139,6 @@ def write_figures(snapshot: Snapshot, folder: Path) -> list[Path]:
     curves = gap_curves(snapshot)
     files = []
     for panel in dict.fromkeys(curve.panel for curve in curves):
-        folder.mkdir(parents=True, exist_ok=True)
         files += save(partial(draw_gaps, curves, panel), folder / file_name(f"reward gaps {panel}"))
     return files
 

@@ -39,7 +39,6 @@ def write_plots(tables: Sequence[Table], folder: Path) -> list[Path]:
     """One figure a table, as SVG and PNG, in ``folder`` (made if absent); returns the files."""
     files = []
     for table in tables:
-        folder.mkdir(parents=True, exist_ok=True)
         files += save(partial(_draw, table), folder / stem(table))
     return files
 

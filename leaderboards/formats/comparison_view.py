@@ -10,10 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from leaderboards import half_widths
 from leaderboards.comparison import Comparison
 from leaderboards.declared import metric_name
 from leaderboards.extrapolation import MARK
-from leaderboards.formats.parts import parts
 from leaderboards.notes import over_groups
 from leaderboards.text import (
     better,
@@ -115,7 +115,7 @@ def _row(c: Comparison, mcnemar: bool) -> list[Text | str]:
         number(c.a, c.metric),
         number(c.b, c.metric),
         Text(signed(d.value, c.metric) + stars(d, c.p_holm), colour),
-        "\n".join(filter(None, [interval(d.low, d.high, c.metric), " ".join(parts(d, c.metric))])),
+        "\n".join(filter(None, [interval(d.low, d.high, c.metric), " ".join(half_widths.short(d, c.metric))])),
         p_text(d.p),
         p_text(c.p_holm),
         *([p_text(math.nan if c.p_mcnemar is None else c.p_mcnemar)] if mcnemar else []),

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference
 from harness.util.visible import on_one_line
+from leaderboards import half_widths
 from leaderboards.declared import benchmark_title, metric_title
 from leaderboards.extrapolation import MARK, not_bracketed
-from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.notes import evaluator_lines, not_shown, trained_on
 from leaderboards.published import Published
@@ -126,8 +126,8 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
     doubtful = [f"{r.label} ({', '.join(r.doubts)})" for t in tables for r in t.rows if r.doubts]
     notes = [
         f"{panel_title(panel).capitalize()}: {'; '.join(map(_sized, tables))}. {_seeds(tables)} Mean over seeds, "
-        f"{EXPLAINED}; * marks a paired difference to {reference} whose 95 % interval leaves out 0, ** one whose "
-        "Holm-adjusted p is below .05 as well, + before them one for the better, - one for the worse; best bold, "
+        f"{half_widths.EXPLAINED}; * marks a paired difference to {reference} whose 95 % interval leaves out 0, ** one "
+        "whose Holm-adjusted p is below .05 as well, + before them one for the better, - one for the worse; best bold, "
         "second underlined."
     ]
     notes += [f"Incomplete: {', '.join(missing)} samples scored."] if missing else []
@@ -172,7 +172,7 @@ def _cell(table: Table, row: Row | None, column: int, reference: str) -> str:
     text = tex(figure(row, metric))
     rank = ranks(table, metric).get(row.label, 0)
     text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(rank, text)
-    if halves := parts(cell, metric):
+    if halves := half_widths.short(cell, metric):
         text += rf"{{\scriptsize {tex(''.join(halves))}}}"
     difference = cell.versus.get(reference)
     return text + (_stars(difference, metric, cell.holm[reference]) if difference is not None else "")
@@ -197,7 +197,7 @@ def _differences(table: Table, reference: str) -> str:
     ]
     caption = (
         f"{_sized(table)}, {panel_title(table.panel)}: paired difference to {reference} on common samples, 95 % "
-        f"interval, {EXPLAINED}, Holm-adjusted p. {_seeds([table])}"
+        f"interval, {half_widths.EXPLAINED}, Holm-adjusted p. {_seeds([table])}"
     )
     label = f"{table.panel or 'results'} {table_title(table.condition)} against {reference}"
     return tabular(header, rows, caption=tex(" ".join([caption, *not_shown([table])])), label=label)
@@ -208,7 +208,7 @@ def _difference(cell: Cell, metric: Metric, reference: str) -> str:
     if difference is None or not math.isfinite(difference.value):
         return "--"
     p = cell.holm[reference]
-    halves = "".join(f" {part}" for part in parts(difference, metric) if math.isfinite(difference.low))
+    halves = "".join(f" {part}" for part in half_widths.short(difference, metric) if math.isfinite(difference.low))
     about = tex(f"{interval(difference.low, difference.high, metric)}{halves}, p {p_text(p)}")
     return rf"{tex(signed(difference.value, metric))}{_stars(difference, metric, p)} {{\scriptsize {about}}}"
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from harness.protocols.benchmark import Metric
 from harness.util.visible import on_one_line
+from leaderboards import half_widths
 from leaderboards.charts.gap_curves import SPLITS, Curve, gap_curves
 from leaderboards.declared import metric_title
-from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.notes import note
 from leaderboards.published import Published
@@ -57,8 +57,8 @@ def markdown(tables: Sequence[Table], *, nothing: str = NO_EVALUATIONS) -> str:
         blocks.append(_figures(table))
         for reference in compared(table):
             how = (
-                f"{EXPLAINED}; p is Holm-adjusted over the methods; checkpoints: with one seed on a side nothing is "
-                "said of the methods"
+                f"{half_widths.EXPLAINED}; p is Holm-adjusted over the methods; checkpoints: with one seed on a side "
+                "nothing is said of the methods"
             )
             blocks.append(f"Difference to {reference} ({how})\n\n{_differences(table, reference)}")
     return "\n\n".join(blocks) + "\n"
@@ -90,7 +90,7 @@ def _cell(row: Row, metric: Metric, best: bool) -> str:
     cell, value = row.cells[metric.name], figure(row, metric)
     if not math.isfinite(cell.value):
         return value
-    halves = f" ({' '.join(parts(cell, metric))})" if math.isfinite(cell.low) else ""
+    halves = f" ({' '.join(half_widths.short(cell, metric))})" if math.isfinite(cell.low) else ""
     return f"{f'**{value}**' if best else value} {interval(cell.low, cell.high, metric)}{halves}"
 
 
@@ -108,7 +108,7 @@ def _difference(row: Row, metric: Metric, reference: str) -> str:
     if difference is None or not math.isfinite(difference.value):
         return "–"
     p = row.cells[metric.name].holm[reference]
-    halves = f" ({' '.join(parts(difference, metric))})" if math.isfinite(difference.low) else ""
+    halves = f" ({' '.join(half_widths.short(difference, metric))})" if math.isfinite(difference.low) else ""
     text = (
         f"{signed(difference.value, metric)}{stars(difference, p)} "
         f"{interval(difference.low, difference.high, metric)}{halves} p={p_text(p)}".replace("p=<", "p<")

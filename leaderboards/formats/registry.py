@@ -48,12 +48,8 @@ class Format(ABC):
         return []
 
     def write(self, view: View, out: Path) -> list[Path]:
-        """Write the leaderboard to ``out`` and return the files; raises UsageError where that cannot be written."""
-        text = self.text(view)
-        try:
-            write_text(out, text)
-        except OSError as error:
-            raise UsageError(f"--out {out}: cannot be written ({error.strerror}).") from error
+        """Write the leaderboard to ``out`` and return the files; raises HarnessError where there is no place for it."""
+        write_text(out, self.text(view))
         return [out]
 
 

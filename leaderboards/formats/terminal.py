@@ -15,10 +15,10 @@ from harness.protocols.benchmark import Metric
 from harness.store import EvaluationRecord
 from harness.util.console import Console
 from harness.util.visible import stripped
+from leaderboards import half_widths
 from leaderboards.conclusion import conclusions
 from leaderboards.declared import benchmark_title, headline, metric_title
 from leaderboards.evaluators import stored_mark
-from leaderboards.formats.parts import EXPLAINED, parts
 from leaderboards.formats.registry import FORMATS, Format
 from leaderboards.notes import note
 from leaderboards.published import Published
@@ -60,7 +60,7 @@ def leaderboard(
     for table in tables:
         out.append(terminal_table(table, differences=not differences))
         out += [difference_table(table, reference) for reference in compared(table) if differences]
-    return [*out, Text(" ".join([note(tables), *([f"{EXPLAINED}."] if differences else [])]), style="dim")]
+    return [*out, Text(" ".join([note(tables), *([f"{half_widths.EXPLAINED}."] if differences else [])]), style="dim")]
 
 
 def terminal_table(table: Table, *, differences: bool = True) -> RichTable:
@@ -169,7 +169,7 @@ def _difference(cell: Cell, metric: Metric, reference: str) -> Group:
         return Group(Text("–", "dim"))
     p, low, high = p_text(cell.holm[reference]), difference.low, difference.high
     span = f"{number(low, metric)}, {number(high, metric)}" if math.isfinite(low) else "–"
-    lines = (Text(span, "dim"), Text(" ".join(parts(difference, metric)), "dim"), Text(f"p {p}", "dim"))
+    lines = (Text(span, "dim"), Text(" ".join(half_widths.short(difference, metric)), "dim"), Text(f"p {p}", "dim"))
     return Group(_change(cell, metric, reference), *lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from harness.errors import UsageError
 from harness.store import EvaluationRecord
 from harness.util.files import write_text
 from harness.util.json_safe import json_safe
+from harness.util.places import make_folder
 from harness.util.visible import stripped
 from leaderboards.charts.marks import key, palette_of, style, swatch
 from leaderboards.charts.training import Evidence, read_evidence
@@ -51,15 +53,12 @@ NO_COPIES: Mapping[str, Copy] = {}
 def write_html(view: View, out: Path, copies: Mapping[str, Copy] = NO_COPIES) -> list[Path]:
     """Write the report to ``out``: a .html file with everything in it, or a folder with lazy samples."""
     single = out.suffix.lower() in (".html", ".htm")
-    if (single and out.is_dir()) or (not single and out.is_file()):
+    if (single and os.path.isdir(out)) or (not single and os.path.isfile(out)):
         raise UsageError(f"--out {out}: name a file that ends in .html, or a directory.")
     page = out if single else out / "index.html"
     folder = None if single else out / "samples"
-    try:
-        (folder or page.parent).mkdir(parents=True, exist_ok=True)
-        write_text(page, render_html(view, Chunks(folder, INLINE_LIMIT), copies))
-    except OSError as error:
-        raise UsageError(f"--out {out}: cannot be written ({error.strerror}).") from error
+    make_folder(folder or page.parent)
+    write_text(page, render_html(view, Chunks(folder, INLINE_LIMIT), copies))
     return [page]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.protocols.benchmark import Metric
+from leaderboards import half_widths
 from leaderboards.charts.combinations import combination_chart
 from leaderboards.charts.forest import mini
 from leaderboards.charts.gap_curves import gap_finding
@@ -123,17 +124,12 @@ def _has_matched(table: Table) -> bool:
 
 def _cell(row: Row, metric: Metric, rank: int, bounds: tuple[float, float], colour: int) -> dict[str, Any]:
     cell = row.cells[metric.name]
-    parts = [
-        f"{name} ± {number(half, metric)}"
-        for name, half in (("samples", cell.samples), ("seeds", cell.seeds))
-        if math.isfinite(half)
-    ]
     return {
         "value": figure(row, metric),
         "sort": cell.value if math.isfinite(cell.value) else "",
         "spread": f"± {number(cell.spread, metric)}" if math.isfinite(cell.spread) else "",
         "interval": interval(cell.low, cell.high, metric),
-        "parts": ", ".join([*parts, *(f"evaluator {of.key}" for of in row.evaluators)]),
+        "parts": ", ".join([*half_widths.named(cell, metric), *(f"evaluator {of.key}" for of in row.evaluators)]),
         "rank": rank,
         "mini": mini(cell.value, cell.low, cell.high, bounds, colour),
     }

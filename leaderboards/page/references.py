@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from harness.protocols.benchmark import Metric
 from harness.stats import Difference
+from leaderboards import half_widths
 from leaderboards.charts.forest import Estimate, forest
 from leaderboards.charts.svg import fitting
 from leaderboards.compared_with import compared_with
@@ -138,8 +139,7 @@ def _delta(row: Row, metric: Metric, reference: str) -> dict[str, str] | None:
 
 def _parts(difference: Difference, metric: Metric, before: str = "") -> str:
     """What the interval is made of, and whether the seeds disagree; empty where nothing is known of it."""
-    halves = (("samples", difference.samples), ("seeds", difference.seeds))
-    words = [f"{name} ± {number(half, metric)}" for name, half in halves if math.isfinite(half)]
+    words = half_widths.named(difference, metric)
     words += ["the seeds disagree in sign"] if difference.signs_differ else []
     return before + ", ".join(words) if words else ""
 

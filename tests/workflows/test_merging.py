@@ -284,5 +284,5 @@ def test_a_place_where_no_file_can_be_made_is_an_error_that_names_it(tmp_path: P
     one = tmp_path / "one.sqlite"
     Store(one).close()
     (tmp_path / "file").touch()
-    said = refused(str(one), "--into", str(tmp_path / "file" / "all.sqlite"))
-    assert "all.sqlite cannot be written: File exists. Name another file with --into." in said
+    said = refused(str(one), "--into", str(tmp_path / "file" / "all.sqlite"), code=2)
+    assert f"{tmp_path}/file is a file, and a directory is needed there" in said

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import subprocess
@@ -11,7 +10,7 @@ import pytest
 
 from harness.errors import DataError
 from harness.util import files
-from harness.util.files import Taken, making, of_the_disk, read_json, read_object, replacing, write_json, write_text
+from harness.util.files import Taken, making, read_json, read_object, replacing, write_json, write_text
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
@@ -76,14 +75,6 @@ def test_a_link_is_followed_and_what_is_no_file_is_written_to_as_it_is(tmp_path:
     write_text(Path("/dev/null"), "gone")
     assert (tmp_path / "a").read_text() == "new" and (tmp_path / "link").is_symlink()
     assert not Path("/dev/null").is_file()
-
-
-def test_an_error_of_the_disk_says_what_to_do_and_another_is_none() -> None:
-    said = str(of_the_disk(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.txt")))
-    assert said.startswith("a.txt: No space left on device. Free the disk, then run the same command again")
-    wrapped = RuntimeError("Error while serializing: I/O error: Read-only file system (os error 30)")
-    assert str(of_the_disk(wrapped)).startswith("Read-only file system. Make the disk writable")
-    assert of_the_disk(BrokenPipeError(errno.EPIPE, "x")) is None
 
 
 def test_a_text_with_a_lone_surrogate_is_written(tmp_path: Path) -> None:

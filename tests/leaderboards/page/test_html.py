@@ -150,7 +150,7 @@ def test_a_file_or_a_folder_in_the_way_is_an_error(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="plain is a file, and a directory is needed there"):
         write_html(View(Snapshot(example(tmp_path))), tmp_path / "plain" / "report.html")
 
 
