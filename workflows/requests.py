@@ -157,8 +157,7 @@ class BenchJob:
         pairs = [(item, self.root, model, self.judges) for model in self.models for item in self.benchmarks]
         how = {"loading": self.loading["loading"], "scoring": self.scoring}
         sure = [spec_cost(self.store, *pair, fresh=self.fresh, **how) for pair in pairs]
-        added = (added_cost(self.store, *pair, **how) for pair in pairs)
-        return [*sure, *filter(None, added)]
+        return [*sure, *filter(None, (added_cost(self.store, *pair, **how) for pair in pairs))]
 
     def answer_shard(self, shard: Shard, progress: Progress) -> list[dict[str, Any]]:
         """Answer one part of every benchmark and store the answers; nothing is judged."""
