@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,7 +178,7 @@ def _named(path: Path) -> list[str]:
         raise DataError(f"{path}: expected COCO image ids or file names, a JSON list or one a line.")
     keys = [image_key(each) for each in given]
     strange = next((key for key in keys if not key.isdecimal()), None)
-    twice = next((key for key in keys if keys.count(key) > 1), None)
+    twice = next((key for key, count in Counter(keys).items() if count > 1), None)
     if strange is not None or twice is not None:
         fault = f"{strange!r} is no COCO image id" if strange is not None else f"image {twice} stands there twice"
         raise DataError(f"{path}: {fault}.")

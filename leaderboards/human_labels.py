@@ -63,7 +63,7 @@ def read_human_labels(path: Path) -> HumanLabels:
     labels: dict[tuple[str, str], tuple[int, float]] = {}
     for line, row in _rows(path):
         where = f"{path} line {line}"
-        sample, run = row.get("id"), row.get("run") or ""
+        sample, run = row.get("id"), "" if row.get("run") is None else row["run"]
         if isinstance(sample, bool) or not isinstance(sample, int | str) or sample == "":
             raise DataError(f"{where}: field 'id' should be a sample's id, found {sample!r}. Expected {EXPECTED}.")
         if not isinstance(run, str):
@@ -84,13 +84,11 @@ def _label(row: Mapping[str, Any], where: str) -> float:
         found = "none" if not given else " and ".join(given)
         raise DataError(f"{where}: expected one field of {' or '.join(LABELS)}, found {found}.")
     value = row[given[0]]
-    if isinstance(value, bool):
-        return float(value)
+    word = value.strip().lower() if isinstance(value, str) else ""
     try:
-        number = (
-            WORDS[value.strip().lower()] if isinstance(value, str) and value.strip().lower() in WORDS else float(value)
-        )
-    except (TypeError, ValueError):
+        # Python alone reads 1_0 as ten.
+        number = WORDS[word] if word in WORDS else math.nan if "_" in word else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise DataError(f"{where}: field {given[0]!r} should be a number, yes or no, found {value!r}.")

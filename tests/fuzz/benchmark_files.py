@@ -27,7 +27,12 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "pope": {},
     "mm_vet": {},
     "llava_bench": {},
+    "pope labelled again": {"labels": "repope"},
+    "hallusion_bench": {},
+    "dash_b": {},
+    "chair_coco": {"tagger": "lexicon", "images": 1},
 }
+"""Of what is fuzzed, which begins with the name of a benchmark."""
 POPE = [
     {"question_id": 1, "image": "a.jpg", "text": "Is there a dog?", "label": "yes"},
     {"question_id": 2, "image": "a.jpg", "text": "Is there a cat?", "label": "no"},
@@ -39,6 +44,11 @@ COCO = {
 }
 CAPTIONS = {"annotations": [{"image_id": 1, "caption": "A dog."}, {"image_id": 2, "caption": 'A "cat", [really].'}]}
 COCO_FILES = {"instances_val2014.json": COCO, "captions_val2014.json": CAPTIONS}
+ABOUT_A_FIGURE = {
+    **{"category": "VS", "subcategory": "chart", "set_id": "0", "figure_id": "1", "question_id": "0"},
+    **{"visual_input": "1", "question": "Is A larger?", "gt_answer": "1", "gt_answer_details": "A is larger."},
+}
+SPLITS = ("random", "popular", "adversarial")
 ASKED = [{"question": "Describe the image.", "image_id": 1}]
 FILES: Mapping[str, Mapping[str, Any]] = {
     "object_halbench": {
@@ -80,9 +90,21 @@ FILES: Mapping[str, Mapping[str, Any]] = {
         "answers_gpt4.jsonl": [{"question_id": 1, "text": "A dog."}],
         "rule.json": {"llava_bench_conv": {"role": "Assistant", "prompt": "Rate them."}},
     },
+    "pope labelled again": {f"coco_{kind}_{split}.json": POPE for kind in ("repope", "pope") for split in SPLITS},
+    "hallusion_bench": {
+        "HallusionBench.json": [ABOUT_A_FIGURE, {**ABOUT_A_FIGURE, "visual_input": "0", "figure_id": "0"}]
+    },
+    "dash_b": {
+        f"dash_benchmark_{half}.json": {"coco": {"dog": ["1.png"], "red cat": ["2.png"]}} for half in ("neg", "pos")
+    },
+    "chair_coco": {"chair_images.json": [1], "synonyms.txt": "dog, puppy\ncat\n", **COCO_FILES},
 }
-JSONL = re.compile(r".*\.jsonl|coco_pope_.*\.json")
+JSONL = re.compile(r".*\.jsonl|coco_(re)?pope_.*\.json")
 SCRIPT = "template = '''Rate {} {} {} {}.'''\nprompt = 'x'\nprompt_template = \"a\"\n"
+
+
+def benchmark_of(fuzzed: str) -> Benchmark:
+    return make_benchmark(fuzzed.partition(" ")[0], SETTINGS[fuzzed])
 
 
 def written(name: str, value: Any) -> bytes:
@@ -105,7 +127,7 @@ def root_of(benchmark: str, name: str) -> Path:
 
 def loading(benchmark: str, name: str) -> Feed:
     """What loads the data with another content of one file: samples of texts, or an error that names the folder."""
-    made = make_benchmark(benchmark, SETTINGS[benchmark])
+    made = benchmark_of(benchmark)
 
     def feed(content: bytes) -> None:
         root = root_of(benchmark, name)
@@ -140,7 +162,7 @@ def judged(benchmark: Benchmark, sample: Sample, answer: str, said: tuple[str, .
 
 @functools.cache
 def samples(benchmark: str) -> tuple[Benchmark, list[Sample]]:
-    made = make_benchmark(benchmark, SETTINGS[benchmark])
+    made = benchmark_of(benchmark)
     return made, list(made.load(root_of(benchmark, "valid")).samples)
 
 

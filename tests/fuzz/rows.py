@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
@@ -20,6 +21,7 @@ from aligners.pairs.sources import open_rows
 from aligners.pairs.tables import TABLES
 from harness.protocols.conversation import Image
 from harness.util.jsonl import iter_jsonl
+from leaderboards.human_labels import read_human_labels
 from tests.fuzz import mutation
 from tests.fuzz.files import reading
 from tests.fuzz.target import Target
@@ -57,6 +59,7 @@ ROWS: tuple[dict[str, Any], ...] = (
     {"question": "What?", "chosen": "A dog.", "reject": "A cat.", "correct": False, "image_id": 42},
     {"prompt": "USER: <image>\nWhat? ASSISTANT:", "chosen": "A dog.", "rejected": "A cat.", "image": {"bytes": "x"}},
 )
+LABELS = ({"id": "1", "label": 1, "run": "base"}, {"id": 2, "label": "yes", "run": "dpo"})
 WORDING = Wording({}, unwrap=True)
 PLACE = Place("row 0", Path(), "0")
 COLUMNS = ("chosen=y_win,rejected=y_lose", "=context", "", "image=picture, question = q", "prefix=context")
@@ -92,6 +95,12 @@ def table(path: Path) -> None:
 def objects(path: Path) -> None:
     """Every line is an object, or is refused by its number."""
     assert all(isinstance(each, dict) for _, each in iter_jsonl(path))
+
+
+def labels(path: Path) -> None:
+    """Every label of people is a number, or its row is refused."""
+    given = read_human_labels(path).labels
+    assert all(isinstance(run, str) and math.isfinite(label) for (run, _), (_, label) in given.items())
 
 
 def beside_a_file(info: Path) -> None:
@@ -171,6 +180,8 @@ def targets() -> list[Target]:
         Target("columns", COLUMNS, mutation.text, columns, refuses=(ValueError,)),
         Target("JSON lines", [ROWS], mutation.lines, reading("lines.jsonl", objects), 60, valid=_lines),
         *tables,
+        Target("labels", [LABELS], mutation.lines, reading("labels.jsonl", labels), 20, valid=_lines),
+        Target("csv labels", [LABELS], changed_csv, reading("labels.csv", labels), 20, valid=as_csv),
         Target("csv data", [flat, texts], changed_csv, reading("pairs.csv", table), 20, valid=as_csv),
         Target("parquet data", [as_parquet(flat)], mutation.binary, reading("pairs.parquet", table), 8),
         Target("arrow data", [as_arrow(flat)], mutation.binary, reading("pairs.arrow", table), 8),
