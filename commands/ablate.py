@@ -98,10 +98,12 @@ def run_ablation(
     """Run a recipe and show its report; exit 1 where runs failed, 3 where some samples were not scored."""
     from harness.cluster.connection import ClusterOptions, connected
     from harness.store import Store
+    from harness.util.places import make_folder
     from workflows.ablate import ablate
     from workflows.bars import bars
     from workflows.report import leaderboard_view, write_report
 
+    make_folder(folder)  # what stands in its place is said before hours of work
     store = Store(db)
     with bars() as shown, connected(place or ClusterOptions(), device, shown) as cluster:
         outcome = ablate(

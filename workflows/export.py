@@ -56,7 +56,7 @@ def _write_parquet(store: Store, table: str, file: Path) -> int:
     kinds = {"INTEGER": pa.int64(), "REAL": pa.float64()}
     schema = pa.schema([(name, kinds.get(kind, pa.string())) for name, kind in store.columns(table).items()])
     count = 0
-    with replacing(file) as part, pq.ParquetWriter(part, schema) as out:
+    with replacing(file) as part, part.open("wb") as stream, pq.ParquetWriter(stream, schema) as out:
         for rows in _batches(store.rows(table)):
             valid = [{k: _valid(v) if k in STRUCTURED else v for k, v in row.items()} for row in rows]
             out.write_table(pa.Table.from_pylist(valid, schema=schema))

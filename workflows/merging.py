@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -58,7 +59,8 @@ def _require_results(file: Path) -> None:
 
 
 def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+    same = os.path.realpath(one) == os.path.realpath(other)  # also of a link to itself
+    return same or (one.exists() and other.exists() and one.samefile(other))
 
 
 @contextlib.contextmanager

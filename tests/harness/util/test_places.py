@@ -12,9 +12,11 @@ from click.testing import CliRunner
 
 from cli import cli
 from harness.errors import HarnessError
+from harness.store import Store
 from harness.util.files import making, replacing
 from harness.util.places import make_folder, of_the_disk
 from tests.leaderboards.fakes import example
+from workflows.export import export
 
 POPE = '{"question_id": 1, "image": "a.jpg", "text": "Is there a dog?", "label": "yes"}\n'
 IN_THE_WAY = {
@@ -64,6 +66,29 @@ COMMANDS = {
     "backup": ["db", "backup", "--db", "{db}"],
     "merge": ["db", "merge", "{db}", "--into"],
 }
+
+
+def test_a_report_that_could_not_be_written_is_refused_before_the_first_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    words = ["ablate", "--db", str(tmp_path / "r.sqlite"), "--out", str(tmp_path / "file" / "x")]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 2 and "file is a file, and a directory is needed there" in " ".join(
+        result.output.split()
+    )
+    assert not (tmp_path / "r.sqlite").exists()
+
+
+def test_a_link_to_itself_is_no_file_to_merge_into(tmp_path: Path) -> None:
+    one, two = (str(example(obstacles_in).path) for obstacles_in in (tmp_path / "a", tmp_path / "b"))
+    result = CliRunner().invoke(cli, ["db", "merge", one, two, "--into", str(obstacles(tmp_path) / "loop")])
+    assert result.exit_code in (1, 2) and isinstance(result.exception, SystemExit), result.exception
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_folder_whose_name_is_no_utf_8_is_written_to(kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / "a\udcff"
+    assert export(Store.reading(example(tmp_path).path), folder, kind, ["verdict"])["verdict"] > 0
+    assert (folder / f"verdict.{kind}").stat().st_size > 0
 
 
 @pytest.mark.parametrize("command", COMMANDS)
