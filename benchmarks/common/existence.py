@@ -10,7 +10,7 @@ import re
 
 _SHOWING = "image|picture|photo|photograph|scene|frame|figure|view"
 """What a question is about, as a pattern."""
-IN_IT = rf"in (?:th(?:e|is|at)|your) (?:given |provided )?(?:{_SHOWING})"
+IN_IT = rf"in (?:(?:th(?:e|is|at)|your) (?:given |provided )?(?:{_SHOWING})|sight\b|view\b)"
 VISIBLE = rf"(?:visible|present|there|here|seen|shown|depicted|pictured|{IN_IT})\b"
 """A pattern of what is said of a thing that is there, or is not."""
 _ASKED = re.compile(
@@ -67,6 +67,8 @@ _PARTLY = frozenset(
 """Words that make a denial one of a part or of a degree only."""
 _SHOWN = frozenset(("image", "picture", "photo", "photograph", "figure", "information", "data", "screenshot", "file"))
 """What a question is about, and never what it asks for: "There is no image" denies nothing."""
+_PAGES = frozenset(("chart", "graph", "diagram", "plot", "map", "poster", "video"))
+"""What a question reads something off: "There is no chart" denies nothing, unless just that was asked for."""
 _OTHER_THINGS = frozenset(
     ("hot", "corn", "teddy", "toy", "stuffed", "fake", "plush", "prairie", "rocking", "sea", "guinea")
 )
@@ -104,7 +106,7 @@ def denies(text: str, at: int, asked: str) -> bool:
         of = set(_words(wanted["what"]))
         return any(_is_thing(phrase, _head(wanted["what"]), of) for phrase in phrases)
     of = set(_words(asked))
-    return any(_is_thing(phrase, each, of) for phrase in phrases for each in of - _ARTICLES)
+    return any(_is_thing(phrase, each, of) for phrase in phrases for each in of - _ARTICLES - _PAGES)
 
 
 def turns(text: str, at: int) -> bool:
