@@ -9,6 +9,7 @@ is the pair -1, -1, averaged in (``official_*``).
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -285,11 +286,12 @@ def _metrics(prefix: str, names: Sequence[str]) -> list[Metric]:
     relative: list[Metric] = []
     means: list[Metric] = []
     for name in names:
-        relative.append(Metric(f"{prefix}{name}", _relative(prefix, name), True))
+        relative.append(Metric(f"{prefix}{name}", _relative(prefix, name), True, limits=(0.0, math.inf)))
         for who, better in (("reference", None), ("answer", True)):
             of = ratio(f"{prefix}{who}_{name}", f"{prefix}reviewed_{name}", scale=10.0)
             means.append(Metric(f"{prefix}{name}_{who}", of, better))
-    return [*relative, Metric(f"{prefix}all_std", relative[0].compute, False, over_runs="std"), *means]
+    spread = Metric(f"{prefix}all_std", relative[0].compute, False, over_runs="std", limits=(0.0, math.inf))
+    return [*relative, spread, *means]
 
 
 BENCHMARKS.register("llava_bench", LlavaBench)

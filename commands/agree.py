@@ -34,6 +34,8 @@ def command(
 ) -> None:  # fmt: skip
     """How far A and B agree about the same answers: judges as the tables name them, or one run of a judge (JUDGE#0).
 
+    A alone: how far its own runs agree.
+
     Cohen's kappa, Krippendorff's alpha with its interval, which of the two rates higher, and what share of a rating's
     variance the runs of a judge add.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -45,6 +46,9 @@ class Estimate:
     high: float
 
 
+UNDEFINED = Estimate(math.nan, math.nan, math.nan)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
     """What two raters make of the same answers of one benchmark.
@@ -52,7 +56,8 @@ class Agreement:
     Args:
         benchmark: whose answers.
         rating: the number of a verdict that is compared, and its ``level`` of measurement.
-        a: the one rater, with ``runs_a`` runs; ``b`` likewise.
+        a: the one rater, with ``runs_a`` runs; ``b`` likewise, None where it is the runs of ``a`` that are compared:
+            then what takes two raters is undefined, and ``alpha`` is that among these runs.
         n: answers that both rated; ``groups`` images of them.
         alpha: Krippendorff's, of the two raters (several runs of one are averaged over all pairs).
         kappa: Cohen's, unweighted; None for interval data.
@@ -69,7 +74,7 @@ class Agreement:
     rating: str
     level: Level
     a: str
-    b: str
+    b: str | None
     runs_a: int
     runs_b: int
     n: int
@@ -118,6 +123,20 @@ def agreement(
         },
         run_variance={name: estimate(run_share, run_variances(r)) for name, r in several.items()},
         notes=tuple(notes),
+    )  # fmt: skip
+
+
+def agreement_of_runs(benchmark: str, rating: str, level: Level, judge: str, answers: Answers) -> Agreement:
+    """How far the runs of one judge agree about ``answers``, of which it is A and nobody is B."""
+    values = _values(answers, level)
+    mean = np.nanmean(answers.a, axis=1)
+    among = _estimate(lambda s: alpha(s, values, level), coincidences(answers.a, values), answers.groups)
+    return Agreement(
+        benchmark=benchmark, rating=rating, level=level, a=judge, b=None,
+        runs_a=answers.a.shape[1], runs_b=0, n=len(answers.names), groups=_groups(answers.groups),
+        mean_a=float(mean.mean()), mean_b=math.nan, alpha=among, kappa=None, weighted_kappa=None, difference=UNDEFINED,
+        above=0, below=0, p=math.nan, among={judge: among},
+        run_variance={judge: _estimate(run_share, run_variances(answers.a), answers.groups)},
     )  # fmt: skip
 
 

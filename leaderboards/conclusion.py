@@ -85,7 +85,8 @@ def conclusion(table: Table) -> str:
         most = "highest" if metric.higher_is_better else "lowest"
         lead = f"{where}: {row.label} has the {most} {_what(table, metric)}, {_figure(table, row, metric)}"
     verdicts = [*_references(table, row, metric), *_from_best(table, row, metric)]
-    return " ".join([f"{lead}: {'; '.join(verdicts)}.", *_silence(table, row, metric), *_incomplete(table, [row])])
+    doubts = [*_silence(table, row, metric), *_incomplete(table, _named(table, row, metric))]
+    return " ".join([f"{lead}: {'; '.join(verdicts)}.", *doubts])
 
 
 def _title(table: Table) -> str:
@@ -167,6 +168,11 @@ def _from_best(table: Table, row: Row, metric: Metric) -> list[str]:
     if unknown:
         words.append(f"nothing can be said of {', '.join(unknown)}")
     return words or ([] if said else ["there is nothing to compare it with"])
+
+
+def _named(table: Table, best: Row, metric: Metric) -> list[Row]:
+    """The rows that the sentence is about: the best one, and those that it is compared with."""
+    return [row for row in table.rows if row is best or row.label in from_row(table, metric, best.label)]
 
 
 def _all_or(some: Sequence[str], every: Sequence[str]) -> str:

@@ -55,13 +55,18 @@ def curve_scores(
 ) -> Scores | None:
     """The coverage curves of ``models`` (the seeds of one method), each at all its points.
 
-    None where one of them has none, or there is no base. The base itself needs one point, at which it is read.
+    None where one of them has none, or there is no base. The base itself needs one point, at which it is read. A point
+    without a scored sample is none.
     """
-    if 0.0 not in curves.get(BASE, {}) or any(len(curves.get(model, ())) < 2 for model in models if model != BASE):
+    if 0.0 not in curves.get(BASE, {}):
         return None
     base = verdicts(curves[BASE][0.0])
-    points = [{bias: verdicts(e) for bias, e in curves[model].items()} for model in models]
-    return read_scores([curve_verdicts(each, base) for each in points])
+    read = [{bias: verdicts(e) for bias, e in curves.get(model, {}).items()} for model in models]
+    points = [{bias: table for bias, table in each.items() if table.scored.any()} for each in read]
+    if any(len(each) < (1 if model == BASE else 2) for model, each in zip(models, points, strict=True)):
+        return None
+    tables = [curve_verdicts(each, base) for each in points]
+    return read_scores(tables) if any(table.columns for table in tables) else None
 
 
 def curve_verdicts(points: Mapping[float, VerdictTable], base: VerdictTable) -> VerdictTable:
@@ -116,7 +121,7 @@ class Tradeoff:
     def curve(self, sums: Sums) -> tuple[list[float], Points, Points, Points]:
         """The biases in order; coverage and rate at each, [points, ...]; the coverage of base without one, [...]."""
         names = {name.split(" ", 1)[0] for name in sums} - {BASE}
-        biases = sorted(names, key=float)
+        biases = sorted(names, key=float) or ["+0"]  # where no sample is scored at all points nothing is known of any
         points = [_at(sums, bias) for bias in biases]
         coverage, rate = (np.stack([m.compute(point) for point in points]) for m in (self.cover, self.rate))
         return [*map(float, biases)], coverage, rate, self.cover.compute(_at(sums, BASE))
@@ -206,4 +211,6 @@ def _by_coverage(coverage: Points, rate: Points) -> tuple[Points, Points, NDArra
 def _at(sums: Sums, point: str) -> Sums:
     """The sums of one point under the benchmark's own names."""
     names = [name for name in sums if name.startswith(f"{point} ")]
+    if not names:
+        return named_sums([], np.zeros((*sums[f"{point} "].shape, 0)))
     return named_sums([name.split(" ", 1)[1] for name in names], np.stack([sums[name] for name in names], axis=-1))

@@ -31,7 +31,7 @@ class Members:
 
     Args:
         seeds: of every row its evaluations: those that are shown, or all where none is.
-        curves: of every row the coverage curves that it is read from (its own and the base's).
+        curves: the coverage curves that rows are read from, all points of them, whatever is shown.
         shown: the rows that are shown.
         references: the rows that a shown one may be compared with: those that --run alone leaves out are among them.
         partial: shown rows of which not all runs are: "dpo (1 of 2 runs)".
@@ -39,7 +39,7 @@ class Members:
     """
 
     seeds: Mapping[str, Seeds]
-    curves: Mapping[str, Curve]
+    curves: Curve
     shown: frozenset[str]
     references: frozenset[str]
     partial: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Members:
     @classmethod
     def of(cls, seeds: Mapping[str, Seeds], curves: Curve) -> Members:
         """A table of these rows alone, all shown."""
-        return cls(seeds, dict.fromkeys(seeds, curves), frozenset(seeds), frozenset(seeds))
+        return cls(seeds, curves, frozenset(seeds), frozenset(seeds))
 
 
 def members_by_condition(snapshot: Snapshot, panel: str) -> dict[Condition, Members]:
@@ -69,15 +69,14 @@ def members_by_condition(snapshot: Snapshot, panel: str) -> dict[Condition, Memb
             rows: dict[str, dict[str, EvaluationRecord]] = defaultdict(dict)
             for key, evaluation in grouped.get(condition, {}).items():
                 rows[str(labels[evaluation.id])][key] = evaluation
-            sources.append((rows, coverage.curves_of(condition, grouped)))
-        chosen = {label: next(s for s in sources if label in s[0]) for label in sources[2][0]}
-        seeds = {label: rows[label] for label, (rows, _) in chosen.items()}
-        every, seen = sources[2][0], frozenset(sources[0][0])
+            sources.append(rows)
+        every, seen = sources[2], frozenset(sources[0])
+        seeds = {label: next(rows[label] for rows in sources if label in rows) for label in every}
         found[condition] = Members(
             seeds=seeds,
-            curves={label: curves for label, (_, curves) in chosen.items()},
+            curves=coverage.curves_of(condition, models[2]),
             shown=seen,
-            references=frozenset(sources[1][0]),
+            references=frozenset(sources[1]),
             partial=tuple(
                 f"{label} ({len(seeds[label])} of {len(every[label])} runs)"
                 for label in every

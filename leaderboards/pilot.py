@@ -10,7 +10,7 @@ from harness.protocols.benchmark import Metric
 from harness.stats import SeedVariance
 from harness.store import EvaluationRecord
 from leaderboards.condition import Condition
-from leaderboards.declared import declared, headline
+from leaderboards.declared import primary_of
 from leaderboards.members import Members, members_by_condition
 from leaderboards.names import nothing_stored, row_named
 from leaderboards.run_groups import BASE
@@ -77,8 +77,7 @@ def pilot_of(snapshot: Snapshot, a: str, b: str, benchmark: str | None, metric: 
                 raise unknown_name("row", name, known)
         raise UsageError(f"{a} and {b} stand in no table together: run both on one benchmark, with the same judge.")
     chosen = _chosen(found, benchmark, a, b)
-    scored = _scored(snapshot, chosen, metric)
-    position = [m.name for m in scored.metrics].index(_metric_name(chosen.condition.benchmark, metric, scored))
+    scored, position = _scored(snapshot, chosen, metric)
     return _pilot(snapshot, chosen, scored, position, notes=_notes(found, chosen))
 
 
@@ -119,25 +118,23 @@ def _notes(found: Sequence[_Found], chosen: _Found) -> tuple[str, ...]:
     return (f"of {len(alike)} tables the newest: judge {condition.judge}, version {condition.version}",)
 
 
-def _metric_name(benchmark: str, metric: str | None, scored: ScoredMetrics) -> str:
-    names = [m.name for m in scored.metrics]
-    return metric or declared(benchmark).primary or headline(benchmark, names)[0]
-
-
-def _scored(snapshot: Snapshot, chosen: _Found, metric: str | None) -> ScoredMetrics:
-    """The metrics among which the wanted one is, with their numbers; only these are computed."""
+def _scored(snapshot: Snapshot, chosen: _Found, metric: str | None) -> tuple[ScoredMetrics, int]:
+    """The metrics among which the wanted one (None: the one that the benchmark is judged by) is, and its position."""
     benchmark = chosen.condition.benchmark
     first = next(iter(chosen.members.seeds[chosen.labels[0]].values()))
     metrics = snapshot.metrics(first)
-    name = metric or declared(benchmark).primary or headline(benchmark, [m.name for m in metrics])[0]
     every = scored_metrics(benchmark, chosen.members, metrics, snapshot)
-    wanted = next((each for each in every if name in {m.name for m in each.metrics}), None)
-    if wanted is None:
-        raise unknown_name(f"metric of {benchmark}", name, {m.name for each in every for m in each.metrics})
-    spread = next(m for m in wanted.metrics if m.name == name)
-    if spread.over_runs != "mean":
+    known = {m.name: m for each in every for m in each.metrics}
+    primary = primary_of(benchmark, list(known.values()))
+    if metric is None and primary is None:
+        raise UsageError(f"{benchmark} has no metric with a better and a worse: name one with --metric.")
+    name = metric if metric is not None or primary is None else primary.name
+    if name not in known:
+        raise unknown_name(f"metric of {benchmark}", str(name), known)
+    if known[name].over_runs != "mean":
         raise UsageError(f"{name} is a spread over judge runs, for which nothing is planned: name another --metric.")
-    return wanted
+    wanted = next(each for each in every if known[name] in each.metrics)
+    return wanted, list(wanted.metrics).index(known[name])
 
 
 def _pilot(
@@ -149,10 +146,10 @@ def _pilot(
     if pair is None or not pair[0].samples:
         raise UsageError(f"{a} and {b} have no sample in common that both scored in {metric.name}.")
     trained = (_is_trained(chosen, a), _is_trained(chosen, b))
-    if any(trained) and scored.seed_variance is None:
+    if single := [name for name, of, side in zip((a, b), trained, pair, strict=True) if of and len(side.values) < 2]:
         raise UsageError(
-            f"No method of this table has two training seeds, so it is not known what they add: train {a} once more "
-            "with --seed 1 and `bench` it. (One seed says nothing of a method, however many samples it answers.)"
+            f"plan takes two training seeds of a method, and {' and '.join(single)} has one: train it once more with "
+            "--seed 1 and `bench` it. (One seed says nothing of a method, however many samples it answers.)"
         )
     evaluations = tuple(e for label in chosen.labels for e in chosen.members.seeds[label].values())
     return Pilot(

@@ -30,11 +30,20 @@ MOST_TIMES = 100.0
 
 @dataclass(frozen=True)
 class Design:
-    """How much is run: training seeds of each method, samples, judge runs of each answer."""
+    """How much is run: training seeds of each method, samples, judge runs of each answer.
+
+    ``of_sides``: the seeds of A and of B where they are not as many.
+    """
 
     seeds: int
     samples: int
     judge_runs: int
+    of_sides: tuple[int, int] | None = None
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """The seeds of A and of B, of which those of one that was not trained say nothing."""
+        return self.of_sides or (self.seeds, self.seeds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +73,7 @@ class Components:
         seed: of one training seed, beside the images; NaN where no method has two seeds.
         answered: what the pilot's samples explain of one seed's variance, pooled as ``seed`` is.
         methods: trained methods that the seeds' variance is pooled over.
+        df: degrees of freedom of the pilot's; None: of ``methods`` with as many seeds each.
     """
 
     pilot: Design
@@ -74,10 +84,15 @@ class Components:
     seed: float
     answered: float
     methods: int
+    df: float | None = None
 
     @property
-    def trained(self) -> int:
-        return sum(side.trained for side in self.sides)
+    def trained(self) -> bool:
+        return any(side.trained for side in self.sides)
+
+    def seeds_share(self, design: Design) -> float:
+        """How often the seeds' variance counts: 1 / k of each side of k seeds."""
+        return sum(1 / k for side, k in zip(self.sides, design.sides, strict=True) if side.trained)
 
     @property
     def judge_known(self) -> bool:
@@ -93,15 +108,18 @@ class Components:
         times = design.samples / self.pilot.samples
         groups, counted = self.groups * times, np.array([self.counted * times])
         samples = np.array([sum(self.over_samples(design)) / groups])
+        seeds_of_methods = [k for side, k in zip(self.sides, design.sides, strict=True) if side.trained]
+        if seeds_of_methods and (min(seeds_of_methods) < 2 or not math.isfinite(self.seed)):
+            return math.nan
         if not self.trained:
             found = error(samples, counted)
-        elif design.seeds < 2 or not math.isfinite(self.seed):
-            return math.nan
         else:
             answered = self.answered / times * self._of_runs(design) / self._of_runs(self.pilot)
             df = float(self.methods * (design.seeds - 1))
+            if self.df is not None and design.sides == self.pilot.sides:
+                df = self.df
             seeds = SeedVariance(*(np.array([x]) for x in (self.seed + answered, answered, df)))
-            found = error(samples, counted, seeds, self.trained / design.seeds)
+            found = error(samples, counted, seeds, self.seeds_share(design))
         df = float(found.df[0])
         width = t_bound(level, df) + t_bound(2 * (1 - power), df)
         return float(width * math.sqrt(float(found.variance[0])))
@@ -109,8 +127,8 @@ class Components:
     def over_samples(self, design: Design) -> tuple[float, float]:
         """The variance of one image's part: of the answers, and of the judge's runs."""
         answers, judge = self.image, 0.0
-        for side in self.sides:
-            seeds = design.seeds if side.trained else 1
+        for side, count in zip(self.sides, design.sides, strict=True):
+            seeds = count if side.trained else 1
             answers += side.interaction / seeds
             judge += _known(side.judge) / (seeds * design.judge_runs)
         return answers, judge
@@ -118,7 +136,7 @@ class Components:
     def shares(self) -> dict[str, float]:
         """The shares of the pilot's variance that samples, seeds and judge runs have."""
         answers, judge = (part / self.groups for part in self.over_samples(self.pilot))
-        seeds = _known(self.seed) * self.trained / self.pilot.seeds
+        seeds = _known(self.seed) * self.seeds_share(self.pilot)
         total = answers + judge + seeds
         parts = {"samples": answers, "seeds": seeds, "judge_runs": judge}
         return {name: part / total if total > 0 else math.nan for name, part in parts.items()}
@@ -147,15 +165,17 @@ def components(
         noise += side.interaction / count + _known(side.judge) / (count * runs)
     seed = math.nan if seeds is None else max(0.0, float(seeds.total[0] - seeds.answered[0]))
     counted = np.logical_or(*((each != 0).any(axis=(1, 2)) for each in moved))
+    counts = [len(scores.values) for scores, of in zip((a, b), trained, strict=True) if of] or [1]
     pilot = Design(
-        seeds=max(len(scores.values) for scores, of in zip((a, b), trained, strict=True) if of) if any(trained) else 1,
+        seeds=max(counts),
         samples=len(a.samples),
         judge_runs=max(a.values.shape[1], b.values.shape[1]),
+        of_sides=(counts[0], counts[1]) if len(set(counts)) > 1 else None,
     )
     return Components(
         pilot=pilot, groups=groups, counted=int(counted.sum()), image=max(0.0, whole - noise),
         sides=(sides[0], sides[1]), seed=seed, answered=0.0 if seeds is None else float(seeds.answered[0]),
-        methods=max(methods, 1),
+        methods=max(methods, 1), df=None if seeds is None else float(seeds.df[0]),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from harness.errors import UsageError, unknown_name
 from harness.protocols.benchmark import Level
 from harness.store import EvaluationRecord
-from leaderboards.agreement import Agreement, Answers, agreement
+from leaderboards.agreement import Agreement, Answers, agreement, agreement_of_runs
 from leaderboards.condition import condition_of
 from leaderboards.declared import declared
 from leaderboards.human_labels import HumanLabels
@@ -61,7 +61,7 @@ def compare_raters(
 
     Args:
         snapshot: the store.
-        a: JUDGE or JUDGE#RUN; ``b``: the other one, where people are not compared.
+        a: JUDGE or JUDGE#RUN; ``b``: the other one, where people are not compared. Without both it is the runs of A.
         human: labels of people in place of ``b``.
         benchmarks: of these only; ``runs``: only these models' answers.
         rating: the number of the verdicts that is compared; None: those that the benchmark declares.
@@ -94,11 +94,20 @@ def compare_raters(
                 f"--human: say which number of {benchmark} the labels are, --rating {' or '.join(ratings)}."
             )
         for name, measured in ratings.items():
+            if other is None and human is None:
+                if (answers := _of_runs(snapshot, of, one, name)) is not None:
+                    out.append(agreement_of_runs(benchmark, name, measured, str(one), answers))
+                continue
             shared = _shared(snapshot, of, one, other, name, human)
             if shared is not None:
                 answers, notes = shared
                 rater = str(other) if other is not None else str(human)
                 out.append(agreement(benchmark, name, measured, str(one), rater, answers, notes))
+    if not out and other is None and human is None:
+        raise UsageError(
+            f"agree {a}: it rated each answer in one run, so there is nothing to compare: judge again with --set "
+            "judge_runs=3, name a second judge, or give --human FILE."
+        )
     if not out:
         raise UsageError(_nothing(wanted, one, other, human))
     return out
@@ -106,7 +115,7 @@ def compare_raters(
 
 def _raters(a: str, b: str | None, known: Sequence[str], *, by_people: bool) -> tuple[Rater, Rater | None]:
     """The two raters, the second None where people are; UsageError where it is not two of them."""
-    if (b is None) != by_people:
+    if b is not None and by_people:
         raise UsageError("agree: name two judges (or runs of one, JUDGE#0 JUDGE#1), or one judge and --human FILE.")
     one, other = Rater.parse(a, known), None if b is None else Rater.parse(b, known)
     if other is not None and one.judge == other.judge and (one.run == other.run or None in (one.run, other.run)):
@@ -179,6 +188,15 @@ def _shared(
         notes.append(f"rated by the first alone: {only[0]}, by the second alone: {only[1]}")
     matrix_a, matrix_b = (_matrix([rated[key][2] for key in same]) for rated in (rated_a, rated_b))
     return Answers(tuple(same), tuple(rated_a[key][1] for key in same), matrix_a, matrix_b), notes
+
+
+def _of_runs(snapshot: Snapshot, evaluations: Sequence[EvaluationRecord], judge: Rater, rating: str) -> Answers | None:
+    """The answers that several runs of a judge rated; None where there are none."""
+    rated = {key: of for key, of in _rated(snapshot, evaluations, judge, rating).items() if len(of[2]) > 1}
+    if not rated:
+        return None
+    ratings = _matrix([runs for _, _, runs in rated.values()])
+    return Answers(tuple(rated), tuple(group for _, group, _ in rated.values()), ratings, np.zeros((len(rated), 0)))
 
 
 def _rated(snapshot: Snapshot, evaluations: Sequence[EvaluationRecord], rater: Rater, rating: str) -> Rated:

@@ -250,10 +250,10 @@ def _cells(scored: ScoredMetrics, label: str, references: Mapping[str, str], res
     for i, metric in enumerate(metrics):
         by_seed = tuple(measured.figures[:, i].tolist())
         more = 0.0 if math.isnan(seeds[i]) else float(seeds[i])
+        at, below, above = (float(x) for x in (value[i], value[i] - low[i], high[i] - value[i]))
         cells[metric.name] = Cell(
-            float(value[i]),
-            float(value[i]) - math.hypot(float(value[i] - low[i]), more),
-            float(value[i]) + math.hypot(float(high[i] - value[i]), more),
+            at,
+            *metric.within(at, at - math.hypot(below, more), at + math.hypot(above, more)),
             mean_and_spread([figure for figure in by_seed if math.isfinite(figure)])[1],
             {name: tests[i][0] for name, tests in versus.items()},
             {name: tests[i][1] for name, tests in versus.items()},

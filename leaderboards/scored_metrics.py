@@ -63,8 +63,10 @@ class ScoredMetrics:
             )
             beyond = [self.extrapolated(name, side) for name, side in zip((label, reference), pair, strict=True)]
             share, firm = max(share for share, _ in beyond), all(firm for _, firm in beyond)
-            found = compare_sides(a, b, self.seed_variance)
-            found = [replace(difference, extrapolated=share, bracketed=firm) for difference in found]
+            found = [
+                replace(_cut(difference, metric), extrapolated=share, bracketed=firm)
+                for difference, metric in zip(compare_sides(a, b, self.seed_variance), self.metrics, strict=True)
+            ]
             self._differences[label, reference] = found
             self._differences[reference, label] = turned(found, a, b)
         return self._differences[label, reference]
@@ -117,6 +119,11 @@ class ScoredMetrics:
         return {m.name: (int(c), int(n)) for m, c, n in zip(self.metrics, called, pairs, strict=True) if n}
 
 
+def _cut(difference: Difference, metric: Metric) -> Difference:
+    low, high = metric.difference_within(difference.value, difference.low, difference.high)
+    return replace(difference, low=low, high=high)
+
+
 def scored_metrics(
     benchmark: str, members: Members, metrics: Sequence[Metric], snapshot: Snapshot
 ) -> list[ScoredMetrics]:
@@ -137,7 +144,7 @@ def scored_metrics(
     tradeoff = coverage.tradeoff_of(metrics, benchmark)
     if tradeoff is None:
         return own
-    drawn = {label: coverage.curve_scores(list(group), curves[label], verdicts) for label, group in seeds.items()}
+    drawn = {label: coverage.curve_scores(list(group), curves, verdicts) for label, group in seeds.items()}
     known = {label: replace(scores, seeds=numbers[label]) for label, scores in drawn.items() if scores is not None}
     if len(known) < 2:
         return own

@@ -112,7 +112,7 @@ def intervals(scores: Scores, metrics: Sequence[Metric], resamples: int = RESAMP
     if not len(values):
         nothing = np.full(len(metrics), np.nan)
         return nothing, nothing, nothing
-    percent = [metric.unit == "%" for metric in metrics]
+    percent = [metric.is_share for metric in metrics]
     low, high = bootstrap_interval(of, values, scores.groups, percent=percent, resamples=resamples, seed=SEED)
     return of(values.sum(axis=0)), low, high
 

@@ -152,7 +152,7 @@ def stars(difference: Difference, p_holm: float) -> str:
     """
     if not difference.bracketed:
         return MARK if math.isfinite(difference.value) else ""
-    if not (difference.low > 0 or difference.high < 0):
+    if not difference.leaves_out_0:
         return ""
     return "**" if p_holm < 0.05 else "*"
 

@@ -58,11 +58,13 @@ def agree(
     level: str | None = None,
     db: str | Path = DB,
 ) -> Agreements:
-    """Agreement of two raters about the same stored answers: kappa, Krippendorff's alpha, shift, judge-run variance.
+    """Agreement of two raters, or of the runs of one, about the same stored answers.
+
+    Cohen's kappa, Krippendorff's alpha, which of the two rates higher, what judge runs add to a rating's variance.
 
     Args:
         a: a judge as the tables name it ("openai:gpt-4o"), or one of its runs ("openai:gpt-4o#0").
-        b: the other one; None with ``human``.
+        b: the other one; None with ``human``, or for the agreement of A's own runs.
         human: JSONL or CSV of people's labels: {"id", "label"}, and "run" where answers of several models were judged.
         benchmark: only these; ``run``: only these models' answers. One or several.
         rating: the number of the verdicts that is compared; None: all that the benchmark declares.
@@ -94,7 +96,7 @@ def _record(agreement: Agreement) -> dict[str, Any]:
     record = {name: _finite(value) if isinstance(value, float) else value for name, value in plain.items()}
     for name in ESTIMATES:
         record |= _flat(name, getattr(agreement, name))
-    for side, rater in (("a", agreement.a), ("b", agreement.b)):
+    for side, rater in (("a", agreement.a), ("b", agreement.b or "")):
         record |= _flat(f"run_variance_{side}", agreement.run_variance.get(rater))
         record |= _flat(f"alpha_among_{side}", agreement.among.get(rater))
     return {**record, "notes": list(agreement.notes)}

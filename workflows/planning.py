@@ -94,10 +94,11 @@ def plan(
 
     def planned(design: Design) -> PlannedDesign:
         smallest = found.smallest(design, level, power)
-        answers = design.samples * sum(design.seeds if trained else 1 for trained in pilot.trained)
+        answers = design.samples * sum(k if of else 1 for k, of in zip(design.sides, pilot.trained, strict=True))
         calls = answers * design.judge_runs if pilot.judged else 0
         return PlannedDesign(
-            **asdict(design), smallest=smallest if math.isfinite(smallest) else None, answers=answers,
+            seeds=design.seeds, samples=design.samples, judge_runs=design.judge_runs,
+            smallest=smallest if math.isfinite(smallest) else None, answers=answers,
             judge_calls=calls, usd=None if cost is None else cost * calls,
         )  # fmt: skip
 
@@ -107,8 +108,17 @@ def plan(
         a=pilot.labels[0], b=pilot.labels[1], benchmark=pilot.condition.benchmark, metric=pilot.metric.name,
         unit=pilot.metric.unit, wanted=difference, level=level, comparisons=comparisons, power=power,
         pilot=planned(found.pilot), shares=_shares(found), table=tuple(map(planned, grid(found, runs))),
-        need=planned(need.design) if need else None, available=pilot.available, notes=pilot.notes,
+        need=planned(need.design) if need else None, available=pilot.available,
+        notes=(*pilot.notes, *_uneven(pilot.labels, found.pilot)),
     )  # fmt: skip
+
+
+def _uneven(labels: tuple[str, str], pilot: Design) -> list[str]:
+    """That the sides of the pilot have not as many seeds, of which a design has one number."""
+    if pilot.of_sides is None:
+        return []
+    (a, b), (of_a, of_b) = labels, pilot.of_sides
+    return [f"the pilot has {of_a} seeds of {a} and {of_b} of {b}, each counted as they are"]
 
 
 def _require_ranges(difference: float | None, comparisons: int, power: float, judge_runs: int | None) -> None:

@@ -1,7 +1,8 @@
 """`--limit N`: at most N samples of a benchmark, drawn from all its parts in proportion.
 
 Whatever else is there, a sample has the same place in its part's order, and the shares of a larger N are no smaller: so
-the samples of a smaller N are among those of a larger one, and their stored answers are used again.
+the samples of a smaller N are among those of a larger one, and their stored answers are used again. Only where samples
+stay together in groups (``draw``) may a larger N hold a large group in place of a small one.
 """
 
 from __future__ import annotations

@@ -123,31 +123,39 @@ def _smallest(verdicts: Sequence[HasCounts]) -> dict[str, float]:
 
 
 class _Resampled:
-    """The sums of a set of verdicts, run by run, of their bootstrap resamples, and of every group by itself."""
+    """The sums of a set of verdicts, of their bootstrap resamples, and of every group by itself, run by run.
+
+    All judge runs are resampled together: a sample that one of them could not read has no numbers there.
+    """
 
     def __init__(self, scored: Sequence[HasVerdict]) -> None:
         runs = sorted({verdict.run for verdict in scored}) or [0]
         self.columns = columns_of(scored)
-        self.point: list[NDArray[np.float64]] = []
-        self.draws: list[NDArray[np.float64]] = []
-        self.alone = np.zeros((0, len(self.columns)))
-        for run in runs:
-            verdicts = [verdict for verdict in scored if verdict.run == run]
-            values = matrix(verdicts, self.columns).reshape(len(verdicts), len(self.columns))
-            groups = [verdict.group for verdict in verdicts]
-            self.point.append(values.sum(axis=0))
-            if enough_to_resample(groups):
-                self.alone = group_sums(values, groups)
-                self.draws.append(bootstrap_sums(values, groups, resamples=RESAMPLES, seed=SEED))
+        groups = {verdict.sample_id: verdict.group for verdict in reversed(scored)}
+        rows = {sample: row for row, sample in enumerate(dict.fromkeys(verdict.sample_id for verdict in scored))}
+        values = np.zeros((len(rows), len(runs), len(self.columns)))
+        at = [rows[verdict.sample_id] for verdict in scored], [runs.index(verdict.run) for verdict in scored]
+        values[at] = matrix(scored, self.columns).reshape(len(scored), len(self.columns))
+        self._shape = values.shape[1:]
+        self.point = values.sum(axis=0)
+        self.draws = self.alone = np.zeros((len(runs), 0, len(self.columns)))
+        images = [groups[sample] for sample in rows]
+        if enough_to_resample(images):
+            flat = values.reshape(len(rows), -1)
+            self.alone = self._by_run(group_sums(flat, images))
+            self.draws = self._by_run(bootstrap_sums(flat, images, resamples=RESAMPLES, seed=SEED))
+
+    def _by_run(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """[runs, rows, columns] of [rows, runs * columns]."""
+        return np.moveaxis(sums.reshape(len(sums), *self._shape), 1, 0)
 
     def figure(self, metric: Metric) -> tuple[float, float, float]:
         """Value and 95 % interval; NaN where there is none."""
-        value = float(value_over_runs(metric, self.columns, np.array(self.point)))
-        if not self.draws:
+        value = float(value_over_runs(metric, self.columns, self.point))
+        if not self.draws.shape[1]:
             return value, math.nan, math.nan
-        draws = value_over_runs(metric, self.columns, np.array(self.draws))
-        alone = value_over_runs(metric, self.columns, self.alone[None])
-        low, high = interval_of(draws[:, None], alone[:, None], [metric.unit == "%"])
+        draws, alone = (value_over_runs(metric, self.columns, sums) for sums in (self.draws, self.alone))
+        low, high = interval_of(draws[:, None], alone[:, None], [metric.is_share])
         return value, float(low[0]), float(high[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -145,7 +146,9 @@ class Metric:
     ``compute`` maps the sums (each an array of any one shape, for example one entry per bootstrap resample) to values
     of that shape; NaN where there is nothing to count. So one bootstrap over samples serves every metric.
 
-    ``over_runs`` says how several judge runs become one figure.
+    ``over_runs`` says how several judge runs become one figure. ``limits``: the smallest and the largest value that it
+    can have, at which intervals are cut; None: 0 and 100 of a percentage, else none. A relative score in per cent can
+    be above 100 and declares its own.
     ``groups``, where the metric counts groups of samples (MME's acc+, HallusionBench's qAcc, circular evaluation): the
     group of every sample id (``groups_by``). Each count of a group is the smallest of its samples' counts, so that a
     group is right only where all of them are; one with a failed sample is not counted. The bootstrap resamples groups.
@@ -157,6 +160,27 @@ class Metric:
     unit: str = "%"
     over_runs: Literal["mean", "std"] = "mean"
     groups: Mapping[str, str] | None = None
+    limits: tuple[float, float] | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and the largest value that it can have."""
+        return self.limits or ((0.0, 100.0) if self.unit == "%" else (-math.inf, math.inf))
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share of what is counted, 0 to 100, and not the spread of one over judge runs."""
+        return self.unit == "%" and self.over_runs == "mean" and self.bounds == (0.0, 100.0)
+
+    def within(self, value: float, low: float, high: float) -> tuple[float, float]:
+        """The ends of an interval about ``value``, cut to what the metric can be; they never pass the value itself."""
+        least, most = self.bounds
+        return max(low, min(least, value)), min(high, max(most, value))
+
+    def difference_within(self, value: float, low: float, high: float) -> tuple[float, float]:
+        """The same of a difference of two values."""
+        widest = self.bounds[1] - self.bounds[0]
+        return max(low, min(-widest, value)), min(high, max(widest, value))
 
 
 def groups_by(samples: Sequence[Sample], key: Callable[[Sample], str | None]) -> dict[str, str]:

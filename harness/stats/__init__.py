@@ -6,7 +6,6 @@ from harness.stats.difference import NOTHING, Difference, Kind
 from harness.stats.jackknife import influences, jackknife_variance, shares
 from harness.stats.resampling import (
     Array,
-    Contrast,
     Statistic,
     bootstrap_interval,
     bootstrap_sums,
@@ -22,7 +21,6 @@ from harness.stats.two_levels import Error, error
 __all__ = [
     "NOTHING",
     "Array",
-    "Contrast",
     "Difference",
     "Error",
     "Kind",

@@ -56,6 +56,18 @@ class Difference:
         return any(d > 0 for d in self.by_seed) and any(d < 0 for d in self.by_seed)
 
     @property
+    def half(self) -> float:
+        """Half of the interval's width before its ends were cut to what a difference can be."""
+        if not math.isfinite(self.samples):
+            return (self.high - self.low) / 2
+        return math.hypot(self.samples, self.seeds if math.isfinite(self.seeds) else 0.0)
+
+    @property
+    def leaves_out_0(self) -> bool:
+        """Whether the interval lies on one side of 0; not where there is none."""
+        return self.low > 0 or self.high < 0
+
+    @property
     def smallest(self) -> float:
         """The smallest true difference that would have been shown at ``level`` with a power of 80 %."""
         return self.smallest_at(self.level)
@@ -69,7 +81,7 @@ class Difference:
         if not self.high - self.low > 1e-9 * (1 + abs(self.low) + abs(self.high)):
             return math.nan
         shown, detected, usual = (float(t_bound(p, self.df)) for p in (level, 0.4, 0.05))
-        return (self.high - self.low) / 2 * (shown + detected) / usual
+        return self.half * (shown + detected) / usual
 
 
 NOTHING = Difference(math.nan, math.nan, math.nan, math.nan, 0)

@@ -19,8 +19,6 @@ from harness.stats.student import t_bound
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
 """Figures of sums: [..., columns] -> [..., figures]; NaN where there is nothing to count."""
-Contrast = Callable[[Array, Array], Array]
-"""A's figures minus B's, from the sums of both: two times [..., columns] -> [..., figures]."""
 
 CELLS_PER_CHUNK = 4_000_000
 KEPT_CELLS = 8_000_000

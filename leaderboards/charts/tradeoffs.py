@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import numpy as np
 from markupsafe import Markup
 
 from harness.store import EvaluationRecord
@@ -91,8 +92,8 @@ def rate_title(benchmark: str) -> str:
 
 
 def coverage_curves(snapshot: Snapshot, table: Table, palette: Palette) -> list[Series]:
-    """For each row its figures at every bias that all its seeds were decoded with, the mean over them, joined from
-    silent to talkative, and where the curve is read; none where the table lacks hallucination or coverage.
+    """For each row its figures by bias, the mean over its seeds, joined from silent to talkative, and where it is read;
+    none where the table lacks hallucination or coverage.
     """
     if not _tradeoff(table):
         return []
@@ -173,13 +174,24 @@ def _against(table: Table, metric: str, other: Mapping[str, float], palette: Pal
 def _points(
     row: Row, stored: Mapping[str, Mapping[float, EvaluationRecord]], rate: str, cover: str
 ) -> list[tuple[float, float, float]]:
+    """By falling bias coverage and rate, the mean over a row's seeds. Where seeds have other points, as they do with
+    ``--eos-bias auto``, each one's curve is read between two of its own, in the range that all of them cover.
+    """
+    curves: list[dict[float, tuple[float, float]]] = []
+    for run in row.runs:
+        curves.append({})
+        for bias, evaluation in sorted(stored.get(run, {}).items()):
+            x, y = (evaluation.metrics.get(name, {}).get("value") for name in (cover, rate))
+            if x is not None and y is not None:
+                curves[-1][bias] = float(x), float(y)
+    if not curves or not all(curves):
+        return []
+    low, high = max(map(min, curves)), min(map(max, curves))
     points = []
-    biases = set.intersection(*(set(stored[run]) for run in row.runs)) if row.runs else set()
-    for bias in sorted(biases, reverse=True):
-        metrics = [stored[run][bias].metrics for run in row.runs]
-        figures = [[of_run.get(name, {}).get("value") for of_run in metrics] for name in (cover, rate)]
-        known = [[float(v) for v in values if v is not None] for values in figures]
-        if all(len(values) == len(row.runs) for values in known):
-            x, y = (sum(values) / len(values) for values in known)
-            points.append((bias, x, y))
+    for bias in sorted({bias for curve in curves for bias in curve if low <= bias <= high}, reverse=True):
+        x, y = (
+            float(np.mean([np.interp(bias, list(curve), [values[i] for values in curve.values()]) for curve in curves]))
+            for i in (0, 1)
+        )
+        points.append((bias, x, y))
     return points

@@ -24,6 +24,8 @@ EXPLAINED = (
 def agreement_view(agreements: Sequence[Agreement]) -> RenderableType:
     """A table with a line for each benchmark and rating, then what their judge runs add and what was left out."""
     first = agreements[0]
+    if first.b is None:
+        return _of_runs(agreements)
     heading = Text.assemble(("A ", "dim"), (first.a, "bold"), ("  and  B ", "dim"), (first.b, "bold"))
     table = RichTable(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("Benchmark", "Rating"):
@@ -40,18 +42,35 @@ def agreement_view(agreements: Sequence[Agreement]) -> RenderableType:
     return Group(heading, table, *(Text(line) for line in lines), Text(EXPLAINED, "dim"))
 
 
+def _of_runs(agreements: Sequence[Agreement]) -> RenderableType:
+    """A line for each benchmark and rating that one judge gave in several runs."""
+    heading = Text.assemble((agreements[0].a, "bold"), ("  and its own runs", "dim"))
+    table = RichTable(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("Benchmark", "Rating"):
+        table.add_column(name)
+    for name in ("n", "runs", "mean", "alpha"):
+        table.add_column(name, justify="right")
+    for each in agreements:
+        table.add_row(
+            Text(benchmark_title(each.benchmark)), Text(f"{each.rating}\n{each.level}"), str(each.n),
+            str(each.runs_a), _number(each.mean_a), _estimate(each.alpha),
+        )  # fmt: skip
+    lines = dict.fromkeys(line for each in agreements for line in sentences(each))
+    return Group(heading, table, *(Text(line) for line in lines), Text(EXPLAINED, "dim"))
+
+
 def sentences(agreement: Agreement) -> list[str]:
     """What the judge runs add to a rating, and what was left out."""
     where = f"{benchmark_title(agreement.benchmark)}, {agreement.rating}"
     said = []
     for rater, runs in ((agreement.a, agreement.runs_a), (agreement.b, agreement.runs_b)):
-        share = agreement.run_variance.get(rater)
+        share = agreement.run_variance.get(rater or "")
         if share is None:
             continue
         if not math.isfinite(share.value):
             said.append(f"{where}: the {runs} runs of {rater} rate everything alike.")
             continue
-        among = agreement.among[rater]
+        among = agreement.among[rater or ""]
         said.append(
             f"{where}: judge-run variance is {_percent(share)} of the variance of a rating by {rater} ({runs} runs; "
             f"alpha among them {_number(among.value)}{_span(among)})."

@@ -47,7 +47,7 @@ def _table(title: str, found: ObjectChanges) -> RichTable:
             shares(each.b, each.b_mentions),
             f"{d.value:+.1f}",
             span,
-            style="" if d.low <= 0 <= d.high else "bold",
+            style="bold" if d.leaves_out_0 else "",
         )
     out.add_section()
     out.add_row(Text("all objects"), shares(found.a, found.a_mentions), shares(found.b, found.b_mentions), "", "")

@@ -47,7 +47,7 @@ def _method(label: str, found: ObjectChanges) -> dict[str, Any]:
             "interval": f"[{-each.difference.high:.1f}, {-each.difference.low:.1f}]"
             if math.isfinite(each.difference.low)
             else "–",
-            "sure": not each.difference.low <= 0 <= each.difference.high,
+            "sure": each.difference.leaves_out_0,
         }
         for each in found.changes
     ]

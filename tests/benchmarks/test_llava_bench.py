@@ -94,6 +94,12 @@ def check_agreement_among_runs(replies: list[dict[str, Any]], db: Path) -> None:
     for reply in replies:
         by_id.setdefault(reply["id"], []).append(read_scores_officially(reply["reply"])[1])
     judge = "replay:all.jsonl"
+    scores = np.array(list(by_id.values()))  # [60 answers, 3 runs]
+    observed = ((scores[:, :, None] - scores[:, None]) ** 2).sum() / (60 * 3 * 2)
+    expected = ((scores.ravel()[:, None] - scores.ravel()) ** 2).sum() / (180 * 179)
+    (alone,) = dama.agree(judge, benchmark="llava_bench", rating="answer_all", db=db)
+    assert alone.alpha.value == pytest.approx(1 - observed / expected)
+    assert alone.alpha.value == pytest.approx(0.98, abs=0.005) and (alone.n, alone.runs_a) == (60, 3)
     for one, other in ((0, 1), (0, 2), (1, 2)):
         (found,) = dama.agree(f"{judge}#{one}", f"{judge}#{other}", benchmark="llava_bench", rating="answer_all", db=db)
         scores = np.array([[of[one], of[other]] for of in by_id.values()])  # [60 answers, 2 runs]

@@ -105,6 +105,15 @@ def test_less_hallucination_with_less_coverage_is_said_with_it(tmp_path: Path) -
     assert words.endswith("Not all samples were scored: base 11/12 (1 failed).")
 
 
+def test_a_row_that_the_best_is_compared_with_and_that_was_not_scored_whole_is_named(tmp_path: Path) -> None:
+    store = stored(tmp_path, base=[2] * 12, dpo=[2] * 12, gap=[1] * 12, dama=[1] * 12)
+    add(store, "gap", {**answers([1] * 11), "11": Verdict({}, error="no reply")})
+    add(store, "dama", answers([1] * 11 + [0]))
+    words = said(store)
+    assert words.startswith("AMBER: dama has the lowest") and "not distinguishable from it: gap" in words
+    assert words.endswith("Not all samples were scored: gap 11/12 (1 failed).")
+
+
 def test_an_interval_without_0_is_not_enough_where_the_test_is_not_passed(tmp_path: Path) -> None:
     store = stored(tmp_path, base=[2] * 12, dpo=[1] * 5 + [2] * 7)
     (table,) = build_tables(snapshot(store), resamples=400)

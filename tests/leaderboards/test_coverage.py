@@ -37,9 +37,11 @@ from leaderboards.notes import note
 from leaderboards.page.answers import answers
 from leaderboards.page.ranked import ranked
 from leaderboards.page.references import reference_view
+from leaderboards.pilot import pilot_of
 from leaderboards.rows import Table, build_tables
 from leaderboards.scored_metrics import ScoredMetrics
 from leaderboards.scores import Scores, read_scores
+from leaderboards.selection import Selection
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import best_rows, better, ranks, stars
 from leaderboards.verdict_table import VerdictTable
@@ -152,6 +154,42 @@ def test_it_stands_in_the_table_with_its_differences(store: Store) -> None:
     assert dpo.holm["base"] == dpo.versus["base"].p, "gap has no curve, so there is one comparison"
     assert math.isnan(gap.value) and not gap.versus
     assert MATCHED in [metric.name for metric in table.headline]
+
+
+def test_a_point_without_a_scored_sample_is_none_and_points_without_a_common_one_have_no_reading(store: Store) -> None:
+    """At -2 nothing of dpo was scored: it is read at the other two. Then only a sample that base lacks is."""
+    failed = {str(i): Verdict({}, error="no reply") for i in range(8)}
+    add(store, "dpo", failed, benchmark="object_halbench", decoding={"eos_bias": -2.0}, metrics={})
+    (table,) = tables(store)
+    assert table.rows[1].cells[MATCHED].value == 30.0
+    point(store, "dpo", -2.0, [(4, 10, 6), *[None] * 7])
+    point(store, "base", 0.0, [None, *[(5, 10, 5)] * 7])
+    (table,) = tables(store)
+    assert MATCHED not in {metric.name for metric in table.metrics}
+
+
+def test_complete_does_not_change_the_points_that_a_curve_is_read_from(store: Store) -> None:
+    """At -1 one of dpo's samples failed, so that evaluation is left out of the tables, and not of the curve."""
+    point(store, "dpo", -1.0, [*[(4, 10, 6)] * 7, None])
+    reader = FixedMetrics(store, METRICS)
+    (whole,) = build_tables(reader, resamples=100)
+    complete = FixedMetrics(store, METRICS)
+    complete.selection = Selection(complete=True)
+    (filtered,) = build_tables(complete, resamples=100)
+    assert [row.cells[MATCHED] for row in filtered.rows[:2]] == [row.cells[MATCHED] for row in whole.rows[:2]]
+    assert whole.rows[1].cells[MATCHED].value == 30.0
+
+
+def test_what_a_benchmark_is_judged_by_is_planned_unless_another_metric_is_named(store: Store) -> None:
+    for seed in (0, 1):
+        name = f"dama-s{seed}"
+        store.start_alignment(name, method="dama", seed=seed, panel="clean", key=name, config={})
+        store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
+        for bias, of_one in ((0.0, (2 + seed, 10, 4)), (-1.0, (4 + seed, 10, 6))):
+            point(store, name, bias, [of_one] * 8)
+    reader = FixedMetrics(store, METRICS)
+    assert pilot_of(reader, "dama", "base", None, None).metric.name == MATCHED
+    assert pilot_of(reader, "dama", "base", None, "recall").metric.name == "recall"
 
 
 def test_the_curve_is_drawn_as_svg_and_png_where_there_is_one(store: Store, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import dama
 from cli import cli
 from harness.errors import UsageError
 from harness.protocols.benchmark import Verdict
+from harness.stats import NOTHING
 from harness.store import Store
 from leaderboards.objects import load_objects
 from leaderboards.snapshot import Snapshot
@@ -30,6 +32,13 @@ def named(*words: tuple[str, bool]) -> Verdict:
 
 def put(store: Store, run: str, answers: Mapping[str, Verdict], **changes: Any) -> None:
     add(store, run, answers, benchmark="object_halbench", settings={"extraction": "text"}, **changes)
+
+
+def test_a_difference_without_an_interval_leaves_out_nothing() -> None:
+    """So it is neither bold in `objects` nor sure on the page."""
+    assert not NOTHING.leaves_out_0 and not replace(NOTHING, value=3.0).leaves_out_0
+    assert replace(NOTHING, low=0.1, high=3.0).leaves_out_0 and replace(NOTHING, low=-3.0, high=-0.1).leaves_out_0
+    assert not replace(NOTHING, low=-1.0, high=0.0).leaves_out_0
 
 
 @pytest.fixture

@@ -164,8 +164,31 @@ def test_what_cannot_be_planned_is_refused(db: Path, tmp_path: Path) -> None:
     once.finish_alignment("dpo-s0", status="done", model_dir="m", seconds=1.0)
     for run, counts in (("base", [2, 2, 2, 2]), ("dpo-s0", [1, 0, 1, 2])):
         add(once, run, answers(counts))
-    with pytest.raises(UsageError, match=r"No method of this table has two training seeds.*--seed 1"):
+    with pytest.raises(UsageError, match=r"two training seeds of a method, and dpo has one.*--seed 1"):
         dama.plan("dpo", db=tmp_path / "once.sqlite")
+
+
+def test_sides_of_different_seeds_count_each_with_its_own(varied: Path) -> None:
+    """Two seeds of dama and three of dpo: 1/2 + 1/3, and three degrees of freedom, as in the comparison."""
+    store, rng = Store(varied), np.random.default_rng(2)
+    store.start_alignment("dpo-s2", method="dpo", seed=2, panel="clean", key="dpo-s2", config={})
+    store.finish_alignment("dpo-s2", status="done", model_dir="m", seconds=1.0)
+    add(store, "dpo-s2", answers([float(x + (rng.random() < 0.6)) for x in rng.integers(0, 3, 40)]))
+    planned = dama.plan("dama", "dpo", metric="chair", db=varied)
+    compared = next(row for row in dama.compare("dama", "dpo", db=varied) if row.metric.name == "chair")
+    assert planned.pilot.smallest == pytest.approx(compared.difference.smallest_at(0.05))
+    assert planned.pilot.answers == 40 * 5
+    assert planned.notes == ("the pilot has 2 seeds of dama and 3 of dpo, each counted as they are",)
+
+
+def test_a_side_of_one_seed_is_refused_although_another_method_has_two(varied: Path) -> None:
+    store = Store(varied)
+    store.start_alignment("gap-s0", method="gap", seed=0, panel="clean", key="gap-s0", config={})
+    store.finish_alignment("gap-s0", status="done", model_dir="m", seconds=1.0)
+    add(store, "gap-s0", answers([1.0] * 40))
+    for a, b in (("gap", "dpo"), ("dpo", "gap"), ("gap", "base")):
+        with pytest.raises(UsageError, match="two training seeds of a method, and gap has one"):
+            dama.plan(a, b, metric="chair", db=varied)
 
 
 @pytest.mark.parametrize(

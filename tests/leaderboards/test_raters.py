@@ -87,6 +87,22 @@ def test_runs_of_one_judge(db: Path) -> None:
     assert (rating["a"], rating["b"], rating["above"], rating["below"]) == ("openai:a#0", "openai:a#1", 1, 0)
 
 
+def test_a_judge_alone_is_compared_with_itself_over_its_runs(db: Path) -> None:
+    """Krippendorff 2011, nominal: runs 0 0 0 1 1 and 0 0 1 1 1 disagree on one of five: 2 of 10 coincidences, by chance
+    2 x 5 x 5 of 90: alpha = 1 - .2 / (50 / 90) = .64. The variance's share is that of the test above."""
+    found = by_rating(dama.agree("openai:a", db=db))
+    rating, hallucinated = found["rating"], found["hallucinated"]
+    assert hallucinated["alpha"] == hallucinated["alpha_among_a"] == pytest.approx(0.64)
+    assert rating["run_variance_a"] == pytest.approx(0.4 / 6.7)
+    assert (rating["n"], rating["runs_a"], rating["runs_b"], rating["mean_a"]) == (5, 2, 0, 3.0)
+    undefined = ("b", "mean_b", "kappa", "weighted_kappa", "difference", "p", "run_variance_b")
+    assert {rating[name] for name in undefined} == {None}
+    shown = CliRunner().invoke(cli, ["agree", "openai:a", "--db", str(db)])
+    assert shown.exit_code == 0, shown.output
+    text = " ".join(shown.output.split())
+    assert "openai:a and its own runs" in text and "judge-run variance is 6 %" in text and "0.64" in text
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -139,7 +155,8 @@ def test_answers_that_differ_are_not_compared(db: Path) -> None:
 def test_wrong_names_are_refused(db: Path) -> None:
     for arguments, said in (
         (("openai:x", "openai:b"), "Unknown judge among the evaluations 'openai:x'"),
-        (("openai:a", None), "name two judges"),
+        (("openai:b", None), r"agree openai:b: it rated each answer in one run.*--set judge_runs=3"),
+        (("openai:a#1", None), "agree openai:a#1: it rated each answer in one run"),
         (
             ("openai:a", "openai:a"),
             "ratings of one judge by itself; compare two of its runs, openai:a#0 and openai:a#1",

@@ -124,7 +124,7 @@ def test_a_method_without_a_complete_evaluation_still_counts(store: Store) -> No
     assert (table.left_out, table.partial) == (("dpo",), ("dama (1 of 2 runs)",))
     dama_row = table.rows[-1]
     assert set(dama_row.references) == {"base"} == set(dama_row.cells["chair"].holm)
-    assert dama_row.cells["chair"].versus["base"].level == 0.05 / 2, "adjusted over dpo too"
+    assert dama_row.cells["chair"].versus["base"].level == 0.05 / 3, "three pairs of rows, of which dpo is in two"
 
 
 def test_the_base_stays_where_it_is_a_run_itself(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from harness.protocols.benchmark import Metric, Verdict, ratio
 from harness.store import Store
 from leaderboards.charts.combinations import combination_chart, strategies
-from leaderboards.charts.tradeoffs import rate_title, trained_tokens
+from leaderboards.charts.tradeoffs import coverage_curves, rate_title, trained_tokens
 from leaderboards.charts.training import read_evidence
 from leaderboards.published import COLUMNS, ROWS
 from leaderboards.rows import Table, build_tables
@@ -119,3 +119,21 @@ def test_the_price_of_a_method_is_the_tokens_of_its_steps(store: Store) -> None:
     log.log_step(1, {"loss": 0.7})
     store.finish_alignment("old", status="done", model_dir="m", seconds=1.0)
     assert trained_tokens(read_evidence(Snapshot(store))[""]) == {}
+
+
+def test_the_curve_of_seeds_with_other_points_is_their_mean_in_the_range_of_both(store: Store) -> None:
+    """Coverage of seed 0: 40, 50, 60 at biases 0, -1, -2; of seed 1: 44 at 0 and 56 at -1.5. Together from 0 to -1.5:
+    42 at 0; at -1 (50 + 52) / 2 = 51; at -1.5 (55 + 56) / 2 = 55.5. Rates are half of these.
+    """
+    for seed, points in enumerate(({0.0: 40, -1.0: 50, -2.0: 60}, {0.0: 44, -1.5: 56})):
+        name = f"dpo-s{seed}"
+        store.start_alignment(name, method="dpo", seed=seed, panel="", key=name, config={})
+        store.finish_alignment(name, status="done", model_dir="m", seconds=1.0)
+        for bias, cover in points.items():
+            shown = {"recall": {"value": float(cover)}, "chair_i": {"value": cover / 2}}
+            verdicts = {str(i): Verdict({"a": 1.0, "b": 2.0}) for i in range(3)}
+            add(store, name, verdicts, benchmark="object_halbench", decoding={"eos_bias": bias}, metrics=shown)
+    columns = [Metric(name, ratio("a", "b"), None) for name in ("chair_i", "recall")]
+    (table,) = build_tables(snapshot(store, columns), resamples=50)
+    (series,) = coverage_curves(Snapshot(store), table, {})
+    assert series.points == [(42.0, 21.0), (51.0, 25.5), (55.5, 27.75)]
