@@ -38,8 +38,11 @@ class Simulated:
 
 
 @lru_cache(maxsize=1)
-def simulate(kind: str, seeds: int, sd: float, *, effect: float = 0.0, seed: int = SEED) -> Simulated:
-    """Tables of equal methods whose rates vary by ``sd`` of themselves; ``effect``: that of the first one."""
+def simulate(
+    kind: str, seeds: int, sd: float, *, effect: float = 0.0, wider: float = 1.0, seed: int = SEED
+) -> Simulated:
+    """Tables of equal methods whose rates vary by ``sd`` of themselves, the first one's ``wider`` times as much;
+    ``effect``: that of the first one."""
     rng = np.random.default_rng(seed)
     image = 0.8 * rng.beta(1.2, 3, size=(IMAGES, 1, TRIALS))
     length = 1 + rng.poisson(4, size=(IMAGES, 1, TRIALS))
@@ -47,6 +50,7 @@ def simulate(kind: str, seeds: int, sd: float, *, effect: float = 0.0, seed: int
     for number in range(METHODS + 1):
         several = seeds if number < METHODS else 1
         moved = sd * rng.normal(size=(several, TRIALS)) if number < METHODS else np.zeros((1, TRIALS))
+        moved *= wider if number == 0 else 1.0
         moved += effect if number == 0 else 0.0
         said = np.ones((IMAGES, several, TRIALS), dtype=np.int64)
         if kind == "ratio":
