@@ -93,24 +93,34 @@ def compare_raters(
             raise UsageError(
                 f"--human: say which number of {benchmark} the labels are, --rating {' or '.join(ratings)}."
             )
-        for name, measured in ratings.items():
-            if other is None and human is None:
-                if (answers := _of_runs(snapshot, of, one, name)) is not None:
-                    out.append(agreement_of_runs(benchmark, name, measured, str(one), answers))
-                continue
-            shared = _shared(snapshot, of, one, other, name, human)
-            if shared is not None:
-                answers, notes = shared
-                rater = str(other) if other is not None else str(human)
-                out.append(agreement(benchmark, name, measured, str(one), rater, answers, notes))
-    if not out and other is None and human is None:
-        raise UsageError(
-            f"agree {a}: it rated each answer in one run, so there is nothing to compare: judge again with --set "
-            "judge_runs=3, name a second judge, or give --human FILE."
-        )
+        out += [
+            found
+            for name, measured in ratings.items()
+            if (found := _agreement(snapshot, of, benchmark, (one, other), (name, measured), human)) is not None
+        ]
     if not out:
         raise UsageError(_nothing(wanted, one, other, human))
     return out
+
+
+def _agreement(
+    snapshot: Snapshot,
+    evaluations: Sequence[EvaluationRecord],
+    benchmark: str,
+    raters: tuple[Rater, Rater | None],
+    rating: tuple[str, Level],
+    human: HumanLabels | None,
+) -> Agreement | None:
+    """How far two raters, a judge and people, or a judge's own runs agree in one rating; None where they share none."""
+    (one, other), (name, level) = raters, rating
+    if other is None and human is None:
+        of_runs = _of_runs(snapshot, evaluations, one, name)
+        return None if of_runs is None else agreement_of_runs(benchmark, name, level, str(one), of_runs)
+    shared = _shared(snapshot, evaluations, one, other, name, human)
+    if shared is None:
+        return None
+    answers, notes = shared
+    return agreement(benchmark, name, level, str(one), str(other if other is not None else human), answers, notes)
 
 
 def _raters(a: str, b: str | None, known: Sequence[str], *, by_people: bool) -> tuple[Rater, Rater | None]:
@@ -237,6 +247,11 @@ def _matrix(rows: Sequence[Mapping[int, float]]) -> np.ndarray[tuple[int, int], 
 
 def _nothing(evaluations: Sequence[EvaluationRecord], a: Rater, b: Rater | None, human: HumanLabels | None) -> str:
     """Why there is nothing to compare: what each rated, and what declares no rating."""
+    if b is None and human is None:
+        return (
+            f"agree {a}: it rated each answer in one run, so there is nothing to compare: judge again with --set "
+            "judge_runs=3, name a second judge, or give --human FILE."
+        )
     by_judge: dict[str, dict[str, None]] = defaultdict(dict)
     for e in evaluations:
         by_judge[e.judge][f"{e.run} on {e.benchmark}"] = None
