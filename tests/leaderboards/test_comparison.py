@@ -79,8 +79,8 @@ def test_two_rows_have_one_adjusted_p_whichever_way_and_whatever_the_others_are_
     (plain,) = build_tables(snapshot(store), resamples=50)
     tables = [plain, *(build_tables(snapshot(store), against=row.label, resamples=50)[0] for row in plain.rows)]
     shifted = [table for row in plain.rows if (table := compared_with(plain, row.label)) is not None]
-    for built, other in zip(tables[1:], shifted, strict=True):
-        assert [r.cells["chair"].versus for r in built.rows] == [r.cells["chair"].versus for r in other.rows]
+    for built, turned in zip(tables[1:], shifted, strict=True):
+        assert [r.cells["chair"].versus for r in built.rows] == [r.cells["chair"].versus for r in turned.rows]
     tables += shifted
     found: dict[frozenset[str], list[tuple[float, float, float]]] = defaultdict(list)
     for table in tables:
