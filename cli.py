@@ -39,6 +39,7 @@ COMMANDS = (
     "compare",
     "plan",
     "agree",
+    "rejudge",
     "objects",
     "contamination",
     "show",

@@ -9,6 +9,7 @@
     dama.leaderboard().write("leaderboard.html")
     dama.plan("dama", "dpo", benchmark="amber", difference=3)
     dama.agree("openai:gpt-4o", "openai:gpt-4o-mini").to_pandas()
+    dama.rejudge("openai:gpt-4o-mini", sample=100).to_pandas()
 
 Arguments are the words of the command line, which calls these functions. Results are frozen, can be looped over, and
 become data frames; nothing is printed, progress bars go to stderr or the notebook. Errors are HarnessError.
@@ -27,6 +28,7 @@ from workflows.objects import Objects, objects
 from workflows.opened import Results, Verdicts, open
 from workflows.planning import Plan, plan
 from workflows.prompts import Prompts, prompts
+from workflows.rejudge import Rejudgements, rejudge
 from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Figure, Leaderboard
 
 try:
@@ -49,6 +51,7 @@ __all__ = [
     "Plan",
     "Progress",
     "Prompts",
+    "Rejudgements",
     "Results",
     "UsageError",
     "Verdicts",
@@ -62,5 +65,6 @@ __all__ = [
     "open",
     "plan",
     "prompts",
+    "rejudge",
     "score",
 ]

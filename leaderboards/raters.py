@@ -196,8 +196,17 @@ def _shared(
     only = len(rated_a) - len(keys), len(rated_b) - len(keys)
     if any(only):
         notes.append(f"rated by the first alone: {only[0]}, by the second alone: {only[1]}")
-    matrix_a, matrix_b = (_matrix([rated[key][2] for key in same]) for rated in (rated_a, rated_b))
-    return Answers(tuple(same), tuple(rated_a[key][1] for key in same), matrix_a, matrix_b), notes
+    answers = common_answers(rated_a, rated_b)
+    return None if answers is None else (answers, notes)
+
+
+def common_answers(a: Rated, b: Rated) -> Answers | None:
+    """The answers that both rated, the same text; None where there are none."""
+    same = [key for key in a if key in b and a[key][0] == b[key][0]]
+    if not same:
+        return None
+    matrix_a, matrix_b = (_matrix([rated[key][2] for key in same]) for rated in (a, b))
+    return Answers(tuple(same), tuple(a[key][1] for key in same), matrix_a, matrix_b)
 
 
 def _of_runs(snapshot: Snapshot, evaluations: Sequence[EvaluationRecord], judge: Rater, rating: str) -> Answers | None:

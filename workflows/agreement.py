@@ -27,7 +27,7 @@ class Agreements(Records):
     @property
     def records(self) -> list[dict[str, Any]]:
         """One record a benchmark and rating; an estimate is three fields: ``alpha``, ``alpha_low``, ``alpha_high``."""
-        return [_record(each) for each in self.agreements]
+        return [record_of(each) for each in self.agreements]
 
     def __iter__(self) -> Iterator[Agreement]:
         return iter(self.agreements)
@@ -90,7 +90,7 @@ def agree(
 ESTIMATES = ("alpha", "kappa", "weighted_kappa", "difference")
 
 
-def _record(agreement: Agreement) -> dict[str, Any]:
+def record_of(agreement: Agreement) -> dict[str, Any]:
     """``agreement`` as a flat record; None where a number is undefined."""
     plain = {name: value for name, value in asdict(agreement).items() if name not in (*ESTIMATES, *NESTED)}
     record = {name: _finite(value) if isinstance(value, float) else value for name, value in plain.items()}

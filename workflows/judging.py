@@ -83,6 +83,13 @@ class Judges:
             self._opened[key] = made
         return self._opened[key]
 
+    def opened(self, benchmark: Benchmark, folder: Path) -> Judge:
+        """The judge of a benchmark that needs one; a UsageError for others."""
+        judge = self.open(benchmark, folder)
+        if judge is None:
+            raise UsageError(f"{benchmark.name} is scored without a judge.")
+        return judge
+
     def estimated(self, benchmark: Benchmark, folder: Path) -> Judge | None:
         """The judge that a benchmark would be scored by, not to be asked; None if it needs none or has none yet."""
         spec = self.named(benchmark, folder)

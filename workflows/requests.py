@@ -82,7 +82,7 @@ class BenchOptions:
 
         check_settings(self.settings)
         settings = nested(self.settings)
-        judge, loading, scoring = _take(settings, "judge"), _take(settings, "model"), scoring_of(settings)
+        judge, loading, scoring = take(settings, "judge"), take(settings, "model"), scoring_of(settings)
         judges = Judges.of(self.judge, judge, self.budget, text_of(self.prices))
         names = [self.benchmark] if isinstance(self.benchmark, str) else list(self.benchmark or ())
         # Models and settings are checked before the embedded world is built, which takes minutes.
@@ -248,7 +248,7 @@ class ScoreOptions:
             raise UsageError("--judge and --replies: give one of them.")
         check_settings(self.settings)
         settings = nested(self.settings)
-        judge_settings, scoring = _take(settings, "judge"), scoring_of(settings)
+        judge_settings, scoring = take(settings, "judge"), scoring_of(settings)
         spec = f"replay:{self.replies}" if self.replies else self.judge
         dealt = deal_benchmarks([self.benchmark], settings)[self.benchmark]
         return Judges.of(spec, judge_settings, self.budget, text_of(self.prices)), dealt, scoring
@@ -271,7 +271,7 @@ def scoring_of(settings: dict[str, Any]) -> ScoringSettings:
     """Take the settings called scoring.NAME out of ``settings``: what of an answer is scored."""
     from harness.evaluation.spoken import ScoringSettings
 
-    return build(ScoringSettings, _take(settings, "scoring"), "scoring")
+    return build(ScoringSettings, take(settings, "scoring"), "scoring")
 
 
 def several(names: Names) -> tuple[str, ...]:
@@ -290,7 +290,7 @@ def _models(model: Models) -> list[str]:
     return [f"hf:{spec}" if isinstance(spec, Path) else spec for spec in specs]
 
 
-def _take(settings: dict[str, Any], qualifier: str) -> Mapping[str, Any]:
+def take(settings: dict[str, Any], qualifier: str) -> Mapping[str, Any]:
     """Take the settings called QUALIFIER.NAME out of ``settings``."""
     taken = settings.pop(qualifier, {})
     if not isinstance(taken, Mapping):

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from harness.protocols.benchmark import Benchmark, Sample
 
 SEED = 0
 
 
-def draw(benchmark: Benchmark, samples: Sequence[Sample], limit: int) -> list[Sample]:
+def draw(benchmark: Benchmark, samples: Sequence[Sample], limit: int, seed: int = SEED) -> list[Sample]:
     """At most ``limit`` of ``samples``, in their order. Where a metric counts groups of samples, those of one
     ``Sample.group`` stay together, since a group that is half there is easier than a whole one.
     """
@@ -29,7 +30,7 @@ def draw(benchmark: Benchmark, samples: Sequence[Sample], limit: int) -> list[Sa
     sizes = {part: sum(map(len, members.values())) for part, members in units.items()}
     taken: set[str] = set()
     for part, count in shares(sizes, limit).items():
-        ordered = [units[part][unit] for unit in sorted(units[part], key=_place)]
+        ordered = [units[part][unit] for unit in sorted(units[part], key=partial(_place, seed))]
         taken.update(sample.id for sample in _fitting(ordered, count))
     return [sample for sample in samples if sample.id in taken]
 
@@ -46,8 +47,8 @@ def shares(sizes: Mapping[str, int], count: int) -> dict[str, int]:
     return given
 
 
-def _place(unit: str) -> str:
-    return hashlib.sha256(f"{SEED} {unit}".encode()).hexdigest()
+def _place(seed: int, unit: str) -> str:
+    return hashlib.sha256(f"{seed} {unit}".encode()).hexdigest()
 
 
 def _fitting(units: Sequence[Sequence[Sample]], count: int) -> list[Sample]:

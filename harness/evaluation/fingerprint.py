@@ -102,4 +102,4 @@ def _prompt(record: Any, named: str) -> str:
 def _official(found: Fingerprint) -> str:
     if found.official == "rules":
         return f"official rules only: {'; '.join(found.differs)}"
-    return {"full": "official in full", None: "not recorded"}[found.official]
+    return {"full": "official in full", None: "unknown"}[found.official]

@@ -1,7 +1,7 @@
 """Intervals and tests for figures that are functions of sums over samples, and of training seeds."""
 
 from harness.stats.bases import base_variance
-from harness.stats.counts import holm, mcnemar_p, mean_and_spread
+from harness.stats.counts import holm, kendall_tau, mcnemar_p, mean_and_spread
 from harness.stats.difference import NOTHING, Difference, Kind
 from harness.stats.jackknife import influences, jackknife_variance, shares
 from harness.stats.resampling import (
@@ -36,6 +36,7 @@ __all__ = [
     "influences",
     "interval_of",
     "jackknife_variance",
+    "kendall_tau",
     "mcnemar_p",
     "mean_and_spread",
     "percentile_interval",

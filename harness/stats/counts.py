@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def mcnemar_p(only_a: int, only_b: int) -> float:
@@ -31,3 +32,16 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     if not values:
         return math.nan, math.nan
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def kendall_tau(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Kendall's tau-b of two orders of the same items, [..., items] each, to [...]; NaN where one has ties alone.
+
+    (concordant - discordant pairs) / sqrt(pairs without a tie in a * pairs without one in b). Source: Kendall 1945,
+    "The treatment of ties in ranking problems".
+    """
+    first, second = np.triu_indices(a.shape[-1], 1)
+    of_a, of_b = (np.sign(side[..., first] - side[..., second]) for side in (a, b))
+    untied = (of_a != 0).sum(axis=-1) * (of_b != 0).sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(untied > 0, (of_a * of_b).sum(axis=-1) / np.sqrt(untied), np.nan))

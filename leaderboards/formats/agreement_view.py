@@ -84,6 +84,11 @@ def _percent(share: Estimate) -> str:
     return f"{100 * share.value:.0f} % [{100 * share.low:.0f}, {100 * share.high:.0f}]"
 
 
+def estimate_text(estimate: Estimate) -> str:
+    """The value and its interval on one line."""
+    return f"{_number(estimate.value)}{_span(estimate)}"
+
+
 def _estimate(estimate: Estimate | None, *, signed: bool = False) -> str:
     if estimate is None:
         return "–"

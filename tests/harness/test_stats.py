@@ -20,6 +20,7 @@ from harness.stats import (
     holm,
     influences,
     jackknife_variance,
+    kendall_tau,
     mcnemar_p,
     mean_and_spread,
     percentile_interval,
@@ -298,3 +299,10 @@ def test_a_stored_figure_of_one_group_has_no_interval() -> None:
     assert summarise([metric], scored)["share"]["value"] == 50
     assert summarise([metric], scored)["share"]["low"] is None
     assert summarise([metric], [*scored, Scored("3", 0, "y", {"b": 2.0})])["share"]["low"] is not None
+
+
+def test_kendalls_tau_counts_pairs_and_their_ties() -> None:
+    """Of 3 pairs 2 agree: 1/3. With a tie in a, 2 of its 2 untied pairs agree of b's 3: 2 / sqrt(6). All tied: none."""
+    a = np.array([[1.0, 2, 3], [1, 1, 2], [1, 1, 1]])
+    b = np.array([[2.0, 1, 3], [1, 2, 3], [1, 2, 3]])
+    assert kendall_tau(a, b) == pytest.approx([1 / 3, 2 / math.sqrt(6), math.nan], nan_ok=True)

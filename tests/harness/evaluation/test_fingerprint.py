@@ -83,4 +83,4 @@ def test_a_benchmark_with_a_prompt_for_each_category_has_all_of_them(record: Eva
 
 def test_an_older_evaluation_has_what_its_version_says(record: EvaluationRecord) -> None:
     found = fingerprint(replace(record, info={}))
-    assert (found.prompt, found.official, found.words["official figures"]) == ("own-rating-1", None, "not recorded")
+    assert (found.prompt, found.official, found.words["official figures"]) == ("own-rating-1", None, "unknown")
