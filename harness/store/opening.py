@@ -92,12 +92,18 @@ def require_file(path: Path) -> None:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Raise where another program's data lie at ``path``, without touching them: no log, no lock is made."""
+    """Raise where another program's data lie at ``path``, without touching them: no log, no lock is made.
+
+    The file itself is only looked into where SQLite cannot read it: whoever closes a file gives up all locks that its
+    process holds on it (POSIX), SQLite's too. Another process that closes the store then takes itself for the last one,
+    and removes the log that is written here.
+    """
     if not path.exists() or path.stat().st_size == 0:
         return
     # Damaged it may seem while it is written, and is looked at again when it is open.
     with contextlib.suppress(Damaged, Unwritable), contextlib.closing(connect(path, "immutable")) as db:
         _check_ours(db)
+        return
     with path.open("rb") as file:
         if file.read(len(HEADER)) != HEADER:
             if holds_rows(path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from harness.protocols.model import Answer
 from harness.store import Store
 from harness.store.migrations import MIGRATIONS, migrate
 from tests.harness.store.old_files import in_child, old_file, require_all_rows
+from tests.house import ROOT
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -177,3 +180,17 @@ def test_an_older_file_that_cannot_be_written_is_said_to_be_migrated_in_memory(
         store = Store.reading(path)
     require_all_rows(store)
     assert contents(tmp_path) == before
+
+
+def test_who_closes_the_store_elsewhere_leaves_the_log_of_a_process_that_opened_it_twice(tmp_path: Path) -> None:
+    """A second look into the file would give up SQLite's lock, and another process would take itself for the last."""
+    first = Store(tmp_path / "r.sqlite")
+    first.start_alignment("before", method="dpo", seed=0, panel="", key="k", config={})
+    second = Store(first.path)
+    read = f"from harness.store import Store; s = Store.reading({str(first.path)!r}); s.alignments(); s.db.close()"
+    subprocess.run([sys.executable, "-c", read], check=True, cwd=ROOT)
+    assert (tmp_path / "r.sqlite-wal").exists()
+    first.start_alignment("after", method="dpo", seed=0, panel="", key="k", config={})
+    assert [[run.name for run in store.alignments()] for store in (second, Store(first.path))] == [
+        ["before", "after"]
+    ] * 2
