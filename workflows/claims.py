@@ -21,6 +21,9 @@ CLAIMS = RECIPES / "claims"
 COMMON = "common"
 """The file of what all claims share, which a claim's own ablation is laid over."""
 
+LEAST = 2
+"""Seeds that a row needs from every base to be shown."""
+
 Expected = Literal["lower", "higher", "not lower", "not higher"]
 
 
@@ -95,9 +98,10 @@ class Result:
         name: of its recipe.
         claim: the recipe.
         ablation: its runs.
-        figures: of the rows all of whose runs are there, by name.
+        figures: of the rows that have the same seeds from every base, by name.
         tested: the comparisons of such rows.
         missing: by panel and label how many of its runs are there, of rows that lack some.
+        seeds: by panel those that its rows have.
         runs: how many runs there are of how many.
     """
 
@@ -107,6 +111,7 @@ class Result:
     figures: Mapping[str, Figure]
     tested: tuple[Compared, ...]
     missing: Mapping[tuple[str, str], int]
+    seeds: Mapping[str, tuple[int, ...]]
     runs: tuple[int, int]
 
 
@@ -153,11 +158,12 @@ def result_of(name: str, claim: Claim, store: Store, snapshot: Snapshot) -> Resu
     ablation = read_ablation(claim.ablation)
     planned = jobs(ablation, str(store.path))
     made = made_runs(store, planned)
-    rows, missing = crossed_rows(ablation, planned, made)
+    rows, missing, seeds = crossed_rows(ablation, planned, made)
     figures: dict[str, Figure] = {}
     if rows:
         figures = {each: figure_of(snapshot, rows, each) for each in figure_names(claim)}
-    return Result(name, claim, ablation, figures, tested(claim, ablation, figures), missing, (len(made), len(planned)))
+    found, runs = tested(claim, ablation, figures), (len(made), len(planned))
+    return Result(name, claim, ablation, figures, found, missing, seeds, runs)
 
 
 def figure_names(claim: Claim) -> list[str]:
@@ -193,22 +199,45 @@ def _comparable(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def crossed_rows(
     ablation: Ablation, planned: Sequence[Job], made: Mapping[str, AlignmentRecord]
-) -> tuple[list[Crossed], dict[tuple[str, str], int]]:
-    """The rows all of whose runs are made; and by panel and label how many are of the others."""
-    rows, missing = [], {}
+) -> tuple[list[Crossed], dict[tuple[str, str], int], dict[str, tuple[int, ...]]]:
+    """The rows of every panel with the seeds that all of them have from every base; by panel and label how many runs
+    there are of rows that lack some; and the seeds by panel.
+
+    A row with fewer than ``LEAST`` such seeds is not among them, so that one run takes no seeds from the others.
+    """
+    rows, missing, seeds = [], {}, {}
     for panel in ablation.panels:
-        for label in dict.fromkeys(job.label for job in planned):
-            named = [
-                [job.name for job in planned if (job.panel, job.label) == (panel_name(panel.name, base), label)]
-                for base in ablation.bases
-            ]
-            there = sum(name in made for of_base in named for name in of_base)
-            if there == len(ablation.bases) * len(ablation.seeds):
-                runs = tuple(tuple(made[name] for name in of_base) for of_base in named)
-                rows.append(Crossed(panel.name, label, runs))
-            else:
+        runs = {label: _runs(ablation, planned, made, panel.name, label) for label in _labels(planned)}
+        whole = {label: [seed for seed in ablation.seeds if _whole(each, seed)] for label, each in runs.items()}
+        shown = [label for label in runs if len(whole[label]) >= min(LEAST, len(ablation.seeds))]
+        common = tuple(seed for seed in ablation.seeds if shown and all(seed in whole[label] for label in shown))
+        for label, each in runs.items():
+            there = sum(seed in of_base for of_base in each for seed in ablation.seeds)
+            if there < len(ablation.bases) * len(ablation.seeds):
                 missing[panel.name, label] = there
-    return rows, missing
+            if label in shown and common:
+                crossed = tuple(tuple(of_base[seed] for seed in common) for of_base in each)
+                rows.append(Crossed(panel.name, label, crossed))
+        if common:
+            seeds[panel.name] = common
+    return rows, missing, seeds
+
+
+def _labels(planned: Sequence[Job]) -> list[str]:
+    return list(dict.fromkeys(job.label for job in planned))
+
+
+def _runs(
+    ablation: Ablation, planned: Sequence[Job], made: Mapping[str, AlignmentRecord], panel: str, label: str
+) -> list[dict[int, AlignmentRecord]]:
+    """Of every base the runs of a row that are made, by seed."""
+    panels = [panel_name(panel, base) for base in ablation.bases]
+    own = [job for job in planned if job.label == label and job.name in made]
+    return [{int(job.settings["seed"]): made[job.name] for job in own if job.panel == name} for name in panels]
+
+
+def _whole(runs: Sequence[Mapping[int, AlignmentRecord]], seed: int) -> bool:
+    return all(seed in of_base for of_base in runs)
 
 
 def tested(claim: Claim, ablation: Ablation, figures: Mapping[str, Figure]) -> tuple[Compared, ...]:

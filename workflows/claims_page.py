@@ -160,6 +160,11 @@ def _notes(result: Result) -> list[str]:
     """How much there is, what is missing, and what a figure leaves out."""
     samples = ", ".join(f"{figure_title(name)}: {figure.samples}" for name, figure in result.figures.items())
     lines = [f"Runs: {_runs(result)}." + (f" Samples: {samples}." if samples else "")]
+    for panel, seeds in result.seeds.items():
+        if len(seeds) < len(result.ablation.seeds):
+            lines.append(
+                f"**{panel}**: only seeds {', '.join(map(str, seeds))}, the others were not run for every row."
+            )
     for name, figure in result.figures.items():
         if figure.left_out:
             lines.append(f"{figure_title(name)}: {figure.left_out} samples that some run did not score are left out.")
@@ -172,7 +177,7 @@ def _notes(result: Result) -> list[str]:
         rows = "; ".join(
             f"{label}, {panel} ({there} of {every} runs)" for (panel, label), there in result.missing.items()
         )
-        lines.append(f"**Not run**: {rows}.")
+        lines.append(f"**Not run in full**: {rows}.")
     return lines
 
 

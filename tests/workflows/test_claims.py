@@ -18,7 +18,7 @@ from recipes import RECIPES
 from tests.leaderboards.fakes import add
 from workflows.ablation import Job, jobs, read_ablation
 from workflows.ablation_jobs import resolved
-from workflows.claims import Claim, Compared, Expected, claim_names, claim_of, read_claim, results
+from workflows.claims import Claim, Compared, Expected, claim_names, claim_of, crossed_rows, read_claim, results
 from workflows.claims_page import anchor, page
 
 IMAGES = 4
@@ -98,10 +98,24 @@ def test_a_row_alone_has_the_spread_of_its_own_bases(tmp_path: Path) -> None:
 
 
 def test_a_row_that_lacks_a_run_is_said_to_be_not_run_and_compared_with_nothing(tmp_path: Path) -> None:
+    """One seed of two is left to it, and is not enough."""
     found = results({"more": claim()}, experiment(tmp_path / "r.sqlite", but="dama-clean-b1-s1"))
     assert found[0].missing == {("clean", "dama"): 3} and found[0].runs == (7, 8)
     assert [each.contrast.label for each in found[0].tested] == ["dpo"]
-    assert "**Not run**: dama, clean (3 of 4 runs)." in page(found, "claims")
+    assert "**Not run in full**: dama, clean (3 of 4 runs)." in page(found, "claims")
+
+
+def test_rows_are_compared_in_the_seeds_that_all_of_them_have_from_every_base() -> None:
+    ablation = read_ablation({**ABLATION, "seeds": [0, 1, 2, 3]})
+    planned = jobs(ablation, "")
+    lacking = {"dpo-clean-b0-s3", "dama-clean-b1-s0"}
+    made: dict[str, Any] = {job.name: job.name for job in planned if job.name not in lacking}
+    rows, missing, seeds = crossed_rows(ablation, planned, made)
+    assert seeds == {"clean": (1, 2)} and missing == {("clean", "dpo"): 7, ("clean", "dama"): 7}
+    assert [row.runs[1] for row in rows] == [
+        ("dpo-clean-b1-s1", "dpo-clean-b1-s2"),
+        ("dama-clean-b1-s1", "dama-clean-b1-s2"),
+    ]
 
 
 def test_a_run_of_other_settings_is_none_of_the_claims(tmp_path: Path) -> None:
