@@ -85,14 +85,19 @@ def test_many_resamples_in_small_pieces_are_those_in_one(monkeypatch: pytest.Mon
     np.testing.assert_array_equal(bootstrap_sums(values, groups, resamples=300), at_once)
 
 
-@pytest.mark.parametrize("count", [7, 70_000])
-def test_draws_that_are_kept_are_those_that_are_drawn_anew(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where a count does not fit into two bytes; all figures of one seed share them."""
-    values = np.random.default_rng(3).random((count, 2))
-    kept = [bootstrap_sums(values * factor, [""] * count, resamples=20, seed=5) for factor in (1, 2)]
+def test_draws_that_are_kept_are_those_that_are_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All figures of one seed and number of groups share them, and no others."""
+    values = np.random.default_rng(3).random((50, 2))
+    monkeypatch.setattr(resampling, "CELLS_PER_CHUNK", 170)
+
+    def drawn(scale: float, seed: int) -> Array:
+        return bootstrap_sums(scale * values, [""] * 50, resamples=20, seed=seed)
+
+    calls = ((1.0, 5), (2.0, 5), (1.0, 6))
+    kept = [drawn(*call) for call in calls]
+    assert np.array_equal(kept[1], 2 * kept[0]) and not np.array_equal(kept[2], kept[0])
     monkeypatch.setattr(resampling, "KEPT_CELLS", 0)
-    anew = [bootstrap_sums(values * factor, [""] * count, resamples=20, seed=5) for factor in (1, 2)]
-    assert np.array_equal(kept, anew)
+    assert np.array_equal([drawn(*call) for call in calls], kept)
 
 
 def test_sign_flip_by_enumeration() -> None:
