@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ def _known(file: Path, *, with_lines: bool = True) -> Stored | None:
     try:
         values = (value for _, value in iter_values(file))
         head = next(values)
-        if any(_state(Path(name)) != (tuple(state) if state else None) for name, state in head["files"]):
+        if any(_state(name) != (tuple(state) if state else None) for name, state in head["files"]):
             return None
         lines = list(values) if with_lines else []
         if with_lines and _digest(map(json.dumps, lines)) != head["digest"]:
@@ -89,9 +90,9 @@ def _digest(lines: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _state(file: Path) -> State:
+def _state(file: Path | str) -> State:
     try:
-        status = file.stat()
+        status = os.stat(file)
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns
