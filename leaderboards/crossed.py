@@ -82,7 +82,7 @@ class Figure:
 
     ``measured``: by panel and label, a figure a run, base by base. ``left_out``: samples that some run did not score.
     ``beyond``: of a figure that is read off curves, by panel and label the runs whose curve does not reach the base's
-    coverage. ``starts``: the figure of every base model itself; none of gaps, which are 0 there.
+    coverage. ``own``: of every base model itself; None of gaps, which are 0 there.
     """
 
     metric: Metric
@@ -91,11 +91,18 @@ class Figure:
     samples: int
     left_out: int
     beyond: Mapping[tuple[str, str], int]
-    starts: tuple[float, ...] = ()
+    own: Measured | None = None
+
+    @property
+    def starts(self) -> tuple[float, ...]:
+        """The figure of every base model; () where it is not known."""
+        return () if self.own is None else tuple(map(plain, self.own.figures[:, 0]))
 
     def by_base(self, panel: str, label: str) -> tuple[Array, Array]:
-        """Means over seeds, [bases], and what each group of samples adds to them, [groups, bases]."""
-        row = self.measured[panel, label]
+        """Means over seeds, [bases], and what each group of samples adds to them, [groups, bases]; of the row ``BASE``
+        those of the base models.
+        """
+        row = self.own if label == BASE and self.own is not None else self.measured[panel, label]
         figures = row.figures[:, 0].reshape(self.bases, -1).mean(axis=1)
         influence = row.influence[:, :, 0]
         return figures, influence.reshape(len(influence), self.bases, -1).mean(axis=2)
@@ -111,13 +118,14 @@ class Figure:
         return base_variance(figures, influence)
 
     def contrast(self, panel: str, label: str, against: str | None) -> Contrast:
-        """A row, or its difference to another one, with the bases as clusters."""
+        """A row, or its difference to another one or to ``BASE``, with the bases as clusters."""
         figures, influence = self.by_base(panel, label)
-        seeds = pooled_seed_variance([figures[:, None]], [influence[:, :, None]])
-        share = 1 / self.bases
         if against is not None:
             of_other = self.by_base(panel, against)
             figures, influence = figures - of_other[0], influence - of_other[1]
+        if against in (None, BASE):
+            seeds, share = pooled_seed_variance([figures[:, None]], [influence[:, :, None]]), 1 / self.bases
+        else:
             seeds, share = self.variance, 2 / self.bases
         moved = influence.mean(axis=1)[:, None]
         value = figures.mean(keepdims=True)
@@ -165,10 +173,8 @@ def figure_of(snapshot: Snapshot, rows: Sequence[Crossed], name: str) -> Figure:
     kept = {key: only(each, shared) for key, each in read.scores.items()}
     beyond = {} if read.tradeoff is None else {key: _beyond(each, read.tradeoff) for key, each in kept.items()}
     measured = {key: measure(each, [chosen]) for key, each in kept.items()}
-    starts: tuple[float, ...] = ()
-    if read.own is not None:
-        starts = tuple(measure(only(read.own[0], shared), [read.own[1]]).figures[:, 0].tolist())
-    return Figure(chosen, len(rows[0].runs), measured, len(shared), left_out, beyond, starts)
+    own = None if read.own is None else measure(only(read.own[0], shared), [read.own[1]])
+    return Figure(chosen, len(rows[0].runs), measured, len(shared), left_out, beyond, own)
 
 
 def _beyond(scores: Scores, tradeoff: coverage.Tradeoff) -> int:

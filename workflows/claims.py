@@ -11,6 +11,7 @@ from harness.errors import UsageError, unknown_name
 from harness.store import AlignmentRecord, Store
 from harness.util.options import build, overlay, read_yaml
 from leaderboards.crossed import Contrast, Crossed, Figure, adjusted, figure_of
+from leaderboards.run_groups import BASE
 from leaderboards.selection import Selection
 from leaderboards.snapshot import Snapshot
 from recipes import RECIPES
@@ -21,9 +22,6 @@ CLAIMS = RECIPES / "claims"
 COMMON = "common"
 """The file of what all claims share, which a claim's own ablation is laid over."""
 
-LEAST = 2
-"""Seeds that a row needs from every base to be shown."""
-
 Expected = Literal["lower", "higher", "not lower", "not higher"]
 
 
@@ -33,7 +31,7 @@ class Comparison:
 
     Args:
         row: the label of the row.
-        against: the row that it is compared with; None: with 0, where every training starts.
+        against: the row that it is compared with, or "base"; None: with 0, where the gaps of every training start.
         figure: BENCHMARK.METRIC or gap.NAME; None: the claim's first.
         expect: what the claim says of the difference.
         panels: only of these; () for all.
@@ -136,7 +134,7 @@ def claim_of(values: Mapping[str, Any], common: Mapping[str, Any]) -> Claim:
     if not ablation.bases:
         raise UsageError(f"claim {claim.title}: bases: expected at least one base model.")
     planned = jobs(ablation, "")
-    labels, panels = {job.label for job in planned}, {panel.name for panel in ablation.panels}
+    labels, panels = {BASE, *(job.label for job in planned)}, {panel.name for panel in ablation.panels}
     for each in claim.comparisons:
         for label in filter(None, (each.row, each.against)):
             if label not in labels:
@@ -203,13 +201,14 @@ def crossed_rows(
     """The rows of every panel with the seeds that all of them have from every base; by panel and label how many runs
     there are of rows that lack some; and the seeds by panel.
 
-    A row with fewer than ``LEAST`` such seeds is not among them, so that one run takes no seeds from the others.
+    A row with half as many such seeds as another of its panel, or fewer, is not among them: it would take theirs away.
     """
     rows, missing, seeds = [], {}, {}
     for panel in ablation.panels:
         runs = {label: _runs(ablation, planned, made, panel.name, label) for label in _labels(planned)}
         whole = {label: [seed for seed in ablation.seeds if _whole(each, seed)] for label, each in runs.items()}
-        shown = [label for label in runs if len(whole[label]) >= min(LEAST, len(ablation.seeds))]
+        most = max(map(len, whole.values()))
+        shown = [label for label in runs if 2 * len(whole[label]) > most]
         common = tuple(seed for seed in ablation.seeds if shown and all(seed in whole[label] for label in shown))
         for label, each in runs.items():
             there = sum(seed in of_base for of_base in each for seed in ablation.seeds)
@@ -246,8 +245,9 @@ def tested(claim: Claim, ablation: Ablation, figures: Mapping[str, Figure]) -> t
     for each in claim.comparisons:
         name = each.figure or claim.figures[0]
         for panel in each.panels or [panel.name for panel in ablation.panels]:
-            needed = {(panel, label) for label in (each.row, each.against) if label is not None}
-            if name in figures and needed <= figures[name].measured.keys():
+            needed = {(panel, label) for label in (each.row, each.against) if label not in (None, BASE)}
+            known = each.against != BASE or (name in figures and figures[name].own is not None)
+            if known and name in figures and needed <= figures[name].measured.keys():
                 contrast = figures[name].contrast(panel, each.row, each.against)
                 by_figure.setdefault(name, []).append((each, contrast))
     found = []

@@ -33,7 +33,7 @@ Each claim of DAMA (arXiv 2502.01943) that a small world can try, as an experime
   clusters**: each counts once, as the mean over its seeds. The interval is Student's t with two parts: the samples
   (the jackknife over images, whole) and what the difference depends on the base, the interaction of rows and bases,
   pooled over the rows and panels of a claim ((rows - 1)(bases - 1) degrees of freedom each; together by
-  Satterthwaite). A row without a second one to compare with ("with 0") has the variance of its own bases alone, and
+  Satterthwaite). A row that is compared with 0 or with the base has the variance of its own bases alone, and
   {df} degrees of freedom.
 - p is Holm's, over the comparisons of a claim in one figure. *Smallest visible*: the difference that such an
   experiment shows in four of five tries, at Holm's first level.

@@ -97,8 +97,23 @@ def test_a_row_alone_has_the_spread_of_its_own_bases(tmp_path: Path) -> None:
     assert contrast.difference.low == pytest.approx(4 - 12.7062 * 0.5, abs=1e-3)
 
 
+def test_a_row_is_compared_with_the_base_model_of_each_of_its_runs(tmp_path: Path) -> None:
+    """Of the bases 10 and 30 % are hallucinated, of dpo's answers 25 and 40: 15 and 10 more, 12.5 +- 12.706 * 2.5."""
+    store = experiment(tmp_path / "r.sqlite")
+    values = {**VALUES, "comparisons": [{"row": "dpo", "against": "base", "expect": "lower"}]}
+    for base, count in ((0, 1.0), (1, 3.0)):
+        model = str(store.alignment(f"dpo-clean-b{base}-s0").config["model"])
+        counts = {"responses": 1.0, "mentions": 10.0, "hallucinated": count, "recalled": 1.0, "truths": 2.0}
+        verdicts = {str(i): Verdict(counts) for i in range(IMAGES)}
+        add(store, f"base-b{base}", verdicts, benchmark="object_halbench", model=f"hf:{model}", alignment=None)
+    (found,) = results({"more": claim_of(values, ABLATION)}, store)
+    contrast = found.tested[0].contrast
+    assert contrast.by_base == (15.0, 10.0) and found.figures["object_halbench.chair_i"].starts == (10.0, 30.0)
+    assert contrast.difference.low == pytest.approx(12.5 - 12.7062 * 2.5, abs=1e-3)
+
+
 def test_a_row_that_lacks_a_run_is_said_to_be_not_run_and_compared_with_nothing(tmp_path: Path) -> None:
-    """One seed of two is left to it, and is not enough."""
+    """One seed is left to it where the other has two."""
     found = results({"more": claim()}, experiment(tmp_path / "r.sqlite", but="dama-clean-b1-s1"))
     assert found[0].missing == {("clean", "dama"): 3} and found[0].runs == (7, 8)
     assert [each.contrast.label for each in found[0].tested] == ["dpo"]
