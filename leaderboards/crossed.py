@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -107,12 +106,13 @@ class Figure:
         influence = row.influence[:, :, 0]
         return figures, influence.reshape(len(influence), self.bases, -1).mean(axis=2)
 
-    @cached_property
-    def variance(self) -> SeedVariance | None:
-        """What bases add to the error of a row beside others, pooled over all panels."""
+    def variance(self, panel: str) -> SeedVariance | None:
+        """What bases add to the error of a row of ``panel`` beside others, pooled over the panels of as many seeds."""
+        runs = {name: len(row.figures) for (name, _), row in self.measured.items()}
         panels: dict[str, list[tuple[Array, Array]]] = {}
-        for panel, label in self.measured:
-            panels.setdefault(panel, []).append(self.by_base(panel, label))
+        for name, label in self.measured:
+            if runs[name] == runs[panel]:
+                panels.setdefault(name, []).append(self.by_base(name, label))
         figures = [np.stack([f for f, _ in rows])[..., None] for rows in panels.values()]
         influence = [np.stack([u for _, u in rows], axis=1)[..., None] for rows in panels.values()]
         return base_variance(figures, influence)
@@ -126,7 +126,7 @@ class Figure:
         if against in (None, BASE):
             seeds, share = pooled_seed_variance([figures[:, None]], [influence[:, :, None]]), 1 / self.bases
         else:
-            seeds, share = self.variance, 2 / self.bases
+            seeds, share = self.variance(panel), 2 / self.bases
         moved = influence.mean(axis=1)[:, None]
         value = figures.mean(keepdims=True)
         found = error(jackknife_variance(moved), counted_groups(influence[:, :, None] != 0), seeds, share)

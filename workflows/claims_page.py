@@ -32,9 +32,9 @@ Each claim of DAMA (arXiv 2502.01943) that a small world can try, as an experime
 - A difference is the mean over bases and seeds, of runs from the same base with the same seed. **Bases are the
   clusters**: each counts once, as the mean over its seeds. The interval is Student's t with two parts: the samples
   (the jackknife over images, whole) and what the difference depends on the base, the interaction of rows and bases,
-  pooled over the rows and panels of a claim ((rows - 1)(bases - 1) degrees of freedom each; together by
-  Satterthwaite). A row that is compared with 0 or with the base has the variance of its own bases alone, and
-  {df} degrees of freedom.
+  pooled over the rows and panels of a claim that have as many seeds ((rows - 1)(bases - 1) degrees of freedom each;
+  together by Satterthwaite). A row that is compared with 0 or with the base has the variance of its own bases alone,
+  and {df} degrees of freedom.
 - p is Holm's, over the comparisons of a claim in one figure. *Smallest visible*: the difference that such an
   experiment shows in four of five tries, at Holm's first level.
 - **holds**: the difference is there (p < 0.05), and as claimed. **does not hold**: it is there, the other way round.
@@ -69,7 +69,12 @@ def settings_text(ablation: Ablation) -> str:
 
 def summary(results: Iterable[Result]) -> str:
     """A row a claim: what became of its comparisons."""
-    lines = ["## In short", "", "| claim | comparisons | runs |", "|---|---|---|"]
+    results = list(results)
+    there, planned = (sum(result.runs[i] for result in results) for i in (0, 1))
+    lines = ["## In short", ""]
+    if there < planned:
+        lines += ["**Not all of it was run**; what is missing is said with each claim, and `--run` makes it.", ""]
+    lines += ["| claim | comparisons | runs |", "|---|---|---|"]
     for result in results:
         counts = Counter(each.verdict for each in result.tested)
         words = [f"{count} {verdict}" for verdict, count in counts.items()] or ["not run"]
