@@ -21,6 +21,8 @@ from workflows.planning import Plan as Plan
 from workflows.planning import plan as plan
 from workflows.prompts import Prompts as Prompts
 from workflows.prompts import prompts as prompts
+from workflows.rejudge import Rejudgements as Rejudgements
+from workflows.rejudge import rejudge as rejudge
 from workflows.results import AlignResult as AlignResult
 from workflows.results import BenchResult as BenchResult
 from workflows.results import Comparison as Comparison

@@ -80,7 +80,7 @@ def test_results_are_frozen_short_and_data_frames(here: Path) -> None:
     scored = dama.score("amber", "answers.jsonl", "data/amber", progress=False)
     assert (scored.n, scored.n_scored, scored.missing, scored.complete) == (4, 3, ("4",), False)
     assert scored["hal"].value == 50.0 and scored["hal"].higher_is_better is False
-    with pytest.raises(dama.UsageError, match="Did you mean 'hal'"):
+    with pytest.raises(dama.UsageError, match=r"'hall'.*nearest are hal, recall"):
         scored["hall"]
     with pytest.raises(dataclasses.FrozenInstanceError):
         scored.missing = ()  # type: ignore[misc]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Literal, get_args, get_origin, get_type_hints
+
 import pytest
 
+from harness.errors import UsageError
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, Metric, ratio
 from leaderboards.declared import (
     SHORT,
@@ -18,10 +22,21 @@ from leaderboards.declared import (
 )
 
 
+def in_every_setting(benchmark: type[Benchmark]) -> list[Benchmark]:
+    """As it is, and with each value of every setting that is one of a few: some figures are of one of them alone."""
+    hints = get_type_hints(benchmark)
+    few = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+    made = [benchmark()]
+    for name, value in ((name, value) for name, values in few.items() for value in values):
+        with contextlib.suppress(UsageError):  # not with the default of another setting
+            made.append(benchmark(**{name: value}))
+    return made
+
+
 @pytest.mark.parametrize("name", BENCHMARKS.names())
 def test_every_headline_and_charted_metric_is_one_that_the_benchmark_computes(name: str) -> None:
     benchmark = BENCHMARKS.get(name)
-    computed = {metric.name for metric in benchmark().metrics([])}
+    computed = {metric.name for each in in_every_setting(benchmark) for metric in each.metrics([])}
     charted = [benchmark.ability, *(benchmark.tradeoff or ()), *(rate for rate, _ in benchmark.rates)]
     wanted = {*benchmark.headline, *filter(None, [*charted, benchmark.primary])}
     assert wanted <= computed, f"declared and not computed: {wanted - computed}"

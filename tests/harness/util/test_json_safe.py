@@ -28,6 +28,6 @@ def test_a_value_that_holds_itself_has_an_end() -> None:
 
 def test_what_a_filter_of_lmms_eval_gives_is_kept_as_words() -> None:
     row = {"target": np.array([1]), "filtered_resps": [(math.nan, {2: np.bool_(True)})], "acc": 1.0}
-    verdict = _verdict(row, {"acc,none": 1.0})
+    verdict = _verdict(row, ["acc", "f1"])
     assert verdict.details == {"target": [1], "filtered": [["nan", {"2": True}]]}
     assert verdict.counts == {"acc": 1.0, "scored_acc": 1.0}
