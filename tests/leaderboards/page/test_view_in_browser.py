@@ -261,8 +261,8 @@ def test_both_themes_draw_in_the_colours_that_were_checked(browser: Browser, pag
 
 def test_pictures_enlarge_and_tables_are_copied(browser: Browser, page: Path) -> None:
     browser.open(page, 1440, 900)
-    browser.wait("return document.querySelectorAll('.pair .zoom').length === 6")
-    assert browser.run(f"return {SHOWN}.length", ".pair .zoom") == 6
+    drawn = "[...document.querySelectorAll('.pair .zoom')].filter(e => e.getClientRects().length)"
+    browser.wait(f"return {drawn}.length === 6")
     size = browser.run(f"""
         {SHOWN}[0].click();
         const large = document.getElementById('large');
