@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 NEAR = 200
@@ -54,7 +55,7 @@ def fields_of(reply: str) -> dict[str, Any] | None:
     if not text.startswith("{"):
         return None
     try:
-        fields = json.loads(text, object_pairs_hook=_once)
+        fields = json.loads(text, object_pairs_hook=_once, parse_float=_exact)
     except (ValueError, RecursionError):
         return None
     return fields if isinstance(fields, dict) else None
@@ -63,6 +64,15 @@ def fields_of(reply: str) -> dict[str, Any] | None:
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     fields = {name.strip().lower(): value for name, value in pairs}
     return fields if len(fields) == len(pairs) else {}
+
+
+def _exact(digits: str) -> float | str:
+    """The number, or its text where a float is another one: 4.99999999999999999 is no 5."""
+    number = float(digits)
+    try:
+        return number if Decimal(digits) == Decimal(repr(number)) else digits
+    except ArithmeticError:
+        return digits
 
 
 def field_of(reply: str, *names: str) -> str | None:

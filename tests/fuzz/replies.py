@@ -100,7 +100,8 @@ def yes_no(answer: str) -> None:
         said = read_yes_no(answer, question)
         stands = ("there", "see", "image", "picture", "photo", "scene", " is", " are", "ye", "yup", "of course", "n")
         assert said is None or said in words or any(cue in words for cue in stands)
-        assert said is None or read_yes_no(answer.upper(), question) == said
+        if len(answer.upper()) == len(answer):  # "ß" is two letters in capitals, so another word
+            assert said is None or read_yes_no(answer.upper(), question) == said
     assert read_officially(answer) in ("yes", "no")
 
 
