@@ -39,10 +39,8 @@ class FormatName(click.Choice[str]):
     "--format",
     "kind",
     type=FormatName(),
-    default="table",
-    show_default=True,
     metavar="FORMAT",
-    help="How it is written: see `list formats`.",
+    help="How it is written: see `list formats`. [default: by the ending of --out's file; otherwise table]",
 )
 @click.option(
     "--out",
@@ -71,18 +69,18 @@ class FormatName(click.Choice[str]):
 @click.option("--published-all", "published", flag_value="all", help="All of them, said not to be comparable.")
 @click.option("--plots", "--figures", type=options.FOLDER, help="Figures as SVG and PNG.")
 def command(
-    db: str, kind: str, file: Path | None, plots: Path | None, runs: tuple[str, ...], benchmarks: tuple[str, ...],
-    judges: tuple[str, ...], **shown: Any,
+    db: str, kind: str | None, file: Path | None, plots: Path | None, runs: tuple[str, ...],
+    benchmarks: tuple[str, ...], judges: tuple[str, ...], **shown: Any,
 ) -> None:  # fmt: skip
     """Compare all runs of the store: figures, intervals, and the paired differences to DPO and base."""
     import dama
     from leaderboards.conclusion import conclusions
-    from leaderboards.formats.registry import FORMATS
+    from leaderboards.formats.registry import FORMATS, format_by_ending
     from workflows.report import draw, warnings
 
     board = dama.leaderboard(run=runs, benchmark=benchmarks, judge=judges, **shown, width=out.width, db=db)
     view = board.view
-    form = FORMATS.get(kind)()
+    form = FORMATS.get(kind or (file and format_by_ending(file)) or "table")()
     for warning in warnings(view, says_empty=form.says_empty):
         note(warning, style="yellow")
     if plots:

@@ -20,8 +20,6 @@ IN_EXPERTS = frozenset({"gate", "shared_expert_gate", "gate_proj", "up_proj", "d
 def make_trainable(model: Any, config: AlignConfig) -> Any:
     """Freeze and adapt ``model`` as ``config`` says; returns the model to train (a PeftModel under LoRA)."""
     if config.lora_rank:
-        from aligners.training.lora_layer import add_in_one_product
-
         adapted = model if config.adapter_start == "continue" else _with_lora(model, config)
         put_in_effect(adapted, trained="default")
         commit = getattr(model.config, "_commit_hash", None)  # of a hub model; a branch or tag may move
@@ -29,7 +27,6 @@ def make_trainable(model: Any, config: AlignConfig) -> Any:
         own.revision = commit or own.revision
         if isinstance(own.target_modules, set):
             own.target_modules = sorted(own.target_modules)  # a set is written in another order by every process
-        add_in_one_product(adapted)
         return adapted
     family = family_of(model.config)
     for name, parameter in model.named_parameters():

@@ -73,10 +73,13 @@ def trained_further(model: Any, adapter: str, named: str) -> Any:
 def put_in_effect(model: Any, trained: str | None = None) -> None:
     """Switch on every adapter of ``model``, in all layers that it has; ``trained`` is the only one that learns.
 
-    Of modules that adapters hold as a whole (``modules_to_save``) the last adapter's is in effect, as if folded.
+    A run is asked with the layers that it was trained with, so that half precision rounds alike. Of modules that
+    adapters hold as a whole (``modules_to_save``) the last adapter's is in effect, as if folded.
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import AuxiliaryTrainingWrapper
+
+    from harness.models.lora_layer import add_in_one_product
 
     for layer in model.modules():
         if isinstance(layer, AuxiliaryTrainingWrapper):
@@ -85,6 +88,7 @@ def put_in_effect(model: Any, trained: str | None = None) -> None:
             layer.set_adapter(_in_order(layer._get_available_adapters()))
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trained is not None and f".{trained}." in f"{name}.")
+    add_in_one_product(model)
 
 
 def of_adapter(state: dict[str, Any]) -> dict[str, Any]:

@@ -74,10 +74,15 @@ def format_names() -> list[str]:
     return sorted(FORMATS.names(), key=lambda name: (FORMATS.position(name), name))
 
 
-def format_of(file: str | Path) -> str:
-    """The format that declares the ending of ``file``, the project's own first; a UsageError where none does."""
+def format_by_ending(file: str | Path) -> str | None:
+    """The format that declares the ending of ``file``, the project's own first; None where none does."""
     ending = Path(file).suffix.lower()
-    named = next((name for name in format_names() if ending in FORMATS.get(name).suffixes), None)
+    return next((name for name in format_names() if ending in FORMATS.get(name).suffixes), None)
+
+
+def format_of(file: str | Path) -> str:
+    """As ``format_by_ending``; raises UsageError where no format declares the ending."""
+    named = format_by_ending(file)
     if named is None:
         known = " ".join(suffix for name in format_names() for suffix in FORMATS.get(name).suffixes)
         raise UsageError(

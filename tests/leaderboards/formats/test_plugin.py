@@ -113,6 +113,16 @@ def test_a_file_with_its_ending_is_written_in_it(run: Run, tmp_path: Path) -> No
     assert (tmp_path / "board.org").read_text(encoding="utf-8") == run("--format", "org").stdout
 
 
+def test_the_command_writes_the_format_of_the_ending(run: Run, tmp_path: Path) -> None:
+    files = ("again.org", "page.HTML", "board.txt")
+    assert [run("--out", file).returncode for file in files] == [0, 0, 0]
+    again, page, board = ((tmp_path / file).read_text(encoding="utf-8") for file in files)
+    assert again == run("--format", "org").stdout
+    assert page.startswith("<!doctype html>")
+    assert run("--format", "table", "--out", "table.org").returncode == 0
+    assert (tmp_path / "table.org").read_text(encoding="utf-8") == board
+
+
 def test_the_command_names_what_a_broken_one_lacks(run: Run) -> None:
     refused = run("--format", "half")
     assert refused.returncode == 2 and not refused.stdout

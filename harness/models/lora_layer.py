@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from peft import PeftModel
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
 
 
-def add_in_one_product(model: PeftModel) -> None:
+def add_in_one_product(model: nn.Module) -> None:
     """Make all LoRA layers of ``model`` on plain linear ones ``AddedInOneProduct``, in place."""
     for module in model.modules():
         if type(module) is Linear:

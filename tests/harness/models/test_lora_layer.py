@@ -11,7 +11,7 @@ from peft.tuners.lora import Linear
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from aligners.training.lora_layer import AddedInOneProduct, add_in_one_product
+from harness.models.lora_layer import AddedInOneProduct, add_in_one_product
 
 SCALE = 3.0
 """alpha 6 over rank 2."""
