@@ -15,7 +15,7 @@ from harness.util.names import one_entry
 from harness.util.places import make_folder, require_no_folder
 
 STRUCTURED = frozenset(
-    {"data", "settings", "decoding", "metrics", "info", "values", "details", "config", "usage", "replies"}
+    {"data", "settings", "decoding", "metrics", "info", "values", "details", "config", "usage", "replies", "record"}
 )
 """Columns that hold JSON: objects in JSONL, JSON text in parquet (their keys differ from row to row). NaN is null."""
 

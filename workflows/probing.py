@@ -35,7 +35,7 @@ class Probed(Model):
     """``model``, probed before its first answer. A fault raises UsageError, and nothing is asked.
 
     Args:
-        store: what was found of the same weights, settings and software before is taken from its evaluations.
+        store: keeps what is found, and has what was found of the same weights, settings and software before.
         trained: the probe of the alignment that the model comes from, as stored; {} if there is none.
         chosen: settings that the user gave the model: a prompt that he changed is a warning, not a fault.
     """
@@ -53,6 +53,7 @@ class Probed(Model):
         self.name, self.spec, self.key, self.route = model.name, model.spec, model.key, model.route
         self.asked_with, self.recorded = model.asked_with, model.recorded
         self._found: dict[str, Any] | None = None
+        self._complete = False
         self.judge: Judge | None = None
         """Of the answers that are asked for next; it is probed before they are."""
 
@@ -64,7 +65,7 @@ class Probed(Model):
     def record(self) -> dict[str, Any]:
         """What is stored of the probe with an evaluation; {} where nothing had to be asked, now or before."""
         if self._found is None:
-            self._found = self._stored()
+            self._found, self._complete = self._store.probe(self._key) or ({}, False)
         return self._found
 
     def __getattr__(self, name: str) -> Any:
@@ -82,17 +83,13 @@ class Probed(Model):
         asked = self.judge is not None and not self._model.recorded  # what is recorded costs nothing to look up
         if samples and self.judge is not None and asked and rank_and_world_size()[0] == 0:
             self.judge.probe()
-        if samples and not self.record:
-            self._found = self._probed()
+        if samples and not (self.record and self._complete):  # what could not be asked then is asked again
+            self._found, self._complete = self._probed(), True
         yield from self._model.generate(samples, decoding)
 
     @property
     def _key(self) -> str:
         return content_key(self._model.key, self._model.route, VERSION)
-
-    def _stored(self) -> dict[str, Any]:
-        stored = (e.info.get("probe") for e in self._store.evaluations() if e.model_key == self.key)
-        return next((dict(probe) for probe in stored if probe and probe.get("key") == self._key), {})
 
     def _probed(self) -> dict[str, Any]:
         self._progress(f"probe of {self.name}", 0, 1)
@@ -104,12 +101,13 @@ class Probed(Model):
             check = Check("trained", "warning" if self._other_prompt_wanted else "bad", parts)
             found = dataclasses.replace(found, checks=(*found.checks, check))
         found.require(f"--model {self.spec}")
-        if rank_and_world_size()[0] == 0:
-            unseen = [check.detail for check in found.checks if check.name == "server" and check.state == "note"]
-            for text in [*found.of_state("warning"), *unseen]:
-                warnings.warn(f"--model {self.spec}: {text}", stacklevel=2)
-        # What could not be asked is asked again.
-        return {"key": self._key if found.complete else "", **found.record}
+        record = {"key": self._key if found.complete else "", **found.record}
+        if rank_and_world_size()[0] > 0:
+            return record
+        unseen = [check.detail for check in found.checks if check.name == "server" and check.state == "note"]
+        for text in [*found.of_state("warning"), *unseen]:
+            warnings.warn(f"--model {self.spec}: {text}", stacklevel=2)
+        return self._store.save_probe(self._key, record, complete=found.complete)
 
 
 def was_probed(alignment: AlignmentRecord) -> bool:

@@ -13,11 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.store.connection import connect
-from harness.store.migrations import NEWEST, columns, migrate
+from harness.store.migrations import NEWEST, columns, migrate, tables_of
 from harness.store.pages import Pages, Row, Shape
 
-BEFORE_VIEWS = 8
-"""The newest schema that its own first page holds whole."""
 LOGS_AHEAD, SIZE, FREED = slice(18, 20), slice(28, 32), slice(32, 40)
 """Where the header says that a log is kept, how many pages there are, and which of them are freed."""
 LOOKED_AT = 1000
@@ -40,7 +38,10 @@ def remake(source: Path, target: Path) -> list[str]:
     blank = target.with_name(f"{target.name}-blank")
     with Pages(source) as pages, contextlib.closing(connect(blank)) as db, target.open("r+b") as file:
         db.execute(f"PRAGMA page_size = {pages.size}")
-        migrate(db, BEFORE_VIEWS)
+        migrate(db)
+        for view in tables_of(db, "view"):  # with them the tables would not all stand on the first page
+            db.execute(f"DROP VIEW {view}")
+        db.execute("VACUUM")
         roots = _roots(pages, shapes())
         db.execute("PRAGMA writable_schema = ON")
         for (name,) in db.execute("SELECT name FROM sqlite_master").fetchall():

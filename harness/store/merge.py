@@ -84,6 +84,11 @@ def _later(old: Row, new: Row) -> Verdict:
     return "same" if old["model_key"] == new["model_key"] else "replace" if new["created"] > old["created"] else "keep"
 
 
+def _rank_of_probe(row: Row) -> float:
+    """Two that found all they looked for differ in the seconds they took."""
+    return float(bool(row["complete"]))
+
+
 TABLES: Mapping[str, _Keyed] = {
     "sample": _Keyed(
         ("data_key", "sample_id"), _by_rank(lambda row: 2, "position", "prompt", "grp", "data"), "prompt", "image"
@@ -93,6 +98,7 @@ TABLES: Mapping[str, _Keyed] = {
         ("judge", "endpoint", "question_key", "judge_run", "attempt"), _by_rank(_rank_of_reply, "text", "model"), "text"
     ),
     "asked": _Keyed(("model", "settings"), _later, "model_key"),
+    "probe": _Keyed(("key",), _by_rank(_rank_of_probe), "record"),
 }
 SELDOM = 500
 """Rows between two reports of progress."""

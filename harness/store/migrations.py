@@ -133,9 +133,23 @@ def m009_views(db: sqlite3.Connection) -> None:
     _run(db, "; ".join(VIEWS.values()))
 
 
+def m010_probes(db: sqlite3.Connection) -> None:
+    """What was found of models before they were asked (harness.store.probes). Earlier files hold it in evaluations."""
+    _run(
+        db,
+        """
+    CREATE TABLE IF NOT EXISTS probe (
+        key TEXT PRIMARY KEY, complete INTEGER, record TEXT, created TEXT) WITHOUT ROWID;
+    INSERT OR IGNORE INTO probe SELECT json_extract(record, '$.key'), 1, record, created FROM (
+        SELECT id, created, CASE WHEN json_valid(info) THEN json_extract(info, '$.probe') END AS record FROM evaluation)
+        WHERE CASE WHEN json_valid(record) THEN json_extract(record, '$.key') END != '' ORDER BY id
+    """,
+    )
+
+
 MIGRATIONS = (
     *(m001_initial, m002_claims, m003_answer_details, m004_hidden, m005_asked, m006_activity, m007_order),
-    *(m008_judge_replies, m009_views),
+    *(m008_judge_replies, m009_views, m010_probes),
 )
 NEWEST = len(MIGRATIONS)
 

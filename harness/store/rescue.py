@@ -29,7 +29,7 @@ DIGITS = 8
 """Characters of a key that are distinguished when a middle is looked for."""
 TRANSIENT = frozenset({"claim"})
 """Tables of what runs now."""
-LASTING = frozenset({"sample", "generation", "reply"})
+LASTING = frozenset({"sample", "generation", "reply", "probe"})
 """Tables of which nothing is ever deleted: what a page holds of them is no row of before."""
 PARENTS = {"verdict": ("evaluation", "id"), "train_log": ("alignment", "name")}
 PARENTS |= dict.fromkeys(("gap", "hardness"), PARENTS["train_log"])

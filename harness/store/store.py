@@ -15,10 +15,11 @@ from harness.store.evaluations import Evaluations
 from harness.store.judgements import Judgements
 from harness.store.mentions import Mentions
 from harness.store.opening import check_place, open_in_memory, open_to_read, require_file
+from harness.store.probes import Probes
 from harness.store.runs import Runs
 
 
-class Store(Answers, Evaluations, Judgements, Mentions, Alignments, Runs, Activities):
+class Store(Answers, Evaluations, Judgements, Mentions, Alignments, Probes, Runs, Activities):
     """The results file at ``path``: a small typed surface over its tables."""
 
     @classmethod

@@ -286,3 +286,15 @@ def test_a_place_where_no_file_can_be_made_is_an_error_that_names_it(tmp_path: P
     (tmp_path / "file").touch()
     said = refused(str(one), "--into", str(tmp_path / "file" / "all.sqlite"), code=2)
     assert f"{tmp_path}/file is a file, and a directory is needed there" in said
+
+
+def test_of_two_probes_of_one_model_the_complete_one_stands_and_two_are_no_conflict(tmp_path: Path) -> None:
+    """Two complete ones differ in the seconds that they took."""
+    stores = [store_at(tmp_path / name) for name in ("a.sqlite", "b.sqlite")]
+    for store, seconds in zip(stores, (1.0, 2.0), strict=True):
+        store.save_probe("both", {"seconds": seconds}, complete=True)
+        store.save_probe("one", {"seconds": seconds}, complete=seconds == 2.0)
+        store.close()
+    merged(str(tmp_path / "a.sqlite"), str(tmp_path / "b.sqlite"))
+    store = Store(tmp_path / "a.sqlite")
+    assert store.probe("both") == ({"seconds": 1.0}, True) and store.probe("one") == ({"seconds": 2.0}, True)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +17,12 @@ from click.testing import CliRunner
 
 from cli import cli
 from harness.models import probe_local
+from harness.models.probe_served import ANSWER_TOKENS
 from harness.protocols.model import Model
 from harness.store import Store
-from tests.harness.template_server import TemplateServer
+from tests.harness.store.old_files import as_before
+from tests.harness.template_server import Refused, TemplateServer
+from tests.house import ROOT
 from tests.tiny import tiny_amber, tiny_llava, tiny_pairs
 from workflows.probing import Probed
 
@@ -90,6 +98,48 @@ def test_a_run_is_probed_when_trained_and_when_asked_and_both_are_stored(
     bench(there, db, "run:dpo-s0", "--fresh", "--no-probe")
 
 
+def killed_before_its_evaluation(db: Path) -> None:
+    """Leave ``db`` as a process does that is killed when all answers are stored."""
+    with contextlib.closing(sqlite3.connect(db)) as there:
+        there.executescript("DELETE FROM verdict; DELETE FROM evaluation;")
+
+
+def recorded(db: Path) -> list[dict[str, Any]]:
+    """What is stored of the evaluations, without number and time."""
+    store = Store.reading(db)
+    rows = [{k: v for k, v in row.items() if k not in ("id", "created")} for row in store.rows("evaluation")]
+    store.close()
+    return rows
+
+
+def test_what_a_killed_bench_probed_stands_with_the_evaluation_that_the_next_one_makes(
+    there: Path, tmp_path: Path, probes: list[str]
+) -> None:
+    """Every answer is stored, so that the second process asks nothing, and has nothing to probe before."""
+    db = tmp_path / "r.sqlite"
+    bench(there, db, str(there / "model"))
+    (undisturbed,) = recorded(db)
+    assert json.loads(undisturbed["info"])["probe"]["tokens"] == {"training": 15, "generation": 15}
+    killed_before_its_evaluation(db)
+    asked = f"""import dama
+dama.bench(benchmark="amber", model={str(there / "model")!r}, data_dir={str(there / "amber")!r}, db={str(db)!r},
+           settings={{"decoding.max_new_tokens": 4}}, progress=False)"""
+    command = [sys.executable, "-c", asked]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert recorded(db) == [undisturbed] and len(probes) == 1
+
+
+def test_what_an_earlier_version_kept_with_the_evaluation_alone_is_not_probed_again(
+    there: Path, tmp_path: Path, probes: list[str]
+) -> None:
+    db = tmp_path / "r.sqlite"
+    bench(there, db, str(there / "model"))
+    as_before(db, 10)
+    bench(there, db, str(there / "model"), "--limit", "3", "--fresh")
+    assert len(probes) == 1 and len({json.loads(row["info"])["probe"]["key"] for row in recorded(db)}) == 1
+
+
 @pytest.fixture(scope="module")
 def server(there: Path) -> Iterator[TemplateServer]:
     with TemplateServer(there / "model") as running:
@@ -147,3 +197,27 @@ def test_an_endpoint_that_drops_the_image_is_refused_before_the_first_question(
     bench(there, db, model)
     asked = Store(db).evaluations()[0].info["probe"]
     assert asked["tokens"] == {"server": 15} and asked["image_tokens"] == 4 and asked["state"] == "ok"
+
+
+def test_what_an_endpoint_did_not_answer_is_kept_with_the_evaluation_and_asked_again(
+    there: Path, tmp_path: Path, server: TemplateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses the probe's calls alone, so that nothing is known; later the next question is after a probe."""
+    complete, db = server.complete, tmp_path / "r.sqlite"
+    model = f"openai:served@{server.url}"
+
+    def refusing(call: dict[str, Any]) -> dict[str, Any]:
+        if call["max_tokens"] == ANSWER_TOKENS:
+            raise Refused(400, "not now")
+        return complete(call)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "complete", refusing)
+        bench(there, db, model)
+    before = recorded(db)
+    assert json.loads(before[0]["info"])["probe"]["key"] == ""
+    killed_before_its_evaluation(db)
+    bench(there, db, model)
+    assert recorded(db) == before, "nothing was asked, and nothing is lost"
+    bench(there, db, model, "--fresh")
+    assert json.loads(recorded(db)[0]["info"])["probe"]["image_tokens"] == 4

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.store import Store, connection
-from harness.store.migrations import migrate
+from harness.store.migrations import migrate, schema
 
 FIRST_ROWS = """
 INSERT INTO sample VALUES ('d', 's', 0, 'What is it?', '/data/s.jpg', 'g', '{}');
@@ -40,6 +40,15 @@ def old_file(path: Path, version: int) -> Path:
         db.executescript(FIRST_ROWS)
         migrate(db, version)
     return path
+
+
+def as_before(path: Path, version: int) -> None:
+    """Make a file of today one that has never seen migration ``version``: without the tables that it made."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        for table in schema(version).keys() - schema(version - 1).keys():
+            db.execute(f"DROP TABLE {table}")
+        db.execute(f"PRAGMA user_version = {version - 1}")
+        db.commit()
 
 
 def require_all_rows(store: Store) -> None:

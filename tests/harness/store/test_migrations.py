@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -92,6 +93,19 @@ def test_views_of_ones_own_survive_a_migration_also_broken_ones(tmp_path: Path, 
     assert store.db.execute("SELECT sql FROM sqlite_master WHERE name = 'broken'").fetchone()[0].endswith("FROM gone")
     store.close()
     require_all_rows(Store.reading(path))
+
+
+def test_probes_that_earlier_files_hold_in_evaluations_are_found_where_probes_are(tmp_path: Path) -> None:
+    """Not one that was not complete (key ""), and none of an evaluation whose record is no JSON."""
+    path = old_file(tmp_path / "r.sqlite", 9)
+    whole = {"key": "k", "state": "ok", "seconds": 0.25, "prompt": "a picture: «é»", "checks": []}
+    infos = [json.dumps({"probe": whole}), json.dumps({"probe": {**whole, "key": ""}}), "{no JSON", None, "{}"]
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        rows = [(number, f"k{number}", info, "2026-01-01") for number, info in enumerate(infos, start=2)]
+        db.executemany("INSERT INTO evaluation (id, key, info, created) VALUES (?,?,?,?)", rows)
+        db.commit()
+    store = Store(path)
+    assert store.probe("k") == (whole, True) and store.count("probe") == 1
 
 
 def test_alignments_of_earlier_files_keep_their_order_among_the_evaluations(tmp_path: Path) -> None:

@@ -236,6 +236,16 @@ def test_without_its_first_page_a_file_of_every_earlier_schema_is_saved(tmp_path
     require_all_rows(Store(tmp_path / "saved.sqlite"))
 
 
+def test_probes_that_no_evaluation_holds_are_saved_without_the_first_page(tmp_path: Path) -> None:
+    path = filled(tmp_path / "r.sqlite")
+    store = Store(path)
+    store.save_probe("k", {"key": "k", "state": "ok"}, complete=True)
+    store.close()
+    path.write_bytes(bytes(4096) + path.read_bytes()[4096:])
+    assert rescue(path, tmp_path / "saved.sqlite").rows["probe"] == 1
+    assert Store(tmp_path / "saved.sqlite").probe("k") == ({"key": "k", "state": "ok"}, True)
+
+
 def test_what_a_log_holds_is_saved_without_the_first_page(tmp_path: Path) -> None:
     """A process was killed before its log was taken into the file, and the file's first page is lost."""
     path = filled(tmp_path / "r.sqlite")

@@ -175,3 +175,12 @@ def test_the_number_of_what_was_removed_last_makes_nothing_outdated(tmp_path: Pa
     store.start_alignment("dpo-s0", method="dpo", seed=0, panel="", key="a", config={})
     store.remove_run("old")
     assert store.save_evaluation(evaluation("dpo-s0", "2"), []).id > store.alignment("dpo-s0").number
+
+
+def test_a_probe_takes_the_place_of_an_incomplete_one_only(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    assert store.probe("k") is None
+    assert store.save_probe("k", {"state": "note"}, complete=False) == {"state": "note"}
+    assert store.save_probe("k", {"state": "ok"}, complete=True) == {"state": "ok"}
+    assert store.save_probe("k", {"state": "note"}, complete=False) == {"state": "ok"}
+    assert Store(tmp_path / "r.sqlite").probe("k") == ({"state": "ok"}, True)
