@@ -48,6 +48,7 @@ def command(
     unhide RUN   show them again
     """
     from harness.store import Store
+    from workflows.bars import bars
     from workflows.status import care, hide, rescued
 
     if bool(words) != (action in TAKES) or (action in ("backup", "rescue") and len(words) != 1):
@@ -56,8 +57,9 @@ def command(
         )
     if action == "rescue":
         facts = rescued(Path(db), Path(words[0]))
-        print_json(facts) if as_json else print_facts({**facts, "unreadable": _listed(facts["unreadable"])})
-        sys.exit(INCOMPLETE if facts["unreadable"] or "first page" in facts else 0)
+        listed = {what: _listed(facts[what]) for what in ("unreadable", "damaged")}
+        print_json(facts) if as_json else print_facts({**facts, **listed})
+        sys.exit(INCOMPLETE if facts["unreadable"] or facts["damaged"] or "first page" in facts else 0)
     if action != "merge" and (into or keep_first):
         raise UsageError(f"db {action}: --into and --keep-first are of `db merge`.")
     if action == "merge":
@@ -72,7 +74,8 @@ def command(
     if action in ("hide", "unhide"):
         facts = hide(store, words, hidden=action == "hide")
     else:
-        facts = care(store, action, Path(words[0]) if words else None)
+        with bars() as progress:
+            facts = care(store, action, Path(words[0]) if words else None, progress)
     print_json(facts) if as_json else print_facts(facts)
 
 
@@ -94,8 +97,8 @@ def _merge(files: tuple[str, ...], into: str | None, *, keep_first: bool, as_jso
     print_facts({"into": facts["into"], **lists, **counts, "state": facts["state"]})
 
 
-def _listed(unreadable: dict[str, str]) -> str:
-    return "; ".join(f"{table}: {what}" for table, what in unreadable.items()) or "nothing"
+def _listed(by_table: dict[str, str]) -> str:
+    return "; ".join(f"{table}: {what}" for table, what in by_table.items()) or "nothing"
 
 
 def _remove(store: Store, runs: tuple[str, ...], yes: bool, as_json: bool) -> None:

@@ -188,7 +188,7 @@ class Snapshot:
 
     def metrics(self, evaluation: EvaluationRecord) -> Sequence[Metric]:
         """The metrics of an evaluation, to be computed from its verdicts."""
-        directions = {name: row["higher_is_better"] for name, row in evaluation.metrics.items()}
+        directions = {name: row.get("higher_is_better") for name, row in evaluation.metrics.items()}
         key = content_key(evaluation.benchmark, evaluation.settings, evaluation.data_key, directions)
         if key not in self._metrics:
             self._metrics[key] = metrics_of(evaluation, self.samples)

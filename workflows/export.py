@@ -7,25 +7,26 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import unknown_name
-from harness.store import Store
-from harness.util.files import replacing
+from harness.errors import HarnessError, UsageError, unknown_name
+from harness.store import Row, Store
+from harness.store.cells import damage_of, is_json
+from harness.store.migrations import schema
+from harness.util.files import parse_json, replacing
 from harness.util.json_safe import json_safe
 from harness.util.names import one_entry
 from harness.util.places import make_folder, require_no_folder
 
-STRUCTURED = frozenset(
-    {"data", "settings", "decoding", "metrics", "info", "values", "details", "config", "usage", "replies", "record"}
-)
-"""Columns that hold JSON: objects in JSONL, JSON text in parquet (their keys differ from row to row). NaN is null."""
-
 ROWS_PER_WRITE = 5_000
+NAMED = 5
+"""Cells that an error names."""
 
 
 def export(store: Store, folder: Path, kind: str = "jsonl", tables: Sequence[str] = ()) -> dict[str, int]:
     """Write ``tables`` (default: all) as ``folder``/TABLE.``kind``; returns the rows of each.
 
-    Raises UsageError for an unknown table, and where something else is in the place of a folder or file.
+    Columns that hold JSON are objects in JSONL, JSON text in parquet (their keys differ from row to row); NaN is null.
+    Raises UsageError for an unknown table, and where something else is in the place of a folder or file; HarnessError,
+    when all is written, for cells that hold what they cannot: they are text then, and empty where parquet has numbers.
     """
     known = store.tables()
     for name in tables:
@@ -35,37 +36,58 @@ def export(store: Store, folder: Path, kind: str = "jsonl", tables: Sequence[str
     for file in files.values():
         require_no_folder(file)
     write = {"jsonl": _write_jsonl, "parquet": _write_parquet}[kind]
-    return {name: write(store, name, file) for name, file in files.items()}
+    damage: list[str] = []
+    written = {name: write(_rows(store, name, damage), store, name, file) for name, file in files.items()}
+    if damage:
+        more = f"; and {len(damage) - NAMED} more" if len(damage) > NAMED else ""
+        raise HarnessError(
+            f"{store.path} is damaged: {'; '.join(damage[:NAMED])}{more}. All rows are in {folder}, these cells as "
+            "they are stored (parquet has no text in place of a number: empty there)."
+        )
+    return written
 
 
-def _write_jsonl(store: Store, table: str, file: Path) -> int:
+def _rows(store: Store, table: str, damage: list[str]) -> Iterator[Row]:
+    """The rows of a table; what is wrong with their cells is added to ``damage``."""
+    known = table in schema()
+    for row in store.rows(table):
+        if known:
+            damage += damage_of(table, row)
+        yield {
+            name: value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+            for name, value in row.items()
+        }
+
+
+def _write_jsonl(rows: Iterator[Row], store: Store, table: str, file: Path) -> int:
     count = 0
     with replacing(file) as part, part.open("w", encoding="utf-8") as out:
-        for row in store.rows(table):
-            parsed = json_safe({k: _parsed(v) if k in STRUCTURED else v for k, v in row.items()})
+        for row in rows:
+            parsed = json_safe({k: _parsed(v) if is_json(k) else v for k, v in row.items()})
             text = json.dumps(parsed, ensure_ascii=False, allow_nan=False)
             out.write(text.encode("utf-8", "replace").decode() + "\n")
             count += 1
     return count
 
 
-def _write_parquet(store: Store, table: str, file: Path) -> int:
+def _write_parquet(rows: Iterator[Row], store: Store, table: str, file: Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     kinds = {"INTEGER": pa.int64(), "REAL": pa.float64()}
-    schema = pa.schema([(name, kinds.get(kind, pa.string())) for name, kind in store.columns(table).items()])
+    types = store.columns(table)
+    form = pa.schema([(name, kinds.get(kind, pa.string())) for name, kind in types.items()])
     count = 0
-    with replacing(file) as part, part.open("wb") as stream, pq.ParquetWriter(stream, schema) as out:
-        for rows in _batches(store.rows(table)):
-            valid = [{k: _valid(v) if k in STRUCTURED else v for k, v in row.items()} for row in rows]
-            out.write_table(pa.Table.from_pylist(valid, schema=schema))
-            count += len(rows)
+    with replacing(file) as part, part.open("wb") as stream, pq.ParquetWriter(stream, form) as out:
+        for batch in _batches(rows):
+            valid = [{k: _of_kind(types[k], _valid(v) if is_json(k) else v) for k, v in row.items()} for row in batch]
+            out.write_table(pa.Table.from_pylist(valid, schema=form))
+            count += len(batch)
     return count
 
 
-def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    batch: list[dict[str, Any]] = []
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    batch: list[Row] = []
     for row in rows:
         batch.append(row)
         if len(batch) == ROWS_PER_WRITE:
@@ -75,12 +97,26 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield batch
 
 
-def _parsed(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+def _parsed(stored: Any) -> Any:
+    """What a cell of JSON says; as it is where it is none."""
+    if not isinstance(stored, str):
+        return stored
+    try:
+        return parse_json(stored, "")
+    except UsageError:
+        return stored
 
 
-def _valid(text: str | None) -> str | None:
+def _valid(stored: Any) -> Any:
     """Stored JSON without the words NaN and Infinity, which no other reader of JSON knows."""
-    if text is None or not ("NaN" in text or "Infinity" in text):
-        return text
-    return json.dumps(json_safe(json.loads(text)), allow_nan=False)
+    if not isinstance(stored, str) or not ("NaN" in stored or "Infinity" in stored):
+        return stored
+    parsed = _parsed(stored)
+    return stored if parsed is stored else json.dumps(json_safe(parsed), allow_nan=False)
+
+
+def _of_kind(kind: str, value: Any) -> Any:
+    """``value`` as a column of that type has it: empty for what is no number, text elsewhere."""
+    if value is None or kind not in ("INTEGER", "REAL"):
+        return value if value is None else str(value)
+    return value if isinstance(value, int) or (kind == "REAL" and isinstance(value, float)) else None

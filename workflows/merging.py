@@ -69,18 +69,23 @@ def _target(path: Path) -> Iterator[Store]:
     new = not path.exists()
     place = replacing(path) if new else contextlib.nullcontext(path)
     with place as file, contextlib.closing(Store(file)) as store:
+        _require_whole(store)
         with store.transaction():
             yield store
         if new:
             store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the log stays behind
 
 
-def _require_sound(store: Store) -> None:
+def _require_whole(store: Store) -> None:
     if faults := store.faults():
         raise HarnessError(
             f"{store.path} is damaged: {'; '.join(faults[:NAMED])}. Save what can be read with `db rescue FILE --db "
             f"{store.path}`, and merge that file."
         )
+
+
+def _require_sound(store: Store) -> None:
+    _require_whole(store)
     if busy := store.aligning():
         raise UsageError(f"{store.path}: {', '.join(busy)} is being aligned. Merge it when that is done.")
 

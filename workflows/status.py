@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, UsageError, unknown_name
+from harness.protocols.progress import Progress, silent
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from harness.store.activities import Activity
 from harness.store.rescue import rescue
@@ -17,6 +18,9 @@ from leaderboards.names import bench_again
 from leaderboards.provenance import command_of
 from workflows.interruption import kept_of
 from workflows.requests import DB
+
+NAMED = 20
+"""Faults of a file that `db check` names."""
 
 
 def status(store: Store) -> dict[str, Any]:
@@ -128,15 +132,16 @@ def stopped_of(activities: Sequence[Activity], aligned: AbstractSet[str]) -> lis
     return rows[::-1]
 
 
-def care(store: Store, action: str, file: Path | None = None) -> dict[str, Any]:
+def care(store: Store, action: str, file: Path | None = None, progress: Progress = silent) -> dict[str, Any]:
     """`db info|check|vacuum|backup`; a damaged file or a backup over an existing file is an error."""
     facts: dict[str, Any] = {"db": str(store.path)}
     if action == "check":
-        faults = store.faults()
+        faults = store.faults(progress)
         if faults:
+            more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
             raise HarnessError(
-                f"{store.path} is damaged: {'; '.join(faults[:5])}. Save what can be read into a new results file "
-                "with `db rescue FILE` (or `export`), or restore a backup."
+                f"{store.path} is damaged: {'; '.join(faults[:NAMED])}{more}. Save what can be read into a new results "
+                "file with `db rescue FILE` (or `export`), or restore a backup."
             )
         return {**facts, "state": "sound"}
     if action == "vacuum":
@@ -154,7 +159,7 @@ def care(store: Store, action: str, file: Path | None = None) -> dict[str, Any]:
 
 def rescued(db: Path, file: Path) -> dict[str, Any]:
     """`db rescue`: what can be read of a damaged results file, in the new file ``file``; ``unreadable`` says what
-    cannot: by table the stretches of keys, and about how many rows they held."""
+    cannot: by table the stretches of keys, and about how many rows they held; ``damaged`` rows are set aside."""
     if file.exists():
         raise UsageError(f"{file} exists already: name another file.")
     found = rescue(db, file)
@@ -164,7 +169,9 @@ def rescued(db: Path, file: Path) -> dict[str, Any]:
     if found.remade:
         cut["first page"] = "lost: the tables were found by what is in them; rows that were deleted may be among these"
     apart = {f"orphan_{table}": f"{count} rows without what they belong to" for table, count in found.orphans.items()}
-    return {"db": str(db), "rescued": str(file), **found.rows, **apart, **cut, "unreadable": gone}
+    bad = {table: f"{count} rows with a cell that cannot be read" for table, count in found.damaged.items()}
+    apart |= {f"damaged_{table}": what for table, what in bad.items()}
+    return {"db": str(db), "rescued": str(file), **found.rows, **apart, **cut, "unreadable": gone, "damaged": bad}
 
 
 def removal(store: Store, runs: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,9 +68,8 @@ class Activities(ResultsFile):
     def activities(self) -> list[Activity]:
         """All of them, oldest first."""
         living = holders(self.connection, ACTIVITY)
-        rows = self.select("SELECT * FROM activity ORDER BY id", [])
+        rows = list(self.read("activity", "SELECT * FROM activity ORDER BY id"))
         for row in rows:
             if row["state"] == "running" and str(row["id"]) not in living:
                 row["state"] = "killed"
-            row |= {name: json.loads(row[name]) for name in ("items", "finished", "steps")}
         return [Activity(**row) for row in rows]

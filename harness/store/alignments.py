@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,7 +39,7 @@ class Alignments(ResultsFile):
 
     def alignments(self) -> list[AlignmentRecord]:
         """All alignment runs, oldest first; one that was killed has the status "interrupted"."""
-        rows = self.select("SELECT * FROM alignment ORDER BY number, created, name", [])
+        rows = list(self.read("alignment", "SELECT * FROM alignment ORDER BY number, created, name"))
         living = self.aligning() if any(row["status"] == "running" for row in rows) else {}
         for row in rows:
             row["model_dir"] = read_path(row["model_dir"], self.path)
@@ -48,16 +47,13 @@ class Alignments(ResultsFile):
                 row["status"] = (
                     "interrupted"  # said, not written: the file may be a copy of one that is in use elsewhere
                 )
-        return [
-            AlignmentRecord(**{**row, "config": json.loads(row["config"]), "info": json.loads(row["info"])})
-            for row in rows
-        ]
+        return [AlignmentRecord(**row) for row in rows]
 
     def note_alignment(self, name: str, values: Mapping[str, Any]) -> None:
         """Add ``values`` to what is recorded of an alignment, in place of those of the same names."""
         with self.transaction() as db:
-            stored = db.execute("SELECT info FROM alignment WHERE name = ?", [name]).fetchone()
-            info = {**(json.loads(stored[0]) if stored else {}), **values}
+            stored = next(self.read("alignment", "SELECT name, info FROM alignment WHERE name = ?", [name]), None)
+            info = {**(stored["info"] if stored else {}), **values}
             db.execute("UPDATE alignment SET info = ? WHERE name = ?", storable([dump(info), name]))
 
     def aligning(self) -> dict[str, Holder]:
@@ -73,18 +69,18 @@ class Alignments(ResultsFile):
 
     def train_log(self, name: str) -> list[Row]:
         """Metrics of every optimiser step of an alignment: "step" and the metrics."""
-        rows = self.select("SELECT step, metrics FROM train_log WHERE alignment = ? ORDER BY step", [name])
-        return [{"step": row["step"], **json.loads(row["metrics"])} for row in rows]
+        rows = self.read("train_log", "SELECT * FROM train_log WHERE alignment = ? ORDER BY step", [name])
+        return [{"step": row["step"], **row["metrics"]} for row in rows]
 
     def gaps(self, name: str) -> list[tuple[int, str, str, float]]:
         """Reward gaps of the probe pairs: (step, split, pair id, gap in nats)."""
-        query = "SELECT step, split, pair_id, gap FROM gap WHERE alignment = ? ORDER BY step, split, pair_id"
-        return [tuple(row) for row in self.db.execute(query, [name])]
+        query = "SELECT * FROM gap WHERE alignment = ? ORDER BY step, split, pair_id"
+        return [(row["step"], row["split"], row["pair_id"], row["gap"]) for row in self.read("gap", query, [name])]
 
     def pair_hardness(self, name: str, split: str) -> dict[str, float]:
         """Hardness delta by pair id, of the pairs of ``split`` (train or heldout)."""
-        query = "SELECT pair_id, delta FROM hardness WHERE alignment = ? AND split = ?"
-        return dict(self.db.execute(query, [name, split]).fetchall())
+        query = "SELECT * FROM hardness WHERE alignment = ? AND split = ?"
+        return {row["pair_id"]: row["delta"] for row in self.read("hardness", query, [name, split])}
 
 
 class AlignmentLog:

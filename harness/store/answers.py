@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.protocols.benchmark import Sample
 from harness.protocols.judge import Reply
 from harness.protocols.model import Answer
+from harness.store.cells import read_row
 from harness.store.file import ResultsFile, dump, now
 from harness.store.places import read_path, stored_path
 from harness.store.records import Row
@@ -52,9 +52,9 @@ class Answers(ResultsFile):
 
     def samples(self, data_key: str) -> list[Row]:
         """The samples of a data set, in its order: sample_id, prompt, image (path), grp, data."""
-        rows = self.select("SELECT * FROM sample WHERE data_key = ? ORDER BY position", [data_key])
+        rows = list(self.read("sample", "SELECT * FROM sample WHERE data_key = ? ORDER BY position", [data_key]))
         images = {row["image"]: read_path(row["image"], self.path) for row in rows if row["image"]}
-        return [{**row, "image": images.get(row["image"]), "data": json.loads(row["data"])} for row in rows]
+        return [{**row, "image": images.get(row["image"])} for row in rows]
 
     def _image_path(self, sample: Sample) -> str | None:
         """The file of a sample's image, if it is one, as it is stored."""
@@ -84,9 +84,9 @@ class Answers(ResultsFile):
     def answers(self, model_key: str, question_keys: Iterable[str]) -> dict[str, Answer]:
         """Stored answers among ``question_keys``."""
         wanted = set(question_keys)
-        query = "SELECT question_key, details, text, error, tokens, seconds FROM generation WHERE model_key = ?"
-        rows = self.db.execute(query, [model_key])
-        return {row[0]: Answer(*row[2:], **_read_details(row[1])) for row in rows if row[0] in wanted}
+        rows = self.db.query("SELECT * FROM generation WHERE model_key = ?", [model_key])
+        read = (read_row(self.path, "generation", row) for row in rows if row["question_key"] in wanted)
+        return {row["question_key"]: _answer(row) for row in read}
 
     def generation_totals(self) -> dict[str, tuple[int, int, float]]:
         """By model key: stored answers, their tokens, and the seconds they took."""
@@ -101,23 +101,15 @@ class Answers(ResultsFile):
 
     def reply(self, judge: str, endpoint: str, question_key: str, run: int, attempt: int) -> Reply | None:
         """The stored reply under that key, None if there is none."""
-        query = (
-            "SELECT text, model, error, usage FROM reply "
-            "WHERE judge = ? AND endpoint = ? AND question_key = ? AND judge_run = ? AND attempt = ?"
-        )
-        row = self.db.execute(query, [judge, endpoint, question_key, run, attempt]).fetchone()
-        return Reply(row[0], row[1], row[2], json.loads(row[3])) if row else None
+        which = "judge = ? AND endpoint = ? AND question_key = ? AND judge_run = ? AND attempt = ?"
+        key = [judge, endpoint, question_key, run, attempt]
+        row = next(self.read("reply", f"SELECT * FROM reply WHERE {which}", key), None)
+        return _reply(row) if row else None
 
     def replies(self, judge: str, endpoint: str) -> dict[tuple[str, int, int], Reply]:
         """Stored replies of a judge by (question key, run, attempt)."""
-        query = (
-            "SELECT question_key, judge_run, attempt, text, model, error, usage FROM reply "
-            "WHERE judge = ? AND endpoint = ?"
-        )
-        return {
-            (row[0], row[1], row[2]): Reply(row[3], row[4], row[5], json.loads(row[6]))
-            for row in self.db.execute(query, [judge, endpoint])
-        }
+        rows = self.read("reply", "SELECT * FROM reply WHERE judge = ? AND endpoint = ?", [judge, endpoint])
+        return {(row["question_key"], row["judge_run"], row["attempt"]): _reply(row) for row in rows}
 
 
 def _details(answer: Answer) -> str | None:
@@ -127,6 +119,13 @@ def _details(answer: Answer) -> str | None:
     return dump(given) if given else None
 
 
-def _read_details(stored: str | None) -> dict[str, Any]:
-    details = json.loads(stored) if stored else {}
-    return {**details, "adapted": tuple(details.get("adapted", ()))}
+def _answer(row: Row) -> Answer:
+    details = row["details"] or {}
+    return Answer(
+        row["text"], row["error"], row["tokens"], row["seconds"],
+        cut=bool(details.get("cut")), reasoning=details.get("reasoning", ""), adapted=tuple(details.get("adapted", ())),
+    )  # fmt: skip
+
+
+def _reply(row: Row) -> Reply:
+    return Reply(row["text"], row["model"], row["error"], row["usage"])

@@ -45,7 +45,9 @@ class Holder(NamedTuple):
 
 def holders(connection: sqlite3.Connection, scope: str) -> dict[str, Holder]:
     """The items of ``scope`` that a process holds which may be living, as the claims in the results file say."""
-    rows = connection.execute("SELECT item, until, owner, host, pid FROM claim WHERE scope = ?", [scope]).fetchall()
+    # What is damaged is no claim: whoever made it makes it anew when it is renewed.
+    query = "SELECT item, until, owner, host, pid FROM claim WHERE scope = ? AND typeof(owner) = 'text'"
+    rows = connection.execute(f"{query} AND typeof(until) = 'real' AND typeof(pid) = 'integer'", [scope]).fetchall()
     counts: dict[tuple[str, float], bool] = {}  # thousands of items have few owners
     found = {}
     for item, until, *of in rows:

@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.protocols.benchmark import Verdict
+from harness.store.cells import JSON
 from harness.store.file import NEXT_NUMBER, ResultsFile, dump, now, storable
 from harness.store.judgements import ReadReply, replies_column
 from harness.store.places import read_path, stored_path
 from harness.store.records import EvaluationRecord, NewEvaluation, VerdictRecord
 
-STRUCTURED = frozenset({"settings", "decoding", "metrics", "info"})
+STRUCTURED = JSON["evaluation"].keys()
 """Columns of an evaluation that hold JSON."""
 
 NOT_STORED = 0
@@ -65,12 +66,8 @@ class Evaluations(ResultsFile):
         given = {"benchmark": benchmark, "run": run, "key": key}
         given = {name: value for name, value in given.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in given) or "1"
-        rows = self.select(f"SELECT * FROM evaluation WHERE {where} ORDER BY id", list(given.values()))
-        for row in rows:
-            row["data_dir"] = read_path(row["data_dir"], self.path)
-        return [
-            EvaluationRecord(**{k: json.loads(v) if k in STRUCTURED else v for k, v in row.items()}) for row in rows
-        ]
+        rows = self.read("evaluation", f"SELECT * FROM evaluation WHERE {where} ORDER BY id", list(given.values()))
+        return [EvaluationRecord(**{**row, "data_dir": read_path(row["data_dir"], self.path)}) for row in rows]
 
     def verdict_counts(self) -> dict[int, tuple[int, int]]:
         """By evaluation how many verdicts are stored, and of how many judge runs."""
@@ -80,13 +77,10 @@ class Evaluations(ResultsFile):
     def verdicts(self, evaluation: int) -> list[VerdictRecord]:
         """All verdicts of an evaluation."""
         query = (
-            'SELECT sample_id, judge_run, grp, answer, "values", error, details FROM verdict WHERE evaluation = ? '
-            "ORDER BY sample_id, judge_run"
+            'SELECT sample_id, judge_run, grp, answer, "values", error, details, evaluation FROM verdict '
+            "WHERE evaluation = ? ORDER BY sample_id, judge_run"
         )
-        return [
-            VerdictRecord(row[0], row[1], row[2], row[3], json.loads(row[4]), row[5], json.loads(row[6]))
-            for row in self.db.execute(query, [evaluation])
-        ]
+        return [VerdictRecord(*[*row.values()][:-1]) for row in self.read("verdict", query, [evaluation])]
 
 
 def _not_stored(evaluation: NewEvaluation, stored: int) -> EvaluationRecord:

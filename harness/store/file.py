@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.protocols.progress import Progress, silent
+from harness.store.cells import damage_of, read_row
 from harness.store.connection import Connection, connect, damaged
 from harness.store.database import database
-from harness.store.migrations import transaction, version_of
+from harness.store.migrations import schema, transaction, version_of
 from harness.store.opening import open_to_write
 from harness.store.records import Row
 from harness.util.files import replacing
@@ -21,6 +23,9 @@ from harness.util.files import replacing
 NEXT_NUMBER = """(SELECT 1 + max(coalesce((SELECT max(id) FROM evaluation), 0),
                         coalesce((SELECT max(number) FROM alignment), 0)))"""
 """SQL of the next place in the one order of alignments and evaluations, which no clock disturbs."""
+
+SELDOM = 10_000
+"""Rows between two reports of progress."""
 
 
 class ResultsFile:
@@ -56,19 +61,34 @@ class ResultsFile:
         """The rows of a table as they are stored, one at a time."""
         return iter(self.db.query(f'SELECT * FROM "{table}"'))
 
+    def read(self, table: str, query: str, values: Sequence[Any] = ()) -> Iterator[Row]:
+        """The rows of ``query``, each of columns of ``table``, JSON as what it says. Raises DamagedCell."""
+        return (read_row(self.path, table, row) for row in self.db.query(query, values))
+
     def count(self, table: str) -> int:
         return int(self.db.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0])
 
-    def faults(self) -> list[str]:
-        """What SQLite finds wrong with the file; empty for a sound one."""
+    def faults(self, progress: Progress = silent) -> list[str]:
+        """What SQLite finds wrong with the file, and cells that hold what they cannot; empty for a sound one."""
         try:
             problems = damage(self.connection)
             orphans = [
                 f"{row[0]} holds a row without its {row[2]}" for row in self.db.execute("PRAGMA foreign_key_check")
             ]
+            cells = [] if problems else list(self._damaged_cells(progress))
         except HarnessError as error:
             return [str(error.__cause__ or error)]
-        return [*problems, *orphans]
+        return [*problems, *orphans, *cells]
+
+    def _damaged_cells(self, progress: Progress) -> Iterator[str]:
+        """Every cell of the file that holds what it cannot, in words."""
+        total, done = sum(map(self.count, schema())), 0
+        for table in schema():
+            for row in self.rows(table):
+                yield from damage_of(table, row)
+                done += 1
+                if done % SELDOM == 0 or done == total:
+                    progress("check: rows", done, total)
 
     def vacuum(self) -> None:
         """Give back the room of deleted rows."""

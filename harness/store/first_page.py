@@ -25,7 +25,7 @@ LOOKED_AT = 1000
 def shapes(version: int = NEWEST) -> dict[str, Shape]:
     """By table what identifies its rows; in older versions a row had fewer columns."""
     first = columns(1)
-    return {table: Shape(facts, len(first.get(table, facts))) for table, facts in columns(version).items()}
+    return {table: Shape([*facts.values()], len(first.get(table, facts))) for table, facts in columns(version).items()}
 
 
 def remake(source: Path, target: Path) -> list[str]:

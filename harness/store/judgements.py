@@ -64,10 +64,9 @@ class Judgements(ResultsFile):
         None where that was not recorded (by an earlier version, or an engine of its own); an empty list where no judge
         was asked.
         """
-        recorded = self.db.execute(
-            "SELECT sample_id, judge_run, replies IS NOT NULL FROM verdict WHERE evaluation = ?", [evaluation]
-        )
-        known = {(sample, run): there for sample, run, there in recorded}
+        verdicts = "SELECT evaluation, sample_id, judge_run, replies FROM verdict WHERE evaluation = ?"
+        recorded = self.read("verdict", verdicts, [evaluation])
+        known = {(row["sample_id"], row["judge_run"]): row["replies"] is not None for row in recorded}
         read = defaultdict[tuple[str, int], list[Judgement]](list)
         query = f"""SELECT sample, judge_run, attempt, prompt, judge_returned, reply, error, reply_key
                     FROM ({QUERIES["judgements"]}) WHERE evaluation = ? ORDER BY attempt"""

@@ -25,5 +25,6 @@ class Mentions(ResultsFile):
         counted = f"""SELECT sample, judge_run, object, count(*), sum(hallucinated) FROM ({QUERIES["mentions"]})
             WHERE evaluation = ? GROUP BY sample, judge_run, object"""
         for sample, run, name, mentioned, hallucinated in self.db.execute(counted, [evaluation]):
-            found[sample, run][name] = (mentioned, hallucinated)
+            if (sample, run) in found:  # what is no array holds no mentions, and yet one value
+                found[sample, run][name] = (mentioned, hallucinated)
         return found

@@ -199,12 +199,15 @@ def schema(version: int = NEWEST) -> dict[str, set[str]]:
 
 
 @cache
-def columns(version: int = NEWEST) -> dict[str, list[tuple[str, bool]]]:
+def columns(version: int = NEWEST) -> dict[str, dict[str, tuple[str, bool]]]:
     """By table the declared type of each column, in their order, and whether it is of the key."""
-    query = "SELECT type, pk > 0 FROM pragma_table_info(?)"
+    query = "SELECT name, type, pk > 0 FROM pragma_table_info(?)"
     with contextlib.closing(sqlite3.connect(":memory:")) as db:
         migrate(db, version)
-        return {t: [(kind, bool(key)) for kind, key in db.execute(query, [t])] for t in tables_of(db)}
+        return {
+            table: {name: (kind, bool(key)) for name, kind, key in db.execute(query, [table])}
+            for table in tables_of(db)
+        }
 
 
 def is_ours(db: sqlite3.Connection) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,5 +28,5 @@ class Probes(ResultsFile):
 
     def probe(self, key: str) -> tuple[dict[str, Any], bool] | None:
         """What is stored under ``key``, and whether it is complete; None if there is none."""
-        row = self.db.execute("SELECT record, complete FROM probe WHERE key = ?", [key]).fetchone()
-        return (json.loads(row[0]), bool(row[1])) if row else None
+        row = next(self.read("probe", "SELECT * FROM probe WHERE key = ?", [key]), None)
+        return (row["record"], bool(row["complete"])) if row else None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.store.aside import set_damaged_aside, set_incomplete_aside, set_orphans_aside
 from harness.store.connection import Connection, Damaged, connect
 from harness.store.first_page import remake, shapes
 from harness.store.migrations import NEWEST, migrate, schema, tables_of, version_of
@@ -31,9 +32,6 @@ TRANSIENT = frozenset({"claim"})
 """Tables of what runs now."""
 LASTING = frozenset({"sample", "generation", "reply", "probe"})
 """Tables of which nothing is ever deleted: what a page holds of them is no row of before."""
-PARENTS = {"verdict": ("evaluation", "id"), "train_log": ("alignment", "name")}
-PARENTS |= dict.fromkeys(("gap", "hardness"), PARENTS["train_log"])
-"""Tables whose rows are part of another's: the first column names it, by that column."""
 
 Key = tuple[Any, ...]
 
@@ -48,6 +46,8 @@ class Rescued:
         lost: about how many rows those held, by the size of the others: what a page held that is none is not known.
         orphans: rows whose evaluation or alignment is lost, and evaluations that lost verdicts; they are in tables of
             their own, "orphan_verdict" and so on.
+        damaged: rows of each table with a cell that holds what it cannot; they are in tables of their own,
+            "damaged_verdict" and so on.
         missing: how many pages the file lacks at its end.
         remade: its first page, which says where the tables are, was lost: they were found by what is in them.
     """
@@ -56,6 +56,7 @@ class Rescued:
     unreadable: dict[str, int] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
     orphans: dict[str, int] = field(default_factory=dict)
+    damaged: dict[str, int] = field(default_factory=dict)
     missing: int = 0
     remade: bool = False
 
@@ -99,9 +100,12 @@ def _rescue(source: Path, target: Path, *, remade: bool = False) -> Rescued:
             _add_loose(pages, copy, loose, found)
             found.missing = max(pages.promised - pages.present, 0)
             migrate(copy)
-            if "verdict" in found.unreadable:
-                _set_incomplete_aside(copy, found)
-            _set_orphans_aside(copy, found)
+            found.damaged = set_damaged_aside(copy)
+            for table, count in found.damaged.items():
+                found.rows[table] = found.rows.get(table, 0) - count
+            if "verdict" in found.unreadable.keys() | found.damaged.keys():
+                found.orphans |= set_incomplete_aside(copy)
+            found.orphans |= set_orphans_aside(copy)
             copy.commit()
     return found
 
@@ -153,29 +157,6 @@ def _add_loose(pages: Pages, copy: Connection, tables: frozenset[str], found: Re
             found.rows[table] += new
             found.lost[table] = max(found.unreadable[table], found.lost[table] - new)
     copy.commit()
-
-
-def _set_incomplete_aside(copy: Connection, found: Rescued) -> None:
-    """Evaluations that lost verdicts: figures of what is left of them would stand for all. Their answers and replies
-    are in tables of their own, so that the same command makes them anew."""
-    counted = """SELECT count(DISTINCT sample_id) AS samples, count(*) AS rows, max(judge_run) + 1 AS runs
-        FROM verdict WHERE verdict.evaluation = evaluation.id"""
-    lost = f"""FROM evaluation WHERE n_scored + n_failed > 0 AND NOT EXISTS
-        (SELECT 1 FROM ({counted}) WHERE samples >= n_scored + n_failed AND rows >= samples * runs)"""
-    if count := copy.execute(f"SELECT count(*) {lost}").fetchone()[0]:
-        copy.execute(f"CREATE TABLE orphan_evaluation AS SELECT * {lost}")
-        copy.execute("DELETE FROM evaluation WHERE id IN (SELECT id FROM orphan_evaluation)")
-        found.orphans["evaluation"] = count
-
-
-def _set_orphans_aside(copy: Connection, found: Rescued) -> None:
-    for table, (parent, column) in PARENTS.items():
-        first = copy.execute(f'SELECT name FROM pragma_table_info("{table}") WHERE cid = 0').fetchone()[0]
-        orphan = f'FROM "{table}" WHERE "{first}" NOT IN (SELECT "{column}" FROM "{parent}")'
-        if count := copy.execute(f"SELECT count(*) {orphan}").fetchone()[0]:
-            copy.execute(f'CREATE TABLE "orphan_{table}" AS SELECT * {orphan}')
-            copy.execute(f"DELETE {orphan}")
-            found.orphans[table] = count
 
 
 class _Walk:
