@@ -21,7 +21,7 @@ from typing import Any
 import click
 
 from commands.options import VERBOSITY
-from harness.errors import HarnessError, Interrupted
+from harness.errors import ENDS, HarnessError, Interrupted
 from harness.util.log import Verbosity, set_verbosity
 from harness.util.results import with_results_alone
 from harness.util.secrets import guard_output
@@ -53,10 +53,6 @@ COMMANDS = (
     "doctor",
     "objective",
 )
-
-
-ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that end a command from outside; Windows has no SIGHUP."""
 
 
 class Commands(click.Group):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -10,6 +11,10 @@ class HarnessError(Exception):
     """Something failed; the message names what, what was expected, and what to do."""
 
     exit_code = 1
+
+
+ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a command from outside; Windows has no SIGHUP."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from typing import Any, TypeVar
 
-from harness.errors import HarnessError
+from harness.errors import ENDS, HarnessError
 from harness.protocols.progress import Progress
 from harness.util.secrets import guard_output
 
@@ -233,6 +233,9 @@ def _start(reports: Any, threads: int | None, gpu: str) -> None:
     guard_output()
     sys.stdout = sys.stderr  # stdout is the results of the command that asked for workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: the parent ends this one
+    for number in ENDS:  # a forked worker has the command's handler, which raises: it would end with a traceback
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     threading.Thread(target=_follow_parent, name="parent", daemon=True).start()
     if threads is not None:
         import torch

@@ -180,3 +180,39 @@ def test_each_worker_sees_one_gpu_of_those_that_this_process_sees(monkeypatch: p
         assert {future.result() for future in [pool.submit(_seen, n) for n in range(6)]} == {"2", "GPU-5"}
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert visible_gpus(2) == ["0", "1"]
+
+
+ENDING = """
+import signal, sys
+from multiprocessing import get_context
+import cli
+from harness.errors import ENDS, HarnessError
+from harness.util import pool
+
+def work(number):
+    return number
+
+if __name__ == "__main__":
+    pool.get_context = lambda method: get_context(sys.argv[1])
+    for number in ENDS:
+        signal.signal(number, cli.terminated)
+    try:
+        with pool.workers(2) as there:
+            for _ in range(4):
+                there.submit(work, 1).result()
+            raise HarnessError("no room left")
+    except HarnessError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_workers_that_are_ended_with_a_command_say_nothing(tmp_path: Path, method: str) -> None:
+    """A forked one has the command's own way to end, an exception, and waits for work in the midst of a read."""
+    script = tmp_path / "ending.py"
+    script.write_text(ENDING)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        [sys.executable, str(script), method], env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "no room left\n", "")
