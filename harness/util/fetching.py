@@ -117,11 +117,11 @@ def _one(source: AnySource, folder: Path, any_version: bool, progress: Progress)
 def _checked(source: Source, folder: Path) -> Fetched | None:
     """What is there of a source already; None where it has to come."""
     target = folder / source.path
+    part_of(target, source.url, source.digest).forget()
     # An archive is removed when all of it is taken out: one that is there was left by a killed process.
     whole = not target.exists() and not _lacking(source, folder) if source.unpack else target.is_file()
     if not whole:
         return None
-    part_of(target, source.url, source.digest).forget()
     if source.unpack or fits(target, source.digest):
         return Fetched(source.path, "there")
     return Fetched(source.path, "other", f"{target} is not the official file ({source.digest}); it was left as is")
@@ -141,14 +141,22 @@ def _downloaded(source: Source, folder: Path, any_version: bool, progress: Progr
 
 
 def _take_apart(source: Source, folder: Path) -> None:
-    """Unpack an archive and remove it. Raises DownloadError where that fails, or it does not hold what it should."""
+    """Unpack an archive and remove it. Raises DownloadError where that fails, or it does not hold what it should.
+
+    Where what it holds cannot be written the archive stays: it says that not all of it is there.
+    """
     archive = folder / source.path
     try:
         unpack(archive, folder, source.unpack)
+    except OSError as error:
+        raise DownloadError(
+            f"{archive}: what it holds cannot be written ({error}). It is kept: make room, or make the folder yours to "
+            "write to, and run the same command again."
+        ) from error
     except ValueError as error:
-        raise DownloadError(f"{archive.name}: cannot be unpacked ({error}); it was removed.") from error
-    finally:
         archive.unlink(missing_ok=True)
+        raise DownloadError(f"{archive.name}: cannot be unpacked ({error}); it was removed.") from error
+    archive.unlink(missing_ok=True)
     if lacking := _lacking(source, folder):
         raise DownloadError(f"{source.url}: the archive does not hold {', '.join(lacking)}; put it there by hand.")
 

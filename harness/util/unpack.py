@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import lzma
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -16,31 +16,68 @@ MOST_TIMES = 100
 ROOM = 64 << 20
 """Bytes that any archive may unpack to."""
 UNREADABLE = (zipfile.BadZipFile, OSError, RuntimeError, EOFError, zlib.error, lzma.LZMAError)
-"""What zipfile raises for an archive that is damaged, encrypted, packed in an unknown way, or has no room here."""
+"""What zipfile raises for an archive that is damaged, encrypted, or packed in an unknown way."""
 
 
 def unpack(archive: Path, folder: Path, wanted: Sequence[tuple[str, str]]) -> None:
     """Take the members that ``wanted`` ((pattern, folder) each) names out under their own names.
 
     Whatever folders a member has in the archive, it comes to lie in its folder under ``folder``. Raises ValueError
-    with the reason for an archive that cannot be read, or that would unpack to far more than it is.
+    with the reason for an archive that cannot be read, or that would unpack to far more than it is: then nothing of it
+    is kept. Raises OSError where a member cannot be written: the archive is not to blame.
     """
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            members = list(_wanted(zipped, wanted))
-            size = sum(member.file_size for member, _ in members)
-            if size > MOST_TIMES * archive.stat().st_size + ROOM:
-                raise ValueError(f"it would unpack to {size:,} bytes, far more than pictures and tables do")
+    taken: list[Path] = []
+    with contextlib.ExitStack() as stack:
+        with _reading():
+            zipped = stack.enter_context(zipfile.ZipFile(archive))
+        members = list(_wanted(zipped, wanted))
+        size = sum(member.file_size for member, _ in members)
+        if size > MOST_TIMES * archive.stat().st_size + ROOM:
+            raise ValueError(f"it would unpack to {size:,} bytes, far more than pictures and tables do")
+        try:
             for member, home in members:
                 target = folder / home / Path(member.filename).name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                partial = target.with_name(f"{target.name}.part")
-                partial.unlink(missing_ok=True)
-                with zipped.open(member) as source, partial.open("xb") as out:
-                    shutil.copyfileobj(source, out, CHUNK)
-                partial.replace(target)
+                _write(target, _chunks(zipped, member))
+                taken.append(target)
+        except ValueError:
+            for target in taken:  # a part of what it gives would pass for all of it
+                target.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
     except UNREADABLE as error:
         raise ValueError(str(error)) from error
+
+
+def _chunks(zipped: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The content of a member. Raises ValueError."""
+    with contextlib.ExitStack() as stack:
+        with _reading():
+            source = stack.enter_context(zipped.open(member))
+        chunk = b"..."
+        while chunk:
+            with _reading():
+                chunk = source.read(CHUNK)
+            yield chunk
+
+
+def _write(target: Path, chunks: Iterator[bytes]) -> None:
+    """Write ``chunks`` to ``target``, whole or not at all. Not synced: they are thousands, and come again."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        with part.open("xb") as out:
+            out.writelines(chunks)
+        part.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first error is the one to show
+            part.unlink(missing_ok=True)
+        raise
 
 
 def _wanted(zipped: zipfile.ZipFile, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[zipfile.ZipInfo, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -66,6 +68,47 @@ def test_a_file_in_the_place_of_a_folder_is_named_and_the_other_files_come(home:
     assert f"5 of 5 images are missing: {said}" in states[0].detail and states[1].detail.startswith(said)
     assert f"{tmp_path}/rows.json is a directory, and a file is needed there" in states[2].detail
     assert [path for path, _ in Home.asked] == ["/data.bin"] and (tmp_path / "images").read_text() == "mine"
+
+
+def packed(*names: str) -> bytes:
+    """A zip archive of files that hold their names in capitals."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as zipped:
+        for name in names:
+            zipped.writestr(zipfile.ZipInfo(name), name.upper() * 100)
+    return stream.getvalue()
+
+
+def archive(home: str) -> Source:  # noqa: F811
+    return Source("images.zip", f"{home}/images.zip", unpack=(("*.jpg", "images"),), gives=("images",))
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.rglob("*") if each.is_file())
+
+
+def test_an_archive_that_cannot_be_taken_apart_is_kept_until_it_can(home: str, tmp_path: Path) -> None:  # noqa: F811
+    """It came, and its second picture cannot be written: a folder lies there. The first alone would pass for all."""
+    (tmp_path / "images.zip").write_bytes(packed("0.jpg", "1.jpg"))
+    (tmp_path / "images.zip.part.of").write_text("left by a process that was killed as the download ended")
+    blocked = tmp_path / "images" / "1.jpg.part"
+    blocked.mkdir(parents=True)
+    for _ in range(2):
+        (state,) = fetch([archive(home)], tmp_path)
+        assert state.state == "failed" and "images.zip: what it holds cannot be written" in state.detail
+    blocked.rmdir()
+    assert [fetch([archive(home)], tmp_path)[0].state for _ in range(2)] == ["fetched", "there"]
+    assert files_in(tmp_path) == ["0.jpg", "1.jpg", "fetched.json"] and Home.asked == []
+
+
+def test_of_an_archive_that_is_damaged_within_nothing_passes_for_all_of_it(home: str, tmp_path: Path) -> None:  # noqa: F811
+    whole = packed("0.jpg", "1.jpg")
+    Home.files = {"images.zip": whole.replace(b"1.JPG1.JPG", b"1.JPG2.JPG")}
+    (state,) = fetch([archive(home)], tmp_path)
+    assert state.state == "failed" and "cannot be unpacked (Bad CRC" in state.detail and files_in(tmp_path) == []
+    Home.files = {"images.zip": whole}
+    assert [fetch([archive(home)], tmp_path)[0].state for _ in range(2)] == ["fetched", "there"]
+    assert (tmp_path / "images" / "1.jpg").read_text() == "1.JPG" * 100
 
 
 def test_a_file_in_the_place_of_a_benchmarks_folder_is_one_message(tmp_path: Path) -> None:
