@@ -15,7 +15,7 @@ from harness.errors import HarnessError, UsageError
 from harness.protocols.progress import Progress, silent
 from harness.store import EvaluationRecord, Store
 from harness.store.merge import Merge, unmerged
-from harness.store.opening import HEADER
+from harness.store.opening import is_database
 from harness.util.files import replacing
 from leaderboards.run_groups import current_evaluations, run_groups
 
@@ -52,10 +52,9 @@ def _require_results(file: Path) -> None:
     named = "Name files that `bench`, `score` or `align` wrote."
     if not file.is_file():
         raise UsageError(f"db merge {file}: there is no such results file. {named}")
-    with file.open("rb") as opened:
-        begins = opened.read(len(HEADER))
-    if begins != HEADER:
-        raise HarnessError(f"db merge {file}: {'it is no SQLite file' if begins else 'it is empty'}. {named}")
+    if not is_database(file):
+        what = "it is no SQLite file" if file.stat().st_size else "it is empty"
+        raise HarnessError(f"db merge {file}: {what}. {named}")
 
 
 def _same(one: Path, other: Path) -> bool:

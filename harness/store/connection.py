@@ -18,8 +18,8 @@ RETRY = 0.05
 """Seconds between attempts at what SQLite does not wait for by itself."""
 
 Result = TypeVar("Result")
-Mode = Literal["rwc", "rw", "ro", "immutable"]
-"""How a file is opened: made if absent; to write; to read; to read a file that nobody writes, without locks."""
+Mode = Literal["rwc", "rw", "ro", "unlocked", "immutable"]
+"""How a file is opened: made if absent; to write; to read; so without locks; to read what nobody writes."""
 
 KEPT = "What was stored before is kept"
 FAILURES = {
@@ -144,7 +144,7 @@ class Connection(sqlite3.Connection):
 
 def connect(path: Path, mode: Mode = "rwc", **options: Any) -> Connection:
     """A connection to ``path``; the options are those of ``sqlite3.connect``. It raises HarnessErrors, see above."""
-    asked = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
+    asked = {"unlocked": "mode=ro&nolock=1", "immutable": "mode=ro&immutable=1"}.get(mode, f"mode={mode}")
     try:
         # As a URI, so that no name has a meaning of its own (":memory:"), and quoted, so that "?" and "#" have none.
         uri = f"{path.absolute().as_uri()}?{asked}"

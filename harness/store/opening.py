@@ -65,7 +65,7 @@ def open_as_it_is(path: Path, *, cut: bool = False) -> Connection:
     require_file(path)
     real = path.resolve()
     has_log = any(log.exists() and log.stat().st_size for log in (_beside(real, "-wal"), _beside(real, "-journal")))
-    if not has_log and _logs_ahead(real):  # nobody has it open; to open it otherwise would make files beside it
+    if not has_log and _logs_ahead(path):  # nobody writes it; to open it otherwise would make files beside it
         return _readable(connect(path, "immutable", check_same_thread=False), cut)
     try:
         return _readable(connect(path, "ro", check_same_thread=False), cut)
@@ -104,11 +104,24 @@ def _refuse_foreign(path: Path) -> None:
     with contextlib.suppress(Damaged, Unwritable), contextlib.closing(connect(path, "immutable")) as db:
         _check_ours(db)
         return
+    if not _has_header(path):
+        if holds_rows(path):
+            raise damaged(path, "its first page is lost, the others hold rows of ours")
+        raise Damaged(f"{path} cannot be the results file: it is no SQLite file. Name another with --db.")
+
+
+def is_database(path: Path) -> bool:
+    """Whether the file at ``path`` begins as SQLite's do, be it damaged or not; an empty one does not."""
+    with contextlib.suppress(Damaged, Unwritable), contextlib.closing(connect(path, "immutable")) as db:
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return path.stat().st_size > 0
+    return _has_header(path)
+
+
+def _has_header(path: Path) -> bool:
+    """As ``is_database`` of a file that SQLite cannot read, and no connection is open to: it is opened here."""
     with path.open("rb") as file:
-        if file.read(len(HEADER)) != HEADER:
-            if holds_rows(path):
-                raise damaged(path, "its first page is lost, the others hold rows of ours")
-            raise Damaged(f"{path} cannot be the results file: it is no SQLite file. Name another with --db.")
+        return file.read(len(HEADER)) == HEADER
 
 
 def _check_ours(db: Connection) -> None:
@@ -211,6 +224,15 @@ def _beside(path: Path, log: str) -> Path:
 
 
 def _logs_ahead(path: Path) -> bool:
-    """Whether a file is in SQLite's write-ahead mode, by the format versions of its header."""
-    with path.open("rb") as file:
-        return file.read(20)[18:] == b"\2\2"
+    """Whether a file is in SQLite's write-ahead mode: without locks SQLite opens no such file.
+
+    Its header would say so too, but to open and close the file beside SQLite gives up the locks of this process.
+    """
+    with contextlib.closing(connect(path, "unlocked", check_same_thread=False)) as db:
+        try:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except Unwritable:
+            return True
+        except Damaged:
+            return False
+    return False

@@ -17,9 +17,18 @@ import pytest
 from harness.errors import HarnessError, UsageError
 from harness.protocols.model import Answer
 from harness.store import Store
+from harness.store.connection import Connection
 from harness.store.migrations import MIGRATIONS, migrate
+from harness.store.opening import is_database, open_as_it_is
 from tests.harness.store.old_files import in_child, old_file, require_all_rows
 from tests.house import ROOT
+
+
+def as_it_is(path: Path) -> Connection:
+    """A file that may be any, opened for reading and looked into."""
+    db = open_as_it_is(path)
+    assert db.execute("SELECT count(*) FROM alignment").fetchone()
+    return db
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -182,15 +191,20 @@ def test_an_older_file_that_cannot_be_written_is_said_to_be_migrated_in_memory(
     assert contents(tmp_path) == before
 
 
-def test_who_closes_the_store_elsewhere_leaves_the_log_of_a_process_that_opened_it_twice(tmp_path: Path) -> None:
+READ_AND_CLOSE = "from harness.store import Store; s = Store.reading({!r}); s.alignments(); s.db.close()"
+
+
+@pytest.mark.parametrize("again", [Store, Store.reading, as_it_is, is_database])
+def test_who_closes_the_store_elsewhere_leaves_the_log_of_a_process_that_opened_it_twice(
+    tmp_path: Path, again: Callable[[Path], Any]
+) -> None:
     """A second look into the file would give up SQLite's lock, and another process would take itself for the last."""
     first = Store(tmp_path / "r.sqlite")
     first.start_alignment("before", method="dpo", seed=0, panel="", key="k", config={})
-    second = Store(first.path)
-    read = f"from harness.store import Store; s = Store.reading({str(first.path)!r}); s.alignments(); s.db.close()"
-    subprocess.run([sys.executable, "-c", read], check=True, cwd=ROOT)
+    first.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # an empty log, as of a run that has just begun
+    second = again(first.path)
+    subprocess.run([sys.executable, "-c", READ_AND_CLOSE.format(str(first.path))], check=True, cwd=ROOT)
     assert (tmp_path / "r.sqlite-wal").exists()
     first.start_alignment("after", method="dpo", seed=0, panel="", key="k", config={})
-    assert [[run.name for run in store.alignments()] for store in (second, Store(first.path))] == [
-        ["before", "after"]
-    ] * 2
+    stores = [second, Store(first.path)] if isinstance(second, Store) else [Store(first.path)]
+    assert [[run.name for run in store.alignments()] for store in stores] == [["before", "after"]] * len(stores)
