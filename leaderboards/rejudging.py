@@ -60,9 +60,19 @@ class Pair:
     b: Difference
 
     @property
+    def compared(self) -> bool:
+        """Whether there is a sample that both judges scored of both runs, and a figure of it."""
+        return math.isfinite(self.a.value) and math.isfinite(self.b.value)
+
+    @property
     def swapped(self) -> bool:
         """Whether the judges have them in opposite orders."""
         return self.a.value * self.b.value < 0
+
+    @property
+    def level_by_one(self) -> bool:
+        """Whether one judge alone makes no difference of them."""
+        return self.compared and (self.a.value == 0) != (self.b.value == 0)
 
     @property
     def fate(self) -> str:

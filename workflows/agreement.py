@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from rich.console import RenderableType
 
 from harness.errors import unknown_name
+from harness.util.json_safe import json_safe
 from workflows.requests import DB, Names, several
 from workflows.results import Records
 
@@ -92,24 +92,19 @@ ESTIMATES = ("alpha", "kappa", "weighted_kappa", "difference")
 
 def record_of(agreement: Agreement) -> dict[str, Any]:
     """``agreement`` as a flat record; None where a number is undefined."""
-    plain = {name: value for name, value in asdict(agreement).items() if name not in (*ESTIMATES, *NESTED)}
-    record = {name: _finite(value) if isinstance(value, float) else value for name, value in plain.items()}
+    record = {name: value for name, value in asdict(agreement).items() if name not in (*ESTIMATES, *NESTED)}
     for name in ESTIMATES:
         record |= _flat(name, getattr(agreement, name))
     for side, rater in (("a", agreement.a), ("b", agreement.b or "")):
         record |= _flat(f"run_variance_{side}", agreement.run_variance.get(rater))
         record |= _flat(f"alpha_among_{side}", agreement.among.get(rater))
-    return {**record, "notes": list(agreement.notes)}
+    return {**{name: json_safe(value) for name, value in record.items()}, "notes": list(agreement.notes)}
 
 
 NESTED = ("among", "run_variance", "notes")
 
 
-def _flat(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+def _flat(name: str, estimate: Estimate | None) -> dict[str, Any]:
     if estimate is None:
         return {name: None, f"{name}_low": None, f"{name}_high": None}
-    return {name: _finite(estimate.value), f"{name}_low": _finite(estimate.low), f"{name}_high": _finite(estimate.high)}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import RenderableType
 
 from harness.errors import UsageError
 from harness.protocols.progress import Progress, Watcher
+from harness.util.json_safe import json_safe
 from harness.util.options import nested
 from workflows.bars import shown
 from workflows.requests import DB, Names, several, take, text_of
@@ -20,7 +20,6 @@ from workflows.settings import check_settings
 
 if TYPE_CHECKING:
     from harness.store import EvaluationRecord, Store
-    from leaderboards.agreement import Estimate
     from leaderboards.rejudging import Rejudgement
     from leaderboards.snapshot import Snapshot
     from workflows.cost import BenchCost
@@ -49,7 +48,7 @@ class Rejudgements(Records):
     @property
     def records(self) -> list[dict[str, Any]]:
         """One record a benchmark condition and run: its figure by both judges, the shift with its interval."""
-        return [
+        rows = [
             {
                 **{name: getattr(each, name) for name in ("benchmark", "title", "a", "b", "samples", "of", "failed")},
                 "run": shift.run,
@@ -62,11 +61,12 @@ class Rejudgements(Records):
             for each in self.rejudgements
             for shift in each.shifts
         ]
+        return [json_safe(row) for row in rows]
 
     @property
     def facts(self) -> list[dict[str, Any]]:
-        """Everything, as `rejudge --json` prints it: one object a benchmark condition."""
-        return [_facts(each) for each in self.rejudgements]
+        """Everything, as `rejudge --json` prints it: one object a benchmark condition; None where undefined."""
+        return [json_safe(_facts(each)) for each in self.rejudgements]
 
     def __iter__(self) -> Iterator[Rejudgement]:
         return iter(self.rejudgements)
@@ -239,7 +239,10 @@ def _facts(each: Rejudgement) -> dict[str, Any]:
         "agreement": [record_of(of) for of in each.agreements],
         "shifts": [{"run": s.run, "a": s.a, "b": s.b, **_difference(s.difference)} for s in each.shifts],
         "ranking": {
-            "tau": _estimate(each.tau),
+            "tau": each.tau and asdict(each.tau),
+            "pairs": len(each.pairs),
+            "compared": sum(pair.compared for pair in each.pairs),
+            "level_by_one": sum(pair.level_by_one for pair in each.pairs),
             "swapped": [_pair(pair) for pair in each.pairs if pair.swapped],
             "distinguished": len(distinguished),
             **{fate: sum(p.fate == fate for p in distinguished) for fate in ("confirmed", "unsure", "reversed")},
@@ -255,9 +258,3 @@ def _pair(pair: Any) -> dict[str, Any]:
 
 def _difference(difference: Any) -> dict[str, Any]:
     return {name: getattr(difference, name) for name in ("value", "low", "high", "p", "n")}
-
-
-def _estimate(of: Estimate | None) -> dict[str, float | None] | None:
-    if of is None:
-        return None
-    return {name: value if math.isfinite(value) else None for name, value in asdict(of).items()}

@@ -66,11 +66,17 @@ def sentences(each: Rejudgement) -> list[str]:
 def _ranking(each: Rejudgement) -> list[str]:
     if len(each.shifts) < 2:
         return ["One run has no ranking."]
-    swapped = [pair for pair in each.pairs if pair.swapped]
+    compared = [pair for pair in each.pairs if pair.compared]
+    if not compared:
+        return ["No two runs have an answer that both judges scored: nothing is known of the ranking."]
+    swapped, level = ([p for p in compared if p.swapped], [p for p in compared if p.level_by_one])
     tau = "" if each.tau is None else f" tau {estimate_text(each.tau)};"
-    fates = Counter(pair.fate for pair in each.pairs if pair.fate)
-    lead = "The ranking holds:" if not swapped else "The ranking changes:"
-    order = f"{len(swapped)} of {len(each.pairs)} pairs of runs are in the opposite order by B."
+    fates = Counter(pair.fate for pair in compared if pair.fate)
+    lead = "The ranking changes:" if swapped else "The ranking is not confirmed:" if level else "The ranking holds:"
+    order = f"{len(swapped)} of {len(compared)} pairs of runs are in the opposite order by B."
+    order += f" {len(level)} are level by one of the judges." if level else ""
+    if rest := len(each.pairs) - len(compared):
+        order += f" {rest} more have no answers that both judges scored."
     firm = (
         f"Of {sum(fates.values())} pairs that A distinguishes on these answers B confirms {fates['confirmed']}, is "
         f"unsure of {fates['unsure']}, and reverses {fates['reversed']}."

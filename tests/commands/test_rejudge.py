@@ -146,11 +146,42 @@ def test_one_run_has_shift_and_alpha_but_no_ranking(judged: Path) -> None:
         assert "One run has no ranking." in rejudge(judged, server, "--run", "y")
 
 
+def test_without_an_answer_that_both_scored_of_two_runs_nothing_is_said_of_the_ranking(judged: Path) -> None:
+    """B rates x alone, then x and y: no pair has answers of both judges, then one of three."""
+    for rated, compared in (("x", 0), ("xy", 1)):
+
+        def failing(prompt: str, nth: int, rated: str = rated) -> str | Fault:
+            return str(judge_of(1)(prompt, nth)) if re.search(rf"\b[{rated}] \d: ", prompt) else http(400)
+
+        with FaultServer(failing) as server:
+            (found,) = rejudge(judged, server, "--json", name=rated, code=3)
+            text = rejudge(judged, server, name=rated, code=3)
+        ranking = found["ranking"]
+        assert (ranking["tau"], ranking["pairs"], ranking["compared"]) == (None, 3, compared)
+        assert "The ranking holds" not in text
+        assert ("nothing is known of the ranking" in text) == (compared == 0)
+        assert ("1 of 1 pairs of runs are in the opposite order by B. 2 more have no answers" in text) == (
+            compared == 1
+        )
+
+
+def test_a_judge_to_whom_all_are_level_confirms_no_ranking(judged: Path) -> None:
+    with FaultServer(lambda prompt, nth: "Analysis: fine.\nRating: 1") as server:
+        (found,) = rejudge(judged, server, "--json")
+        text = rejudge(judged, server)
+    assert found["ranking"]["level_by_one"] == 3 and found["ranking"]["tau"]["value"] is None
+    assert "The ranking is not confirmed:" in text and "3 are level by one of the judges" in text
+
+
 def test_the_library_gives_a_record_a_run(judged: Path) -> None:
     with FaultServer(judge_of(1)) as server:
         given = {"judge.first_wait": 0.001}
         found = dama.rejudge(f"openai:b@{server.url}", db=judged / "r.sqlite", settings=given, progress=False)
-    assert [(row["run"], row["shift"]) for row in found.records] == [("x", pytest.approx(50)), ("y", 0), ("z", 0)]
+        assert [(row["run"], row["shift"]) for row in found.records] == [("x", pytest.approx(50)), ("y", 0), ("z", 0)]
+    with FaultServer(lambda prompt, nth: http(400)) as server:
+        nothing = dama.rejudge(f"openai:c@{server.url}", db=judged / "r.sqlite", settings=given, progress=False)
+    names = ("value_a", "value_b", "shift", "low", "p")
+    assert [[row[name] for name in names] for row in nothing.records] == [[None] * 5] * 3
 
 
 def test_what_is_no_other_judge_or_not_clear_is_refused_before_anything_is_asked(judged: Path) -> None:
