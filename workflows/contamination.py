@@ -70,19 +70,20 @@ class BenchmarkPictures:
 class Contamination(Records):
     """What pairs and benchmarks share. Its records are one a benchmark, with the shared pictures in ``matches``.
 
-    ``pairs``, ``pictures``, ``absent``: how many pairs were compared, with how many pictures, of which so many are not
-    there any more.
+    ``pairs``, ``pictures``: how many pairs were compared, with how many pictures; ``left_out``: how many rows were not,
+    by the reason. Their pictures may be the benchmarks' too.
     """
 
     source: str
     pairs: int
     pictures: int
+    left_out: Mapping[str, int]
     benchmarks: tuple[BenchmarkPictures, ...]
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        return [{"source": self.source, "pairs": self.pairs, "pair_images": self.pictures, **_record(each)}
-                for each in self.benchmarks]  # fmt: skip
+        about = {"source": self.source, "pairs": self.pairs, "pair_images": self.pictures}
+        return [{**about, "left_out": dict(self.left_out), **_record(each)} for each in self.benchmarks]
 
     def __iter__(self) -> Iterator[BenchmarkPictures]:
         return iter(self.benchmarks)
@@ -132,8 +133,8 @@ def contamination(
     file that is not there is not made. Threads read every picture once; what is known of it is kept.
 
     Args:
-        pairs: a file, directory or hub id, or several with commas between, as of `align`; rows that cannot be read are
-            left out.
+        pairs: a file, directory or hub id, or several with commas between, as of `align`; rows that cannot be read, or
+            whose image cannot, are left out and counted (``Contamination.left_out``).
         benchmark: one or several; () for all that have a folder in ``data_dir``.
         data_dir: the benchmark's own folder, or one that holds it; None: the embedded world, built if absent (minutes).
         settings: of how the pairs are read (``image_root``, ``columns``, ``where``...) and of the benchmarks.
@@ -150,8 +151,9 @@ def contamination(
         trained = _Trained.of(read, reported)
         found = {each.name: each.shared_with(trained) for each in asked}
         marked = _mark_runs(db, str(pairs), read, asked, found, reported)
+    left_out = {reason: each["rows"] for reason, each in read.report["dropped"].items()}
     return Contamination(
-        str(pairs), len(read.pairs), len(trained.pictures),
+        str(pairs), len(read.pairs), len(trained.pictures), left_out,
         tuple(each.result(found[each.name], marked) for each in asked),
     )  # fmt: skip
 

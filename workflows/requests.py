@@ -275,8 +275,8 @@ def scoring_of(settings: dict[str, Any]) -> ScoringSettings:
 
 
 def several(names: Names) -> tuple[str, ...]:
-    """One name or several, as several."""
-    return (names,) if isinstance(names, str) else tuple(names)
+    """One name or several, as several, each once."""
+    return (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
 
 
 def text_of(value: str | Path | None) -> str | None:

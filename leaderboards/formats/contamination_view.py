@@ -36,7 +36,9 @@ def contamination_table(records: Sequence[Mapping[str, Any]]) -> Group:
             Text(benchmark_title(each["benchmark"])), *(f"{count:,}" for count in counts),
             style="yellow" if each["shared"] else "",
         )  # fmt: skip
-    lines = [line for each in records for line in _lines(each)]
+    left_out = "; ".join(f"{rows:,}, {why.partition('. ')[0]}" for why, rows in records[0]["left_out"].items())
+    lines = [f"Rows of the pairs that are not compared: {left_out}"] if left_out else []
+    lines += [line for each in records for line in _lines(each)]
     ways = ", ".join(f"{how.capitalize()}: {meaning}" for how, meaning in HOW.items())
     return Group(out, *map(Text, lines), Text(f"{ways}. {EXPLAINED}", "dim"))
 

@@ -107,6 +107,20 @@ def test_what_is_shared_is_counted_by_kind_and_listed(pairs: Path, pope: Path, t
     assert "val2014/4.png" in shown.stdout.replace("\n", "") and "1 of 6 images are not there" in shown.stderr
 
 
+def test_rows_that_are_not_compared_are_counted_beside_what_is_shared(pairs: Path, pope: Path, tmp_path: Path) -> None:
+    """Of the pairs' files 4.jpg, which the benchmark has, is gone: its pair is no clean one, it is left out."""
+    (pairs.parent / "4.jpg").unlink()
+    command = ["contamination", str(pairs), "--data-dir", str(pope.parent), "--db", str(tmp_path / "none.sqlite")]
+    command += ["--benchmark", "pope", "--benchmark", "pope"]
+    done = CliRunner().invoke(cli, [*command, "--json"])
+    (found,) = json.loads(done.stdout)  # named twice it is one benchmark
+    assert (found["pairs"], found["shared"]) == (6, 0)
+    reasons = [(why.partition(". ")[0], rows) for why, rows in found["left_out"].items()]
+    assert sorted(reasons) == [("image: no such file, and not base64", 1), ("no rejected", 1)]
+    shown = " ".join(CliRunner().invoke(cli, command).stdout.split())
+    assert "Rows of the pairs that are not compared: 1, image: no such file, and not base64; 1, no rejected" in shown
+
+
 def test_a_run_trained_on_them_is_marked_in_every_table(pairs: Path, pope: Path, tmp_path: Path) -> None:
     """Picture 5 has come: two are shared. "part" saw the first pair alone, "child" started from "whole" on others."""
     (pope / "val2014/5.png").write_bytes(encoded(picture(5)))
