@@ -36,7 +36,7 @@ class Sides:
 def sides_of(snapshot: Snapshot, a: str, b: str) -> Sides:
     """What ``a`` and ``b`` stand for: runs, methods (all seeds of METHOD or METHOD@PANEL), or the base model.
 
-    Raises UsageError for unknown names, and for those of which nothing is left that could be compared.
+    Raises UsageError for unknown names, for two of the same runs, and where nothing is left that could be compared.
     """
     names, evaluations = snapshot.groups, snapshot.current
     if not snapshot.evaluations:
@@ -52,13 +52,21 @@ def sides_of(snapshot: Snapshot, a: str, b: str) -> Sides:
     named = {run for side in runs.values() for run in side}
     compared = [e for e in evaluations if names.label(e, panel) is not None or e.run in named]
     keys = {e.run: key(e) for e in compared}
+    members = {name: [BASE] if name == BASE else [keys[run] for run in runs[name]] for name in (a, b)}
+    if set(members[a]) == set(members[b]):
+        raise one_side(a, b)
     return Sides(
         panel=panel,
         evaluations=compared,
         key=key,
-        members={name: [BASE] if name == BASE else [keys[run] for run in runs[name]] for name in (a, b)},
+        members=members,
         matched=len({names.bases.get(name) for name in aligned}) < 2,
     )
+
+
+def one_side(a: str, b: str) -> UsageError:
+    """That two names stand for the same runs."""
+    return UsageError(f"{a} and {b} are the same: there is nothing between them. Name two runs, methods or rows.")
 
 
 def bench_again(run: str) -> str:

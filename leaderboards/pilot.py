@@ -12,7 +12,7 @@ from harness.store import EvaluationRecord
 from leaderboards.condition import Condition
 from leaderboards.declared import primary_of
 from leaderboards.members import Members, members_by_condition
-from leaderboards.names import nothing_stored, row_named
+from leaderboards.names import nothing_stored, one_side, row_named
 from leaderboards.run_groups import BASE
 from leaderboards.scored_metrics import ScoredMetrics, scored_metrics
 from leaderboards.scores import Scores
@@ -75,6 +75,8 @@ def pilot_of(snapshot: Snapshot, a: str, b: str, benchmark: str | None, metric: 
         for name in (a, b):
             if name not in known and name not in {e.run for e in snapshot.evaluations} and "@" not in name:
                 raise unknown_name("row", name, known)
+        if a == b:
+            raise one_side(a, b)
         raise UsageError(f"{a} and {b} stand in no table together: run both on one benchmark, with the same judge.")
     chosen = _chosen(found, benchmark, a, b)
     scored, position = _scored(snapshot, chosen, metric)

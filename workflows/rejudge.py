@@ -162,6 +162,7 @@ class RejudgeOptions:
         judges, store = self.judges(), Store.reading(self.db)
         costs = []
         for part in self._parts(store):
+            part.require_another(judges.estimated(part.benchmark, part.folder))
             for evaluation, answers in part.runs:
                 texts = {id_: answer.text for id_, answer in answers.items()}
                 cost = bench_cost(
@@ -176,8 +177,9 @@ class RejudgeOptions:
         from workflows.activity import working
         from workflows.interruption import kept_answers
 
-        judges, store = self.judges(), Store(Store.reading(self.db).path)
-        parts = self._parts(store)
+        judges, stored = self.judges(), Store.reading(self.db)
+        parts = self._parts(stored)
+        store = Store(stored.path)  # written only where there is something to ask
         for part in parts:
             part.require_another(judges.opened(part.benchmark, part.folder))
         items = [f"{evaluation.run} on {part.benchmark.name}" for part in parts for evaluation, _ in part.runs]

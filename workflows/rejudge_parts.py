@@ -35,9 +35,9 @@ class Part:
     of: int
     runs: Sequence[tuple[EvaluationRecord, Mapping[str, Answer]]]
 
-    def require_another(self, judge: Judge) -> None:
+    def require_another(self, judge: Judge | None) -> None:
         """Raise UsageError where ``judge`` is that of the stored figures."""
-        if f"{judge.name} {judge.variant}".rstrip() == self.condition.judge:
+        if judge and f"{judge.name} {judge.variant}".rstrip() == self.condition.judge:
             raise UsageError(f"--judge {judge.name}: it is the judge of the stored figures; name another.")
 
     def compared(self, store: Store, judges: Judges, progress: Progress) -> Rejudgement | None:

@@ -188,6 +188,11 @@ def test_what_is_no_other_judge_or_not_clear_is_refused_before_anything_is_asked
     with FaultServer(judge_of(1)) as server:
         same = run("rejudge", *judge_at(server, "a"), "--db", judged / "r.sqlite", code=2)
         assert "it is the judge of the stored figures" in said(same)
+        planned = run("rejudge", *judge_at(server, "a"), "--db", judged / "r.sqlite", "--dry-run", code=2)
+        assert said(planned) == said(same)
+        (empty := judged / "empty.sqlite").touch()
+        nothing = run("rejudge", *judge_at(server, "b"), "--db", empty, code=2)
+        assert "holds no answers that a judge scored" in said(nothing) and empty.stat().st_size == 0
         wrong = run("rejudge", *judge_at(server, "b"), "--db", judged / "r.sqlite", "--benchmark", "mmhall", code=2)
         assert "mmhal" in said(wrong)
         other = run("rejudge", *judge_at(server, "b"), "--db", judged / "r.sqlite", "--set", "prompt=own", code=2)
