@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -135,7 +136,7 @@ class MMStar(Benchmark):
                 f"{where}: {data['l2_category']!r} is no part of a category {data['category']!r} of MMStar."
             )
         question = files.field_of(row, "question", str, where).strip()
-        columns = {letter: str(row[letter]) for letter in LETTERS if row.get(letter) not in (None, "")}
+        columns = {letter: str(row[letter]) for letter in LETTERS if _given(row.get(letter))}
         question += "".join(f"\n{letter}. {text}" for letter, text in columns.items())
         data["options"] = columns or options_of(question) or dict.fromkeys("ABCD", "")
         if data["answer"] not in data["options"]:
@@ -164,6 +165,11 @@ def reads_officially(answer: str, truth: str) -> bool:
     said, letter = answer.lower().strip().replace("\n", " "), truth.lower()
     beginnings = ("", "(", "option ", "the answer is ")
     return any(said.startswith(f"{beginning}{letter}") for beginning in beginnings)
+
+
+def _given(cell: Any) -> bool:
+    """Whether an option's cell holds something: data frames write NaN for nothing."""
+    return cell not in (None, "") and not (isinstance(cell, float) and math.isnan(cell))
 
 
 def _without_image(sample: Sample, id_: str) -> Sample:

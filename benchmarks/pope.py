@@ -183,13 +183,15 @@ def _spelled(text: str) -> str:
 
 
 def _repope(root: Path, split: str) -> dict[tuple[str, str], str]:
-    """RePOPE's label of every question that it keeps, by image and text."""
+    """RePOPE's label of every question that it keeps, by image and text; it has none twice."""
     path = files.need(root, _repope_file(split), what="RePOPE's labels (`fetch pope` has their home)")
-    labels = {}
+    labels: dict[tuple[str, str], str] = {}
     for number, row in iter_jsonl(path):
         where = f"{path} line {number}"
         asked = files.field_of(row, "image", str, where), _spelled(files.field_of(row, "text", str, where))
-        labels[asked] = _label(row, where)
+        if labels.setdefault(asked, label := _label(row, where)) != label:
+            both = f"{label!r} here and {labels[asked]!r} above"
+            raise DataError(f"{where}: {' '.join(asked)} is {both}: keep one label.")
     return labels
 
 

@@ -109,21 +109,25 @@ def _from_single(path: Path, wanted: Collection[str]) -> dict[str, ImageFacts]:
     for number, row in iter_jsonl(path):
         where = f"{path} line {number}"
         key = image_key(field_of(row, "image_id", (int, str), where))
+        if key in facts:
+            raise DataError(f"{where}: image {key} stands above already: keep one row of what it shows.")
         if key in wanted:
             facts[key] = ImageFacts(set(strings_of(row, "instances", where)), strings_of(row, "captions", where))
     return facts
 
 
 def _add_split(path: Path, facts: dict[str, ImageFacts]) -> Path:
-    """Add one COCO file to ``facts``: instances_*.json has categories, captions_*.json captions."""
-    text = read_text(path)
+    """Add one COCO file to ``facts``: instances_*.json has categories, captions_*.json captions, and neither the other.
+
+    Of a file that is another one every image would show less than it does: that is refused.
+    """
+    text, captions = read_text(path), path.name.startswith("captions")
     try:
-        names = {category["id"]: category["name"] for category in _array(text, "categories")}
+        names = {} if captions else {category["id"]: category["name"] for category in _array(text, "categories")}
         for row in _array(text, "annotations"):
-            fact = facts.get(str(row["image_id"]))
-            if fact is None:
+            if (fact := facts.get(str(row["image_id"]))) is None:
                 continue
-            if "caption" in row:
+            if captions:
                 fact.captions.append(_text(row["caption"]))
             else:
                 fact.instances.add(_text(names[row["category_id"]]))
@@ -139,13 +143,13 @@ def _text(value: Any) -> str:
 
 
 def _array(text: str, name: str) -> Iterator[Any]:
-    """The elements of the array called ``name`` in a JSON object, one at a time; none where it is absent.
+    """The elements of the array called ``name`` in a JSON object, one at a time; ValueError where it is absent.
 
     instances_train2014.json is 450 MB, and several GB as Python objects: so only one row is ever held.
     """
     start = re.search(rf'"{name}"\s*:\s*\[\s*', text)
     if start is None:
-        return
+        raise ValueError(f"it has no array {name!r}")
     at, decoder = start.end(), json.JSONDecoder()
     while text[at] != "]":
         row, at = decoder.raw_decode(text, at)

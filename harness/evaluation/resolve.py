@@ -39,7 +39,7 @@ def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> Benchmar
     data = checked_data(benchmark, benchmark.load(root))
     twice = next((i for i, count in Counter(s.id for s in data.samples).items() if count > 1), None)
     if twice is not None:
-        raise DataError(f"{root}: {benchmark.name} has two samples with the id {twice!r}.")
+        raise DataError(f"{root}: {benchmark.name} has two samples with the id {twice!r}: keep one.")
     if not data.samples:
         raise DataError(f"{root}: no {benchmark.name} samples found.")
     samples = data.samples if limit is None else draw(benchmark, data.samples, limit)

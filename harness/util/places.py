@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError, UsageError
 
-NOT_YOURS = "Make it yours to write to or name another place (--db, --out, DAMA_HOME)"
+NOT_YOURS = "Make it yours to read and write, or name another place (--db, --out, DAMA_HOME)"
 REMEDIES = {
     errno.ENOSPC: "Free the disk",
     errno.EDQUOT: "Free the disk: your share of it is used up",

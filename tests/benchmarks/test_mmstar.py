@@ -53,6 +53,11 @@ def test_the_tables_with_tabs_hold_base64_indices_and_columns_of_options(tmp_pat
     assert second.image == first.image and second.data["options"] == {"A": "one"}
 
 
+def test_an_option_that_a_data_frame_wrote_as_nan_is_none(tmp_path: Path) -> None:
+    (sample,) = MMStar().load(write(tmp_path, row(0, question="Which?", A="one", B="two", C=float("nan")))).samples
+    assert sample.data["options"] == {"A": "one", "B": "two"} and "nan" not in sample.prompt
+
+
 @pytest.mark.parametrize(
     ("answer", "right"),
     [("B", True), ("b", True), ("Because", True), ("(b) two", True), ("Option B", True), ("The answer is B", True),

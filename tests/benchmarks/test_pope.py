@@ -144,6 +144,19 @@ def test_repope_labels_what_it_keeps_and_stored_answers_serve_both(tmp_path: Pat
         assert figures(Pope(), data.samples, verdicts)["random_accuracy"] == pytest.approx(accuracy)
 
 
+def test_two_repope_labels_of_one_question_are_refused_and_one_that_stands_twice_is_one(tmp_path: Path) -> None:
+    """The official files have every question once; which of two labels is meant nobody can say."""
+    write_split(tmp_path, "random", "yn")
+    rows = [json.loads(line) for line in (tmp_path / "coco_pope_random.json").read_text().splitlines()]
+    rows[1]["text"] = "Is there a cat in the image?"
+    write_jsonl(tmp_path / "coco_pope_random.json", rows)
+    write_jsonl(tmp_path / "coco_repope_random.json", [*rows, rows[0]])
+    assert [s.data["label"] for s in Pope(labels="repope").load(tmp_path).samples] == ["yes", "no"]
+    write_jsonl(tmp_path / "coco_repope_random.json", [*rows, {**rows[0], "label": "no"}])
+    with pytest.raises(DataError, match=r"coco_repope_random\.json line 3: .* is 'no' here and 'yes' above: keep one"):
+        Pope(labels="repope").load(tmp_path)
+
+
 def test_repope_without_its_files_is_refused(tmp_path: Path) -> None:
     write_split(tmp_path, "random", "yn")
     with pytest.raises(DataError, match=r"coco_repope_random\.json"):

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.common.coco import image_key, read_facts
 from harness.errors import DataError
-from tests.benchmarks.conftest import write_json
+from tests.benchmarks.conftest import write_json, write_jsonl
 
 
 @pytest.mark.parametrize("value", [42, "42", "000000000042", "http://x/COCO_val2014_000000000042.jpg"])
@@ -68,4 +68,29 @@ def test_a_caption_that_is_no_text_is_refused_by_its_file(tmp_path: Path) -> Non
     captions = coco(tmp_path) / "captions_train2014.json"
     write_json(captions, {"annotations": [{"image_id": 1, "caption": 3.5}]})
     with pytest.raises(DataError, match=r"captions_train2014\.json: not a COCO annotation file.*is float, not text"):
+        read_facts(tmp_path, {"1"})
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "why"),
+    [
+        ("captions", {"info": {}}, "it has no array 'annotations'"),
+        ("instances", {"annotations": []}, "it has no array 'categories'"),
+        ("captions", {"annotations": [{"image_id": 1, "category_id": 3}]}, "KeyError.'caption'."),
+        ("instances", {"annotations": [{"image_id": 1, "caption": "A dog."}], "categories": []}, "KeyError"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_refused(
+    tmp_path: Path, file: str, content: dict[str, object], why: str
+) -> None:
+    """Read as it is, its images would show less than they do, and CHAIR would be higher."""
+    write_json(coco(tmp_path) / f"{file}_train2014.json", content)
+    with pytest.raises(DataError, match=rf"{file}_train2014\.json: not a COCO annotation file .*{why}"):
+        read_facts(tmp_path, {"1"})
+
+
+def test_an_image_that_stands_twice_in_the_ground_truth_is_refused(tmp_path: Path) -> None:
+    rows = [{"image_id": id_, "instances": [name], "captions": []} for id_, name in ((1, "dog"), ("01.jpg", "cat"))]
+    write_jsonl(tmp_path / "ground_truth.jsonl", rows)
+    with pytest.raises(DataError, match=r"ground_truth\.jsonl line 2: image 1 stands above already"):
         read_facts(tmp_path, {"1"})
