@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -12,14 +12,14 @@ from rich.console import RenderableType
 from harness.errors import unknown_name
 from harness.util.json_safe import json_safe
 from workflows.requests import DB, Names, several
-from workflows.results import Records
+from workflows.results import RecordsOf
 
 if TYPE_CHECKING:
     from leaderboards.agreement import Agreement, Estimate
 
 
 @dataclass(frozen=True, repr=False)
-class Agreements(Records):
+class Agreements(RecordsOf["Agreement"]):
     """One agreement for each benchmark and rating that both raters rated."""
 
     agreements: tuple[Agreement, ...]
@@ -29,14 +29,9 @@ class Agreements(Records):
         """One record a benchmark and rating; an estimate is three fields: ``alpha``, ``alpha_low``, ``alpha_high``."""
         return [record_of(each) for each in self.agreements]
 
-    def __iter__(self) -> Iterator[Agreement]:
-        return iter(self.agreements)
-
-    def __len__(self) -> int:
-        return len(self.agreements)
-
-    def __getitem__(self, index: int) -> Agreement:
-        return self.agreements[index]
+    @property
+    def _rows(self) -> Sequence[Agreement]:
+        return self.agreements
 
     def __repr__(self) -> str:
         return f"Agreements({len(self.agreements)} ratings)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from leaderboards.trained_on import RECORD, entry
 from workflows.bars import shown
 from workflows.embedded import data_root, synthetic
 from workflows.requests import DB, Names, several
-from workflows.results import Records
+from workflows.results import RecordsOf
 from workflows.settings import check_settings, route
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class BenchmarkPictures:
 
 
 @dataclass(frozen=True, repr=False)
-class Contamination(Records):
+class Contamination(RecordsOf[BenchmarkPictures]):
     """What pairs and benchmarks share. Its records are one a benchmark, with the shared pictures in ``matches``.
 
     ``pairs``, ``pictures``: how many pairs were compared, with how many pictures; ``left_out``: how many rows were not,
@@ -85,14 +85,9 @@ class Contamination(Records):
         about = {"source": self.source, "pairs": self.pairs, "pair_images": self.pictures}
         return [{**about, "left_out": dict(self.left_out), **_record(each)} for each in self.benchmarks]
 
-    def __iter__(self) -> Iterator[BenchmarkPictures]:
-        return iter(self.benchmarks)
-
-    def __len__(self) -> int:
-        return len(self.benchmarks)
-
-    def __getitem__(self, index: int) -> BenchmarkPictures:
-        return self.benchmarks[index]
+    @property
+    def _rows(self) -> Sequence[BenchmarkPictures]:
+        return self.benchmarks
 
     def __repr__(self) -> str:
         return f"Contamination({self.source!r}, {len(self.benchmarks)} benchmarks)"

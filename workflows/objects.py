@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 
 from workflows.requests import DB
-from workflows.results import AlignResult, Records
+from workflows.results import AlignResult, RecordsOf
 
 if TYPE_CHECKING:
     from leaderboards.objects import ObjectChanges
 
 
 @dataclass(frozen=True, repr=False)
-class Objects(Records):
+class Objects(RecordsOf["ObjectChanges"]):
     """Which objects A hallucinates and B does not. Its records are a row a benchmark and object."""
 
     a: str
@@ -30,11 +30,9 @@ class Objects(Records):
 
         return object_records(self.benchmarks)
 
-    def __iter__(self) -> Iterator[ObjectChanges]:
-        return iter(self.benchmarks)
-
-    def __len__(self) -> int:
-        return len(self.benchmarks)
+    @property
+    def _rows(self) -> Sequence[ObjectChanges]:
+        return self.benchmarks
 
     def __repr__(self) -> str:
         return f"Objects({self.a!r} - {self.b!r}, {len(self.records)} objects)"

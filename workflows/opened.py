@@ -11,11 +11,11 @@ from typing import Any
 from harness.errors import unknown_name
 from harness.store import Store, VerdictRecord
 from workflows.library import compare, leaderboard
-from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Leaderboard, Records
+from workflows.results import AlignResult, BenchResult, Comparison, Evaluation, Leaderboard, RecordsOf
 
 
 @dataclass(frozen=True, repr=False)
-class Verdicts(Records):
+class Verdicts(RecordsOf[VerdictRecord]):
     """The verdicts of an evaluation, one for each sample and judge run: counts, or the error that it failed with."""
 
     verdicts: tuple[VerdictRecord, ...]
@@ -23,6 +23,10 @@ class Verdicts(Records):
     @property
     def records(self) -> list[dict[str, Any]]:
         return [{**(row := asdict(verdict)), **row.pop("counts")} for verdict in self.verdicts]
+
+    @property
+    def _rows(self) -> Sequence[VerdictRecord]:
+        return self.verdicts
 
     def __repr__(self) -> str:
         return f"Verdicts({len(self.verdicts)})"

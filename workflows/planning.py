@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from rich.console import RenderableType
 from harness.errors import UsageError
 from leaderboards.planned import Planned, PlannedDesign
 from workflows.requests import DB
-from workflows.results import AlignResult, Records
+from workflows.results import AlignResult, RecordsOf
 
 if TYPE_CHECKING:
     from harness.store import EvaluationRecord
@@ -26,7 +26,7 @@ LEVEL = 0.05
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
-class Plan(Planned, Records):
+class Plan(Planned, RecordsOf[PlannedDesign]):
     """What a comparison takes (``Planned``). Its records, and what is looped over, are the designs of its table."""
 
     @property
@@ -39,11 +39,9 @@ class Plan(Planned, Records):
         """Everything as one JSON object."""
         return asdict(self)
 
-    def __iter__(self) -> Iterator[PlannedDesign]:
-        return iter(self.table)
-
-    def __len__(self) -> int:
-        return len(self.table)
+    @property
+    def _rows(self) -> Sequence[PlannedDesign]:
+        return self.table
 
     def __repr__(self) -> str:
         return f"Plan({self.a!r} - {self.b!r}, {self.benchmark} {self.metric})"

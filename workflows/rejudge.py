@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from harness.util.json_safe import json_safe
 from harness.util.options import nested
 from workflows.bars import shown
 from workflows.requests import DB, Names, several, take, text_of
-from workflows.results import Records
+from workflows.results import RecordsOf
 from workflows.settings import check_settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SAMPLE = 100
 
 
 @dataclass(frozen=True, repr=False)
-class Rejudgements(Records):
+class Rejudgements(RecordsOf["Rejudgement"]):
     """One a benchmark condition: how the other judge agrees, how figures shift, whether the ranking holds.
 
     ``usd`` is what the judge cost now (None: it has no price).
@@ -68,14 +68,9 @@ class Rejudgements(Records):
         """Everything, as `rejudge --json` prints it: one object a benchmark condition; None where undefined."""
         return [json_safe(_facts(each)) for each in self.rejudgements]
 
-    def __iter__(self) -> Iterator[Rejudgement]:
-        return iter(self.rejudgements)
-
-    def __len__(self) -> int:
-        return len(self.rejudgements)
-
-    def __getitem__(self, index: int) -> Rejudgement:
-        return self.rejudgements[index]
+    @property
+    def _rows(self) -> Sequence[Rejudgement]:
+        return self.rejudgements
 
     def __repr__(self) -> str:
         return f"Rejudgements({len(self.rejudgements)} benchmark conditions)"

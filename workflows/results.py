@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rich.console import Group, RenderableType
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from leaderboards.comparison import Comparison as MetricComparison
     from leaderboards.rows import Table
     from leaderboards.view import View
+
+Row = TypeVar("Row")
 
 
 class Records(ABC):
@@ -42,8 +44,26 @@ class Records(ABC):
         return str(self.to_pandas().to_html(index=False))
 
 
+class RecordsOf(Records, Generic[Row]):
+    """Records of some rows, which are looped over, counted and found by their place."""
+
+    @property
+    @abstractmethod
+    def _rows(self) -> Sequence[Row]:
+        """What is looped over."""
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Row:
+        return self._rows[index]
+
+
 @dataclass(frozen=True, repr=False)
-class AlignResult(Records):
+class AlignResult(RecordsOf[Mapping[str, Any]]):
     """A finished alignment. Its records are the training log: a row an optimiser step.
 
     ``done_before``: it was finished in the store already, and nothing was trained.
@@ -80,11 +100,9 @@ class AlignResult(Records):
     def records(self) -> list[dict[str, Any]]:
         return [dict(row) for row in self.log]
 
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        return iter(self.log)
-
-    def __len__(self) -> int:
-        return len(self.log)
+    @property
+    def _rows(self) -> Sequence[Mapping[str, Any]]:
+        return self.log
 
     def __repr__(self) -> str:
         return f"AlignResult({self.name!r}, {len(self.log)} steps, {self.seconds:.0f} s)"
@@ -175,7 +193,7 @@ class Evaluation(Records):
 
 
 @dataclass(frozen=True, repr=False)
-class BenchResult(Records):
+class BenchResult(RecordsOf[Evaluation]):
     """Evaluations, one for each model and benchmark. ``usd`` is what the judge cost now (None: it has no price)."""
 
     evaluations: tuple[Evaluation, ...]
@@ -190,14 +208,9 @@ class BenchResult(Records):
     def records(self) -> list[dict[str, Any]]:
         return [row for evaluation in self.evaluations for row in evaluation.records]
 
-    def __iter__(self) -> Iterator[Evaluation]:
-        return iter(self.evaluations)
-
-    def __len__(self) -> int:
-        return len(self.evaluations)
-
-    def __getitem__(self, index: int) -> Evaluation:
-        return self.evaluations[index]
+    @property
+    def _rows(self) -> Sequence[Evaluation]:
+        return self.evaluations
 
     def __repr__(self) -> str:
         runs, benchmarks = ({getattr(e, name) for e in self} for name in ("run", "benchmark"))
@@ -210,7 +223,7 @@ class BenchResult(Records):
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison(Records):
+class Comparison(RecordsOf["MetricComparison"]):
     """A against B: for every metric of every benchmark both were run on, the paired difference A - B.
 
     ``left_out`` names stored benchmarks that cannot be compared here (their package was uninstalled) and says why.
@@ -227,11 +240,9 @@ class Comparison(Records):
 
         return comparison_records(self.differences)
 
-    def __iter__(self) -> Iterator[MetricComparison]:
-        return iter(self.differences)
-
-    def __len__(self) -> int:
-        return len(self.differences)
+    @property
+    def _rows(self) -> Sequence[MetricComparison]:
+        return self.differences
 
     def __repr__(self) -> str:
         return f"Comparison({self.a!r} - {self.b!r}, {len(self.differences)} metrics)"
@@ -243,7 +254,7 @@ class Comparison(Records):
 
 
 @dataclass(frozen=True, repr=False)
-class Leaderboard(Records):
+class Leaderboard(RecordsOf[dict[str, Any]]):
     """All runs of a results file. Its records are the JSON format's: one for each benchmark, row and metric."""
 
     view: View = field(repr=False)
@@ -271,11 +282,9 @@ class Leaderboard(Records):
 
         return FORMATS.get(format or format_of(file))().write(self.view, Path(file))
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self.records)
-
-    def __len__(self) -> int:
-        return len(self.records)
+    @property
+    def _rows(self) -> Sequence[dict[str, Any]]:
+        return self.records
 
     def __repr__(self) -> str:
         rows = sum(len(table.rows) for table in self.view.tables)
