@@ -15,6 +15,8 @@ from harness.util.jsonl import iter_jsonl
 EXPECTED = 'rows of {"id": sample id, "label": number, true or false, "run": model\'s run (where several were judged)}'
 WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 LABELS = ("label", "rating")
+LARGEST = 1e9
+"""No rating is larger: it is a mistake in writing."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def _label(row: Mapping[str, Any], where: str) -> float:
         number = WORDS[word] if word in WORDS else math.nan if "_" in word else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number):
+    if not abs(number) <= LARGEST:
         raise DataError(f"{where}: field {given[0]!r} should be a number, yes or no, found {value!r}.")
     return number
 
@@ -101,8 +103,15 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         return
     try:
         with path.open(encoding="utf-8-sig", newline="") as text:
-            reader = csv.DictReader(text, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+            delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+            reader = csv.DictReader(text, delimiter=delimiter, strict=True)
+            names = list(reader.fieldnames or ())
+            if len({*names}) < len(names) or (names and "id" not in names):
+                raise DataError(f"{path} line 1: expected the columns id and label, each once; found {names}.")
             for row in reader:
+                if None in row:  # a number with a decimal comma, for one
+                    many = len(names) + len(row[None])
+                    raise DataError(f"{path} line {reader.line_num}: {many} cells, where the header has {len(names)}.")
                 yield reader.line_num, row
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error

@@ -120,6 +120,8 @@ def _agreement(
     if shared is None:
         return None
     answers, notes = shared
+    if human is not None and level == "nominal":
+        _require_flags(answers, name, human)
     return agreement(benchmark, name, level, str(one), str(other if other is not None else human), answers, notes)
 
 
@@ -198,6 +200,17 @@ def _shared(
         notes.append(f"rated by the first alone: {only[0]}, by the second alone: {only[1]}")
     answers = common_answers(rated_a, rated_b)
     return None if answers is None else (answers, notes)
+
+
+def _require_flags(answers: Answers, rating: str, human: HumanLabels) -> None:
+    """UsageError where a judge says 0 or 1 and people something else: their labels are of another number."""
+    by_judge, by_people = ({*of[np.isfinite(of)].tolist()} for of in (answers.a, answers.b))
+    strange = sorted(by_people - {0.0, 1.0})
+    if by_judge <= {0.0, 1.0} and strange:
+        raise UsageError(
+            f"--human {human.path}: it has the label {strange[0]:g}, and {rating} is 0 or 1: name the number that the "
+            "labels are of with --rating."
+        )
 
 
 def common_answers(a: Rated, b: Rated) -> Answers | None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 POWER = 0.8
 LEVEL = 0.05
+MOST = 1_000_000
+"""Comparisons of a table: pairs of 1,400 rows."""
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -124,7 +126,7 @@ def _require_ranges(difference: float | None, comparisons: int, power: float, ju
     as it is seen, which no design is made for."""
     for option, value, expected, sound in (
         ("--difference", difference, "above 0", difference is None or 0 < difference < math.inf),
-        ("--comparisons", comparisons, "at least 1", comparisons >= 1),
+        ("--comparisons", comparisons, f"1 to {MOST:,}", 1 <= comparisons <= MOST),
         ("--power", power, "above 0.5 and below 1", 0.5 < power < 1),
         ("--judge-runs", judge_runs, "at least 1", judge_runs is None or judge_runs >= 1),
     ):

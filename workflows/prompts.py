@@ -53,8 +53,6 @@ class Prompts:
         questions = Path(file)
         with placing(questions):
             protocol = questions.with_name(f"{questions.stem}.protocol.json")
-        if protocol == questions:
-            raise UsageError(f"--out {file}: that is the name of the protocol's file; give another one.")
         write_jsonl(questions, self.records)
         write_json(protocol, self.protocol)
         return questions, protocol

@@ -135,6 +135,15 @@ def test_a_bad_label_is_refused_by_its_row(db: Path, tmp_path: Path, rows: str, 
         dama.agree("openai:a", human=tmp_path / "h.jsonl", rating="rating", db=db)
 
 
+def test_labels_of_another_scale_than_a_flag_are_refused(db: Path, tmp_path: Path) -> None:
+    """People rated from 0 to 6: beside "hallucinated", which is 0 or 1, every 4 would be a disagreement."""
+    (tmp_path / "h.csv").write_text("id,label\n1,1\n2,4\n")
+    with pytest.raises(UsageError, match=r"h\.csv: it has the label 4, and hallucinated is 0 or 1: .* --rating"):
+        dama.agree("openai:a", human=tmp_path / "h.csv", rating="hallucinated", db=db)
+    (found,) = dama.agree("openai:a", human=tmp_path / "h.csv", rating="rating", db=db)
+    assert found.n == 2
+
+
 def test_people_who_name_no_run_must_choose_among_several(db: Path, tmp_path: Path) -> None:
     add(Store(db), "openai:a", A, run="base")
     (tmp_path / "h.csv").write_text("id,label\n1,6\n2,4\n")
