@@ -33,7 +33,8 @@ class ProbedModel:
 
     @property
     def bad(self) -> bool:
-        return any(probe.state == "bad" for probe in (self.question, self.pair) if probe)
+        """Whether something is wrong; so it is where an endpoint did not answer, and nothing was found at all."""
+        return any(probe.state == "bad" or not probe.complete for probe in (self.question, self.pair) if probe)
 
     @property
     def tables(self) -> list[tuple[str, dict[str, str], list[tuple[str, str, str]]]]:

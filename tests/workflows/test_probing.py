@@ -165,6 +165,12 @@ def test_doctor_compares_training_generation_and_endpoint_on_a_pair_of_the_data_
     assert "--data" in run("doctor", *data, code=2)
 
 
+def test_doctor_does_not_call_an_endpoint_sound_that_did_not_answer() -> None:
+    waits = ("--set", "model.first_wait=0.001", "--set", "model.longest_wait=0.01")
+    (found,) = run("doctor", "--model", "openai:served@http://127.0.0.1:9/v1", *waits, code=1)
+    assert found["state"] == "bad" and "did not answer the probe" in found["question"]["checks"][0]["detail"]
+
+
 def test_what_a_model_defines_is_asked_of_the_model_that_is_probed() -> None:
     """A default of the protocol in its place would be recorded in silence (a repetition penalty left out)."""
     methods = {name for name, value in vars(Model).items() if callable(value) and not name.startswith("_")}
