@@ -33,6 +33,7 @@ from harness.protocols.benchmark import (
     Decoding,
     JudgeParseError,
     JudgePrompt,
+    Level,
     Metric,
     Sample,
     Sums,
@@ -103,6 +104,7 @@ class HallusionBench(Benchmark):
         "unclear": "Unclear",
         **TITLES,
     }
+    ratings: ClassVar[Mapping[str, Level]] = {"right": "nominal"}
     trivial_answers: ClassVar[Mapping[str, str]] = TRIVIAL_ANSWERS
     image_optional: ClassVar[bool] = True
 

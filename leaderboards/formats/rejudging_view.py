@@ -69,6 +69,8 @@ def _ranking(each: Rejudgement) -> list[str]:
     compared = [pair for pair in each.pairs if pair.compared]
     if not compared:
         return ["No two runs have an answer that both judges scored: nothing is known of the ranking."]
+    if not any(pair.a.value or pair.b.value for pair in compared):
+        return ["All runs are level by both judges: there is no ranking."]
     swapped, level = ([p for p in compared if p.swapped], [p for p in compared if p.level_by_one])
     tau = "" if each.tau is None else f" tau {estimate_text(each.tau)};"
     fates = Counter(pair.fate for pair in compared if pair.fate)

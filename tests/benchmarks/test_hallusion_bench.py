@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
+import dama
 from benchmarks.common.correctness import read_correctness, read_correctness_officially
 from benchmarks.common.official import assembled
 from benchmarks.hallusion_bench import QUESTIONS, HallusionBench
@@ -15,7 +16,8 @@ from harness.errors import DataError
 from harness.evaluation.metrics import Scored, summarise
 from harness.evaluation.trivial import trivial_figures
 from harness.protocols.benchmark import Benchmark, BenchmarkData
-from tests.benchmarks.conftest import judged, write_json
+from tests.benchmarks.conftest import judged, write_json, write_jsonl
+from tests.house import ROOT
 from tests.shared import shared
 
 ROW = {
@@ -191,3 +193,18 @@ def test_the_yes_ratio_is_of_the_answers_that_say_yes_or_no(tmp_path: Path) -> N
     replies = dict(zip(ids, (["correct"], ["incorrect"], ["unclear"]), strict=True))
     figures = table(HallusionBench(), data, dict.fromkeys(ids, "Hm"), replies)
     assert (figures["yes_ratio"]["value"], figures["balanced_accuracy"]["value"]) == (50, 25)
+
+
+def test_two_judges_are_compared_in_what_they_call_right(tmp_path: Path) -> None:
+    """The second says "incorrect" of the first question, which the other calls right: one of 32 answers."""
+    golden = ROOT / "tests/golden/hallusion_bench"
+    replies = [json.loads(line) for line in (golden / "replies.jsonl").read_text().splitlines()]
+    assert replies[0]["reply"] == "correct"
+    for name, rows in (("a", replies), ("b", [{**replies[0], "reply": "incorrect"}, *replies[1:]])):
+        write_jsonl(tmp_path / f"{name}.jsonl", rows)
+        dama.score(
+            "hallusion_bench", golden / "answers.jsonl", golden / "data", judge=f"replay:{tmp_path / name}.jsonl",
+            db=tmp_path / "r.sqlite", progress=False,
+        )  # fmt: skip
+    (found,) = dama.agree("replay:a.jsonl", "replay:b.jsonl", db=tmp_path / "r.sqlite")
+    assert (found.rating, found.level, found.n, found.above, found.below) == ("right", "nominal", 32, 1, 0)

@@ -173,6 +173,14 @@ def test_a_judge_to_whom_all_are_level_confirms_no_ranking(judged: Path) -> None
     assert "The ranking is not confirmed:" in text and "3 are level by one of the judges" in text
 
 
+def test_runs_that_are_level_by_both_judges_have_no_ranking(judged: Path) -> None:
+    with FaultServer(judge_of(0)) as server:
+        write_jsonl(judged / "x2.jsonl", [json.loads(line) for line in (judged / "x.jsonl").read_text().splitlines()])
+        score("mmhal", judged, judge_at(server, "a"), file="x2.jsonl")
+        text = rejudge(judged, server, "--run", "x", "--run", "x2")
+    assert "All runs are level by both judges: there is no ranking." in text and "The ranking holds" not in text
+
+
 def test_the_library_gives_a_record_a_run(judged: Path) -> None:
     with FaultServer(judge_of(1)) as server:
         given = {"judge.first_wait": 0.001}
