@@ -48,6 +48,10 @@ class Damaged(HarnessError):
     """The results file holds pages that are no part of a database."""
 
 
+class NoDatabase(Damaged):
+    """The file does not begin as a database does."""
+
+
 def failure(path: Path, error: sqlite3.Error) -> HarnessError:
     """The error of SQLite at ``path`` as one that a user can act on."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -61,7 +65,8 @@ def failure(path: Path, error: sqlite3.Error) -> HarnessError:
     if "Could not decode" in str(error):  # a text that holds no text: of a page that was written over
         return damaged(path, "a text is not UTF-8")
     if code in FAILURES:
-        return Damaged(f"{path}: {FAILURES[code].format(error=error)}")
+        kind = NoDatabase if code == sqlite3.SQLITE_NOTADB else Damaged
+        return kind(f"{path}: {FAILURES[code].format(error=error)}")
     return HarnessError(f"{path}: {error}. {KEPT}; `db check` says whether the file is sound.")
 
 

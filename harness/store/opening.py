@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 
 from harness.errors import HarnessError, UsageError
-from harness.store.connection import Connection, Damaged, Unwritable, connect, damaged, log_ahead
+from harness.store.connection import Connection, Damaged, NoDatabase, Unwritable, connect, damaged, log_ahead
 from harness.store.first_page import holds_rows
 from harness.store.migrations import MIGRATIONS, is_ours, migrate, schema, tables_of, version_of
 
@@ -94,32 +94,43 @@ def require_file(path: Path) -> None:
 def _refuse_foreign(path: Path) -> None:
     """Raise where another program's data lie at ``path``, without touching them: no log, no lock is made.
 
-    The file itself is only looked into where SQLite cannot read it: whoever closes a file gives up all locks that its
-    process holds on it (POSIX), SQLite's too. Another process that closes the store then takes itself for the last one,
-    and removes the log that is written here.
+    The file itself is only looked into where SQLite finds no database: whoever closes a file gives up all locks that
+    its process holds on it (POSIX), SQLite's too. Another process that closes the store then takes itself for the last
+    one, and removes the log that is written here.
     """
     if not path.exists() or path.stat().st_size == 0:
         return
-    # Damaged it may seem while it is written, and is looked at again when it is open.
-    with contextlib.suppress(Damaged, Unwritable), contextlib.closing(connect(path, "immutable")) as db:
-        _check_ours(db)
-        return
-    if not _has_header(path):
-        if holds_rows(path):
-            raise damaged(path, "its first page is lost, the others hold rows of ours")
-        raise Damaged(f"{path} cannot be the results file: it is no SQLite file. Name another with --db.")
+    try:
+        with contextlib.closing(connect(path, "immutable")) as db:
+            _check_ours(db)
+    except NoDatabase as error:
+        if not _has_header(path):
+            if holds_rows(path):
+                raise damaged(path, "its first page is lost, the others hold rows of ours") from error
+            raise Damaged(
+                f"{path} cannot be the results file: it is no SQLite file. Name another with --db."
+            ) from error
+    except (Damaged, Unwritable):
+        return  # damaged it may seem while another writes it; it is looked at again when it is open
 
 
 def is_database(path: Path) -> bool:
-    """Whether the file at ``path`` begins as SQLite's do, be it damaged or not; an empty one does not."""
-    with contextlib.suppress(Damaged, Unwritable), contextlib.closing(connect(path, "immutable")) as db:
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        return path.stat().st_size > 0
-    return _has_header(path)
+    """Whether the file at ``path`` begins as SQLite's do, be it damaged or not; an empty one does not.
+
+    Raises Unwritable where it cannot be read.
+    """
+    try:
+        with contextlib.closing(connect(path, "immutable")) as db:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except NoDatabase:
+        return _has_header(path)
+    except Damaged:
+        return True
+    return path.stat().st_size > 0
 
 
 def _has_header(path: Path) -> bool:
-    """As ``is_database`` of a file that SQLite cannot read, and no connection is open to: it is opened here."""
+    """As ``is_database``, of a file that is none to SQLite: no connection is open to it, and it can be opened here."""
     with path.open("rb") as file:
         return file.read(len(HEADER)) == HEADER
 

@@ -17,7 +17,7 @@ import pytest
 from harness.errors import HarnessError, UsageError
 from harness.protocols.model import Answer
 from harness.store import Store
-from harness.store.connection import Connection
+from harness.store.connection import Connection, Damaged
 from harness.store.migrations import MIGRATIONS, migrate
 from harness.store.opening import is_database, open_as_it_is
 from tests.harness.store.old_files import in_child, old_file, require_all_rows
@@ -191,10 +191,28 @@ def test_an_older_file_that_cannot_be_written_is_said_to_be_migrated_in_memory(
     assert contents(tmp_path) == before
 
 
+def while_it_seems_damaged(path: Path) -> Store:
+    """Opened again while another process copies its log into it: what is read beside the log is no database then."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.store.opening._check_ours", seems_damaged_once())
+        return Store(path)
+
+
+def seems_damaged_once() -> Callable[[Connection], None]:
+    looks: list[Connection] = []
+
+    def look(db: Connection) -> None:
+        looks.append(db)
+        if len(looks) == 1:
+            raise Damaged(f"{db.path}: it is damaged")
+
+    return look
+
+
 READ_AND_CLOSE = "from harness.store import Store; s = Store.reading({!r}); s.alignments(); s.db.close()"
 
 
-@pytest.mark.parametrize("again", [Store, Store.reading, as_it_is, is_database])
+@pytest.mark.parametrize("again", [Store, Store.reading, as_it_is, is_database, while_it_seems_damaged])
 def test_who_closes_the_store_elsewhere_leaves_the_log_of_a_process_that_opened_it_twice(
     tmp_path: Path, again: Callable[[Path], Any]
 ) -> None:
