@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from harness.evaluation.resolve import load, make_benchmark
 from harness.protocols.benchmark import Sample
 from harness.protocols.external import ExternalBenchmark
 from harness.util.files import write_json
+from harness.util.inside import inside
 from harness.util.jsonl import write_jsonl
 from harness.util.places import placing
 from workflows.embedded import data_root
@@ -48,11 +50,15 @@ class Prompts:
     def write(self, file: str | Path) -> tuple[Path, Path]:
         """Write the records as JSON lines to ``file`` and the protocol beside it: asked.protocol.json to asked.jsonl.
 
-        Raises HarnessError where there is no place for one of them.
+        Raises HarnessError where there is no place for one of them, UsageError for a file of the data directory that
+        was not written here.
         """
         questions = Path(file)
         with placing(questions):
             protocol = questions.with_name(f"{questions.stem}.protocol.json")
+            foreign = questions.exists() and not protocol.exists()
+        if foreign and inside(questions, [os.path.realpath(self.folder)]):
+            raise UsageError(f"--out {file}: that is a file of the data directory, and not written over; name another.")
         write_jsonl(questions, self.records)
         write_json(protocol, self.protocol)
         return questions, protocol

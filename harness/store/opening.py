@@ -13,8 +13,7 @@ from harness.errors import HarnessError, UsageError
 from harness.store.connection import Connection, Damaged, NoDatabase, Unwritable, connect, damaged, log_ahead
 from harness.store.first_page import holds_rows
 from harness.store.migrations import MIGRATIONS, is_ours, migrate, schema, tables_of, version_of
-
-HEADER = b"SQLite format 3\0"
+from harness.util.files import DATABASE
 
 
 def open_to_write(path: Path) -> Connection:
@@ -132,7 +131,7 @@ def is_database(path: Path) -> bool:
 def _has_header(path: Path) -> bool:
     """As ``is_database``, of a file that is none to SQLite: no connection is open to it, and it can be opened here."""
     with path.open("rb") as file:
-        return file.read(len(HEADER)) == HEADER
+        return file.read(len(DATABASE)) == DATABASE
 
 
 def _check_ours(db: Connection) -> None:

@@ -14,13 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from harness.util.files import DATABASE
+
 KINDS = {2: 12, 10: 8, 13: 8}
 """Pages that hold rows, and the bytes before their list of cells: inner and leaf pages of tables without row ids and of
 indices, leaf pages of the others."""
 WITH_ROW_ID = 13
 HEADER = 100
-MAGIC = b"SQLite format 3\0"
-USUAL = (MAGIC + (4096).to_bytes(2) + bytes(18) + bytes(3) + b"\1").ljust(HEADER, b"\0")
+USUAL = (DATABASE + (4096).to_bytes(2) + bytes(18) + bytes(3) + b"\1").ljust(HEADER, b"\0")
 """A header of which only the size of a page is known; not, which pages are freed."""
 INNER = {2: 12, 5: 12}
 """Pages that lead to others, and the bytes before their list of cells."""
@@ -67,7 +68,7 @@ class Pages:
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
         header = self._file.read(HEADER).ljust(HEADER, b"\0")
-        if not header.startswith(MAGIC):
+        if not header.startswith(DATABASE):
             header = USUAL
         size = int.from_bytes(header[16:18])
         self.size = 65536 if size == 1 else max(size, 512)

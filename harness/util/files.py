@@ -21,6 +21,8 @@ from harness.util.secrets import hide_known
 
 BOM = codecs.BOM_UTF8
 """A byte order mark, as editors on Windows put it before UTF-8."""
+DATABASE = b"SQLite format 3\0"
+"""How a file begins that SQLite made."""
 PART = re.compile(r"\..+\.[a-z0-9_]{8}\.part", re.DOTALL)
 """Names of what is being written."""
 
@@ -175,9 +177,23 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path``, whole or not at all; its folder is made. Raises HarnessError, OSError."""
+    """Write ``content`` to ``path``, whole or not at all; its folder is made. Raises HarnessError, OSError, UsageError
+    where a database is there: it may be the results of weeks.
+    """
+    _require_no_database(path)
     with replacing(path) as part:
         part.write_bytes(content)
+
+
+def _require_no_database(path: Path) -> None:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        begins = os.read(file, len(DATABASE)) if path.is_file() else b""
+    except (OSError, ValueError):  # nothing is there, or nothing to be read: whoever writes will say so
+        return
+    if begins == DATABASE:  # left open: to close it would give up the locks that SQLite has on it in this process
+        raise UsageError(f"{path} is an SQLite file, as results are kept in, and not written over: name another file.")
+    os.close(file)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 import dama
 from cli import cli
+from harness.store import Store
 from tests.benchmarks.conftest import write_jsonl
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -81,6 +83,30 @@ def test_a_place_that_cannot_be_written_to_is_one_message(taken: str, tmp_path: 
     assert done.exit_code == 2 and "Traceback" not in done.output
     said = {"file": "file is a file, and a directory", "protocol": "asked.protocol.json is a directory, and a file"}
     assert f"{tmp_path}/{said[taken]} is needed there" in " ".join(done.output.split())
+
+
+def test_the_benchmarks_own_files_and_results_are_not_written_over(tmp_path: Path) -> None:
+    """A file of the data directory is refused, unless an earlier call wrote it; results wherever they are."""
+    data = tmp_path / "data"
+    shutil.copytree(GOLDEN / "pope/data", data)
+    questions = data / "coco_pope_random.json"
+    before = questions.read_bytes()
+    Store(tmp_path / "r.sqlite").close()
+    command = ["prompts", "pope", "--data-dir", str(data), "--out"]
+    for out, said in ((questions, "a file of the data directory"), (tmp_path / "r.sqlite", "is an SQLite file")):
+        done = CliRunner().invoke(cli, [*command, str(out)])
+        assert done.exit_code == 2 and said in " ".join(done.output.split())
+    assert questions.read_bytes() == before and Store(tmp_path / "r.sqlite").alignments() == []
+    for _ in range(2):
+        assert CliRunner().invoke(cli, [*command, str(data / "asked.jsonl")]).exit_code == 0
+
+
+@pytest.mark.parametrize("command", [["leaderboard", "--out"], ["claims", "--write-docs"]])
+def test_a_report_is_not_written_over_results(command: list[str], tmp_path: Path) -> None:
+    Store(file := tmp_path / "r.sqlite").close()
+    done = CliRunner().invoke(cli, [*command, str(file), "--db", str(file)])
+    assert done.exit_code == 2 and "is an SQLite file" in " ".join(done.output.split()), done.output
+    assert Store(file).alignments() == []
 
 
 def test_without_a_file_the_lines_are_on_stdout_alone() -> None:

@@ -20,6 +20,7 @@ from harness.store import Store
 from harness.store.connection import Connection, Damaged
 from harness.store.migrations import MIGRATIONS, migrate
 from harness.store.opening import is_database, open_as_it_is
+from harness.util.files import write_text
 from tests.harness.store.old_files import in_child, old_file, require_all_rows
 from tests.house import ROOT
 
@@ -198,6 +199,12 @@ def while_it_seems_damaged(path: Path) -> Store:
         return Store(path)
 
 
+def refused_as_a_place_to_write(path: Path) -> None:
+    """What a command would write in its place."""
+    with pytest.raises(UsageError, match=r"r\.sqlite is an SQLite file, .* not written over"):
+        write_text(path, "a report")
+
+
 def seems_damaged_once() -> Callable[[Connection], None]:
     looks: list[Connection] = []
 
@@ -212,7 +219,9 @@ def seems_damaged_once() -> Callable[[Connection], None]:
 READ_AND_CLOSE = "from harness.store import Store; s = Store.reading({!r}); s.alignments(); s.db.close()"
 
 
-@pytest.mark.parametrize("again", [Store, Store.reading, as_it_is, is_database, while_it_seems_damaged])
+@pytest.mark.parametrize(
+    "again", [Store, Store.reading, as_it_is, is_database, while_it_seems_damaged, refused_as_a_place_to_write]
+)
 def test_who_closes_the_store_elsewhere_leaves_the_log_of_a_process_that_opened_it_twice(
     tmp_path: Path, again: Callable[[Path], Any]
 ) -> None:
