@@ -145,7 +145,11 @@ class MMStar(Benchmark):
         return Sample(id_, question + ASKED[self.ask], Image(data=row["image"]), {**data, "half": ""}, group=id_)
 
     def part(self, sample: Sample) -> str:
-        return f"{sample.data['half']}{sample.data['l2_category']}"
+        return str(sample.data["l2_category"])
+
+    def drawn_with(self, sample: Sample) -> str:
+        """The question: with its image and without, what the images add is of the same ones."""
+        return sample.image_group
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
         read, truth = read_choice(answer, sample.data["options"]), sample.data["answer"]

@@ -18,15 +18,15 @@ SEED = 0
 
 
 def draw(benchmark: Benchmark, samples: Sequence[Sample], limit: int, seed: int = SEED) -> list[Sample]:
-    """At most ``limit`` of ``samples``, in their order. Where a metric counts groups of samples, those of one
-    ``Sample.group`` stay together, since a group that is half there is easier than a whole one.
+    """At most ``limit`` of ``samples``, in their order. Those of one ``Benchmark.drawn_with`` stay together and, where
+    a metric counts groups of samples, those of one ``Sample.group``, since a group that is half there is easier.
     """
     if limit >= len(samples):
         return list(samples)
     whole = any(metric.groups for metric in benchmark.metrics(samples))
     units: defaultdict[str, defaultdict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
-        units[benchmark.part(sample)][sample.image_group if whole else sample.id].append(sample)
+        units[benchmark.part(sample)][sample.image_group if whole else benchmark.drawn_with(sample)].append(sample)
     sizes = {part: sum(map(len, members.values())) for part, members in units.items()}
     taken: set[str] = set()
     for part, count in shares(sizes, limit).items():

@@ -221,6 +221,10 @@ class Benchmark(ABC):
         """The part of it that ``sample`` belongs to (a split, a type): `--limit` draws from every part."""
         return ""
 
+    def drawn_with(self, sample: Sample) -> str:
+        """A name that ``sample`` shares with those of its part that `--limit` takes or leaves together with it."""
+        return sample.id
+
     def check(self) -> None:  # noqa: B027 - of most there is nothing to check
         """Called before anything is loaded; raises UsageError where it cannot run here (a package is missing)."""
 

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.mmstar import MMStar, reads_officially, slug
 from harness.errors import DataError
+from harness.evaluation.resolve import load
 from tests.benchmarks.conftest import figures, judged
 
 PICTURE = b"the bytes of a picture, which are not opened here; they are longer than an index is" * 2
@@ -98,6 +99,18 @@ def test_the_multimodal_gain_is_what_the_images_add(tmp_path: Path) -> None:
     expected |= {"official_accuracy": 75, "official_text_accuracy": 25, "official_multimodal_gain": 50}
     assert {name: values[name] for name in expected} == pytest.approx(expected)
     assert "multimodal_gain" not in {metric.name for metric in MMStar().metrics(samples)}
+
+
+@pytest.mark.parametrize("limit", [4, 7, 20])
+def test_a_limit_draws_the_same_questions_with_their_images_and_without(limit: int, tmp_path: Path) -> None:
+    """What the images add is of these questions; the shown ones are those that half the limit draws of them alone."""
+    kinds = [("math", "geometry"), ("coarse perception", "image emotion")]
+    root = write(tmp_path, *(row(i, kind=kinds[i % 2]) for i in range(30)))
+    ids = [sample.id for sample in load(MMStar(images="both"), root, limit).samples]
+    shown, text = [[i for i in ids if i.endswith(":text") == of_text] for of_text in (False, True)]
+    assert [f"{i}:text" for i in shown] == text and len(ids) in (limit - 1, limit)
+    if limit % 4 == 0:
+        assert shown == [sample.id for sample in load(MMStar(), root, limit // 2).samples]
 
 
 def test_without_images_the_questions_keep_their_ids(tmp_path: Path) -> None:
