@@ -16,7 +16,7 @@ NOTE = (
     "Figures are means over seeds with their 95 % interval over samples (images whole) and, where a method has "
     "several, training seeds; ± the standard deviation over seeds. Δ is the paired difference on common samples; * "
     "marks an interval without 0, ** one whose p-value is below .05 as well after Holm's correction over all pairs of "
-    "rows in that metric."
+    "rows in that metric (with Shaffer's counts)."
 )
 PRIMARY = "Each benchmark is judged by one figure ({}); what the others show is exploratory."
 CHECKPOINTS = "Where a side has a single seed, a star says that these checkpoints differ, not that the methods do."
@@ -27,8 +27,8 @@ MATCHED = (
 OVER_GROUPS = "Metrics over groups: the interval resamples groups (images, where each group lies within one image)."
 
 
-def note(tables: Sequence[Table]) -> str:
-    """How to read these tables."""
+def note(tables: Sequence[Table], *, with_a_a: bool = True) -> str:
+    """How to read these tables; ``with_a_a``: and how often two seeds of one method differ (``a_a_lines``)."""
     matched = {
         metric_name(table.condition.benchmark, metric.name): None
         for table in tables
@@ -41,15 +41,14 @@ def note(tables: Sequence[Table]) -> str:
         for table in tables
         if (metric := primary_metric(table)) is not None
     }
-    kinds = {d.kind for t in tables for row in t.rows for cell in row.cells.values() for d in cell.versus.values()}
     return " ".join(
         [
             NOTE,
             *([PRIMARY.format(", ".join(judged))] if judged else []),
-            *([CHECKPOINTS] if "checkpoints" in kinds else []),
+            *of_checkpoints(tables),
             *groups,
             *map(MATCHED.format, matched),
-            *a_a_lines(tables),
+            *(a_a_lines(tables) if with_a_a else []),
             *not_bracketed(tables),
             *evaluator_lines(tables),
             *_not_comparable(tables),
@@ -65,12 +64,18 @@ def evaluator_lines(tables: Sequence[Table]) -> list[str]:
     return [*rules_only(short), *different_evaluators(tables)]
 
 
+def of_checkpoints(tables: Sequence[Table]) -> list[str]:
+    """The sentence on differences of which a side has a single seed; none where there are none."""
+    kinds = {d.kind for t in tables for row in t.rows for cell in row.cells.values() for d in cell.versus.values()}
+    return [CHECKPOINTS] if "checkpoints" in kinds else []
+
+
 def a_a_lines(tables: Sequence[Table]) -> list[str]:
     """Of each panel with several seeds a method how many pairs of seeds of one method are called different, over the
     short tables: 5 % are by chance, where the test is right. None without such a panel."""
     panels = dict.fromkeys(table.panel for table in tables)
     rates = {panel: a_a_rate([table for table in tables if table.panel == panel]) for panel in panels}
-    return [f"{panel_title(panel)}: {rate}" if panel else f"A/A: {rate}" for panel, rate in rates.items() if rate]
+    return [f"A/A{f' ({panel_title(panel)})' if panel else ''}: {rate}" for panel, rate in rates.items() if rate]
 
 
 def a_a_rate(tables: Sequence[Table]) -> str:

@@ -87,17 +87,32 @@ class ScoredMetrics:
 
         The family of Holm's correction is all pairs of rows of the table in one metric, whether they are shown or not:
         so any of them may be picked after the figures were seen (the best row, say), and A against B has one adjusted
-        p, whichever row the others are compared with. ``Difference.level`` is that of the first of Holm's steps.
+        p, whichever row the others are compared with. ``Difference.level`` is that of the first of Holm's steps; the
+        later ones have Shaffer's counts where equality is transitive (``_compared_rows``).
         """
         pairs = list(combinations(self.scores, 2))
         tested: dict[tuple[str, str], list[Tested]] = {way: [] for a, b in pairs for way in ((a, b), (b, a))}
         for i in range(len(self.metrics)):
-            adjusted = holm([self.differences(a, b)[i].p for a, b in pairs])
+            found = {pair: self.differences(*pair)[i] for pair in pairs}
+            adjusted = holm([difference.p for difference in found.values()], self._compared_rows(found))
             level = 0.05 / max(1, sum(map(math.isfinite, adjusted)))
             for (a, b), p in zip(pairs, adjusted, strict=True):
                 for way in ((a, b), (b, a)):
                     tested[way].append((replace(self.differences(*way)[i], level=level), p))
         return tested
+
+    @cached_property
+    def _samples(self) -> dict[str, frozenset[str]]:
+        return {label: frozenset(scored_samples(scores)) for label, scores in self.scores.items()}
+
+    def _compared_rows(self, found: Mapping[tuple[str, str], Difference]) -> int | None:
+        """How many rows are compared, where two that equal a third one equal each other: all on the same samples, and
+        all as methods or all as checkpoints. None where that does not follow."""
+        tests = {pair: difference for pair, difference in found.items() if math.isfinite(difference.p)}
+        rows = {label for pair in tests for label in pair}
+        samples = {self._samples[label] for label in rows}
+        kinds = {difference.kind for difference in tests.values()}
+        return len(rows) if max(len(samples), len(kinds)) <= 1 else None
 
     def family(self, position: int) -> int:
         """How many pairs of rows are tested in the metric at ``position``."""

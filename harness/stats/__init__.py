@@ -1,7 +1,7 @@
 """Intervals and tests for figures that are functions of sums over samples, and of training seeds."""
 
 from harness.stats.bases import base_variance
-from harness.stats.counts import holm, kendall_tau, mcnemar_p, mean_and_spread
+from harness.stats.counts import equal_pairs, holm, kendall_tau, mcnemar_p, mean_and_spread
 from harness.stats.difference import NOTHING, Difference, Kind
 from harness.stats.jackknife import influences, jackknife_variance, shares
 from harness.stats.resampling import (
@@ -30,6 +30,7 @@ __all__ = [
     "bootstrap_interval",
     "bootstrap_sums",
     "enough_to_resample",
+    "equal_pairs",
     "error",
     "group_sums",
     "holm",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +17,32 @@ def mcnemar_p(only_a: int, only_b: int) -> float:
     return min(1.0, 2 * math.fsum(map(math.exp, logs)))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given; NaN stays NaN and does not count as a test."""
+def holm(p_values: Sequence[float], rows: int | None = None) -> list[float]:
+    """Holm's adjusted p-values, in the order given; NaN stays NaN and does not count as a test.
+
+    ``rows``: the tests are pairs of so many rows, and rows that equal a third one equal each other. Then not every
+    number of equalities is possible, and each step counts the most that can still be true where Holm counts all tests
+    that are left (Shaffer 1986, procedure S1): more differences are found at the same level over the family.
+    """
     order = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
     adjusted = [math.nan] * len(p_values)
     largest = 0.0
     for rank, (p, i) in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p))
+        left = len(order) - rank
+        if rows is not None:
+            left = min(left, max(count for count in equal_pairs(rows) if count <= max(0, math.comb(rows, 2) - rank)))
+        largest = max(largest, min(1.0, left * p))
         adjusted[i] = largest
     return adjusted
+
+
+@lru_cache
+def equal_pairs(rows: int) -> frozenset[int]:
+    """How many of all pairs of ``rows`` can be equal at once: j rows that are equal are j (j - 1) / 2 such pairs, and
+    the others make groups of their own (Shaffer 1986, section 2). Of three rows none, one or three; never two."""
+    if rows < 2:
+        return frozenset({0})
+    return frozenset(math.comb(j, 2) + others for j in range(1, rows + 1) for others in equal_pairs(rows - j))
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from harness.stats import (
     bootstrap_interval,
     bootstrap_sums,
     enough_to_resample,
+    equal_pairs,
     error,
     group_sums,
     holm,
@@ -270,6 +271,29 @@ def test_holm_by_hand() -> None:
     assert holm([math.nan, 0.5])[1] == 0.5
     assert math.isnan(holm([math.nan, 0.5])[0])
     assert holm([]) == []
+
+
+def test_holm_over_pairs_of_rows_counts_the_most_equalities_that_are_left() -> None:
+    """Shaffer 1986, table of S(k): of five rows 0, 1, 2, 3, 4, 6 or 10 pairs are equal, so that after the first step
+    (10) the next four count 6, and not 9 to 6. Of three rows two differences cannot be 0 alone: 3, 1, 1.
+
+    Two tests without p leave eight of ten: no step counts more than are left.
+    """
+    assert [sorted(equal_pairs(rows)) for rows in (0, 1, 2, 3, 4, 5)] == [
+        [0], [0], [0, 1], [0, 1, 3], [0, 1, 2, 3, 6], [0, 1, 2, 3, 4, 6, 10]
+    ]  # fmt: skip
+    assert sorted(equal_pairs(6)) == [0, 1, 2, 3, 4, 6, 7, 10, 15]
+    p = [0.001 * (i + 1) for i in range(10)]
+    factors = [10, 6, 6, 6, 6, 4, 4, 3, 2, 1]
+    largest, expected = 0.0, []
+    for value, factor in zip(p, factors, strict=True):
+        largest = max(largest, value * factor)
+        expected.append(largest)
+    assert holm(p, rows=5) == pytest.approx(expected)
+    assert holm([0.03, 0.01, 0.02], rows=3) == pytest.approx([0.03, 0.03, 0.03])
+    assert holm([0.01, math.nan, 0.02], rows=3)[::2] == pytest.approx([0.02, 0.02])
+    assert holm([math.nan, *p[:8], math.nan], rows=5)[1:3] == pytest.approx([8 * 0.001, 6 * 0.002])
+    assert holm([0.04], rows=2) == [0.04] and holm([], rows=0) == []
 
 
 def test_a_single_seed_has_no_spread() -> None:

@@ -106,6 +106,29 @@ def test_two_rows_have_one_adjusted_p_whichever_way_and_whatever_the_others_are_
     assert len(found) == 3 and all(len(each) > 5 and len(set(each)) == 1 for each in found.values())
 
 
+def test_where_rows_are_equal_only_together_a_found_difference_leaves_fewer_to_count(tmp_path: Path) -> None:
+    """Three rows: after one difference is found two equalities are left, of which one follows from the other, so that
+    p is adjusted by 3, 1 and 1 (Shaffer). Where a row lacks a sample it does not follow: 3, 2 and 1 (Holm).
+
+    Nor does it where one pair is of methods and the others of checkpoints.
+    """
+    store = example(tmp_path)
+    assert factors(store)[:2] == pytest.approx([3, 2])
+    add(store, "dama-s1", answers([1, 0, 1, 0, 1, 1]))
+    assert factors(store) == pytest.approx([3, 1, 1])
+    with store.transaction() as db:
+        db.execute("DELETE FROM evaluation WHERE run = 'dama-s1'")
+    add(store, "dama-s0", answers([1, 1, 0, 1, 0, 2]))  # 2 / 32 against base, 10 / 64 against dpo
+    assert factors(store)[:2] == pytest.approx([3, 2])
+
+
+def factors(store: Store) -> list[float]:
+    """Of every pair of rows by how much its p is adjusted, smallest p first."""
+    (table,) = build_tables(snapshot(store), resamples=50)
+    tests = {frozenset(pair): (d.p, p) for pair, (d, p) in table.pairs["chair"].items()}
+    return [adjusted / p for p, adjusted in sorted(tests.values())]
+
+
 def test_unknown_runs_and_runs_without_a_common_benchmark_are_errors(tmp_path: Path) -> None:
     store = example(tmp_path)
     with pytest.raises(UsageError, match="Did you mean 'dpo-s1'"):

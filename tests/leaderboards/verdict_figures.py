@@ -1,7 +1,7 @@
 """The simulated figures of docs/report.md: `python -m tests.leaderboards.verdict_figures` prints them.
 
 --curves N: how often models of one coverage curve are called different, of N cases. --a-a STORE: how often two seeds of
-one method are, in the short tables of a results file, by the samples alone.
+one method are, in the short tables of a results file: as the note below its tables says, and by the samples alone.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from harness.stats import Array, SeedVariance, pooled_seed_variance, two_levels
 from leaderboards.declared import headline
 from leaderboards.differences import Measured, Side, compare_sides, difference_error
 from leaderboards.members import members_by_condition
+from leaderboards.rows import build_tables
 from leaderboards.scored_metrics import scored_metrics
 from leaderboards.snapshot import Snapshot
 from tests.leaderboards.test_coverage import called_different
@@ -30,6 +31,7 @@ from tests.leaderboards.test_verdicts_by_simulation import (
     best_starred,
     difference,
     simulate,
+    starred,
 )
 
 Rule = Callable[[SeedVariance | None, Measured, Measured], SeedVariance | None]
@@ -122,9 +124,23 @@ def print_assumptions() -> None:
                 )
 
 
-def print_a_a(path: str) -> None:
-    """Pairs of seeds of one method in the headline metrics, by the samples alone (sign flips)."""
-    snapshot, called, pairs = Snapshot.reading(path), 0, 0
+def print_counts() -> None:
+    """One method better than four equal rows: what is found of its differences, and how often one of the others is
+    called different, by Holm's counts and by Shaffer's."""
+    for kind, effect in (("ratio", -0.15), ("mean", -0.36)):
+        for seeds in (2, 3, 5):
+            table = simulate(kind, seeds, SEED_SD[kind], effect=effect)
+            for name, rows in (("Holm", None), ("Shaffer", METHODS + 1)):
+                found = starred(table, rows)
+                power = np.mean([each for pair, each in found.items() if 0 in pair])
+                false = np.mean(np.any([each for pair, each in found.items() if 0 not in pair], axis=0))
+                print(f"{kind}, {seeds} seeds, {name}'s counts: found {power:.3f}, a false one in {100 * false:.1f} %")
+
+
+def a_a_of(path: str) -> dict[str, tuple[int, int]]:
+    """How many pairs of seeds of one method are called different in the headline metrics, of how many, over all panels:
+    by the rule of the tables, and by the samples alone (sign flips)."""
+    snapshot, alone, pairs = Snapshot.reading(path), 0, 0
     for panel in snapshot.groups.panels:
         for condition, members in members_by_condition(snapshot, panel).items():
             first = next(e for seeds in members.seeds.values() for e in seeds.values())
@@ -137,9 +153,17 @@ def print_a_a(path: str) -> None:
                     for a, b in combinations(seeds, 2):
                         found = compare_sides(Side(scores, a), Side(scores, b), None)
                         p = [d.p for d, m in zip(found, each.metrics, strict=True) if m.name in short]
-                        called += sum(value < 0.05 for value in p)
+                        alone += sum(value < 0.05 for value in p)
                         pairs += sum(np.isfinite(p))
-    print(f"two seeds of one method, by the samples alone: {called} of {pairs} called different")
+    rates = [table.a_a.get(metric.name, (0, 0)) for table in build_tables(snapshot) for metric in table.headline]
+    called, of = (sum(rate[i] for rate in rates) for i in (0, 1))
+    return {"as the tables say": (called, of), "by the samples alone": (alone, pairs)}
+
+
+def print_a_a(path: str) -> None:
+    for rule, (called, pairs) in a_a_of(path).items():
+        share = f" ({100 * called / pairs:.0f} %)" if pairs else ""
+        print(f"two seeds of one method, {rule}: {called} of {pairs} called different{share}")
 
 
 if __name__ == "__main__":
@@ -156,3 +180,4 @@ if __name__ == "__main__":
     else:
         print_rules()
         print_assumptions()
+        print_counts()
