@@ -54,7 +54,7 @@ def sides_of(snapshot: Snapshot, a: str, b: str) -> Sides:
     keys = {e.run: key(e) for e in compared}
     members = {name: [BASE] if name == BASE else [keys[run] for run in runs[name]] for name in (a, b)}
     if set(members[a]) == set(members[b]):
-        raise one_side(a, b)
+        raise same_row(a, b)
     return Sides(
         panel=panel,
         evaluations=compared,
@@ -64,9 +64,10 @@ def sides_of(snapshot: Snapshot, a: str, b: str) -> Sides:
     )
 
 
-def one_side(a: str, b: str) -> UsageError:
-    """That two names stand for the same runs."""
-    return UsageError(f"{a} and {b} are the same: there is nothing between them. Name two runs, methods or rows.")
+def same_row(a: str, b: str) -> UsageError:
+    """That two names stand for the same model or models, which cannot differ."""
+    same = f"{a} is named twice" if a == b else f"{a} and {b} are the same"
+    return UsageError(f"{same}, and nothing differs from itself: name two runs or methods.")
 
 
 def bench_again(run: str) -> str:

@@ -12,7 +12,7 @@ from harness.store import EvaluationRecord
 from leaderboards.condition import Condition
 from leaderboards.declared import primary_of
 from leaderboards.members import Members, members_by_condition
-from leaderboards.names import nothing_stored, one_side, row_named
+from leaderboards.names import nothing_stored, row_named, same_row
 from leaderboards.run_groups import BASE
 from leaderboards.scored_metrics import ScoredMetrics, scored_metrics
 from leaderboards.scores import Scores
@@ -69,14 +69,17 @@ def pilot_of(snapshot: Snapshot, a: str, b: str, benchmark: str | None, metric: 
     """The rows that ``a`` and ``b`` name; UsageError where they are in no table together, or in several."""
     if not snapshot.evaluations:
         raise nothing_stored(snapshot, "to plan from")
-    found = list(_tables(snapshot, a, b))
+    named = list(_tables(snapshot, a, b))
+    found = [each for each in named if each.labels[0] != each.labels[1]]
+    if named and not found:
+        raise same_row(a, b)
     if not found:
         known = {label for panel in snapshot.groups.panels for label in _labels(snapshot, panel)}
         for name in (a, b):
             if name not in known and name not in {e.run for e in snapshot.evaluations} and "@" not in name:
                 raise unknown_name("row", name, known)
         if a == b:
-            raise one_side(a, b)
+            raise same_row(a, b)
         raise UsageError(f"{a} and {b} stand in no table together: run both on one benchmark, with the same judge.")
     chosen = _chosen(found, benchmark, a, b)
     scored, position = _scored(snapshot, chosen, metric)
@@ -88,7 +91,7 @@ def _tables(snapshot: Snapshot, a: str, b: str) -> Iterator[_Found]:
     for panel in snapshot.groups.panels:
         for condition, members in members_by_condition(snapshot, panel).items():
             labels = [row_named(name, members, panel) for name in (a, b)]
-            if not condition.eos_bias and labels[0] is not None and labels[1] is not None and labels[0] != labels[1]:
+            if not condition.eos_bias and labels[0] is not None and labels[1] is not None:
                 yield _Found(panel, condition, members, (labels[0], labels[1]))
 
 

@@ -63,10 +63,12 @@ def comparison_table(comparisons: Sequence[Comparison], a: str, b: str, *, every
 
 
 def _pairs(families: Sequence[int]) -> str:
-    """What p-values are adjusted over: "all 6 or 10 pairs of rows of the table", or one that no table holds."""
-    if list(families) == [1]:
+    """What p-values are adjusted over: "all 6 or 10 pairs of rows of the table", or one that no table holds. Metrics in
+    which no pair has a p are no family."""
+    tested = [family for family in families if family]
+    if tested in ([], [1]):
         return "this pair alone"
-    return f"all {' or '.join(map(str, families))} pairs of rows of the table"
+    return f"all {' or '.join(map(str, tested))} pairs of rows of the table"
 
 
 def _disagreeing(comparisons: Sequence[Comparison]) -> list[str]:

@@ -16,8 +16,6 @@ from leaderboards.comparison import Comparison, compare, load_comparison
 from leaderboards.formats.comparison_view import comparison_table
 from leaderboards.formats.data import comparison_records
 from leaderboards.names import runs_of
-from leaderboards.objects import load_objects
-from leaderboards.pilot import pilot_of
 from leaderboards.rows import build_tables
 from leaderboards.run_groups import run_groups
 from tests.leaderboards.fakes import add, answers, example, snapshot, verdict
@@ -136,17 +134,6 @@ def test_unknown_runs_and_runs_without_a_common_benchmark_are_errors(tmp_path: P
     add(store, "other", answers([1] * 6), judge="rule")
     with pytest.raises(UsageError, match="share no benchmark"):
         run(store, "other", "base")
-
-
-@pytest.mark.parametrize(("a", "b"), [("dpo-s0", "dpo-s0"), ("dpo", "dpo"), ("dpo", "dpo@clean"), ("base", "base")])
-def test_two_names_of_the_same_runs_are_refused_wherever_two_are_compared(tmp_path: Path, a: str, b: str) -> None:
-    stored = snapshot(example(tmp_path))
-    for compared in (load_comparison, load_objects):
-        with pytest.raises(UsageError, match=f"{a} and {b} are the same: there is nothing between them"):
-            compared(stored, a, b)
-    if a == b:
-        with pytest.raises(UsageError, match="are the same"):
-            pilot_of(stored, a, b, None, None)
 
 
 def test_records_are_json_and_the_table_fits(tmp_path: Path) -> None:

@@ -130,6 +130,15 @@ def test_names_are_read_as_compare_reads_them(tmp_path: Path) -> None:
             command("dpo-s0", "base", db=path)
 
 
+@pytest.mark.parametrize(("a", "b"), [("dpo", "dpo"), ("dpo-s0", "dpo-s0"), ("base", "base"), ("dpo", "dpo@clean")])
+def test_what_is_compared_with_itself_is_refused(tmp_path: Path, a: str, b: str) -> None:
+    path = example(tmp_path).path
+    for command in (dama.objects, dama.compare, dama.plan):
+        with pytest.raises(UsageError, match="nothing differs from itself: name two runs"):
+            command(a, b, db=path)
+    assert len(dama.compare("dpo", "dpo-s0", db=path)), "one seed of a method is not the method"
+
+
 def test_python_gives_a_row_an_object(store: Store) -> None:
     found = dama.objects("base", "dpo", db=store.path)
     assert [(row["object"], row["a"], row["b"]) for row in found.records] == [("chair", 3.0, 0.5), ("dog", 1.0, 1.5)]
