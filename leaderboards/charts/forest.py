@@ -65,11 +65,12 @@ def forest(rows: Sequence[Estimate], title: str, x: str, *, width: int = 340) ->
     ends = [v for row in rows for v in (row.value, row.low, row.high, *row.seeds)]
     across = Scale(*extent(ends, keep=(0.0,)), *((14, width - 14) if narrow else (column.left, column.right)))
     bottom = top + step * max(1, len(rows))
-    drawn = [foot(across, x, top - 2, bottom, grid=False)]
+    drawn = [foot(across, x, top - 2, bottom, grid=False, zero=not narrow)]
     for i, row in enumerate(rows):
         words = _above(row, width) if narrow else _beside(row, column.left, width, step - 16)
+        zero = [_zero(across, step - 26, step)] if narrow else []  # not through the figures above the mark
         marked = _estimate(row, across, step - 16) if math.isfinite(row.value) else ""
-        drawn.append(row_group(row.name or row.label, top + step * i, step, [*words, marked], marks(row.colour)))
+        drawn.append(row_group(row.name or row.label, top + step * i, step, [*words, *zero, marked], marks(row.colour)))
     aloud = read_aloud(x, [f"{row.label} {row.text} {row.more}" for row in rows])
     return figure(title, aloud, drawn, (width, bottom + BOTTOM))
 
@@ -82,6 +83,12 @@ def _above(row: Estimate, width: int) -> list[str]:
         text_at(width - 2, 12, row.text, "end", "figures"),
         text_at(width - 2, 24, row.more, "end", "parts", width - 8),
     ]
+
+
+def _zero(across: Scale, top: float, bottom: float) -> str:
+    """The line of no difference within a row."""
+    x = across(0)
+    return f'<line class="zero" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
 
 
 def _beside(row: Estimate, left: float, width: int, middle: float) -> list[str]:

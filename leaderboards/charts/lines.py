@@ -129,10 +129,17 @@ def chart(
         drawn.append(_upright(*upright, across, height))
     places = _apart([up(s.points[s.known[-1]][1]) for s in tags], TOP + 4, height - BOTTOM) if named else []
     beside = dict(zip(map(id, tags), places, strict=False))
-    drawn += [_series(s, across, up, right, beside.get(id(s))) for s in series]
+    aside = _side_by_side([s for s in series if s.reading is not None])
+    drawn += [_series(s, across, up, right, beside.get(id(s)), aside.get(id(s), 0.0)) for s in series]
     scales = " ".join(f"{v:.6g}" for scale in (across, up) for v in (scale.low, scale.high, scale.start, scale.stop))
     about = f'data-read="{read}" data-scales="{scales}"'
     return figure(title, f"{y} against {x}: {', '.join(s.label for s in series)}", drawn, size, about=about)
+
+
+def _side_by_side(series: Sequence[Series]) -> dict[int, float]:
+    """By how many pixels the intervals of readings stand aside, so that those at one x do not hide each other."""
+    step = min(4.0, 28 / max(1, len(series)))
+    return {id(s): step * (i - (len(series) - 1) / 2) for i, s in enumerate(series)}
 
 
 def _apart(wanted: Sequence[float], top: float, bottom: float) -> list[float]:
@@ -167,8 +174,9 @@ def histogram(
     return figure(title, f"{y} by {x}", drawn, size)
 
 
-def _series(s: Series, across: Scale, up: Scale, right: float, beside: float | None) -> str:
-    """A line with its points; ``beside``: the height of its name."""
+def _series(s: Series, across: Scale, up: Scale, right: float, beside: float | None, aside: float) -> str:
+    """A line with its points; ``beside``: the height of its name, ``aside``: how far its reading's interval stands
+    from the reading."""
     kept = s.known
     pixels = [(across(s.points[i][0]), up(s.points[i][1])) for i in kept]
     drawn = []
@@ -190,7 +198,7 @@ def _series(s: Series, across: Scale, up: Scale, right: float, beside: float | N
         drawn.append(f'<path class="lead" d="M{px + 5:.1f} {py:.1f}L{right + 5:.1f} {beside:.1f}"/>')
         drawn.append(text_at(right + 8, beside + 4, s.tag, "start", "tag"))
     if s.reading is not None:
-        drawn.append(_reading(s.reading, pixels, across, up))
+        drawn.append(_reading(s.reading, pixels, across, up, aside))
     values = " ".join(f"{s.points[i][0]:.5g},{s.points[i][1]:.5g}" for i in kept)
     return (
         f'<g class="series {s.kind or marks(s.colour)}" data-series="{escape(s.name or s.label)}" '
@@ -198,12 +206,13 @@ def _series(s: Series, across: Scale, up: Scale, right: float, beside: float | N
     )
 
 
-def _reading(r: Reading, pixels: Sequence[tuple[float, float]], across: Scale, up: Scale) -> str:
+def _reading(r: Reading, pixels: Sequence[tuple[float, float]], across: Scale, up: Scale, aside: float) -> str:
     """A ring with its interval; where the curve does not reach it, a dotted line to the curve's nearest point."""
     x, y = across(r.x), up(r.y)
     drawn = []
     if math.isfinite(r.low) and math.isfinite(r.high):
-        drawn.append(f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{up(r.low):.1f}" y2="{up(r.high):.1f}"/>')
+        at, ends = x + aside, (up(r.low), up(r.high))
+        drawn.append(f'<line class="whisker" x1="{at:.1f}" x2="{at:.1f}" y1="{ends[0]:.1f}" y2="{ends[1]:.1f}"/>')
     if not r.within and pixels:
         px, py = min(pixels, key=lambda p: abs(p[0] - x))
         drawn.append(f'<path class="line dotted" d="M{px:.1f} {py:.1f}L{x:.1f} {y:.1f}"/>')
@@ -212,11 +221,14 @@ def _reading(r: Reading, pixels: Sequence[tuple[float, float]], across: Scale, u
 
 
 def _upright(at: float, words: str, across: Scale, height: int) -> str:
-    """A line from top to bottom with its name at the top, on the side where there is more room."""
+    """A line from top to bottom with its name at the top, on the side where there is more room; on a line more where
+    it has two parts and they do not fit on one."""
     x = across(at)
     before = x - across.start > across.stop - x
     room = (x - across.start if before else across.stop - x) - 6
-    name = text_at(x + (-5 if before else 5), TOP + 10, words, "end" if before else "start", room=room)
+    lines = [words] if text_width(words, SMALL) <= room else words.split(", ")
+    place, anchor = x + (-5 if before else 5), "end" if before else "start"
+    name = "".join(text_at(place, TOP + 10 + LINE * i, line, anchor, room=room) for i, line in enumerate(lines))
     return f'<line class="zero" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{height - BOTTOM}"/>{name}'
 
 

@@ -134,8 +134,9 @@ def row_group(name: str, y: float, height: float, drawn: Sequence[str], kind: st
     )
 
 
-def foot(across: Scale, x: str, top: float, bottom: float, *, grid: bool = True) -> str:
-    """The axis below rows, ``bottom`` pixels down: ticks, name, and lines up to ``top`` where there is a ``grid``."""
+def foot(across: Scale, x: str, top: float, bottom: float, *, grid: bool = True, zero: bool = True) -> str:
+    """The axis below rows, ``bottom`` pixels down: ticks, name, and lines up to ``top`` where there is a ``grid``, else
+    one at 0 (``zero``: unless the rows draw it themselves)."""
     drawn, up = [], top - bottom
     values = ticks(across.low, across.high, 3, least=2)
     for tick, text in zip(values, tick_texts(values), strict=True):
@@ -144,7 +145,7 @@ def foot(across: Scale, x: str, top: float, bottom: float, *, grid: bool = True)
             drawn.append(upright("grid", at, up))
         drawn.append(text_at(at, 14, text, "middle"))
     drawn.append(text_at((across.start + across.stop) / 2, BOTTOM - 4, x, "middle", "axis"))
-    if not grid and across.low <= 0 <= across.high:
+    if zero and not grid and across.low <= 0 <= across.high:
         drawn.append(upright("zero", across(0), up))
     return f'<g class="foot" transform="translate(0 {bottom:.1f})">{"".join(drawn)}</g>'
 

@@ -14,7 +14,7 @@ from leaderboards import half_widths
 from leaderboards.declared import benchmark_title, metric_title
 from leaderboards.extrapolation import MARK, not_bracketed
 from leaderboards.formats.registry import FORMATS, Format
-from leaderboards.notes import evaluator_lines, not_shown, trained_on
+from leaderboards.notes import evaluator_lines, not_shown, of_checkpoints, trained_on
 from leaderboards.published import Published
 from leaderboards.rows import Cell, Row, Table
 from leaderboards.text import (
@@ -127,12 +127,18 @@ def _panel(panel: str, tables: Sequence[Table]) -> str:
     notes = [
         f"{panel_title(panel).capitalize()}: {'; '.join(map(_sized, tables))}. {_seeds(tables)} Mean over seeds, "
         f"{half_widths.EXPLAINED}; * marks a paired difference to {reference} whose 95 % interval leaves out 0, ** one "
-        "whose Holm-adjusted p is below .05 as well, + before them one for the better, - one for the worse; best bold, "
-        "second underlined."
+        "whose p, Holm-adjusted over all pairs of rows, is below .05 as well, + before them one for the better, - one "
+        "for the worse; best bold, second underlined."
     ]
     notes += [f"Incomplete: {', '.join(missing)} samples scored."] if missing else []
     notes += [f"Doubtful answers: {', '.join(doubtful)}."] if doubtful else []
-    notes += [*not_bracketed(tables), *evaluator_lines(tables), *trained_on(tables), *not_shown(tables)]
+    notes += [
+        *of_checkpoints(tables),
+        *not_bracketed(tables),
+        *evaluator_lines(tables),
+        *trained_on(tables),
+        *not_shown(tables),
+    ]
     text = tabular(header, rows, caption=tex(" ".join(notes)), label=panel or "results", groups=groups)
     return "".join(f"% {tex(f'{table_title(t.condition)}: {condition_text(t.condition)}')}\n" for t in tables) + text
 
@@ -197,10 +203,12 @@ def _differences(table: Table, reference: str) -> str:
     ]
     caption = (
         f"{_sized(table)}, {panel_title(table.panel)}: paired difference to {reference} on common samples, 95 % "
-        f"interval, {half_widths.EXPLAINED}, Holm-adjusted p. {_seeds([table])}"
+        f"interval, {half_widths.EXPLAINED}, p Holm-adjusted over all pairs of rows. {_seeds([table])}"
     )
     label = f"{table.panel or 'results'} {table_title(table.condition)} against {reference}"
-    return tabular(header, rows, caption=tex(" ".join([caption, *not_shown([table])])), label=label)
+    return tabular(
+        header, rows, caption=tex(" ".join([caption, *of_checkpoints([table]), *not_shown([table])])), label=label
+    )
 
 
 def _difference(cell: Cell, metric: Metric, reference: str) -> str:

@@ -57,8 +57,8 @@ def markdown(tables: Sequence[Table], *, nothing: str = NO_EVALUATIONS) -> str:
         blocks.append(_figures(table))
         for reference in compared(table):
             how = (
-                f"{half_widths.EXPLAINED}; p is Holm-adjusted over the methods; checkpoints: with one seed on a side "
-                "nothing is said of the methods"
+                f"{half_widths.EXPLAINED}; p is Holm-adjusted over all pairs of rows; checkpoints: with one seed on a "
+                "side nothing is said of the methods"
             )
             blocks.append(f"Difference to {reference} ({how})\n\n{_differences(table, reference)}")
     return "\n\n".join(blocks) + "\n"

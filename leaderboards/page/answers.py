@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ MATCHED_WORDS = WORDS | {"better": "hallucinates less than", "worse": "hallucina
 
 
 EXTRAPOLATED = "extrapolated, so not judged against"
+NOTHING_SHARED = "cannot be compared with"
+CHECKPOINTS = " (as checkpoints)"
 
 
 def answers(tables: Sequence[Table], reference: str = "") -> list[dict[str, Any]]:
@@ -63,10 +66,14 @@ def _verdict(table: Table, row: Row, metric: Metric, reference: str) -> dict[str
     kind = kind_of(difference, metric, p)
     words = MATCHED_WORDS if is_matched(table, metric) else WORDS
     span = interval(difference.low, difference.high, metric)
+    said = words[kind] if difference.bracketed else EXTRAPOLATED
+    if not math.isfinite(difference.value):
+        said = NOTHING_SHARED
+    one_seed = CHECKPOINTS if difference.kind == "checkpoints" and said in words.values() else ""
     return {
         "kind": kind,
-        "text": f"{words[kind] if difference.bracketed else EXTRAPOLATED} {row.references[reference]}",
-        "detail": f"{signed(difference.value, metric)} {span}, Holm p {p_text(p)}",
+        "text": f"{said} {row.references[reference]}{one_seed}",
+        "detail": f"{signed(difference.value, metric)} {span}, Holm\u00a0p\u00a0{p_text(p)}",
     }
 
 

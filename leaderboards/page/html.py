@@ -110,7 +110,7 @@ def _content(view: View, chunks: Chunks, parts: Any, copies: Mapping[str, Copy])
         "left_out": chunks.left_out,
         "panels": panels,
         "palette": palette,
-        "note": note(tables),
+        "note": note(tables, with_a_a=False),  # each panel has its own below its table
         "synthetic": synthetic_data(tables),
         "why": view.explain(snapshot),
         "costs": [row for row in cost_rows(snapshot) if row["run"] in runs],

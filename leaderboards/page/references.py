@@ -138,9 +138,13 @@ def _delta(row: Row, metric: Metric, reference: str) -> dict[str, str] | None:
 
 
 def _parts(difference: Difference, metric: Metric, before: str = "") -> str:
-    """What the interval is made of, and whether the seeds disagree; empty where nothing is known of it."""
+    """What the interval is made of, whether the seeds disagree, and that no method is judged where a side has one seed;
+    empty where nothing is known of it."""
     words = half_widths.named(difference, metric)
-    words += ["the seeds disagree in sign"] if difference.signs_differ else []
+    if difference.signs_differ:
+        which = "" if len(words) > 1 else "seeds "  # the last part is theirs
+        words[-1:] = [" ".join([*words[-1:], f"({which}disagree in sign)"])]
+    words += ["as checkpoints"] if words and difference.kind == "checkpoints" else []
     return before + ", ".join(words) if words else ""
 
 

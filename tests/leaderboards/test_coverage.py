@@ -273,7 +273,7 @@ def test_the_chart_shows_where_each_curve_is_read_and_how_far_it_reaches(store: 
     assert read.note == "dpo at the coverage of base: CHAIRi matched 30.0 % [30.0, 30.0]"
     beyond = curves["gap"].reading
     assert beyond is not None and not beyond.within and beyond.note.endswith(", beyond the curve's ends")
-    drawn = chart(list(curves.values()), "", "x", "y", upright=reading_line(table))
+    drawn = chart(list(curves.values()), "", "x", "y", upright=reading_line(table), size=(700, 360))
     assert (
         drawn.count('class="reading"') == 2 and drawn.count("line dotted") == 1 and "coverage of base, 50.0 %" in drawn
     )

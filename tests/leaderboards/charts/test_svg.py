@@ -6,11 +6,12 @@ import itertools
 import math
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from leaderboards.charts.bars import Bar, bars
 from leaderboards.charts.forest import Estimate, forest
-from leaderboards.charts.lines import Series, chart, histogram
+from leaderboards.charts.lines import Reading, Series, chart, histogram
 from leaderboards.charts.svg import LABEL, SMALL, cut, extent, text_width, tick_texts, ticks
 
 LONG = ["dpo at dama's beta", "dama combine combine=data-then-model", "filter with aM = 1"]
@@ -58,7 +59,7 @@ def rows(drawn: str) -> list[tuple[float, ElementTree.Element]]:
 
 @pytest.mark.parametrize("width", [340, 380, 700])
 def test_names_and_figures_of_a_forest_stand_inside_it_and_apart(width: int) -> None:
-    text, more = "+1.00 [-2.00, 3.00]  p 1.000", "samples ± 2.10, seeds ± 1.30, the seeds disagree in sign"
+    text, more = "+1.00 [-2.00, 3.00]  p 1.000", "samples ± 12.10, seeds ± 11.30 (disagree in sign)"
     drawn = forest(
         [Estimate(name, 1.0, -2.0, 3.0, 0, text, more=more) for name in LONG], "t", "difference", width=width
     )
@@ -68,6 +69,7 @@ def test_names_and_figures_of_a_forest_stand_inside_it_and_apart(width: int) -> 
         assert span(name, LABEL)[0] >= 0 and span(figure, SMALL)[1] <= width and span(part, SMALL)[1] <= width
         same_height = abs(float(name.get("y") or 0) - float(figure.get("y") or 0)) < 10
         assert not same_height or span(name, LABEL)[1] < span(figure, SMALL)[0]
+    assert all(part.text == more for part in parts), "not cut"
     whiskers = [e for e in ElementTree.fromstring(drawn).iter("line") if e.get("class") == "whisker"]
     assert len(whiskers) == 3 and all(0 < float(w.get("x1") or 0) < float(w.get("x2") or 0) < width for w in whiskers)
 
@@ -85,6 +87,47 @@ def test_a_forest_shows_what_the_samples_and_the_seeds_leave_open() -> None:
     assert seeds == pytest.approx([start + 2 * unit, start + 4 * unit], abs=0.2)
     one = forest([Estimate("dama", 1.0, 0.0, 2.0, 0, seeds=(1.0,))], "t", "x")
     assert 'class="seed"' not in one, "one seed is the point itself"
+
+
+@pytest.mark.parametrize("more", ["", "samples ± 2.10, seeds ± 1.30"])
+def test_the_line_of_no_difference_crosses_no_figures(more: str) -> None:
+    """In a narrow forest figures stand above the marks, and a line through "-14.2" hides its sign."""
+    drawn = forest([Estimate(name, -14.2, -34.3, 6.0, 0, "-14.2 [-34.3, 6.0]", more=more) for name in "ab"], "t", "x")
+    zeros = [e for _, row in rows(drawn) for e in row.iter("line") if e.get("class") == "zero"]
+    assert len(zeros) == 2 and drawn.count('"zero') == 2
+    (whisker,) = {
+        float(e.get("y1") or 0) for e in ElementTree.fromstring(drawn).iter("line") if e.get("class") == "whisker"
+    }
+    lowest = max(float(e.get("y") or 0) for e in texts(drawn, "figures") + texts(drawn, "parts"))
+    assert all(lowest + 3 < float(e.get("y1") or 0) < whisker < float(e.get("y2") or 0) for e in zeros)
+    wide = forest([Estimate("a", 1.0, -2.0, 3.0, 0, "t")], "t", "x", width=700)
+    assert wide.count('class="zero upright"') == wide.count('"zero') == 1
+
+
+def test_intervals_of_readings_at_one_place_stand_side_by_side() -> None:
+    """The rings stay where the curves are read; twenty intervals take no more room than seven."""
+
+    def drawn(count: int) -> tuple[set[str], list[float]]:
+        read = [Series(str(i), [(0, i), (2, i)], reading=Reading(1, i, i - 1, i + 1, "r")) for i in range(count)]
+        page = ElementTree.fromstring(chart(read, "t", "x", "y"))
+        rings = {e.get("cx") or "" for e in page.iter("circle") if e.get("class") == "reading"}
+        return rings, sorted(float(e.get("x1") or 0) for e in page.iter("line") if e.get("class") == "whisker")
+
+    rings, whiskers = drawn(4)
+    assert len(rings) == 1 and np.diff(whiskers) == pytest.approx([4] * 3, abs=0.11)
+    assert float(rings.pop()) == pytest.approx(np.mean(whiskers), abs=0.1)
+    many = drawn(20)[1]
+    assert len(set(many)) == 20 and many[-1] - many[0] <= 28
+
+
+def test_what_an_upright_line_is_stands_on_two_lines_where_it_does_not_fit_on_one() -> None:
+    words = ["coverage of base", "54.6 %"]
+    series = [Series("dpo", [(0, 0), (1, 1)], tag="gap")]
+    narrow, wide = (
+        chart(series, "t", "x", "y", upright=(0.5, ", ".join(words)), size=(width, 230)) for width in (340, 700)
+    )
+    assert [t.text for t in texts(narrow, "tick")][-2:] == words
+    assert [t.text for t in texts(wide, "tick")][-1] == ", ".join(words)
 
 
 @pytest.mark.parametrize("width", [340, 700])

@@ -66,6 +66,10 @@ def test_a_caption_says_seeds_and_samples_and_leaves_the_version_to_a_comment(tm
     assert all("2 seeds: dama, dpo; 1 seed: base." in c or "2 seeds: dpo, dama; 1 seed: base." in c for c in captions)
     assert not any("version" in caption for caption in captions) and "% AMBER: judge none" in text
     assert "version 1" in text.partition(r"\begin{table}")[0]
+    assert "checkpoints" not in text
+    (tmp_path / "one").mkdir()
+    captions = re.findall(r"\\caption\{(.*)\}\n", latex(tables_of(one_seed(tmp_path / "one")), differences=True))
+    assert len(captions) == 3 and all("these checkpoints differ, not that the methods do" in c for c in captions)
 
 
 def test_every_table_has_a_label_of_its_own(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from leaderboards.formats.data import to_csv
 from leaderboards.formats.html import COPIES
 from leaderboards.formats.latex import latex
 from leaderboards.formats.markdown import markdown
+from leaderboards.notes import a_a_rate
 from leaderboards.page.html import render_html, script_json, write_html
 from leaderboards.page.ranked import ranked
 from leaderboards.page.samples import BAD, FAILED, GOOD, THUMBNAIL, Chunks, pack, thumbnail, verdict_chunk
@@ -32,7 +33,7 @@ from leaderboards.rows import build_tables
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import p_text
 from leaderboards.view import View
-from tests.leaderboards.fakes import add, answers, example, snapshot
+from tests.leaderboards.fakes import add, answers, example, snapshot, verdict
 from tests.leaderboards.stores import answers_of_others, study
 
 
@@ -217,7 +218,8 @@ def test_the_answer_in_words_is_the_first_line_of_every_panel(tmp_path: Path) ->
     view = View(Snapshot(store))
     page = render_html(view, Chunks(None, 10**7))
     lines = [html.unescape(line) for line in re.findall(r'<p class="answer-line">(.*?)</p>', page)]
-    assert lines == conclusions(view.tables) and len(lines) == 2
+    assert [line.replace("\u00a0", " ") for line in lines] == conclusions(view.tables) and len(lines) == 2
+    assert "\u00a0%" in lines[0] and " %" not in lines[0], "no line begins with a unit"
     assert page.index('<p class="answer-line">') < page.index('<article class="card') < page.index("<table")
 
 
@@ -303,6 +305,33 @@ def test_a_card_has_a_verdict_against_dpo_and_against_base(tmp_path: Path) -> No
     cards = dict(re.findall(r'<article class="card.*?</svg>(.*?)</h3>(.*?)</article>', page, re.S))
     verdicts = {name: re.findall(r'class="verdict \w+">. [\w ]* (\w+)</p>', card) for name, card in cards.items()}
     assert verdicts == {"base": ["dpo"], "dpo": ["base"], "dama": ["dpo", "base"]}
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_card_says_of_one_seed_that_it_is_about_checkpoints(tmp_path: Path, seeds: int) -> None:
+    page = page_of(study(tmp_path / "r.sqlite", methods=("dpo", "dama"), seeds=seeds, images=12))
+    verdicts = [v for v in re.findall(r'class="verdict \w+">(.*?)</p>', page) if "extrapolated" not in v]
+    assert verdicts and [verdict.endswith("(as checkpoints)") for verdict in verdicts] == [seeds == 1] * len(verdicts)
+    assert (", as checkpoints</text>" in page) == ("differ, not that the methods do" in page) == (seeds == 1)
+
+
+def test_a_card_says_of_rows_without_a_common_sample_that_they_cannot_be_compared(tmp_path: Path) -> None:
+    store = Store(tmp_path / "r.sqlite")
+    add(store, "base", {**answers([2, 1, 2])})
+    add(store, "other", {"7": verdict(1), "8": verdict(0)}, alignment=None)
+    page = page_of(store)
+    verdicts = re.findall(r'class="verdict \w+">(.*?)</p>', page)
+    assert verdicts == ["· cannot be compared with base"] and "not distinguishable from base" not in page
+
+
+def test_how_often_seeds_of_one_method_differ_stands_once_below_its_own_panel(tmp_path: Path) -> None:
+    store = study(tmp_path / "r.sqlite", methods=("dpo", "dama"), seeds=2, panels=("clean", "flipped"), images=12)
+    view = View(Snapshot(store))
+    page = render_html(view, Chunks(None, 10**7))
+    of_panels = page.partition('<section id="ranking">')[2].split('<div class="panel" data-panel=')[1:3]
+    said = [re.findall(r"A/A: (two seeds of one method differ .*?)</p>", panel) for panel in of_panels]
+    assert said == [[a_a_rate([t for t in view.tables if t.panel == panel])] for panel in ("clean", "flipped")]
+    assert page.count("two seeds of one method differ") == 2 == markdown(view.tables).count("A/A (")
 
 
 def test_methods_beyond_the_colours_have_another_mark(tmp_path: Path) -> None:
