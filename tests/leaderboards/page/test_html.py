@@ -331,6 +331,9 @@ def test_how_often_seeds_of_one_method_differ_stands_once_below_its_own_panel(tm
     of_panels = page.partition('<section id="ranking">')[2].split('<div class="panel" data-panel=')[1:3]
     said = [re.findall(r"A/A: (two seeds of one method differ .*?)</p>", panel) for panel in of_panels]
     assert said == [[a_a_rate([t for t in view.tables if t.panel == panel])] for panel in ("clean", "flipped")]
+    assert "p is Holm-adjusted over all pairs of rows" in page and "Holm-adjusted over all pairs" in markdown(
+        view.tables
+    )
     assert page.count("two seeds of one method differ") == 2 == markdown(view.tables).count("A/A (")
 
 
