@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # importing httpx2 and openai takes a second
+    import ssl
+
     import httpx2
 
 MOST_BYTES = 32 << 20
@@ -17,10 +19,12 @@ class TooLong(Exception):
     """A reply's body is longer than any completion: it is not read to its end."""
 
 
-def bounded_client(**options: Any) -> httpx2.AsyncClient:
+def bounded_client(proxy: str, verify: ssl.SSLContext | bool) -> httpx2.AsyncClient:
     """An HTTP client whose replies have at most ``MOST_BYTES``, and that follows no redirect.
 
-    A redirect would take the key and the question to a host that nobody named. ``options`` are httpx2's.
+    A redirect would take the key and the question to a host that nobody named. ``proxy`` is the URL of the one that all
+    calls go through, "" for none: httpx2 by itself would open every proxy of the environment, also those for other
+    hosts and schemes. ``verify`` is httpx2's.
     """
     import httpx2
     import openai
@@ -35,7 +39,10 @@ def bounded_client(**options: Any) -> httpx2.AsyncClient:
             headers = [(name, value) for name, value in response.headers.raw if name.decode().lower() not in PACKING]
             return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
 
-    return Bounded(follow_redirects=False, **options)
+    if proxy:
+        return Bounded(follow_redirects=False, verify=verify, proxy=proxy)
+    direct = httpx2.AsyncHTTPTransport(verify=verify, limits=openai.DEFAULT_CONNECTION_LIMITS)
+    return Bounded(follow_redirects=False, transport=direct)
 
 
 async def _read(response: httpx2.Response) -> bytes:

@@ -16,8 +16,8 @@ from harness.chat.bounded import bounded_client
 from harness.chat.calls import Failure, accept, call
 from harness.chat.completion import Completion, body
 from harness.chat.dialect import Dialect, remedy_of
-from harness.chat.endpoint import api_version, is_loopback, is_private
-from harness.chat.keys import NO_KEY, check_environment, foreign_headers, key_for
+from harness.chat.endpoint import api_version, is_private
+from harness.chat.keys import NO_KEY, check_environment, foreign_headers, key_for, proxy_for
 from harness.chat.prices import Price, cost, estimate_tokens, load_prices, price_of
 from harness.chat.request import Caller, ChatReply, ChatRequest
 from harness.chat.settings import ChatSettings
@@ -57,7 +57,7 @@ class ChatClient:
     def __init__(self, model: str, url: str, caller: Caller, settings: ChatSettings) -> None:
         self.model, self.url, self.caller, self.settings = model, url, caller, settings
         self.dialect = Dialect()
-        self._loopback, self._key = is_loopback(url), ""
+        self._key = ""
         self.prices = load_prices(Path(settings.prices) if settings.prices else None)
         if is_private(url) and price_of(model, self.prices) is None:
             self.prices[model] = Price(0.0, 0.0)
@@ -137,8 +137,7 @@ class ChatClient:
         plain = self.url.startswith("http://")
         for _ in range(many):
             verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True
-            # A proxy named in the environment cannot reach this machine's own loopback.
-            http = bounded_client(verify=verify, trust_env=not self._loopback)
+            http = bounded_client(proxy_for(self.url), verify)
             yield openai.AsyncOpenAI(
                 api_key=self._key,
                 base_url=self.url.partition("?")[0],

@@ -14,7 +14,9 @@ from harness.errors import UsageError
 from harness.util.secrets import keep_headers, keep_secret
 
 KEY = "OPENAI_API_KEY"
-HEADERS = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
+LINES = "OPENAI_CUSTOM_HEADERS"
+"""A header a line, which the client takes apart and strips."""
+HEADERS = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", LINES)
 """Variables that the client sends as headers."""
 NOT_OF_A_KEY = frozenset(" \"'")
 """What stands around a key where it is copied from, or in a file of variables whose marks are kept (docker)."""
@@ -72,16 +74,18 @@ def foreign_headers(url: str, variable: str) -> list[str]:
     """
     if variable == KEY or origin(url) == origin(default_url()):
         return []
-    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
+    lines = os.environ.get(LINES, "").split("\n")
     custom = [name.strip() for name, colon, _ in (line.partition(":") for line in lines) if colon]
     return ["OpenAI-Organization", "OpenAI-Project", *custom]
 
 
 def check_environment(url: str, caller: Caller) -> None:
     """Raise UsageError where what the environment says of headers, certificates or a proxy cannot be used."""
-    keep_headers(os.environ.get("OPENAI_CUSTOM_HEADERS", ""))
+    keep_headers(os.environ.get(LINES, ""))
     for variable in HEADERS:
-        value = os.environ.get(variable, "").replace("\n", "").replace("\r", "")
+        value = os.environ.get(variable, "")
+        if variable == LINES:
+            value = value.replace("\n", "").replace("\r", "")
         if not (value.isascii() and value.isprintable()):
             raise UsageError(
                 f"{caller.option}: {variable} holds a control character or one beyond ASCII (a curly quotation mark "
@@ -104,21 +108,30 @@ def check_certificates(url: str, caller: Caller) -> None:
             ) from error
 
 
-def check_proxy(url: str, caller: Caller) -> None:
-    """Raise UsageError where the environment names a proxy for ``url`` that cannot be used here."""
+def proxy_for(url: str) -> str:
+    """The proxy that the environment names for ``url``, as a URL; "" for none.
+
+    This machine's own loopback has none, nor has a host in ``NO_PROXY``.
+    """
     split = urlsplit(url)
-    if is_loopback(url) or urllib.request.proxy_bypass(split.hostname or ""):
-        return
+    if is_loopback(url) or any(urllib.request.proxy_bypass(host) for host in (split.hostname or "", split.netloc)):
+        return ""
     proxies = urllib.request.getproxies()
     proxy = proxies.get(split.scheme) or proxies.get("all") or ""
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def check_proxy(url: str, caller: Caller) -> None:
+    """Raise UsageError where the environment names a proxy for ``url`` that cannot be used here."""
+    proxy = proxy_for(url)
     try:
-        _ = urlsplit(proxy if "://" in proxy else f"http://{proxy}").port
+        _ = urlsplit(proxy).port
     except ValueError:
         raise UsageError(
             f"{caller.option}: the environment names a proxy whose port is no number from 0 to 65535 (ALL_PROXY, "
             "HTTPS_PROXY, HTTP_PROXY); expected http://HOST:PORT."
         ) from None
-    kind = proxy.partition("://")[0].lower() if "://" in proxy else "http"
+    kind = proxy.partition("://")[0].lower() or "http"
     if kind not in ("http", "https", "socks5", "socks5h"):
         raise UsageError(
             f"{caller.option}: the environment names a {kind}:// proxy (ALL_PROXY, HTTPS_PROXY); expected http://, "
@@ -127,5 +140,5 @@ def check_proxy(url: str, caller: Caller) -> None:
     if kind.startswith("socks") and importlib.util.find_spec("socksio") is None:
         raise UsageError(
             f"{caller.option}: the environment names a SOCKS proxy (ALL_PROXY, HTTPS_PROXY), which needs a package: "
-            f".venv/bin/python -m pip install socksio. Or unset it, or put {split.hostname} into NO_PROXY."
+            f".venv/bin/python -m pip install socksio. Or unset it, or put {urlsplit(url).hostname} into NO_PROXY."
         )

@@ -127,6 +127,7 @@ def test_a_name_with_a_blank_beside_it_is_another_name_and_is_refused() -> None:
         ("SSL_CERT_FILE", "/nowhere/ca.pem"),
         ("SSL_CERT_FILE", __file__),
         ("OPENAI_ORG_ID", "“org”"),
+        ("OPENAI_PROJECT_ID", "project\n"),
         ("OPENAI_CUSTOM_HEADERS", "X-Team: “vision”"),
     ],
 )
@@ -148,3 +149,27 @@ def test_a_proxy_that_cannot_be_used_is_named_with_the_remedy(monkeypatch: pytes
     check_proxy("http://127.0.0.1:8000/v1", JUDGE)
     monkeypatch.setenv("NO_PROXY", "example.org")
     check_proxy("https://example.org/v1", JUDGE)
+
+
+def test_proxies_for_others_are_left_alone_and_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server at 0.0.0.0 is on this machine and not at its loopback's address: it could have a proxy."""
+    socks = "socks5://127.0.0.1:9"  # the package for it is not installed, and nothing listens there
+    for named in (
+        {"HTTPS_PROXY": socks},
+        {"ALL_PROXY": socks, "NO_PROXY": "0.0.0.0"},
+        {"HTTP_PROXY": "x", "NO_PROXY": "*"},
+    ):
+        with monkeypatch.context() as environment, FaultServer(lambda prompt, nth: "yes") as server:
+            for name, value in named.items():
+                environment.setenv(name, value)
+            url = server.url.replace("127.0.0.1", "0.0.0.0")
+            ((_, reply),) = ChatClient("judge", url, JUDGE, ChatSettings(tries=1)).ask([ChatRequest((question("q"),))])
+        assert (reply.text, reply.error) == ("yes", None), named
+
+
+def test_a_call_goes_through_the_proxy_of_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultServer(lambda prompt, nth: "yes") as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.removeprefix("http://").removesuffix("/v1"))
+        client = ChatClient("judge", "http://10.255.255.1:8000/v1", JUDGE, ChatSettings(tries=1))
+        ((_, reply),) = client.ask([ChatRequest((question("q"),))])
+    assert reply.text == "yes" and proxy.headers[0].startswith(b"POST http://10.255.255.1:8000/v1/chat/completions")
