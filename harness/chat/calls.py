@@ -133,7 +133,8 @@ def accept(completion: Completion, asked: str, caller: Caller, allow_other_model
     if not allow_other_model and not same_model(asked, model):
         returned = f"model {model!r}" if model else "no model name"
         reason = f"asked for model {asked!r}, the endpoint returned {returned}"
-        remedy = f"; name that model, or take its replies with {caller.setting('allow_other_model')}=true"
+        taken = f"take its replies with {caller.setting('allow_other_model')}=true"
+        remedy = f"; name that model, or {taken}" if model else f"; {taken}"
         raise Failure(reason + remedy, again=False, usage=usage, model=model, text=text or "")
     if text is None:
         reason = f"the {caller.role} refused: {completion.refusal}"

@@ -164,15 +164,24 @@ def _ids(value: Any) -> tuple[int, ...]:
 
 
 def _parts(content: Any) -> tuple[str | None, str]:
-    """(text, thoughts) of a message's content, which may be a list of parts of either kind; None: there is no text."""
+    """(text, thoughts) of a message's content, which may be parts of either kind; None: there is no text."""
     if isinstance(content, str):
         return content, ""
-    if not isinstance(content, list) or not all(isinstance(part, str | dict) for part in content):
+    listed = [content] if isinstance(content, dict) else content
+    if not isinstance(listed, list) or not all(isinstance(part, str | dict) for part in listed):
         return None, ""
-    parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
-    texts = [str(part["text"]) for part in parts if part.get("type") in ("text", "output_text") and "text" in part]
+    parts = [{"text": part} if isinstance(part, str) else part for part in listed]
+    texts = [_text(part) for part in parts if part.get("type", "text") in ("text", "output_text")]
+    held = [text for text in texts if text is not None]
     thoughts = [_parts(part.get("thinking"))[0] or "" for part in parts if part.get("type") == "thinking"]
-    return "".join(texts) if texts else None, "".join(thoughts)
+    whole = bool(held) and all(isinstance(text, str) for text in held)
+    return "".join(held) if whole else None, "".join(thoughts)
+
+
+def _text(part: dict[str, Any]) -> Any:
+    """What a part holds as its text, which OpenAI's assistants wrap once more; None for a part that holds nothing."""
+    text = part.get("text")
+    return text.get("value") if isinstance(text, dict) else text
 
 
 def _without_text(choice: dict[str, Any], message: dict[str, Any]) -> str:

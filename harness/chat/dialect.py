@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from harness.chat.settings import OWN
+
 UNSUPPORTED = re.compile(
     r"unsupported|not support|only the default|deprecated|cannot both be specified|only \S+ is allowed"
     r"|strictly positive|please use max_completion_tokens"
@@ -17,6 +19,8 @@ NO_SYSTEM = re.compile(
     r"system (role|message|prompt)s? (is |are )?(not supported|unsupported)|not support (a |the )?system"
 )
 """How chat templates refuse a system message: Gemma's, Mistral's first."""
+WANTED = re.compile(r"\b(\w+) must be (?:set to )?(true|false)\b", re.IGNORECASE)
+"""How they ask for a field that they were not sent: DashScope's ``enable_thinking``."""
 RENAMED = {"max_tokens": "max_completion_tokens"}
 """Parameters with a younger name: OpenAI's reasoning models take no other."""
 LEFT_OUT = ("temperature", "top_p")
@@ -47,6 +51,9 @@ def remedy_of(message: str, sent: Mapping[str, Any], setting: str) -> str:
     if messages[0].get("role") == "system" and NO_SYSTEM.search(said):
         ours = " (leave model.system out)" if "model." in setting else ""
         return f"; its chat template takes no system message: ask without{ours} or serve it with one that does"
+    wanted = WANTED.search(message)
+    if wanted and wanted[1] not in OWN:
+        return f"; it is sent with {setting}='{{{wanted[1]}: {wanted[2].lower()}}}'"
     fields = (name for name in sent if name not in ("model", "messages"))
     name = next((name for name in fields if _names(said, name)), "")
     return f"; {name} is left out with {setting}='{{{name}: null}}'" if name else ""

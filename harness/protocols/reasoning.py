@@ -26,6 +26,7 @@ THOUGHTS = (
         r"<\|channel\|>(?:analysis|commentary)\b[^<]*<\|message\|>",
         r"(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final\b[^<]*<\|message\|>",
     ),
+    (r"\A\s*analysis(?=(?s:.*)assistantfinal)", r"assistantfinal"),  # gpt-oss behind a server that leaves out its marks
 )
 """Marks around thoughts (beginning, end) as published models write them."""
 OPEN_THOUGHT, CLOSED_THOUGHT = "<think>", "</think>"

@@ -85,8 +85,25 @@ PERSONALITIES = {
     ),
     "too long a prompt": Personality(lambda body: LONG, None, "maximum context length is 4096"),
     "parts": Personality(lambda body: completion([{"type": "text", "text": "Rating: 4"}]), "Rating: 4"),
+    "a part by itself": Personality(lambda body: completion({"type": "text", "text": "Rating: 4"}), "Rating: 4"),
+    "a part without a type": Personality(lambda body: completion([{"text": "Rating: 4"}]), "Rating: 4"),
+    "an empty part before the text": Personality(
+        lambda body: completion([{"type": "text", "text": None}, {"type": "text", "text": "Rating: 4"}]), "Rating: 4"
+    ),
+    "a part's text wrapped as of OpenAI's assistants": Personality(
+        lambda body: completion([{"type": "text", "text": {"value": "Rating: 4", "annotations": []}}]), "Rating: 4"
+    ),
+    "a part whose text is none": Personality(
+        lambda body: completion([{"type": "text", "text": ["Rating: 4"]}]), None, "the message holds no text", 3
+    ),
+    "no name": Personality(
+        lambda body: completion("Rating: 4", model=""), None,
+        "returned no model name; take its replies with --set judge.allow_other_model=true",
+    ),
     "no system message": Personality(no_system, None, "its chat template takes no system message"),
-    "no thinking without streaming": Personality(thinking, None, "enable_thinking must be set to false"),
+    "no thinking without streaming": Personality(
+        thinking, None, "it is sent with --set judge.extra_body='{enable_thinking: false}'"
+    ),
     "no thinking, set so": Personality(
         thinking, "Rating: 4", settings=(("extra_body", {"enable_thinking": False}),)
     ),

@@ -27,6 +27,8 @@ HARMONY = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>f
         ("<|begin_of_thought|>hm<|end_of_thought|><|begin_of_solution|>Yes<|end_of_solution|>", "Yes", "hm"),
         ("<|channel>thought\nhm<channel|>Yes", "Yes", "hm"),
         (f"{HARMONY}Yes", "Yes", "hm"),
+        ("analysisIs it 2? Rating: 2assistantfinalRating: 4", "Rating: 4", "Is it 2? Rating: 2"),
+        ("Analysis: the final word is the assistant's.", "Analysis: the final word is the assistant's.", ""),
         ("<think>hm</think><answer> Yes </answer>", "Yes", "hm"),
         ("<answer>Yes</answer>", "Yes", ""),
     ],
