@@ -16,7 +16,7 @@ from harness.chat.bounded import bounded_client
 from harness.chat.calls import Failure, accept, call
 from harness.chat.completion import Completion, body
 from harness.chat.dialect import Dialect, remedy_of
-from harness.chat.endpoint import api_version, is_private
+from harness.chat.endpoint import api_version, is_private, names_deployment
 from harness.chat.keys import NO_KEY, check_environment, foreign_headers, key_for, proxy_for
 from harness.chat.prices import Price, cost, estimate_tokens, load_prices, price_of
 from harness.chat.request import Caller, ChatReply, ChatRequest
@@ -50,14 +50,16 @@ class ChatClient:
         caller: who asks, for messages.
         settings: retries, throttle, budget.
 
-    Money and tokens are in ``account``; what the endpoint does not take as asked is in ``dialect``. Raises UsageError
-    for a budget on a model without a price; ``check`` and ``ask`` do so for a missing key (``harness.chat.keys``).
+    Money and tokens are in ``account``; what the endpoint does not take as asked is in ``dialect``; ``any_model`` says
+    whether replies of a model of another name count. Raises UsageError for a budget on a model without a price;
+    ``check`` and ``ask`` do so for a missing key (``harness.chat.keys``).
     """
 
     def __init__(self, model: str, url: str, caller: Caller, settings: ChatSettings) -> None:
         self.model, self.url, self.caller, self.settings = model, url, caller, settings
         self.dialect = Dialect()
         self._key = ""
+        self.any_model = settings.allow_other_model or names_deployment(model, url)
         self.prices = load_prices(Path(settings.prices) if settings.prices else None)
         if is_private(url) and price_of(model, self.prices) is None:
             self.prices[model] = Price(0.0, 0.0)
@@ -238,7 +240,7 @@ class ChatClient:
             promised = await self.account.reserve(expected)
             completion = await call(client, arguments, self.settings.timeout)
             throttle.succeeded()
-            accept(completion, self.model, self.caller, self.settings.allow_other_model)
+            accept(completion, self.model, self.caller, self.any_model)
         except Failure as failure:
             self.account.book(failure.usage)
             if (failure.pause or 0) > self.settings.longest_pause:

@@ -15,14 +15,21 @@ SHARED = ipaddress.ip_network("100.64.0.0/10")
 """Addresses behind a carrier's or a VPN's translation (RFC 6598)."""
 
 
-AZURE = re.compile(r"https?://[^?#]*/openai/deployments/[^/?#]+/?\?api-version=(?P<version>[\w.-]+)")
+AZURE = re.compile(r"https?://[^?#]*/openai/deployments/(?P<deployment>[^/?#]+)/?\?api-version=(?P<version>[\w.-]+)")
 """A deployment of Azure OpenAI: the one URL that may have a query."""
+AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 
 def api_version(url: str) -> str:
     """The ``api-version`` of an Azure deployment's URL, which also takes its key in a header of its own; else ""."""
     match = AZURE.fullmatch(url)
     return match["version"] if match else ""
+
+
+def names_deployment(model: str, url: str) -> bool:
+    """Whether ``model`` is a deployment of Azure OpenAI, whose name says nothing of the model behind it."""
+    match = AZURE.fullmatch(url)
+    return match["deployment"] == model if match else (urlsplit(url).hostname or "").endswith(AZURE_HOSTS)
 
 
 def default_url() -> str:

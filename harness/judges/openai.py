@@ -75,7 +75,7 @@ class OpenAIJudge(Judge):
         The text of a reply that was refused for its model was paid for and kept, so that allowing it later is free.
         """
         text = stored.usage.get("reply") if stored.text is None else stored.text
-        if text is None or not (self.client.settings.allow_other_model or same_model(self.model, stored.model)):
+        if text is None or not (self.client.any_model or same_model(self.model, stored.model)):
             return None
         return Reply(str(text), stored.model, usage=stored.usage)
 

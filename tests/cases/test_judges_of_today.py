@@ -88,14 +88,19 @@ def test_a_judge_of_today_scores_what_it_rates_and_nothing_else(name: str, tmp_p
     assert len(server.calls) == QUESTIONS + kind.wasted
 
 
+@pytest.mark.parametrize(("named", "scored"), [("gpt-4o", QUESTIONS), ("my-4o", QUESTIONS), ("gpt-4-turbo", 0)])
 def test_a_deployment_of_azure_is_asked_at_its_url_with_its_version_and_its_key_in_its_header(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    named: str, scored: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A deployment's name is no model's, so that the model is the one that it returns; a model's name is checked."""
     monkeypatch.setenv("AZURE_KEY_OF_MINE", "azure-secret")
     with FaultServer(lambda prompt, nth: azure(server.headers[-1])) as server:
         url = server.url.removesuffix("/v1") + "/openai/deployments/my-4o?api-version=2024-10-21"
         more = settings(*(f"judge.{each}" for each in (*QUICK, "api_key_env=AZURE_KEY_OF_MINE")))
-        result = score("mmhal", mmhal(tmp_path / "d"), ["--judge", f"openai:gpt-4o@{url}", *more])
+        words = ["--judge", f"openai:{named}@{url}", *more]
+        result = score("mmhal", mmhal(tmp_path / "d"), words, code=0 if scored else 3)
     found = figures(result)
-    assert (found["n_scored"], found["metrics"]["score"]["value"], len(server.calls)) == (QUESTIONS, 4.0, QUESTIONS)
+    assert (found["n_scored"], found["metrics"]["score"]["value"]) == (scored, 4.0 if scored else None)
+    assert len(server.calls) == QUESTIONS
+    assert found["judge"] == ("openai:gpt-4o-2024-08-06" if scored else f"openai:{named}")
     assert "azure-secret" not in result.output + said(result)

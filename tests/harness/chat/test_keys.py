@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.chat.client import ChatClient
-from harness.chat.endpoint import is_private, parse_endpoint
+from harness.chat.endpoint import is_private, names_deployment, parse_endpoint
 from harness.chat.keys import NO_KEY, check_environment, check_proxy, key_for
 from harness.chat.request import Caller, ChatRequest
 from harness.chat.settings import ChatSettings
@@ -173,3 +173,18 @@ def test_a_call_goes_through_the_proxy_of_its_scheme(monkeypatch: pytest.MonkeyP
         client = ChatClient("judge", "http://10.255.255.1:8000/v1", JUDGE, ChatSettings(tries=1))
         ((_, reply),) = client.ask([ChatRequest((question("q"),))])
     assert reply.text == "yes" and proxy.headers[0].startswith(b"POST http://10.255.255.1:8000/v1/chat/completions")
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "deployment"),
+    [
+        ("my-4o", "https://a.openai.azure.com/openai/v1", True),
+        ("my-4o", "https://a.openai.azure.com/openai/deployments/my-4o?api-version=1", True),
+        ("gpt-4o", "https://a.openai.azure.com/openai/deployments/my-4o?api-version=1", False),
+        ("my-4o", "https://gateway.example.org/openai/deployments/my-4o?api-version=1", True),
+        ("my-4o", "https://api.openai.com/v1", False),
+        ("my-4o", "https://openai.azure.com.example.org/v1", False),
+    ],
+)
+def test_a_deployment_of_azure_is_known_by_its_url(name: str, url: str, deployment: bool) -> None:
+    assert names_deployment(name, url) is deployment
