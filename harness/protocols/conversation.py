@@ -12,9 +12,11 @@ Role = Literal["system", "user", "assistant"]
 MARK = "<image>"
 """Where an image stands in a text of LLaVA's and TRL's data."""
 OTHER_MARK = re.compile(
-    r"<image[ _]?\d+>|<IMAGE>|<ImageHere>|<img>[^<]*</img>|<video>|<audio>|</image>|<image_placeholder>|"
-    r"<image_soft_token>|<(?:start|end)_of_image>|<IMG_CONTEXT>|<\|(?:image|video|audio)(?:_pad|_\d+)?\|>|"
-    r"<\|vision_(?:start|end)\|>"
+    rf"(?!(?-i:{MARK}))(?:<img>[^<]*</img>|</?(?:image|img)>|<(?:video|audio)>|"
+    r"<(?:image|img)[ _-]?(?:\d+|here|placeholder|token|soft_token|pad|patch|start|end|context)>|"
+    r"<(?:start|end)_of_image>|<im_(?:start|end|patch)>|"
+    r"<\|(?:image|img|video|audio)(?:_?(?:pad|start|end|\d+))?\|>|<\|vision_(?:start|end|pad)\|>|\[IMG\])",
+    re.IGNORECASE,
 )
 """Places of images, videos and sounds as other data and models mark them, which a model would read as text."""
 

@@ -315,7 +315,10 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
         ),
         *(
             ({**SINGLE["trl text"][0], "prompt": f"{mark} What ?"}, f"the prompt holds {mark}, which would be read as")
-            for mark in ("<|image_pad|>", "<|image_1|>", "<|image|>", "<start_of_image>", "<image_placeholder>")
+            for mark in (
+                *("<|image_pad|>", "<|image_1|>", "<|image|>", "<start_of_image>", "<image_placeholder>", "<Image>"),
+                *("<image-placeholder>", "<image_token>", "[IMG]", "<img>", "<|vision_pad|>", "<im_start>"),
+            )
         ),
         *(
             ({**SINGLE["trl text"][0], field: f"{GOOD} {token}"}, f"{said} holds {token}, a control token")
