@@ -26,12 +26,16 @@ from workflows.judging import Judges
 
 @dataclass(frozen=True)
 class Answered:
-    """A benchmark's samples and the answers to them that a responses file holds; why it has none of the ``failed``."""
+    """A benchmark's samples and the answers to them that a responses file holds; why it has none of the ``failed``.
+
+    ``notes``: what is to be said of the answers.
+    """
 
     benchmark: Benchmark
     data: BenchmarkData
     answers: dict[str, str]
     failed: dict[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def samples(self) -> Sequence[Sample]:
@@ -64,7 +68,7 @@ def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: 
     read.check(samples)
     ids = {sample.id for sample in data.samples}
     answers, failed = ({i: said for i, said in of.items() if i in ids} for of in (read.answers, read.failed))
-    return Answered(benchmark, data, answers, failed)
+    return Answered(benchmark, data, answers, failed, read.asked_otherwise(samples))
 
 
 def score(
@@ -90,7 +94,12 @@ def score(
         alignment=None,
         data_dir=str(root.resolve()),
         settings=dict(settings),
-        info={"route": "file", **({} if name is None else {"named": True}), **synthetic(root)},
+        info={
+            "route": "file",
+            **({"notes": list(given.notes)} if given.notes else {}),
+            **({} if name is None else {"named": True}),
+            **synthetic(root),
+        },
     )
     answers = {sample_id: Answer(text) for sample_id, text in given.answers.items()}
     answers |= {sample_id: Answer(None, error) for sample_id, error in given.failed.items()}

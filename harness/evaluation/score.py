@@ -57,7 +57,7 @@ def evaluate(
     asked = judge.name if judge is not None and benchmark.needs_judge else "none"
     info = {**subject.info, "data_notes": list(data.notes), **data.info, "software": environment()}
     info |= scored.info
-    if notes := [*scored.notes, *usage.notes]:
+    if notes := [*subject.info.get("notes", ()), *scored.notes, *usage.notes]:
         info["notes"] = notes
     if judge is not None and asked != "none":
         info["judging"] = judging_info(judge, usage) | {"runs": 1 + max((j.run for j in judged), default=0)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class ReplayModel(Model):
         if reason := beyond_files(decoding):
             raise UsageError(f"{self.spec}: {reason}")
         self._responses.check(samples)
+        for note in self._responses.asked_otherwise(samples):
+            warnings.warn(f"{self.path}: {note}", stacklevel=2)
         for position, sample in enumerate(samples):
             text = self._responses.answers.get(sample.id)
             missing = self._responses.failed.get(sample.id, f"no answer in {self.path}")

@@ -76,6 +76,18 @@ class Responses:
                     f"{EXPECTED} a line for another order or a part."
                 )
 
+    def asked_otherwise(self, samples: Sequence[Sample]) -> list[str]:
+        """A note where rows with the ids of ``samples`` say that they were asked another question; else none."""
+        said = [(sample, asked) for sample in samples if (asked := self.prompts.get(sample.id, "")).strip()]
+        others = [(sample, asked) for sample, asked in said if not _asks([_plain(asked)], [sample])]
+        if not others:
+            return []
+        sample, asked = others[0]
+        return [
+            f"{len(others)} of {len(said)} rows of the file say that another question was asked than that of the data: "
+            f"for {sample.id} it is {asked[:80]!r} and not {sample.prompt[:80]!r}. Are they answers to these data?"
+        ]
+
 
 def _asks(asked: Sequence[str], part: Sequence[Sample]) -> bool:
     """Whether ``asked`` begins with the questions of ``part``, with or without what a benchmark puts after them."""

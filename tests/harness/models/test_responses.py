@@ -108,6 +108,17 @@ def test_a_row_may_ask_with_the_mark_of_the_image_or_without_the_benchmarks_endi
     read_responses(tmp_path / "a.jsonl").check([Sample("0", "What is it?\nAnswer in a word.")])
 
 
+def test_answers_to_other_questions_under_the_same_ids_are_said(tmp_path: Path) -> None:
+    """LLaVA numbers the questions of every benchmark from 0, so that the ids of one file fit the data of another."""
+    rows = [{"question_id": n, "text": "a dog", "prompt": q} for n, q in enumerate(("<image>\nWhat is it?", "Who?"))]
+    (tmp_path / "a.jsonl").write_text(lines(*rows))
+    (note,) = read_responses(tmp_path / "a.jsonl").asked_otherwise(ASKED)
+    assert note.startswith("1 of 2 rows") and "for 1 it is 'Who?' and not 'Where?'" in note
+    assert read_responses(tmp_path / "a.jsonl").asked_otherwise(ASKED[:1]) == []
+    with pytest.warns(UserWarning, match=r"a\.jsonl: 1 of 2 rows of the file say"):
+        list(ReplayModel(tmp_path / "a.jsonl").generate(ASKED, Decoding()))
+
+
 SPLITS = ("random", "popular")
 POPE = [Sample(f"{split}:{i}", f"Is there a {split} {i}?\nIn a word.") for split in SPLITS for i in (1, 2)]
 
