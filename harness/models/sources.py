@@ -133,7 +133,9 @@ def check_config(config: Mapping[str, Any], source: str) -> None:
     if is_original(config):
         raise UsageError(
             f"hf:{source} is in the layout of LLaVA's own repository (model_type {config.get('model_type')}), which "
-            f"transformers cannot load. Convert it once: python cli.py import-model {source} --out DIR, then use DIR."
+            f"transformers cannot load. A LLaVA-1.5 is converted once: python cli.py import-model {source} --out DIR, "
+            "then use DIR. Of another LLaVA take a release in the hub's layout (llava-hf/...), or serve it (vLLM, "
+            "SGLang) and name it openai:NAME@BASE_URL."
         )
 
 

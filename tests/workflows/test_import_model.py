@@ -164,7 +164,9 @@ def test_what_is_no_llava_15_or_lacks_its_tower_is_refused(
     source = save_original(original, tmp_path / "original", with_tower=False, **changes)
     with pytest.raises(UsageError, match=message):
         import_model(str(source), tmp_path / "hub")
-    with pytest.raises(UsageError, match=f"python cli.py import-model {source}"):
+    with pytest.raises(
+        UsageError, match=rf"LLaVA-1\.5 .*python cli.py import-model {source} .*another LLaVA .*serve it"
+    ):
         load_model(f"hf:{source}", device="cpu")
 
 
