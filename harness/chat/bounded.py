@@ -39,10 +39,10 @@ def bounded_client(proxy: str, verify: ssl.SSLContext | bool) -> httpx2.AsyncCli
             headers = [(name, value) for name, value in response.headers.raw if name.decode().lower() not in PACKING]
             return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
 
-    if proxy:
-        return Bounded(follow_redirects=False, verify=verify, proxy=proxy)
-    direct = httpx2.AsyncHTTPTransport(verify=verify, limits=openai.DEFAULT_CONNECTION_LIMITS)
-    return Bounded(follow_redirects=False, transport=direct)
+    options: dict[str, Any] = {"verify": verify, "proxy": proxy}
+    if not proxy:
+        options = {"transport": httpx2.AsyncHTTPTransport(verify=verify, limits=openai.DEFAULT_CONNECTION_LIMITS)}
+    return Bounded(follow_redirects=False, **options)
 
 
 async def _read(response: httpx2.Response) -> bytes:
