@@ -15,7 +15,7 @@ from typing import ClassVar
 from benchmarks.common import files
 from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.sources import GITHUB
-from benchmarks.common.yes_no import PARSER, YesNo, read_by_letters
+from benchmarks.common.yes_no import PARSER, YesNo
 from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO, of_cells, verdict_of
 from harness.errors import DataError
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, BenchmarkData, Decoding, Metric, Sample, Verdict
@@ -99,7 +99,7 @@ class DashB(LlavaProtocol, Benchmark):
         return str(sample.data["truth"])
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
-        return verdict_of(sample.data["truth"], answer, sample.prompt, read_by_letters(answer))
+        return verdict_of(sample.data["truth"], answer, sample.prompt, read_officially(answer))
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         official = [name for name in FIGURES if name not in (BALANCED, YES_RATIO)]
@@ -127,6 +127,12 @@ def _half(root: Path, half: str) -> list[Sample]:
                 id_ = f"{half}/{inside.as_posix()}"
                 samples.append(Sample(id_, QUESTION.format(object=name), Image(path=folder / inside), data, group=id_))
     return samples
+
+
+def read_officially(answer: str) -> YesNo | None:
+    """REPRODUCE (official_*): "yes" if these letters are anywhere in it, else "no" if these are, else None."""
+    text = answer.lower()
+    return "yes" if "yes" in text else "no" if "no" in text else None
 
 
 BENCHMARKS.register("dash_b", DashB)

@@ -3,8 +3,7 @@
 Paper: Li et al. 2023, "Evaluating Object Hallucination in Large Vision-Language Models". Code: AoiDragon/POPE
 `evaluate.py` at 08d957b; prompts and decoding as in LLaVA-1.5, whose F1 is the mean of the three splits. Plain
 metrics leave out an answer that says neither yes nor no; officially whatever is not a "no" is a yes (``official_*``).
-RePOPE: Neuhaus and Hein 2025, YanNeu/RePOPE at bcf22e5, labels checked again, ambiguous questions left out; its code
-reads any "yes" as yes, else any "no" as no, and counts no other answer (``official_*`` of ``labels=repope``).
+RePOPE: Neuhaus and Hein 2025, YanNeu/RePOPE at bcf22e5, labels checked again, ambiguous questions left out.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from benchmarks.common import files
 from benchmarks.common.coco import IMAGE_FOLDERS, image_folder
 from benchmarks.common.llava_protocol import LlavaProtocol
 from benchmarks.common.sources import COCO_IMAGES, GITHUB, image_urls
-from benchmarks.common.yes_no import PARSER, read_by_letters
+from benchmarks.common.yes_no import PARSER
 from benchmarks.common.yes_no_figures import BALANCED, TITLES, TRIVIAL_ANSWERS, YES_RATIO, of_cells, verdict_of
 from harness.errors import DataError
 from harness.protocols.benchmark import (
@@ -35,7 +34,7 @@ from harness.protocols.benchmark import (
     Verdict,
 )
 from harness.protocols.conversation import Image
-from harness.protocols.official import is_official, unofficial
+from harness.protocols.official import unofficial
 from harness.util.fetching import AnySource, Listed, Source
 from harness.util.jsonl import iter_jsonl
 from harness.util.options import added
@@ -117,7 +116,7 @@ class Pope(LlavaProtocol, Benchmark):
 
     @property
     def version(self) -> str:
-        labels = "" if self.labels == "pope" else f" labels={self.labels} official={self.labels}"
+        labels = "" if self.labels == "pope" else f" labels={self.labels}"
         return f"pope-1 {PARSER} short={self.short}{labels}"
 
     @property
@@ -161,11 +160,8 @@ class Pope(LlavaProtocol, Benchmark):
         return str(sample.data["split"])
 
     def verdict(self, sample: Sample, answer: str, replies: Sequence[str]) -> Verdict:
-        said = read_officially(answer) if self.labels == "pope" else read_by_letters(answer)
-        verdict = verdict_of(sample.data["label"], answer, sample.prompt, said, f"{sample.data['split']}_")
-        if said is not None:
-            return verdict
-        return replace(verdict, counts={name: count for name, count in verdict.counts.items() if not is_official(name)})
+        said, stem = read_officially(answer), f"{sample.data['split']}_"
+        return verdict_of(sample.data["label"], answer, sample.prompt, said, stem)
 
     def metrics(self, samples: Sequence[Sample]) -> list[Metric]:
         present = {sample.data["split"] for sample in samples}

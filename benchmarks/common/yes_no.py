@@ -99,13 +99,6 @@ def read_yes_no(answer: str, question: str = "") -> YesNo | None:
     return said.pop() if len(said) == 1 else None
 
 
-def read_by_letters(answer: str) -> YesNo | None:
-    """REPRODUCE (official_* of DASH-B and RePOPE): "yes" if these letters are anywhere in it, else "no" if these are,
-    else None."""
-    text = answer.lower()
-    return "yes" if "yes" in text else "no" if "no" in text else None
-
-
 def _polarity(text: str, match: re.Match[str], asked: str) -> YesNo | None:
     """What the word that was matched says; a "no" that belongs to the next word ("No dog") is a denial of that."""
     if match["word"] != "no":

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.common.yes_no import read_by_letters
-from benchmarks.dash_b import DashB
+from benchmarks.dash_b import DashB, read_officially
 from harness.errors import DataError
 from tests.benchmarks.conftest import figures, judged, write_json
 
@@ -50,7 +49,7 @@ def test_the_files_give_one_question_an_image_those_without_the_object_first(tmp
     ],
 )
 def test_the_official_reader_looks_for_letters(answer: str, said: str | None) -> None:
-    assert read_by_letters(answer) == said
+    assert read_officially(answer) == said
 
 
 def test_figures_by_hand(tmp_path: Path) -> None:

@@ -144,28 +144,6 @@ def test_repope_labels_what_it_keeps_and_stored_answers_serve_both(tmp_path: Pat
         assert figures(Pope(), data.samples, verdicts)["random_accuracy"] == pytest.approx(accuracy)
 
 
-def test_repopes_own_code_reads_letters_and_leaves_out_what_has_none(tmp_path: Path) -> None:
-    """Labels yes, no, no, yes. By RePOPE's code yes, no ("cannot"), yes and nothing: tp 1, tn 1, fp 1 of three answers;
-    by POPE's yes, yes, no and yes: tp 2, tn 1, fp 1 of four."""
-    write_split(tmp_path, "random", "ynny")
-    rows = [json.loads(line) for line in (tmp_path / "coco_pope_random.json").read_text().splitlines()]
-    for i, row in enumerate(rows):
-        row["text"] = f"Is there a dog number {i} in the image?"
-    for kind in ("pope", "repope"):
-        write_jsonl(tmp_path / f"coco_{kind}_random.json", rows)
-    answers = ["Yes", "I cannot see one.", "Well, yes and no", "Maybe"]
-    found = {}
-    for labels in ("pope", "repope"):
-        benchmark = Pope(labels=labels)  # type: ignore[arg-type]
-        samples = benchmark.load(tmp_path).samples
-        verdicts = [judged(benchmark, sample, text) for sample, text in zip(samples, answers, strict=True)]
-        found[labels] = figures(benchmark, samples, verdicts)
-    assert found["repope"]["official_random_accuracy"] == pytest.approx(200 / 3)
-    assert (found["repope"]["official_random_recall"], found["repope"]["official_random_precision"]) == (100, 50)
-    assert found["pope"]["official_random_accuracy"] == 75
-    assert found["repope"]["random_accuracy"] == found["pope"]["random_accuracy"]
-
-
 def test_two_repope_labels_of_one_question_are_refused_and_one_that_stands_twice_is_one(tmp_path: Path) -> None:
     """The official files have every question once; which of two labels is meant nobody can say."""
     write_split(tmp_path, "random", "yn")
