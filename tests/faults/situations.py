@@ -14,8 +14,13 @@ from tests.faults.lane import DB, TRACEBACK, Lane
 from tests.faults.observed import different, rows_of
 from tests.faults.runner import Situation
 from tests.faults.scenarios import SCENARIOS, mmhal_data, score
+from tests.faults.warm import Running
 
 SCORED = (0, 3)
+SLOWED = (2.0, 4.0, 8.0)
+"""Seconds of a judge's reply while signals come, try by try."""
+ASKED = 3
+"""Questions to the judge after which they come."""
 
 
 def _fresh(lane: Lane) -> None:
@@ -30,19 +35,37 @@ def _undisturbed(lane: Lane) -> int:
     return lane.paid.total()
 
 
+def sent(lane: Lane, number: signal.Signals, times: int, paid: int) -> Running | None:
+    """A scoring that got its signals while the judge was asked and had more to be asked (of ``paid`` replies).
+
+    On a loaded machine it may have ended before, or not have begun: that is no trial, and it is tried again, slower.
+    """
+    for slowed in SLOWED:
+        _fresh(lane)
+        lane.server.latency = slowed
+        running = lane.start(score(lane))
+        lane.asked(ASKED)
+        if len(lane.server.calls) >= ASKED and lane.paid.total() < paid:
+            for _ in range(times):
+                running.signal(number)
+            return running
+        lane.server.latency = 0.0
+        running.wait()
+    return None
+
+
 def signalled(lane: Lane, counts: Counts) -> None:
     """INT, TERM and HUP, once and twice: a message, exit code 128 + signal, and the next run completes it."""
     paid = _undisturbed(lane)
     expected = rows_of(lane.folder / DB)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         for times in (1, 2):
-            _fresh(lane)
-            lane.server.latency = 2.0  # so long that no loaded machine ends before the signal
-            running = lane.start(score(lane))
-            lane.asked(3)
-            for _ in range(times):
-                running.signal(number)
-            code, where = running.wait(), f"{number.name} {times} times"
+            where = f"{number.name} {times} times"
+            running = sent(lane, number, times, paid)
+            if running is None:
+                counts.blame("stuck", f"{where}: not tried, it never came while the judge was asked")
+                continue
+            code = running.wait()
             lane.server.latency = 0.0
             counts.add("faults")
             if code != 128 + number:

@@ -6,15 +6,18 @@ import errno
 import json
 import os
 import queue
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults import situations
 from tests.faults.__main__ import _parser, _stored
 from tests.faults.counts import Counts, total
 from tests.faults.lane import Lane, Trials
@@ -62,6 +65,29 @@ def test_a_trial_finds_rows_that_are_lost_and_files_that_are_left_behind(lane: L
     trials._whole("a thief")
     assert {"rows lost", "left behind", "not as undisturbed"} <= {kind for kind, _ in counts.wrong}
     assert {"cache/pairs/KEY", "cache/pairs/KEY (2)"} <= trials._seen().files, "a second key is not hidden by the first"
+
+
+@needs_compiler
+def test_a_signal_that_comes_when_all_is_asked_is_no_trial_and_is_sent_again(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid, asked = situations._undisturbed(lane), lane.asked
+    tried: list[float] = []
+
+    def late(calls: int) -> None:
+        """Where the judge is not slowed, the machine is so loaded that all is asked before this one is back."""
+        tried.append(lane.server.latency)
+        asked(calls)
+        while not lane.server.latency and lane.paid.total() < paid:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(lane, "asked", late)
+    monkeypatch.setattr(situations, "SLOWED", (0.0, 0.0, 1.0))
+    running = situations.sent(lane, signal.SIGTERM, 1, paid)
+    assert running is not None and running.wait() == 128 + signal.SIGTERM and tried == [0.0, 0.0, 1.0]
+    monkeypatch.setattr(situations, "SLOWED", (0.0,))
+    assert situations.sent(lane, signal.SIGTERM, 1, paid) is None
+    lane.server.latency = 0.0
 
 
 WRITER = """
