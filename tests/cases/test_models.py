@@ -123,6 +123,17 @@ def estimated(model: Path, folder: Path) -> object:
     return json.loads(aligned(model, folder, "--dry-run").stdout)["estimate"]["tokens a pair"]
 
 
+def test_a_checkpoint_that_transformers_cannot_load_names_the_ways_to_use_it(base: Path, tmp_path: Path) -> None:
+    original = edited(copied(base, tmp_path / "o"), "config.json", model_type="llava_llama", mm_vision_tower="openai/x")
+    own_code = edited(copied(base, tmp_path / "c"), "config.json", model_type="minicpmv", auto_map={"AutoModel": "x.M"})
+    for model, ways in (
+        (original, [f"python cli.py import-model {original} --out DIR", "openai:NAME@BASE_URL"]),
+        (own_code, ["openai:NAME@BASE_URL", "replay:FILE.jsonl", "model.trust_remote_code=true"]),
+    ):
+        for result in (benched(model, tmp_path, code=2), aligned(model, tmp_path, code=2)):
+            assert [way for way in ways if way not in said(result)] == []
+
+
 def test_two_runs_of_one_seed_train_the_same_adapter(base: Path, tmp_path: Path) -> None:
     made = []
     for name in ("one", "two"):
