@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -105,9 +104,9 @@ def hint_on_option(error: click.NoSuchOption) -> str:
 
 def print_json(value: Any) -> None:
     """``value`` on stdout; NaN and infinity, which JSON does not have, as null."""
-    from harness.util.json_safe import json_safe
+    from harness.util.json_safe import json_text
 
-    click.echo(hide_known(json.dumps(json_safe(value), indent=2, allow_nan=False)).replace("\x7f", "\\u007f"), RESULTS)
+    click.echo(hide_known(json_text(value, indent=2)).replace("\x7f", "\\u007f"), RESULTS)
 
 
 def print_text(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Set
 from typing import Any
@@ -30,6 +31,17 @@ def json_safe(value: Any, *, undefined: bool = True, depth: int = 0) -> Any:
     if callable(getattr(value, "tolist", None)):  # numpy's and torch's arrays and numbers
         return json_safe(value.tolist(), undefined=undefined, depth=depth + 1)
     return str(value)
+
+
+def json_text(value: Any, **options: Any) -> str:
+    """``json_safe(value)`` as JSON, written with ``options`` of json.dumps.
+
+    What JSON holds as it is, which most values are, is not walked a second time.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, **options)
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps(json_safe(value), allow_nan=False, **options)
 
 
 def _key(name: Any) -> str:

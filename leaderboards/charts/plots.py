@@ -60,6 +60,7 @@ def save(draw: Callable[[], Any], stem: Path) -> list[Path]:
             file = stem.with_name(f"{stem.name}.{kind}")
             with replacing(file) as part:
                 figure.savefig(part, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None)
+            figure.set_layout_engine("none")  # it is laid out, for both files alike
             files.append(file)
     return files
 

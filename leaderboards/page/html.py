@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from base64 import b64encode
 from collections import defaultdict
@@ -18,7 +17,7 @@ from markupsafe import Markup
 from harness.errors import UsageError
 from harness.store import EvaluationRecord
 from harness.util.files import write_text
-from harness.util.json_safe import json_safe
+from harness.util.json_safe import json_text
 from harness.util.places import make_folder
 from harness.util.visible import stripped
 from leaderboards.charts.marks import key, palette_of, style, swatch
@@ -147,7 +146,7 @@ def _policy(style: str, script: str, *, beside: bool) -> Markup:
 
 def script_json(value: Any) -> Markup:
     """JSON that cannot end the script element it stands in; NaN as null."""
-    text = json.dumps(json_safe(value), ensure_ascii=True, allow_nan=False)
+    text = json_text(value, ensure_ascii=True)
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 

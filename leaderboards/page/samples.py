@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import gzip
 import io
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +24,7 @@ from harness.evaluation.resolve import load, make_benchmark
 from harness.protocols.benchmark import Metric, Sums
 from harness.store import EvaluationRecord, Judgement
 from harness.util.files import write_text
-from harness.util.json_safe import json_safe
+from harness.util.json_safe import json_text
 from harness.util.options import content_key
 from harness.util.secrets import hide_known
 from leaderboards.declared import headline, metric_title
@@ -38,7 +37,7 @@ THUMBNAIL = 320
 
 def pack(value: Any) -> str:
     """``value`` as base64 of gzip of JSON without known secrets, NaN as null; the same value gives the same text."""
-    text = json.dumps(json_safe(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json_text(value, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(hide_known(text).encode("utf-8", "replace"), 6, mtime=0)).decode()
 
 

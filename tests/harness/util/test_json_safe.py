@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from benchmarks.lmms import _verdict
-from harness.util.json_safe import json_safe
+from harness.util.json_safe import json_safe, json_text
 
 
 def test_anything_becomes_json() -> None:
@@ -24,6 +25,13 @@ def test_a_value_that_holds_itself_has_an_end() -> None:
     endless: list[Any] = []
     endless.append(endless)
     assert json.dumps(json_safe(endless))
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": [1, "é", None, {"b": (2.5,)}]}, {"a": math.nan, "b": {1}}, np.arange(2), Path("x")]
+)
+def test_the_text_is_that_of_the_safe_value(value: Any) -> None:
+    assert json_text(value, ensure_ascii=False) == json.dumps(json_safe(value), ensure_ascii=False)
 
 
 def test_what_a_filter_of_lmms_eval_gives_is_kept_as_words() -> None:
