@@ -96,8 +96,12 @@ def check_decodings(specs: Sequence[str], benchmarks: Sequence[BenchmarkSpec]) -
 
 
 def of_world(root: Path, benchmarks: Sequence[BenchmarkSpec]) -> bool:
-    """Whether ``root`` holds data of the embedded world for one of the benchmarks."""
-    return root.is_dir() and any(is_embedded(data_dir(item.name, root)) for item in benchmarks)
+    """Whether ``root`` holds data of the embedded world for one of the benchmarks.
+
+    Raises UsageError where it, or the folder of a benchmark in it, holds nothing.
+    """
+    folders = [data_dir(item.name, root) for item in benchmarks]
+    return any(map(is_embedded, folders))
 
 
 def bench_model(

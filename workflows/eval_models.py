@@ -45,20 +45,22 @@ def resolve_models(
     rest. Called "base" is the only model that anything started from; of several each has its own name.
     """
     aligned = [a for a in store.alignments() if a.status == "done"]
+    others: list[str] = []
     if of_world is not None and not models:
         others = [a.name for a in aligned if of_embedded_world(store, f"run:{a.name}") == (not of_world)]
         aligned = [a for a in aligned if a.name not in others]
-        if others:
-            whose = "the embedded world's, of which these runs are not" if of_world else "not the embedded world's"
-            shown = f"{', '.join(others[:5])}{', ...' * (len(others) > 5)}"
-            warnings.warn(f"left out, since the data are {whose}: {shown}; --model names runs to take", stacklevel=2)
     known = [embedded] if embedded else []
     runs = {a.name for a in aligned}
     known += [f"hf:{a.config['model']}" for a in aligned if "model" in a.config and a.parent not in runs]
     bases = list({model_id(spec): spec for spec in reversed(known)}.values())[::-1]
     specs = list(models) or bases
     if not specs:
-        raise UsageError("Nothing to benchmark: name a model with --model, or align one first.")
+        raise UsageError(f"Nothing to benchmark: {_why_nothing(others, bool(of_world))}.")
+    if others:
+        whose = "the embedded world's, of which these runs are not" if of_world else "not the embedded world's"
+        warnings.warn(
+            f"left out, since the data are {whose}: {_listed(others)}; --model names runs to take", stacklevel=2
+        )
     names = _names(store, specs, model_id(bases[0]) if len(bases) == 1 else None)
     named = [EvalModel(names[spec], _placed(spec), spec[4:] if spec.startswith("run:") else None) for spec in specs]
     if name is not None:
@@ -68,6 +70,21 @@ def resolve_models(
         named
         if models
         else named + [EvalModel(a.name, f"run:{a.name}", a.name) for a in aligned if a.name not in hidden]
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:5])}{', ...' * (len(names) > 5)}"
+
+
+def _why_nothing(others: Sequence[str], of_world: bool) -> str:
+    """Why no model is left; ``others`` are the runs that are not of the data's world."""
+    if not others:
+        return "name a model with --model, or align one first"
+    trained, data = ("outside", "the embedded world's") if of_world else ("in", "not its")
+    return (
+        f"the runs {_listed(others)} were trained {trained} the embedded world, and the data are {data}; name those to "
+        "take with --model run:NAME"
     )
 
 

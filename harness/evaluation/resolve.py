@@ -24,10 +24,17 @@ def make_benchmark(name: str, settings: Mapping[str, Any] | None = None) -> Benc
 
 
 def data_dir(benchmark: str, root: Path) -> Path:
-    """``root/benchmark`` if it is there, else ``root`` (DESIGN: contract of --data-dir)."""
+    """``root/benchmark`` if it is there, else ``root`` (DESIGN: contract of --data-dir).
+
+    Raises UsageError where there is no directory, or nothing in it though the benchmark has official files.
+    """
+    expected = f"expected one that holds a folder {benchmark} with its files, or these files"
     if not root.is_dir():
-        raise UsageError(f"--data-dir {root}: no such directory.")
-    return root / benchmark if (root / benchmark).is_dir() else root
+        raise UsageError(f"--data-dir {root}: no such directory; {expected}.")
+    folder = root / benchmark if (root / benchmark).is_dir() else root
+    if BENCHMARKS.get(benchmark).sources and not os.listdir(folder):
+        raise UsageError(f"--data-dir {folder}: an empty directory; {expected} (`cli.py fetch {benchmark}`).")
+    return folder
 
 
 def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> BenchmarkData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from workflows.ablate import bases_of
 from workflows.ablation import Ablation, Method
 from workflows.bench import resolve_benchmarks
 from workflows.eval_models import require_data, require_revision, resolve_models
+from workflows.requests import BenchOptions
 from workflows.suites import Member, members_of, split_names
 
 
@@ -124,6 +126,32 @@ def test_models_by_default_belong_to_the_world_of_the_data(tmp_path: Path) -> No
         found = resolve_models(store, (), f"hf:{world}", of_world=True)
     assert {e.run for e in found[-2:]} == {"chain", "demo"} and "mine" not in {e.run for e in found}
     assert [e.run for e in resolve_models(store, ["run:demo"], None, of_world=False)] == ["demo"], "it was asked for"
+
+
+def test_where_all_runs_are_of_the_embedded_world_other_data_say_which_they_are(tmp_path: Path) -> None:
+    """The folder comes first: one that is not there, or is empty, is named, with what is expected in it."""
+    store, world = Store(tmp_path / "r.sqlite"), embedded_model(tmp_path / "world")
+    store.start_alignment("mine", method="dpo", seed=0, panel="", key="k", config={"model": str(world)})
+    store.finish_alignment("mine", status="done", model_dir="m", seconds=1.0)
+    (tmp_path / "empty" / "amber").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "annotations.json").write_text("[]")
+    for data, message in (
+        ("nodata", r"^--data-dir \S+nodata: no such directory; expected one that holds a folder amber with its files"),
+        ("empty", r"^--data-dir \S+empty/amber: an empty directory; expected .*`cli.py fetch amber`"),
+        ("data", r"^Nothing to benchmark: the runs mine were trained in the embedded world.*--model run:NAME\.$"),
+    ):
+        options = BenchOptions(benchmark="amber", data_dir=tmp_path / data, db=tmp_path / "r.sqlite")
+        with warnings.catch_warnings(), pytest.raises(UsageError, match=message):
+            warnings.simplefilter("error")  # nothing else is said
+            options.resolve(silent)
+    with pytest.raises(
+        UsageError, match=r"the runs other were trained outside the embedded world, and the data"
+    ):
+        other = Store(tmp_path / "other.sqlite")
+        other.start_alignment("other", method="dpo", seed=0, panel="", key="k", config={"model": "org/llava"})
+        other.finish_alignment("other", status="done", model_dir="m", seconds=1.0)
+        resolve_models(other, (), None, of_world=True)
 
 
 def test_a_model_that_is_not_of_the_embedded_world_is_not_benchmarked_on_it_unasked(tmp_path: Path) -> None:
