@@ -60,21 +60,29 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def route(
-    settings: Mapping[str, Any], kinds: Kinds, what: str, *, everywhere: bool = False, others: Kinds | None = None
+    settings: Mapping[str, Any],
+    kinds: Kinds,
+    what: str,
+    *,
+    everywhere: bool = False,
+    others: Kinds | None = None,
+    taken: Kinds | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Deal ``settings`` out to the dataclasses that have a field of that name, by the keys of ``kinds``.
 
     A name may be qualified ("train.lr"). One without a qualifier goes to the dataclass that has it; where several have
     it, to all of them (``everywhere``), or it is a UsageError that names the qualified ones. A name that no dataclass
     has is a UsageError with the nearest that exist, and where; ``others`` are kinds that are set elsewhere, by their
-    qualified names alone.
+    qualified names alone, ``taken`` those whose settings were taken out before. A field that holds one of ``others``
+    is not set as a whole.
     """
     fields = {label: _names(kind) for label, kind in kinds.items()}
     dealt: dict[str, dict[str, Any]] = {label: {} for label in kinds}
     for given, value in _flat(settings):
         homes, name, *inner = _address(given, fields)
-        if not homes:
-            raise _unknown(f"setting of {what}", given, kinds, others or {})
+        held = [label for label in homes if name in _held(kinds[label], others or {})]
+        if not homes or (held and not inner and not isinstance(value, Mapping)):
+            raise _unknown(f"setting of {what}", given, {**kinds, **(taken or {})}, others or {})
         if len(homes) > 1 and not everywhere:
             choices = " and ".join(f"{label}.{name}" for label in homes)
             raise UsageError(f"Setting {given!r} of {what}: there are {choices}; say which you mean.")
@@ -85,6 +93,14 @@ def route(
 
 def _names(kind: type[Any]) -> set[str]:
     return {field.name for field in dataclasses.fields(kind) if field.init}
+
+
+def _held(kind: type[Any], others: Kinds) -> Mapping[str, str]:
+    """Fields of ``kind`` that hold one of ``others``, which is set by its own name: {"prompt": "model"}."""
+    names = {other: label for label, other in others.items()}
+    return {
+        field.name: names[type(field.default)] for field in dataclasses.fields(kind) if type(field.default) in names
+    }
 
 
 def _address(given: str, fields: Mapping[str, set[str]]) -> tuple[Any, ...]:
@@ -114,7 +130,8 @@ def _unknown(kind: str, given: str, kinds: Kinds, others: Kinds) -> UsageError:
     """The error for a name that is nobody's: what it is called here, if it is another tool's name; else the nearest
     names and their homes; without one near, all by home."""
     qualifier, _, name = given.rpartition(".")
-    fields = {label: _names(kind) for label, kind in kinds.items()}
+    held = {field: label for kind in kinds.values() for field, label in _held(kind, others).items()}
+    fields = {label: _names(kind) - held.keys() for label, kind in kinds.items()}
     searched = {qualifier: fields[qualifier]} if qualifier in fields else fields
     known = {address.partition(".")[2] for address in _addresses(kinds)} | set(_addresses(others))
     homes: dict[str, list[str]] = {}
@@ -122,13 +139,21 @@ def _unknown(kind: str, given: str, kinds: Kinds, others: Kinds) -> UsageError:
         for each in names:
             homes.setdefault(each, []).append(label)
     near = difflib.get_close_matches(name, homes, n=3)
-    if hint := in_our_words(name, known) or _of_a_part(name, others):
+    if name in held:
+        hint = f"What it holds is set as {held[name]}.NAME=VALUE; {_listed({}, {held[name]: others[held[name]]})}."
+    elif hint := in_our_words(name, known - held.keys()) or _of_a_part(name, others):
         pass
     elif near:
         hint = "Did you mean " + " or ".join(f"{each!r} ({', '.join(homes[each])})" for each in near) + "?"
     else:
-        hint = "Known: " + "; ".join(f"{label}: {', '.join(sorted(names))}" for label, names in searched.items()) + "."
+        hint = f"Known: {_listed(searched, {} if qualifier in fields else others)}."
     return UsageError(f"Unknown {kind} {given!r}. {hint}")
+
+
+def _listed(fields: Mapping[str, Collection[str]], others: Kinds) -> str:
+    """All names by their homes; of ``others`` those that stand after a dot."""
+    named = {**fields, **{f"{label}.NAME": _names(kind) for label, kind in others.items()}}
+    return "; ".join(f"{label}: {', '.join(sorted(names))}" for label, names in named.items())
 
 
 def deal_benchmarks(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.errors import UsageError, unknown_name
+from harness.util.documented import allowed
 from harness.util.other_names import in_our_words
 from harness.util.ranges import fault_of_number, type_hints
 from harness.util.secrets import keep_shown
@@ -187,8 +188,15 @@ def _of_type(value: Any, hint: Any, where: str) -> Any:
     if hint is str and isinstance(value, str) and (fault := unstorable(value)):
         raise UsageError(f"{where}: {fault}.")
     if isinstance(hint, type) and not (isinstance(value, hint) and (hint is bool) == isinstance(value, bool)):
-        raise UsageError(f"{where}={value!r}: expected {hint.__name__}, found {type(value).__name__}.")
+        raise UsageError(f"{where}={value!r}: expected {_expected(hint)}.")
     return value
+
+
+def _expected(hint: type[Any]) -> str:
+    """What a setting of the type ``hint`` may be, in a user's words."""
+    if dataclasses.is_dataclass(hint):
+        return f"a mapping of {', '.join(field.name for field in dataclasses.fields(hint) if field.init)}"
+    return allowed(hint).replace(", ", " or ")
 
 
 def _of_union(value: Any, args: tuple[Any, ...], where: str) -> Any:

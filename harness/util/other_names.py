@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+NEARLY = 0.8
+"""How alike (difflib's ratio) a misspelt name and the one that is meant are at least."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +153,18 @@ OTHER_NAMES: Mapping[str, Ours] = {
 def in_our_words(name: str, known: Collection[str]) -> str:
     """What is called ``name`` elsewhere, in our words, or why there is no such setting; "" where nothing answers to it.
 
-    ``known``: the settings that can be set where ``name`` was, of parts with the part's name ("model.dtype").
+    ``known``: the settings that can be set where ``name`` was, of parts with the part's name ("model.dtype"). A name
+    that nobody has is read as the one from elsewhere that it nearly is, unless one of ours is nearer.
     """
-    ours = OTHER_NAMES.get(name)
-    if ours is None:
-        return ""
+    if name in OTHER_NAMES:
+        return _answer(OTHER_NAMES[name], known)
+    answers = {other: answer for other, ours in OTHER_NAMES.items() if (answer := _answer(ours, known))}
+    of_ours = {each.rpartition(".")[2] for each in known}
+    near = difflib.get_close_matches(name, {*of_ours, *answers}, n=1, cutoff=NEARLY)
+    return f"Did you mean {near[0]!r}? {answers[near[0]]}" if near and near[0] not in of_ours else ""
+
+
+def _answer(ours: Ours, known: Collection[str]) -> str:
     if not ours.names:
         return f"It has no counterpart here: {ours.note}."
     fitting = (each for each in ours.names if each.startswith("--") or each in known)

@@ -114,14 +114,14 @@ def test_a_row_with_an_unknown_key_is_refused() -> None:
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ({"methods": [{"method": "dpo", "set": [1]}]}, "methods: set=.*expected dict"),
+        ({"methods": [{"method": "dpo", "set": [1]}]}, "methods: set=.*expected a mapping"),
         ({"methods": [{"method": "dpo", "set": {"lr": []}}]}, r"dpo: lr=\[\]: expected values to sweep"),
         ({"methods": []}, "methods: expected at least one"),
         ({"methods": [{"label": "dpo"}]}, "method: expected a value, none is given"),
         ({"methods": [{"method": "dpo"}], "seeds": []}, "seeds: expected at least one"),
         ({"methods": [{"method": "dpo"}], "seeds": [-1]}, "seeds=-1: expected a whole number from 0"),
         ({"methods": [{"method": "dpo", "set": {"seed": 3}}]}, "seed is set beside seeds"),
-        ({"methods": [{"method": "dpo"}], "panels": ["clean"]}, "panels='clean': expected Panel"),
+        ({"methods": [{"method": "dpo"}], "panels": ["clean"]}, "panels='clean': expected a mapping of name, "),
         ({"methods": [{"method": "dpo"}], "limit": 0}, "limit=0: expected"),
         ({"methods": [{"method": "dpo"}], "eos_biases": [float("nan")]}, "eos_biases=nan: expected a finite number"),
         ({}, "methods: expected a value, none is given"),

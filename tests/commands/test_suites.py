@@ -145,9 +145,7 @@ def test_where_all_runs_are_of_the_embedded_world_other_data_say_which_they_are(
         with warnings.catch_warnings(), pytest.raises(UsageError, match=message):
             warnings.simplefilter("error")  # nothing else is said
             options.resolve(silent)
-    with pytest.raises(
-        UsageError, match=r"the runs other were trained outside the embedded world, and the data"
-    ):
+    with pytest.raises(UsageError, match=r"the runs other were trained outside the embedded world, and the data"):
         other = Store(tmp_path / "other.sqlite")
         other.start_alignment("other", method="dpo", seed=0, panel="", key="k", config={"model": "org/llava"})
         other.finish_alignment("other", status="done", model_dir="m", seconds=1.0)

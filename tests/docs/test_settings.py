@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from subprocess import run
 
 import click
@@ -14,12 +15,14 @@ from aligners.training.config import AlignConfig
 from cli import cli
 from harness.errors import UsageError
 from harness.models.settings import LoadSettings
+from harness.protocols.progress import silent
 from harness.util.documented import documented
 from harness.util.options import build, parse_assignments
 from harness.util.other_names import OTHER_NAMES
 from tests.docs.settings_page import PAGE, page
 from tests.house import ROOT
-from workflows.align import kinds_of
+from tests.tiny import tiny_pairs
+from workflows.align import kinds_of, resolve_alignment
 from workflows.known_settings import COMMON, sections
 from workflows.settings import deal_benchmarks, route
 
@@ -29,8 +32,8 @@ def test_the_page_is_what_the_dataclasses_say() -> None:
 
 
 def test_every_setting_says_what_it_means() -> None:
-    silent = [f"{s.title}: {setting.name}" for s in sections() for setting, _ in s.settings if not setting.meaning]
-    assert not silent, f"settings without a line under Args: or Settings: in their docstring: {silent}"
+    unexplained = [f"{s.title}: {setting.name}" for s in sections() for setting, _ in s.settings if not setting.meaning]
+    assert not unexplained, f"settings without a line under Args: or Settings: in their docstring: {unexplained}"
 
 
 def test_a_name_from_elsewhere_answers_to_something_that_exists() -> None:
@@ -65,6 +68,9 @@ def test_a_name_from_elsewhere_answers_to_something_that_exists() -> None:
         ("lora_r=8", r"Here it is lora_rank\.$"),
         ("lora_dropout=0.1", r"It has no counterpart here: adapters have no dropout"),
         ("load_in_4bit=true", r"Here it is quantize \("),
+        ("learnin_rate=1e-4", r"'learnin_rate'\. Did you mean 'learning_rate'\? Here it is lr\.$"),
+        ("lora_dropot=0.1", r"Did you mean 'lora_dropout'\? It has no counterpart here"),
+        ("epoch=3", r"Did you mean 'epochs' \(train\)\?$"),
     ],
 )
 def test_a_name_of_another_tool_is_answered_with_ours(word: str, message: str) -> None:
@@ -75,11 +81,28 @@ def test_a_name_of_another_tool_is_answered_with_ours(word: str, message: str) -
 @pytest.mark.parametrize(
     ("word", "message"),
     [
+        ("prompt=x", r"'prompt'\. What it holds is set as model\.NAME=VALUE; model\.NAME: .*\bsystem\b"),
+        ("labl=x", r"Did you mean 'label' \(run\)\?$"),
+        ("zzz=1", r"Known: train: (?!.*\bprompt\b).*; run: heldout, label, .*panel; model\.NAME: .*\btemplate\b"),
+        ("lr=fast", r"lr='fast': expected a number\.$"),
+    ],
+)
+def test_what_align_can_be_set_is_listed_and_what_is_internal_is_not(word: str, message: str, tmp_path: Path) -> None:
+    """With files of one's own; the embedded world has the same settings."""
+    files = {"model": "m", "data": str(tiny_pairs(tmp_path, count=2))}
+    for given in (files, {}):
+        with pytest.raises(UsageError, match=message):
+            resolve_alignment({**given, **parse_assignments([word])}, silent, built=False)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
         ("max_new_tokens=5", r"Here it is decoding\.max_new_tokens\.$"),
         ("load_in_4bit=true", r"Here it is model\.quantization \("),
         ("dtype=bfloat16", r"Did you mean 'model\.dtype'\?$"),
         ("concurrency=4", r"Did you mean '(judge|model)\.concurrency'"),
-        ("learning_rate=1", r"Known: amber: "),
+        ("learning_rate=1", r"Known: amber: .*; model\.NAME: .*; judge\.NAME: .*; scoring\.NAME: "),
     ],
 )
 def test_a_setting_of_a_part_of_bench_is_named_with_its_part(word: str, message: str) -> None:

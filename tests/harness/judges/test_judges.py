@@ -120,7 +120,7 @@ def test_messages_name_what_the_user_typed(tmp_path: Path, monkeypatch: pytest.M
     assert make_judge("openai:gpt-4o", tmp_path, only_estimate=True).name == "openai:gpt-4o"
     with pytest.raises(UsageError, match=r"^--judge openai: concurrency=0: expected a whole number of at least 1"):
         make_judge("openai:m@http://localhost:1/v1", tmp_path, {"concurrency": 0})
-    with pytest.raises(UsageError, match=r"^--judge openai: budget='much': expected float"):
+    with pytest.raises(UsageError, match=r"^--judge openai: budget='much': expected a number"):
         make_judge("openai:m@http://localhost:1/v1", tmp_path, {"budget": "much"})
 
 

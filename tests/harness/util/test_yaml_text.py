@@ -80,8 +80,8 @@ def test_a_number_is_a_plain_number(written: str, number: float) -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("steps=010", "steps='010': expected int"),
-        ("steps=1:30", "steps='1:30': expected int"),
+        ("steps=010", "steps='010': expected a whole number"),
+        ("steps=1:30", "steps='1:30': expected a whole number"),
         ("steps=9223372036854775808", "expected a whole number up to"),
         ("lr=.nan", "lr=nan: expected a finite number"),
         ("lr=1e999", "lr=inf: expected a finite number"),
