@@ -30,7 +30,7 @@ def command(
 
     \b
     python cli.py prompts pope --data-dir benchmarks-data --out pope.jsonl
-    python cli.py score --benchmark pope --data-dir benchmarks-data/pope --responses answers.jsonl
+    python cli.py score --benchmark pope --data-dir benchmarks-data --responses answers.jsonl
     """
     import dama
     from harness.util.options import parse_assignments

@@ -28,7 +28,9 @@ IDS_SHOWN = 100
     "--responses", required=True, type=click.Path(path_type=Path), help="JSONL of id and response, or an official file."
 )
 @click.option("--name", "run", help="What the row is called.  [default: the file's name]")
-@click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="The benchmark's own data folder.")
+@click.option(
+    "--data-dir", required=True, type=click.Path(path_type=Path), help="The benchmark's folder, or its parent."
+)
 @click.option("--replies", type=click.Path(path_type=Path), help='JSONL of recorded replies {"id", "reply", "run"}.')
 def command(
     db: str, assignments: tuple[str, ...], judge: str | None, budget: float | None, prices: str | None, dry_run: bool,

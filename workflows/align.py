@@ -58,8 +58,8 @@ class RunSettings:
 OF_THE_RUN = tuple(field.name for field in dataclasses.fields(RunSettings))
 OPTIONS = ("model", "data", "seed", "limit", "device")
 """Options of `align`: settings of the training, whatever an objective calls its own."""
-ELSEWHERE: dict[str, Kinds] = {"others": {"model": LoadSettings}, "taken": {"run": RunSettings}}
-"""What else `align --set` sets: see workflows.settings.route."""
+OTHERS, TAKEN = {"model": LoadSettings}, {"run": RunSettings}
+"""What `align --set` sets beside the dataclasses of ``kinds_of``: see workflows.settings.route."""
 INPUTS = ("train.model", "train.data")
 
 
@@ -97,7 +97,7 @@ def resolve_alignment(
     if files:
         start, parent = started_from(files["train.model"], runs)
         files["train.model"] = model_id(str(start))
-        dealt = route({**values, **files}, kinds, f"align --method {method}", **ELSEWHERE)
+        dealt = route({**values, **files}, kinds, f"align --method {method}", others=OTHERS, taken=TAKEN)
     else:
         dealt, heldout = embedded(values, kinds, f"align --method {method}", progress, built=built)
     if "clip" in dealt["hardness"]:
@@ -159,7 +159,7 @@ def embedded(
     """``values`` dealt out, over the embedded world's recipe, model, pairs and CLIP; and its held-out pairs."""
     from tinyworld.build import WorldConfig
 
-    dealt = route(values, {**kinds, "world": WorldConfig}, what, **ELSEWHERE)
+    dealt = route(values, {**kinds, "world": WorldConfig}, what, others=OTHERS, taken=TAKEN)
     world = build_embedded(dealt["world"], progress) if built else embedded_world(dealt["world"])
     files = {"model": str(world.model_dir), "data": str(world.pairs)}
     defaults = route(read_yaml(RECIPES / "tinyworld.yaml"), kinds, what)

@@ -218,7 +218,7 @@ def score(
 
     Args:
         responses: JSONL of {"id", "response"}.
-        data_dir: the benchmark's own folder.
+        data_dir: the benchmark's own folder, or one that holds it.
         name: what the row is called (None: as the file).
         replies: JSONL of recorded judge replies {"id", "reply", "run"}, in place of ``judge``.
         judge, budget, prices, settings, db, progress: as of ``bench``; so are ``cluster``, ``workers`` and

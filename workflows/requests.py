@@ -212,12 +212,10 @@ class ScoreOptions:
         from workflows.cost import bench_cost
         from workflows.score import read_answers
 
-        judges, settings, _, root = *self._judges(), Path(self.data_dir)
+        judges, settings, _, root = self._judges()
         given = read_answers(self.benchmark, settings, Path(self.responses), root)
-        model = f"replay:{self.responses}"
-        return bench_cost(
-            Store.planning(self.db), given.benchmark, given.samples, model, judges, root, answers=given.answers
-        )
+        store, model = Store.planning(self.db), f"replay:{self.responses}"
+        return bench_cost(store, given.benchmark, given.samples, model, judges, root, answers=given.answers)
 
     def run(self, progress: Progress) -> Evaluation:
         """Judge the answers and store the evaluation."""
@@ -228,7 +226,7 @@ class ScoreOptions:
         from workflows.score import read_answers
         from workflows.score import score as evaluate
 
-        judges, settings, scoring, root = *self._judges(), Path(self.data_dir)
+        judges, settings, scoring, root = self._judges()
         given, store = read_answers(self.benchmark, settings, Path(self.responses), root), Store(self.db)
         items = [f"{self.name or Path(self.responses).stem} on {self.benchmark}"]
         with (
@@ -240,18 +238,20 @@ class ScoreOptions:
             record = evaluate(store, given, settings, Path(self.responses), root, judges, watched, scoring, self.name)
         return Evaluation(record, tuple(given.missing), judges.spent)
 
-    def _judges(self) -> tuple[Judges, dict[str, Any], ScoringSettings]:
-        """The judge, the settings that are the benchmark's, and what of the answers is scored."""
+    def _judges(self) -> tuple[Judges, dict[str, Any], ScoringSettings, Path]:
+        """The judge, the benchmark's settings, what of the answers is scored, and the benchmark's folder."""
+        from harness.evaluation.resolve import data_dir
         from workflows.judging import Judges
 
         if self.judge and self.replies:
             raise UsageError("--judge and --replies: give one of them.")
         check_settings(self.settings)
         settings = nested(self.settings)
-        judge_settings, scoring = take(settings, "judge"), scoring_of(settings)
+        judge, scoring = take(settings, "judge"), scoring_of(settings)
         spec = f"replay:{self.replies}" if self.replies else self.judge
-        dealt = deal_benchmarks([self.benchmark], settings)[self.benchmark]
-        return Judges.of(spec, judge_settings, self.budget, text_of(self.prices)), dealt, scoring
+        dealt, folder = deal_benchmarks([self.benchmark], settings), data_dir(self.benchmark, Path(self.data_dir))
+        judges = Judges.of(spec, judge, self.budget, text_of(self.prices))
+        return judges, dealt[self.benchmark], scoring, folder
 
 
 def cluster_of(options: BenchOptions | ScoreOptions) -> ClusterOptions:

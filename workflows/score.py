@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError, UsageError
+from harness.errors import DataError
 from harness.evaluation.resolve import load, make_benchmark
 from harness.evaluation.score import evaluate
 from harness.evaluation.spoken import LEAVE_OUT, ScoringSettings
@@ -48,13 +48,11 @@ class Answered:
 
 
 def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: Path) -> Answered:
-    """The answers of a file, checked against the benchmark. Opens no image.
+    """The answers of a file, checked against the benchmark, whose own folder ``root`` is. Opens no image.
 
     An id that is not the benchmark's, or one answered twice, raises a DataError.
     """
     benchmark = make_benchmark(name, settings)
-    if not root.is_dir():
-        raise UsageError(f"--data-dir {root}: no such directory.")
     data = load(benchmark, root)
     samples = data.whole or data.samples
     read = read_responses(responses).placed(samples)

@@ -40,6 +40,24 @@ def test_the_questions_of_pope_are_answered_elsewhere_and_scored(tmp_path: Path)
     assert scored["random_recall"].value == scored["popular_yes_ratio"].value == 100
 
 
+def test_the_folder_that_holds_the_benchmarks_does_for_prompts_and_score_alike(tmp_path: Path) -> None:
+    """The commands of the README take one --data-dir; what is stored names the benchmark's own folder."""
+    data, out = tmp_path / "data", tmp_path / "asked.jsonl"
+    shutil.copytree(GOLDEN / "pope/data", data / "pope")
+    rows = list(dama.prompts("pope", data))
+    write_jsonl(out, [{"id": row["id"], "response": "Yes"} for row in rows])
+    words = ["score", "--benchmark", "pope", "--responses", str(out), "--db", str(tmp_path / "r.sqlite"), "--json"]
+    for folder, further in ((data, []), (data, ["--dry-run"]), (data / "pope", [])):
+        done = CliRunner().invoke(cli, [*words, "--data-dir", str(folder), *further])
+        assert done.exit_code == 0, done.output
+    [row] = Store(tmp_path / "r.sqlite").evaluations()
+    assert (row.n_failed, row.data_dir) == (0, str((data / "pope").resolve()))
+    done = CliRunner().invoke(cli, [*words, "--data-dir", str(tmp_path / "nowhere")])
+    assert done.exit_code == 2 and "nowhere: no such directory; expected one that holds a folder pope" in " ".join(
+        done.output.split()
+    )
+
+
 def test_images_inside_the_data_are_given_as_base64_and_settings_hold(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "ground_truth.jsonl", [{"image_id": 1, "instances": ["dog"], "captions": []}])
     picture = base64.b64encode(b"a picture").decode()
