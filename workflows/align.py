@@ -142,14 +142,16 @@ def input_of(name: str, value: Any) -> str:
 def dry_run(spec: AlignSpec, progress: Progress = silent) -> dict[str, Any]:
     """What ``spec`` will do and cost; reads configuration, processor and pairs where they can be had, no weights.
 
-    Where the embedded world is not built yet it says so instead of the cost.
+    Where the embedded world is not built yet it says so instead of the cost. Raises DataError for held-out pairs that
+    the run could not read.
     """
     from aligners.training.cost import estimate
 
     if missing := unbuilt(spec.train.model, spec.train.data):
         notes = f"the embedded world is built first, which takes minutes: {', '.join(missing)}; costs are known then"
         return {"name": spec.name, **spec.record, "estimate": {"notes": notes}}
-    cost = estimate(spec.train, spec.objective, progress, heldout=bool(spec.heldout))
+    heldout = heldout_of(spec, progress)
+    cost = estimate(spec.train, spec.objective, progress, heldout=heldout is not None)
     return {"name": spec.name, **spec.record, "estimate": cost}
 
 

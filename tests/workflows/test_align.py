@@ -1,4 +1,4 @@
-"""A run that is killed near its end is finished by the next command, with the same weights."""
+"""A run that is killed near its end is finished by the next command, with the same weights; what a dry run refuses."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import load_file
 
 import dama
+from cli import cli
 from harness.errors import Interrupted
 from harness.protocols.progress import silent
 from harness.store import Store
@@ -34,6 +36,17 @@ def run(db: Path, spec: AlignSpec) -> dict[str, torch.Tensor]:
     files = {"model": spec.train.model, "data": spec.train.data}
     made = dama.align("gap", **files, settings=SETTINGS, probe=False, progress=False, db=db)
     return load_file(made.model_dir / "model.safetensors")
+
+
+def test_a_dry_run_refuses_held_out_pairs_that_the_run_refuses(tmp_path: Path, spec: AlignSpec) -> None:
+    words = ["align", "--method", "dpo", "--model", spec.train.model, "--data", spec.train.data, "--device", "cpu"]
+    words += ["--db", str(tmp_path / "r.sqlite"), "--set"]
+    for further in (["--dry-run"], []):
+        done = CliRunner().invoke(cli, [*words, f"heldout={tmp_path / 'nofile.jsonl'}", *further])
+        assert done.exit_code == 2 and "nofile.jsonl" in done.output, done.output
+    (tmp_path / "other").mkdir()
+    there = tiny_pairs(tmp_path / "other", count=3, seed=1)
+    assert CliRunner().invoke(cli, [*words, f"heldout={there}", "--dry-run"]).exit_code == 0
 
 
 def killed(*_: Any, **__: Any) -> None:
