@@ -40,14 +40,15 @@ class FormatName(click.Choice[str]):
     "kind",
     type=FormatName(),
     metavar="FORMAT",
-    help="How it is written: see `list formats`. [default: by the ending of --out's file; otherwise table]",
+    help="How it is written: see `list formats`. [default: by the ending of --out's file, of a directory html; table "
+    "without an ending]",
 )
 @click.option(
     "--out",
     "file",
-    type=click.Path(path_type=Path),
-    help="File to write; for html also a directory (large stores: the answers go into files beside the page). "
-    "[default: stdout; html: leaderboard.html]",
+    type=click.Path(),
+    help="File to write; for html also a directory, by a slash at its end if it is not there (large stores: the "
+    "answers go into files beside the page). [default: stdout; html: leaderboard.html]",
 )
 @click.option("--suite", help="Only the benchmarks of a suite.")
 @click.option("--run", "runs", multiple=True, help="Only this run or method, beside base; may be repeated.")
@@ -69,27 +70,27 @@ class FormatName(click.Choice[str]):
 @click.option("--published-all", "published", flag_value="all", help="All of them, said not to be comparable.")
 @click.option("--plots", "--figures", type=options.FOLDER, help="Figures as SVG and PNG.")
 def command(
-    db: str, kind: str | None, file: Path | None, plots: Path | None, runs: tuple[str, ...],
+    db: str, kind: str | None, file: str | None, plots: Path | None, runs: tuple[str, ...],
     benchmarks: tuple[str, ...], judges: tuple[str, ...], **shown: Any,
 ) -> None:  # fmt: skip
     """Compare all runs of the store: figures, intervals, and the paired differences to DPO and base."""
     import dama
     from leaderboards.conclusion import conclusions
-    from leaderboards.formats.registry import FORMATS, format_by_ending
+    from leaderboards.formats.registry import FORMATS, format_of
     from workflows.report import draw, warnings
 
     board = dama.leaderboard(run=runs, benchmark=benchmarks, judge=judges, **shown, width=out.width, db=db)
     view = board.view
-    form = FORMATS.get(kind or (file and format_by_ending(file)) or "table")()
+    form = FORMATS.get(kind or (format_of(file) if file else "table"))()
     for warning in warnings(view, says_empty=form.says_empty):
         note(warning, style="yellow")
     if plots:
         with err.status("drawing"):
             drawn = draw(view, plots)
         print_written(drawn, "nothing to plot yet: `align` and `bench` first, or `demo`.")
-    if file or form.default_out:
-        with err.status(f"reading every answer for {file or form.default_out}"):
-            written = form.write(view, file or Path(form.default_out))
+    if place := file or form.default_out:
+        with err.status(f"reading every answer for {place}"):
+            written = form.write(view, Path(place))
         print_written(written)
     elif blocks := form.rich(view):
         for block in blocks:

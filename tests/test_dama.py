@@ -126,11 +126,17 @@ def test_settings_that_are_no_mapping_are_an_error_that_says_what_is_expected(he
 def test_a_file_is_written_as_it_ends(here: Path) -> None:
     dama.score("amber", "answers.jsonl", "data/amber", progress=False)
     board = dama.leaderboard()
-    for name, format in (("b.md", "markdown"), ("b.TEX", "latex"), ("b.csv", "csv"), ("b.json", "json")):
+    for name, format in (
+        ("b.md", "markdown"),
+        ("b.TEX", "latex"),
+        ("b.csv", "csv"),
+        ("b.json", "json"),
+        ("b.txt", "table"),
+    ):
         assert board.write(name) == [Path(name)]
         assert Path(name).read_text(encoding="utf-8") == board.render(format)
-    with pytest.raises(dama.UsageError, match=r"b.txt: name the format.*\.md \.html \.tex \.csv \.json"):
-        board.write("b.txt")
+    with pytest.raises(dama.UsageError, match=r"b.pdf: name the format.*\.txt \.md \.html \.htm \.tex \.csv \.json"):
+        board.write("b.pdf")
 
 
 def test_progress_is_a_callers_own_or_none(here: Path, capfd: pytest.CaptureFixture[str]) -> None:

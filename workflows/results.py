@@ -277,7 +277,7 @@ class Leaderboard(RecordsOf[dict[str, Any]]):
         return FORMATS.get(format)().text(self.view)
 
     def write(self, file: str | Path, format: str | None = None) -> list[Path]:
-        """Write ``file`` in ``format`` (None: that of its ending, ``Format.suffixes``); returns the files."""
+        """Write ``file`` in ``format`` (None: as its name says, see ``format_of``); returns the files."""
         from leaderboards.formats.registry import FORMATS, format_of
 
         return FORMATS.get(format or format_of(file))().write(self.view, Path(file))

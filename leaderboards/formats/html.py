@@ -19,7 +19,8 @@ class Html(Format):
     """One page that asks nothing of a network."""
 
     name = "html"
-    suffixes = (".html",)
+    suffixes = (".html", ".htm")
+    folders = True
     default_out = "leaderboard.html"
 
     def render(self, view: View) -> str:

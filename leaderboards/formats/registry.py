@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
@@ -21,13 +22,15 @@ class Format(ABC):
     Declared on the class:
         name: how it is called on the command line.
         default_out: the file it is written to where none is named; "": it is printed.
-        suffixes: the endings of files that are written in it where no format is named (".md").
+        suffixes: the endings of files that are written in it where no format is named (".md"); "" for a file without.
+        folders: whether a directory can be written in it.
         says_empty: whether it says ``view.empty`` where there is no table; else the command does.
     """
 
     name: ClassVar[str]
     default_out: ClassVar[str] = ""
     suffixes: ClassVar[tuple[str, ...]] = ()
+    folders: ClassVar[bool] = False
     says_empty: ClassVar[bool] = False
 
     @abstractmethod
@@ -74,18 +77,19 @@ def format_names() -> list[str]:
     return sorted(FORMATS.names(), key=lambda name: (FORMATS.position(name), name))
 
 
-def format_by_ending(file: str | Path) -> str | None:
-    """The format that declares the ending of ``file``, the project's own first; None where none does."""
-    ending = Path(file).suffix.lower()
-    return next((name for name in format_names() if ending in FORMATS.get(name).suffixes), None)
-
-
 def format_of(file: str | Path) -> str:
-    """As ``format_by_ending``; raises UsageError where no format declares the ending."""
-    named = format_by_ending(file)
-    if named is None:
-        known = " ".join(suffix for name in format_names() for suffix in FORMATS.get(name).suffixes)
-        raise UsageError(
-            f"{file}: name the format, for example write({str(file)!r}, 'markdown'). Known without: {known}."
-        )
-    return named
+    """The format that ``file`` is written in where none is named, the project's own first.
+
+    It is the one that declares the ending; of a directory, there or meant (a text that ends in a slash), one that can
+    be written as such. Raises UsageError where there is none.
+    """
+    ending, folder = Path(file).suffix.lower(), os.path.isdir(file) or str(file).endswith(("/", os.sep))
+    formats = {name: FORMATS.get(name) for name in format_names()}
+    for name, kind in formats.items():
+        if kind.folders if folder else ending in kind.suffixes:
+            return name
+    known = " ".join(suffix for kind in formats.values() for suffix in kind.suffixes if suffix)
+    raise UsageError(
+        f"{file}: name the format (--format markdown, from Python write({str(file)!r}, 'markdown')). Known without: "
+        f"{known}."
+    )

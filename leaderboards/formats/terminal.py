@@ -222,6 +222,7 @@ class Terminal(Format):
     """Tables in colour; as text of ``view.width`` columns in a file, with the answer in words below them."""
 
     name = "table"
+    suffixes = (".txt", "")
     says_empty = True
 
     def render(self, view: View) -> str:

@@ -56,7 +56,7 @@ CELLS: list[tuple[str, str, Any]] = [
 ]
 COMMANDS: dict[str, tuple[str, ...]] = {
     "leaderboard": ("leaderboard",),
-    "page": ("leaderboard", "--out", "page"),
+    "page": ("leaderboard", "--out", "page/"),
     "compare": ("compare", "dpo-s0", "base"),
     "plan": ("plan", "dpo", "base", "--difference", "5", "--benchmark", "amber"),
     "show": ("show", "dpo-s0", "--json"),

@@ -119,7 +119,7 @@ def test_the_benchmarks_own_files_and_results_are_not_written_over(tmp_path: Pat
         assert CliRunner().invoke(cli, [*command, str(data / "asked.jsonl")]).exit_code == 0
 
 
-@pytest.mark.parametrize("command", [["leaderboard", "--out"], ["claims", "--write-docs"]])
+@pytest.mark.parametrize("command", [["leaderboard", "--format", "table", "--out"], ["claims", "--write-docs"]])
 def test_a_report_is_not_written_over_results(command: list[str], tmp_path: Path) -> None:
     Store(file := tmp_path / "r.sqlite").close()
     done = CliRunner().invoke(cli, [*command, str(file), "--db", str(file)])

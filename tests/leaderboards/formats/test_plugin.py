@@ -123,6 +123,21 @@ def test_the_command_writes_the_format_of_the_ending(run: Run, tmp_path: Path) -
     assert (tmp_path / "table.org").read_text(encoding="utf-8") == board
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_directory_is_a_page_and_an_unknown_ending_is_refused(run: Run, there: bool, tmp_path: Path) -> None:
+    """A directory is known by its slash, or because it is there; a file without an ending is the table."""
+    if there:
+        (tmp_path / "pages").mkdir()
+    assert run("--out", "pages" if there else "pages/").returncode == 0
+    assert (tmp_path / "pages/index.html").is_file() and (tmp_path / "pages/samples").is_dir()
+    assert run("--out", "board").returncode == 0
+    assert "AMBER  clean" in (tmp_path / "board").read_text(encoding="utf-8")
+    refused = run("--out", "page.pdf")
+    assert refused.returncode == 2 and not (tmp_path / "page.pdf").exists()
+    assert "page.pdf: name the format (--format markdown" in refused.stderr and ".html" in refused.stderr
+    assert run("--format", "table", "--out", "page.pdf").returncode == 0
+
+
 def test_the_command_names_what_a_broken_one_lacks(run: Run) -> None:
     refused = run("--format", "half")
     assert refused.returncode == 2 and not refused.stdout
