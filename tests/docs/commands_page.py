@@ -13,11 +13,11 @@ from tests.house import ROOT
 PAGE = ROOT / "docs/commands.md"
 HEAD = """# Commands
 
-Made from the commands by `make docs`; a test compares. In a checkout they are called `python cli.py COMMAND`, where the
-package is installed `dama COMMAND`. Every command has `--help`.
+Made from the commands by `make docs`; a test compares. In a checkout they are called `python cli.py COMMAND`,
+in the environment (`source .venv/bin/activate`), where the package is installed `dama COMMAND`. Every one has `--help`.
 
 Every command takes `-q`, `--quiet` (stderr shows errors alone) and `-v`, `--verbose` (it shows the log too). `align`,
-`bench`, `score`, `ablate` and `demo` keep a log file in `$DAMA_HOME/logs`; `status` names it.
+`bench`, `score`, `rejudge`, `ablate`, `claims` and `demo` keep a log file in `$DAMA_HOME/logs`; `status` names it.
 
 Exit codes: 0 done, 1 failed, 2 wrong use, 3 incomplete (some samples failed or have no answer; the figures of the
 others are given). With `--json` stdout holds the JSON and nothing else. `--set key=value` changes one setting; where
