@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.errors import UsageError, unknown_name
+from harness.evaluation.resolve import DATA_SIZE
 from harness.protocols.benchmark import Metric
 from harness.stats import SeedVariance
 from harness.store import EvaluationRecord
@@ -32,7 +33,8 @@ class Pilot:
         scores: of the rows, on the samples that both scored.
         trained: whether each is a method with training seeds.
         seeds: the variance of the metric over them, pooled over ``methods`` that have several.
-        available: samples of the benchmark's data.
+        available: samples of the data that the two rows were run on: all that the benchmark has, or those of a limit.
+        size: samples that the benchmark has; None where no evaluation recorded it.
         evaluations: behind the two rows.
         notes: what is to be known of it.
     """
@@ -45,6 +47,7 @@ class Pilot:
     seeds: SeedVariance | None
     methods: int
     available: int
+    size: int | None
     evaluations: tuple[EvaluationRecord, ...]
     notes: tuple[str, ...]
 
@@ -162,6 +165,7 @@ def _pilot(
         seeds=None if scored.seed_variance is None else scored.seed_variance.of([position]),
         methods=sum(len(scores.values) > 1 for scores in scored.scores.values()),
         available=len(snapshot.samples(chosen.condition.data_hash)) or max(e.n for e in evaluations),
+        size=max((e.info[DATA_SIZE] for e in evaluations if DATA_SIZE in e.info), default=None),
         evaluations=evaluations, notes=(*notes, *([CURVE] if scored.tradeoff is not None else [])),
     )  # fmt: skip
 

@@ -37,7 +37,8 @@ class Planned:
             judged once, and their part is within that of the samples).
         table: designs around the pilot's.
         need: the design that ``wanted`` takes: fewest seeds, then judge runs, then samples; None where none does.
-        available: samples of the benchmark's data.
+        available: samples that are known to be there: ``size``, or the pilot's.
+        size: samples that the benchmark has; None where that is not recorded.
         notes: what is to be known of it.
     """
 
@@ -55,4 +56,5 @@ class Planned:
     table: tuple[PlannedDesign, ...]
     need: PlannedDesign | None
     available: int
+    size: int | None = None
     notes: tuple[str, ...] = ()

@@ -102,13 +102,14 @@ def plan(
             judge_calls=calls, usd=None if cost is None else cost * calls,
         )  # fmt: skip
 
-    need = needed(found, difference, level, power, pilot.available) if difference is not None else None
+    available = pilot.available if pilot.size is None else pilot.size
+    need = needed(found, difference, level, power, available) if difference is not None else None
     runs = judge_runs or found.pilot.judge_runs
     return Plan(
         a=pilot.labels[0], b=pilot.labels[1], benchmark=pilot.condition.benchmark, metric=pilot.metric.name,
         unit=pilot.metric.unit, wanted=difference, level=level, comparisons=comparisons, power=power,
         pilot=planned(found.pilot), shares=_shares(found), table=tuple(map(planned, grid(found, runs))),
-        need=planned(need.design) if need else None, available=pilot.available,
+        need=planned(need.design) if need else None, available=available, size=pilot.size,
         notes=(*pilot.notes, *_uneven(pilot.labels, found.pilot)),
     )  # fmt: skip
 

@@ -17,6 +17,9 @@ from harness.protocols.conversation import Image
 from harness.util.inside import VARIABLE, image_roots, inside
 from harness.util.options import build, content_key, unstorable
 
+DATA_SIZE = "data_size"
+"""In ``BenchmarkData.info`` and an evaluation's: the samples of the data directory, of which a limit draws some."""
+
 
 def make_benchmark(name: str, settings: Mapping[str, Any] | None = None) -> Benchmark:
     """The benchmark ``name`` with ``--set`` values applied."""
@@ -42,6 +45,7 @@ def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> Benchmar
 
     An image that lies outside ``root``, links followed, is refused: a model's endpoint would be sent any file that a
     row names. A sample without an image has an Image of nothing unless the benchmark has questions without one.
+    ``info`` says how many samples there are without a limit (``DATA_SIZE``).
     """
     data = checked_data(benchmark, benchmark.load(root))
     twice = next((i for i, count in Counter(s.id for s in data.samples).items() if count > 1), None)
@@ -53,7 +57,7 @@ def load(benchmark: Benchmark, root: Path, limit: int | None = None) -> Benchmar
     _require_inside(samples, root, benchmark.name)
     if not benchmark.image_optional:
         samples = [s if s.image is not None else dataclasses.replace(s, image=Image()) for s in samples]
-    return dataclasses.replace(data, samples=samples)
+    return dataclasses.replace(data, samples=samples, info={**data.info, DATA_SIZE: len(data.samples)})
 
 
 def _require_inside(samples: Sequence[Sample], root: Path, name: str) -> None:

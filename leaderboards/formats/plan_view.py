@@ -47,13 +47,19 @@ def sentences(plan: Planned) -> list[str]:
         if plan.need is None:
             out.append(f"{asked} is not shown by 20 seeds and 100 times the pilot's samples.")
         else:
-            more = " (more samples than the benchmark has)" if plan.need.samples > plan.available else ""
+            more = f" (more samples than {_there(plan)})" if plan.need.samples > plan.available else ""
             out.append(f"{asked} takes {_design(plan, plan.need)}{more}.")
     seen = "nothing of methods" if plan.pilot.smallest is None else f"{plan.pilot.smallest:.3g}{_unit(plan)} and more"
     out.append(f"The pilot ({_design(plan, plan.pilot)}) shows {seen}. {_parts(plan)}")
     if any(design.samples > plan.available for design in plan.table):
-        out.append(f"* more samples than the {plan.available:,} that the benchmark has.")
+        out.append(f"* more samples than {_there(plan)}.")
     return out + [f"{note[0].upper()}{note[1:]}." for note in plan.notes]
+
+
+def _there(plan: Planned) -> str:
+    """The samples that are known to be there: a pilot of a limit says nothing of how many the benchmark has."""
+    whose = "the pilot's evaluations have" if plan.size is None else "the benchmark has"
+    return f"the {plan.available:,} that {whose}"
 
 
 def _parts(plan: Planned) -> str:

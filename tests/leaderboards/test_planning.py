@@ -151,6 +151,40 @@ def test_the_table_has_designs_around_the_pilots(db: Path) -> None:
     assert values == sorted(values, reverse=True) and values[0] > values[-1] > 0
 
 
+def pilot_of(folder: Path, **recorded: int) -> Path:
+    """24 images, the base and two seeds of dpo, with what their evaluations recorded of the data."""
+    store, rng = Store(folder / "r.sqlite"), np.random.default_rng(1)
+    for seed in (0, 1):
+        store.start_alignment(f"dpo-s{seed}", method="dpo", seed=seed, panel="clean", key=str(seed), config={})
+        store.finish_alignment(f"dpo-s{seed}", status="done", model_dir="m", seconds=1.0)
+    for run in ("base", "dpo-s0", "dpo-s1"):
+        add(store, run, answers([float(x) for x in rng.integers(0, 3, 24)]), info=recorded)
+    return store.path
+
+
+def shown_plan(db: Path) -> str:
+    words = ["plan", "dpo", "--metric", "chair", "--difference", "8", "--db", str(db)]
+    return " ".join(CliRunner().invoke(cli, words).stdout.split())
+
+
+def test_a_pilot_of_a_limit_says_nothing_of_how_many_samples_the_benchmark_has(tmp_path: Path) -> None:
+    """24 samples were drawn; designs of 6, 12, 24, 48 and 96. Of 96 none is too many; where that is not recorded, the
+    pilot's 24 are named as the pilot's, and of a benchmark with 24 in all, two designs are too many."""
+    for folder in "abc":
+        (tmp_path / folder).mkdir()
+    drawn, unknown, whole = (
+        shown_plan(pilot_of(tmp_path / folder, **recorded))
+        for folder, recorded in (("a", {"data_size": 96}), ("b", {}), ("c", {"data_size": 24}))
+    )
+    assert " 48 96 " in drawn and "*" not in drawn
+    assert " 48 * 96 * " in unknown and "* more samples than the 24 that the pilot's evaluations have." in unknown
+    assert "benchmark has" not in unknown
+    assert " 48 * 96 * " in whole and "* more samples than the 24 that the benchmark has." in whole
+    planned = dama.plan("dpo", metric="chair", difference=8, db=tmp_path / "a/r.sqlite")
+    assert (planned.available, planned.size) == (96, 96)
+    assert dama.plan("dpo", metric="chair", db=tmp_path / "b/r.sqlite").size is None
+
+
 def test_what_cannot_be_planned_is_refused(db: Path, tmp_path: Path) -> None:
     for a, benchmark, metric, said in (
         ("dp", None, None, "Unknown row 'dp'. Did you mean 'dpo'"),

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image as PilImage
 
+import dama
 from harness.errors import DataError
-from harness.evaluation.resolve import load, make_benchmark
+from harness.evaluation.resolve import DATA_SIZE, load, make_benchmark
+from harness.store import Store
 
 
 def pope(folder: Path, image: str) -> Path:
@@ -40,3 +42,17 @@ def test_a_data_folder_that_is_a_link_and_a_folder_of_images_that_is_named_are_i
         load(make_benchmark("pope"), folder)
     monkeypatch.setenv("DAMA_IMAGES", f"/nowhere:{tmp_path / 'coco'}")
     assert len(load(make_benchmark("pope"), folder).samples) == 1
+
+
+@pytest.mark.parametrize("limit", [3, None])
+def test_an_evaluation_records_how_many_samples_its_benchmark_has_whatever_was_drawn(
+    tmp_path: Path, limit: int | None
+) -> None:
+    """The limit is no part of a record, and what was drawn of 12 questions looks like a benchmark of 3."""
+    data, answers = Path(__file__).parents[2] / "golden/pope/data", tmp_path / "answers.jsonl"
+    whole = load(make_benchmark("pope"), data).samples
+    answers.write_text("".join(json.dumps({"id": s.id, "response": "Yes"}) + "\n" for s in whole))
+    db = tmp_path / "r.sqlite"
+    dama.bench(benchmark="pope", model=f"replay:{answers}", data_dir=data, limit=limit, db=db, progress=False)
+    (stored,) = Store(db).evaluations()
+    assert (stored.n, stored.info[DATA_SIZE]) == (limit or len(whole), len(whole)) and len(whole) > 3
