@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from harness.protocols.benchmark import BENCHMARKS, Benchmark, Metric
@@ -16,6 +17,16 @@ def declared(benchmark: str) -> type[Benchmark]:
     So a store can be read after a plug-in was uninstalled.
     """
     return BENCHMARKS.get(benchmark) if benchmark in BENCHMARKS else Benchmark
+
+
+def in_several_runs(benchmarks: Sequence[str]) -> list[str]:
+    """Those of ``benchmarks`` whose judge can be asked in several runs, by the setting ``judge_runs``."""
+    made = ((name, declared(name)) for name in benchmarks)
+    return [
+        name
+        for name, kind in made
+        if dataclasses.is_dataclass(kind) and "judge_runs" in {field.name for field in dataclasses.fields(kind)}
+    ]
 
 
 def benchmark_title(benchmark: str) -> str:

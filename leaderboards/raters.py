@@ -15,7 +15,7 @@ from harness.protocols.benchmark import Level
 from harness.store import EvaluationRecord
 from leaderboards.agreement import Agreement, Answers, agreement, agreement_of_runs
 from leaderboards.condition import condition_of
-from leaderboards.declared import declared
+from leaderboards.declared import declared, in_several_runs
 from leaderboards.human_labels import HumanLabels
 from leaderboards.selection import Selection
 from leaderboards.snapshot import Snapshot
@@ -270,9 +270,11 @@ def _matrix(rows: Sequence[Mapping[int, float]]) -> np.ndarray[tuple[int, int], 
 def _nothing(evaluations: Sequence[EvaluationRecord], a: Rater, b: Rater | None, human: HumanLabels | None) -> str:
     """Why there is nothing to compare: what each rated, and what declares no rating."""
     if b is None and human is None:
+        runs = in_several_runs(list(dict.fromkeys(e.benchmark for e in evaluations if e.judge == a.judge)))
+        again = f"judge {' and '.join(runs)} again with --set judge_runs=3, " if runs else ""
         return (
-            f"agree {a}: it rated each answer in one run, so there is nothing to compare: judge again with --set "
-            "judge_runs=3, name a second judge, or give --human FILE."
+            f"agree {a}: it rated each answer in one run, so there is nothing to compare: {again}score the answers "
+            f"by a second judge (`bench` or `score` with --judge B, then `agree {a} B`), or give --human FILE."
         )
     by_judge: dict[str, dict[str, None]] = defaultdict(dict)
     for e in evaluations:

@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from leaderboards.agreement import Agreement, Estimate
-from leaderboards.declared import benchmark_title
+from leaderboards.declared import benchmark_title, in_several_runs
 from leaderboards.text import p_text
 
 EXPLAINED = (
@@ -76,8 +76,19 @@ def sentences(agreement: Agreement) -> list[str]:
             f"alpha among them {_number(among.value)}{_span(among)})."
         )
     if not agreement.run_variance:
-        said.append("Judge-run variance is not known: each rated once. Judge again with --set judge_runs=3.")
+        said.append(f"{benchmark_title(agreement.benchmark)}: {_rated_once(agreement)}.")
     return said + [f"{where}: {note}." for note in agreement.notes]
+
+
+def _rated_once(agreement: Agreement) -> str:
+    """What shows how far ratings of this benchmark vary: the judge's own runs, else a further judge."""
+    unknown = "judge-run variance is not known: each rated once"
+    if in_several_runs([agreement.benchmark]):
+        return f"{unknown}. Judge again with --set judge_runs=3"
+    return (
+        f"{unknown}, and it has no setting judge_runs. How far judges vary, a further one shows: `bench` or "
+        f"`score` with --judge B, then `agree {agreement.a} B`"
+    )
 
 
 def _percent(share: Estimate) -> str:

@@ -164,7 +164,7 @@ def test_answers_that_differ_are_not_compared(db: Path) -> None:
 def test_wrong_names_are_refused(db: Path) -> None:
     for arguments, said in (
         (("openai:x", "openai:b"), "Unknown judge among the evaluations 'openai:x'"),
-        (("openai:b", None), r"agree openai:b: it rated each answer in one run.*--set judge_runs=3"),
+        (("openai:b", None), r"agree openai:b: it rated each answer in one run.*--judge B, then `agree openai:b B`"),
         (("openai:a#1", None), "agree openai:a#1: it rated each answer in one run"),
         (
             ("openai:a", "openai:a"),
@@ -178,6 +178,41 @@ def test_wrong_names_are_refused(db: Path) -> None:
             dama.agree(*arguments, db=db)
     with pytest.raises(UsageError, match="give its level too"):
         dama.agree("openai:a", "openai:b", rating="informative", db=db)
+
+
+def test_judging_again_in_several_runs_is_advised_only_where_the_benchmark_has_that_setting(
+    tmp_path: Path, db: Path
+) -> None:
+    """MM-Vet and LLaVA-Bench declare judge_runs; `bench --set judge_runs=3` of MMHal alone is refused."""
+    people, several = tmp_path / "h.csv", Store(tmp_path / "several.sqlite")
+    people.write_text("id,label\n1,6\n2,4\n")
+    for benchmark in ("mmhal", "mm_vet"):
+        add(several, "openai:b", B, benchmark=benchmark)
+
+    def shown(*words: str) -> str:
+        done = CliRunner().invoke(cli, ["agree", "openai:b", *words])
+        return " ".join((done.stdout + done.stderr).split())
+
+    alone = shown("--db", str(db))
+    assert "judge_runs" not in alone and "`bench` or `score` with --judge B, then `agree openai:b B`" in alone
+    assert "judge mm_vet again with --set judge_runs=3, score" in shown("--db", str(several.path))
+    labelled = ("--human", str(people), "--rating", "rating")
+    of_mmhal = shown(*labelled, "--db", str(db))
+    assert "MMHal-Bench: judge-run variance is not known" in of_mmhal and "judge_runs=3" not in of_mmhal
+    assert "--judge B, then `agree openai:b B`" in of_mmhal
+    of_mm_vet = shown(
+        "--human",
+        str(people),
+        "--rating",
+        "rating",
+        "--level",
+        "ordinal",
+        "--benchmark",
+        "mm_vet",
+        "--db",
+        str(several.path),
+    )
+    assert "each rated once. Judge again with --set judge_runs=3." in of_mm_vet
 
 
 def test_two_judges_and_people_are_one_rater_too_many(db: Path, tmp_path: Path) -> None:
