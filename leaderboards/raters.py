@@ -99,7 +99,7 @@ def compare_raters(
             if (found := _agreement(snapshot, of, benchmark, (one, other), (name, measured), human)) is not None
         ]
     if not out:
-        raise UsageError(_nothing(wanted, one, other, human))
+        raise UsageError(_absent_run(snapshot, wanted, one, other) or _nothing(wanted, one, other, human))
     return out
 
 
@@ -265,6 +265,18 @@ def _matrix(rows: Sequence[Mapping[int, float]]) -> np.ndarray[tuple[int, int], 
     """[answers, judge runs], NaN where a run has no rating."""
     runs = sorted({run for row in rows for run in row})
     return np.array([[row.get(run, math.nan) for run in runs] for row in rows], dtype=np.float64)
+
+
+def _absent_run(snapshot: Snapshot, evaluations: Sequence[EvaluationRecord], a: Rater, b: Rater | None) -> str:
+    """That a run which was named is none of its judge's, and which are; "" where both are there."""
+    for rater in (a, b):
+        of = [e for e in evaluations if rater is not None and e.judge == rater.judge]
+        runs = sorted({int(run) for e in of for run in snapshot.verdicts(e).runs})
+        if rater is not None and rater.run is not None and rater.run not in runs:
+            named = "run" if len(runs) == 1 else "runs"
+            there = f"it rated in {named} {' and '.join(map(str, runs))}"
+            return f"agree {a}{'' if b is None else f' {b}'}: {rater.judge} has no run {rater.run}; {there}."
+    return ""
 
 
 def _nothing(evaluations: Sequence[EvaluationRecord], a: Rater, b: Rater | None, human: HumanLabels | None) -> str:

@@ -215,6 +215,19 @@ def test_judging_again_in_several_runs_is_advised_only_where_the_benchmark_has_t
     assert "each rated once. Judge again with --set judge_runs=3." in of_mm_vet
 
 
+def test_a_run_of_a_judge_that_is_not_there_is_named_with_those_that_are(db: Path, tmp_path: Path) -> None:
+    """A rated in runs 0 and 1, B in run 0 alone; that A#0 and B#1 share no answer is no news of their answers."""
+    with pytest.raises(UsageError, match=r"^agree openai:b#0 openai:b#1: openai:b has no run 1; it rated in run 0\.$"):
+        dama.agree("openai:b#0", "openai:b#1", db=db)
+    with pytest.raises(UsageError, match=r"openai:a has no run 2; it rated in runs 0 and 1\.$"):
+        dama.agree("openai:a#2", "openai:b", db=db)
+    with pytest.raises(UsageError, match=r"^agree openai:a#2: openai:a has no run 2"):
+        dama.agree("openai:a#2", db=db)
+    (tmp_path / "h.csv").write_text("id,label\n1,6\n")
+    with pytest.raises(UsageError, match=r"openai:b has no run 4; it rated in run 0\.$"):
+        dama.agree("openai:b#4", human=tmp_path / "h.csv", rating="rating", db=db)
+
+
 def test_two_judges_and_people_are_one_rater_too_many(db: Path, tmp_path: Path) -> None:
     (tmp_path / "h.csv").write_text("id,label\n1,6\n2,4\n")
     with pytest.raises(UsageError, match="or one judge and --human FILE"):
