@@ -24,11 +24,12 @@ def objects_table(found: Sequence[ObjectChanges], a: str, b: str) -> Group:
     """A table for each benchmark; 80 columns are enough."""
     out: list[RenderableType] = [Text.assemble(("A ", "dim"), (a, "bold"), ("  against  B ", "dim"), (b, "bold"))]
     titles = condition_titles(changes.condition for changes in found)
-    return Group(*out, *(_table(titles[each.condition], each) for each in found), Text(EXPLAINED, "dim"))
+    return Group(*out, *(_table(titles[each.condition], each, (a, b)) for each in found), Text(EXPLAINED, "dim"))
 
 
-def _table(title: str, found: ObjectChanges) -> RichTable:
-    of_seeds = f", seeds {found.seeds[0]} and {found.seeds[1]}" if max(found.seeds) > 1 else ""
+def _table(title: str, found: ObjectChanges, names: tuple[str, str]) -> RichTable:
+    counts = (f", {n} {'seed' if n == 1 else 'seeds'} of {name}" for n, name in zip(found.seeds, names, strict=True))
+    of_seeds = "".join(counts) if max(found.seeds) > 1 else ""
     rest = found.objects - len(found.changes)
     out = RichTable(
         title=Text.assemble((title, "bold cyan"), f", {found.answers} answers{of_seeds}", style="table.title"),

@@ -86,6 +86,15 @@ def test_only_the_largest_changes_are_shown_if_wanted_and_the_others_counted(sto
     assert "1 more objects change less: --top 2" in text and "3 of 3" in text and "0.5 of 1" in text
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "seeds"), [("base", "dpo", "1 seed of base, 2 seeds of dpo"), ("base", "dpo-s1", None)]
+)
+def test_the_heading_says_how_many_seeds_each_side_has(store: Store, a: str, b: str, seeds: str | None) -> None:
+    """As "seeds 1 and 2" it read as the numbers of the seeds. Of two runs there is nothing to say."""
+    text = " ".join(CliRunner().invoke(cli, ["objects", a, b, "--db", str(store.path)]).stdout.split())
+    assert (f"4 answers, {seeds} Object" if seeds else "4 answers Object") in text
+
+
 def test_the_counts_are_those_of_the_view_that_sql_reads(store: Store) -> None:
     (found,) = load_objects(Snapshot(store), "base", "dpo-s1")
     query = """SELECT object, sum(hallucinated) FROM mentions WHERE run = 'base' AND sample != '4' GROUP BY object
