@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"harness.evaluation", "harness.stats", "harness.store"}
     | LEADERBOARDS - {"leaderboards.page"},
     "leaderboards.formats": PROTOCOLS | {"harness.evaluation", "harness.stats", "harness.store"} | LEADERBOARDS,
-    "tinyworld": PROTOCOLS | {"harness"},
+    "tinyworld": PROTOCOLS | {"harness", "harness.stats"},
     "recipes": {"harness.errors"},
     "workflows": PROTOCOLS
     | {"harness.chat", "harness.cluster", "harness.evaluation", "harness.judges", "harness.models", "harness.store"}

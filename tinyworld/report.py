@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.stats import Array, bootstrap_interval
 from tinyworld.language import mentions
 from tinyworld.scenes import is_typical
 
@@ -16,7 +17,8 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Share:
-    """A percentage with a 95 % bootstrap interval over scenes; NaN where nothing was hallucinated."""
+    """A percentage with its 95 % interval over scenes; NaN where nothing was hallucinated, the interval also for one
+    scene."""
 
     value: float
     low: float
@@ -31,16 +33,20 @@ def typical_share(answers: Mapping[str, str], truth: Sequence[Mapping[str, Any]]
         answers: text by sample id.
         truth: rows of truth.jsonl of a captioning benchmark; rows without an answer are left out.
     """
-    counts = np.array([_counts(answers[row["id"]], row) for row in truth if row["id"] in answers], dtype=float)
-    counts = counts.reshape(-1, 2)
+    rows = [row for row in truth if row["id"] in answers]
+    counts = np.array([_counts(answers[row["id"]], row) for row in rows], dtype=float).reshape(-1, 2)
     typical, hallucinated = counts.sum(axis=0)
     if hallucinated == 0:
         return Share(np.nan, np.nan, np.nan, 0)
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), RESAMPLES) @ counts
+    scenes = [row["id"] for row in rows]
+    low, high = bootstrap_interval(_share, counts, scenes, percent=[True], resamples=RESAMPLES, seed=seed)
+    return Share(float(100 * typical / hallucinated), float(low[0]), float(high[0]), int(hallucinated))
+
+
+def _share(sums: Array) -> Array:
+    """Of [..., (typical, hallucinated)] the percentage [..., 1]; NaN where nothing was hallucinated."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = np.nanpercentile(100 * draws[:, 0] / draws[:, 1], [2.5, 97.5])
-    return Share(float(100 * typical / hallucinated), float(low), float(high), int(hallucinated))
+        return np.asarray(100 * sums[..., :1] / sums[..., 1:])
 
 
 def _counts(answer: str, row: Mapping[str, Any]) -> tuple[int, int]:

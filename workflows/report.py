@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -188,9 +189,10 @@ def typical_of_scene(snapshot: Snapshot, run: str = "base") -> str | None:
             share = typical_share({i: answer for i, (answer, _) in answers if answer is not None}, known)
             if not share.hallucinated:
                 return f"{run} hallucinated no object."
+            span = f" ({share.low:.0f}-{share.high:.0f})" if math.isfinite(share.low) else ""
             return (
-                f"Of {share.hallucinated} objects that {run} hallucinated, {share.value:.0f} % "
-                f"({share.low:.0f}-{share.high:.0f}) are typical of the scene's place."
+                f"Of {share.hallucinated} objects that {run} hallucinated, {share.value:.0f} %{span} are typical of "
+                "the scene's place."
             )
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -136,6 +137,21 @@ def test_typical_share_by_hand() -> None:
     share = typical_share(answers, truth)
     assert (share.value, share.hallucinated) == pytest.approx((100 * 2 / 3, 3))  # bus and book, not the oven
     assert share.low <= share.value <= share.high
+
+
+@pytest.mark.parametrize(("named", "low", "high"), [("a bus", 51, 100), ("an oven", 0, 49)])
+def test_a_share_of_all_or_none_has_an_open_end(named: str, low: float, high: float) -> None:
+    """One object in each of four scenes: Wilson's end is z^2 / (4 + z^2) = 3.8415 / 7.8415 = 48.99 % away. The fifth
+    scene, of which nothing is hallucinated, has no share and is no trial."""
+    truth = [{"id": str(i), "place": "street", "objects": ["car"]} for i in range(5)]
+    share = typical_share({**{str(i): f"a car and {named}" for i in range(4)}, "4": "a car"}, truth)
+    assert (share.value, share.hallucinated) == (100.0 if low else 0.0, 4)
+    assert (share.low, share.high) == (pytest.approx(low, abs=0.05), pytest.approx(high, abs=0.05))
+
+
+def test_the_share_of_one_scene_has_no_interval() -> None:
+    share = typical_share({"0": "a car and a bus"}, [{"id": "0", "place": "street", "objects": ["car"]}])
+    assert share.value == 100.0 and math.isnan(share.low) and math.isnan(share.high)
 
 
 def test_priors_leave_room_for_hallucination() -> None:
