@@ -100,6 +100,7 @@ class Registry(Generic[T]):
         check: the shape that every item must have.
         readable: members of an item made with its default settings that can be read. Asked of other packages' items
             when they enter, of the project's own by its tests: reading them may import much.
+        example: a sentence after the known names where an unknown one is asked for: how one is written.
         named: whether an item's own ``name`` must be the one it is registered under.
 
     Built-in modules and entry points are imported on first use, so that `--help` stays fast. A plug-in of another
@@ -116,9 +117,11 @@ class Registry(Generic[T]):
         *,
         readable: tuple[str, ...] = (),
         package: str = "",
+        example: str = "",
         named: bool = False,
     ) -> None:
         self.kind, self.group, self._modules, self._check = kind, group, modules, check
+        self._example = example
         self._package, self._named, self._readable = package, named, readable
         self._items: dict[str, T] = {}
         self._families: dict[str, Family[T]] = {}
@@ -159,7 +162,7 @@ class Registry(Generic[T]):
             return family.make(name.partition(":")[2])
         if name in self._faults:
             raise UsageError(f"{self._faults[name]}. Mend or uninstall that package, or choose another {self.kind}.")
-        raise unknown_name(self.kind, name, self._items)
+        raise UsageError(f"{unknown_name(self.kind, name, self._items)} {self._example}".rstrip())
 
     def names(self) -> list[str]:
         self._load()

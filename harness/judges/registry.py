@@ -19,6 +19,7 @@ JUDGES: Registry[type[Judge]] = Registry(
     package="harness.judges",
     group="dama_harness.judges",
     check=extends(Judge),
+    example="A model behind an endpoint is openai:NAME[@BASE_URL], for example openai:gpt-4o.",
 )
 
 

@@ -48,6 +48,7 @@ def test_settings_reach_the_judge_that_has_them(tmp_path: Path) -> None:
     [
         ("", "expected rule, openai:NAME"),
         ("opnai:gpt-4o", "Unknown judge 'opnai'. Did you mean 'openai'"),
+        ("gpt-4o", r"Unknown judge 'gpt-4o'\. Known: .*openai.* for example openai:gpt-4o\."),
         ("openai:", "expected openai:NAME"),
         ("openai:@http://127.0.0.1:80", "expected openai:NAME"),
         ("openai:m@localhost:8000", "expected openai:NAME"),
