@@ -44,6 +44,7 @@ from harness.protocols.benchmark import (
 from harness.protocols.conversation import Image
 from harness.protocols.official import unofficial
 from harness.util.fetching import AnySource, Manual, Source
+from harness.util.names import fault_of_name
 from harness.util.ranges import at_least
 
 REPOSITORY = f"{GITHUB}/tianyi-lab/HallusionBench/744007c232c292942c7f80eb61edb2465482da31"
@@ -155,6 +156,9 @@ class HallusionBench(Benchmark):
             raise DataError(f"{where}: visual_input should be 0, 1 or 2, found {data['visual_input']!r}.")
         if data["gt_answer"] not in ("0", "1"):
             raise DataError(f"{where}: gt_answer should be 0 (no) or 1 (yes), found {data['gt_answer']!r}.")
+        for name in ("category", "subcategory", "set_id", "figure_id"):
+            if fault := fault_of_name(data[name]):
+                raise DataError(f"{where}: {name} names folders and files: {fault}.")
         data["reference"] = files.field_of(row, "gt_answer_details", str, where)
         question = files.field_of(row, "question", str, where)
         image = None if data["visual_input"] == "0" else Image(path=_image(root, data))

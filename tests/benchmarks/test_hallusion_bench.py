@@ -55,6 +55,14 @@ def test_official_figures_on_the_recorded_replies(case: str) -> None:
     assert counted == [totals[name] for name in ("question_pairs", "figures", "easy_pairs", "hard_pairs")]
 
 
+@pytest.mark.parametrize("name", ["category", "subcategory", "set_id", "figure_id"])
+@pytest.mark.parametrize("value", ["x" * 5000, "../secret", ""])
+def test_what_can_name_no_figure_is_refused(tmp_path: Path, name: str, value: str) -> None:
+    write_json(tmp_path / QUESTIONS, [{**ROW, name: value}])
+    with pytest.raises(DataError, match=f"row 0: {name} names folders and files: it "):
+        HallusionBench().load(tmp_path)
+
+
 def test_a_question_without_its_figure_may_be_left_open_and_no_other(tmp_path: Path) -> None:
     """Three questions, one judged unclear without figure (right), one unclear with it (wrong), one correct: 2 of 3."""
     rows = [

@@ -174,6 +174,9 @@ def serve() -> dict[str, Any] | None:
                 if not pid:
                     signal.set_wakeup_fd(-1)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    # Where the fault run itself was started by nohup or in the background, these are ignored.
+                    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+                    signal.signal(signal.SIGINT, signal.default_int_handler)
                     ready.close()
                     os.closerange(min(wake, woken), max(wake, woken) + 1)
                     told: dict[str, Any] = json.loads(order)
