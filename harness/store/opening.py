@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -14,6 +15,14 @@ from harness.store.connection import Connection, Damaged, NoDatabase, Unwritable
 from harness.store.first_page import holds_rows
 from harness.store.migrations import MIGRATIONS, is_ours, migrate, schema, tables_of, version_of
 from harness.util.files import DATABASE
+
+LOOKS = (0.05, 0.2, 0.5)
+"""Seconds before a file that seems another program's is looked at again. Another process may be making it, and what is
+read without a lock is in part of before and in part of after."""
+
+
+class Foreign(HarnessError):
+    """The file is another program's."""
 
 
 def open_to_write(path: Path) -> Connection:
@@ -99,6 +108,15 @@ def _refuse_foreign(path: Path) -> None:
     """
     if not path.exists() or path.stat().st_size == 0:
         return
+    for seconds in LOOKS:
+        with contextlib.suppress(Foreign):
+            return _look_at(path)
+        time.sleep(seconds)
+    _look_at(path)
+
+
+def _look_at(path: Path) -> None:
+    """Raises Foreign, or Damaged where it is no SQLite file."""
     try:
         with contextlib.closing(connect(path, "immutable")) as db:
             _check_ours(db)
@@ -135,9 +153,18 @@ def _has_header(path: Path) -> bool:
 
 
 def _check_ours(db: Connection) -> None:
+    """Raises Foreign, or HarnessError where a newer version wrote it; both look at one state of the file."""
+    db.execute("BEGIN")  # else its mark would be of before another process made its tables
+    try:
+        _require_ours(db)
+    finally:
+        db.execute("ROLLBACK")
+
+
+def _require_ours(db: Connection) -> None:
     if not is_ours(db):
         names = ", ".join(list(tables_of(db))[:5])
-        raise HarnessError(
+        raise Foreign(
             f"{db.path} is an SQLite file of another program (its tables: {names}); nothing was written to it. "
             "Name another with --db."
         )

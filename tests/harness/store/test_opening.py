@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ import pytest
 
 from harness.errors import HarnessError, UsageError
 from harness.protocols.model import Answer
-from harness.store import Store
-from harness.store.connection import Connection, Damaged
-from harness.store.migrations import MIGRATIONS, migrate
+from harness.store import Store, migrations, opening
+from harness.store.connection import Connection, Damaged, connect
+from harness.store.migrations import APPLICATION_ID, MIGRATIONS, migrate, tables_of
 from harness.store.opening import is_database, open_as_it_is
 from harness.util.files import write_text
 from tests.harness.store.old_files import in_child, old_file, require_all_rows
@@ -60,6 +61,44 @@ def test_a_file_with_another_programs_mark_is_refused(tmp_path: Path) -> None:
         db.execute("PRAGMA application_id = 1")
     with pytest.raises(HarnessError, match="another program"):
         Store(path)
+
+
+def test_a_file_that_another_process_is_making_is_no_other_programs(tmp_path: Path) -> None:
+    """Read without a lock it has its tables already and its mark not yet: two processes of one training saw it so."""
+    path = Store(tmp_path / "results.sqlite").path
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript("PRAGMA journal_mode = DELETE; PRAGMA application_id = 0")
+    finish = (
+        f"import sqlite3, time; time.sleep(0.4); sqlite3.connect({str(path)!r}).execute('PRAGMA application_id = {{}}')"
+    )
+    with contextlib.closing(sqlite3.connect(path)) as db, pytest.raises(HarnessError, match="of another program"):
+        Store(path)
+    other = subprocess.Popen([sys.executable, "-c", finish.format(APPLICATION_ID)])
+    time.sleep(0.1)
+    assert not list(Store(path).evaluations())
+    assert other.wait() == 0
+
+
+def test_what_a_file_is_is_read_of_one_state_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process makes the tables between the look at the mark and the look at the tables."""
+    path = tmp_path / "results.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+    made = False
+
+    def late(db: sqlite3.Connection, kind: str = "table") -> dict[str, set[str]]:
+        nonlocal made
+        if not made:
+            made = True
+            code = f"from harness.store import Store; Store({str(path)!r})"
+            subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+        return tables_of(db, kind)
+
+    monkeypatch.setattr(migrations, "tables_of", late)
+    opened = connect(path)
+    opening._check_ours(opened)
+    assert made and not opened.in_transaction and tables_of(opened)
+    opened.close()
 
 
 def test_tables_of_ones_own_in_a_results_file_stay(tmp_path: Path) -> None:
