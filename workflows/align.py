@@ -99,7 +99,8 @@ def resolve_alignment(
         files["train.model"] = model_id(str(start))
         dealt = route({**values, **files}, kinds, f"align --method {method}", others=OTHERS, taken=TAKEN)
     else:
-        dealt, heldout = embedded(values, kinds, f"align --method {method}", progress, built=built)
+        dealt, of_world = embedded(values, kinds, f"align --method {method}", progress, built=built)
+        heldout = heldout or of_world
     if "clip" in dealt["hardness"]:
         dealt["hardness"]["clip"] = absolute(str(dealt["hardness"]["clip"]))
     train = build(kinds["train"], {**dealt["train"], "method": method}, "align")

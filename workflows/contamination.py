@@ -138,6 +138,8 @@ def contamination(
     Raises UsageError for a wrong name or setting, DataError for data that cannot be read.
     """
     with shown(progress) as reported:
+        if data_dir is None:  # before a world is built, which takes minutes
+            _require_pairs(str(pairs), settings or {})
         root = data_root(data_dir, reported)
         names = list(several(benchmark)) or _those_in(root)
         reading, own = _dealt(names, settings or {})
@@ -171,6 +173,13 @@ def _dealt(names: list[str], settings: Mapping[str, Any]) -> tuple[Reading, dict
         raise UsageError(f"--benchmark {external[0]}: its questions are another package's and not known here.")
     dealt = route(settings, {"pairs": Reading, **kinds}, "contamination", everywhere=True)
     return build(Reading, dealt.pop("pairs"), "contamination"), dealt
+
+
+def _require_pairs(source: str, settings: Mapping[str, Any]) -> None:
+    """Raises DataError where there are no such files of pairs."""
+    from aligners.pairs.sources import open_rows
+
+    open_rows(source, str(settings.get("split", "")), str(settings.get("subset", "")))
 
 
 def _pairs(source: str, limit: int | None, reading: Reading, progress: Progress) -> PairSet:

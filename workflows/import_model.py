@@ -80,7 +80,7 @@ def local(source: str, what: str) -> Path:
     """The directory of ``source``, downloaded where it is a hub id. Raises UsageError where it cannot be had."""
     if source and Path(source).is_dir():
         return Path(source)
-    if not (may_be_hub_id(source) and "/" in source):
+    if not may_be_hub_id(source):
         raise UsageError(
             f"{source or 'nothing'}: {what} is in no such directory, and that is no hub id (ORGANISATION/NAME)."
         )

@@ -22,7 +22,7 @@ def start_of(config: AlignConfig) -> ModelSpec:
     Raises UsageError where it can be no model to train: neither a directory nor a hub id, or adapters that are none.
     """
     head = parts(config.model)[0]
-    if not os.path.isdir(head) and not (may_be_hub_id(head) and "/" in head):
+    if not os.path.isdir(head) and not may_be_hub_id(head):
         raise UsageError(f"model {head}: no such directory, and not a hub id (ORGANISATION/NAME).")
     start = ModelSpec("hf", *composition(config.model))
     if config.adapter_start == "continue" and not start.adapters:

@@ -198,7 +198,7 @@ def _processor(name: str, settings: ServedSettings) -> str | None:
     """Where the model's processor is; None where it is nowhere here."""
     if settings.processor or any((Path(name) / file).is_file() for file in PROCESSOR_FILES):
         return settings.processor or name
-    if "/" not in name or not may_be_hub_id(name):
+    if not may_be_hub_id(name):
         return None
     from huggingface_hub import try_to_load_from_cache
 

@@ -24,14 +24,17 @@ MODEL_FILES = tuple(
 )
 OTHER_TRAINED = "non_lora_trainables.bin"
 """What LLaVA's own repository writes beside a LoRA adapter: what was trained in full, the projector above all."""
-HUB_ID = re.compile(r"(?=.{1,96}$)[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
+HUB_ID = re.compile(r"(?=.{1,96}$)[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
 ORIGINAL_TYPES = ("llava_llama", "llava_mistral", "llava_mpt", "llava_qwen")
 ORIGINAL_LAYOUT = "mm_vision_tower"
 """A key that the configurations of LLaVA's own repository have, and those of the hub's layout do not."""
 
 
 def may_be_hub_id(source: str) -> bool:
-    """Whether ``source`` is written as NAME or OWNER/NAME, unlike ./DIR, /DIR, ~/DIR and DIR/DIR/DIR."""
+    """Whether ``source`` is written as ORGANISATION/NAME, unlike NAME, ./DIR, /DIR, ~/DIR and DIR/DIR/DIR.
+
+    No model that reads images is on the hub under a bare name: that is a directory which is not there.
+    """
     return bool(HUB_ID.fullmatch(source)) and ".." not in source and "--" not in source
 
 
@@ -66,7 +69,7 @@ def composition(target: str) -> tuple[str, tuple[str, ...]]:
     elif os.path.isfile(base):
         raise UsageError(f"hf:{base} is a file; give the directory that holds it.")
     elif not may_be_hub_id(base):
-        raise UsageError(f"hf:{base}: no such directory.")
+        raise UsageError(f"hf:{base}: no such directory, and not a hub id (ORGANISATION/NAME).")
     for position, adapter in enumerate(adapters):
         _check_adapter(adapter, adapters[:position], target)
     return base, adapters
@@ -150,7 +153,7 @@ def _located(name: str, adapter: Path) -> str:
     for path in (adapter / name, Path(name)):
         if os.path.isdir(path):
             return str(path.resolve())
-    if may_be_hub_id(name) and "/" in name:
+    if may_be_hub_id(name):
         return name
     raise UsageError(
         f"hf:{adapter} was trained on {name}, which is not there. If it was moved, name both: hf:BASE+{adapter}."

@@ -118,6 +118,8 @@ def _refuse_foreign(path: Path) -> None:
 def _look_at(path: Path) -> None:
     """Raises Foreign, or Damaged where it is no SQLite file."""
     try:
+        if path.stat().st_size == 1:  # SQLite takes it for an empty one, and writes over it
+            raise NoDatabase(f"{path} is no database")
         with contextlib.closing(connect(path, "immutable")) as db:
             _check_ours(db)
     except NoDatabase as error:
@@ -143,7 +145,7 @@ def is_database(path: Path) -> bool:
         return _has_header(path)
     except Damaged:
         return True
-    return path.stat().st_size > 0
+    return path.stat().st_size > 1
 
 
 def _has_header(path: Path) -> bool:

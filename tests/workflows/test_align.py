@@ -49,6 +49,16 @@ def test_a_dry_run_refuses_held_out_pairs_that_the_run_refuses(tmp_path: Path, s
     assert CliRunner().invoke(cli, [*words, f"heldout={there}", "--dry-run"]).exit_code == 0
 
 
+def test_held_out_pairs_of_ones_own_are_measured_in_the_embedded_world_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path))
+    own = str(tmp_path / "own.jsonl")
+    given = resolve_alignment({"method": "dpo", "heldout": own}, silent, built=False)
+    without = resolve_alignment({"method": "dpo"}, silent, built=False)
+    assert given.heldout == own and (without.heldout or "").endswith("heldout.jsonl") and without.heldout != own
+
+
 def killed(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 

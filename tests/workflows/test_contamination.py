@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import dama
 from aligners.pairs.data import load_pairs
 from cli import cli
-from harness.errors import UsageError
+from harness.errors import DataError, UsageError
 from harness.protocols.benchmark import Verdict
 from harness.store import Store
 from leaderboards.formats.data import records
@@ -160,6 +160,15 @@ def test_a_run_whose_pairs_have_changed_is_not_marked(pairs: Path, pope: Path, t
     with pytest.warns(UserWarning, match="whole is not marked: .* holds other pairs now"):
         found = dama.contamination(pairs, benchmark="pope", data_dir=pope, db=db, progress=False)
     assert found[0].runs == {} and "trained_on" not in Store(db).alignment("whole").info
+
+
+def test_pairs_that_are_not_there_are_said_before_a_world_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
+    with pytest.raises(DataError, match=r"missing\.jsonl: there is no such file"):
+        dama.contamination(tmp_path / "missing.jsonl", progress=False, db=tmp_path / "r.sqlite")
+    assert not list((tmp_path / "home").glob("tinyworld/*"))
 
 
 def test_what_cannot_be_compared_is_refused(pairs: Path, pope: Path, tmp_path: Path) -> None:

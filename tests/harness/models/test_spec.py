@@ -60,6 +60,7 @@ def test_an_adapter_alone_stands_for_what_it_was_trained_on(model_dir: Path, tmp
         ("llava", "no such directory"),
         ("openai:llava", "openai:NAME@BASE_URL"),
         ("hf:/no/such/model", "no such directory"),
+        ("hf:nope", "no such directory, and not a hub id (ORGANISATION/NAME)"),
         ("hf:{root}", "Did you mean hf:{root}/llava"),
         ("hf:{root}/adapter", "name its base model too"),
         ("hf:{root}/llava+{root}/llava", "no adapter_config.json"),

@@ -63,6 +63,16 @@ def test_a_file_with_another_programs_mark_is_refused(tmp_path: Path) -> None:
         Store(path)
 
 
+def test_a_file_of_one_byte_is_no_empty_one(tmp_path: Path) -> None:
+    """SQLite takes it for one, and would write over it."""
+    path = tmp_path / "results.sqlite"
+    path.write_text("x")
+    for opened in (Store, Store.reading):
+        with pytest.raises(Damaged, match="it is no SQLite file"):
+            opened(path)
+    assert path.read_text() == "x" and not is_database(path)
+
+
 def test_a_file_that_another_process_is_making_is_no_other_programs(tmp_path: Path) -> None:
     """Read without a lock it has its tables already and its mark not yet: two processes of one training saw it so."""
     path = Store(tmp_path / "results.sqlite").path
