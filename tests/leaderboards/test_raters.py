@@ -200,18 +200,7 @@ def test_judging_again_in_several_runs_is_advised_only_where_the_benchmark_has_t
     of_mmhal = shown(*labelled, "--db", str(db))
     assert "MMHal-Bench: judge-run variance is not known" in of_mmhal and "judge_runs=3" not in of_mmhal
     assert "--judge B, then `agree openai:b B`" in of_mmhal
-    of_mm_vet = shown(
-        "--human",
-        str(people),
-        "--rating",
-        "rating",
-        "--level",
-        "ordinal",
-        "--benchmark",
-        "mm_vet",
-        "--db",
-        str(several.path),
-    )
+    of_mm_vet = shown(*labelled, "--level", "ordinal", "--benchmark", "mm_vet", "--db", str(several.path))
     assert "each rated once. Judge again with --set judge_runs=3." in of_mm_vet
 
 

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,15 +77,19 @@ def test_a_file_that_another_process_is_making_is_no_other_programs(tmp_path: Pa
     path = Store(tmp_path / "results.sqlite").path
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.executescript("PRAGMA journal_mode = DELETE; PRAGMA application_id = 0")
-    finish = (
-        f"import sqlite3, time; time.sleep(0.4); sqlite3.connect({str(path)!r}).execute('PRAGMA application_id = {{}}')"
-    )
-    with contextlib.closing(sqlite3.connect(path)) as db, pytest.raises(HarnessError, match="of another program"):
+    with pytest.raises(HarnessError, match="of another program"):
         Store(path)
-    other = subprocess.Popen([sys.executable, "-c", finish.format(APPLICATION_ID)])
-    time.sleep(0.1)
-    assert not list(Store(path).evaluations())
-    assert other.wait() == 0
+    finish = f"""
+import sqlite3, time
+db = sqlite3.connect({str(path)!r})
+print("begun", flush=True)
+time.sleep(0.2)
+db.execute("PRAGMA application_id = {APPLICATION_ID}")
+"""
+    with subprocess.Popen([sys.executable, "-c", finish], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"begun\n"
+        assert not list(Store(path).evaluations())
+    assert other.returncode == 0
 
 
 def test_what_a_file_is_is_read_of_one_state_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
