@@ -45,4 +45,7 @@ def json_text(value: Any, **options: Any) -> str:
 
 
 def _key(name: Any) -> str:
+    """A key as json.dumps writes it, so that ``json_text`` has one spelling: None is "null", True "true"."""
+    if name is None or isinstance(name, bool):
+        return json.dumps(name)
     return name if isinstance(name, str) else str(name)

@@ -28,8 +28,12 @@ def test_a_value_that_holds_itself_has_an_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [{"a": [1, "é", None, {"b": (2.5,)}]}, {"a": math.nan, "b": {1}}, np.arange(2), Path("x")]
-)
+    "value",
+    [
+        {"a": [1, "é", None, {"b": (2.5,)}]}, {"a": math.nan, "b": {1}}, np.arange(2), Path("x"),
+        {None: 1, True: 2, 3: 4, 2.5: 5},
+    ],
+)  # fmt: skip
 def test_the_text_is_that_of_the_safe_value(value: Any) -> None:
     assert json_text(value, ensure_ascii=False) == json.dumps(json_safe(value), ensure_ascii=False)
 
