@@ -64,7 +64,7 @@ def settings_text(ablation: Ablation) -> str:
     biases = f", at EOS biases 0 and {', '.join(f'{bias:+g}' for bias in ablation.eos_biases)}"
     text = f"- Base models: `sft_seed` {', '.join(map(str, ablation.bases))}. Settings: {given or 'as they are'}"
     whole = f"{text}. Benchmarks: {asked} ({samples}{biases if ablation.eos_biases else ''})."
-    return textwrap.fill(whole, width=118, subsequent_indent="  ", break_on_hyphens=False)
+    return _filled(whole, indent="  ")
 
 
 def summary(results: Iterable[Result]) -> str:
@@ -183,7 +183,13 @@ def _notes(result: Result) -> list[str]:
             f"{label}, {panel} ({there} of {every} runs)" for (panel, label), there in result.missing.items()
         )
         lines.append(f"**Not run in full**: {rows}.")
-    return lines
+    return list(map(_filled, lines))
+
+
+def _filled(text: str, indent: str = "") -> str:
+    """``text`` on lines as long as those of other pages; none begins as an entry of a list would ("- hard gap")."""
+    kept = text.replace(" - ", "\0- ")
+    return textwrap.fill(kept, width=118, subsequent_indent=indent, break_on_hyphens=False).replace("\0", " ")
 
 
 def _runs(result: Result) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,18 @@ def test_a_row_that_lacks_a_run_is_said_to_be_not_run_and_compared_with_nothing(
     found = results({"more": claim()}, experiment(tmp_path / "r.sqlite", but="dama-clean-b1-s1"))
     assert found[0].missing == {("clean", "dama"): 3} and found[0].runs == (7, 8)
     assert [each.contrast.label for each in found[0].tested] == ["dpo"]
-    assert "**Not run in full**: dama, clean (3 of 4 runs)." in page(found, "claims")
+    written = page(found, "claims")
+    assert "**Not run in full**: dama, clean (3 of 4 runs)." in written
+    assert max(len(line) for line in written.splitlines() if not line.startswith("|")) <= 120
+
+
+def test_what_is_to_be_noted_of_many_rows_stands_on_lines_of_a_page(tmp_path: Path) -> None:
+    (found,) = results({"more": claim()}, experiment(tmp_path / "r.sqlite"))
+    rows = {("easy - hard", f"hardness permuted{'d' * i}"): 3 for i in range(60)}
+    written = page([replace(found, missing=rows)], "claims")
+    notes = written[written.index("**Not run in full**") :].splitlines()
+    assert len(notes) > 40 and f"permuted{'d' * 59}, easy - hard (3 of 4 runs)." in " ".join(notes)
+    assert all(len(line) <= 120 and not line.startswith("-") for line in notes)
 
 
 def test_rows_are_compared_in_the_seeds_that_all_of_them_have_from_every_base() -> None:
