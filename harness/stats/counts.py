@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
+import functools
 import math
+import operator
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,23 +28,26 @@ def holm(p_values: Sequence[float], rows: int | None = None) -> list[float]:
     """
     order = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
     adjusted = [math.nan] * len(p_values)
+    possible = range(len(order) + 1) if rows is None else equal_pairs(rows)
     largest = 0.0
     for rank, (p, i) in enumerate(order):
-        left = len(order) - rank
-        if rows is not None:
-            left = min(left, max(count for count in equal_pairs(rows) if count <= max(0, math.comb(rows, 2) - rank)))
+        most = possible[bisect.bisect_right(possible, max(0, possible[-1] - rank)) - 1]
+        left = min(len(order) - rank, most)
         largest = max(largest, min(1.0, left * p))
         adjusted[i] = largest
     return adjusted
 
 
-@lru_cache
-def equal_pairs(rows: int) -> frozenset[int]:
-    """How many of all pairs of ``rows`` can be equal at once: j rows that are equal are j (j - 1) / 2 such pairs, and
-    the others make groups of their own (Shaffer 1986, section 2). Of three rows none, one or three; never two."""
-    if rows < 2:
-        return frozenset({0})
-    return frozenset(math.comb(j, 2) + others for j in range(1, rows + 1) for others in equal_pairs(rows - j))
+@functools.cache
+def equal_pairs(rows: int) -> tuple[int, ...]:
+    """How many of all pairs of ``rows`` can be equal at once, ascending: j rows that are equal are j (j - 1) / 2 such
+    pairs, and the others make groups of their own (Shaffer 1986, section 2). Of three rows none, one or three, not two.
+    """
+    possible = [1]  # by number of rows: bit k is set where k pairs can be equal; sets would take minutes of 150 rows
+    for many in range(1, rows + 1):
+        groups = (possible[many - j] << math.comb(j, 2) for j in range(1, many + 1))
+        possible.append(functools.reduce(operator.or_, groups))
+    return tuple(count for count, bit in enumerate(f"{possible[rows]:b}"[::-1]) if bit == "1")
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
