@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
 import os
 import ssl
 import urllib.request
@@ -113,12 +114,25 @@ def proxy_for(url: str) -> str:
 
     This machine's own loopback has none, nor has a host in ``NO_PROXY``.
     """
-    split = urlsplit(url)
-    if is_loopback(url) or any(urllib.request.proxy_bypass(host) for host in (split.hostname or "", split.netloc)):
+    split, proxies = urlsplit(url), urllib.request.getproxies()
+    host, names = split.hostname or "", proxies.get("no", "").split(",")
+    if is_loopback(url) or any(urllib.request.proxy_bypass(each) for each in (host, split.netloc)):
         return ""
-    proxies = urllib.request.getproxies()
+    if any(_leaves_out(name.strip(), host) for name in names):
+        return ""
     proxy = proxies.get(split.scheme) or proxies.get("all") or ""
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def _leaves_out(name: str, host: str) -> bool:
+    """Whether a name in ``NO_PROXY`` that urllib does not read is that of ``host``, as httpx2 reads it: a network
+    (10.0.0.0/8), *.domain, or * beside other names."""
+    if name == "*" or (name.startswith("*.") and host.endswith(name[1:].lower())):
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        return False
 
 
 def check_proxy(url: str, caller: Caller) -> None:

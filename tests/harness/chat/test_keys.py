@@ -6,7 +6,7 @@ import pytest
 
 from harness.chat.client import ChatClient
 from harness.chat.endpoint import is_private, names_deployment, parse_endpoint
-from harness.chat.keys import NO_KEY, check_environment, check_proxy, key_for
+from harness.chat.keys import NO_KEY, check_environment, check_proxy, key_for, proxy_for
 from harness.chat.request import Caller, ChatRequest
 from harness.chat.settings import ChatSettings
 from harness.errors import UsageError
@@ -157,7 +157,9 @@ def test_proxies_for_others_are_left_alone_and_no_proxy_is_heeded(monkeypatch: p
     for named in (
         {"HTTPS_PROXY": socks},
         {"ALL_PROXY": socks, "NO_PROXY": "0.0.0.0"},
+        {"ALL_PROXY": socks, "NO_PROXY": "10.1.2.3, 0.0.0.0/8"},
         {"HTTP_PROXY": "x", "NO_PROXY": "*"},
+        {"HTTP_PROXY": "x", "NO_PROXY": "example.org,*"},
     ):
         with monkeypatch.context() as environment, FaultServer(lambda prompt, nth: "yes") as server:
             for name, value in named.items():
@@ -165,6 +167,33 @@ def test_proxies_for_others_are_left_alone_and_no_proxy_is_heeded(monkeypatch: p
             url = server.url.replace("127.0.0.1", "0.0.0.0")
             ((_, reply),) = ChatClient("judge", url, JUDGE, ChatSettings(tries=1)).ask([ChatRequest((question("q"),))])
         assert (reply.text, reply.error) == ("yes", None), named
+
+
+@pytest.mark.parametrize(
+    ("left_out", "url", "direct"),
+    [
+        ("10.0.0.0/8", "http://10.1.2.3:8000/v1", True),
+        ("10.0.0.0/8", "http://11.1.2.3:8000/v1", False),
+        ("10.0.0.0/33", "http://10.1.2.3:8000/v1", False),
+        ("fd00::/8", "http://[fd00::1]:8000/v1", True),
+        ("fd00::/8", "http://10.1.2.3:8000/v1", False),
+        ("*.Example.org", "http://vllm.example.org/v1", True),
+        ("*.example.org", "http://vllm-example.org/v1", False),
+        ("other.org:8000", "http://other.org:8000/v1", True),
+        ("other.org:8000", "http://other.org:8001/v1", False),
+    ],
+)
+def test_no_proxy_is_read_as_the_http_client_reads_it(
+    left_out: str, url: str, direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of servers in the own network clusters know the network alone; a proxy outside of it has no way to them."""
+    import httpx2
+
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", f"elsewhere.org, {left_out}")
+    assert proxy_for(url) == ("" if direct else "http://127.0.0.1:9")
+    client = httpx2.Client()
+    assert (client._transport_for_url(httpx2.URL(url)) is client._transport) is direct
 
 
 def test_a_call_goes_through_the_proxy_of_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
