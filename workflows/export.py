@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from harness.store import Row, Store
 from harness.store.cells import damage_of, is_json
 from harness.store.migrations import schema
 from harness.util.files import parse_json, replacing
-from harness.util.json_safe import json_safe
+from harness.util.json_safe import json_text
 from harness.util.names import one_entry
 from harness.util.places import make_folder, require_no_folder
 
@@ -63,8 +62,7 @@ def _write_jsonl(rows: Iterator[Row], store: Store, table: str, file: Path) -> i
     count = 0
     with replacing(file) as part, part.open("w", encoding="utf-8") as out:
         for row in rows:
-            parsed = json_safe({k: _parsed(v) if is_json(k) else v for k, v in row.items()})
-            text = json.dumps(parsed, ensure_ascii=False, allow_nan=False)
+            text = json_text({k: _parsed(v) if is_json(k) else v for k, v in row.items()}, ensure_ascii=False)
             out.write(text.encode("utf-8", "replace").decode() + "\n")
             count += 1
     return count
@@ -112,7 +110,7 @@ def _valid(stored: Any) -> Any:
     if not isinstance(stored, str) or not ("NaN" in stored or "Infinity" in stored):
         return stored
     parsed = _parsed(stored)
-    return stored if parsed is stored else json.dumps(json_safe(parsed), allow_nan=False)
+    return stored if parsed is stored else json_text(parsed)
 
 
 def _of_kind(kind: str, value: Any) -> Any:

@@ -154,8 +154,8 @@ def read_row(path: Path, table: str, row: Row) -> Row:
         if expected:
             raise DamagedCell(
                 f"{path}: {_named(table, row, name, stored, expected)}. The file is damaged, or was changed by hand: "
-                "`db check` lists all such cells. Put them right there, or save all other rows into a new file with "
-                "`db rescue FILE`, and run what made the lost ones again."
+                "`db check` looks for others. Put them right there, or save all other rows into a new file with `db "
+                "rescue FILE`, and run what made the lost ones again."
             )
     return values
 

@@ -11,7 +11,7 @@ from harness.store.cells import JSON
 from harness.store.file import NEXT_NUMBER, ResultsFile, dump, now, storable
 from harness.store.judgements import ReadReply, replies_column
 from harness.store.places import read_path, stored_path
-from harness.store.records import EvaluationRecord, NewEvaluation, VerdictRecord
+from harness.store.records import EvaluationRecord, NewEvaluation, Row, VerdictRecord
 
 STRUCTURED = JSON["evaluation"].keys()
 """Columns of an evaluation that hold JSON."""
@@ -80,7 +80,13 @@ class Evaluations(ResultsFile):
             'SELECT sample_id, judge_run, grp, answer, "values", error, details, evaluation FROM verdict '
             "WHERE evaluation = ? ORDER BY sample_id, judge_run"
         )
-        return [VerdictRecord(*[*row.values()][:-1]) for row in self.read("verdict", query, [evaluation])]
+        return [_verdict(row) for row in self.read("verdict", query, [evaluation])]
+
+
+def _verdict(row: Row) -> VerdictRecord:
+    return VerdictRecord(
+        row["sample_id"], row["judge_run"], row["grp"], row["answer"], row["values"], row["error"], row["details"],
+    )  # fmt: skip
 
 
 def _not_stored(evaluation: NewEvaluation, stored: int) -> EvaluationRecord:
