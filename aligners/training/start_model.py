@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
 from harness.models.origin import at_revision
 from harness.models.settings import LoadSettings
-from harness.models.sources import composition, may_be_hub_id, parts
+from harness.models.sources import composition
 from harness.models.spec import ModelSpec
 from harness.models.weights import files_identity, weights_identity
 from harness.protocols.progress import Progress, silent
@@ -21,9 +20,6 @@ def start_of(config: AlignConfig) -> ModelSpec:
 
     Raises UsageError where it can be no model to train: neither a directory nor a hub id, or adapters that are none.
     """
-    head = parts(config.model)[0]
-    if not os.path.isdir(head) and not may_be_hub_id(head):
-        raise UsageError(f"model {head}: no such directory, and not a hub id (ORGANISATION/NAME).")
     start = ModelSpec("hf", *composition(config.model))
     if config.adapter_start == "continue" and not start.adapters:
         raise UsageError(

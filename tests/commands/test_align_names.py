@@ -15,7 +15,7 @@ from workflows.stored_runs import with_unique_name
 
 
 def resolved(**settings: Any) -> Any:
-    return resolve_alignment({"method": "dpo", "model": "m", "data": "d.jsonl", **settings}, lambda *_: None)
+    return resolve_alignment({"method": "dpo", "model": "org/m", "data": "d.jsonl", **settings}, lambda *_: None)
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_a_name_of_another_tool_is_answered_with_ours(word: str, message: str) -
 )
 def test_what_align_can_be_set_is_listed_and_what_is_internal_is_not(word: str, message: str, tmp_path: Path) -> None:
     """With files of one's own; the embedded world has the same settings."""
-    files = {"model": "m", "data": str(tiny_pairs(tmp_path, count=2))}
+    files = {"model": "org/m", "data": str(tiny_pairs(tmp_path, count=2))}
     for given in (files, {}):
         with pytest.raises(UsageError, match=message):
             resolve_alignment({**given, **parse_assignments([word])}, silent, built=False)

@@ -209,9 +209,9 @@ def test_a_name_is_what_the_row_is_called_and_no_other_models(store: Store, tmp_
     (again,) = dama.bench(model=answered, name="ours", **shared)
     assert again.run == "ours"
     with pytest.raises(dama.UsageError, match="one model, give one --model"):
-        dama.bench(model=[answered, "hf:x"], name="both", **shared)
+        dama.bench(model=[answered, "hf:org/x"], name="both", **shared)
     with pytest.raises(dama.UsageError, match=r"'ours': that is the row of replay:.*dpo\.jsonl"):
-        dama.bench(model="hf:x", name="ours", **shared)
+        dama.bench(model="hf:org/x", name="ours", **shared)
     labels = {row.label for table in dama.leaderboard(db=store.path).tables for row in table.rows}
     assert {"theirs", "ours"} <= labels
 

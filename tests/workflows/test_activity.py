@@ -195,7 +195,7 @@ def test_a_terminal_that_is_closed_interrupts_a_command_unless_nohup_was_asked_f
 
 
 def test_the_command_of_a_stored_run_is_read_back_as_that_run(store: Store) -> None:
-    given = {"method": "dama", "model": "m", "data": "d.jsonl", "seed": 3, "lr": 1e-6, "lora_rank": 8, "beta": 0.3}
+    given = {"method": "dama", "model": "org/m", "data": "d.jsonl", "seed": 3, "lr": 1e-6, "lora_rank": 8, "beta": 0.3}
     spec = resolve_alignment({**given, "model.thinking": "off", "model.system": "", "clip": "local-dir:c"}, silent)
     store.start_alignment("x", method=spec.label, seed=3, panel="a b", key=spec.key, config=spec.record)
     words = shlex.split(command_of(store.alignment("x")))

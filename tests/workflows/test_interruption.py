@@ -22,7 +22,9 @@ from tests.tiny import tiny_llava, tiny_pairs
 from workflows.align import resolve_alignment, under_way
 from workflows.interruption import kept_answers
 
-SPEC = resolve_alignment({"name": "x", "method": "dpo", "model": "m", "data": "d.jsonl", "checkpoint_every": 2}, silent)
+SPEC = resolve_alignment(
+    {"name": "x", "method": "dpo", "model": "org/m", "data": "d.jsonl", "checkpoint_every": 2}, silent
+)
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def test_the_options_of_align_are_the_trainings_whatever_an_objective_has(
         epochs: int = 5
 
     monkeypatch.setitem(ALIGNERS._items, "seeded", Seeded)
-    files = {"method": "seeded", "model": "m", "data": str(tiny_pairs(tmp_path, count=2))}
+    files = {"method": "seeded", "model": "org/m", "data": str(tiny_pairs(tmp_path, count=2))}
     spec = resolve_alignment({**files, "seed": 1, "objective.seed": 2, "train.epochs": 4}, silent)
     assert (spec.train.seed, spec.objective.seed) == (1, 2)
     assert (spec.train.epochs, spec.objective.epochs) == (4, 5)

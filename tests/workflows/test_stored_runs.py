@@ -46,7 +46,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AlignSpec:
 
 
 def resolved(**settings: Any) -> AlignSpec:
-    return resolve_alignment({"method": "dpo", "model": "m", **settings}, silent)
+    return resolve_alignment({"method": "dpo", "model": "org/m", **settings}, silent)
 
 
 def stored(folder: Path, spec: AlignSpec, **info: Any) -> Store:
@@ -175,7 +175,17 @@ def test_the_pairs_of_a_stored_run_are_not_read_again_and_the_screen_says_that_n
         raise AssertionError("an image was opened")
 
     monkeypatch.setattr(data, "check", opened)
-    words = ["align", "--method", "dpo", "--model", "m", "--data", spec.train.data, "--set", f"heldout={spec.heldout}"]
+    words = [
+        "align",
+        "--method",
+        "dpo",
+        "--model",
+        "org/m",
+        "--data",
+        spec.train.data,
+        "--set",
+        f"heldout={spec.heldout}",
+    ]
     done = CliRunner().invoke(cli.cli, [*words, "--db", str(store.path)], catch_exceptions=False)
     assert done.exit_code == 0
     assert "dpo-s0 was done before, with these settings and pairs: nothing was trained" in done.stdout

@@ -107,7 +107,7 @@ def test_a_model_that_is_neither_directory_nor_hub_id_is_refused_in_the_words_of
 ) -> None:
     config = AlignConfig(model=model, data=str(pairs_file))
     for refused in (lambda: estimate(config, Dpo()), lambda: load_base(config, torch.device("cpu"))):
-        with pytest.raises(UsageError, match=f"^model {model}: no such directory, and not a hub id"):
+        with pytest.raises(UsageError, match=f"^hf:{model}: no such directory, and not a hub id"):
             refused()
 
 
