@@ -22,6 +22,8 @@ from aligners.pairs.tree import Row
 
 ROWS = "rows_of_segments"
 """The attribute by which a mask carries its rows: lengths of the segments and what each sees, a list a row."""
+SHORT = 256
+"""Rows of so many tokens or fewer are computed whole, as the mask says: a call a segment costs more than it saves."""
 Shape = tuple[list[int], list[list[int]]]
 
 
@@ -39,7 +41,7 @@ def attention(
     """Transformers' ``sdpa_attention_forward``: query, key and value [B, heads, S, D] -> [B, S, heads, D]."""
     rows: list[Shape] | None = getattr(attention_mask, ROWS, None)
     whole = attention_mask is not None and attention_mask.shape[-2:] == (query.shape[2], key.shape[2])
-    if rows is None or not whole or options.get("position_bias") is not None:
+    if rows is None or not whole or query.shape[2] <= SHORT or options.get("position_bias") is not None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     found = [
         _row(module, query[at : at + 1], key[at : at + 1], value[at : at + 1], shape, options)

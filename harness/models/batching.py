@@ -16,9 +16,10 @@ from typing import Any, Protocol
 import torch
 from PIL import Image as PilImage
 from torch.nn.functional import pad
-from transformers import DynamicCache, GenerationConfig, LogitsProcessorList
+from transformers import DynamicCache
 
 from harness.models.families import family_of
+from harness.models.generation import GenerateOptions, generate
 from harness.models.inputs import Vision, split_inputs, stack_vision
 from harness.models.prompts import Prompts
 
@@ -36,14 +37,6 @@ class Row:
     image: str
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class GenerateOptions:
-    """What both layouts hand to ``generate``."""
-
-    config: GenerationConfig
-    logits_processor: LogitsProcessorList
 
 
 Parted = tuple[torch.Tensor | None, dict[str, torch.Tensor], Vision]
@@ -158,7 +151,7 @@ class ImagePrefix:
             return self._padded.generate(rows, images, options)
         questions, mask = self._left_pad([row.after for row in rows])
         if not rows[0].image:
-            return self._continue(questions, mask, None, options)
+            return generate(self._model, questions, mask, None, options)
         first = {row.image: row for row in reversed(rows)}
         parted = [self._kept(row, images[name], self._parted) for name, row in first.items()]
         longest = max((len(ids) for ids, _, _ in parted if ids is not None), default=0)
@@ -172,7 +165,7 @@ class ImagePrefix:
         cache.batch_select_indices(owners.repeat_interleave(options.config.num_beams or 1))
         input_ids = torch.cat([prefix[owners], questions], dim=1)
         attended = torch.cat([prefix_mask[owners], mask], dim=1)
-        return self._continue(input_ids, attended, cache, options)
+        return generate(self._model, input_ids, attended, cache, options)
 
     def _parted(self, row: Row, image: PilImage.Image) -> Parted:
         """Ids of the prompt up to and including the image, and the inputs of its tokens and of the image.
@@ -206,18 +199,6 @@ class ImagePrefix:
         if rotary is not None:  # by how much the positions that follow are shorter than the tokens before them
             model.model.rope_deltas = model.model.rope_deltas[owners]
         return ids, mask, cache
-
-    def _continue(
-        self, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache | None, options: GenerateOptions
-    ) -> torch.Tensor:
-        out = self._model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            past_key_values=cache,
-            generation_config=options.config,
-            logits_processor=options.logits_processor,
-        )
-        return out[:, ids.shape[1] :]  # type: ignore[no-any-return]
 
     def _left_pad(self, rows: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
         longest, filler = max(map(len, rows)), self._prompts.processor.tokenizer.pad_token_id or 0

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from harness.models.batching import GenerateOptions
+from harness.models.generation import GenerateOptions
 from harness.protocols.benchmark import Decoding
 
 RECORDED: dict[str, Any] = {
@@ -92,7 +92,8 @@ def generate_options(asked: Decoding, checkpoint: Any, ends: Sequence[int], padd
         **{name: getattr(checkpoint, name, None) for name in NAMED},
     )
     bias = [EosBias(ends, asked.eos_bias)] if asked.eos_bias else []
-    return GenerateOptions(config, LogitsProcessorList(bias))
+    narrows = not sampling and asked.num_beams == 1 and not _taken(checkpoint, asked.num_beams)
+    return GenerateOptions(config, LogitsProcessorList(bias), narrows)
 
 
 @contextlib.contextmanager

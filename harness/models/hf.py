@@ -13,9 +13,10 @@ import transformers
 from PIL import Image as PilImage
 
 from harness.errors import HarnessError, UsageError
-from harness.models.batching import GenerateOptions, Layout, Row, choose_layout
+from harness.models.batching import Layout, Row, choose_layout
 from harness.models.decoding import also_shaped_by, decoded_by, generate_options, only_given
 from harness.models.device_errors import device_lost, out_of_memory
+from harness.models.generation import GenerateOptions
 from harness.models.loading import device_named, load
 from harness.models.processors import FALLBACK
 from harness.models.prompts import Prompts

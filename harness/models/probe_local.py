@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from harness.models.batching import GenerateOptions, Padded
+from harness.models.batching import Padded
+from harness.models.generation import GenerateOptions
 from harness.models.probe import QUESTION, Reading, asked_ids, image_token_of, pictures, trained_as
 from harness.models.prompts import Prompts
 from harness.protocols.benchmark import Decoding, Sample

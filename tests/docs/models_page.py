@@ -17,9 +17,10 @@ from aligners.pairs.encoding import Encoder
 from aligners.pairs.route import choose_route
 from harness.chat.completion import body
 from harness.chat.request import ChatRequest
-from harness.models.batching import GenerateOptions, choose_layout
+from harness.models.batching import choose_layout
 from harness.models.families import EXPERTS, family_of
 from harness.models.families import FAMILIES as ROWS
+from harness.models.generation import GenerateOptions
 from harness.models.probe import Reading
 from harness.models.prompts import Prompts
 from harness.models.templates import DATE

@@ -7,6 +7,7 @@ import torch
 from torch.nn.attention.flex_attention import flex_attention
 from torch.nn.functional import scaled_dot_product_attention
 
+from aligners.pairs import tree_attention
 from aligners.pairs.tree import Row, Segment, Sight
 from aligners.pairs.tree_attention import attention, with_rows
 
@@ -39,7 +40,7 @@ def test_positions_restart_on_every_branch_and_a_prompts_last_token_predicts_the
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without")
-def test_segment_by_segment_equals_the_mask_and_so_do_flex_blocks() -> None:
+def test_segment_by_segment_equals_the_mask_and_so_do_flex_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = torch.Generator().manual_seed(0)
     length = 128
     query, key, value = (torch.randn(2, 4, length, 16, generator=draw, dtype=torch.float64) for _ in range(3))
@@ -48,6 +49,7 @@ def test_segment_by_segment_equals_the_mask_and_so_do_flex_blocks() -> None:
     sight = Sight.of([TREE, PAIR], length)
     mask = sight.mask()
     whole = scaled_dot_product_attention(query, key, value, mask)
+    monkeypatch.setattr(tree_attention, "SHORT", 0)
     found = attention(torch.nn.Module(), query, key, value, with_rows(mask, [TREE, PAIR]))[0].transpose(1, 2)
     real = [(slice(0, 1), slice(0, len(TREE))), (slice(1, 2), slice(0, len(PAIR)))]
     for at, tokens in real:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from transformers import GenerationConfig
 
-from harness.models.decoding import RECORDED, only_given
+from harness.models.decoding import OF_BEAMS, RECORDED, generate_options, only_given
 from harness.models.hf import HfModel
 from harness.models.spec import load_model
 from harness.protocols.benchmark import Decoding, Sample
@@ -100,6 +100,13 @@ def test_what_is_taken_over_does_what_it_says(model: HfModel, monkeypatch: pytes
             patch.setitem(own, name, LOUD[name])
             changed = answers(model, DECODINGS[0])
             assert changed != plain and not any(error for _, error, _ in changed), name
+
+
+@pytest.mark.parametrize("name", [None, *sorted(RECORDED.keys() - set(OF_BEAMS))])
+def test_rows_leave_a_batch_only_where_a_token_depends_on_nothing_but_those_before_it(name: str | None) -> None:
+    own = GenerationConfig(**({name: LOUD[name]} if name else {}))  # type: ignore[no-untyped-call]
+    found = [generate_options(decoding, own, ends=[2], padding=0).narrows for decoding in DECODINGS]
+    assert found == [name is None, False, False]
 
 
 def test_the_models_own_configuration_is_what_it_was_after_answering(model: HfModel) -> None:

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as PilImage
-from transformers import GenerationConfig, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoder
 from aligners.training.base_model import load_base
 from aligners.training.config import AlignConfig
 from harness.errors import UsageError
-from harness.models.batching import GenerateOptions, ImagePrefix, Layout, Padded, choose_layout
+from harness.models import generation
+from harness.models.batching import ImagePrefix, Layout, Padded, choose_layout
 from harness.models.families import FAMILIES, UNKNOWN, family_of
+from harness.models.generation import GenerateOptions
 from harness.models.hf import HfModel
 from harness.models.loading import load
 from harness.models.processors import FALLBACK, ensure_template
@@ -100,6 +102,53 @@ def test_both_layouts_answer_alike(family: str, beams: int) -> None:
     with torch.no_grad():
         wanted = [Padded(model, prompts).generate([row], images, options) for row in Padded(model, prompts).rows(rows)]
         assert torch.equal(fast.generate(fast.rows(rows), images, options), torch.cat(wanted))
+
+
+class Varied(LogitsProcessor):
+    """Adds to the logits what depends on the row's tokens, as a random model's own hardly do; ``filler`` is padding."""
+
+    def __init__(self, filler: int) -> None:
+        self._filler = filler
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        seeds = [int(row[row != self._filler].sum()) for row in input_ids]
+        noise = [torch.randn(scores.shape[1], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        spread = scores.masked_fill(scores.isinf(), 0).std(1, keepdim=True)
+        return scores + spread * torch.stack(noise)
+
+
+@pytest.mark.parametrize("family", IMAGE_PREFIX)
+def test_rows_that_have_ended_leave_the_batch_and_the_others_answer_as_they_do_alone(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, prompts = shared_family(family)
+    images = {name: PilImage.open(io.BytesIO(noise(*size))) for name, size in SIZES.items()}
+    layout = choose_layout(model, prompts)
+    rows = layout.rows([(prompts.text(about_image(question)), name) for question, name in QUESTIONS_ABOUT])
+    generate, sizes = model.generate, list[int]()
+    varied = LogitsProcessorList([Varied(prompts.processor.tokenizer.pad_token_id or 0)])
+    config = GenerationConfig(max_new_tokens=12, min_new_tokens=12, pad_token_id=0)  # type: ignore[no-untyped-call]
+
+    def alone() -> list[list[int]]:
+        options = GenerateOptions(config, varied)
+        return [layout.generate([row], images, options)[0].tolist() for row in rows]
+
+    def counted(**inputs: Any) -> Any:
+        sizes.append(len(inputs["input_ids"]))
+        return generate(**inputs)
+
+    with torch.no_grad():
+        # Row n ends at its token of number 3n, or before it where that is another row's end.
+        config.eos_token_id = sorted({line[3 * n] for n, line in enumerate(alone())})
+        config.min_new_tokens = 0
+        wanted = alone()
+        monkeypatch.setattr(model, "generate", counted)
+        monkeypatch.setattr(generation, "FEWEST", 1)
+        found = layout.generate(rows, images, GenerateOptions(config, varied, narrows=True)).tolist()
+    longest = max(map(len, wanted))
+    assert found == [line + [0] * (longest - len(line)) for line in wanted]
+    assert len(set(map(len, wanted))) > 1, "rows of one length show nothing"
+    assert sizes[0] == len(rows) and sizes == sorted(set(sizes), reverse=True)
 
 
 def test_a_prompt_that_does_not_part_behind_its_image_takes_the_padded_way() -> None:
