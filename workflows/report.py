@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +17,10 @@ from harness.store import AlignmentRecord, EvaluationRecord, Store
 from harness.util.environment import environment
 from harness.util.files import write_text
 from harness.util.jsonl import iter_jsonl
+from harness.util.pool import workers
 from leaderboards.charts.curves import write_curves
 from leaderboards.charts.gap_curves import write_figures
-from leaderboards.charts.plots import write_plots
+from leaderboards.charts.plots import Save, files_of, save, write_plots
 from leaderboards.conclusion import conclusions
 from leaderboards.condition import condition_of
 from leaderboards.evaluators import base_value
@@ -159,21 +161,35 @@ def pair_examples(alignment: AlignmentRecord, ids: Sequence[str]) -> dict[str, d
     }
 
 
-def draw(view: View, folder: Path) -> list[Path]:
+def draw(view: View, folder: Path, save: Save = save) -> list[Path]:
     """The figures of the store in ``folder``, as SVG and PNG."""
     snapshot, tables = view.snapshot, view.tables
-    return [*write_figures(snapshot, folder), *write_plots(tables, folder), *write_curves(snapshot, tables, folder)]
+    return [
+        *write_figures(snapshot, folder, save),
+        *write_plots(tables, folder, save),
+        *write_curves(snapshot, tables, folder, save),
+    ]
 
 
 def write_report(view: View, folder: Path) -> list[Path]:
-    """leaderboard.html, leaderboard.md and the figures, in ``folder``."""
+    """leaderboard.html, leaderboard.md and the figures, in ``folder``; figures are drawn beside the page, elsewhere."""
+    drawn: list[Future[list[Path]]] = []
+    with workers(1, threads=1) as pool:
+
+        def later(figure: Callable[[], Any], stem: Path) -> list[Path]:
+            drawn.append(pool.submit(save, figure, stem))
+            return files_of(stem)
+
+        figures = draw(view, folder / "figures", later)
+        page = Html().write(view, folder / "leaderboard.html")
+        for each in drawn:
+            each.result()
     file = folder / "leaderboard.md"
-    figures = draw(view, folder / "figures")
-    drawn = [figure for figure in figures if figure.suffix == ".svg"]
-    shown = "".join(f"\n![{figure.stem}]({figure.relative_to(folder)})\n" for figure in drawn)
+    pictures = [figure for figure in figures if figure.suffix == ".svg"]
+    shown = "".join(f"\n![{figure.stem}]({figure.relative_to(folder)})\n" for figure in pictures)
     why = typical_of_scene(view.snapshot)
     write_text(file, Markdown().render(view) + (f"\n{why}\n" if why else "") + shown)
-    return [*Html().write(view, folder / "leaderboard.html"), file, *figures]
+    return [*page, file, *figures]
 
 
 def typical_of_scene(snapshot: Snapshot, run: str = "base") -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from leaderboards.charts.marks import TERCILES as TERCILE_COLOURS
-from leaderboards.charts.plots import file_name, save
+from leaderboards.charts.plots import Save, file_name, save
 from leaderboards.reward_gaps import TERCILES, finite_gaps, hardness_of, probed, terciles
 from leaderboards.run_groups import method_order
 from leaderboards.snapshot import Snapshot
@@ -134,7 +134,7 @@ def draw_gaps(curves: Sequence[Curve], panel: str) -> Any:
     return figure
 
 
-def write_figures(snapshot: Snapshot, folder: Path) -> list[Path]:
+def write_figures(snapshot: Snapshot, folder: Path, save: Save = save) -> list[Path]:
     """For each panel with curves an SVG and a PNG in ``folder`` (made if absent); returns the files."""
     curves = gap_curves(snapshot)
     files = []
