@@ -85,7 +85,7 @@ def command(
         show_estimates(estimates, as_json)
     elif part:
         with bars() as progress:
-            rows = asked.resolve(progress).answer_shard(part, progress)
+            rows = asked.resolve(progress, judged=False).answer_shard(part, progress)
         _finish_shards(rows, as_json)
     else:
         result = dama.bench(**vars(asked), share=share)

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, unknown_name
-from harness.evaluation.resolve import data_dir, make_benchmark
-from harness.protocols.benchmark import BENCHMARKS
-from harness.protocols.external import ExternalBenchmark
 from harness.protocols.progress import silent
 from harness.store import AlignmentRecord, Store
 from workflows.ablation import Ablation, Job
@@ -23,16 +20,17 @@ if TYPE_CHECKING:
     from workflows.align_spec import AlignSpec
 
 
-def check(ablation: Ablation, planned: Sequence[Job], store: Store, device: str) -> None:
+def check(
+    ablation: Ablation, planned: Sequence[Job], store: Store, device: str, *, only_estimate: bool = False
+) -> None:
     """Raise the UsageError that the judge, the benchmarks or a planned run would end in; nothing is built or loaded.
 
-    A run that starts from another run of the same recipe is not looked at: that one may not be there yet.
+    A run that starts from another run of the same recipe is not looked at: that one may not be there yet. With
+    ``only_estimate`` the judge will not be asked, so that it needs no key.
     """
     judges = Judges.of(ablation.judge, {}, ablation.budget, ablation.prices)
-    for item in wanted_of(ablation):
-        if ablation.data_dir is not None and not issubclass(BENCHMARKS.get(item.name), ExternalBenchmark):
-            folder = data_dir(item.name, Path(ablation.data_dir))
-            judges.required(make_benchmark(item.name, item.settings), folder)
+    root = None if ablation.data_dir is None else Path(ablation.data_dir)
+    judges.check(wanted_of(ablation), root, only_estimate=only_estimate)
     own = {f"run:{job.name}" for job in planned}
     for job in planned:
         _require_twin(store, job, planned)

@@ -39,7 +39,7 @@ def plan(ablation: Ablation, db: str, *, device: str, progress: Progress = silen
     so.
     """
     store, everything = Store.planning(db), jobs(ablation, db)
-    check(ablation, everything, store, device)
+    check(ablation, everything, store, device, only_estimate=True)
     root, notes = _root(ablation)
     costs = [] if root is None else _bench_costs(ablation, store, root, notes)
     rows, bases, read = [], bases_of(ablation, silent, built=False), Read(Snapshot(store))

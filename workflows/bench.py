@@ -123,7 +123,7 @@ def bench_model(
     """Run one model over benchmarks, yielding each stored evaluation.
 
     ``loading`` holds settings of ``load_model``; with ``probe`` the model is probed before its first answer. The data
-    are read, and their images looked for, before it is loaded. With
+    are read, their images looked for and the judges made before it is loaded. With
     ``claims`` the work is shared with other processes on the results file; of those that torchrun started, the first
     alone judges and yields. On a ``cluster`` its workers hold the model.
     """
@@ -132,6 +132,9 @@ def bench_model(
         None if isinstance(benchmark, ExternalBenchmark) else data_of(benchmark, item, root, eval_model)
         for benchmark, item in zip(made, benchmarks, strict=True)
     ]
+    for item, benchmark in zip(benchmarks, made, strict=True):
+        if not isinstance(benchmark, ExternalBenchmark):
+            judges.open(benchmark, data_dir(item.name, root))
     with loaded_model(store, eval_model, device, loading, probe, cluster, progress) as model:
         one = partial(
             _bench_one, store, eval_model, model, root=root, judges=judges,

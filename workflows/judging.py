@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,13 @@ from harness.chat.prices import load_prices
 from harness.cluster.connection import Cluster
 from harness.cluster.models import ClusterJudge
 from harness.errors import UsageError
-from harness.judges.registry import has_setting, judge_settings, make_judge
+from harness.evaluation.resolve import data_dir, make_benchmark
+from harness.judges.registry import has_setting, judge_kind, judge_settings, make_judge
 from harness.protocols.benchmark import Benchmark
+from harness.protocols.external import ExternalBenchmark
 from harness.protocols.judge import Judge
 from harness.protocols.progress import Progress, silent
+from workflows.benchmark_spec import BenchmarkSpec
 from workflows.embedded import is_embedded
 
 
@@ -22,8 +25,8 @@ from workflows.embedded import is_embedded
 class Judges:
     """The judge named by ``--judge``, opened on first use.
 
-    A judge that has a budget serves all benchmarks and models of a command, so that one budget holds for all; others
-    belong to one data directory.
+    A judge that reads no data or has a budget serves all benchmarks and models of a command, so that it is loaded once,
+    and one budget holds for all; others belong to one data directory.
     """
 
     spec: str | None
@@ -70,12 +73,30 @@ class Judges:
             )
         return spec
 
+    def check(self, benchmarks: Sequence[BenchmarkSpec], root: Path | None, *, only_estimate: bool = False) -> None:
+        """Raise the UsageError that judging ``benchmarks`` would end in, before a model is loaded.
+
+        ``root`` holds their data; None: the embedded world does, which may not be built yet, so that a judge that reads
+        them is not looked at. ``only_estimate`` as of ``make_judge``.
+        """
+        asked = dict[tuple[str, str], Path]()
+        for item in benchmarks:
+            benchmark = make_benchmark(item.name, item.settings)
+            if isinstance(benchmark, ExternalBenchmark) or not benchmark.needs_judge:
+                continue
+            folder = Path() if root is None else data_dir(item.name, root)
+            spec = self.spec if root is None else self.required(benchmark, folder)
+            if spec is not None and not (root is None and judge_kind(spec).reads_data):
+                asked[_made_for(spec, folder)] = folder
+        for (spec, _), folder in asked.items():
+            make_judge(spec, folder, self.settings, only_estimate=only_estimate)
+
     def open(self, benchmark: Benchmark, folder: Path) -> Judge | None:
         """The judge a benchmark needs, as of ``required``."""
         spec = self.required(benchmark, folder)
         if spec is None:
             return None
-        key = (spec, "" if has_setting(spec, "budget") else str(folder))
+        key = _made_for(spec, folder)
         if key not in self._opened:
             made = make_judge(spec, folder, self.settings)
             if self.cluster is not None and made.local:
@@ -102,3 +123,8 @@ class Judges:
         """USD spent by the judges opened here; None where nothing has a price."""
         known = [judge.spent for judge in self._opened.values() if judge.spent is not None]
         return sum(known) if known else None
+
+
+def _made_for(spec: str, folder: Path) -> tuple[str, str]:
+    """What one judge serves: its spec, and the directory where it belongs to one, else ""."""
+    return spec, str(folder) if judge_kind(spec).reads_data and not has_setting(spec, "budget") else ""

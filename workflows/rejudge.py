@@ -14,9 +14,9 @@ from harness.protocols.progress import Progress, Watcher
 from harness.util.json_safe import json_safe
 from harness.util.options import nested
 from workflows.bars import shown
-from workflows.requests import DB, Names, several, take, text_of
+from workflows.requests import DB, Names, several, text_of
 from workflows.results import RecordsOf
-from workflows.settings import check_settings
+from workflows.settings import check_settings, take
 
 if TYPE_CHECKING:
     from harness.store import EvaluationRecord, Store

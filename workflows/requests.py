@@ -11,15 +11,15 @@ from harness.errors import UsageError
 from harness.protocols.progress import Progress
 from harness.util.names import require_name, require_text
 from harness.util.options import build, nested
+from workflows.benchmark_spec import BenchmarkSpec
 from workflows.results import AlignResult, BenchResult, Evaluation
-from workflows.settings import check_settings, deal_benchmarks
+from workflows.settings import check_settings, deal_benchmarks, take
 
 if TYPE_CHECKING:
     from harness.cluster.connection import ClusterOptions
     from harness.evaluation.shard import Shard
     from harness.evaluation.spoken import ScoringSettings
     from harness.store import Store
-    from workflows.benchmark_spec import BenchmarkSpec
     from workflows.cost import BenchCost
     from workflows.curve_points import Bias
     from workflows.eval_models import EvalModel
@@ -67,10 +67,11 @@ class BenchOptions:
         with nothing_kept():
             return self.resolve(progress, built=False).estimates()
 
-    def resolve(self, progress: Progress, *, built: bool = True) -> BenchJob:
+    def resolve(self, progress: Progress, *, built: bool = True, judged: bool = True) -> BenchJob:
         """The models and benchmarks that this means.
 
         With ``built``, and without a data directory, the embedded world is built if absent; a results file is made.
+        With ``judged`` a judge that cannot be asked is a UsageError before that.
         """
         from harness.models.spec import model_settings, parse_spec
         from harness.store import Store
@@ -85,7 +86,7 @@ class BenchOptions:
         judge, loading, scoring = take(settings, "judge"), take(settings, "model"), scoring_of(settings)
         judges = Judges.of(self.judge, judge, self.budget, text_of(self.prices))
         names = [self.benchmark] if isinstance(self.benchmark, str) else list(self.benchmark or ())
-        # Models and settings are checked before the embedded world is built, which takes minutes.
+        # Models, settings and judge are checked before the embedded world is built, which takes minutes.
         defaults = None if self.data_dir else SETTINGS
         biases = [self.eos_bias] if isinstance(self.eos_bias, int | float | str) else self.eos_bias
         wanted = resolve_benchmarks(members_of(text_of(self.suite), names), settings, defaults, self.limit, biases)
@@ -93,6 +94,8 @@ class BenchOptions:
         for spec in specs:
             model_settings(parse_spec(spec), loading)
         check_decodings(specs, wanted)
+        if built and judged:
+            judges.check(wanted, Path(self.data_dir) if self.data_dir else None)
         store = Store(self.db) if built else Store.planning(self.db)
         if self.name is not None:
             require_free(store, self.name, specs)
@@ -227,6 +230,7 @@ class ScoreOptions:
         from workflows.score import score as evaluate
 
         judges, settings, scoring, root = self._judges()
+        judges.check([BenchmarkSpec(self.benchmark, settings)], Path(self.data_dir))
         given, store = read_answers(self.benchmark, settings, Path(self.responses), root), Store(self.db)
         items = [f"{self.name or Path(self.responses).stem} on {self.benchmark}"]
         with (
@@ -288,13 +292,3 @@ def _models(model: Models) -> list[str]:
     several = [model] if isinstance(model, str | Path | AlignResult) else list(model or ())
     specs = [item.model if isinstance(item, AlignResult) else item for item in several]
     return [f"hf:{spec}" if isinstance(spec, Path) else spec for spec in specs]
-
-
-def take(settings: dict[str, Any], qualifier: str) -> Mapping[str, Any]:
-    """Take the settings called QUALIFIER.NAME out of ``settings``."""
-    taken = settings.pop(qualifier, {})
-    if not isinstance(taken, Mapping):
-        examples = {"judge": "judge.concurrency=8", "model": "model.batch_size=64", "scoring": "scoring.reasoning=keep"}
-        example = examples[qualifier]
-        raise UsageError(f"Setting {qualifier!r}: expected {qualifier}.NAME=VALUE, as in --set {example}.")
-    return taken

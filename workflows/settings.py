@@ -194,3 +194,13 @@ def align_setting(name: str, options: Collection[str]) -> str:
     if key not in known:
         raise unknown_name("setting of align", name, [f"model.{one}" for one in (*known, "attention")])
     return f"train.prompt.{key}"
+
+
+def take(settings: dict[str, Any], qualifier: str) -> Mapping[str, Any]:
+    """Take the settings called QUALIFIER.NAME out of ``settings``."""
+    taken = settings.pop(qualifier, {})
+    if not isinstance(taken, Mapping):
+        examples = {"judge": "judge.concurrency=8", "model": "model.batch_size=64", "scoring": "scoring.reasoning=keep"}
+        example = examples[qualifier]
+        raise UsageError(f"Setting {qualifier!r}: expected {qualifier}.NAME=VALUE, as in --set {example}.")
+    return taken

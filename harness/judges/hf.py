@@ -37,6 +37,7 @@ class HfJudge(Judge):
 
     Settings = HfSettings
     local = True
+    reads_data = False
 
     def __init__(self, argument: str, root: Path | None = None, settings: HfSettings | None = None) -> None:
         if not argument:
@@ -56,6 +57,13 @@ class HfJudge(Judge):
     @functools.cached_property
     def _loaded(self) -> Model:
         return load_model(self._spec, settings=vars(self._settings))
+
+    def check(self) -> None:
+        """Raise UsageError where it is not there, or is of a type that cannot be loaded."""
+        from harness.models.loading import require_type
+
+        spec = self._spec
+        require_type(spec.target, f"--judge {self.name}", self._settings, spec.adapters)
 
     def load(self) -> None:
         self._loaded  # noqa: B018 (loads it, once)

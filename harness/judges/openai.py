@@ -35,6 +35,7 @@ class OpenAIJudge(Judge):
     """
 
     Settings = ChatSettings
+    reads_data = False
 
     def __init__(self, argument: str, root: Path | None = None, settings: ChatSettings | None = None) -> None:
         settings = settings or ChatSettings()

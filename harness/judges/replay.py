@@ -30,6 +30,7 @@ class ReplayJudge(Judge):
     """Replies belong to sample ids, not to prompts."""
     recorded = True
     """Asking again costs nothing."""
+    reads_data = False
 
     def __init__(self, argument: str, root: Path | None = None) -> None:
         if not argument:

@@ -124,7 +124,7 @@ def _read(
     progress: Progress,
 ) -> tuple[Any, dict[str, Any], Prompts]:
     """Model, what transformers says of its weights, and prompts, as their files have them. Raises UsageError."""
-    try:
+    with _loadable(source, named):
         check_type(source, settings)
         with _reported(progress):
             both: Any = AutoModelForImageTextToText.from_pretrained(
@@ -137,6 +137,13 @@ def _read(
             info,
             load_prompts(source, model.config, settings, adapter=last, generation=model.generation_config),
         )
+
+
+@contextlib.contextmanager
+def _loadable(source: str, named: str) -> Iterator[None]:
+    """Within it what transformers raises for a model that it cannot load is a UsageError."""
+    try:
+        yield
     except CANNOT_LOAD as error:
         raise UsageError(
             f"{named}: transformers cannot load {source} ({reason(error)}). Give the directory of an "
@@ -154,6 +161,12 @@ def commit_of(source: str, settings: LoadSettings) -> str | None:
 
 def _noted(prompts: Prompts, note: str) -> Prompts:
     return replace(prompts, note=", ".join(filter(None, (prompts.note, note))))
+
+
+def require_type(source: str, named: str, settings: LoadSettings, adapters: Sequence[str] = ()) -> None:
+    """Raise UsageError where ``load`` of the same would not get beyond the model's configuration; reads no weights."""
+    with _loadable(source, named):
+        check_type(source, at_revision(settings, source, adapters))
 
 
 def check_type(source: str, settings: LoadSettings | None = None) -> None:

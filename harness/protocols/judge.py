@@ -63,6 +63,7 @@ class Judge(ABC):
         keyed_by_sample: its replies belong to samples, not to prompts, and are never taken from the store.
         ids: the samples that it has replies for, where it has them for some only.
         local: it holds a model of its own, loaded when it is first asked: workers of a cluster can hold it instead.
+        reads_data: it reads the benchmark's data directory, so that it is made once for each; else once for a command.
     """
 
     Settings: ClassVar[type[Any] | None] = None
@@ -77,13 +78,14 @@ class Judge(ABC):
     keyed_by_sample: bool = False
     ids: frozenset[str] = frozenset()
     local: bool = False
+    reads_data: ClassVar[bool] = True
 
     @abstractmethod
     def ask(self, requests: Sequence[JudgeRequest]) -> Iterator[tuple[int, Reply]]:
         """Yield (position in ``requests``, reply) in order of arrival, one for every request."""
 
     def check(self) -> None:  # noqa: B027 (most judges need nothing)
-        """Raise UsageError where it cannot be asked here (no key). Called once, before any work; not by `--dry-run`."""
+        """Raise UsageError where it cannot be asked here (no key, no model): before any work, not by `--dry-run`."""
 
     def probe(self) -> None:  # noqa: B027 (most judges need nothing)
         """Raise UsageError where it gives no answer: asked a short question before a model answers for hours.

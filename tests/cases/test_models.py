@@ -92,7 +92,8 @@ def test_answers_that_end_at_the_token_limit_are_counted_in_the_record_and_said(
 
 
 def test_mmhal_is_not_answered_where_its_images_are_not_there(base: Path, tmp_path: Path) -> None:
-    words = ["--benchmark", "mmhal", "--judge", "rule", "--db", tmp_path / "r.sqlite", *SHORT]
+    judge = "openai:judge@http://127.0.0.1:9/v1"  # it is not asked
+    words = ["--benchmark", "mmhal", "--judge", judge, "--db", tmp_path / "r.sqlite", *SHORT]
     none = mmhal(tmp_path / "none", 3, images=())
     assert "3 of 3 samples have no image" in said(run("bench", "--model", base, "--data-dir", none, *words, code=2))
 
