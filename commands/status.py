@@ -14,6 +14,8 @@ from commands.screen import line, out, print_facts, print_json
 SHOWN = 6
 """Items that are named of what is left to do."""
 
+MEND = "mend this first, then: "
+
 
 @click.command("status")
 @options.db
@@ -41,6 +43,8 @@ def _show(facts: dict[str, Any]) -> None:
     for row in facts["incomplete"]:
         counts = f"{row['run']} on {row['benchmark']}: {row['scored']} of {row['of']} scored, {row['failed']} failed"
         out.print(Text.assemble(("incomplete", "yellow"), "  ", counts))
+        if row["mend"] and row["again"]:
+            _below([f"the files hold no more: {MEND}{row['again']}"])
     for step in facts["next"]:
         out.print(Text.assemble(("next", "bold"), "  ", step), soft_wrap=True)
 
@@ -48,7 +52,11 @@ def _show(facts: dict[str, Any]) -> None:
 def _row(state: str, title: str, below: Sequence[str]) -> None:
     """A state with its subject, and lines about it."""
     line(f"{state}  {title}", style="yellow")
-    for text in below:
+    _below(below)
+
+
+def _below(texts: Sequence[str]) -> None:
+    for text in texts:
         line(f"    {text}", style="dim")
 
 
@@ -62,11 +70,12 @@ def _steps(row: dict[str, Any]) -> list[str]:
 
 
 def _more(row: dict[str, Any]) -> list[str]:
-    """Why it ended, what is left to do, and the log that says more."""
+    """Why it ended, what is left to do, the log that says more, and the command, where that comes after a mending."""
     to_do = row.get("to_do", [])
     more = f" and {len(to_do) - SHOWN} more" if len(to_do) > SHOWN else ""
     return [
         *([row["why"]] if row.get("why") else []),
         *([f"still to do ({len(to_do)}): {', '.join(to_do[:SHOWN])}{more}"] if to_do else []),
         *([f"log: {row['log']}"] if row.get("log") else []),
+        *([f"{MEND}{row['resume']}"] if row.get("mend") and row["resume"] else []),
     ]

@@ -13,6 +13,10 @@ class HarnessError(Exception):
     exit_code = 1
 
 
+class Transient(HarnessError):
+    """A disk, a device, a node, the network or another program failed: the same command may do better later."""
+
+
 ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that end a command from outside; Windows has no SIGHUP."""
 

@@ -74,7 +74,7 @@ def ablate(
                 error = future.exception()
                 if error is not None:
                     outcome.failures.append(f"{name}: {error}")
-                    work.failed(outcome.failures[-1])
+                    work.failed(outcome.failures[-1], error)
                 else:
                     outcome.incomplete += future.result()
                     work.finished(name)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Transient
 from harness.protocols.progress import Progress
 from harness.store import Store
 from harness.store.activities import ACTIVITY
@@ -20,6 +20,7 @@ from harness.util.distributed import rank_and_world_size
 from harness.util.environment import environment
 from harness.util.log import LOG, logged_to
 from harness.util.paths import home
+from harness.util.places import of_the_disk
 from harness.util.secrets import hide
 from workflows.bars import Lines
 
@@ -33,6 +34,8 @@ class Activity:
     def __init__(self, store: Store, id_: int) -> None:
         self._store, self._id = store, id_
         self.errors: list[str] = []
+        self.lasting = True
+        """Whether all that failed would fail again."""
         self._finished: list[str] = []
         self._steps: dict[str, dict[str, Any]] = {}
         self._begun: dict[str, tuple[float, int]] = {}
@@ -44,10 +47,11 @@ class Activity:
         self._finished.append(item)
         self.report()
 
-    def failed(self, why: str) -> None:
-        """Note that one of its items failed, which does not keep the others from being done."""
+    def failed(self, why: str, error: BaseException) -> None:
+        """Note that one of its items failed by ``error``, which does not keep the others from being done."""
         LOG.error("failed: %s", why)
         self.errors.append(why)
+        self.lasting = self.lasting and _is_lasting(error)
 
     def watch(self, progress: Progress) -> Progress:
         """``progress``, of which the log file gets lines now and then, and the results file how far the work is."""
@@ -90,7 +94,7 @@ class _Unwatched(Activity):
     def finished(self, item: str) -> None:
         pass
 
-    def failed(self, why: str) -> None:
+    def failed(self, why: str, error: BaseException) -> None:
         pass
 
     def watch(self, progress: Progress) -> Progress:
@@ -121,7 +125,8 @@ def working(store: Store, kind: str, items: Sequence[str]) -> Iterator[Activity]
             _ended(store, id_, error)
             raise
         activity.report()
-        store.end_activity(id_, "failed" if activity.errors else "done", hide("\n".join(activity.errors)))
+        state, lasting = ("failed", activity.lasting) if activity.errors else ("done", False)
+        store.end_activity(id_, state, hide("\n".join(activity.errors)), lasting=lasting)
         LOG.info("ended")
 
 
@@ -134,4 +139,10 @@ def _ended(store: Store, id_: int, error: BaseException) -> None:
     else:
         LOG.error("failed", exc_info=error)
     with contextlib.suppress(HarnessError):
-        store.end_activity(id_, "interrupted" if stopped else "failed", said)
+        store.end_activity(id_, "interrupted" if stopped else "failed", said, lasting=_is_lasting(error))
+
+
+def _is_lasting(error: BaseException) -> bool:
+    """Whether a command that ended by ``error`` would end so again: it was not stopped, and nothing outside failed."""
+    outside = isinstance(error, KeyboardInterrupt | Transient | ConnectionError | TimeoutError)
+    return not outside and of_the_disk(error) is None

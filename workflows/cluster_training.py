@@ -15,7 +15,7 @@ from harness.cluster.connection import Cluster, load_ray, sent_environment
 from harness.cluster.holder import of_this_project, work_in
 from harness.cluster.work import Loss, Lost, Work
 from harness.cluster.workers import PLACING, POLL, Workers
-from harness.errors import HarnessError, Interrupted, UsageError
+from harness.errors import HarnessError, Interrupted, Transient, UsageError
 from harness.protocols.progress import Progress
 from harness.protocols.recorder import Recorder
 from harness.util.distributed import rank_and_world_size
@@ -155,7 +155,7 @@ def train_on(
         if work.lost(units, Loss(nodes, cluster.decided()), lambda loss: cluster.gone(loss.nodes, loss.until)):
             break
     last = received.lost or ("with what it had recorded" if received.incomplete else "its process ended")
-    raise HarnessError(
+    raise Transient(
         f"{spec.name}: {work.lost_with(0)} times a worker that trained it was lost ({last}). Its "
         "checkpoints are kept, and the same command resumes from the last one. Is the memory of a worker too small?"
     )
@@ -186,7 +186,7 @@ def _with_room(cluster: Cluster, name: str, since: float, progress: Progress) ->
     if room >= cluster.workers:
         return now
     if now - since > PLACING:
-        raise HarnessError(
+        raise Transient(
             f"{name}: for {PLACING:.0f} seconds the cluster has had room for {room} of its {cluster.workers} workers; "
             "nodes are gone. Its checkpoints are kept, and the same command resumes from the last one: see `ray "
             "status`, or give fewer --workers."

@@ -24,7 +24,10 @@ NAMED = 20
 
 
 def status(store: Store) -> dict[str, Any]:
-    """Counts, what runs, what is unfinished or failed and why, and the commands that resume it."""
+    """Counts, what runs, what is unfinished or failed and why, and the commands that resume it.
+
+    ``next`` has those of which the same words may do better now; of the others ``mend`` is true in their rows.
+    """
     alignments, evaluations = store.alignments(), store.evaluations()
     activities = store.activities()
     unfinished = unfinished_of(store, alignments, activities)
@@ -36,10 +39,9 @@ def status(store: Store) -> dict[str, Any]:
     if not alignments and not evaluations and not activities:
         following.append("python cli.py demo")
     stopped = stopped_of(activities, {a.name for a in alignments})
-    following += [row["resume"] for row in unfinished if "resume" in row]
-    following += [row["resume"] for row in stopped if row["resume"]]
+    following += [row["resume"] for row in (*unfinished, *stopped) if row.get("resume") and not row["mend"]]
     following += [on(store, bench_again(name)) for name in waiting]
-    following += [row["again"] for row in incomplete if row["again"]]
+    following += [row["again"] for row in incomplete if row["again"] and not row["mend"]]
     return {
         "db": str(store.path),
         "alignments": len(alignments),
@@ -57,8 +59,9 @@ def unfinished_of(
     store: Store, alignments: Sequence[AlignmentRecord], activities: Sequence[Activity]
 ) -> list[dict[str, Any]]:
     """The alignments that are not done: where one runs (unless its command is shown as what runs), else how it ended
-    ("failed", "interrupted", "killed"), what of it is kept and the command that resumes it."""
-    last = {item: a for a in activities if a.kind == "align" for item in a.items}
+    ("failed", "interrupted", "killed"), what of it is kept, the command that resumes it, and whether what it failed by
+    must be mended first."""
+    last = {item: a for a in activities if a.kind in ("align", "ablate") for item in a.items}
     aligning = store.aligning()
     shown = {item for a in activities if a.state == "running" for item in a.items}
     rows: list[dict[str, Any]] = []
@@ -69,30 +72,43 @@ def unfinished_of(
             rows.append({"name": a.name, "status": a.status, "where": str(aligning[a.name])})
             continue
         command = last.get(a.name)
-        ended = {"why": command.error, "log": command.log} if command else {}
+        ended = {"why": _why(command, a.name), "log": command.log} if command else {}
         killed = command is not None and command.state == "killed"
         rows.append({
             "name": a.name,
             "status": "killed" if killed else a.status,
             "where": kept_of(store, a),
             "resume": (command.command if command else "") or on(store, command_of(a)),
+            "mend": command is not None and command.lasting,
             **ended,
         })  # fmt: skip
     return rows
 
 
+def _why(command: Activity, run: str) -> str:
+    """What ``command`` says of the end of ``run``: of several runs each has lines of its own."""
+    own = [line for line in command.error.split("\n") if line.startswith(f"{run}: ")]
+    return "\n".join(own) or command.error
+
+
 def incomplete_of(
     store: Store, evaluations: Sequence[EvaluationRecord], activities: Sequence[Activity]
 ) -> list[dict[str, Any]]:
-    """The evaluations of which samples failed or are missing, and the command that asks for these alone."""
+    """The evaluations of which samples failed or are missing, and the command that asks for these alone; ``mend`` where
+    it finds no more of them in its files than before."""
     asked = {item: a.command for a in activities if a.kind in ("bench", "score") for item in a.items}
     rows = []
     for e in evaluations:
         if e.n_scored < e.n:
             again = asked.get(f"{e.run} on {e.benchmark}") or (on(store, bench_again(e.run)) if e.alignment else "")
             counts = {"scored": e.n_scored, "of": e.n, "failed": e.n_failed}
-            rows.append({"run": e.run, "benchmark": e.benchmark, **counts, "again": again})
+            rows.append({"run": e.run, "benchmark": e.benchmark, **counts, "again": again, "mend": _is_recorded(e)})
     return rows
+
+
+def _is_recorded(e: EvaluationRecord) -> bool:
+    """Whether all that an incomplete evaluation lacks would be looked up in files, and nobody asked."""
+    return e.model.startswith("replay:") and (not e.n_failed or e.judge == "none" or e.judge.startswith("replay:"))
 
 
 def on(store: Store, command: str) -> str:
@@ -126,7 +142,7 @@ def stopped_of(activities: Sequence[Activity], aligned: AbstractSet[str]) -> lis
         if each.state in ("failed", "interrupted", "killed") and left:
             rows.append({
                 "kind": each.kind, "state": each.state, "when": each.updated, "why": each.error, "to_do": left,
-                "resume": each.command, "log": each.log,
+                "resume": each.command, "mend": each.lasting, "log": each.log,
             })  # fmt: skip
         later.update(each.finished if each.state == "done" else each.items)
     return rows[::-1]

@@ -17,7 +17,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from aligners.objective import Objective, State
-from harness.errors import DataError, HarnessError, UsageError
+from harness.errors import DataError, Transient, UsageError
 from harness.models.weights import names_of, weight_files
 from harness.util.files import read_object, write_text
 
@@ -159,7 +159,7 @@ def whole_or_absent(checkpoint: Path) -> Iterator[None]:
         remove_checkpoint(checkpoint)
         before = last_checkpoint(checkpoint.parent)
         kept_whole = f"{before} is whole" if before else "there is none before it"
-        raise HarnessError(
+        raise Transient(
             f"{checkpoint} could not be saved ({error}); {kept_whole}. Free the disk and run the same command again: "
             "it resumes from there."
         ) from error

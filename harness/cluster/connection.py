@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import harness
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, Transient, UsageError
 from harness.protocols.progress import Progress, silent
 from harness.util.distributed import launched
 from harness.util.paths import home
@@ -214,9 +214,7 @@ def _connect(ray: Any, address: str) -> None:
     except Exception as error:  # Ray raises a bare one where a node is not there in time
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         if address == "local":
-            raise HarnessError(
-                f"--cluster local: Ray does not start here ({first}). Try again, or without it."
-            ) from error
+            raise Transient(f"--cluster local: Ray does not start here ({first}). Try again, or without it.") from error
         raise UsageError(
             f"--cluster {address}: no Ray cluster can be used there ({first}). `ray start --head` starts one; "
             "--cluster local needs none."

@@ -12,7 +12,7 @@ from typing import Any
 from harness.cluster.connection import Cluster
 from harness.cluster.holder import Begun, Holder
 from harness.cluster.work import Loss, Lost, Work, too_many
-from harness.errors import HarnessError, Interrupted
+from harness.errors import HarnessError, Interrupted, Transient
 from harness.protocols.progress import Progress, silent
 from harness.util.environment import environment
 
@@ -88,7 +88,7 @@ class Workers:
         """What ``function(held, *arguments)`` returns in one of them. Raises its errors."""
         for _, result in self.each(Work([1]), function, lambda units: arguments):
             if isinstance(result, Lost):
-                raise HarnessError(f"{self._what}: {result.reason}.")
+                raise Transient(f"{self._what}: {result.reason}.")
             return result
         raise AssertionError("one call has one result")
 
@@ -173,7 +173,7 @@ class Workers:
             self._failed_starts.append(Loss(worker.nodes, self._cluster.decided(error)))
             if too_many(self._failed_starts, self._node_is_gone, tries=STARTS):
                 count, first_line = len(self._failed_starts), str(error).splitlines()[0]
-                raise HarnessError(
+                raise Transient(
                     f"{self._what}: {count} workers were lost before they were ready, the last of them {worker.where} "
                     f"({first_line}). Is its memory too small? What is stored is kept."
                 ) from error
@@ -219,7 +219,7 @@ class Workers:
         if self._busy or not self._starting or any(ref != w.placed for ref, w in self._starting.items()):
             self._since = time.monotonic()
         elif time.monotonic() - self._since > PLACING:
-            raise HarnessError(
+            raise Transient(
                 f"{self._what}: no node of the cluster has had room for a worker for {PLACING:.0f} seconds. What is "
                 "stored is kept: see `ray status`, and run the same command again."
             )

@@ -12,7 +12,7 @@ import torch
 import transformers
 from PIL import Image as PilImage
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, Transient, UsageError
 from harness.models.batching import Layout, Row, choose_layout
 from harness.models.decoding import also_shaped_by, decoded_by, generate_options, only_given
 from harness.models.device_errors import device_lost, out_of_memory
@@ -178,7 +178,7 @@ class HfModel(Model):
             return self._tokens(rows, images, options)
         except (RuntimeError, ValueError, TypeError, IndexError, OSError) as error:
             if device_lost(error):
-                raise HarnessError(
+                raise Transient(
                     f"{self.spec}: the device failed ({str(error).splitlines()[0]}), and this process can compute no "
                     "more. What was answered before is kept; run the same command again. If it fails at the same "
                     "place, CUDA_LAUNCH_BLOCKING=1 shows where, and --device cpu answers without the device."

@@ -19,8 +19,9 @@ class Activity:
 
     ``state``: "running", "done", "failed", "interrupted", or "killed" (its process is gone without a word).
     ``items`` is what it set out to do, ``finished`` what of that is done; ``steps`` is how far what is under way is:
-    by step its "done" and "total" and, where it can be said, the "seconds" left. ``error`` is why it ended, ``log`` the
-    file that says more. Times are ISO, in UTC.
+    by step its "done" and "total" and, where it can be said, the "seconds" left. ``error`` is why it ended, which is
+    ``lasting`` where the same command would end so again until that is mended; ``log`` is the file that says more.
+    Times are ISO, in UTC.
     """
 
     id: int
@@ -36,6 +37,7 @@ class Activity:
     log: str
     started: str
     updated: str
+    lasting: bool = False
 
     @property
     def remaining(self) -> list[str]:
@@ -60,16 +62,17 @@ class Activities(ResultsFile):
         row = (dump(list(finished)), dump(steps), now(), id_)
         self.write("UPDATE activity SET finished = ?, steps = ?, updated = ? WHERE id = ?", [row])
 
-    def end_activity(self, id_: int, state: str, error: str = "") -> None:
+    def end_activity(self, id_: int, state: str, error: str = "", *, lasting: bool = False) -> None:
         """Close it: state "done", "failed" or "interrupted"."""
-        row = (state, error, now(), id_)
-        self.write("UPDATE activity SET state = ?, error = ?, updated = ? WHERE id = ?", [row])
+        row = (state, error, lasting, now(), id_)
+        self.write("UPDATE activity SET state = ?, error = ?, lasting = ?, updated = ? WHERE id = ?", [row])
 
     def activities(self) -> list[Activity]:
         """All of them, oldest first."""
         living = holders(self.connection, ACTIVITY)
         rows = list(self.read("activity", "SELECT * FROM activity ORDER BY id"))
         for row in rows:
+            row["lasting"] = bool(row.get("lasting"))
             if row["state"] == "running" and str(row["id"]) not in living:
                 row["state"] = "killed"
         return [Activity(**row) for row in rows]

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Transient
 from harness.util.secrets import hidden_values
 
 WAIT = 60.0
@@ -36,11 +36,11 @@ FAILURES = {
 """What a primary result code of SQLite means for who uses the file, and what to do."""
 
 
-class Locked(HarnessError):
+class Locked(Transient):
     """Another program holds the results file."""
 
 
-class Unwritable(HarnessError):
+class Unwritable(Transient):
     """The results file, or a file that SQLite needs beside it, cannot be written here."""
 
 

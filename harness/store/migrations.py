@@ -147,9 +147,14 @@ def m010_probes(db: sqlite3.Connection) -> None:
     )
 
 
+def m011_lasting(db: sqlite3.Connection) -> None:
+    """Of a command that failed whether it would fail again; 0 of earlier ones, of which that is not known."""
+    _add_column(db, "activity", "lasting", "INTEGER NOT NULL DEFAULT 0")
+
+
 MIGRATIONS = (
     *(m001_initial, m002_claims, m003_answer_details, m004_hidden, m005_asked, m006_activity, m007_order),
-    *(m008_judge_replies, m009_views, m010_probes),
+    *(m008_judge_replies, m009_views, m010_probes, m011_lasting),
 )
 NEWEST = len(MIGRATIONS)
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import Transient, UsageError
 
 NOT_YOURS = "Make it yours to read and write, or name another place (--db, --out, DAMA_HOME)"
 REMEDIES = {
@@ -25,7 +25,7 @@ REMEDIES = {
 """What a user can do against a disk's errors."""
 
 
-def of_the_disk(error: BaseException) -> HarnessError | None:
+def of_the_disk(error: BaseException) -> Transient | None:
     """``error`` in words, if a disk that is full, broken or not to be written to is its cause; else None.
 
     What copies and writes weights wraps the system's error in one of its own, which quotes it.
@@ -37,7 +37,7 @@ def of_the_disk(error: BaseException) -> HarnessError | None:
         return None
     file = getattr(error, "filename", None)
     what = f"{file}: {os.strerror(number)}" if file else os.strerror(number)
-    return HarnessError(f"{what}. {remedy}, then run the same command again: what was stored before is kept.")
+    return Transient(f"{what}. {remedy}, then run the same command again: what was stored before is kept.")
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from typing import Any, TypeVar
 
-from harness.errors import ENDS, HarnessError
+from harness.errors import ENDS, HarnessError, Transient
 from harness.protocols.progress import Progress
 from harness.util.secrets import guard_output
 
@@ -31,7 +31,7 @@ _reports: Any = None  # in a worker: the queue to its parent
 _reported: dict[str, float] = {}  # when each step was reported last
 
 
-class WorkerLost(HarnessError):
+class WorkerLost(Transient):
     """A job ended its worker process twice."""
 
 

@@ -64,7 +64,7 @@ def test_status_names_what_is_unfinished_and_how_to_go_on(tmp_path: Path) -> Non
     assert stopped["resume"] in facts["next"] and "--name stopped" in stopped["resume"]
     (lacking,) = facts["incomplete"]
     again = lacking.pop("again")
-    assert lacking == {"run": "dama-s1", "benchmark": "amber", "scored": 5, "of": 6, "failed": 1}
+    assert lacking == {"run": "dama-s1", "benchmark": "amber", "scored": 5, "of": 6, "failed": 1, "mend": False}
     assert again == f"python cli.py bench --model run:dama-s1 --db {store.path}" and again in facts["next"]
     assert f"python cli.py bench --model run:ready --db {store.path}" in facts["next"]
     assert stopped["resume"].endswith(f" --db {store.path}"), "another file would be given what this one lacks"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shlex
@@ -15,16 +16,18 @@ import pytest
 from click.testing import CliRunner
 
 import cli
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Interrupted, Transient, UsageError
 from harness.protocols.benchmark import Verdict
 from harness.protocols.progress import silent
 from harness.store import Store
 from harness.util.log import LOG, Verbosity, set_verbosity
 from harness.util.options import parse_assignments
+from harness.util.pool import WorkerLost
 from harness.util.secrets import keep_secret
 from leaderboards.provenance import command_of
 from tests.house import ROOT
 from tests.leaderboards.fakes import add
+from tests.tiny import tiny_amber
 from workflows import activity
 from workflows.activity import working
 from workflows.align import resolve_alignment
@@ -90,10 +93,75 @@ def test_work_that_ended_early_is_shown_with_the_reason_and_what_is_left(
 
 def test_an_item_that_fails_beside_others_that_are_done_is_shown(store: Store) -> None:
     with working(store, "ablate", ["a", "b"]) as work:
-        work.failed("a: no such file")
+        work.failed("a: no such file", UsageError("no such file"))
         work.finished("b")
     (row,) = status(store)["stopped"]
     assert (row["state"], row["why"], row["to_do"]) == ("failed", "a: no such file", ["a"])
+
+
+def shown(store: Store) -> str:
+    """What `status` prints."""
+    return CliRunner().invoke(cli.cli, ["status", "--db", str(store.path)]).stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "mend"),
+    [
+        (UsageError("pairs.jsonl: no such file"), True),
+        (HarnessError("out of memory with 8 pairs"), True),
+        (ZeroDivisionError("by zero"), True),
+        (Transient("the disk is full"), False),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+        (ConnectionResetError("by the peer"), False),
+        (Interrupted("stopped"), False),
+    ],
+)
+def test_a_command_is_offered_again_where_it_may_do_better_and_else_what_to_mend_comes_first(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException, mend: bool
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cli.py", "align", "--data", "pairs.jsonl"])
+    for aligned in (False, True):  # as a command that stopped, and as a run that is unfinished
+        with pytest.raises(type(error)), working(store, "align", ["x"]):
+            if aligned:
+                store.start_alignment("x", method="dpo", seed=0, panel="", key="k", config={"checkpoint_every": 2})
+            raise error
+        facts = status(store)
+        (row,) = facts["unfinished" if aligned else "stopped"]
+        assert row["mend"] == mend and "--data pairs.jsonl" in row["resume"]
+        assert facts["next"] == ([] if mend else [row["resume"]])
+        assert (f"    mend this first, then: {row['resume']}\n" in shown(store)) == mend
+        assert (f"next  {row['resume']}\n" in shown(store)) != mend
+
+
+@pytest.mark.parametrize("other", [UsageError("no such file"), WorkerLost("its worker process was killed")])
+def test_of_a_run_of_many_that_failed_its_own_reason_is_shown_and_the_command_of_all(
+    store: Store, monkeypatch: pytest.MonkeyPatch, other: HarnessError
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cli.py", "ablate", "--recipe", "r.yaml"])
+    with working(store, "ablate", ["a", "b"]) as work:
+        store.start_alignment("a", method="dpo", seed=0, panel="", key="k", config={"checkpoint_every": 2})
+        store.finish_alignment("a", status="failed", model_dir="", seconds=1.0)
+        work.failed("a: the loss is not finite", HarnessError("the loss is not finite"))
+        work.failed(f"b: {other}", other)
+    facts = status(store)
+    (row,) = facts["unfinished"]
+    assert row["why"] == "a: the loss is not finite" and "ablate --recipe r.yaml" in row["resume"]
+    assert row["mend"] == isinstance(other, UsageError), "one of several may do better"
+    assert facts["next"] == ([] if row["mend"] else [row["resume"]])
+
+
+def test_a_score_of_a_file_that_lacks_answers_is_not_offered_again_as_it_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny_amber(tmp_path / "amber")
+    (tmp_path / "mine.jsonl").write_text('{"id": 1, "response": "A dog."}\n')
+    words = ["score", "--benchmark", "amber", "--responses", "mine.jsonl", "--data-dir", "amber"]
+    monkeypatch.setattr(sys, "argv", ["cli.py", *words])
+    assert CliRunner().invoke(cli.cli, [*words, "--db", str(store.path)]).exit_code == 3
+    facts = status(store)
+    assert facts["incomplete"][0]["mend"] and facts["next"] == []
+    assert "mend this first, then: python cli.py score --benchmark amber" in shown(store)
 
 
 def test_a_process_that_was_killed_is_shown_as_such(store: Store, tmp_path: Path) -> None:
