@@ -17,7 +17,7 @@ from aligners.pairs.where import NoSuchRows
 from aligners.training.config import AlignConfig
 from aligners.training.disk import disk_facts
 from aligners.training.model_configs import model_config
-from aligners.training.order import step_count
+from aligners.training.order import few_steps, step_count
 from aligners.training.preference_data import training_pairs
 from aligners.training.probes import PROBE_PAIRS
 from aligners.training.sizes import Parameters, parameters
@@ -66,6 +66,7 @@ def estimate(
     pairs, lengths = _lengths(config, base, shapes, notes, progress)
     sizes = parameters(shapes, config)
     steps = step_count(pairs, batch_size=config.batch_size, epochs=config.epochs)
+    notes += filter(None, [few_steps(pairs, batch_size=config.batch_size, epochs=config.epochs)])
     kept = _kept_share(config, objective, processes)
     flops = pair_flops(sizes, lengths, config, kept)
     probes = _probe_pairs(config, pairs, steps, processes, splits=1 + heldout) * first_pass(sizes, lengths, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
@@ -14,6 +15,8 @@ MEGA = 50
 """Steps whose pairs are sorted by length together where lengths are grouped: padding is below 1 % then."""
 AHEAD = 64
 """How many groups are looked at for one that fits into what is left of a step."""
+FEW_STEPS = 10
+"""A run of fewer optimiser steps hardly moves its model; warm-up of a tenth of the steps (the default) is none then."""
 
 
 def characters(pair: Pair) -> int:
@@ -24,6 +27,19 @@ def characters(pair: Pair) -> int:
 def step_count(pairs: int, *, batch_size: int, epochs: int) -> int:
     """Optimiser steps of a run: whole batches only, at least one."""
     return max(1, epochs * pairs // batch_size)
+
+
+def few_steps(pairs: int, *, batch_size: int, epochs: int) -> str:
+    """What is said before a run of fewer than ``FEW_STEPS`` optimiser steps, with what makes more; "" of others."""
+    steps = step_count(pairs, batch_size=batch_size, epochs=epochs)
+    if steps >= FEW_STEPS:
+        return ""
+    longer, smaller = math.ceil(FEW_STEPS * batch_size / pairs), epochs * pairs // FEW_STEPS
+    return (
+        f"few optimiser steps: {steps} in all ({pairs} pairs, batch_size={batch_size}, epochs={epochs}), so that the "
+        f"model hardly changes. For at least {FEW_STEPS}: epochs={longer} or more"
+        + (f", or batch_size={smaller} or less" if smaller else "")
+    )
 
 
 def training_order(

@@ -26,7 +26,7 @@ from aligners.training.checkpoints import remove_checkpoints, resumable_checkpoi
 from aligners.training.config import AlignConfig
 from aligners.training.lora import make_trainable
 from aligners.training.model_card import write_card
-from aligners.training.order import training_order
+from aligners.training.order import few_steps, training_order
 from aligners.training.outcome import require_trained
 from aligners.training.preference_data import PairStream, training_pairs
 from aligners.training.preparation import Prepared, check_needs, encoder_of, hardness_of, prepare
@@ -130,6 +130,10 @@ def _trainable(model: Any, config: AlignConfig, pairs: Sequence[Pair], args: Tra
 
 
 def _order(pairs: Sequence[Pair], config: AlignConfig) -> list[int]:
+    """The order of the run; a warning of the first process says where that makes few steps."""
+    few = few_steps(len(pairs), batch_size=config.batch_size, epochs=config.epochs)
+    if few and rank_and_world_size()[0] == 0:
+        warnings.warn(f"{few}.", stacklevel=2)
     return training_order(
         pairs,
         batch_size=config.batch_size,

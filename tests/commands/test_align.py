@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,24 @@ def test_several_sources_of_data_are_all_read(tmp_path: Path, monkeypatch: pytes
         words += ["--data", str(tiny_pairs(tmp_path / str(seed), count=4, seed=seed))]
     done = CliRunner().invoke(cli.cli, words, catch_exceptions=False)
     assert json.loads(done.stdout)["estimate"]["pairs"] == 8
+
+
+@pytest.mark.parametrize("count", [12, 40])
+def test_few_optimiser_steps_are_said_before_the_training_and_the_result_stays_json(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 pairs in steps of 4 are 10 steps, 12 are 3."""
+    monkeypatch.setenv("DAMA_HOME", str(tmp_path / "home"))
+    model, data = tiny_llava(tmp_path / "model"), tiny_pairs(tmp_path, count=count)
+    words = ["align", "--method", "dpo", "--model", str(model), "--data", str(data), "--set", "batch_size=4", "--json"]
+    words += ["--db", str(tmp_path / "r.sqlite")]
+    few = "few optimiser steps: 3 in all (12 pairs, batch_size=4, epochs=1)"
+    planned = CliRunner().invoke(cli.cli, [*words, "--dry-run"], catch_exceptions=False)
+    assert (few in json.loads(planned.stdout)["estimate"]["notes"]) == (count == 12)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        done = CliRunner().invoke(cli.cli, words, catch_exceptions=False)
+    assert json.loads(done.stdout)["info"]["data"]["pairs"] == count
+    assert [str(each.message).startswith(few) for each in caught if "optimiser steps" in str(each.message)] == (
+        [True] if count == 12 else []
+    )

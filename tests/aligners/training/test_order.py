@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aligners.pairs.data import Pair
-from aligners.training.order import characters, packed, training_order
+from aligners.training.order import characters, few_steps, packed, training_order
 
 
 def pairs_of(images: Sequence[int]) -> list[Pair]:
@@ -40,6 +40,19 @@ def test_without_options_steps_are_cut_from_permutations_that_follow_each_other(
     found = steps(training_order(pairs, batch_size=8, epochs=2, seed=5), 8)
     assert [sorted(step) for step in found] == [sorted(stream[start : start + 8]) for start in range(0, 56, 8)]
     assert all([characters(pairs[i]) for i in step] == sorted(characters(pairs[i]) for i in step) for step in found)
+
+
+def test_fewer_than_ten_steps_are_called_few_with_what_makes_ten() -> None:
+    """12 pairs in steps of 16: 12 / 16 is less than one step, which is taken all the same; 10 * 16 / 12 is 13.3 epochs,
+    and 12 / 10 at most 1 pair a step. 5 pairs cannot make 10 steps in an epoch. 20 pairs in steps of 2 are 10 steps.
+    """
+    said = few_steps(12, batch_size=16, epochs=1)
+    assert said.startswith("few optimiser steps: 1 in all (12 pairs, batch_size=16, epochs=1)")
+    assert said.endswith("For at least 10: epochs=14 or more, or batch_size=1 or less")
+    assert few_steps(12, batch_size=16, epochs=14) == few_steps(12, batch_size=1, epochs=1) == ""
+    assert few_steps(5, batch_size=1, epochs=1).endswith("For at least 10: epochs=2 or more")
+    assert few_steps(20, batch_size=2, epochs=1) == ""
+    assert "9 in all" in few_steps(19, batch_size=2, epochs=1)
 
 
 def test_grouped_lengths_need_little_padding_and_every_pair_comes_once_an_epoch() -> None:
