@@ -34,6 +34,7 @@ def command(
     """
     import dama
     from harness.util.options import parse_assignments
+    from leaderboards.provenance import set_words
 
     asked = dama.prompts(benchmark, data_dir, settings=parse_assignments(assignments), limit=limit)
     if asked.missing:
@@ -47,5 +48,6 @@ def command(
     questions, protocol = asked.write(out)
     note(f"wrote {questions} ({len(asked):,} questions) and {protocol}")
     words = ["score", "--benchmark", benchmark, "--data-dir", str(asked.folder)]
-    words += [word for assignment in assignments for word in ("--set", assignment)]
+    words += set_words(asked.protocol["settings"])
     note(f'score the answers: python cli.py {shlex.join(words)} --responses FILE, with {{"id", "response"}} a line')
+    note("if you decode otherwise than the protocol says, say so there: --set decoding.NAME=VALUE")

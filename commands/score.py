@@ -37,10 +37,14 @@ def command(
     as_json: bool, name: str, responses: Path, run: str | None, data_dir: Path, replies: Path | None,
     cluster: str | None, workers: int | None, gpus_per_worker: float | None,
 ) -> None:  # fmt: skip
-    """Score answers made elsewhere, with a live or a recorded judge. Settings of the judge: --set judge.KEY=VALUE."""
+    """Score answers made elsewhere, with a live or a recorded judge. Settings of the judge: --set judge.KEY=VALUE.
+
+    Answers of one decoding share a column. A file does not say how its own were generated: they count as by the
+    benchmark's protocol, or as --set decoding.NAME=VALUE says (decoding.max_new_tokens=64)."""
     import dama
     from harness.util.options import parse_assignments
     from workflows.requests import ScoreOptions
+    from workflows.score import column_note
 
     asked = ScoreOptions(
         benchmark=name, responses=responses, name=run, data_dir=data_dir, judge=judge, replies=replies, budget=budget,
@@ -56,6 +60,7 @@ def command(
         note(f"{responses}: there are no answers in it; all {scored.n} samples are missing.")
     elif missing:
         note(f"{len(missing)} of {scored.n} samples have no answer: {_listed(missing, whole=as_json)}")
+    note(column_note(db, scored.record))
     finish(scored, as_json, db)
 
 

@@ -111,7 +111,7 @@ def command_of(alignment: AlignmentRecord) -> str:
             settings |= {k: v for k, v in value.items() if v not in (None, "")}
         elif value is not None and name not in ("device", "name", "panel", "label"):
             settings[name] = value
-    return shlex.join([*words, *_set(settings)])
+    return shlex.join([*words, *set_words(settings)])
 
 
 def alignment_commands(alignments: Sequence[AlignmentRecord]) -> list[dict[str, Any]]:
@@ -146,10 +146,10 @@ def bench_command(evaluations: Sequence[EvaluationRecord]) -> str:
     settings |= {"scoring.reasoning": "keep"} if first.version.endswith(" reasoning=keep") else {}
     if not issubclass(declared(first.benchmark), ExternalBenchmark):  # whose settings are its own engine's
         settings |= {**first.settings, "decoding": first.decoding}
-    return shlex.join([*words, *_set(settings)])
+    return shlex.join([*words, *set_words(settings)])
 
 
-def _set(settings: Mapping[str, Any]) -> list[str]:
+def set_words(settings: Mapping[str, Any]) -> list[str]:
     """``--set`` words that are read back as these very values."""
     words = []
     for name, value in settings.items():

@@ -65,9 +65,17 @@ def condition_text(condition: Condition) -> str:
 
 def condition_titles(conditions: Iterable[Condition]) -> dict[Condition, str]:
     """The benchmark of every condition, and where a benchmark has several what distinguishes them."""
-    groups: dict[str, dict[Condition, list[str]]] = defaultdict(dict)
-    for c in conditions:
-        words = [
+    groups: dict[str, list[Condition]] = defaultdict(list)
+    for condition in conditions:
+        groups[condition.benchmark].append(condition)
+    words = [item for group in groups.values() for item in distinguishing(group).items()]
+    return {condition: ", ".join([table_title(condition), *own]) for condition, own in words}
+
+
+def distinguishing(conditions: Iterable[Condition]) -> dict[Condition, list[str]]:
+    """What each condition of a benchmark has that not all of them have, in words."""
+    words = {
+        c: [
             f"judge {c.judge}",
             c.mode,
             *c.version.split(),
@@ -75,14 +83,10 @@ def condition_titles(conditions: Iterable[Condition]) -> dict[Condition, str]:
             *asked_words(c),
             f"data {c.data_hash[:8]}",
         ]
-        groups[c.benchmark][c] = words
-    titles = {}
-    for group in groups.values():
-        common = set.intersection(*map(set, group.values()))
-        for condition, words in group.items():
-            own = [word for word in words if word and word not in common]
-            titles[condition] = ", ".join([table_title(condition), *own])
-    return titles
+        for c in conditions
+    }
+    common = set.intersection(*map(set, words.values()))
+    return {condition: [word for word in own if word and word not in common] for condition, own in words.items()}
 
 
 def decoding_text(condition: Condition) -> str:

@@ -18,8 +18,9 @@ from harness.protocols.external import ExternalBenchmark
 from harness.util.files import write_json
 from harness.util.inside import inside
 from harness.util.jsonl import write_jsonl
+from harness.util.options import overlay
 from harness.util.places import placing
-from workflows.embedded import data_root
+from workflows.embedded import SETTINGS, data_root
 from workflows.settings import deal_benchmarks
 
 
@@ -30,8 +31,8 @@ class Prompts:
     Args:
         records: ``id``, ``prompt`` and ``image``: a path, or null; an image that lies inside the data is base64 in
             ``image_base64``. ``score`` takes answers by these ids: {"id", "response"} a line.
-        protocol: the benchmark with its version, the ``settings`` that were given (`score` must be given the same), and
-            ``decoding``: how the protocol generates answers.
+        protocol: the benchmark with its version, the ``settings`` (those given, and the embedded world's on its data;
+            `score` must be given the same), and ``decoding``: how the protocol generates answers.
         folder: the data directory that `score` is given.
         missing: paths of images that are not there.
     """
@@ -82,7 +83,8 @@ def prompts(
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit {limit}: expected a whole number of at least 1; leave it out for all samples.")
-    given = deal_benchmarks([benchmark], settings or {})[benchmark]
+    of_world = deal_benchmarks([benchmark], {}, SETTINGS if data_dir is None else None)  # as `bench` asks there
+    given = overlay(of_world[benchmark], deal_benchmarks([benchmark], settings or {})[benchmark])
     made = make_benchmark(benchmark, given)
     if isinstance(made, ExternalBenchmark):
         raise UsageError(

@@ -113,3 +113,11 @@ def _foreign_replies(judge: Judge | None, given: Answered) -> list[str]:
     if judge is None or not foreign:
         return []
     return [f"{judge.name}: replies for {len(foreign)} ids that the data do not have, for example {foreign[0]!r}"]
+
+
+def column_note(db: str | Path, record: EvaluationRecord) -> str:
+    """In which column of the tables of ``db`` the answers of a file stand, and what else of the benchmark does not."""
+    from leaderboards.columns import of_file
+    from leaderboards.snapshot import Snapshot
+
+    return of_file(record, Snapshot.reading(db).current)
