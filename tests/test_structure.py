@@ -35,6 +35,10 @@ HOMES: dict[str, tuple[str, set[str]]] = {
     "read yes or no": (r"\(yes\|no\)", {"benchmarks/common/yes_no.py"}),
     "rank and world size": (r"""["'](LOCAL_)?(RANK|WORLD_SIZE)["']""", {"harness/util/distributed.py"}),
     "ask an endpoint": (r"\bopenai\.(Async)?OpenAI\(", {"harness/chat/client.py"}),
+    "put a file in its place": (
+        r"\.replace\((path|target|file)\)",
+        {"harness/util/files.py", "harness/util/part_file.py"},
+    ),
     "keep arrays by key": (r"\bnp\.savez\w*\(", {"harness/util/array_store.py"}),
     "know the embedded world": (r"""["']truth\.jsonl["']""", {"workflows/embedded.py", *EMBEDDED}),
     "know a secret": (r"passwd|password\|", {"harness/util/secrets.py"}),

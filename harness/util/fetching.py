@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from harness.errors import DataError, UsageError
+from harness.errors import DataError, HarnessError, UsageError
 from harness.protocols.progress import Progress, silent
 from harness.util.digests import fits, sha256
 from harness.util.download import DownloadError, download, part_of
@@ -148,7 +148,7 @@ def _take_apart(source: Source, folder: Path) -> None:
     archive = folder / source.path
     try:
         unpack(archive, folder, source.unpack)
-    except OSError as error:
+    except (OSError, HarnessError) as error:
         raise DownloadError(
             f"{archive}: what it holds cannot be written ({error}). It is kept: make room, or make the folder yours to "
             "write to, and run the same command again."

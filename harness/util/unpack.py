@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
+from harness.util.files import replacing
+
 CHUNK = 1 << 20
 MOST_TIMES = 100
 """An archive whose members are more times larger than itself is no data set: pictures hardly pack, text ten times."""
@@ -24,7 +26,7 @@ def unpack(archive: Path, folder: Path, wanted: Sequence[tuple[str, str]]) -> No
 
     Whatever folders a member has in the archive, it comes to lie in its folder under ``folder``. Raises ValueError
     with the reason for an archive that cannot be read, or that would unpack to far more than it is: then nothing of it
-    is kept. Raises OSError where a member cannot be written: the archive is not to blame.
+    is kept. Raises OSError or HarnessError where a member cannot be written: the archive is not to blame.
     """
     taken: list[Path] = []
     with contextlib.ExitStack() as stack:
@@ -37,7 +39,8 @@ def unpack(archive: Path, folder: Path, wanted: Sequence[tuple[str, str]]) -> No
         try:
             for member, home in members:
                 target = folder / home / Path(member.filename).name
-                _write(target, _chunks(zipped, member))
+                with replacing(target, synced=False) as part, part.open("wb") as out:
+                    out.writelines(_chunks(zipped, member))
                 taken.append(target)
         except ValueError:
             for target in taken:  # a part of what it gives would pass for all of it
@@ -63,21 +66,6 @@ def _chunks(zipped: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]
             with _reading():
                 chunk = source.read(CHUNK)
             yield chunk
-
-
-def _write(target: Path, chunks: Iterator[bytes]) -> None:
-    """Write ``chunks`` to ``target``, whole or not at all. Not synced: they are thousands, and come again."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part")
-    part.unlink(missing_ok=True)
-    try:
-        with part.open("xb") as out:
-            out.writelines(chunks)
-        part.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):  # the first error is the one to show
-            part.unlink(missing_ok=True)
-        raise
 
 
 def _wanted(zipped: zipfile.ZipFile, wanted: Sequence[tuple[str, str]]) -> Iterator[tuple[zipfile.ZipInfo, str]]:

@@ -91,7 +91,7 @@ def test_an_archive_that_cannot_be_taken_apart_is_kept_until_it_can(home: str, t
     """It came, and its second picture cannot be written: a folder lies there. The first alone would pass for all."""
     (tmp_path / "images.zip").write_bytes(packed("0.jpg", "1.jpg"))
     (tmp_path / "images.zip.part.of").write_text("left by a process that was killed as the download ended")
-    blocked = tmp_path / "images" / "1.jpg.part"
+    blocked = tmp_path / "images" / "1.jpg"
     blocked.mkdir(parents=True)
     for _ in range(2):
         (state,) = fetch([archive(home)], tmp_path)
