@@ -13,10 +13,10 @@ from commands.screen import out, print_json
 @click.argument("b", default="base")
 @click.option("--benchmark", help="Whose metric.  [default: the only one that both were run on]")
 @click.option("--metric", help="What is compared.  [default: the benchmark's primary metric]")
-@click.option("--difference", type=click.FloatRange(min=0, min_open=True), help="The one that is to be seen.")
+@click.option("--difference", type=float, help="The one that is to be seen.")
 @click.option(
     "--comparisons",
-    type=click.IntRange(min=1),
+    type=int,
     default=1,
     show_default=True,
     help="As many pairs of rows will be compared at once (10 of 5 rows): Holm's first level is 5 % over this number.",
@@ -28,7 +28,7 @@ from commands.screen import out, print_json
     show_default=True,
     help="The chance to see it, above 0.5 and below 1.",
 )
-@click.option("--judge-runs", type=click.IntRange(min=1), help="Of the table.  [default: as many as the pilot has]")
+@click.option("--judge-runs", type=int, help="Of the table.  [default: as many as the pilot has]")
 @options.prices
 @options.db
 @options.as_json

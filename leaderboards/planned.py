@@ -39,6 +39,7 @@ class Planned:
         need: the design that ``wanted`` takes: fewest seeds, then judge runs, then samples; None where none does.
         available: samples that are known to be there: ``size``, or the pilot's.
         size: samples that the benchmark has; None where that is not recorded.
+        widest: the largest difference that two values of the metric can have; None where it has no range.
         notes: what is to be known of it.
     """
 
@@ -57,4 +58,9 @@ class Planned:
     need: PlannedDesign | None
     available: int
     size: int | None = None
+    widest: float | None = None
     notes: tuple[str, ...] = ()
+
+    def detects(self, design: PlannedDesign) -> bool:
+        """Whether ``design`` shows any difference that the metric can have."""
+        return design.smallest is not None and (self.widest is None or design.smallest <= self.widest)

@@ -17,6 +17,7 @@ from workflows.requests import DB
 from workflows.results import AlignResult, RecordsOf
 
 if TYPE_CHECKING:
+    from harness.protocols.metric import Metric
     from harness.store import EvaluationRecord
     from leaderboards.pilot import Pilot
     from leaderboards.planning import Components, Design
@@ -88,6 +89,7 @@ def plan(
     _require_ranges(difference, comparisons, power, judge_runs)
     one, other = (run.name if isinstance(run, AlignResult) else run for run in (a, b))
     pilot = pilot_of(Snapshot.reading(db, one, other), one, other, benchmark, metric)
+    widest = _widest(pilot.metric, difference)
     found = components(*pilot.scores, pilot.metric, pilot.trained, pilot.seeds, pilot.methods)
     level = LEVEL / comparisons
     cost = judge_cost(pilot, Path(prices) if prices else None)
@@ -109,7 +111,7 @@ def plan(
         a=pilot.labels[0], b=pilot.labels[1], benchmark=pilot.condition.benchmark, metric=pilot.metric.name,
         unit=pilot.metric.unit, wanted=difference, level=level, comparisons=comparisons, power=power,
         pilot=planned(found.pilot), shares=_shares(found), table=tuple(map(planned, grid(found, runs))),
-        need=planned(need.design) if need else None, available=available, size=pilot.size,
+        need=planned(need.design) if need else None, available=available, size=pilot.size, widest=widest,
         notes=(*pilot.notes, *_uneven(pilot.labels, found.pilot)),
     )  # fmt: skip
 
@@ -133,6 +135,15 @@ def _require_ranges(difference: float | None, comparisons: int, power: float, ju
     ):
         if not sound:
             raise UsageError(f"plan: {option} should be {expected}, found {value}.")
+
+
+def _widest(metric: Metric, wanted: float | None) -> float | None:
+    """The largest difference that two values of ``metric`` can have; None where it has no range. Raises UsageError
+    where a larger one is ``wanted``."""
+    widest = metric.bounds[1] - metric.bounds[0]
+    if wanted is not None and wanted > widest:
+        raise UsageError(f"plan: --difference should be at most {widest:g}, the whole range, found {wanted}.")
+    return widest if math.isfinite(widest) else None
 
 
 def _shares(found: Components) -> dict[str, float | None]:

@@ -11,6 +11,7 @@ from leaderboards.declared import benchmark_title, metric_name
 from leaderboards.planned import Planned, PlannedDesign
 
 PARTS = {"samples": "samples", "seeds": "training seeds", "judge_runs": "judge runs"}
+TOO_SMALL = "not detectable at this size: more than the whole range"
 
 
 def plan_view(plan: Planned) -> RenderableType:
@@ -24,12 +25,14 @@ def plan_view(plan: Planned) -> RenderableType:
         table.add_column(f"{count:,}" + ("" if count <= plan.available else " *"), justify="right")
     for seeds in dict.fromkeys(design.seeds for design in plan.table):
         row = [design for design in plan.table if design.seeds == seeds]
-        table.add_row(str(seeds), *(_cell(design) for design in row))
+        table.add_row(str(seeds), *(_cell(plan, design) for design in row))
     return Group(heading, title, table, *(Text(line) for line in sentences(plan)))
 
 
-def _cell(design: PlannedDesign) -> str:
+def _cell(plan: Planned, design: PlannedDesign) -> str:
     smallest = "–" if design.smallest is None else f"{design.smallest:.{2 if design.smallest < 10 else 3}g}"
+    if design.smallest is not None and not plan.detects(design):
+        smallest = f"> {plan.widest:g}"
     return f"{smallest}\n{_money(design.usd)}" if design.judge_calls and design.usd != 0 else smallest
 
 
@@ -49,11 +52,19 @@ def sentences(plan: Planned) -> list[str]:
         else:
             more = f" (more samples than {_there(plan)})" if plan.need.samples > plan.available else ""
             out.append(f"{asked} takes {_design(plan, plan.need)}{more}.")
-    seen = "nothing of methods" if plan.pilot.smallest is None else f"{plan.pilot.smallest:.3g}{_unit(plan)} and more"
-    out.append(f"The pilot ({_design(plan, plan.pilot)}) shows {seen}. {_parts(plan)}")
+    out.append(f"The pilot ({_design(plan, plan.pilot)}) shows {_shown(plan)}. {_parts(plan)}")
+    if any(design.smallest is not None and not plan.detects(design) for design in plan.table):
+        out.append(f"> {plan.widest:g}: {TOO_SMALL}.")
     if any(design.samples > plan.available for design in plan.table):
         out.append(f"* more samples than {_there(plan)}.")
     return out + [f"{note[0].upper()}{note[1:]}." for note in plan.notes]
+
+
+def _shown(plan: Planned) -> str:
+    """What differences the pilot shows."""
+    if plan.pilot.smallest is None:
+        return "nothing of methods"
+    return f"{plan.pilot.smallest:.3g}{_unit(plan)} and more" if plan.detects(plan.pilot) else f"none: {TOO_SMALL}"
 
 
 def _there(plan: Planned) -> str:
