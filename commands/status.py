@@ -44,7 +44,7 @@ def _show(facts: dict[str, Any]) -> None:
         counts = f"{row['run']} on {row['benchmark']}: {row['scored']} of {row['of']} scored, {row['failed']} failed"
         out.print(Text.assemble(("incomplete", "yellow"), "  ", counts))
         if row["mend"] and row["again"]:
-            _below([f"the files hold no more: {MEND}{row['again']}"])
+            _below(["its files hold no more answers or replies", f"{MEND}{row['again']}"])
     for step in facts["next"]:
         out.print(Text.assemble(("next", "bold"), "  ", step), soft_wrap=True)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor
 
 from aligners.objective import Batch
 from aligners.pairs.encoding import Encoded
+from aligners.training.checkpoints import last_checkpoint
 from harness.errors import HarnessError
 from harness.util.paths import cache_dir
 
@@ -36,15 +38,18 @@ def require_finite(values: Tensor, pairs: Sequence[Encoded], what: str, *, step:
     bad = [pair.id for pair, fine in zip(pairs, values.isfinite().tolist(), strict=True) if not fine]
     if bad:
         raise HarnessError(
-            f"training stopped at step {step}: the {what} of pairs {', '.join(bad)} is not finite. The last good "
-            f"checkpoint is kept in {folder}. Lower lr or check the pairs."
+            f"training stopped at step {step}: the {what} of pairs {', '.join(bad)} is not finite. "
+            f"{_kept(folder)} Lower lr or check the pairs."
         )
 
 
 def require_finite_norm(norm: float, *, step: int, folder: str | None) -> None:
     """Raises HarnessError if the gradient's ``norm`` is not finite."""
     if not math.isfinite(norm):
-        raise HarnessError(
-            f"training stopped at step {step}: the gradient's norm is {norm}. The last good checkpoint is kept in "
-            f"{folder}. Lower lr."
-        )
+        raise HarnessError(f"training stopped at step {step}: the gradient's norm is {norm}. {_kept(folder)} Lower lr.")
+
+
+def _kept(folder: str | None) -> str:
+    """Which checkpoint in ``folder`` is the last good one."""
+    last = last_checkpoint(Path(folder)) if folder else None
+    return f"The last good checkpoint is kept: {last}." if last else "There is no checkpoint before that."

@@ -36,8 +36,11 @@ class Breaks(Dpo):
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(bench: Bench) -> None:
-    with pytest.raises(HarnessError, match=r"stopped at step 2: the loss of pairs \d+.* is not finite"):
+    stopped = r"stopped at step 2: the loss of pairs \d+.* is not finite\. "
+    with pytest.raises(HarnessError, match=stopped + r"The last good checkpoint is kept: .*/nan/checkpoint-1\. Lower"):
         bench.run(Breaks(), "nan", checkpoint_every=1, warmup=0.0)
+    with pytest.raises(HarnessError, match=stopped + r"There is no checkpoint before that\. Lower"):
+        bench.run(Breaks(), "none", checkpoint_every=0, warmup=0.0)
     assert [path.name for path in (bench.folder / "nan").glob("checkpoint-*")] == ["checkpoint-1"]
 
 
