@@ -102,5 +102,5 @@ def test_what_cannot_work_is_said_before_anything_is_loaded(bench: Bench) -> Non
         bench.run(Dpo(), "x", micro_batch=5)
     with pytest.raises(UsageError, match="epochs=0"):
         dataclasses.replace(bench.base, epochs=0)
-    with pytest.raises(UsageError, match="model absent: no such directory"):
+    with pytest.raises(UsageError, match="hf:absent: no such directory"):
         bench.run(Dpo(), "x", model="absent")
