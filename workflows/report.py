@@ -174,7 +174,7 @@ def draw(view: View, folder: Path, save: Save = save) -> list[Path]:
 def write_report(view: View, folder: Path) -> list[Path]:
     """leaderboard.html, leaderboard.md and the figures, in ``folder``; figures are drawn beside the page, elsewhere."""
     drawn: list[Future[list[Path]]] = []
-    with workers(1, threads=1) as pool:
+    with workers(1) as pool:  # which needs no torch
 
         def later(figure: Callable[[], Any], stem: Path) -> list[Path]:
             drawn.append(pool.submit(save, figure, stem))
