@@ -161,8 +161,8 @@ class ImagePrefix:
         names = list(first)
         owners = torch.tensor([names.index(row.image) for row in rows], device=questions.device)
         prefix, prefix_mask, cache = self._prefix(parted, owners)
-        # generate() repeats the inputs for its beams, but not a cache handed to it
-        cache.batch_select_indices(owners.repeat_interleave(options.config.num_beams or 1))
+        # generate() repeats the inputs for its beams, but no cache handed to it; its layers may lie on several devices
+        cache.batch_select_indices(owners.repeat_interleave(options.config.num_beams or 1).cpu())
         input_ids = torch.cat([prefix[owners], questions], dim=1)
         attended = torch.cat([prefix_mask[owners], mask], dim=1)
         return generate(self._model, input_ids, attended, cache, options)

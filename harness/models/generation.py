@@ -12,13 +12,7 @@ from typing import Any
 
 import torch
 from torch.nn.functional import pad
-from transformers import (
-    DynamicCache,
-    GenerationConfig,
-    LogitsProcessorList,
-    StoppingCriteria,
-    StoppingCriteriaList,
-)
+from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 FEWEST = 8
 """So many rows or fewer stay together: a step of fewer costs about as much."""
@@ -56,11 +50,8 @@ def generate(
     ``mask`` [B, S] is 0 on padding; ``cache`` holds the first of the tokens, and is used up. The tokens are those of
     one call; it is made in parts only where ``options.narrows``, which then limits them (``max_new_tokens``).
     """
-    start, config, call = (
-        ids.shape[1],
-        options.config,
-        partial(model.generate, logits_processor=options.logits_processor),
-    )
+    start, config = ids.shape[1], options.config
+    call = partial(model.generate, logits_processor=options.logits_processor)
     if not options.narrows or len(ids) <= FEWEST:
         made = call(input_ids=ids, attention_mask=mask, past_key_values=cache, generation_config=config)
         return made[:, start:]  # type: ignore[no-any-return]
@@ -84,7 +75,7 @@ def generate(
         rows, ids, cache = rows[going], made.sequences[going], made.past_key_values
         mask = pad(mask[going], (0, ids.shape[1] - mask.shape[1]), value=1)
         if cache is not None:
-            cache.batch_select_indices(going)
+            cache.batch_select_indices(going.cpu())  # its layers may lie on several devices
         if (deltas := getattr(model.model, "rope_deltas", None)) is not None:
             model.model.rope_deltas = deltas[going]
     longest = max(map(len, lines))

@@ -10,11 +10,10 @@ from typing import Any
 
 from leaderboards.charts.lines import Series
 from leaderboards.charts.marks import HUES, LIGHT, palette_of, shape
-from leaderboards.charts.plots import Save, save, stem
+from leaderboards.charts.plots import Save, figure_title, save, stem
 from leaderboards.charts.tradeoffs import coverage_curves, rate_title, reading_line
 from leaderboards.rows import Table
 from leaderboards.snapshot import Snapshot
-from leaderboards.text import panel_title, table_title
 
 STYLES = (("o", "-"), ("D", "--"), ("^", ":"), ("s", "-."), ("v", (0, (8, 2, 2, 2, 2, 2))))
 """Point and line of every shape, as on the page."""
@@ -26,10 +25,7 @@ def write_curves(snapshot: Snapshot, tables: Sequence[Table], folder: Path, save
     for table in tables:
         curves = coverage_curves(snapshot, table, palette_of(row.label for row in table.rows))
         if any(len(curve.points) > 1 for curve in curves):
-            titles = (
-                f"{table_title(table.condition)}, {panel_title(table.panel)}",
-                rate_title(table.condition.benchmark),
-            )
+            titles = figure_title(table), rate_title(table.condition.benchmark)
             draw = partial(_draw, titles, reading_line(table), curves)
             files += save(draw, folder / stem(table, "coverage"))
     return files

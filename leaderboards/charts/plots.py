@@ -38,6 +38,11 @@ def stem(table: Table, what: str = "") -> str:
     return file_name(f"{what} {c.benchmark} {table.panel} {c.judge} {condition_key(c)[:6]}")
 
 
+def figure_title(table: Table) -> str:
+    """Benchmark and panel, above a table's figures."""
+    return f"{table_title(table.condition)}, {panel_title(table.panel)}"
+
+
 def save(draw: Callable[[], Any], stem: Path) -> list[Path]:
     """Write the matplotlib figure that ``draw`` makes as STEM.svg and STEM.png (200 dpi), always with the same bytes.
 
@@ -84,7 +89,7 @@ class Intervals:
     def of(cls, table: Table) -> Intervals:
         cells = ((row.label, [row.cells[metric.name] for metric in table.headline]) for row in table.rows)
         return cls(
-            f"{table_title(table.condition)}, {panel_title(table.panel)}",
+            figure_title(table),
             tuple(metric_title(metric, table.condition.benchmark) for metric in table.headline),
             tuple((label, tuple((cell.value, cell.low, cell.high) for cell in of_row)) for label, of_row in cells),
         )

@@ -117,14 +117,16 @@ class Varied(LogitsProcessor):
         return scores + spread * torch.stack(noise)
 
 
+@pytest.mark.parametrize("shown", [True, False], ids=["images", "text alone"])
 @pytest.mark.parametrize("family", IMAGE_PREFIX)
 def test_rows_that_have_ended_leave_the_batch_and_the_others_answer_as_they_do_alone(
-    family: str, monkeypatch: pytest.MonkeyPatch
+    family: str, shown: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, prompts = shared_family(family)
     images = {name: PilImage.open(io.BytesIO(noise(*size))) for name, size in SIZES.items()}
     layout = choose_layout(model, prompts)
-    rows = layout.rows([(prompts.text(about_image(question)), name) for question, name in QUESTIONS_ABOUT])
+    asked = [(about_image(question), name) if shown else ([ask(question)], "") for question, name in QUESTIONS_ABOUT]
+    rows = layout.rows([(prompts.text(turns), name) for turns, name in asked])
     generate, sizes = model.generate, list[int]()
     varied = LogitsProcessorList([Varied(prompts.processor.tokenizer.pad_token_id or 0)])
     config = GenerationConfig(max_new_tokens=12, min_new_tokens=12, pad_token_id=0)  # type: ignore[no-untyped-call]
