@@ -26,11 +26,16 @@ WRAPPED: tuple[tuple[re.Pattern[str], tuple[tuple[str, ...], ...]], ...] = (
 """What stands before the first question, and what the text ends with: one of several, in parts with blanks between."""
 CONTROL = re.compile(
     r"<\|(?:im_(?:start|end|sep)|(?:start|end)_header_id|e(?:ot|om)_id|(?:begin|end)_of_text|(?:start|end)oftext|user|"
-    r"assistant|system|end|eot)\|>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>"
+    r"assistant|system|end|eot)\|>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|<(?:bos|eos)>|"
+    r"<｜(?:begin▁of▁sentence|end▁of▁sentence|User|Assistant)｜>"
 )
 """Tokens by which chat templates in use begin and end turns."""
 END = "</s>", "<s>"
 """The end of Llama's texts, which is struck-out text of a page where the beginning stands before it."""
+PLACES = re.compile(r"<(?:bbox|ref-object)>")
+"""What ms-swift fills with boxes and names of the column ``objects`` before it trains."""
+SPEAKER = re.compile(r"(?:#{1,4} ?)?(?:Human|User|USER|Assistant|ASSISTANT|Response) ?:")
+"""A label of who speaks, which a template writes before a turn."""
 
 
 def question_of(text: str, place: Place, *, unwrap: bool) -> str:
@@ -58,6 +63,13 @@ def control_token(text: str) -> str:
     if found := CONTROL.search(text):
         return found[0]
     return END[0] if text.rstrip().endswith(END[0]) and END[1] not in text else ""
+
+
+def begins_as_a_turn(question: str, *answers: str) -> str:
+    """What all ``answers`` begin with that belongs to the prompt: the question, or who speaks; "" if nothing."""
+    if all(answer.startswith(question) and not answer[len(question) :][:1].isalnum() for answer in answers):
+        return "the question"
+    return "a label of who speaks" if all(SPEAKER.match(answer) for answer in answers) else ""
 
 
 def _inside(text: str, before: re.Pattern[str], after: Sequence[str]) -> str:

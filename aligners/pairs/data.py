@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aligners.pairs.chat_templates import control_token
+from aligners.pairs.chat_templates import PLACES, begins_as_a_turn, control_token
 from aligners.pairs.formats import READ, Wording, read_row
 from aligners.pairs.images import ImageSource, check
 from aligners.pairs.messages import turns
@@ -20,7 +20,7 @@ from aligners.pairs.pair import Pair, as_json, from_json
 from aligners.pairs.prepared import Stored, prepared, prepared_facts
 from aligners.pairs.reading import Reading
 from aligners.pairs.report import counted, described, left_out, report_of
-from aligners.pairs.rows import BadRow, NoPreference, Place, Row
+from aligners.pairs.rows import BadRow, NoPreference, Place, Row, visible
 from aligners.pairs.sources import Rows, open_rows, sources_of
 from aligners.pairs.where import matching
 from harness.errors import DataError
@@ -107,7 +107,7 @@ def _way_to(
     rows = open_rows(source, reading.split, reading.subset)
     asked = {field.name: getattr(reading, field.name) for field in dataclasses.fields(Reading)}
     given = (dict(rows.columns or {}), asked, limit, skip_bad, os.environ.get(VARIABLE, ""))
-    key = content_key("pairs-5", str(source), rows.identity, *given)
+    key = content_key("pairs-6", str(source), rows.identity, *given)
     return key, lambda: _load(source, rows, reading, images, limit, skip_bad, progress)
 
 
@@ -149,6 +149,7 @@ def _load(
             pairs.append(pair)
     if not pairs:
         raise DataError("; ".join([f"{source}: there are no pairs in it", *left_out(counted(dropped))]))
+    _require_answers(source, pairs)
     pairs, repeated = _unique_ids(pairs)
     read_as = {"hash": content_hash(pairs), "columns": _column_hashes(pairs)}
     report = {**report_of(source, rows.notes, pairs, repeated, dropped, checked), "read": read_as}
@@ -156,6 +157,17 @@ def _load(
     if looked_at is not None:
         looked_at += [image.path for pair in pairs for image in pair.images if image.path]
     return Stored(facts, [as_json(pair) for pair in pairs], looked_at)
+
+
+def _require_answers(source: str | Path, pairs: Sequence[Pair]) -> None:
+    """Raise DataError where the answers of most pairs begin with their prompt: it would be trained as said twice."""
+    begun = [(pair, said) for pair in pairs if (said := begins_as_a_turn(pair.question, pair.chosen, pair.rejected))]
+    if len(begun) * 2 > len(pairs):
+        (first, said), *_ = begun
+        raise DataError(
+            f"{source}: in {len(begun)} of {len(pairs)} pairs chosen and rejected both begin with {said} (first: pair "
+            f"{first.id}, {first.chosen[:60]!r}), which would be trained as a part of the answer. Take it out of them."
+        )
 
 
 def content_hash(pairs: Sequence[Pair]) -> str:
@@ -208,7 +220,7 @@ def _chunks(rows: Iterable[tuple[Place, Row]]) -> Iterator[list[tuple[Place, Row
 def _pair(row: Row, place: Place, wording: Wording, images: ImageSource, checked: Changes) -> Pair:
     """``row`` as a pair whose images have been opened once, now or before (``checked``). Raises BadRow."""
     read = read_row(row, place, wording)
-    if read.chosen == read.rejected:
+    if visible(read.chosen) == visible(read.rejected):
         raise BadRow(place, "chosen and rejected are equal: there is no preference. Remove the row.")
     for name, text in (("chosen", read.chosen), ("rejected", read.rejected)):
         if MARK in text:
@@ -217,6 +229,8 @@ def _pair(row: Row, place: Place, wording: Wording, images: ImageSource, checked
     for name, text in (("chosen", read.chosen), ("rejected", read.rejected), ("the prefix", read.prefix), *said):
         if found := control_token(text):
             raise BadRow(place, f"{name} holds {found}, a control token of a chat template. Take it out of the text.")
+        if unfilled := PLACES.search(text):
+            raise BadRow(place, f"{name} holds {unfilled[0]}, a place that is not filled in. Write out what stands there.")
     prompt = turns(read.prompt, read.images, lambda value: images.open(value, place), place)
     read_as = READ | set(wording.columns.values())
     columns = {name: row[name] for name in row if name not in read_as and isinstance(row[name], int | float | str)}

@@ -21,9 +21,9 @@ from harness.protocols.conversation import MARK
 SYNONYMS = {
     "y_win": "chosen", "win": "chosen", "y_lose": "rejected", "lose": "rejected", "reject": "rejected",
     "query": "question", "response": "chosen", "rejected_response": "rejected",
-    "messages": "conversations", "chosen_conversations": "conversations",
+    "messages": "conversations", "chosen_conversations": "conversations", "chosen_messages": "conversations",
     "rejected_messages": "rejected_conversations", "reject_conversations": "rejected_conversations",
-    "img_path": "image", "image_path": "image",
+    "img_path": "image", "image_path": "image", "rejected_image": "rejected_images",
 }  # fmt: skip
 """Columns of published data sets and of other trainers by what they are called here."""
 FIELDS = (
@@ -33,7 +33,7 @@ FIELDS = (
 """What ``--columns`` may name."""
 READ = {*FIELDS, *SYNONYMS, "id", "image_id", "context", "rejected_images"}
 """Columns that are read; the others are the data's own."""
-UNREAD = ("videos", "audios", "video", "audio")
+UNREAD = ("videos", "audios", "video", "audio", "tools")
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def read_row(row: Row, place: Place, wording: Wording) -> Preference:
     made = read_out({**made, **_packed_text(made, place)}, place)
     if wording.question and not any(made.get(name) is not None for name in ("question", "prompt", "instruction")):
         made["question"] = wording.question
-    if kind := next((name for name in UNREAD if made.get(name)), None):
-        raise BadRow(place, f"{kind}: only texts and images are trained on.")
+    if kind := next((name for name in UNREAD if given(made, name) is not None), None):
+        raise BadRow(place, f"{kind}: only texts and images are trained on (--columns ={kind} leaves the column out).")
     layout = next((each for each in LAYOUTS if all(made.get(name) is not None for name in each.columns)), None)
     if layout is None:
         raise _unknown(row, made, place)
@@ -133,14 +133,14 @@ def _prompt(said: tuple[Said, ...], row: Row, place: Place, wording: Wording) ->
 
 def _images(row: Row, place: Place) -> tuple[Any, ...]:
     """The row's images: ``images`` or ``image``, one or a list; a number of Visual Genome's or COCO's by its file."""
-    several, one, other = (_listed(row.get(name)) for name in ("images", "image", "rejected_images"))
+    several, one, other = (_listed(given(row, name)) for name in ("images", "image", "rejected_images"))
     if several and one and several != one:
         raise BadRow(
             place, "a column images and another in image: expected one of them, or the same in both. Leave one out "
             "with --columns =image."
         )  # fmt: skip
     images = several or one
-    if None in images:
+    if None in images or "" in images:
         raise BadRow(place, f"images: one of {len(images)} is empty (null).")
     if other and other != images:
         raise BadRow(place, "rejected_images differ from images; pairs about the same images are trained on.")
@@ -149,10 +149,10 @@ def _images(row: Row, place: Place) -> tuple[Any, ...]:
     return images
 
 
-def _listed(given: Any) -> tuple[Any, ...]:
-    if given is None or given == "":
+def _listed(value: Any) -> tuple[Any, ...]:
+    if value is None:
         return ()
-    return tuple(given) if isinstance(given, list | tuple) else (given,)
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 def _prefixed(read: Preference, row: Row, made: Row, place: Place) -> Preference:

@@ -24,7 +24,7 @@ from harness.protocols.conversation import Image
 from harness.util.caches import discard
 from harness.util.download import DownloadError, Limits, download
 from harness.util.files import write_bytes
-from harness.util.images import changes_of, open_image
+from harness.util.images import changes_of, image_size, open_image
 from harness.util.inside import VARIABLE, image_roots, inside
 from harness.util.paths import cache_dir, kept_dir
 
@@ -54,7 +54,10 @@ class ImageSource:
         if isinstance(value, Mapping):
             if value.get("image_id") is not None:
                 return self._numbered(value["image_id"], place)
+            keys = ", ".join(map(str, value))
             value = value.get("bytes") or value.get("path") or value.get("url")
+            if value is None:
+                raise BadRow(place, "image: an object without bytes, path or url, or empty ones", f" (it has {keys}).")
         if isinstance(value, bytes | bytearray):
             return Image(path=keep(bytes(value)))
         if not isinstance(value, str) or not value:
@@ -69,10 +72,13 @@ class ImageSource:
             return Image(path=self._inside(folder / value, folder, place))
         try:
             encoded = value.partition("base64,")[2] if value.startswith("data:") else value
-            return Image(path=keep(base64.b64decode(encoded, validate=True)))
+            data = base64.b64decode("".join(encoded.split()), validate=True)
+            if len(value) < LONGEST_PATH and not value.startswith("data:"):
+                image_size(data)  # a path without a dot may be base64 as well
+            return Image(path=keep(data))
         except (binascii.Error, ValueError):
             hint = "" if self.root else " (--image-root DIR names another folder)"
-            detail = f": {value[:80]!r} under {folder}{hint}."
+            detail = f": {value[:80]!r}" + ("." if os.path.isabs(value) else f" under {folder}{hint}.")
             raise BadRow(place, "image: no such file, and not base64", detail, (folder / value[:255],)) from None
 
     def _numbered(self, number: Any, place: Place) -> Image:

@@ -76,8 +76,9 @@ def _of_answers(row: Row, place: Place) -> Preference:
     shared, chosen, rejected = _after_shared(row["chosen"], row["rejected"])
     if not shared:
         raise BadRow(
-            place, "no question; nor do chosen and rejected begin with the same messages. Data of descriptions alone: "
-            "question=TEXT asks it of every row."
+            place, "no question; nor do chosen and rejected begin with the same messages. If another column holds it: "
+            "--columns question=NAME; data of descriptions alone: question=TEXT asks it of every row", f"; found "
+            f"{', '.join(sorted(map(str, row)))}."
         )  # fmt: skip
     return _answered(conversation(shared, "chosen", place), chosen, rejected, place)
 
@@ -122,16 +123,16 @@ def _of_comparison(row: Row, place: Place) -> Preference:
 
 
 def _of_completions(row: Row, place: Place) -> Preference:
-    """VLFeedback's: several rated completions; the best is preferred to the worst."""
+    """VLFeedback's and BPO's: several rated completions; the best is preferred to the worst."""
     asked = next((name for name in ("question", "prompt") if row.get(name) is not None), "question")
     chosen, rejected = best_and_worst(row["completions"], place)
     return _answered(conversation(row.get(asked), asked, place), chosen, rejected, place)
 
 
 LAYOUTS = (
-    Layout(("completions",), "VLFeedback: prompt and rated completions", _of_completions),
+    Layout(("completions",), "VLFeedback, BPO: prompt and rated completions", _of_completions),
     Layout(("conversations", "output_1", "output_2", "preference"), "LLaVA-RLHF", _of_comparison),
-    Layout(("conversations", "rejected_conversations"), "POVID, ms-swift's rejected_messages", _of_two_conversations),
+    Layout(("conversations", "rejected_conversations"), "POVID, ms-swift, LLaMA-Factory v1", _of_two_conversations),
     Layout(("question", "chosen", "rejected"), "RLAIF-V, RLHF-V, SPA-VL, SENTINEL", _of_question),
     Layout(("prompt", "chosen", "rejected"), "TRL", _of_question),
     Layout(("instruction", "chosen", "rejected"), "LLaMA-Factory's alpaca", _of_instruction),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aligners.pairs.rows import BadRow, Place, text_of, well_formed
-from aligners.pairs.written_out import CONTENT, ROLE, parts_of
+from aligners.pairs.written_out import CONTENT, PARTS, ROLE, parts_of
 from harness.protocols.conversation import MARK, OTHER_MARK, Image, Role, Turn, marked
 
 ROLES: Mapping[str, Role] = {
@@ -74,6 +74,9 @@ def _message(message: Any, name: str, place: Place) -> Said:
     if not isinstance(message, Mapping):
         raise BadRow(place, f"{name}: expected messages, found a {type(message).__name__} in the list.")
     role = next((message[key] for key in ROLE if key in message), None)
+    if role is None:
+        found = ", ".join(map(str, message))
+        raise BadRow(place, f"{name}: a message without {' or '.join(ROLE)}: it has {found or 'nothing'}.")
     if not isinstance(role, str) or role not in ROLES:
         raise BadRow(place, f"{name}: a message of {role!r}: expected one of {', '.join(ROLES)}.")
     content = next((message[key] for key in CONTENT if key in message), None)
@@ -89,8 +92,11 @@ def _message(message: Any, name: str, place: Place) -> Said:
 
 
 def _part(part: Any, name: str, place: Place) -> str | Picture:
-    """{"type": "text", "text": ...}, {"type": "image"} with or without the image, {"type": "image_url", ...}."""
+    """{"type": "text", "text": ...}, {"type": "image"} with or without the image, {"type": "image_url", ...}; or with
+    all of it in "value" (LLaMA-Factory)."""
     kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind in PARTS and part.get("value") is not None:
+        part = {**part, kind: part["value"]}
     if kind == "text" and isinstance(part.get("text"), str):
         return well_formed(part["text"], name, place)
     if kind == "image":

@@ -19,14 +19,14 @@ def preferred_of_two(row: Row, place: Place) -> tuple[Any, Any]:
 
 
 def best_and_worst(completions: Any, place: Place) -> tuple[Any, Any]:
-    """The responses of the best and the worst mean rating over all aspects (VLFeedback).
+    """The responses of the best and the worst mean rating over all aspects (VLFeedback), or score (BPO).
 
     Of equal ratings the first counts. A completion with a rating that is no number is left out, as VLFeedback's own
     training does. Raises NoPreference where fewer than two are rated or all are rated alike.
     """
     rated = []
-    for response, aspects in _completions(completions, place):
-        rating = _mean(aspects)
+    for response, given in _completions(completions, place):
+        rating = _rating(given)
         if rating is not None:
             rated.append((rating, response))
     if len(rated) < 2:
@@ -38,23 +38,23 @@ def best_and_worst(completions: Any, place: Place) -> tuple[Any, Any]:
 
 
 def _completions(value: Any, place: Place) -> Sequence[tuple[Any, Any]]:
-    """(response, annotations) of a list of dictionaries, or of a dictionary of lists as parquet files have it."""
+    """(response, annotations or score) of a list of dictionaries, or of a dictionary of lists as in parquet files."""
     if isinstance(value, Mapping) and isinstance(value.get("response"), list):
         count = len(value["response"])
         if not all(isinstance(column, list) and len(column) == count for column in value.values()):
             raise BadRow(place, f"completions: expected lists of {count} entries each, as there are responses.")
         value = [{name: column[i] for name, column in value.items()} for i in range(count)]
     if not isinstance(value, list) or not all(isinstance(each, Mapping) and "response" in each for each in value):
-        raise BadRow(place, "completions: expected a list of {response, annotations}.")
-    return [(each["response"], each.get("annotations")) for each in value]
+        raise BadRow(place, "completions: expected a list of {response, annotations} or {response, score}.")
+    return [(each["response"], each.get("annotations", each.get("score"))) for each in value]
 
 
-def _mean(aspects: Any) -> float | None:
-    """The mean of {aspect: {"Rating": "4"}}; None where one is no number."""
-    if not isinstance(aspects, Mapping) or not aspects:
-        return None
+def _rating(given: Any) -> float | None:
+    """A score, or the mean of {aspect: {"Rating": "4"}}; None where one is no number."""
+    if not isinstance(given, Mapping):
+        given = {"score": {"Rating": given}}
     try:
-        ratings = [float(aspect["Rating"]) for aspect in aspects.values()]
+        ratings = [float(aspect["Rating"]) for aspect in given.values()]
     except (TypeError, ValueError, KeyError):
         return None
-    return sum(ratings) / len(ratings) if all(map(math.isfinite, ratings)) else None
+    return sum(ratings) / len(ratings) if ratings and all(map(math.isfinite, ratings)) else None

@@ -21,6 +21,8 @@ LITERAL = ("[", "{", "(", "b'", 'b"')
 UNSEEN = frozenset(["Cc", "Cf"])
 """Unicode's categories of control and format characters: a text of them alone is empty."""
 LONGEST_LITERAL = 10_000
+BLANK = ("", "[]", "{}", "null")
+"""Texts of columns that hold nothing."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,12 @@ def says_something(text: str) -> bool:
     return any(not character.isspace() and unicodedata.category(character) not in UNSEEN for character in text)
 
 
+def visible(text: str) -> str:
+    """What a reader sees of ``text``: its characters composed, without control and format characters."""
+    composed = unicodedata.normalize("NFC", text)
+    return composed if composed.isascii() else "".join(c for c in composed if unicodedata.category(c) != "Cf")
+
+
 def well_formed(text: str, name: str, place: Place) -> str:
     """``text`` if it consists of characters. Raises BadRow for NUL and for halves of characters beyond 16 bits."""
     if "\0" in text:
@@ -109,9 +117,12 @@ def _written_by_python(text: str) -> str:
 
 
 def given(row: Row, name: str) -> Any:
-    """The value of a column that need not be there; None where it is absent or blank."""
+    """The value of a column that need not be there; None where it is absent, blank, NaN or holds nothing."""
     value = row.get(name)
-    return None if isinstance(value, str) and not value.strip() else value
+    if isinstance(value, str):
+        return None if value.strip() in BLANK else value
+    empty = isinstance(value, list | tuple | Mapping) and not value
+    return None if empty or (isinstance(value, float) and math.isnan(value)) else value
 
 
 def id_of(value: Any, place: Place) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aligners.pairs.rows import Place, Row
-from aligners.pairs.tables import EXPECTED, TABLES
+from aligners.pairs.tables import EXPECTED, TABLES, kind_of
 from harness.errors import DataError
 from harness.util.files import read_json, read_object
 
@@ -90,10 +90,10 @@ def _open(source: str, split: str, subset: str) -> Rows:
         files, notes = _files_of(path, split)
         return _of_files(files, notes)
     if os.path.exists(path):
-        if path.suffix not in TABLES:
+        if kind_of(path) not in TABLES:
             raise DataError(f"{path}: expected {EXPECTED}, a directory of them or a hub id.")
         return _of_files([path], (), *_described(path))
-    if path.suffix in TABLES or source.count("/") != 1:
+    if kind_of(path) in TABLES or source.count("/") != 1:
         raise DataError(f"{source}: there is no such file. Give {EXPECTED}, a directory of them or a hub id.")
     return of_hub(source, split, subset)
 
@@ -101,7 +101,7 @@ def _open(source: str, split: str, subset: str) -> Rows:
 def _of_files(
     files: Sequence[Path], notes: tuple[str, ...], columns: Mapping[str, str] | None = None, note: str = ""
 ) -> Rows:
-    tables = [TABLES[file.suffix] for file in files]
+    tables = [TABLES[kind_of(file)] for file in files]
     identity = [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     rows = itertools.chain.from_iterable(table.rows(file) for table, file in zip(tables, files, strict=True))
     return Rows(
@@ -150,7 +150,8 @@ def _files_of(folder: Path, split: str) -> tuple[list[Path], tuple[str, ...]]:
         return _arrow_files(folder / chosen), notes
     if (folder / "state.json").exists():  # a Dataset's
         return _arrow_files(folder), ()
-    files = [f for f in sorted(folder.rglob("*")) if f.suffix in TABLES and f.name not in DESCRIPTIONS and f.is_file()]
+    tables = (f for f in sorted(folder.rglob("*")) if kind_of(f) in TABLES and f.name not in DESCRIPTIONS)
+    files = [f for f in tables if f.is_file()]
     files = [f for f in files if not any(part.startswith(".") for part in f.relative_to(folder).parts)]
     if not files:
         raise DataError(f"{folder}: expected {EXPECTED} in this directory.")
@@ -179,7 +180,7 @@ def _split_of(file: Path) -> str:
 
 def _of_one_kind(folder: Path, files: list[Path]) -> list[Path]:
     """``files``, which must not be the same data in two forms."""
-    kinds = sorted({file.suffix for file in files})
+    kinds = sorted({kind_of(file) for file in files})
     if len(kinds) > 1:
         raise DataError(f"{folder}: holds {' and '.join(kinds)} files: which are the pairs? Give the files' own paths.")
     return files
@@ -190,7 +191,7 @@ def _arrow_files(folder: Path) -> list[Path]:
     state = folder / "state.json"
     listed = read_object(state, SAVED).get("_data_files")
     names = [each.get("filename") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-    files = [folder / name for name in names if isinstance(name, str) and (folder / name).suffix in TABLES]
+    files = [folder / name for name in names if isinstance(name, str) and kind_of(folder / name) in TABLES]
     if not files or len(files) != len(listed or ()):
         raise DataError(f"{state}: expected {SAVED} with the names of its files, found {listed!r:.80}.")
     if missing := [file.name for file in files if not file.is_file()]:

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +17,12 @@ from aligners.pairs.rows import Place, Row
 from harness.errors import DataError
 from harness.util.files import BOM
 from harness.util.jsonl import iter_jsonl
+from harness.util.other_kind import LOOKED_AT, other_kind
 
 BATCH = 64
 """Rows of a parquet file in memory at a time; one of them may hold megabytes of images."""
+COLUMNS = {"chosen", "rejected", "rejected_response", "y_lose"}
+"""Columns of which one is in all data: an object of them is no list of rows by names."""
 STREAMED = 1 << 20
 """Bytes of a parquet column read ahead, so that a file of one row group of gigabytes is not read whole."""
 
@@ -65,11 +69,13 @@ def _json_rows(file: Path) -> Iterator[tuple[Place, Row]]:
         if content.lstrip().startswith(b"{") and "Extra data" in str(error):
             yield from _jsonl_rows(file)
             return
-        raise DataError(f"{file}: not valid JSON ({error}); expected an array of objects.") from error
+        why = other_kind(content) or f"not valid JSON ({error})"
+        raise DataError(f"{file}: {why}; expected an array of objects.") from error
     del content
     rows = _by_image(value, file) if isinstance(value, Mapping) else value
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise DataError(f"{file}: expected an array of objects, or objects by the image's number.")
+        found = f", found an object of {', '.join(map(repr, value))[:80]}" if isinstance(value, Mapping) else ""
+        raise DataError(f"{file}: expected an array of objects, or objects by the image's number{found}.")
     number = 0
     for row in rows:
         for each in _unpacked(row):
@@ -82,6 +88,8 @@ def _by_image(value: Mapping[str, Any], file: Path) -> list[Any] | None:
 
     Raises DataError for several lists by names, which may be what to train and what to test on.
     """
+    if COLUMNS & value.keys() and all(isinstance(held, list | Mapping) for held in value.values()):
+        raise DataError(f"{file}: it holds columns; expected rows, which pandas' to_json writes with orient='records'.")
     lists = {name: held if isinstance(held, list) else [held] for name, held in value.items()}
     if not all(isinstance(row, Mapping) for rows in lists.values() for row in rows):
         return None
@@ -107,8 +115,10 @@ def _csv_rows(file: Path) -> Iterator[tuple[Place, Row]]:
     csv.field_size_limit(sys.maxsize)  # a cell may hold an image
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            delimiter = "\t" if file.suffix == ".tsv" else ","
-            for number, row in enumerate(csv.DictReader(stream, delimiter=delimiter, strict=True)):
+            rows = csv.DictReader(stream, delimiter="\t" if kind_of(file) == ".tsv" else ",", strict=True)
+            if twice := [name for name, count in Counter(rows.fieldnames or ()).items() if count > 1]:
+                raise DataError(f"{file}: two columns are called {twice[0]!r}: which one is meant? Rename the other.")
+            for number, row in enumerate(rows):
                 if None in row or None in row.values():
                     raise DataError(f"{file} row {number}: its number of cells is not the header's.")
                 yield Place(f"{file} row {number}", file.parent, str(number)), {k: v for k, v in row.items() if v != ""}
@@ -192,7 +202,15 @@ def readable(file: Path) -> Iterator[None]:
     try:
         yield
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # texts and dates that are none
-        raise DataError(f"{file}: not a readable {file.suffix.removeprefix('.')} file ({error}).") from error
+        why = str(error)
+        with contextlib.suppress(OSError), file.open("rb") as stream:
+            why = other_kind(stream.read(LOOKED_AT)) or why
+        raise DataError(f"{file}: not a readable {kind_of(file).removeprefix('.')} file ({why}).") from error
+
+
+def kind_of(file: Path) -> str:
+    """The ending of its name, by which ``TABLES`` knows how it is read."""
+    return file.suffix.lower()
 
 
 TABLES: Mapping[str, Table] = {
@@ -203,5 +221,5 @@ TABLES: Mapping[str, Table] = {
     ".parquet": Table(_parquet_count, _parquet_rows, _parquet_columns),
     ".arrow": Table(_arrow_count, _arrow_rows, _arrow_columns),
 }
-"""By the ending of the file's name."""
+"""By the ending of the file's name (``kind_of``)."""
 EXPECTED = "a .jsonl, .json, .csv, .tsv, .parquet or .arrow file"

@@ -13,13 +13,14 @@ from aligners.pairs.rows import BadRow, Place
 ROLE, CONTENT = ("role", "from"), ("content", "value")
 """The keys of a message, in the spellings in use."""
 LOOKS_LIKE_MESSAGES = re.compile(
-    r"""(?s)\s*+(?:array\()?+\s*+\[?+\s*+\{\s*+(?=.*?["'](?:role|from)["']\s*:)(?=.*?["'](?:content|value)["']\s*:)"""
+    r"""(?s)\s*+(?:array\()?+\s*+\[?+\s*+\{\s*+(?:["']messages["']\s*+:\s*+\[\s*+\{\s*+)?+"""
+    r"""(?=.*?["'](?:role|from)["']\s*:)(?=.*?["'](?:content|value)["']\s*:)"""
     r"""["'](?:role|from|content|value)["']"""
 )
 PARTS = {
-    "text": {"type", "text"},
-    "image": {"type", "image", "url", "path", "base64"},
-    "image_url": {"type", "image_url"},
+    "text": {"type", "text", "value"},
+    "image": {"type", "image", "url", "path", "base64", "value"},
+    "image_url": {"type", "image_url", "value"},
 }
 """Kinds of a message's parts and their keys; a parquet file gives all keys to each, empty."""
 SEVERAL = ("image", "images", "rejected_images", "history", "completions", "conversations", "rejected_conversations")
@@ -35,7 +36,20 @@ def read_out(row: Mapping[str, Any], place: Place) -> dict[str, Any]:
         for name in names:
             if isinstance(row.get(name), str):
                 read[name] = _value(row[name], name, place, wanted)
+            if _request(read.get(name)):
+                read[name] = _messages_of(read[name], name, place)
     return read
+
+
+def _request(value: Any) -> bool:
+    """Whether ``value`` is messages as a chat endpoint takes them: {"messages": [...], "tools": [...]}."""
+    return isinstance(value, Mapping) and isinstance(value.get("messages"), list) and _messages(value["messages"])
+
+
+def _messages_of(request: Mapping[str, Any], name: str, place: Place) -> Any:
+    if request.get("tools"):
+        raise BadRow(place, f"{name} holds tools: only texts and images are trained on.")
+    return request["messages"]
 
 
 def parts_of(content: str, name: str, place: Place) -> Any:
@@ -65,6 +79,8 @@ def _any(value: Any) -> bool:
 
 def _messages(value: Any) -> bool:
     """Whether ``value`` is a message or holds one, or is parts of one (which are refused where they stand alone)."""
+    if _request(value):
+        return True
     members = [value] if isinstance(value, Mapping) else value
     said = (each for each in members if isinstance(each, Mapping))
     return _parts(value) or any(any(k in each for k in ROLE) and any(k in each for k in CONTENT) for each in said)

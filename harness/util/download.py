@@ -15,13 +15,13 @@ from harness.errors import HarnessError
 from harness.protocols.progress import Progress, silent
 from harness.util.digests import actual, fits, sha256
 from harness.util.hosts import Private, check_url, opener
+from harness.util.other_kind import LFS
 from harness.util.part_file import PartFile
 from harness.util.places import make_folder, require_no_folder
 
 CHUNK = 1 << 20
 TRIES = 4
 TIMEOUT = 60.0
-LFS = b"version https://git-lfs.github.com/spec"
 PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, UsageError
+from harness.util.other_kind import other_kind
 from harness.util.places import make_folder, placing, require_no_file, require_no_folder
 from harness.util.secrets import hide_known
 
@@ -216,9 +217,14 @@ def parse_json(content: bytes | str, where: str, expected: str = "JSON", *, once
         return json.loads(text, object_pairs_hook=hook)
     except json.JSONDecodeError as error:
         place = (f"line {error.lineno}, " if error.lineno > 1 else "") + f"column {error.colno}"
-        raise DataError(f"{where}: not valid JSON ({error.msg}, {place}); expected {expected}.") from error
+        raise DataError(f"{where}: {_fault(content, f'{error.msg}, {place}')}; expected {expected}.") from error
     except (ValueError, RecursionError) as error:  # no UTF-8, a number of a million digits, too deeply nested
-        raise DataError(f"{where}: not valid JSON ({error}); expected {expected}.") from error
+        raise DataError(f"{where}: {_fault(content, str(error))}; expected {expected}.") from error
+
+
+def _fault(content: bytes | str, error: str) -> str:
+    """Why ``content`` is no JSON: what it is instead, where its beginning says so."""
+    return (other_kind(content) if isinstance(content, bytes) else "") or f"not valid JSON ({error})"
 
 
 def _object_of(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:

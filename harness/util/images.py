@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from harness.util.other_kind import other_kind
+
 CANNOT_OPEN = (
     OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, MemoryError,
     NotImplementedError, struct.error, zlib.error, Image.DecompressionBombError,
@@ -59,7 +61,7 @@ def open_image(data: bytes) -> Image.Image:
                 raise ValueError(f"it has no pixels ({image.width} x {image.height})")
             return to_rgb(image)
     except UnidentifiedImageError:  # its own text names an object of Python
-        raise ValueError("it is of no known image format") from None
+        raise ValueError(other_kind(data) or "it is of no known image format") from None
     except CANNOT_OPEN as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
@@ -81,6 +83,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     darkest to its own brightest value. Pillow's own conversion leaves a phone's picture on its side, cuts deep grey off
     at 255 and puts what is transparent on black. Raises ValueError for a value that is not finite.
     """
+    image.load()  # of a TIFF, Pillow turns the pixels itself
     if (turn := TURNS.get(_orientation(image))) is not None:
         image = image.transpose(turn)
     if _is_deep(image):
@@ -138,6 +141,8 @@ def _marked(data: bytes) -> bytes:
     """The mark of an image that a plain reader would show otherwise; another one where the rule is a newer one."""
     try:
         with Image.open(io.BytesIO(data)) as image:
+            if image.format == "TIFF" and _orientation(image) in TURNS:
+                return b"shown 3"
             if _is_deep(image):
                 return b"shown" if _scaled_as_before(image) else b"shown 2"
             turned = _orientation(image) != 1

@@ -41,6 +41,12 @@ def test_an_image_may_be_a_path_or_base64(folder: Path, image: object) -> None:
     assert pair.columns == {"score": 3}
 
 
+def test_base64_may_be_broken_into_lines_and_an_ending_written_large(folder: Path) -> None:
+    row = {**ROW, "image": base64.encodebytes(PICTURE).decode()}
+    (pair,) = load_pairs(jsonl(folder, row).rename(folder / "TRAIN.JSONL")).pairs
+    assert pair.image_bytes() == PICTURE
+
+
 def test_what_opening_its_images_changes_is_counted_by_image_and_said(folder: Path) -> None:
     Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(folder / "drawing.png")
     rows = [

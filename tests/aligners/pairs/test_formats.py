@@ -20,6 +20,7 @@ from tests.tiny import picture
 Q, GOOD, BAD = "What is there ?", "a dog", "a cat"
 HUMAN = {"from": "human", "value": f"<image>\n{Q}"}
 USER = {"role": "user", "content": f"<image>{Q}"}
+PARTS = {"role": "user", "content": [{"type": "image_url", "value": "a.png"}, {"type": "text", "value": Q}]}
 
 
 def gpt(text: str) -> dict[str, str]:
@@ -98,6 +99,30 @@ SINGLE: dict[str, list[dict[str, Any]]] = {
             ],
         }
     ],
+    "bpo": [
+        {
+            "image": "a.png",
+            "prompt": f"{Q}\n<image>",
+            "completions": [
+                {"score": 1, "response": GOOD, "type": "gt"},
+                {"score": 0, "response": BAD, "type": "llm-hal"},
+                {"score": 0, "response": "a bird", "type": "mllm-hal"},
+            ],
+        }
+    ],
+    "llama-factory v1": [
+        {
+            "chosen_messages": [PARTS, {"role": "assistant", "content": [{"type": "text", "value": GOOD}]}],
+            "rejected_messages": [PARTS, {"role": "assistant", "content": [{"type": "text", "value": BAD}]}],
+        }
+    ],
+    "requests of a chat endpoint": [
+        {
+            "image": "a.png",
+            "chosen": {"messages": [{"role": "user", "content": Q}, assistant(GOOD)], "tools": []},
+            "rejected": {"messages": [{"role": "user", "content": Q}, assistant(BAD)], "tools": []},
+        }
+    ],
     "ha-dpo pope": [{"image_id": 7, "question": Q, "chosen": GOOD, "reject": BAD, "correct": False, "answer": "yes"}],
 }
 """Layouts of one question about one image."""
@@ -137,8 +162,8 @@ def test_a_layout_of_one_question_about_one_image(folder: Path, layout: str) -> 
     for kind in ("json", "jsonl", "parquet"):
         (pair,) = read(written(folder, SINGLE[layout], f"data.{kind}"), **reading).pairs
         (turn,) = pair.prompt
-        image = folder.resolve() / ("VG_100K/7.jpg" if layout == "ha-dpo pope" else "a.png")
-        assert turn.content == (Image(path=image), Q)
+        image = Image(path=folder.resolve() / ("VG_100K/7.jpg" if layout == "ha-dpo pope" else "a.png"))
+        assert turn.content == ((Q, image) if layout == "bpo" else (image, Q))
         assert (pair.chosen, pair.rejected, pair.prefix, pair.ends) == (GOOD, BAD, "", True)
 
 
@@ -149,7 +174,7 @@ def test_lists_and_messages_written_out_as_texts_are_read(folder: Path, layout: 
     for write, kind in ((json.dumps, "csv"), (repr, "csv"), (json.dumps, "parquet")):
         rows = [{k: v if isinstance(v, str) else write(v) for k, v in row.items()} for row in SINGLE[layout]]
         (pair,) = read(written(folder, rows, f"data.{kind}"), **reading).pairs
-        assert pair.prompt[0].content[1:] == (Q,) and len(pair.prompt) == 1
+        assert pair.prompt[0].text == Q and len(pair.images) == len(pair.prompt) == 1
         assert (pair.chosen, pair.rejected) == (GOOD, BAD)
 
 
@@ -291,6 +316,19 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
             {**SINGLE["povid"][0], "rejected_conversations": [{"from": "human", "value": "Other ?"}, gpt(BAD)]},
             "the two conversations differ before their last answer",
         ),
+        ({**SINGLE["trl text"][0], "rejected_image": "b.png"}, "rejected_images differ"),
+        ({**SINGLE["trl text"][0], "tools": '[{"name": "f"}]'}, "tools: only texts and images are trained on"),
+        ({**SINGLE["trl text"][0], "chosen": {"messages": [assistant(GOOD)], "tools": [{}]}}, "chosen holds tools"),
+        ({**SINGLE["trl text"][0], "chosen": "at <bbox>", "objects": {}}, "chosen holds <bbox>, a place that is not"),
+        ({**SINGLE["trl text"][0], "prompt": "Where is <ref-object> ?"}, "the prompt holds <ref-object>, a place"),
+        ({**SINGLE["trl text"][0], "rejected": "\u200ba dog"}, "chosen and rejected are equal"),
+        ({**SINGLE["trl text"][0], "chosen": "a café", "rejected": "a cafe\u0301"}, "chosen and rejected are equal"),
+        ({**SINGLE["trl text"][0], "images": [""]}, "images: one of 1 is empty"),
+        ({"image": {"src": "a.png"}, "prompt": Q, "chosen": GOOD, "rejected": BAD}, "an object without bytes, path or"),
+        ({"image": "vg/images/2316", "prompt": Q, "chosen": GOOD, "rejected": BAD}, "no such file, and not base64"),
+        ({"image": "/gone/1.jpg", "prompt": Q, "chosen": GOOD, "rejected": BAD}, "not base64: '/gone/1.jpg'."),
+        ({"image": "a.png", "text": Q, "chosen": GOOD, "reject": BAD}, "--columns question=NAME"),
+        ({"images": ["a.png"], "prompt": [{"by": "u", "said": Q}], "chosen": GOOD, "rejected": BAD}, "it has by, said"),
         ({**SINGLE["trl text"][0], "prompt": "<image 1> What ?"}, "the prompt holds <image 1>, which would"),
         ({**SINGLE["llava-rlhf"][0], "preference": 0}, "preference=0: expected 1 or 2"),
         ({**SINGLE["ms-swift"][0], "messages": [{"role": "tool", "content": "x"}]}, "a message of 'tool'"),
@@ -323,7 +361,7 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
         *(
             ({**SINGLE["trl text"][0], field: f"{GOOD} {token}"}, f"{said} holds {token}, a control token")
             for field, said in (("chosen", "chosen"), ("rejected", "rejected"), ("prompt", "the prompt"))
-            for token in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|endoftext|>", "[/INST]", "</s>")
+            for token in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|endoftext|>", "[/INST]", "</s>", "<eos>")
         ),
         *(
             ({**SINGLE["trl text"][0], "prompt": prompt}, "the prompt holds a chat template")
@@ -348,6 +386,28 @@ def test_what_cannot_be_trained_on_is_refused_with_the_row(folder: Path, row: di
     with pytest.raises(DataError, match=r"data\.json row 0: ") as caught:
         read(written(folder, [row]))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("begin", "said"),
+    [(f"{Q} ", "the question"), (f"Human: {Q}\n\nAssistant: ", "a label"), ("ASSISTANT: ", "a label of who speaks")],
+)
+def test_answers_that_begin_with_their_prompt_are_refused_and_a_single_one_is_not(
+    folder: Path, begin: str, said: str
+) -> None:
+    rows = [{"image": "a.png", "prompt": Q, "chosen": f"{GOOD} {n}", "rejected": BAD} for n in range(3)]
+    whole = [{**row, "chosen": begin + str(row["chosen"]), "rejected": begin + BAD} for row in rows]
+    with pytest.raises(DataError, match=rf"in 3 of 3 pairs chosen and rejected both begin with {said}.*pair 0, '"):
+        read(written(folder, whole))
+    assert len(read(written(folder, [*rows[:2], whole[2]])).pairs) == 3
+
+
+def test_columns_without_a_value_are_absent_whatever_a_table_makes_of_that(folder: Path) -> None:
+    """pandas: NaN for what is missing in a column of others; CSV: texts of empty lists."""
+    nothing = {"video": float("nan"), "tools": "[]", "audios": [], "system": float("nan"), "rejected_images": "null"}
+    rows = [{**SINGLE["trl text"][0], **nothing}, {**SINGLE["trl text"][0], "images": float("nan"), **nothing}]
+    loaded = read(written(folder, rows, "data.jsonl"))
+    assert [len(pair.prompt) for pair in loaded.pairs] == [1, 1] and loaded.report["without_image"] == 1
 
 
 def test_columns_of_other_names_and_images_of_another_folder(folder: Path) -> None:

@@ -19,6 +19,7 @@ from aligners.pairs.data import load_pairs
 from aligners.pairs.reading import Reading
 from aligners.pairs.sources import of_hub, open_rows
 from harness.errors import DataError
+from harness.util.other_kind import LFS
 from tests.tiny import picture
 
 ROOT = Path(__file__).parents[3]
@@ -209,6 +210,24 @@ def test_of_several_processes_one_reads_and_checks(folder: Path) -> None:
     none, some = sorted(int(checked) for _, checked in outcomes)
     assert none == 0 < some < 40, "and it checks an image once (or as often as threads come to it at the same time)"
     assert len({digest for digest, _ in outcomes}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("d.json", b'{"chosen": {"0": "a"}, "rejected": {"0": "b"}}', "it holds columns; expected rows"),
+        ("d.json", b'{"chosen": ["a"], "rejected": ["b"]}', "it holds columns; expected rows"),
+        ("d.json", b'{"version": "1", "data": []}', "found an object of 'version', 'data'"),
+        ("d.csv", b"image,chosen,chosen,rejected\na,b,c,d\n", "two columns are called 'chosen'"),
+        *((f"d.{kind}", LFS + b"/v1\n", "Git LFS pointer") for kind in ("json", "jsonl", "parquet", "arrow")),
+        ("d.json", b"<!DOCTYPE html><html>", "it is an HTML page"),
+        ("d.jsonl", b"\x1f\x8b\x08\x00", "it is compressed"),
+    ],
+)
+def test_what_a_file_is_instead_of_rows_is_said(tmp_path: Path, name: str, content: bytes, fault: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"d\.\w+.*{fault}"):
+        load_pairs(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["split", "subset"])

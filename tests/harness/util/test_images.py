@@ -123,6 +123,19 @@ def test_every_orientation_of_exif_is_turned_upright() -> None:
     assert open_image(encoded(upright, exif=broken)).tobytes() == upright.tobytes()
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_that_pillow_turns_itself_is_not_turned_again(orientation: int) -> None:
+    lying = Image.effect_noise((6, 4), 90).convert("RGB")
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    data = encoded(lying, "TIFF", tiffinfo={ORIENTATION: orientation})
+    assert open_image(data).tobytes() == open_image(encoded(lying, exif=exif)).tobytes()
+    assert changes_of(data) == (["turned by EXIF"] if orientation > 1 else [])
+    assert Image.open(io.BytesIO(as_shown(data))).tobytes() == open_image(data).tobytes()
+    mark = b"shown 3" if orientation > 1 else b""  # they were turned twice, and what was stored of that is not found
+    assert seen_digest(data) == hashlib.sha256(data + mark).hexdigest()
+
+
 def test_of_an_animation_all_see_the_first_frame() -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     for kind in ("GIF", "WEBP", "PNG"):
@@ -168,6 +181,23 @@ def test_what_cannot_be_opened_is_one_kind_of_error(data: bytes) -> None:
     with pytest.raises(ValueError):
         open_image(data)
     assert changes_of(data) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "it is empty"),
+        (b"\n<!DOCTYPE html><html>404", "an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 90, "HEIC, which is not read"),
+        (b"\0\0\0\x18ftypisom" + b"\0" * 90, "a video"),
+        (b"\x1f\x8b\x08", "compressed"),
+        (b"no image", "of no known image format"),
+    ],
+)
+def test_what_lies_there_instead_of_an_image_is_said(data: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        open_image(data)
 
 
 def test_a_program_is_not_sent_for_an_image() -> None:
