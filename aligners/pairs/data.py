@@ -230,7 +230,7 @@ def _pair(row: Row, place: Place, wording: Wording, images: ImageSource, checked
         if found := control_token(text):
             raise BadRow(place, f"{name} holds {found}, a control token of a chat template. Take it out of the text.")
         if unfilled := PLACES.search(text):
-            raise BadRow(place, f"{name} holds {unfilled[0]}, a place that is not filled in. Write out what stands there.")
+            raise BadRow(place, f"{name} holds {unfilled[0]}, a place that is not filled in. Write it out.")
     prompt = turns(read.prompt, read.images, lambda value: images.open(value, place), place)
     read_as = READ | set(wording.columns.values())
     columns = {name: row[name] for name in row if name not in read_as and isinstance(row[name], int | float | str)}

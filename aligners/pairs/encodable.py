@@ -16,6 +16,7 @@ from aligners.pairs.data import Pair, PairSet, content_hash
 from aligners.pairs.encoding import BadPair, Encoder
 from aligners.pairs.prepared import Stored, prepared
 from aligners.pairs.report import counted, left_out
+from aligners.pairs.rows import OR_LEFT_OUT
 from harness.errors import DataError
 from harness.protocols.progress import Progress, silent
 from harness.util.options import content_key
@@ -61,7 +62,7 @@ def encodable(pairs: PairSet, encoder: Encoder, *, skip_bad: bool = False, progr
         elif skip_bad:
             dropped.setdefault(tried.reason, []).append(pair.id)
         else:
-            raise DataError(f"{tried.fault.rstrip('. ')}. Or leave such rows out with --set skip_bad_rows=true.")
+            raise DataError(f"{tried.fault.rstrip('. ')}. {OR_LEFT_OUT}")
     every = pairs.report["dropped"] | counted(dropped)
     if not kept:
         none = f"{pairs.report['source']}: no pair can be put to the model"

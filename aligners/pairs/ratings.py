@@ -46,7 +46,7 @@ def _completions(value: Any, place: Place) -> Sequence[tuple[Any, Any]]:
         value = [{name: column[i] for name, column in value.items()} for i in range(count)]
     if not isinstance(value, list) or not all(isinstance(each, Mapping) and "response" in each for each in value):
         raise BadRow(place, "completions: expected a list of {response, annotations} or {response, score}.")
-    return [(each["response"], each.get("annotations", each.get("score"))) for each in value]
+    return [(each["response"], each.get("annotations") or each.get("score")) for each in value]
 
 
 def _rating(given: Any) -> float | None:

@@ -21,6 +21,7 @@ LITERAL = ("[", "{", "(", "b'", 'b"')
 UNSEEN = frozenset(["Cc", "Cf"])
 """Unicode's categories of control and format characters: a text of them alone is empty."""
 LONGEST_LITERAL = 10_000
+OR_LEFT_OUT = "Or leave such rows out with --set skip_bad_rows=true."
 BLANK = ("", "[]", "{}", "null")
 """Texts of columns that hold nothing."""
 
@@ -51,7 +52,7 @@ class BadRow(DataError):
 
     def refused(self) -> BadRow:
         """Itself, with how the rest of the file can be used, for where such rows are not left out."""
-        self.args = (f"{self} Or leave such rows out with --set skip_bad_rows=true.",)
+        self.args = (f"{self} {OR_LEFT_OUT}",)
         return self
 
 
@@ -85,7 +86,10 @@ def visible(text: str) -> str:
 
 
 def well_formed(text: str, name: str, place: Place) -> str:
-    """``text`` if it consists of characters. Raises BadRow for NUL and for halves of characters beyond 16 bits."""
+    """``text`` with line ends as they are everywhere but on Windows, if it consists of characters.
+
+    Raises BadRow for NUL and for halves of characters beyond 16 bits.
+    """
     if "\0" in text:
         raise BadRow(place, f"{name} holds a NUL: it is no text.")
     try:
@@ -93,7 +97,7 @@ def well_formed(text: str, name: str, place: Place) -> str:
     except UnicodeEncodeError as error:
         half = f" ({text[error.start]!r} at character {error.start})."
         raise BadRow(place, f"{name} holds half a character (a lone surrogate)", half) from error
-    return text
+    return text.replace("\r\n", "\n")
 
 
 def _written_by_python(text: str) -> str:

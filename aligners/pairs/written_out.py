@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -58,7 +59,16 @@ def parts_of(content: str, name: str, place: Place) -> Any:
 
 
 def _value(text: str, name: str, place: Place, wanted: Callable[[Any], bool]) -> Any:
-    """What ``text`` says as JSON or as Python writes it, if that is a list or object that is ``wanted``; else it."""
+    """What ``text`` says as JSON or as Python writes it, if that is a list or object that is ``wanted``; else it.
+
+    JSON that was written as JSON once more is read twice.
+    """
+    if text.lstrip().startswith(('"[', '"{')):
+        with contextlib.suppress(ValueError, RecursionError):
+            inner = json.loads(text)
+            if isinstance(inner, str) and (value := _value(inner, name, place, wanted)) is not inner:
+                return value
+        return text
     if not text.lstrip().startswith(("[", "{", "array(")):
         return text
     messages = LOOKS_LIKE_MESSAGES.match(text)

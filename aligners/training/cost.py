@@ -13,6 +13,7 @@ from aligners.pairs.data import Pair
 from aligners.pairs.encoding import Encoded, Encoder
 from aligners.pairs.reference import kept_bytes
 from aligners.pairs.report import described
+from aligners.pairs.rows import OR_LEFT_OUT
 from aligners.pairs.where import NoSuchRows
 from aligners.training.config import AlignConfig
 from aligners.training.disk import disk_facts
@@ -229,9 +230,9 @@ def _encoded(pairs: Sequence[Pair], encode: Encoder, *, skip_bad: bool) -> Itera
     for index, pair in enumerate(pairs):
         try:
             yield encode(index, pair)
-        except DataError:
+        except DataError as error:
             if not skip_bad:
-                raise
+                raise DataError(f"{str(error).rstrip('. ')}. {OR_LEFT_OUT}") from error
 
 
 def _measured(sample: Sequence[Encoded], shapes: Any, patches_a_token: float) -> Lengths:

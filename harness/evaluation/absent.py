@@ -37,6 +37,13 @@ def absent_note(named: str, samples: Sequence[Sample]) -> str:
     return f"{named}: {len(absent)} of {len(samples)} samples have no image ({shown})" if absent else ""
 
 
+def _beside(samples: Sequence[Sample]) -> str:
+    """What lies where the first image should: other names of the same images, or a folder of them; "" if nothing."""
+    folder = next((s.image.path.parent for s in samples if s.image is not None and s.image.path is not None), None)
+    names = sorted(each.name for each in folder.iterdir()) if folder is not None and folder.is_dir() else []
+    return f" ({folder} holds {', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''})" if names else ""
+
+
 def check_images(named: str, samples: Sequence[Sample]) -> None:
     """Called before a model is loaded: a warning of what is missing.
 
@@ -44,6 +51,6 @@ def check_images(named: str, samples: Sequence[Sample]) -> None:
     """
     found = absent_note(named, samples)
     if found and len(absent_images(samples)) == len(samples):
-        raise DataError(f"{found}. No model was loaded; check --data-dir, or add the images there.")
+        raise DataError(f"{found}. No model was loaded; check --data-dir, or add the images there{_beside(samples)}.")
     if found:
         warnings.warn(f"{found}. They are not asked and count as failed.", stacklevel=2)

@@ -66,9 +66,10 @@ def _require_inside(samples: Sequence[Sample], root: Path, name: str) -> None:
         if fault := unstorable(str(path)):
             raise DataError(f"{root}: the name of an image of {name} is no file's: {fault}.")
         if inside(path, roots) is None:
+            broken = "" if path.exists() else ", which is not there"
             raise DataError(
-                f"{root}: an image of {name} lies outside this folder: {path} ({os.path.realpath(path)}). Put it "
-                f"there, or name the folder that it is in with the environment variable {VARIABLE}."
+                f"{root}: an image of {name} lies outside this folder: {path} ({os.path.realpath(path)}{broken}). Put "
+                f"it there, or name the folder that it is in with the environment variable {VARIABLE}."
             )
 
 

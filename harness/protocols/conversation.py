@@ -15,7 +15,8 @@ OTHER_MARK = re.compile(
     rf"(?!(?-i:{MARK}))(?:<img>[^<]*</img>|</?(?:image|img)>|<(?:video|audio)>|"
     r"<(?:image|img)[ _-]?(?:\d+|here|placeholder|token|soft_token|pad|patch|start|end|context)>|"
     r"<(?:start|end)_of_image>|<im_(?:start|end|patch)>|"
-    r"<\|(?:image|img|video|audio)(?:_?(?:pad|start|end|\d+))?\|>|<\|vision_(?:start|end|pad)\|>|\[IMG\])",
+    r"<\|(?:image|img|video|audio)(?:_?(?:pad|start|end|\d+))?\|>|<\|(?:vision|media)_(?:start|end|pad)\|>|\[IMG\]|"
+    r"<fake_token_around_image>)",
     re.IGNORECASE,
 )
 """Places of images, videos and sounds as other data and models mark them, which a model would read as text."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable
@@ -19,6 +20,8 @@ from PIL import Image, UnidentifiedImageError
 
 from harness.util.other_kind import other_kind
 
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+"""Of pictures that are large and opened; one that is twice as large is an error, which names it."""
 CANNOT_OPEN = (
     OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, MemoryError,
     NotImplementedError, struct.error, zlib.error, Image.DecompressionBombError,

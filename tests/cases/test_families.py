@@ -44,7 +44,9 @@ def test_a_pair_whose_image_the_processor_refuses_is_named_and_left_out_where_as
     )
     words = ["align", "--method", "dpo", "--model", model, "--data", file, "--db", tmp_path / "r.sqlite", "--json"]
     words += ["--set", "batch_size=1", "--no-probe"]
-    assert "pair wide: " in (message := said(run(*words, code=2))) and "aspect ratio" in message
+    for more in ([], ["--dry-run"]):
+        message = said(run(*words, *more, code=2))
+        assert "pair wide: " in message and "aspect ratio" in message and "skip_bad_rows" in message
     with pytest.warns(UserWarning, match=r"1 pairs; dropped 1 \(first: wide\)"):
         run(*words, "--set", "skip_bad_rows=true")
 

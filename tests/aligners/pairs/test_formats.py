@@ -178,6 +178,20 @@ def test_lists_and_messages_written_out_as_texts_are_read(folder: Path, layout: 
         assert (pair.chosen, pair.rejected) == (GOOD, BAD)
 
 
+@pytest.mark.parametrize("layout", ["llama-factory sharegpt", "ms-swift", "trl ultrafeedback", "llama-factory v1"])
+def test_messages_that_were_written_as_json_twice_are_read(folder: Path, layout: str) -> None:
+    (row,) = SINGLE[layout]
+    twice = {k: v if isinstance(v, str) or k == "images" else json.dumps(json.dumps(v)) for k, v in row.items()}
+    (pair,) = read(written(folder, [twice])).pairs
+    assert (pair.prompt[0].text, pair.chosen, pair.rejected) == (Q, GOOD, BAD)
+
+
+def test_a_text_in_quotes_and_line_ends_of_windows(folder: Path) -> None:
+    row = {"image": "a.png", "prompt": "One\r\ntwo ?", "chosen": '"[1] a dog"', "rejected": '"a\r\ncat"'}
+    (pair,) = read(written(folder, [row])).pairs
+    assert (pair.prompt[0].text, pair.chosen, pair.rejected) == ("One\ntwo ?", '"[1] a dog"', '"a\ncat"')
+
+
 def test_parts_as_a_text_are_parts_and_an_answer_in_json_is_a_text(folder: Path) -> None:
     parts = json.dumps([{"type": "image", "text": None}, {"type": "text", "text": Q}])
     boxes = ['[{"label": "dog", "box": [1, 2, 3, 4]}]', '[{"type": "text", "box": [1, 2]}]']
@@ -355,6 +369,7 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
             ({**SINGLE["trl text"][0], "prompt": f"{mark} What ?"}, f"the prompt holds {mark}, which would be read as")
             for mark in (
                 *("<|image_pad|>", "<|image_1|>", "<|image|>", "<start_of_image>", "<image_placeholder>", "<Image>"),
+                *("<|media_pad|>", "<fake_token_around_image>"),
                 *("<image-placeholder>", "<image_token>", "[IMG]", "<img>", "<|vision_pad|>", "<im_start>"),
             )
         ),
