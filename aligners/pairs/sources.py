@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ SPLITS = {
 DESCRIPTIONS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json"}
 """Files that describe data and hold none."""
 INFO = "dataset_info.json"
+SHARD = re.compile(r"(.*)-\d{5}-of-(\d{5})")
+"""The name of one file of several, as the hub's are called."""
 SAVED = "a folder of datasets' save_to_disk"
 
 
@@ -135,6 +138,7 @@ def _described(file: Path) -> tuple[Mapping[str, str] | None, str]:
 
 
 LLAMA_FACTORY = {"messages", "prompt", "query", "history", "system", "images", "chosen", "rejected"}
+LLAMA_FACTORY |= {"tools", "videos", "audios"}  # none is trained on, and rows that have one are refused
 
 
 # -- directories ------------------------------------------------------------------------------------------------------
@@ -183,6 +187,13 @@ def _of_one_kind(folder: Path, files: list[Path]) -> list[Path]:
     kinds = sorted({kind_of(file) for file in files})
     if len(kinds) > 1:
         raise DataError(f"{folder}: holds {' and '.join(kinds)} files: which are the pairs? Give the files' own paths.")
+    numbered = (SHARD.match(str(file)) for file in files)
+    for (stem, total), count in Counter(found.groups() for found in numbered if found).items():
+        if count < int(total):
+            raise DataError(
+                f"{stem}: {count} of {int(total)} files are there, by their names: get the others, or give the files' "
+                "own paths to read these alone."
+            )
     return files
 
 

@@ -16,7 +16,7 @@ LONGEST_PATH = 512
 
 
 def image_in(row: Mapping[str, Any], root: Path, where: str) -> Image | None:
-    """The image by ``image_path``, or of ``image`` (base64 or a path); paths are relative to ``root``.
+    """The image by ``image_path``, or of ``image`` (base64, a data URI or a path); paths are relative to ``root``.
 
     ``where`` names file and row in the DataError of what is neither.
     """
@@ -28,6 +28,6 @@ def image_in(row: Mapping[str, Any], root: Path, where: str) -> Image | None:
     if len(encoded) < LONGEST_PATH and Path(encoded).suffix:
         return Image(path=root / encoded)
     try:
-        return Image(data=base64.b64decode(encoded))
+        return Image(data=base64.b64decode(encoded.partition("base64,")[2] or encoded))
     except binascii.Error as error:
         raise DataError(f"{where}: field 'image' is not base64: {error}.") from error

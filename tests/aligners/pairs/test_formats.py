@@ -449,3 +449,7 @@ def test_columns_that_llama_factory_describes_beside_the_file(folder: Path) -> N
     rows = [{"talk": [HUMAN], "good": gpt(GOOD), "bad": gpt(BAD), "pictures": ["a.png"]}]
     loaded = read(written(folder, rows))
     assert loaded.pairs[0].chosen == GOOD and "columns by dataset_info.json" in loaded.report["notes"][0]
+    columns["tools"] = "functions"
+    (folder / "dataset_info.json").write_text(json.dumps(info))
+    with pytest.raises(DataError, match="tools: only texts and images are trained on"):
+        read(written(folder, [{**rows[0], "functions": '[{"name": "f"}]'}]))

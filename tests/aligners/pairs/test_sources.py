@@ -75,6 +75,14 @@ def test_of_files_that_name_their_split_one_split_is_read_and_the_others_are_nam
         answers(folder)
 
 
+def test_where_one_of_several_numbered_files_lacks_the_folder_is_refused(folder: Path) -> None:
+    """As a download that broke off leaves them, or one that is still going on."""
+    files = [lines(folder / f"data/train-{n:05d}-of-00003-abc.jsonl", row(str(n))) for n in (0, 2)]
+    with pytest.raises(DataError, match=r"data/train: 2 of 3 files are there"):
+        answers(folder)
+    assert answers(",".join(map(str, files)), image_root=str(folder)) == ["0", "2"]
+
+
 def test_folders_of_save_to_disk_and_what_the_hub_gives(folder: Path) -> None:
     features = datasets.Features(
         {"image": datasets.Image(), **{name: datasets.Value("string") for name in ("question", "chosen", "rejected")}}
