@@ -97,7 +97,7 @@ def _of_conversation(row: Row, place: Place) -> Preference:
         return _answered(said, row["chosen"], row["rejected"], place)
     if said[-1].role != "assistant":
         raise BadRow(place, "messages end without an answer, and there is no column chosen.")
-    return _answered(said[:-1], said[-1].text, row["rejected"], place)
+    return _answered(said[:-1], said[-1], row["rejected"], place)
 
 
 def _of_two_conversations(row: Row, place: Place) -> Preference:
@@ -110,9 +110,7 @@ def _of_two_conversations(row: Row, place: Place) -> Preference:
         )
     if (chosen[-1].role, rejected[-1].role) != ("assistant", "assistant"):
         raise BadRow(place, "a conversation does not end with the assistant's answer.")
-    return Preference(
-        chosen[:-1], answer(chosen[-1].text, "chosen", place), answer(rejected[-1].text, "rejected", place)
-    )
+    return _answered(chosen[:-1], chosen[-1], rejected[-1], place)
 
 
 def _of_comparison(row: Row, place: Place) -> Preference:

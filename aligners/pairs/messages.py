@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aligners.pairs.rows import BadRow, Place, text_of, well_formed
+from aligners.pairs.rows import BadRow, Place, says_something, text_of, well_formed
 from aligners.pairs.written_out import CONTENT, PARTS, ROLE, parts_of
 from harness.protocols.conversation import MARK, OTHER_MARK, Image, Role, Turn, marked
 
@@ -16,6 +16,8 @@ ROLES: Mapping[str, Role] = {
 }  # fmt: skip
 CALLS = ("tool_calls", "function_call")
 """Parts of messages that are no texts."""
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Where a message has thoughts beside its text; those of earlier turns are left out, as templates do."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,20 @@ class Picture:
 
 @dataclass(frozen=True)
 class Said:
-    """One message: texts (which may hold ``<image>``) and places of images."""
+    """One message: texts (which may hold ``<image>``) and places of images; ``thoughts``: the key of those beside."""
 
     role: Role
     parts: tuple[str | Picture, ...]
+    thoughts: str = ""
 
     @property
     def text(self) -> str:
         return "".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def empty(self) -> bool:
+        """Whether it says and shows nothing."""
+        return not says_something(self.text) and not any(isinstance(part, Picture) for part in self.parts)
 
 
 def conversation(value: Any, name: str, place: Place) -> tuple[Said, ...]:
@@ -48,15 +56,19 @@ def conversation(value: Any, name: str, place: Place) -> tuple[Said, ...]:
 
 
 def answer(value: Any, name: str, place: Place) -> str:
-    """The text of an answer: a text, or one message of the assistant. Raises BadRow."""
+    """The text of an answer: a text, or one message of the assistant, read or not. Raises BadRow."""
     if isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(isinstance(m, Mapping) for m in value)):
         said = conversation(value, name, place)
         if [message.role for message in said] != ["assistant"]:
             roles = ", ".join(message.role for message in said)
             raise BadRow(place, f"{name}: expected one message of the assistant, found {roles}.")
-        if any(isinstance(part, Picture) for part in said[0].parts):
+        value = said[0]
+    if isinstance(value, Said):
+        if any(isinstance(part, Picture) for part in value.parts):
             raise BadRow(place, f"{name} holds an image; only texts are trained on.")
-        value = said[0].text
+        if key := value.thoughts:
+            raise BadRow(place, f"{name} has {key}, which is not trained on: write it into the text, or take it out.")
+        value = value.text
     return text_of(value, name, place)
 
 
@@ -84,11 +96,12 @@ def _message(message: Any, name: str, place: Place) -> Said:
         content = parts_of(content, name, place)
     if any(message.get(key) for key in CALLS):
         raise BadRow(place, f"{name}: a message with calls of tools; only texts and images are trained on.")
+    thoughts = next((key for key in THOUGHTS if message.get(key)), "")
     if isinstance(content, str):
-        return Said(ROLES[role], (well_formed(content.strip(), name, place),))
+        return Said(ROLES[role], (well_formed(content.strip(), name, place),), thoughts)
     if not isinstance(content, list | tuple):
         raise BadRow(place, f"{name}: the {role}'s content is a {type(content).__name__}: expected a text or parts.")
-    return Said(ROLES[role], tuple(_part(part, name, place) for part in content))
+    return Said(ROLES[role], tuple(_part(part, name, place) for part in content), thoughts)
 
 
 def _part(part: Any, name: str, place: Place) -> str | Picture:
@@ -113,14 +126,18 @@ def turns(
 ) -> tuple[Turn, ...]:
     """``said`` with ``images`` at their places, or before the first question where it marks none.
 
-    ``opened`` makes an Image of an image as the data has it. Raises BadRow: the counts differ, the last turn is not
-    the user's, a system message is not the first.
+    ``opened`` makes an Image of an image as the data has it. A system message that says nothing is left out, as an
+    empty column is. Raises BadRow: the counts differ, the last turn is not the user's, a system message is not the
+    first, an earlier turn is empty.
     """
+    said = [message for message in said if message.role != "system" or not message.empty]
     if not said or said[-1].role != "user":
         last = f"a message of the {said[-1].role}" if said else "nothing"
         raise BadRow(place, f"the prompt ends with {last}: expected the user's question.")
     if any(message.role == "system" for message in said[1:]):
         raise BadRow(place, "a system message stands after others: expected it first.")
+    if empty := next((message for message in said if message.empty), None):
+        raise BadRow(place, f"a message of the {empty.role} is empty.")
     other = next(
         (found for m in said for part in m.parts if isinstance(part, str) and (found := OTHER_MARK.search(part))), None
     )

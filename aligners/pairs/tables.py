@@ -50,7 +50,7 @@ def _line_count(file: Path) -> int:
 
 
 def _jsonl_rows(file: Path) -> Iterator[tuple[Place, Row]]:
-    for number, row in iter_jsonl(file):
+    for number, row in iter_jsonl(file, "one JSON object a line (an array is a file that ends in .json)"):
         yield Place(f"{file} line {number}", file.parent, str(number)), row
 
 
@@ -116,14 +116,21 @@ def _csv_rows(file: Path) -> Iterator[tuple[Place, Row]]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.DictReader(stream, delimiter="\t" if kind_of(file) == ".tsv" else ",", strict=True)
-            if twice := [name for name, count in Counter(rows.fieldnames or ()).items() if count > 1]:
-                raise DataError(f"{file}: two columns are called {twice[0]!r}: which one is meant? Rename the other.")
+            _require_header(rows.fieldnames or (), file)
             for number, row in enumerate(rows):
                 if None in row or None in row.values():
                     raise DataError(f"{file} row {number}: its number of cells is not the header's.")
                 yield Place(f"{file} row {number}", file.parent, str(number)), {k: v for k, v in row.items() if v != ""}
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{file}: not readable as CSV in UTF-8 ({error}).") from error
+
+
+def _require_header(names: Sequence[str], file: Path) -> None:
+    """Raise DataError where two columns have one name, or the whole header is one."""
+    if twice := [name for name, count in Counter(filter(None, names)).items() if count > 1]:
+        raise DataError(f"{file}: two columns are called {twice[0]!r}: which one is meant? Rename the other.")
+    if len(names) == 1 and (other := next((mark for mark in ";\t|," if mark in names[0]), "")):
+        raise DataError(f"{file}: its header {names[0][:80]!r} is one column: are cells divided by {other!r}?")
 
 
 def _parquet_count(file: Path) -> int:

@@ -37,6 +37,8 @@ def rated(*ratings: str) -> dict[str, Any]:
     return {name: {"Rating": rating, "Rationale": "It is."} for name, rating in zip(aspects, ratings, strict=True)}
 
 
+THOUGHT = {**assistant(GOOD), "reasoning_content": "It barks."}
+SHOWING = {"role": "assistant", "content": [{"type": "image", "image": "b.png"}, {"type": "text", "text": GOOD}]}
 COMPLETIONS: dict[str, list[Any]] = {
     "model": ["a", "b", "c", "d"],
     "response": ["a bird", GOOD, BAD, "no number"],
@@ -186,6 +188,15 @@ def test_messages_that_were_written_as_json_twice_are_read(folder: Path, layout:
     assert (pair.prompt[0].text, pair.chosen, pair.rejected) == (Q, GOOD, BAD)
 
 
+def test_a_system_message_that_says_nothing_is_none(folder: Path) -> None:
+    system = {"role": "system", "content": ""}
+    rows = [
+        {"messages": [system, USER], "chosen": assistant(GOOD), "rejected": assistant(BAD), "images": ["a.png"]},
+        {"prompt": [system, USER], "chosen": [assistant("a fox")], "rejected": [assistant(BAD)], "images": ["a.png"]},
+    ]
+    assert [[turn.role for turn in pair.prompt] for pair in read(written(folder, rows)).pairs] == [["user"], ["user"]]
+
+
 def test_a_text_in_quotes_and_line_ends_of_windows(folder: Path) -> None:
     row = {"image": "a.png", "prompt": "One\r\ntwo ?", "chosen": '"[1] a dog"', "rejected": '"a\r\ncat"'}
     (pair,) = read(written(folder, [row])).pairs
@@ -331,6 +342,14 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
             "the two conversations differ before their last answer",
         ),
         ({**SINGLE["trl text"][0], "rejected_image": "b.png"}, "rejected_images differ"),
+        ({**SINGLE["trl text"][0], "chosen": THOUGHT}, "chosen has reasoning_content, which is not trained on"),
+        ({"messages": [USER, THOUGHT], "rejected_response": BAD, "images": ["a.png"]}, "chosen has reasoning_content"),
+        ({"messages": [PARTS, SHOWING], "rejected_response": BAD}, "chosen holds an image; only texts"),
+        ({"messages": [PARTS, assistant(GOOD)], "rejected_messages": [PARTS, SHOWING]}, "rejected holds an image"),
+        (
+            {**SINGLE["trl text"][0], "prompt": [USER, assistant(" "), {"role": "user", "content": Q}]},
+            "a message of the assistant is empty",
+        ),
         ({**SINGLE["trl text"][0], "tools": '[{"name": "f"}]'}, "tools: only texts and images are trained on"),
         ({**SINGLE["trl text"][0], "chosen": {"messages": [assistant(GOOD)], "tools": [{}]}}, "chosen holds tools"),
         ({**SINGLE["trl text"][0], "chosen": "at <bbox>", "objects": {}}, "chosen holds <bbox>, a place that is not"),
