@@ -33,6 +33,7 @@ FIELDS = (
 """What ``--columns`` may name."""
 READ = {*FIELDS, *SYNONYMS, "id", "image_id", "context", "rejected_images"}
 """Columns that are read; the others are the data's own."""
+QUESTIONS = ("question", "prompt", "instruction")
 UNREAD = ("videos", "audios", "video", "audio", "tools")
 
 
@@ -61,6 +62,7 @@ def read_row(row: Row, place: Place, wording: Wording) -> Preference:
     layout = next((each for each in LAYOUTS if all(made.get(name) is not None for name in each.columns)), None)
     if layout is None:
         raise _unknown(row, made, place)
+    _require_one_question(made, place)
     read = layout.read(made, place)
     read = replace(
         read,
@@ -97,6 +99,17 @@ def _packed_text(row: Row, place: Place) -> Row:
     if not isinstance(packed, Mapping):
         raise BadRow(place, "column text holds no question, chosen and rejected.")
     return {name: packed.get(name) for name in ("question", "chosen", "rejected")}
+
+
+def _require_one_question(row: Row, place: Place) -> None:
+    """Raise BadRow where two columns ask different things, of which one would be left out."""
+    asked = {name: text for name in QUESTIONS if isinstance(text := row.get(name), str) and text.strip()}
+    if len({"".join(text.replace(MARK, "").split()) for text in asked.values()}) > 1:
+        names = list(asked)
+        raise BadRow(
+            place, f"columns {' and '.join(names)} ask different things: expected one of them. Leave one out with "
+            f"--columns ={names[-1]}."
+        )  # fmt: skip
 
 
 def _unknown(row: Row, made: Row, place: Place) -> BadRow:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import warnings
 from collections.abc import Sequence
 
@@ -40,7 +42,9 @@ def absent_note(named: str, samples: Sequence[Sample]) -> str:
 def _beside(samples: Sequence[Sample]) -> str:
     """What lies where the first image should: other names of the same images, or a folder of them; "" if nothing."""
     folder = next((s.image.path.parent for s in samples if s.image is not None and s.image.path is not None), None)
-    names = sorted(each.name for each in folder.iterdir()) if folder is not None and folder.is_dir() else []
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        names = sorted(os.listdir(folder)) if folder is not None else []
     return f" ({folder} holds {', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''})" if names else ""
 
 

@@ -188,6 +188,13 @@ def test_messages_that_were_written_as_json_twice_are_read(folder: Path, layout:
     assert (pair.prompt[0].text, pair.chosen, pair.rejected) == (Q, GOOD, BAD)
 
 
+def test_a_question_that_two_columns_have_alike_is_one_and_the_user_says_which_of_others_counts(folder: Path) -> None:
+    row = {"image": "a.png", "question": Q, "chosen": GOOD, "rejected": BAD}
+    assert read(written(folder, [{**row, "prompt": f"<image>\n{Q}"}])).pairs[0].question == Q
+    other = written(folder, [{**row, "prompt": "Why ?"}], "other.json")
+    assert [read(other, columns=f"={name}").pairs[0].question for name in ("prompt", "question")] == [Q, "Why ?"]
+
+
 def test_a_system_message_that_says_nothing_is_none(folder: Path) -> None:
     system = {"role": "system", "content": ""}
     rows = [
@@ -342,6 +349,7 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
             "the two conversations differ before their last answer",
         ),
         ({**SINGLE["trl text"][0], "rejected_image": "b.png"}, "rejected_images differ"),
+        ({**SINGLE["trl text"][0], "question": "Why ?"}, "columns question and prompt ask different things"),
         ({**SINGLE["trl text"][0], "chosen": THOUGHT}, "chosen has reasoning_content, which is not trained on"),
         ({"messages": [USER, THOUGHT], "rejected_response": BAD, "images": ["a.png"]}, "chosen has reasoning_content"),
         ({"messages": [PARTS, SHOWING], "rejected_response": BAD}, "chosen holds an image; only texts"),
