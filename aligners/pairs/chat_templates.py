@@ -26,7 +26,7 @@ WRAPPED: tuple[tuple[re.Pattern[str], tuple[tuple[str, ...], ...]], ...] = (
 """What stands before the first question, and what the text ends with: one of several, in parts with blanks between."""
 CONTROL = re.compile(
     r"<\|(?:im_(?:start|end|sep)|(?:start|end)_header_id|e(?:ot|om)_id|(?:begin|end)_of_text|(?:start|end)oftext|user|"
-    r"assistant|system|end|eot)\|>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|<(?:bos|eos)>|"
+    r"assistant|system|end|eot)\|>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|<(?:bos|eos|end_of_utterance)>|"
     r"<｜(?:begin▁of▁sentence|end▁of▁sentence|User|Assistant)｜>"
 )
 """Tokens by which chat templates in use begin and end turns."""

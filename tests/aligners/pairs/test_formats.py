@@ -403,7 +403,10 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
         *(
             ({**SINGLE["trl text"][0], field: f"{GOOD} {token}"}, f"{said} holds {token}, a control token")
             for field, said in (("chosen", "chosen"), ("rejected", "rejected"), ("prompt", "the prompt"))
-            for token in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|endoftext|>", "[/INST]", "</s>", "<eos>")
+            for token in (
+                *("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|endoftext|>", "[/INST]", "</s>", "<eos>"),
+                "<end_of_utterance>",
+            )
         ),
         *(
             ({**SINGLE["trl text"][0], "prompt": prompt}, "the prompt holds a chat template")
