@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from harness.chat.bounded import TooLong
-from harness.chat.completion import Completion, Malformed, read, same_model
+from harness.chat.complaint import complaint
+from harness.chat.completion import SHOWN, Completion, Malformed, read, same_model
 from harness.chat.dialect import refused_parameter
 from harness.chat.request import Caller, Outcome
 from harness.chat.throttle import retry_after
@@ -23,14 +24,23 @@ PASSING = {408, 409, 425}
 """HTTP statuses below 500 that are worth another try."""
 LIMITED = {429, 529}
 """Too many calls, and too many for the moment: not before some time, and fewer at once."""
-HOPELESS = {401, 402, 404}
+HOPELESS = {401, 402, 404, 405}
 """No key, no credit, no such model or path: no request will fare better."""
-
-
-QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "quota_exceeded"}
+QUOTA = {
+    *("insufficient_quota", "billing_hard_limit_reached", "quota_exceeded"),
+    *("exceeded_current_quota_error", "1113"),  # Moonshot, Zhipu
+}
 """Codes of a 429 that no waiting helps against."""
-SHOWN = 200
-"""Characters of what an endpoint says that stand in a reason."""
+LASTING = re.compile(
+    r"per[- ]?day\b|perday|\bdaily\b|insufficient (?:account )?(?:balance|credits?|funds|quota)|余额不足|欠费", re.I
+)
+"""How a 429 that says no time to wait names a limit that lasts longer than any wait."""
+TOO_LARGE = re.compile(r"request (?:is )?too large", re.IGNORECASE)
+"""How a 429 says that one request is more than a whole minute's tokens: it will never be taken."""
+AT_CAPACITY = re.compile(r"\bloading\b|overloaded|(?:at|over) capacity|high demand", re.IGNORECASE)
+"""How a 503 says that the model is not ready yet, or has too much to do: it is waited for as at a rate limit."""
+OF_A_MODEL = re.compile(r"model|deployment |endpoints found", re.IGNORECASE)
+"""What a 404 is about where the path is right."""
 LONGEST_SAID = 20_000
 """Characters that are looked at for what was refused."""
 
@@ -123,7 +133,8 @@ async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout
         raise Failure(f"the client cannot make this call: {str(error)[:SHOWN]}", again=False) from error
     except Malformed as error:
         if error.status:
-            raise followed(error.status, str(error), usage=error.usage, model=error.model) from None
+            reason = str(error) + _elsewhere(error.status, str(error), f"{client.base_url}chat/completions")
+            raise followed(error.status, reason, usage=error.usage, model=error.model) from None
         raise Failure(str(error), usage=error.usage, model=error.model) from None
 
 
@@ -142,10 +153,16 @@ def accept(completion: Completion, asked: str, caller: Caller, allow_other_model
     if ended := broken(completion.finish_reason):
         again = may_pass(completion.finish_reason)
         raise Failure(f"the {caller.role}'s text {ended}", again=again, usage=usage, model=model, text=text)
-    if completion.cut and not text.strip():
+    if not text.strip() and (completion.cut or completion.reasoning):
         # Asked again it would think as long and be paid for again.
-        said = "cut inside its thoughts" if completion.reasoning else "cut before any text"
-        reason = f"{said}: the {caller.role} used all tokens it may (finish reason {completion.finish_reason})"
+        if completion.cut:
+            said = "cut inside its thoughts" if completion.reasoning else "cut before any text"
+            reason = f"{said}: the {caller.role} used all tokens it may (finish reason {completion.finish_reason})"
+        else:
+            reason = (
+                f"the {caller.role} gave thoughts and no text: its server may take all of the text for thoughts (as "
+                "vLLM's --reasoning-parser does where the model did not think)"
+            )
         thoughts, finish = completion.reasoning, completion.finish_reason
         raise Failure(reason, again=False, usage=usage, model=model, reasoning=thoughts, finish=finish, spoke=True)
 
@@ -162,9 +179,21 @@ def status_failure(error: openai.APIStatusError) -> Failure:
     if status in (400, 422):
         refused, rejected = refused_parameter(status, said, error.param), f"{said} {error.param or ''}"
         return Failure(reason, again=False, refused=refused, rejected=rejected, status=status)
-    if status == 429 and QUOTA & {str(error.code), str(error.type)}:
-        return Failure(reason, stop=True, status=status)
-    return followed(status, reason, pause=pause)
+    if status == 429:
+        whole = error.response.text[:LONGEST_SAID]
+        if QUOTA & {str(error.code), str(error.type)} or (pause is None and LASTING.search(whole)):
+            return Failure(reason, stop=True, status=status)
+        if TOO_LARGE.search(said):
+            return Failure(reason, again=False, status=status)
+    return followed(status, reason + _elsewhere(status, said, str(error.request.url)), pause=pause)
+
+
+def _elsewhere(status: int, said: str, url: str) -> str:
+    """What to look at where ``url`` is no path of the server; "" where it is another matter."""
+    if status not in (404, 405) or OF_A_MODEL.search(said):
+        return ""
+    version = "" if re.search(r"/v[0-9]", url) else " Most end in /v1."
+    return f" (asked at {url}: is the base URL right?{version})"
 
 
 def _phrase(status: int) -> str:
@@ -174,15 +203,12 @@ def _phrase(status: int) -> str:
 
 def followed(status: int, reason: str, **more: Any) -> Failure:
     """The failure of an HTTP error status, whoever reports it; ``more`` as of Failure."""
-    limited = status in LIMITED
+    limited = status in LIMITED or (status == 503 and AT_CAPACITY.search(reason) is not None)
     again = limited or status in PASSING or status >= 500
     stop, unauthorized = status in HOPELESS, status == 401
     return Failure(reason, again=again, stop=stop, limited=limited, unauthorized=unauthorized, status=status, **more)
 
 
 def _said(error: openai.APIStatusError) -> str:
-    message = None
-    with contextlib.suppress(AttributeError):
-        message = error.body.get("message")  # type: ignore[attr-defined]
-    text = message if isinstance(message, str) else error.response.text
+    text = complaint(error.body) or error.response.text
     return hide(" ".join(text[:LONGEST_SAID].encode(errors="replace").decode().split()))

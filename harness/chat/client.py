@@ -247,6 +247,9 @@ class ChatClient:
                 raise Failure(f"{failure.reason}; asked to wait {failure.pause:g} s", stop=True) from failure
             if failure.limited:
                 throttle.rate_limited(entered, self._wait(wait) if failure.pause is None else failure.pause)
+                if throttle.limits >= 2 * self.settings.waits:  # or each request would wait as often for itself
+                    reason = f"{failure.reason}; {throttle.limits} times in a row, whatever was asked"
+                    raise Failure(reason, stop=True, status=failure.status) from failure
             if failure.slow:
                 throttle.narrow(entered)
             raise

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.chat.complaint import complaint
 from harness.chat.prices import DATED
 from harness.chat.request import ChatRequest
+from harness.chat.stream import Unfinished, is_stream, joined
 from harness.protocols.conversation import Image, Turn
 from harness.protocols.ending import CUT, ERROR, finish_of
 from harness.util.images import as_shown, open_image
@@ -19,6 +22,10 @@ REASONING = ("reasoning_content", "reasoning")
 """Where vLLM, SGLang, DeepSeek and OpenRouter put the thoughts of a message."""
 MOST = 2**31
 """Token counts and ids are below it; what is not is not one."""
+SHOWN = 200
+"""Characters of what an endpoint says that stand in a reason."""
+NO_SUCH_PATH = "unexpected endpoint or method"
+"""LM Studio's words for a path that it does not know, with status 200."""
 SIGNATURES = {b"\x89PNG": "png", b"GIF8": "gif", b"RIFF": "webp"}
 
 
@@ -103,17 +110,15 @@ def read(content: bytes, max_tokens: object = None) -> Completion:
 
     ``max_tokens`` is what the call allowed: a completion of as many and without a finish reason is cut.
     """
-    try:
-        data = json.loads(content)
-    except (ValueError, RecursionError):
-        raise Malformed(f"the body is not JSON: {_shown(content)}") from None
-    if not isinstance(data, dict):
-        raise Malformed(f"the body is not a JSON object: {_shown(content)}")
+    data = _object(content)
     usage, model = _usage(data.get("usage")), data.get("model")
     model = said(model) if isinstance(model, str) else ""
     choices = data.get("choices")
     if not isinstance(choices, list) or not choices:
-        reason = "the list of choices is empty" if choices == [] else f"there are no choices: {_shown(content)}"
+        wrong = hide(complaint(data))[:SHOWN]
+        if choices == [] and not wrong:
+            raise Malformed("the list of choices is empty", model, usage)
+        reason = f"there are no choices: {repr(wrong) if wrong else _shown(content)}"
         raise Malformed(reason, model, usage, _status(data.get("error")))
     choice = _first(choices)
     if choice is None:
@@ -125,6 +130,7 @@ def read(content: bytes, max_tokens: object = None) -> Completion:
     if _fails(choice.get("error")) or _fails(data.get("error")):
         finish = ERROR  # a router whose endpoint broke off gives what came until then
     text, thoughts = _parts(message.get("content"))
+    refusal = refusal or _refusal(message.get("content"))
     reasoning = next((given for name in REASONING if isinstance(given := message.get(name), str)), thoughts)
     if (isinstance(refusal, str) and refusal) or (text is None and finish == "content_filter"):
         return Completion(None, model, usage, finish, said(str(refusal or "content filter")))
@@ -134,6 +140,20 @@ def read(content: bytes, max_tokens: object = None) -> Completion:
         raise Malformed(f"the message holds no text: {_without_text(choice, message)}", model, usage)
     prompt_ids = _ids(data.get("prompt_token_ids"))
     return Completion(said(text), model, usage, finish, reasoning=said(reasoning), prompt_ids=prompt_ids)
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    """The JSON object in a body, or what the events of a stream add up to, which some servers send unasked."""
+    try:
+        data = joined(content) if is_stream(content) else json.loads(content)
+    except Unfinished as error:
+        raise Malformed(str(error)) from None
+    except (ValueError, RecursionError):
+        page = " (a web page: is the base URL right?)" if content.lstrip().startswith(b"<") else ""
+        raise Malformed(f"the body is not JSON: {_shown(content)}{page}") from None
+    if not isinstance(data, dict):
+        raise Malformed(f"the body is not a JSON object: {_shown(content)}")
+    return data
 
 
 def _first(choices: list[Any]) -> dict[str, Any] | None:
@@ -153,7 +173,10 @@ def _fails(error: Any) -> bool:
 
 def _status(error: Any) -> int:
     """The HTTP status in the error of a body, 0 where there is none."""
+    if isinstance(error, str) and NO_SUCH_PATH in error.lower():
+        return 404
     code = error.get("code") if isinstance(error, dict) else None
+    code = int(code) if isinstance(code, str) and re.fullmatch("[45][0-9]{2}", code) else code
     return code if isinstance(code, int) and 400 <= code <= 599 else 0
 
 
@@ -176,6 +199,13 @@ def _parts(content: Any) -> tuple[str | None, str]:
     thoughts = [_parts(part.get("thinking"))[0] or "" for part in parts if part.get("type") == "thinking"]
     whole = bool(held) and all(isinstance(text, str) for text in held)
     return "".join(held) if whole else None, "".join(thoughts)
+
+
+def _refusal(content: Any) -> str:
+    """The model's own word for giving no text, where it stands as a part of the content."""
+    parts = content if isinstance(content, list) else []
+    said = [part.get("refusal") for part in parts if isinstance(part, dict) and part.get("type") == "refusal"]
+    return "".join(text for text in said if isinstance(text, str))
 
 
 def _text(part: dict[str, Any]) -> Any:

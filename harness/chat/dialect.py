@@ -16,9 +16,11 @@ UNSUPPORTED = re.compile(
 UNKNOWN = re.compile(r"unrecognized|unknown|extra inputs are not permitted|extra_forbidden|unexpected keyword")
 """How they refuse a parameter that they have never heard of, whatever its value."""
 NO_SYSTEM = re.compile(
-    r"system (role|message|prompt)s? (is |are )?(not supported|unsupported)|not support (a |the )?system"
+    r"system (role|message|prompt)s? (is |are )?(not supported|unsupported)|not support (a |the )?['\"`]?system"
 )
 """How chat templates refuse a system message: Gemma's, Mistral's first."""
+STREAMED = re.compile(r"only supports? (?:the )?stream|enable the stream parameter|streaming is required")
+"""How they say that they answer in a stream alone: DashScope's QwQ and QVQ."""
 WANTED = re.compile(r"\b(\w+) must be (?:set to )?(true|false)\b", re.IGNORECASE)
 """How they ask for a field that they were not sent: DashScope's ``enable_thinking``."""
 RENAMED = {"max_tokens": "max_completion_tokens"}
@@ -52,6 +54,8 @@ def remedy_of(message: str, sent: Mapping[str, Any], setting: str) -> str:
         ours = " (leave model.system out)" if "model." in setting else ""
         return f"; its chat template takes no system message: ask without{ours} or serve it with one that does"
     wanted = WANTED.search(message)
+    if STREAMED.search(said):
+        return f"; its stream is asked for with {setting}='{{stream: true}}'"
     if wanted and wanted[1] not in OWN:
         return f"; it is sent with {setting}='{{{wanted[1]}: {wanted[2].lower()}}}'"
     fields = (name for name in sent if name not in ("model", "messages"))
@@ -65,7 +69,7 @@ def _plain(message: str) -> str:
 
 
 def _names(message: str, parameter: str) -> bool:
-    return re.search(rf"\b{parameter}\b", message) is not None
+    return re.search(rf"\b{parameter}\b", message, re.ASCII) is not None  # 参数 may follow it without a blank
 
 
 class Dialect:

@@ -9,7 +9,7 @@ from typing import Annotated
 from harness.util.ranges import above, at_least
 from harness.util.secrets import secrets_in
 
-OWN = frozenset({"model", "messages", "stream", "n"})
+OWN = frozenset({"model", "messages", "n"})
 """Fields of a call that are not the user's to set: what is asked, and how the reply is read, depend on them."""
 
 
@@ -23,12 +23,13 @@ class ChatSettings:
         api_key_env: the environment variable that holds this endpoint's key; "" for ``OPENAI_API_KEY`` where the
             endpoint is OpenAI's (or ``OPENAI_BASE_URL``'s) and none on this machine or network; "none" for no key.
         extra_body: fields of the call's JSON body beside or instead of its own, ``{reasoning_effort: low}``,
-            ``{add_special_tokens: true}``; one that is null is not sent (``{temperature: null}``).
+            ``{add_special_tokens: true}``, ``{stream: true}``; one that is null is not sent (``{temperature: null}``).
         concurrency: most calls in flight; fewer after HTTP 429 and after answers that do not come in time.
         timeout: of one call, from sending to the last byte.
         tries: calls for one request before it is given up; what fails in passing is tried again
             (connection, timeout, HTTP 408, 409, 425 and 5xx, a body that is no completion).
-        waits: how often one request may meet HTTP 429, which counts apart from ``tries``.
+        waits: how often one request may meet HTTP 429, which counts apart from ``tries``; twice as often in a row,
+            with no success between, ends the asking.
         first_wait: the wait before the second try; every further one is twice as long.
         longest_wait: what the doubling stops at.
         longest_pause: a Retry-After is honoured as it comes up to this, a longer one ends the asking.

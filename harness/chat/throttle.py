@@ -19,7 +19,7 @@ class Throttle:
 
     Starts at ``ceiling``. A 429 halves it (once for all calls that were sent before the cut, since they show the
     same overload), every success widens it by 1/width, so by one call per round, as TCP does.
-    Belongs to one event loop.
+    ``limits`` counts the cuts by rate limits since a call was answered. Belongs to one event loop.
     """
 
     def __init__(self, ceiling: int) -> None:
@@ -27,6 +27,7 @@ class Throttle:
         self.width = self.ceiling
         self._active = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self.limits = 0
         self._closed_until = 0.0
         self._cut_at = 0.0
 
@@ -55,10 +56,12 @@ class Throttle:
     def succeeded(self) -> None:
         """A call was answered: widen."""
         self.width = min(self.ceiling, self.width + 1 / self.width)
+        self.limits = 0
 
     def rate_limited(self, entered: float, pause: float) -> None:
         """A call that entered at ``entered`` got 429: narrow, and let nobody in for ``pause`` seconds."""
         self._closed_until = max(self._closed_until, time.monotonic() + pause)
+        self.limits += entered >= self._cut_at
         self.narrow(entered)
 
     def narrow(self, entered: float) -> None:

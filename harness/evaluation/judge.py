@@ -15,6 +15,7 @@ from harness.errors import UsageError
 from harness.evaluation.plugged import each_once
 from harness.evaluation.replies import MORE_TOKENS, as_text, is_cut, sound, unread
 from harness.evaluation.sharing import turns
+from harness.evaluation.spoken import without_end
 from harness.protocols.benchmark import Benchmark, JudgePrompt, Sample, Verdict
 from harness.protocols.judge import Judge, JudgeRequest, Reply
 from harness.protocols.model import Answer
@@ -89,8 +90,8 @@ class _Pending:
 
     @property
     def replies(self) -> list[str]:
-        """What the judge said, without its thoughts."""
-        return [spoken(reply.text or "").text for reply in self.given]
+        """What the judge said, without its thoughts and the token that ends its turn."""
+        return [spoken(without_end(reply.text or "")).text for reply in self.given]
 
 
 @dataclass(frozen=True)

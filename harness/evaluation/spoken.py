@@ -21,6 +21,11 @@ _END = re.compile(
 """Tokens that end a model's turn, where an endpoint leaves them in its text."""
 
 
+def without_end(text: str) -> str:
+    """``text`` without the tokens that end a model's turn."""
+    return _END.sub("", text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoringSettings:
     """How answers become the scored text (`--set scoring.KEY=VALUE`); part of an evaluation's version.

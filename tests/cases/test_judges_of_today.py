@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cases.running import QUICK, figures, judge_at, mmhal, said, score, settings
-from tests.harness.chat.test_personalities import bad, choice, gpt5
+from tests.harness.chat.test_personalities import bad, choice, chunk, gpt5, stream
 from tests.harness.fault_server import Fault, FaultServer, completion
 
 Body = dict[str, Any]
@@ -66,6 +66,14 @@ TODAY = {
         lambda body, nth: choice(None, "length", reasoning_content=DRAFT), scored=0
     ),
     "vLLM: guided JSON": Served(lambda body, nth: '{"analysis": "It says Rating: 2.", "rating": 4}'),
+    "vLLM: the whole text taken for thoughts": Served(
+        lambda body, nth: choice(None, reasoning_content=f"{DRAFT}\n{GOOD}"), scored=0
+    ),
+    "the end token in the text": Served(lambda body, nth: f"{GOOD}<|im_end|>"),
+    "a stream that nobody asked for": Served(lambda body, nth: stream(chunk({"content": GOOD}), chunk({}, "stop"))),
+    "a stream that ends before its text, once": Served(
+        once(stream(chunk({"content": "Rating: 2"}), end="")), wasted=QUESTIONS
+    ),
     "thoughts in the text": Served(lambda body, nth: f"<think>{DRAFT}</think>\n\n{GOOD}"),
     "thoughts in the text, cut": Served(lambda body, nth: choice(f"<think>{DRAFT}", "length"), scored=0),
     "a fence around JSON": Served(lambda body, nth: '```json\n{"rating": 4.0}\n```'),

@@ -54,6 +54,33 @@ def image_limit(body: Body) -> Said:
     return "Rating: 4"
 
 
+def chunk(delta: Body, finish: str | None = None, **more: Any) -> str:
+    """An event of a stream."""
+    head = {"object": "chat.completion.chunk", "model": "judge"}
+    return (
+        f"data: {json.dumps({**head, 'choices': [{'index': 0, 'delta': delta, 'finish_reason': finish}], **more})}\n\n"
+    )
+
+
+def stream(*events: str, end: str = "data: [DONE]\n\n") -> Fault:
+    """A body of events, as with ``stream: true``."""
+    return Fault("raw", "".join((*events, end)).encode(), content_type="text/event-stream")
+
+
+RATED = (chunk({"role": "assistant", "content": ""}), chunk({"content": "Rating"}), chunk({"content": ": 4"}))
+
+
+def only_streams(body: Body) -> Said:
+    if body.get("stream"):
+        return stream(*RATED, chunk({}, "stop"))
+    return bad(400, "This model only support stream mode, please enable the stream parameter to access the model.")
+
+
+def google(status: int, message: str, **more: Any) -> Fault:
+    """Gemini's endpoint wraps an error in a list."""
+    return http(status, json.dumps([{"error": {"code": status, "message": message, **more}}]).encode())
+
+
 @dataclass(frozen=True)
 class Personality:
     """``text`` of the reply or what stands in its ``error``, after ``calls`` calls with ``settings``."""
@@ -70,6 +97,13 @@ LONG = bad(400, "This model's maximum context length is 4096 tokens. However, yo
 THOUGHT = "<think>2?</think>\n\nRating: 4"
 SNAPSHOT = completion("Rating: 4", model="judge-snapshot")
 UPSTREAM = {"code": 502, "message": "Upstream connection closed"}
+QUOTA_OF_A_DAY = {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}
+UNPAID: Body = {
+    "id": "x" * 100,
+    "choices": None,
+    "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"},
+}
+RAW = {"message": "Provider returned error", "code": 400, "metadata": {"raw": "the image has too many pixels"}}
 WRAPPED: Body = {"error": {"message": "Provider returned error", "code": 429}}
 
 PERSONALITIES = {
@@ -129,6 +163,72 @@ PERSONALITIES = {
         lambda body: {**completion("Rating: 4"), "error": {"message": "", "code": 0}}, "Rating: 4"
     ),
     "a rate limit that lasts": Personality(lambda body: bad(429, "slow down"), None, "slow down (asked 4 times)", 4),
+    "a stream that nobody asked for": Personality(lambda body: stream(*RATED, chunk({}, "stop")), "Rating: 4"),
+    "a stream without its last event": Personality(lambda body: stream(*RATED, chunk({}, "stop"), end=""), "Rating: 4"),
+    "a stream that is broken off": Personality(
+        lambda body: stream(*RATED, end=""), None, "the stream ends before its text does", 3
+    ),
+    "a stream with thoughts and comments": Personality(
+        lambda body: stream(": PROCESSING\n\n", chunk({"reasoning_content": "Rating: 2"}), *RATED), "Rating: 4"
+    ),
+    "a stream with an error in it": Personality(
+        lambda body: stream(*RATED, f"data: {json.dumps({'error': UPSTREAM})}\n\n"), None, "broken off by an error", 3
+    ),
+    "streams alone": Personality(only_streams, None, "its stream is asked for with --set judge.extra_body='{stream: t"),
+    "streams alone, set so": Personality(only_streams, "Rating: 4", settings=(("extra_body", {"stream": True}),)),
+    "thoughts apart and no text, though it ended": Personality(
+        lambda body: choice(None, reasoning_content="Rating: 2"), None, "the judge gave thoughts and no text"
+    ),
+    "a refusal as a part": Personality(
+        lambda body: completion([{"type": "refusal", "refusal": "I cannot."}]), None, "the judge refused: I cannot."
+    ),
+    "no credit at Moonshot": Personality(
+        lambda body: http(429, b'{"error": {"message": "pay", "type": "exceeded_current_quota_error"}}'), None, "pay"
+    ),
+    "no credit at Zhipu": Personality(lambda body: bad(429, "\u4f59\u989d\u4e0d\u8db3", "1113"), None, "HTTP 429"),
+    "the free requests of a day": Personality(
+        lambda body: bad(429, "Rate limit exceeded: free-models-per-day", 429), None, "free-models-per-day"
+    ),
+    "Google's quota of a day": Personality(
+        lambda body: google(429, "You exceeded your current quota", details=[QUOTA_OF_A_DAY]), None,
+        "HTTP 429: You exceeded your current quota",
+    ),
+    "Google's quota of a minute": Personality(
+        lambda body: google(429, "You exceeded your current quota"), None, "quota (asked 4 times)", 4
+    ),
+    "more than a minute's tokens": Personality(
+        lambda body: bad(429, "Request too large for gpt-4o on tokens per min (TPM)", "rate_limit_exceeded"), None,
+        "Request too large",
+    ),
+    "a model that is loading": Personality(
+        lambda body: bad(503, "Loading model"), None, "Loading model (asked 4 times)", 4
+    ),
+    "a model that is down": Personality(lambda body: bad(503, "no backend"), None, "no backend (asked 3 times)", 3),
+    "no such path": Personality(
+        lambda body: http(404, b'{"detail": "Not Found"}'), None, "HTTP 404: Not Found (asked at"
+    ),
+    "a path that takes no such call": Personality(
+        lambda body: http(405, b'{"detail": "Method Not Allowed"}'), None, "is the base URL right?"
+    ),
+    "LM Studio's path that it does not know": Personality(
+        lambda body: {"error": "Unexpected endpoint or method. (POST /chat/completions)"}, None,
+        "is the base URL right?",
+    ),
+    "a web page": Personality(
+        lambda body: Fault("raw", b"<!DOCTYPE html>"), None, "(a web page: is the base URL right?)", 3
+    ),
+    "MiniMax's error": Personality(lambda body: UNPAID, None, "there are no choices: 'insufficient balance'", 3),
+    "what a router says for another": Personality(
+        lambda body: http(400, json.dumps({"error": RAW}).encode()), None,
+        "Provider returned error: the image has too many pixels",
+    ),
+    "o1-mini's system message": Personality(
+        lambda body: bad(400, "'messages[0].role' does not support 'system' with this model."), None,
+        "takes no system message",
+    ),
+    "a parameter between Chinese signs": Personality(
+        lambda body: bad(400, "max_tokens\u53c2\u6570\u975e\u6cd5"), None, "extra_body='{max_tokens: null}'"
+    ),
     "overloaded": Personality(lambda body: bad(529, "overloaded"), None, "overloaded (asked 4 times)", 4),
 }  # fmt: skip
 
@@ -149,6 +249,13 @@ def test_a_rate_limit_that_passes_leaves_no_trace() -> None:
         replies = ask(server, requests(*map(str, range(20))))
     assert {reply.text for reply in replies} == {"Rating: 4"}
     assert len(server.calls) == 40
+
+
+def test_a_rate_limit_that_lasts_for_all_ends_the_asking() -> None:
+    with FaultServer(lambda prompt, nth: bad(429, "slow down")) as server:
+        replies = ask(server, requests(*map(str, range(20))), concurrency=1, waits=3)
+    assert len(server.calls) == 6
+    assert replies[-1].error == "HTTP 429: slow down; 6 times in a row, whatever was asked"
 
 
 def test_a_server_that_works_at_one_call_after_the_other_is_asked_fewer_at_once_until_all_is_answered() -> None:
