@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
+from harness.models.answer_places import Row, asks, by_saying, by_spelling, image_key, plain
 from harness.protocols.benchmark import Sample
 from harness.util.files import read_json
 from harness.util.json_kind import kind_of
@@ -23,6 +24,12 @@ LAYOUTS = (
 """Fields of the sample's id, whose parts are joined by "_", and of the answer."""
 BY_PLACE = ("model_answer", "answer")
 """Fields of the answer in files that answer all questions in order: MMHal-Bench's template, RLAIF-V's evaluation."""
+LOOSE = ("id", "question_id"), ("response", "text", "answer", "model_answer")
+"""Fields of id and answer of a row of no such layout and without a question: one of each is taken for the pair."""
+IMAGES = ("image_id", "image", "image_path", "image_url")
+"""Fields that may name the image that a row is about."""
+LONGEST_NAME = 500
+"""Characters of an image's name: what is longer is the image itself."""
 ANSWERS = frozenset([text for _, text in LAYOUTS] + list(BY_PLACE)) - {"caption"}
 """Fields that may hold an answer: a row gives one. A caption may be a context beside it."""
 
@@ -32,13 +39,12 @@ class Responses:
     """The answers of a file by sample id.
 
     ``failed`` holds, by sample id, why a row gives no answer: it has an error.
-    ``asked`` holds, of rows that are known by their place alone, where they stand and what they say was asked;
-    ``prompts``, of rows with ids that say so too, what was asked.
+    ``asked`` holds rows that are known by their place alone; ``prompts``, of rows with ids, what they say was asked.
     """
 
     answers: dict[str, str]
     failed: dict[str, str] = field(default_factory=dict)
-    asked: dict[str, tuple[str, str]] = field(default_factory=dict)
+    asked: dict[str, Row] = field(default_factory=dict)
     prompts: dict[str, str] = field(default_factory=dict)
 
     def placed(self, samples: Sequence[Sample]) -> Responses:
@@ -47,39 +53,52 @@ class Responses:
         POPE's official files number the questions of a split or of all splits by themselves. Then the questions decide:
         the file must ask those of one part of the benchmark after the other (what stands before ":" in the ids), in
         any order, each part whole and in its order. Where it does not, or two parts fit, it is returned as it is.
+        Rows without an id that say which image or number they are about are placed by that, and ids that spell a
+        number or an image's file otherwise by what they spell (``harness.models.answer_places``).
         """
-        said = {**{id_: question for id_, (_, question) in self.asked.items()}, **self.prompts}
-        known = {sample.id for sample in samples}
-        if not said or said.keys() != self.answers.keys() | self.failed.keys() or known & said.keys():
+        said = {**{id_: row.question for id_, row in self.asked.items()}, **self.prompts}
+        known, rows = {sample.id for sample in samples}, self.answers.keys() | self.failed.keys()
+        if self.asked.keys() == rows and (of := by_saying(self.asked, samples)):
+            return self._of(of)
+        if not self.asked and not known & rows and (of := by_spelling([*rows], samples)):
+            return self._of(of)
+        if not said or said.keys() != rows or known & said.keys():
             return self
         parts: dict[str, list[Sample]] = {}
         for sample in samples:
             parts.setdefault(sample.id.rpartition(":")[0], []).append(sample)
-        asked, ids = [_plain(question) for question in said.values()], list[str]()
+        asked, ids = [plain(question) for question in said.values()], list[str]()
         while len(ids) < len(asked):
-            fitting = [name for name, part in parts.items() if _asks(asked[len(ids) :], part)]
+            fitting = [name for name, part in parts.items() if asks(asked[len(ids) :], part)]
             if len(fitting) != 1:
                 return self
             ids += [sample.id for sample in parts.pop(fitting[0])]
-        of = dict(zip(said, ids, strict=True))
+        return self._of(dict(zip(said, ids, strict=True)))
+
+    def _of(self, of: Mapping[str, str]) -> Responses:
+        """The same by other ids; what was asked is known to be right."""
         answers, failed = ({of[id_]: text for id_, text in each.items()} for each in (self.answers, self.failed))
         return Responses(answers, failed)
 
     def check(self, samples: Sequence[Sample]) -> None:
-        """Raise DataError for a row whose question is not that of the sample in its place."""
+        """Raise DataError for a row whose question or image is not that of the sample in its place."""
         for sample in samples:
-            where, question = self.asked.get(sample.id, ("", ""))
-            if where and _plain(question) not in _plain(sample.prompt):
+            row = self.asked.get(sample.id)
+            if row is None:
+                continue
+            other = row.image and sample.group and image_key(row.image) != image_key(sample.group)
+            if other or plain(row.question) not in plain(sample.prompt):
+                about, of = (f" about {row.image}", f" about {sample.group}") if other else ("", "")
                 raise DataError(
-                    f"{where}: it asks {question[:80]!r}, and question {sample.id} of the data is "
-                    f"{sample.prompt[:80]!r}. Rows without an id belong to the questions in their order; give "
+                    f"{row.where}: it asks {row.question[:80]!r}{about}, and question {sample.id} of the data is "
+                    f"{sample.prompt[:80]!r}{of}. Rows without an id belong to the questions in their order; give "
                     f"{EXPECTED} a line for another order or a part."
                 )
 
     def asked_otherwise(self, samples: Sequence[Sample]) -> list[str]:
         """A note where rows with the ids of ``samples`` say that they were asked another question; else none."""
         said = [(sample, asked) for sample in samples if (asked := self.prompts.get(sample.id, "")).strip()]
-        others = [(sample, asked) for sample, asked in said if not _asks([_plain(asked)], [sample])]
+        others = [(sample, asked) for sample, asked in said if not asks([plain(asked)], [sample])]
         if not others:
             return []
         sample, asked = others[0]
@@ -89,24 +108,13 @@ class Responses:
         ]
 
 
-def _asks(asked: Sequence[str], part: Sequence[Sample]) -> bool:
-    """Whether ``asked`` begins with the questions of ``part``, with or without what a benchmark puts after them."""
-    prompts = [_plain(sample.prompt) for sample in part]
-    begun = zip(asked, prompts, strict=False)
-    return len(asked) >= len(prompts) and all(one and (one in other or other in one) for one, other in begun)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.replace("<image>", " ").split())
-
-
 def read_responses(path: Path) -> Responses:
     """The answers of a file: JSON lines or a JSON array of rows, or one JSON object of id -> text (MM-Vet).
 
-    A row is ``{"id", "response"}`` or another of ``LAYOUTS``, or has ``question`` and ``answer`` (or
-    ``model_answer``): then its place is its id. Ids compare as strings; further fields are ignored. A row that cannot
-    be read, that fits two layouts, gives two answers or a key twice, or whose id came before raises a DataError naming
-    file and row. A row with an ``error`` failed.
+    A row is ``{"id", "response"}`` or another of ``LAYOUTS`` or of ``LOOSE``, or has ``question`` and ``answer`` (or
+    ``model_answer``): then its place is its id until ``Responses.placed``. Ids compare as strings; further fields are
+    ignored. A row that cannot be read, that fits two layouts, gives two answers or a key twice, or whose id came before
+    raises a DataError that names file and row. A row with an ``error`` failed.
     """
     found = Responses({})
     for place, (where, row) in enumerate(_rows(path)):
@@ -118,7 +126,7 @@ def read_responses(path: Path) -> Responses:
         else:
             found.answers[sample_id] = text
         if _layout(row, where) is None:
-            found.asked[sample_id] = (where, row["question"])
+            found.asked[sample_id] = _known_by_place(row, where)
         elif isinstance(row.get("prompt"), str):
             found.prompts[sample_id] = row["prompt"]
     return found
@@ -165,7 +173,17 @@ def _layout(row: Mapping[str, Any], where: str) -> tuple[tuple[str, ...], str] |
     if len(said) > 1:
         names = " and ".join(", ".join(map(repr, (*ids, text))) for ids, text in fitting)
         raise DataError(f"{where}: it has two ids or answers ({names}); keep one pair.")
+    if not fitting and not isinstance(row.get("question"), str):
+        ids, texts = ([name for name in names if name in row] for names in LOOSE)
+        return ((ids[0],), texts[0]) if len(ids) == len(texts) == 1 else None
     return fitting[0] if fitting else None
+
+
+def _known_by_place(row: Mapping[str, Any], where: str) -> Row:
+    said = [str(row[name]) for name in IMAGES if isinstance(row.get(name), str | int)]
+    numbers = [str(row[name]) for name in LOOSE[0] if isinstance(row.get(name), str | int)]
+    image = next((name for name in said if 0 < len(name) <= LONGEST_NAME), "")
+    return Row(where, row["question"], image, numbers[0] if numbers else "")
 
 
 def _id_and_text(row: Mapping[str, Any], place: str, where: str) -> tuple[str, str, str]:
@@ -174,7 +192,7 @@ def _id_and_text(row: Mapping[str, Any], place: str, where: str) -> tuple[str, s
     parts: list[Any] = [place] if layout is None else [row[name] for name in layout[0]]
     named = layout[1] if layout else next((name for name in BY_PLACE if name in row), None)
     if named is None or (layout is None and not isinstance(row.get("question"), str)):
-        raise DataError(f"{where}: expected {EXPECTED}.")
+        raise DataError(f"{where}: expected {EXPECTED}, found the fields {', '.join(map(repr, row)) or 'of none'}.")
     for part in parts:
         if isinstance(part, bool) or not isinstance(part, str | int):
             raise DataError(f"{where}: the id {part!r} is neither text nor a whole number; expected {EXPECTED}.")

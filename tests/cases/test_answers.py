@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from harness.store import Store
 from tests.benchmarks.conftest import write_jsonl
-from tests.cases.running import figures, judge_at, mmhal, said, score
+from tests.cases.running import figures, judge_at, mmhal, run, said, score
+from tests.golden.test_golden import HERE
 from tests.harness.fault_server import FaultServer
 
 GOOD = "Analysis: fine.\nRating: 4"
@@ -22,3 +24,20 @@ def test_answers_to_other_questions_under_the_same_ids_are_said_and_stay_recorde
     assert figures(result)["n_scored"] == 3
     assert "1 of 3 rows of the file say that another question was asked" in said(result)
     assert "1 of 3 rows" in str(Store(data / "r.sqlite").evaluations()[-1].info["notes"])
+
+
+def test_captions_in_another_order_are_given_to_the_images_that_they_name(tmp_path: Path) -> None:
+    """As RLAIF-V's script writes them, after several processes: the questions are alike, their images are not."""
+    data, own = HERE / "chair_coco/data", HERE / "chair_coco/answers.jsonl"
+    answers = [json.loads(line) for line in own.read_text().splitlines()]
+    question = "Please describe this image in detail."
+    write_jsonl(
+        tmp_path / "mixed.jsonl",
+        [{"question": question, "answer": row["response"], "image_id": int(row["id"])} for row in answers[::-1]],
+    )
+    settings = ["--set", "images=8", "--set", "tagger=lexicon", "--json", "--data-dir", data, "--db", tmp_path / "r.db"]
+    found = [
+        figures(run("score", "--benchmark", "chair_coco", "--responses", file, *settings))
+        for file in (own, tmp_path / "mixed.jsonl")
+    ]
+    assert found[0]["metrics"] == found[1]["metrics"] and found[1]["n_scored"] == 8

@@ -40,6 +40,7 @@ OFFICIAL = {
     ),
     "mm_vet.json": json.dumps({"0": "a dog", "1": "Yes"}),
     "mm_vet indented.json": json.dumps({"0": "a dog", "1": "Yes"}, indent=1),
+    "other names.jsonl": lines({"id": 0, "answer": "a dog", "query": "?"}, {"question_id": 1, "response": "Yes"}),
     "named so.json": lines({"id": 0, "response": "a dog"}, {"id": "1", "response": "Yes"}),
     "with a mark.json": "\ufeff" + json.dumps([{"id": 0, "response": "a dog"}, {"id": 1, "response": "Yes"}]),
 }
@@ -82,7 +83,9 @@ REFUSED = {
     "a fraction": (lines({"id": 0.5, "response": "x"}), "line 1: the id 0.5 is neither text nor a whole number"),
     "a truth": (lines({"id": True, "response": "x"}), "line 1: the id True is neither"),
     "no row": ("[1]", "row 1: expected"),
-    "an answer to nothing": (lines({"answer": "x"}), "line 1: expected"),
+    "an answer to nothing": (lines({"answer": "x"}), 'line 1: expected {"id": ..., "response": "text"}, found the'),
+    "two ids": (lines({"id": 0, "question_id": 1, "answer": "x"}), "line 1: expected"),
+    "two answers of other names": (lines({"id": 0, "answer": "x", "model_answer": "y"}), "line 1: expected"),
     "a value": ("3\n", "line 1: expected"),
     "half": ('[{"id": 0,', "not valid JSON"),
 }
@@ -155,6 +158,53 @@ def test_rows_that_ask_something_else_are_given_to_no_sample(change: str, tmp_pa
         samples = [Sample(s.id, s.prompt.replace("random", "popular")) for s in POPE]
     (tmp_path / "a.jsonl").write_text(lines(*({"question": q, "answer": "yes"} for q in asked)))
     assert read_responses(tmp_path / "a.jsonl").placed(samples).answers.keys() == {str(n) for n in range(len(asked))}
+
+
+ALIKE = [Sample(str(i), "Describe the image.", group=f"COCO_val2014_{i + 7:012d}.jpg") for i in range(3)]
+"""Questions that only their images differ by."""
+
+
+@pytest.mark.parametrize("named", ["image_id", "image_path", "id", "question_id"])
+@pytest.mark.parametrize("left_out", [0, 1])
+def test_rows_in_any_order_are_placed_by_the_image_or_the_number_that_they_say(
+    named: str, left_out: int, tmp_path: Path
+) -> None:
+    """Several processes, each with a part of the questions, leave their rows one part after the other."""
+    values: list[Any] = ["0", 1, "2"] if "image" not in named else [7, "val2014/COCO_val2014_000000000008.jpg", "0009"]
+    rows = [{"question": s.prompt, "answer": f"to {s.id}", named: v} for s, v in zip(ALIKE, values, strict=True)]
+    (tmp_path / "a.jsonl").write_text(lines(*rows[left_out:][::-1]))
+    found = read_responses(tmp_path / "a.jsonl").placed(ALIKE)
+    assert found.answers == {s.id: f"to {s.id}" for s in ALIKE[left_out:]}
+
+
+@pytest.mark.parametrize(("image", "said"), [(99, "is none of the data's"), (7, "is answered before")])
+def test_a_row_about_another_image_is_refused(image: int, said: str, tmp_path: Path) -> None:
+    rows = [{"question": ALIKE[0].prompt, "answer": "x", "image_id": each} for each in (7, image)]
+    (tmp_path / "a.jsonl").write_text(lines(*rows))
+    with pytest.raises(DataError, match=rf"line 2: the question 'Describe .* about the image '{image}' {said}"):
+        read_responses(tmp_path / "a.jsonl").placed(ALIKE)
+
+
+def test_a_row_about_another_image_than_the_question_in_its_place_is_no_answer_to_it(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(lines({"question": ALIKE[0].prompt, "answer": "x", "image_id": 8}))
+    with pytest.raises(DataError, match=r"line 1: it asks .* about 8, and question 0 .* about COCO_val2014_0+7\.jpg"):
+        list(ReplayModel(tmp_path / "a.jsonl").generate(ALIKE, Decoding()))
+
+
+def test_an_image_that_several_questions_are_alike_about_places_no_row(tmp_path: Path) -> None:
+    samples = [Sample(f"{split}:1", "Is there a dog?", group="7.jpg") for split in SPLITS]
+    (tmp_path / "a.jsonl").write_text(lines({"question": "Is there a dog?", "answer": "x", "image": "7.jpg"}))
+    assert read_responses(tmp_path / "a.jsonl").placed(samples).answers == {"0": "x"}
+
+
+@pytest.mark.parametrize("spelled", ["{:012d}", "COCO_val2014_{:012d}.jpg"])
+def test_numbers_with_zeros_and_files_of_images_spell_the_ids_of_images(spelled: str, tmp_path: Path) -> None:
+    samples = [Sample(id_, "Describe the image.", group=id_) for id_ in ("7", "8", "9")]
+    rows = [{"image_id": spelled.format(n), "caption": f"of {n}"} for n in (8, 7)]
+    (tmp_path / "a.jsonl").write_text(lines(*rows))
+    assert read_responses(tmp_path / "a.jsonl").placed(samples).answers == {"8": "of 8", "7": "of 7"}
+    (tmp_path / "a.jsonl").write_text(lines(*rows, {"image_id": spelled.format(4), "caption": "of 4"}))
+    assert spelled.format(8) in read_responses(tmp_path / "a.jsonl").placed(samples).answers, "not all are there"
 
 
 FAILED = {
