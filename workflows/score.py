@@ -59,9 +59,14 @@ def read_answers(name: str, settings: Mapping[str, Any], responses: Path, root: 
     unknown = sorted((read.answers.keys() | read.failed.keys()) - {sample.id for sample in samples})
     if unknown:
         shown = ", ".join(repr(sample_id) for sample_id in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        asked = (
+            " Rows with numbers of their own are placed by what they ask only where the file asks each question of a "
+            "part of the benchmark once, in order."
+        )
         raise DataError(
             f"{responses}: {len(unknown)} ids are not of {name}: {shown}. Its ids run from {samples[0].id!r} to "
             f"{samples[-1].id!r}; take those lines out, or name the data they belong to with --data-dir."
+            f"{asked if read.asked or read.prompts else ''}"
         )
     read.check(samples)
     ids = {sample.id for sample in data.samples}

@@ -247,7 +247,7 @@ class ChatClient:
                 raise Failure(f"{failure.reason}; asked to wait {failure.pause:g} s", stop=True) from failure
             if failure.limited:
                 throttle.rate_limited(entered, self._wait(wait) if failure.pause is None else failure.pause)
-                if throttle.limits >= 2 * self.settings.waits:  # or each request would wait as often for itself
+                if self._hopeless(throttle):
                     reason = f"{failure.reason}; {throttle.limits} times in a row, whatever was asked"
                     raise Failure(reason, stop=True, status=failure.status) from failure
             if failure.slow:
@@ -261,6 +261,11 @@ class ChatClient:
 
     def _may_retry(self, tries: int, waits: int) -> bool:
         return tries < self.settings.tries and waits < self.settings.waits and not self.account.stopped
+
+    def _hopeless(self, throttle: Throttle) -> bool:
+        """Whether a rate limit has lasted so long for all requests that each need not wait as long for itself."""
+        long = self.settings.waits * self.settings.longest_wait
+        return throttle.limits >= 2 * self.settings.waits and throttle.limited_for >= long
 
     def _wait(self, failures: int) -> float:
         return backoff(failures, self.settings.first_wait, self.settings.longest_wait)

@@ -50,9 +50,10 @@ def parse_endpoint(argument: str, option: str) -> tuple[str, str]:
         fault = fault or "the name has a blank beside it"
     if not name or forgotten_scheme or fault:
         shown, at = without_secrets(name), without_secrets(url)
+        source = "" if split or not os.environ.get("OPENAI_BASE_URL") else " of OPENAI_BASE_URL"
         raise UsageError(
             f"{option} openai:{without_secrets(argument)}: expected openai:NAME or openai:NAME@BASE_URL with a base "
-            f"URL like http://127.0.0.1:8000/v1, found the name {shown!r} and the URL {at!r}"
+            f"URL like http://127.0.0.1:8000/v1, found the name {shown!r} and the URL {at!r}{source}"
             f"{f': {fault}' if fault else ''}."
         )
     return name, url.rstrip("/")

@@ -28,8 +28,8 @@ class ChatSettings:
         timeout: of one call, from sending to the last byte.
         tries: calls for one request before it is given up; what fails in passing is tried again
             (connection, timeout, HTTP 408, 409, 425 and 5xx, a body that is no completion).
-        waits: how often one request may meet HTTP 429, which counts apart from ``tries``; twice as often in a row,
-            with no success between, ends the asking.
+        waits: how often one request may meet HTTP 429, which counts apart from ``tries``. Twice as often with no
+            success between, and for as many of the longest waits, ends the asking.
         first_wait: the wait before the second try; every further one is twice as long.
         longest_wait: what the doubling stops at.
         longest_pause: a Retry-After is honoured as it comes up to this, a longer one ends the asking.

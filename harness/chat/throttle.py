@@ -19,7 +19,8 @@ class Throttle:
 
     Starts at ``ceiling``. A 429 halves it (once for all calls that were sent before the cut, since they show the
     same overload), every success widens it by 1/width, so by one call per round, as TCP does.
-    ``limits`` counts the cuts by rate limits since a call was answered. Belongs to one event loop.
+    ``limits`` counts the cuts by rate limits since a call was answered, and ``limited_for`` the seconds since the first
+    of them. Belongs to one event loop.
     """
 
     def __init__(self, ceiling: int) -> None:
@@ -28,8 +29,13 @@ class Throttle:
         self._active = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.limits = 0
+        self._limited_at = 0.0
         self._closed_until = 0.0
         self._cut_at = 0.0
+
+    @property
+    def limited_for(self) -> float:
+        return time.monotonic() - self._limited_at if self.limits else 0.0
 
     async def enter(self) -> float:
         """Wait for a place; returns the time of entry, to be given to ``rate_limited``."""
@@ -61,6 +67,7 @@ class Throttle:
     def rate_limited(self, entered: float, pause: float) -> None:
         """A call that entered at ``entered`` got 429: narrow, and let nobody in for ``pause`` seconds."""
         self._closed_until = max(self._closed_until, time.monotonic() + pause)
+        self._limited_at = self._limited_at if self.limits else time.monotonic()
         self.limits += entered >= self._cut_at
         self.narrow(entered)
 

@@ -26,6 +26,14 @@ def test_answers_to_other_questions_under_the_same_ids_are_said_and_stay_recorde
     assert "1 of 3 rows" in str(Store(data / "r.sqlite").evaluations()[-1].info["notes"])
 
 
+def test_numbers_of_another_file_are_said_to_be_placed_by_whole_parts_alone(tmp_path: Path) -> None:
+    data = mmhal(tmp_path / "d", 3)
+    rows = [{"question_id": n, "prompt": f"Question {n}?", "text": "It is."} for n in (7, 8)]
+    write_jsonl(data / "answers.jsonl", rows)
+    result = score("mmhal", data, ["--judge", "openai:m@http://127.0.0.1:9/v1"], code=2)
+    assert "2 ids are not of mmhal: '7', '8'" in said(result) and "placed by what they ask only where" in said(result)
+
+
 def test_captions_in_another_order_are_given_to_the_images_that_they_name(tmp_path: Path) -> None:
     """As RLAIF-V's script writes them, after several processes: the questions are alike, their images are not."""
     data, own = HERE / "chair_coco/data", HERE / "chair_coco/answers.jsonl"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -35,6 +35,12 @@ COMPLETIONS = (
     },
     {"choices": [{"message": {"content": [{"type": "text", "text": "a"}, {"type": "thinking", "thinking": ["b"]}]}}]},
     {"choices": [{"message": {"refusal": "no", "content": ""}}], "model": "m"},
+)
+CHUNKS = (
+    {"model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]},
+    {"model": "m", "choices": [{"index": 0, "delta": {"reasoning_content": "hm", "content": "Rating: "}}]},
+    {"choices": [{"delta": {"content": [{"type": "text", "text": "4"}]}, "finish_reason": "stop"}], "error": None},
+    {"model": "m", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}},
 )
 HEADERS = ("3", "0.5", "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:00 -0000", "1e3")
 REPLIES = ({"id": "a", "reply": "Rating: 5"}, {"id": 1, "reply": "Rating: 4", "run": 1}, {"id": "b", "reply": "0.5"})
@@ -119,10 +125,21 @@ def row_files(random: Random, corpus: Any) -> bytes:
     return (mutation.lines if random.random() < 0.7 else mutation.document)(random, corpus)
 
 
+def events(chunks: Sequence[Any]) -> bytes:
+    return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
+
+
+def streams(random: Random, corpus: Any) -> bytes:
+    """A stream of chunks, with one of them or its text changed, or cut."""
+    made = b"data: " + mutation.lines(random, corpus).replace(b"\n", b"\n\ndata: ")
+    return made[: random.randrange(len(made))] if random.random() < 0.2 else made + b"[DONE]\n\n"
+
+
 def targets() -> list[Target]:
     """One a reader."""
     return [
         Target("completions", COMPLETIONS, mutation.document, completion, 120, (Malformed,), document),
+        Target("streams of completions", [list(CHUNKS)], streams, completion, 30, (Malformed,), events),
         Target("retry-after", HEADERS, mutation.text, header),
         Target("recorded replies", [REPLIES], row_files, reading("replies.jsonl", replies), 60, valid=lines),
         Target("answers", [list(ANSWERS)], row_files, reading("answers.jsonl", answers), 60, valid=lines),

@@ -114,6 +114,12 @@ def test_a_url_that_no_path_can_follow_or_that_holds_a_secret_is_refused(url: st
     assert "SECRET" not in str(caught.value)
 
 
+def test_a_base_url_of_the_environment_that_cannot_be_one_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{OPENAI}/chat/completions")  # as other projects want theirs
+    with pytest.raises(UsageError, match=r"completions' of OPENAI_BASE_URL: /chat/completions is added to it"):
+        parse_endpoint("m", "--judge")
+
+
 def test_a_name_with_a_blank_beside_it_is_another_name_and_is_refused() -> None:
     with pytest.raises(UsageError, match="the name has a blank beside it"):
         parse_endpoint("m @https://example.org/v1", "--judge")
