@@ -15,7 +15,7 @@ from harness.chat.account import Account
 from harness.chat.bounded import bounded_client
 from harness.chat.calls import Failure, accept, call
 from harness.chat.completion import Completion, body
-from harness.chat.dialect import Dialect, remedy_of
+from harness.chat.dialect import Dialect, prompt_notes, remedy_of
 from harness.chat.endpoint import api_version, is_private, names_deployment
 from harness.chat.keys import NO_KEY, check_environment, foreign_headers, key_for, proxy_for
 from harness.chat.prices import Price, cost, estimate_tokens, load_prices, price_of
@@ -177,7 +177,7 @@ class ChatClient:
                 self.account.failed(failure)
                 return self._failed(failure, tries + waits, lost, sent)
             self.account.succeeded()
-            return self._replied(completion, expected, lost)
+            return self._replied(request, completion, expected, lost)
 
     async def _body(self, request: ChatRequest) -> dict[str, Any]:
         """What is sent; images are opened meanwhile, so that no call in flight waits for that."""
@@ -213,7 +213,9 @@ class ChatClient:
             return f"; a slow server needs fewer calls at once ({fewer}=1) or more time ({longer}=SECONDS)"
         return ""
 
-    def _replied(self, completion: Completion, expected: Mapping[str, int], lost: Mapping[str, int]) -> ChatReply:
+    def _replied(
+        self, request: ChatRequest, completion: Completion, expected: Mapping[str, int], lost: Mapping[str, int]
+    ) -> ChatReply:
         usage: dict[str, Any] = _sum(lost, completion.usage or expected)
         if not completion.usage:
             usage["estimated"] = True
@@ -221,8 +223,8 @@ class ChatClient:
             usage["finish_reason"] = completion.finish_reason
         if completion.reasoning:
             usage["reasoning"] = completion.reasoning
-        if self.dialect.notes:
-            usage["adapted"] = self.dialect.notes
+        if notes := [*self.dialect.notes, *prompt_notes(request, completion.usage.get("prompt_tokens", 0))]:
+            usage["adapted"] = notes
         return ChatReply(completion.text, completion.model, usage=usage, prompt_ids=completion.prompt_ids)
 
     async def _call(

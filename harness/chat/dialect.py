@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from harness.chat.request import ChatRequest
 from harness.chat.settings import OWN
 
 UNSUPPORTED = re.compile(
@@ -25,6 +26,10 @@ WANTED = re.compile(r"\b(\w+) must be (?:set to )?(true|false)\b", re.IGNORECASE
 """How they ask for a field that they were not sent: DashScope's ``enable_thinking``."""
 RENAMED = {"max_tokens": "max_completion_tokens"}
 """Parameters with a younger name: OpenAI's reasoning models take no other."""
+MOST_CHARACTERS = 8
+"""To a token of a prompt: prose has four or five."""
+CUT_FROM = 512
+"""Tokens of a prompt from which their number says something: no server's context is as short."""
 LEFT_OUT = ("temperature", "top_p")
 """Parameters that an endpoint may insist to choose itself."""
 
@@ -70,6 +75,18 @@ def _plain(message: str) -> str:
 
 def _names(message: str, parameter: str) -> bool:
     return re.search(rf"\b{parameter}\b", message, re.ASCII) is not None  # 参数 may follow it without a blank
+
+
+def prompt_notes(request: ChatRequest, counted: int) -> list[str]:
+    """What is to be said of a prompt that the endpoint counts fewer tokens of than it has: Ollama leaves out what is
+    beyond its context, which the reply does not say."""
+    characters = sum(len(turn.text) for turn in request.messages)
+    if counted < CUT_FROM or characters <= MOST_CHARACTERS * counted:
+        return []
+    return [
+        "the endpoint counts fewer tokens of long prompts than they have, so it seems to cut them; give it a longer "
+        "context (Ollama: OLLAMA_CONTEXT_LENGTH)"
+    ]
 
 
 class Dialect:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cases.running import QUICK, figures, judge_at, mmhal, said, score, settings
+from tests.cases.running import QUICK, answers, figures, judge_at, mmhal, said, score, settings
 from tests.harness.chat.test_personalities import bad, choice, chunk, gpt5, stream
 from tests.harness.fault_server import Fault, FaultServer, completion
 
@@ -94,6 +94,15 @@ def test_a_judge_of_today_scores_what_it_rates_and_nothing_else(name: str, tmp_p
     assert (found["n_scored"], rated) == (kind.scored, 4.0 if kind.scored else None)
     assert found["n_failed"] == QUESTIONS - kind.scored
     assert len(server.calls) == QUESTIONS + kind.wasted
+
+
+def test_a_prompt_that_the_judges_server_cuts_is_said_and_recorded(tmp_path: Path) -> None:
+    data = mmhal(tmp_path / "d", 1)
+    answers(data, {"0": "It shows a lamp. " * 2000})
+    with FaultServer(lambda prompt, nth: completion(GOOD, usage={"prompt_tokens": 2050})) as server:
+        result = score("mmhal", data, judge_at(server))
+    assert figures(result)["n_scored"] == 1
+    assert "not sent to the judge as the protocol has it: the endpoint counts fewer tokens" in said(result)
 
 
 @pytest.mark.parametrize(("named", "scored"), [("gpt-4o", QUESTIONS), ("my-4o", QUESTIONS), ("gpt-4-turbo", 0)])

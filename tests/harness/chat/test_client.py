@@ -287,6 +287,15 @@ def said(message: str) -> bytes:
     return json.dumps({"detail": json.loads(message)} if listed else {"error": {"message": message}}).encode()
 
 
+@pytest.mark.parametrize(("counted", "cut"), [(2050, True), (2501, False), (10, False), (None, False)])
+def test_a_prompt_of_which_the_endpoint_counts_too_few_tokens_is_noted_as_cut(counted: int | None, cut: bool) -> None:
+    """Of 20,000 characters: Ollama with 4096 tokens of context keeps and counts 2050; some count what is new alone."""
+    usage = None if counted is None else {"prompt_tokens": counted, "completion_tokens": 5}
+    with FaultServer(lambda prompt, nth: completion("fine", usage=usage)) as server:
+        (reply,) = ask(server, requests("word " * 4000))
+    assert any("OLLAMA_CONTEXT_LENGTH" in note for note in reply.usage.get("adapted", [])) is cut
+
+
 def test_a_refusal_that_nothing_is_learned_from_names_what_can_be_done() -> None:
     with FaultServer(lambda prompt, nth: http(400, said(prompt))) as server:
         asked = requests("top_p must be in (0, 1], got 0", "The prompt is too long", top_p=0.0)
