@@ -29,6 +29,7 @@ from benchmarks.common.coco import ANNOTATIONS, image_key_of, questions_file, re
 from benchmarks.common.images import image_in
 from benchmarks.common.llava_protocol import LLAVA_V1, LlavaProtocol
 from benchmarks.common.object_replies import (
+    PARSERS,
     first_readable,
     read_objects,
     read_objects_officially,
@@ -121,8 +122,7 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
             wording, ``auto`` is the official one where it is there.
         parser: ``tolerant`` also reads a list of strings inside a code fence, prose or a JSON object, and "()", which
             the official prompt asks for, as no objects; ``strict`` only what the official parser takes.
-        attempts: how often an unreadable live judge is asked; the official code asks up to 100 times, and as many
-            recorded replies are read.
+        attempts: how often an unreadable live judge is asked; officially up to 100 times, as recorded ones are read.
     """
 
     name: ClassVar[str] = "object_halbench"
@@ -165,7 +165,7 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
     def _version(self, prompt: str) -> str:
         how = "" if self.count == "words" else f" count={self.count}"
         if self.needs_judge:
-            how = f" prompt={prompt} parser={self.parser}-2 attempts={self.attempts}"
+            how = f" prompt={prompt} parser={PARSERS[self.parser]} attempts={self.attempts}"
         return f"object_halbench-1 extraction={self.extraction} tagger={resolve_name_tagger(self.tagger)}{how}"
 
     @property
@@ -195,8 +195,8 @@ class ObjectHalBench(LlavaProtocol, Benchmark):
                 raise DataError(f"{where}: image {key} has no ground truth in {root}.")
             truth = image_truth(facts[key].instances, facts[key].captions, synonyms, tagger)
             data = {"image_id": key, "truth": truth, "synonyms": synonyms.name, "words": digest}
-            question = files.field_of(row, "question", str, where)
-            samples.append(Sample(str(index), question, image_in(row, root, where), data, key, resources))
+            image, question = image_in(row, root, where), files.field_of(row, "question", str, where)
+            samples.append(Sample(str(index), question, image, data, key, resources))
         info: dict[str, Any] = {"prompt": prompt.record} if self.needs_judge else {}
         info |= self._unofficial(tagger, synonyms, table, prompt)
         notes = _notes(root, path, len(samples)) + OFFICIAL_PROMPT.note(root, choice)

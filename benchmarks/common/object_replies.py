@@ -12,6 +12,8 @@ from typing import Any, TypeGuard
 
 from benchmarks.common.replies import fields_of
 
+PARSERS = {"strict": "strict-2", "tolerant": "tolerant-3"}
+"""What stands in a benchmark's version for each way of reading."""
 FIELD = "objects"
 """Of a reply that is a JSON object; another name will do where there is no other field."""
 
@@ -45,7 +47,10 @@ def _are_names(read: Any) -> TypeGuard[list[str]]:
 
 
 def read_objects_tolerantly(reply: str) -> list[str] | None:
-    """As ``read_objects``, else the list of a JSON object, else the last list in the reply, else [] for "()"."""
+    """As ``read_objects``, else the list of a JSON object, else the one list in the reply, else [] for "()".
+
+    None where the reply has several that differ: a judge may go on to the next example, or speak of what it left out.
+    """
     if (strict := read_objects(reply)) is not None:
         return strict
     if fields := fields_of(reply):
@@ -53,9 +58,9 @@ def read_objects_tolerantly(reply: str) -> list[str] | None:
         return names if _are_names(names) else None
     if re.match(r"\s*[\[{]", reply) and _is_json(reply):  # something else than a list of strings, all of it
         return None
-    for match in reversed(list(re.finditer(r"\[[^\[\]]*\]", reply))):
-        if (names := read_objects(match[0])) is not None:
-            return names
+    found = [names for each in re.findall(r"\[[^\[\]]*\]", reply) if (names := read_objects(each)) is not None]
+    if found:
+        return found[-1] if all(names == found[-1] for names in found) else None
     return [] if reply.strip().strip("`").strip() == "()" else None
 
 

@@ -46,6 +46,8 @@ MARKS = frozenset({"->", "=>", "→", "-", "–", "—", "/", "~", ",", ";", "&"
 NAMED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NUMBERS = frozenset(NAMED)
 _NAMES = {str(number): name for number, name in enumerate(NAMED)}
+COMPARED = frozenset(["higher", "lower", "more", "less", "above", "below", "better", "worse", "so"])
+"""Words that make a number the end of a range ("3 or higher")."""
 DOUBT = frozenset(["if", "unless", "is", "was", "were", "would", "could", "seems", "may", "might", "at", "plus"])
 """First words after a rating that take it back or make it hang on something."""
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
@@ -94,7 +96,7 @@ def _goes_on(after: str) -> bool:
         if token in CONNECTING or token in MARKS:
             connected, worded = True, worded or token in CONNECTING
             continue
-        return connected and (token.isdigit() or (worded and token in NUMBERS))
+        return connected and (token.isdigit() or (worded and token in NUMBERS | COMPARED))
     return False
 
 
@@ -125,6 +127,13 @@ _RATED_AGAIN = re.compile(
     r"\b(?:deserves?|merits?|warrants?|earns?|gets?|receives?|(?:i(?:'d|\swould)?|we)\s(?:rate|give|score))\b"
     r"(?:\s(?:it|this|that|the|a|an|response|answer|rating|score|of|as|at|least|be|to)\b){0,5}\W{1,4}"
     r"(?P<number>[0-9]+|" + "|".join(sorted(NUMBERS)) + r")\b(?:\s?(?:/|out\sof|of)\s?6)?" + _TO,
+    re.IGNORECASE,
+)
+# "Rating: 5\nFinal score: 1".
+_NAMED_AGAIN = re.compile(
+    r"\b(?:(?:final|revised|updated|corrected|adjusted)(?:\s(?:score|verdict|grade|answer))?|score)\b"
+    r"(?:\s(?:is|of|would|should|be))*[\s*_`\"':=–—-]{1,6}(?P<number>[0-9]+|" + "|".join(sorted(NUMBERS)) + r")\b"
+    r"(?:\s?(?:/|out\sof|of)\s?6)?" + _TO,
     re.IGNORECASE,
 )
 _SECOND = re.compile(r"(?<![\w./])(?:10|[0-9])(?![\w/%]|[.,][0-9])" + _TO)
@@ -186,7 +195,8 @@ def _on_scale(number: str) -> int | None:
 def _rated_again(text: str, match: re.Match[str]) -> bool:
     """Whether a later sentence gives another rating in other words."""
     value = _whole(match["value"])
-    later = _RATED_AGAIN.finditer(text.replace("’", "'"), match.end())
+    plain = text.replace("’", "'")
+    later = (again for form in (_RATED_AGAIN, _NAMED_AGAIN) for again in form.finditer(plain, match.end()))
     return any(again["number"].lower() not in (value, _NAMES.get(value)) for again in later)
 
 

@@ -84,6 +84,20 @@ def test_recorded_replies_are_read_as_far_as_the_official_code_would_ask(tmp_pat
         assert (judged.verdict.error, counts["hallucinated"], counts["official_hallucinated"]) == (None, ours, 1)
 
 
+@pytest.mark.parametrize(
+    ("reply", "names"),
+    [
+        ('The objects are ["dog", "cat"].', ["dog", "cat"]),
+        ('["dog"], as said: ["dog"]', ["dog"]),
+        ('["dog"]\n\nCaption: "A cat"\nOutput: ["cat"]', None),
+        ('["dog"]\nI left out what is not there (["tree"]).', None),
+        ("Output: []\nNot counted: [1]", []),
+    ],
+)
+def test_of_several_lists_that_differ_none_is_read(reply: str, names: list[str] | None) -> None:
+    assert read_objects_tolerantly(reply) == names
+
+
 def test_officially_a_list_may_hold_anything_json_has() -> None:
     """The official code puts each into "a {x}": numbers, null and lists become what Python writes of them."""
     reply = '["dog", 2, 2.50, null, true, {"cat": 1}, ["car"]]'
