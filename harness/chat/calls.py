@@ -126,7 +126,8 @@ async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout
     except TooLong as error:
         raise Failure(str(error), again=False) from None
     except openai.APIConnectionError as error:
-        raise Failure(f"connection failed: {str(error.__cause__ or repr(error))[:SHOWN]}") from error
+        cause = error.__cause__ or error
+        raise Failure(f"connection failed: {(str(cause) or repr(cause))[:SHOWN]}") from error
     except openai.APIStatusError as error:
         raise status_failure(error) from error
     except openai.OpenAIError as error:  # what the client refuses by itself

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from harness.util.ranges import above, at_least
 from harness.util.secrets import secrets_in
 
+SENT = frozenset({"stream", "stream_options"})
+"""Fields of a call that say how the reply comes, and not what it is."""
 OWN = frozenset({"model", "messages", "n"})
 """Fields of a call that are not the user's to set: what is asked, and how the reply is read, depend on them."""
 
@@ -17,7 +19,8 @@ OWN = frozenset({"model", "messages", "n"})
 class ChatSettings:
     """How the endpoint is called (`--set judge.KEY=VALUE`, `--set model.KEY=VALUE`).
 
-    None of it changes what is asked but ``extra_body``, which is part of the keys of replies and answers.
+    None of it changes what is asked but ``extra_body``, which is part of the keys of replies and answers, apart from
+    ``stream``.
 
     Args:
         api_key_env: the environment variable that holds this endpoint's key; "" for ``OPENAI_API_KEY`` where the
@@ -63,9 +66,14 @@ class ChatSettings:
             )
 
     @property
+    def asked(self) -> dict[str, Any]:
+        """What of ``extra_body`` changes what is asked, and not how it is sent."""
+        return {name: value for name, value in (self.extra_body or {}).items() if name not in SENT}
+
+    @property
     def variant(self) -> str:
-        """What of the settings changes what is asked, as people read it; "" where nothing does."""
-        return json.dumps(self.extra_body, sort_keys=True) if self.extra_body else ""
+        """The same as people read it; "" where nothing does."""
+        return json.dumps(self.asked, sort_keys=True) if self.asked else ""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class OpenAIModel(Model):
         self._system = (Turn("system", (chosen.system,)),) if chosen.system else ()
         self.batch_size = 2 * chosen.concurrency  # enough to keep the endpoint busy
         # 2: the image before the text, as every chat template of a family has it; before, it came after.
-        self.key = content_key("openai-2", self.name, endpoint, chosen.system, chosen.extra_body or {})
+        self.key = content_key("openai-2", self.name, endpoint, chosen.system, chosen.asked)
         self.route = f"openai, {endpoint}"
 
     def probe(self, encode: Encode | None = None, turns: Sequence[Turn] = ()) -> Probe:

@@ -96,6 +96,19 @@ def test_a_judge_of_today_scores_what_it_rates_and_nothing_else(name: str, tmp_p
     assert len(server.calls) == QUESTIONS + kind.wasted
 
 
+def test_a_judge_that_is_asked_for_streams_is_the_judge_that_it_was(tmp_path: Path) -> None:
+    data = mmhal(tmp_path / "d")
+    with FaultServer(lambda prompt, nth: stream(chunk({"content": GOOD}), chunk({}, "stop"))) as server:
+        found = [
+            figures(score("mmhal", data, judge_at(server, "judge", *more)))
+            for more in ((), ("extra_body={stream: true, stream_options: {include_usage: true}}",))
+        ]
+        asked = len(server.calls)
+        other = figures(score("mmhal", data, judge_at(server, "judge", "extra_body={stream: true, seed: 1}")))
+    assert {each["judge"] for each in found} == {"openai:judge"} and asked == QUESTIONS
+    assert other["judge"] == 'openai:judge {"seed": 1}' and server.calls[-1]["stream"] is True
+
+
 def test_a_prompt_that_the_judges_server_cuts_is_said_and_recorded(tmp_path: Path) -> None:
     data = mmhal(tmp_path / "d", 1)
     answers(data, {"0": "It shows a lamp. " * 2000})
