@@ -15,15 +15,20 @@ ALIKE = 10
 SHOWN = 40
 """Characters of such an answer that are shown."""
 _END = re.compile(
-    r"(?:\s*(?:</s>|<eos>|<end_of_turn>|<end_of_utterance>|<｜end▁of▁sentence｜>"
-    r"|<\|(?:im_end|end|eot_id|eom_id|end_of_text|endoftext|return)\|>))+\s*$"
+    r"(?:<eos>|<end_of_turn>|<end_of_utterance>|<｜end▁of▁sentence｜>"
+    r"|<\|(?:im_end|eot_id|eom_id|end_of_text|endoftext|return)\|>)"
+    r"(?=[ \t]{0,9}(?:\n|\Z|<(?:\||｜|/?s>|eos>|end_of_|start_of_)|\[INST\]|(?:assistant|user|system|human)\b))"
+    r"|(?:</s>|<\|end\|>)(?=\s{0,9}(?:\Z|</?s>|<\|end\|>|\[INST\]))",
+    re.IGNORECASE,
 )
-"""Tokens that end a model's turn, where an endpoint leaves them in its text."""
+"""Tokens that end a model's turn, where an endpoint leaves them in its text or does not stop at them; within a sentence
+they are spoken of."""
 
 
 def without_end(text: str) -> str:
-    """``text`` without the tokens that end a model's turn."""
-    return _END.sub("", text)
+    """``text`` up to a token that ends a model's turn: what follows is another turn that it made up."""
+    ended = _END.search(text)
+    return text[: ended.start()].rstrip() if ended else text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +54,7 @@ class ScoredAnswers:
     """Answers as they are scored, by sample id, with their thoughts and what is to be said of them all.
 
     ``counts``: how many there are (``n``), how many of them are empty and cut, and whether all say the same; where any
-    ended with an end token as text, how many (``end_tokens``).
+    had an end token as text, how many (``end_tokens``).
     """
 
     answers: Mapping[str, Answer]
@@ -69,7 +74,7 @@ def scored_answers(answers: Mapping[str, Answer], settings: ScoringSettings = LE
     if settings.reasoning == "keep":
         return _with_notes(answers, {})
     left = {id_: ended for id_, answer in given.items() if (ended := _END.search(answer.text or ""))}
-    given |= {id_: replace(given[id_], text=(given[id_].text or "")[: ended.start()]) for id_, ended in left.items()}
+    given |= {id_: replace(given[id_], text=without_end(given[id_].text or "")) for id_ in left}
     read = spoken_by_all({id_: (answer.text or "", answer.cut) for id_, answer in given.items()})
     scored = dict(answers)
     for id_, said in read.items():
@@ -87,7 +92,7 @@ def scored_answers(answers: Mapping[str, Answer], settings: ScoringSettings = LE
 def _with_notes(
     scored: Mapping[str, Answer], thoughts: Mapping[str, str], ends: Sequence[str] = (), ended: int = 0
 ) -> ScoredAnswers:
-    """With what a reader of the figures should know of how the answers came about; ``ended`` had one of ``ends``."""
+    """With what a reader of the figures should know of how the answers came about; ``ended`` have one of ``ends``."""
     texts = [answer.text.strip() for answer in scored.values() if answer.text is not None]
     counts = {
         "n": len(scored),
@@ -109,8 +114,8 @@ def _with_notes(
     if ended:
         counts["end_tokens"] = ended
         notes.append(
-            f"{ended} of {len(scored)} answers end with the model's end token as text ({', '.join(ends)}), which is "
-            "left out of scoring: the endpoint should drop it (skip_special_tokens)"
+            f"{ended} of {len(scored)} answers have the model's end token as text ({', '.join(ends)}), which is left "
+            "out of scoring with what follows it: the endpoint should stop there and drop it (skip_special_tokens)"
         )
     if thoughts:
         notes.append(f"the thoughts of {len(thoughts)} of {len(scored)} answers are left out of scoring")

@@ -70,6 +70,9 @@ TODAY = {
         lambda body, nth: choice(None, reasoning_content=f"{DRAFT}\n{GOOD}"), scored=0
     ),
     "the end token in the text": Served(lambda body, nth: f"{GOOD}<|im_end|>"),
+    "turns that it made up after its own": Served(
+        lambda body, nth: f"{GOOD}<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nAnd this one?\nRating: 1"
+    ),
     "a stream that nobody asked for": Served(lambda body, nth: stream(chunk({"content": GOOD}), chunk({}, "stop"))),
     "a stream that ends before its text, once": Served(
         once(stream(chunk({"content": "Rating: 2"}), end="")), wasted=QUESTIONS

@@ -166,9 +166,28 @@ def test_an_end_token_that_an_endpoint_leaves_in_its_text_is_not_scored_and_is_s
         "a": "Yes", "b": "No.", "c": "a <|im_end|> b", "d": "No",
     }  # fmt: skip
     assert scored.counts["end_tokens"] == 3
-    assert scored.notes[0].startswith("3 of 4 answers end with the model's end token as text (</s>, <|im_end|>")
+    assert scored.notes[0].startswith("3 of 4 answers have the model's end token as text (</s>, <|im_end|>")
     raw = scored_answers({"a": Answer("Yes<|im_end|>")}, ScoringSettings(reasoning="keep"))
     assert raw.answers["a"].text == "Yes<|im_end|>" and "end_tokens" not in raw.counts
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Yes<|im_end|>\n<|im_start|>user\nAre you sure?<|im_end|>", "Yes"),
+        ("Yes<|eot_id|>assistant\n\nNo", "Yes"),
+        ("Canberra<|eot_id|>\n\n---\n\nQuestion: What is 2 + 2?", "Canberra"),
+        ("Yes<end_of_turn>\n<start_of_turn>user\nNo?", "Yes"),
+        ("Yes.</s><s>[INST] And here? [/INST] No", "Yes."),
+        ("Yes.</s></s> ", "Yes."),
+        ("Yes.<|end|>\n", "Yes."),
+        ("The <s>red</s> car", "The <s>red</s> car"),
+        ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>Yes<|return|>", "Yes"),
+        ("<end_of_turn>", ""),
+    ],
+)
+def test_what_follows_the_end_of_a_turn_is_not_scored(text: str, said: str) -> None:
+    assert scored_answers({"a": Answer(text)}).answers["a"].text == said
 
 
 def test_answers_that_are_all_the_same_are_said() -> None:
