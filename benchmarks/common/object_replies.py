@@ -49,7 +49,7 @@ def _are_names(read: Any) -> TypeGuard[list[str]]:
 def read_objects_tolerantly(reply: str) -> list[str] | None:
     """As ``read_objects``, else the list of a JSON object, else the one list in the reply, else [] for "()".
 
-    None where the reply has several that differ: a judge may go on to the next example, or speak of what it left out.
+    None where the reply has several that differ: a judge may make up the next example, or speak of what it left out.
     """
     if (strict := read_objects(reply)) is not None:
         return strict
