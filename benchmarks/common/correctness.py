@@ -14,8 +14,10 @@ LEAD = frozenset(
     word
     for words in (
         "i i'd we it it's this that which the a an my our to of as and with for so yes overall final conclusion hence",
-        "thus therefore is are was be can should must judge consider considered deem deemed find rate marked label",
-        "answer answer's response response's prediction prediction's output model model's statement claim lmm result",
+        "thus therefore is are was be been being has can should must judge judged consider considered deem deemed find",
+        "rate rated assessed regarded marked label make makes making say provided predicted answer answer's answers",
+        "response response's responses prediction prediction's predictions output model model's lmm lmm's ai ai's",
+        "statement claim result",
         "verdict judgement judgment correctness status evaluation assessment classification grade",
         "fully completely entirely totally clearly definitely factually also indeed given based",
     )
