@@ -43,6 +43,10 @@ class UsageError(HarnessError):
     exit_code = 2
 
 
+class Unreachable(UsageError, Transient):
+    """A hub, an endpoint or another host does not answer: nothing was started, and it may answer later."""
+
+
 class DataError(UsageError):
     """A data file is wrong; the message names the file and the row."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from typing import Any
 
 import torch
 
@@ -17,6 +19,9 @@ from harness.models.origin import require_start
 from harness.models.processors import prompts_of
 from harness.models.prompts import Prompts
 from harness.protocols.progress import Progress, silent
+
+RANDOM = re.compile(r"dropout|drop_prob|drop_path|jitter")
+"""In the names of rates that layers of transformers read while they are trained."""
 
 
 def compute_dtype(config: AlignConfig, device: torch.device) -> str:
@@ -89,10 +94,21 @@ def load_base(config: AlignConfig, device: torch.device, progress: Progress = si
         model = trained_further(loaded.model, adapter, named).eval()
         loaded = dataclasses.replace(loaded, model=model, prompts=base_prompts(config))
         require_same_shape(loaded.model, config)
-    for module in loaded.model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
+    leave_nothing_to_chance(loaded.model)
     # FSDP wraps these classes; transformers also names those of towers that this model does not have, and FSDP stops.
     present = {type(module).__name__ for module in loaded.model.modules()}
     loaded.model._no_split_modules = sorted(present & set(loaded.model._no_split_modules or ()))
     return loaded
+
+
+def leave_nothing_to_chance(model: Any) -> None:
+    """Switch off what is random in training: modules of dropout, and the rates that other layers keep of their own.
+
+    A policy that is computed at random does not start at the reference, nor give the same gaps in both passes of a step.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        for name, value in vars(module).items():
+            if isinstance(value, float) and RANDOM.search(name):
+                setattr(module, name, 0.0)

@@ -38,6 +38,7 @@ from aligners.training.start_model import start_of, start_weights
 from aligners.training.starting import Start
 from aligners.training.trainable import trained_parts
 from aligners.training.trainer import PreferenceTrainer
+from harness.models.adapters import merged
 from harness.models.prompts import Prompts
 from harness.models.settings import save_settings
 from harness.models.sources import write_start
@@ -258,11 +259,10 @@ def _save(
     _save_prompts(prompts, part)
     write_card(part, record, trainer.curve)
     if config.merge:  # for engines that take no adapters
-        merged = emptied(part_of(out_dir / "model-merged"))
-        adapted: Any = trainer.model
-        adapted.merge_and_unload().save_pretrained(merged)
-        _save_prompts(prompts, merged)
-        put_in_place(merged, out_dir / "model-merged")
+        whole = emptied(part_of(out_dir / "model-merged"))
+        merged(trainer.model).save_pretrained(whole)
+        _save_prompts(prompts, whole)
+        put_in_place(whole, out_dir / "model-merged")
     put_in_place(part, out_dir / "model")
     write_json(out_dir / "record.json", record)
     trainer.progress("saving", 1, 1)

@@ -59,11 +59,10 @@ class HfJudge(Judge):
         return load_model(self._spec, settings=vars(self._settings))
 
     def check(self) -> None:
-        """Raise UsageError where it is not there, or is of a type that cannot be loaded."""
-        from harness.models.loading import require_type
-
+        """Raise UsageError where it is not there, is of a type that cannot be loaded, or has weights that are broken."""
         spec = self._spec
-        require_type(spec.target, f"--judge {self.name}", self._settings, spec.adapters)
+        parts = (spec.target, *spec.adapters)
+        _require_askable(self.name, parts, self._settings, tuple(weights_identity(part) for part in parts))
 
     def load(self) -> None:
         self._loaded  # noqa: B018 (loads it, once)
@@ -83,6 +82,14 @@ class HfJudge(Judge):
                     "adapted": _adapted(requests[position].question),
                 }
                 yield position, Reply(answer.text, self.model, answer.error, usage if answer.error is None else {})
+
+
+@functools.lru_cache(maxsize=64)
+def _require_askable(name: str, parts: tuple[str, ...], settings: HfSettings, weights: tuple[str, ...]) -> None:
+    """``require_askable`` of the judge ``name``, once for the same weights."""
+    from harness.models.loading import require_askable
+
+    require_askable(parts[0], f"--judge {name}", settings, parts[1:])
 
 
 def _decoding(question: JudgePrompt) -> Decoding:

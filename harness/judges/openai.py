@@ -12,7 +12,7 @@ from harness.chat.completion import same_model
 from harness.chat.endpoint import parse_endpoint
 from harness.chat.request import Caller, ChatRequest
 from harness.chat.settings import ChatSettings
-from harness.errors import UsageError
+from harness.errors import Unreachable, UsageError
 from harness.judges.registry import JUDGES
 from harness.protocols.benchmark import JudgePrompt
 from harness.protocols.conversation import Turn
@@ -63,7 +63,8 @@ class OpenAIJudge(Judge):
         ((_, reply),) = self.client.ask([request])
         self._probed = True
         if reply.outcome == "down":
-            raise UsageError(
+            kind = UsageError if reply.status else Unreachable  # a status is what an endpoint says
+            raise kind(
                 f"{self.client.caller.option} gives no answer: {reply.error}. It was asked before the model, so that "
                 "nothing is generated that could not be judged; --no-probe leaves this out."
             )

@@ -41,7 +41,7 @@ def with_adapters(model: Any, adapters: Sequence[str], named: str, *, fold: bool
         for adapter in adapters:
             adapted = _put_on(model, adapter, _config(adapter, named), "default", named)
             _fill(adapted, adapter, "default", named)
-            model = adapted.merge_and_unload()
+            model = merged(adapted)
         return model
     if not adapters:
         return model
@@ -55,6 +55,27 @@ def with_adapters(model: Any, adapters: Sequence[str], named: str, *, fold: bool
     del base.peft_config  # what is trained on it is saved without these
     put_in_effect(base)
     return base
+
+
+def merged(adapted: Any) -> Any:
+    """The model of a PeftModel with its adapter added to the weights.
+
+    Where input embeddings and head share a weight, and the adapter changes one of them or each in its own way, they are
+    parted first: peft would change both (huggingface/peft#2018).
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from torch.nn import Parameter
+
+    model = adapted.get_base_model()
+    ends = [model.get_input_embeddings(), model.get_output_embeddings()]
+    if (
+        any(isinstance(end, BaseTunerLayer) for end in ends)
+        and ends[1] is not None
+        and ends[0].weight is ends[1].weight
+    ):
+        head = ends[1].get_base_layer() if isinstance(ends[1], BaseTunerLayer) else ends[1]
+        head.weight = Parameter(head.weight.detach().clone(), requires_grad=False)
+    return adapted.merge_and_unload()
 
 
 def trained_further(model: Any, adapter: str, named: str) -> Any:

@@ -10,12 +10,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.errors import StrictDataclassError
+from huggingface_hub import is_offline_mode
+from huggingface_hub.errors import LocalEntryNotFoundError, StrictDataclassError
 from safetensors import SafetensorError
 
 from harness.errors import DataError, UsageError
 from harness.models.weights import tensors_of, weight_files
 from harness.util.distributed import rank_and_world_size
+from harness.util.download import PASSING
 
 SHOWN = 4
 REASON = 400
@@ -208,8 +210,22 @@ def _of_files(folder: Path) -> Iterator[tuple[str, Any]]:
         yield from tensors_of(file)
 
 
+def unreachable(error: BaseException) -> bool:
+    """Whether ``error`` comes of a hub that did not answer, and not of one that is not to be asked."""
+    chain: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in chain:
+        chain.append(following)
+        following = following.__cause__ or following.__context__
+    status = [getattr(getattr(each, "response", None), "status_code", 0) for each in chain]
+    down = any(isinstance(each, ConnectionError | TimeoutError | LocalEntryNotFoundError) for each in chain)
+    return not is_offline_mode() and (down or bool(PASSING & {*status}))
+
+
 def reason(error: BaseException) -> str:
     """Why something could not be loaded, in one line."""
+    if isinstance(error, pickle.UnpicklingError):  # torch's own text proposes to run what the file holds
+        return "a .bin file of weights is damaged, or holds more than weights; save them as safetensors"
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= REASON else f"{text[: REASON - 3]}..."
 

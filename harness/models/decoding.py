@@ -61,6 +61,26 @@ class EosBias(LogitsProcessor):
         return scores
 
 
+class Numbers(LogitsProcessor):
+    """Sees whether all logits of a batch have a greatest number; it is read once, when the batch is answered."""
+
+    def __init__(self) -> None:
+        self._lost: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        lost = ~scores.amax(-1).isfinite().all()  # NaN is the greatest of all
+        self._lost = lost if self._lost is None else self._lost | lost
+        return scores
+
+    def require(self) -> None:
+        """Raise ValueError where a token was chosen among numbers that are none: it says nothing (Qwen2-VL: "!!!!")."""
+        if self._lost is not None and bool(self._lost):
+            raise ValueError(
+                "its logits are not finite: broken weights, a dtype too small (--set model.dtype=bfloat16), or no token "
+                "that its generation_config.json allows"
+            )
+
+
 def decoded_by(asked: Decoding, checkpoint: Any) -> Decoding:
     """``asked`` with what the checkpoint's configuration adds: its repetition penalty (Qwen2-VL: 1.05) unless one is
     asked for, and what is ``RECORDED`` of it.

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 import transformers
 from PIL import Image as PilImage
+from transformers import LogitsProcessorList
 
 from harness.errors import HarnessError, Transient, UsageError
 from harness.models.batching import Layout, Row, choose_layout
-from harness.models.decoding import also_shaped_by, decoded_by, generate_options, only_given
+from harness.models.decoding import Numbers, also_shaped_by, decoded_by, generate_options, only_given
 from harness.models.device_errors import device_lost, out_of_memory
 from harness.models.generation import GenerateOptions
 from harness.models.loading import device_named, load
@@ -219,7 +220,11 @@ class HfModel(Model):
         with torch.inference_mode(), only_given(self._model), drawn:
             if options.config.do_sample:
                 torch.manual_seed(rows[0].position)
-            return self._layout.generate(rows, images, options).tolist()
+            numbers = Numbers()
+            watched = replace(options, logits_processor=LogitsProcessorList([*options.logits_processor, numbers]))
+            tokens: list[list[int]] = self._layout.generate(rows, images, watched).tolist()
+        numbers.require()
+        return tokens
 
     def _read(self, rows: Sequence[Row], tokens: list[list[int]], seconds: float) -> Iterator[tuple[int, Answer]]:
         kept = [self._until_eos(line) for line in tokens]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +18,12 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file, extract_commit_hash
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, Unreachable, UsageError
 from harness.models.adapters import with_adapters
-from harness.models.checks import CANNOT_LOAD, reason, require_loaded, require_whole
+from harness.models.checks import CANNOT_LOAD, reason, require_finite, require_loaded, require_whole, unreachable
 from harness.models.device_errors import out_of_memory
 from harness.models.origin import at_revision, require_start, trained_revision
-from harness.models.processors import hub_options, load_prompts
+from harness.models.processors import hub_options, load_prompts, prompts_of
 from harness.models.prompts import Prompts
 from harness.models.settings import LoadSettings
 from harness.models.sources import check_config
@@ -144,8 +145,14 @@ def _loadable(source: str, named: str) -> Iterator[None]:
     """Within it what transformers raises for a model that it cannot load is a UsageError."""
     try:
         yield
-    except CANNOT_LOAD as error:
+    except ImportError as error:
+        other = ", or take attn_implementation out of its config.json" if "flash" in str(error).lower() else ""
         raise UsageError(
+            f"{named}: {source} asks for a package that is not here ({reason(error)}). Install it{other}."
+        ) from error
+    except CANNOT_LOAD as error:
+        kind = Unreachable if unreachable(error) else UsageError
+        raise kind(
             f"{named}: transformers cannot load {source} ({reason(error)}). Give the directory of an "
             "image-text-to-text model or a hub id that can be reached."
         ) from error
@@ -163,10 +170,16 @@ def _noted(prompts: Prompts, note: str) -> Prompts:
     return replace(prompts, note=", ".join(filter(None, (prompts.note, note))))
 
 
-def require_type(source: str, named: str, settings: LoadSettings, adapters: Sequence[str] = ()) -> None:
-    """Raise UsageError where ``load`` of the same would not get beyond the model's configuration; reads no weights."""
+def require_askable(source: str, named: str, settings: LoadSettings, adapters: Sequence[str] = ()) -> None:
+    """Raise UsageError where ``load`` of the same would, but for adapters that do not fit; it keeps no weights."""
+    given = at_revision(settings, source, adapters)
     with _loadable(source, named):
-        check_type(source, at_revision(settings, source, adapters))
+        check_type(source, given)
+        require_whole_files(source, given, named=f"{named}: ")
+    prompts_of(source, given, named=named, adapter=adapters[-1] if adapters else "").check()
+    require_start(source, adapters, named)
+    for folder in filter(os.path.isdir, (source, *adapters)):
+        require_finite(folder, f"{named}: {folder}", trained=folder == source)
 
 
 def check_type(source: str, settings: LoadSettings | None = None) -> None:
@@ -191,14 +204,14 @@ def check_type(source: str, settings: LoadSettings | None = None) -> None:
         )
 
 
-def require_whole_files(source: str, settings: LoadSettings | None = None) -> None:
+def require_whole_files(source: str, settings: LoadSettings | None = None, *, named: str = "") -> None:
     """Raise UsageError if the checkpoint in ``source`` lacks weights or holds others than its model has; reads none."""
     given = settings or LoadSettings()
     with _reported(silent):
         both: Any = AutoModelForImageTextToText.from_pretrained(
             source, device_map="meta", output_loading_info=True, ignore_mismatched_sizes=True, **hub_options(given)
         )
-    require_whole(both[1], f"the checkpoint {source}", allow_unused=given.unused_weights == "allow")
+    require_whole(both[1], f"{named}the checkpoint {source}", allow_unused=given.unused_weights == "allow")
 
 
 def own_dtype(source: str, settings: LoadSettings) -> str:

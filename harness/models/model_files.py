@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
+from harness.util.download import LFS
 from harness.util.files import read_object
 from harness.util.options import unstorable
 
@@ -16,6 +18,10 @@ START = "start.json"
 """Beside an adapter: {"base", "adapters", "weights"}, what it was trained on; older versions wrote it where there were
 adapters below, and without "weights", the hashes of base and adapters."""
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "adapter_model.safetensors", "adapter_model.bin")
+OF_WORDS = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt")
+LONGEST_HEAD = 100_000_000
+"""Bytes of the head of a file of safetensors, as its own library has it."""
 TEMPLATES = ("chat_template.jinja", "chat_template.json")
 OBJECTS = (
     "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
@@ -28,14 +34,18 @@ NUMBERS = (
 )  # fmt: skip
 TOKENS = ("eos_token_id", "pad_token_id", "bos_token_id")
 """Of a generation configuration."""
+NO_PADDING = -1
+"""What the first LLaMA's name for padding: none."""
 TEXT = (str,)
 OPTIONAL = (str, type(None))
 
 
 def require_readable(folder: Path) -> None:
     """Raise DataError, which names the file, if a file of settings in ``folder`` is no JSON object, a template no text,
-    or an index names files of weights that are not there.
+    an index names files of weights that are not there, or a file is not the one that was published.
     """
+    for name in (*OBJECTS, *OF_WORDS):
+        require_published(folder / name)
     for name in OBJECTS:
         if (folder / name).is_file():
             _template(read_object(folder / name).get("chat_template"), folder / name)
@@ -47,15 +57,72 @@ def require_readable(folder: Path) -> None:
     for name in INDICES:
         if (folder / name).is_file():
             _check_index(folder / name)
+    for file in _read_weights(folder):
+        require_published(file)
+        _check_sizes(file)
+
+
+def require_published(file: Path) -> None:
+    """Raise DataError for what stands in the place of a file that was not fetched: a pointer, a broken link, nothing."""
+    if file.is_symlink() and not file.exists():
+        raise DataError(f"{file}: a link to a file that is not there: fetch or copy the model again, whole.")
+    if not file.is_file():
+        return
+    with file.open("rb") as stream:
+        begin = stream.read(len(LFS))
+    if begin == LFS:
+        raise DataError(f"{file}: a pointer of Git LFS and not the file itself. Fetch it, in its folder: git lfs pull")
+    if not begin:
+        raise DataError(f"{file}: is empty: its download or its saving was cut off. Fetch or save it again.")
+
+
+def _read_weights(folder: Path) -> list[Path]:
+    """The files of weights that transformers or peft reads of ``folder``: of several kinds it takes the first.
+
+    Raises DataError where one file and an index of others are there: one of them is left over from another model.
+    """
+    for name in WEIGHT_FILES:
+        file, index = folder / name, folder / f"{name}.index.json"
+        shards = sorted(set(read_object(index)["weight_map"].values())) if index.is_file() else []
+        if (file.exists() or file.is_symlink()) and shards and name not in shards:
+            raise DataError(
+                f"{folder} holds two models: {name}, and others in {len(shards)} files by {index.name}. Only the first "
+                "would be read. Remove the one that is left over."
+            )
+        if file.exists() or file.is_symlink() or shards:
+            return [folder / shard for shard in shards] or [file]
+    return []
+
+
+def _check_sizes(file: Path) -> None:
+    """Raise DataError for a file of weights most of which are empty. One that cannot be read is found where it is."""
+    if file.suffix != ".safetensors":
+        return
+    with file.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        head = stream.read(size) if size <= LONGEST_HEAD else b""
+    try:
+        shapes = [said["shape"] for name, said in json.loads(head).items() if name != "__metadata__"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return
+    empty = sum(0 in shape for shape in shapes if isinstance(shape, list))
+    if 2 * empty > len(shapes):
+        raise DataError(
+            f"{file}: {empty} of its {len(shapes)} weights are empty, as DeepSpeed's ZeRO-3 leaves them where no process "
+            "gathers them. Save it again with stage3_gather_16bit_weights_on_model_save, or make it of the checkpoint "
+            "with its zero_to_fp32.py."
+        )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The config.json of a model's directory. Raises DataError."""
+    require_published(folder / "config.json")
     return read_object(folder / "config.json", "the configuration of a model")
 
 
 def read_adapter_config(folder: Path) -> dict[str, Any]:
     """The adapter_config.json of an adapter's directory. Raises DataError, also for a base that is no text."""
+    require_published(folder / ADAPTER_CONFIG)
     config = read_object(folder / ADAPTER_CONFIG, "the configuration of an adapter")
     for name in ("base_model_name_or_path", "revision"):
         _require(config, name, OPTIONAL, folder / ADAPTER_CONFIG)
@@ -106,7 +173,10 @@ def _check_generation(file: Path) -> None:
             raise DataError(f"{file}: expected a number under {name!r}, found {_short(value)}.")
     for name in TOKENS:
         ids = said.get(name) if isinstance(said.get(name), list) else [said.get(name)]
-        if ids != [None] and not all(isinstance(each, int) and _is_number(each) for each in ids or ()):
+        least = NO_PADDING if name == "pad_token_id" else 0
+        if ids != [None] and not all(
+            isinstance(each, int) and _is_number(each) and each >= least for each in ids or ()
+        ):
             raise DataError(f"{file}: expected token ids under {name!r}, found {_short(said.get(name))}.")
 
 

@@ -7,20 +7,29 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoConfig, AutoProcessor, GenerationConfig
 
-from harness.errors import UsageError
-from harness.models.checks import CANNOT_LOAD, reason
-from harness.models.families import family_of
+from harness.errors import Unreachable, UsageError
+from harness.models.checks import CANNOT_LOAD, reason, unreachable
+from harness.models.families import UNKNOWN, family_of
 from harness.models.model_files import TEMPLATES, read_template
 from harness.models.origin import at_revision
-from harness.models.prompts import Prompts, require_square
+from harness.models.prompts import PLAIN, Prompts, require_square
 from harness.models.settings import LoadSettings, PromptSettings, changed, combined, contradictions, trained_settings
-from harness.models.templates import REMEDY
+from harness.models.templates import REMEDY, ChatTemplate
+from harness.protocols.conversation import Image, question
 
 FALLBACK = "fallback prompt"
 EDGES = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}
 """Where processors that resize by pixels keep their bounds."""
+REMEMBERED = ("max_length", "truncation", "truncation_strategy", "stride", "padding", "pad_to_multiple_of")
+"""Settings of calls that are saved with a tokeniser, and that its processor takes for defaults."""
+FILES = (
+    ("preprocessor_config.json", "processor_config.json"),
+    ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json"),
+)
+"""Files of a processor and of a tokeniser, of each of which there is one."""
 ONE_LINE = 40
 """Characters of a setting's value that a record shows."""
 
@@ -40,13 +49,14 @@ def load_prompts(
     given = settings or LoadSettings()
     trained = trained_settings(adapter or source)
     chosen = combined(given.prompt, trained)
-    processor: Any = AutoProcessor.from_pretrained(source, **hub_options(given))  # type: ignore[no-untyped-call]
+    processor = _processor_of(source, given)
     fallback = False
     if template := chosen.template or saved_template(adapter):
         processor.chat_template = template
     else:
         fallback = ensure_template(processor, config)
     complete(processor, config)
+    ask_whole(processor.tokenizer, config)
     bound_pixels(processor, chosen)
     if chosen.pad_to_square == "on":
         require_square(processor, "model.pad_to_square=on")
@@ -71,7 +81,22 @@ def prompts_of(source: str, settings: LoadSettings, *, named: str, adapter: str 
         config = AutoConfig.from_pretrained(source, **hub_options(settings))
         return load_prompts(source, config, settings, adapter=adapter)
     except CANNOT_LOAD as error:
-        raise UsageError(f"{named}: no processor of a model there ({reason(error)}).") from error
+        kind = Unreachable if unreachable(error) else UsageError
+        raise kind(f"{named}: no processor of a model there ({reason(error)}).") from error
+
+
+def _processor_of(source: str, settings: LoadSettings) -> Any:
+    """The processor of ``source``. Raises UsageError for a directory that lacks its files."""
+    try:
+        return AutoProcessor.from_pretrained(source, **hub_options(settings))  # type: ignore[no-untyped-call]
+    except CANNOT_LOAD as error:
+        gone = [names[0] for names in FILES if not any((Path(source) / name).is_file() for name in names)]
+        if not gone or not Path(source).is_dir():
+            raise
+        raise UsageError(
+            f"{source} lacks {' and '.join(gone)}, as checkpoints of a training often do. Copy the files of processor "
+            "and tokeniser from the model that it was trained from."
+        ) from error
 
 
 def hub_options(settings: LoadSettings) -> dict[str, Any]:
@@ -81,17 +106,73 @@ def hub_options(settings: LoadSettings) -> dict[str, Any]:
 
 
 def ensure_template(processor: Any, config: Any) -> bool:
-    """Give a processor without a chat template its family's; True if that was needed.
+    """Give a processor without a chat template its tokeniser's, else its family's; True if that was needed.
 
     Training and generation both load through here, so that a model without a template is asked what it was trained on.
+    Of several templates it is the default one. A tokeniser's that leaves the image out was of the language model alone.
     """
-    if getattr(processor, "chat_template", None) is not None:
-        return False
+    for owner in (processor, processor.tokenizer):
+        processor.chat_template = own = _one_template(getattr(owner, "chat_template", None))
+        if own is not None and (owner is processor or _holds_an_image(processor)):
+            return False
     template = family_of(config).fallback_template
     if not template:
         raise UsageError(f"a model of type {config.model_type} whose processor has no chat template. {REMEDY}")
     processor.chat_template = template
     return True
+
+
+def _one_template(given: Any) -> Any:
+    """The template of a processor or tokeniser that may have several by name."""
+    if isinstance(given, dict) and "default" not in given:
+        raise UsageError(f"it has chat templates called {', '.join(given)}, and none called default. {REMEDY}")
+    return given["default"] if isinstance(given, dict) else given
+
+
+def _holds_an_image(processor: Any) -> bool:
+    try:
+        ChatTemplate(processor).render([question(PLAIN, Image())], add_generation_prompt=True)
+    except UsageError:
+        return False
+    return True
+
+
+def ask_whole(tokenizer: Any, config: Any) -> None:
+    """Have ``tokenizer`` write what it is given, whole, and nothing behind it.
+
+    One that was run over data in training may remember to cut and to pad (its processor obeys), or to close every text
+    (add_eos_token), so that answers would begin after an end. Without a token for padding it pads with the end: padding
+    is masked.
+    """
+    for name in REMEMBERED:
+        tokenizer.init_kwargs.pop(name, None)
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise UsageError(
+                "its tokeniser names no end of a text (eos_token). Put the tokenizer_config.json or "
+                "special_tokens_map.json of the model that it was trained from beside its tokenizer.json."
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return
+    backend.no_truncation()
+    backend.no_padding()
+    if family_of(config) is not UNKNOWN or getattr(tokenizer, "add_eos_token", False):
+        _leave_open(tokenizer, backend)
+
+
+def _leave_open(tokenizer: Any, backend: Any) -> None:
+    """Have ``tokenizer`` add what it adds before a text, without the end behind it."""
+    bare = tokenizer.encode(PLAIN, add_special_tokens=False)
+    whole, end = tokenizer.encode(PLAIN), tokenizer.eos_token_id
+    if end is None or end in bare or whole[-1] != end:
+        return
+    before = {tokenizer.convert_ids_to_tokens(id_): id_ for id_ in whole[: len(whole) - len(bare) - 1]}
+    begin = [f"{token}:0" for token in before]
+    backend.post_processor = TemplateProcessing(
+        single=[*begin, "$A:0"], pair=[*begin, "$A:0", "$B:0"], special_tokens=list(before.items())
+    )
 
 
 def saved_template(adapter: str) -> str:

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 from harness.protocols.progress import Progress, silent
 
@@ -66,7 +67,7 @@ def tensors_of(file: Path) -> Iterator[tuple[str, Any]]:
     from safetensors import safe_open
 
     if file.suffix != ".safetensors":
-        yield from torch.load(file, map_location="cpu", weights_only=True, mmap=True).items()
+        yield from torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file)).items()
         return
     with safe_open(file, "pt") as opened:
         for name in opened.keys():  # noqa: SIM118 (it is no dictionary)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Transient
 from harness.protocols.progress import Progress, silent
 from harness.util.digests import actual, fits, sha256
 from harness.util.hosts import Private, check_url, opener
@@ -27,6 +27,10 @@ PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 class DownloadError(HarnessError):
     """A file could not be fetched; what came of it is kept beside its place as NAME.part."""
+
+
+class Unreached(DownloadError, Transient):
+    """Its home did not answer, or broke off, however often it was asked."""
 
 
 def download(
@@ -90,6 +94,7 @@ class Limits:
 
 def _complete(url: str, part: PartFile, name: str, limits: Limits | None, progress: Progress) -> None:
     reason = ""
+    kind: type[DownloadError] = Unreached
     try:
         asking = opener(public=limits is not None or _is_public(url))
         end = time.monotonic() + limits.seconds if limits else math.inf
@@ -103,16 +108,18 @@ def _complete(url: str, part: PartFile, name: str, limits: Limits | None, progre
             except urllib.error.HTTPError as error:
                 reason = f"HTTP {error.code} {error.reason}"
                 if error.code not in PASSING:
+                    kind = DownloadError
                     break
             except (OSError, HTTPException) as error:
                 cause = getattr(error, "reason", error)
                 reason = str(cause) or type(error).__name__
                 if isinstance(cause, Private):
+                    kind = DownloadError
                     break
     except ValueError as error:  # no URL, or more than may be
-        reason = str(error)
+        reason, kind = str(error), DownloadError
         part.discard()
-    raise DownloadError(f"{url}: {reason}. Run the same command again to resume, or put the file in place by hand.")
+    raise kind(f"{url}: {reason}. Run the same command again to resume, or put the file in place by hand.")
 
 
 def _is_public(url: str) -> bool:

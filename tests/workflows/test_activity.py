@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import cli
-from harness.errors import HarnessError, Interrupted, Transient, UsageError
+from harness.errors import HarnessError, Interrupted, Transient, Unreachable, UsageError
 from harness.protocols.benchmark import Verdict
 from harness.protocols.progress import silent
 from harness.store import Store
@@ -111,6 +111,7 @@ def shown(store: Store) -> str:
         (HarnessError("out of memory with 8 pairs"), True),
         (ZeroDivisionError("by zero"), True),
         (Transient("the disk is full"), False),
+        (Unreachable("--judge gives no answer"), False),
         (OSError(errno.ENOSPC, "No space left on device"), False),
         (ConnectionResetError("by the peer"), False),
         (Interrupted("stopped"), False),

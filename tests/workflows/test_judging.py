@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from harness.errors import UsageError
 from harness.evaluation.resolve import make_benchmark
@@ -55,6 +56,15 @@ def test_it_is_refused_before_the_model_is_loaded(judge: str, why: str, model: P
     words = ["--benchmark", "mmhal", "--model", model, "--data-dir", mmhal(tmp_path / "data"), "--db", "r.sqlite"]
     assert why in said(run("bench", *words, *(["--judge", judge] if judge else []), code=2))
     assert not (tmp_path / "r.sqlite").exists(), "no command is stored that could only fail again"
+
+
+@pytest.mark.usefixtures("unloaded")
+def test_a_judge_whose_weights_are_broken_is_refused_before_the_model_is_loaded(model: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(model, tmp_path / "judge"))
+    weights = load_file(broken / "model.safetensors")
+    save_file({n: t for n, t in weights.items() if "lm_head" not in n}, broken / "model.safetensors", {"format": "pt"})
+    words = ["--benchmark", "mmhal", "--model", model, "--data-dir", mmhal(tmp_path / "data"), "--db", "r.sqlite"]
+    assert "1 weight (lm_head.weight) missing" in said(run("bench", *words, "--judge", f"hf:{broken}", code=2))
 
 
 @pytest.mark.parametrize(("judge", "why"), CANNOT.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,24 @@ def test_training_raises_the_margin_and_starts_at_log_two(bench: Bench) -> None:
     assert [pair_id for pair_id, _ in notes.gaps[8, "train"]] == [str(i) for i in range(32)]
     assert all(abs(gap) < 1e-3 for _, gap in notes.gaps[0, "train"])
     assert notes.info["route"].startswith("shared prefix")
+
+
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_a_checkpoint_with_dropout_is_trained_as_one_without(
+    bench: Bench, llava: Path, tmp_path: Path, lora_rank: int
+) -> None:
+    """attention_dropout is a number of the layers, and no module: the policy would not start at its reference."""
+    noisy = Path(shutil.copytree(llava, tmp_path / "noisy"))
+    said = json.loads((noisy / "config.json").read_text())
+    for part in ("text_config", "vision_config"):
+        said[part]["attention_dropout"] = 0.5
+    (noisy / "config.json").write_text(json.dumps(said))
+    plain, other = (
+        bench.run(Dpo(), name, model=str(model), lora_rank=lora_rank, epochs=1)
+        for name, model in (("plain", llava), ("noisy", noisy))
+    )
+    assert distance(plain, other) == 0
+    assert lora_rank or json.loads((other.model_dir / "config.json").read_text())["text_config"]["attention_dropout"]
 
 
 def test_the_vision_tower_stays_as_it_was_and_the_rest_moves(bench: Bench, llava: Path) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from harness.errors import UsageError
 from harness.judges.registry import make_judge
 from harness.models.spec import load_model
 from harness.protocols.benchmark import Decoding, JudgePrompt, Sample
 from harness.protocols.judge import JudgeRequest
-from tests.tiny import tiny_llava
+from tests.tiny import tiny_adapter, tiny_llava
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +51,33 @@ def test_replies_of_other_weights_or_another_type_are_others(model: Path, tmp_pa
 def test_a_name_that_is_no_models_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--judge hf: expected a model, as in hf:ID_OR_DIR\."):
         make_judge("hf:", tmp_path)
+
+
+def with_nan(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor / 0 if "lm_head" in name else tensor for name, tensor in weights.items()}
+
+
+def without_projector(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in weights.items() if "projector" not in name}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(with_nan, r"lm_head\.weight\) holds numbers that are not finite"), (without_projector, "missing")],
+)
+def test_a_judge_whose_weights_are_broken_is_refused_when_it_is_made(
+    model: Path, tmp_path: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]], message: str
+) -> None:
+    broken = Path(shutil.copytree(model, tmp_path / "broken"))
+    save_file(change(load_file(broken / "model.safetensors")), broken / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UsageError, match=f"^--judge hf:{broken}.*{message}"):
+        make_judge(f"hf:{broken}", model)
+    make_judge(f"hf:{broken}", model, only_estimate=True)
+    with pytest.raises(UsageError, match=r"knows no thoughts"):
+        make_judge(f"hf:{model}", model, {"thinking": "off"})
+    adapter = tiny_adapter(model, tmp_path / "adapter")
+    make_judge(f"hf:{model}+{adapter}", model)
+    file = adapter / "adapter_model.safetensors"
+    save_file({name: tensor / 0 for name, tensor in load_file(file).items()}, file)
+    with pytest.raises(UsageError, match=f"{adapter}: .* not finite"):
+        make_judge(f"hf:{model}+{adapter}", model)

@@ -97,6 +97,45 @@ def test_adapters_beside_the_weights_are_the_model_that_they_are_folded_in(root:
     torch.testing.assert_close(logits(make_trainable(beside, config)), folded, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"target_modules": ["lm_head"]},
+        {"target_modules": ["embed_tokens"]},
+        {"target_modules": ["lm_head", "embed_tokens"]},
+        {"modules_to_save": ["lm_head"]},
+        {"modules_to_save": ["embed_tokens", "lm_head"]},
+        {"trainable_token_indices": [5, 6]},
+    ],
+    ids=str,
+)
+def test_an_adapter_of_one_end_of_a_tied_model_leaves_the_other(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Embeddings and head are one weight: folded, the adapter changes what it was trained on and nothing else."""
+    from peft import LoraConfig, get_peft_model
+
+    base = tiny_llava(tmp_path / "tied")
+    said = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(said | {"tie_word_embeddings": True}))
+    state = load_file(base / "model.safetensors")
+    save_file({n: t for n, t in state.items() if "lm_head" not in n}, base / "model.safetensors", {"format": "pt"})
+    torch.manual_seed(0)
+    config = LoraConfig(r=2, init_lora_weights=False, **{"target_modules": TARGETS, **options})
+    trained = get_peft_model(load_tiny(base)[0], config)
+    with torch.no_grad():
+        for name, weight in trained.named_parameters():
+            if "modules_to_save" in name or "tokens_delta" in name:
+                weight.add_(torch.rand_like(weight))
+    expected = logits(trained.eval())
+    trained.save_pretrained(str(tmp_path / "adapter"))
+    for fold in (True, False):
+        found = with_adapters(load_tiny(base)[0], [str(tmp_path / "adapter")], "x", fold=fold)
+        torch.testing.assert_close(logits(found), expected, rtol=1e-4, atol=1e-4)
+    merged = with_adapters(load_tiny(base)[0], [str(tmp_path / "adapter")], "x", fold=True)
+    merged.save_pretrained(tmp_path / "merged")
+    again = type(merged).from_pretrained(tmp_path / "merged")
+    torch.testing.assert_close(logits(again.eval()), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_an_adapter_that_is_no_sum_with_those_below_is_refused_where_it_cannot_be_folded(root: Path) -> None:
     stack = [str(root / "plain"), str(root / "dora")]
     with pytest.raises(UsageError, match=r"dora \(LORA, use_dora\).*model\.dtype=float32.*export-model RUN --merge"):

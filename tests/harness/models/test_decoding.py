@@ -102,6 +102,28 @@ def test_what_is_taken_over_does_what_it_says(model: HfModel, monkeypatch: pytes
             assert changed != plain and not any(error for _, error, _ in changed), name
 
 
+def test_an_answer_whose_logits_are_no_numbers_is_an_error_and_the_others_stay(
+    model: HfModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half precision that overflows on some prompts makes NaN, of which the greatest is token 0: "!!!!" of Qwen2-VL."""
+    plain, network, asked = answers(model, DECODINGS[0]), model.network, []
+    forward = network.lm_head.forward
+
+    def overflowing(hidden: torch.Tensor) -> torch.Tensor:
+        asked.append(len(hidden))
+        made: torch.Tensor = forward(hidden)
+        made[-1] = made[-1] * (float("nan") if len(asked) == 3 or (len(hidden) == 1 and spoiled) else 1.0)
+        return made
+
+    spoiled = False
+    monkeypatch.setattr(network.lm_head, "forward", overflowing)
+    assert answers(model, DECODINGS[0]) == plain, "once in a batch: each row is asked alone, and is well"
+    spoiled = True
+    asked.clear()
+    found = answers(model, DECODINGS[0])
+    assert all(text is None and "its logits are not finite" in str(error) for text, error, _ in found)
+
+
 @pytest.mark.parametrize("name", [None, *sorted(RECORDED.keys() - set(OF_BEAMS))])
 def test_rows_leave_a_batch_only_where_a_token_depends_on_nothing_but_those_before_it(name: str | None) -> None:
     own = GenerationConfig(**({name: LOUD[name]} if name else {}))  # type: ignore[no-untyped-call]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.constants
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,7 +19,7 @@ from torch import Tensor
 from aligners.training.base_model import base_prompts, load_base
 from aligners.training.config import AlignConfig
 from aligners.training.model_configs import model_config
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, Transient, UsageError
 from harness.models.hf import HfModel
 from harness.models.loading import device_named, load
 from harness.models.prompts import Prompts
@@ -27,6 +29,7 @@ from harness.protocols.conversation import Image, question
 from tests.tiny import tiny_adapter, tiny_llava
 
 CPU = torch.device("cpu")
+NOBODY = AlignConfig(model="nobody/nothing", data="x")
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,19 @@ def test_what_cannot_be_loaded_is_named_as_the_user_named_it(tmp_path: Path) -> 
         load(str(tmp_path), device=CPU, named="--model hf:x")
     with pytest.raises(UsageError, match="dtype 'float8': choose one of auto, float32"):
         load(str(tmp_path), device=CPU, named="x", dtype="float8")
+
+
+def test_a_hub_that_does_not_answer_may_do_so_later_and_one_that_is_not_to_be_asked_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between the tries of the hub's library
+    for offline in (False, True):
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+        for ask in (lambda: load("nobody/nothing", device=CPU, named="x"), lambda: base_prompts(NOBODY)):
+            with pytest.raises(UsageError) as refused:
+                ask()
+            assert isinstance(refused.value, Transient) != offline, str(refused.value)
 
 
 def test_devices_are_named_or_refused() -> None:
@@ -203,13 +219,17 @@ def test_a_template_that_adds_a_turn_to_a_string_holds_the_image_or_is_refused_i
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["half a file", "pointer of Git LFS"])
-def test_a_file_of_weights_that_cannot_be_read_is_one_line(whole: bool, model_dir: Path, tmp_path: Path) -> None:
+def test_a_file_of_weights_that_cannot_be_read_is_one_line(model_dir: Path, tmp_path: Path) -> None:
     folder = rewritten(model_dir, tmp_path / "model", dict)
     file = next(folder.glob("*.safetensors"))
-    content = file.read_bytes()
-    file.write_bytes(content[: len(content) // 2] if whole else b"version https://git-lfs.github.com/spec/v1\n")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(UsageError, match="transformers cannot load"):
+        load_model(f"hf:{folder}", device="cpu")
+    file.unlink()
+    torch.save(torch.nn.Linear(2, 2), folder / "pytorch_model.bin")
+    with pytest.raises(
+        UsageError, match=r"\(a \.bin file of weights is damaged, or holds more than weights; save them"
+    ):
         load_model(f"hf:{folder}", device="cpu")
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from harness.errors import DataError, UsageError
 from harness.models.loading import load
@@ -71,6 +73,65 @@ def test_an_index_names_files_that_lie_beside_it(root: Path, said: Any, message:
         require_readable(root / "base")
 
 
+def pointer(file: Path) -> None:
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n")
+
+
+def broken_link(file: Path) -> None:
+    file.unlink()
+    file.symlink_to("../../blobs/4d7a")
+
+
+def emptied(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("instead", "message"),
+    [
+        (pointer, "a pointer of Git LFS and not the file itself. Fetch it, in its folder: git lfs pull"),
+        (broken_link, "a link to a file that is not there"),
+        (emptied, "is empty: "),
+    ],
+)
+@pytest.mark.parametrize(
+    "name", ["base/model.safetensors", "base/tokenizer.json", "base/config.json", "adapter/adapter_model.safetensors"]
+)
+def test_what_stands_in_the_place_of_a_file_is_named(
+    root: Path, name: str, instead: Callable[[Path], None], message: str
+) -> None:
+    instead(root / name)
+    if (name, instead) == ("base/config.json", broken_link):
+        message = "no model directory"
+    with pytest.raises(UsageError, match=message) as refused:
+        composition(f"{root / 'base'}+{root / 'adapter'}")
+    assert str(root / name.partition("/")[0]) in str(refused.value)
+
+
+def test_weights_that_are_not_read_may_be_pointers(root: Path) -> None:
+    """As `git lfs pull --include=*.safetensors` leaves a clone."""
+    pointer(root / "base/pytorch_model.bin")
+    pointer(root / "base/consolidated.safetensors")
+    require_readable(root / "base")
+
+
+def test_shards_beside_a_file_of_another_model_are_refused(root: Path) -> None:
+    index = {"weight_map": {"a": "model-1-of-1.safetensors"}}
+    shutil.copy(root / "base/model.safetensors", root / "base/model-1-of-1.safetensors")
+    (root / "base/model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(DataError, match=r"base holds two models: model\.safetensors, and others in 1 files by"):
+        require_readable(root / "base")
+    (root / "base/model.safetensors").unlink()
+    require_readable(root / "base")
+
+
+def test_weights_that_zero3_left_empty_are_refused_with_the_remedy(root: Path) -> None:
+    file = root / "adapter/adapter_model.safetensors"
+    save_file({name: tensor[:0] for name, tensor in load_file(file).items()}, file)
+    with pytest.raises(DataError, match=r"28 of its 28 weights are empty, as DeepSpeed's ZeRO-3.*zero_to_fp32\.py"):
+        composition(f"{root / 'base'}+{root / 'adapter'}")
+
+
 @pytest.mark.parametrize(
     ("file", "said"),
     [
@@ -81,6 +142,7 @@ def test_an_index_names_files_that_lie_beside_it(root: Path, said: Any, message:
         ("base/tokenizer_config.json", {"added_tokens_decoder": 3}),
         ("base/generation_config.json", {"eos_token_id": "x"}),
         ("base/generation_config.json", {"eos_token_id": [2, None]}),
+        ("base/generation_config.json", {"eos_token_id": -1}),
         ("base/generation_config.json", {"repetition_penalty": "1.2"}),
         ("base/generation_config.json", {"min_length": math.nan}),
         ("adapter/adapter_config.json", {"r": "x"}),

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from harness.errors import Transient
 from harness.util import download as module
 from harness.util import files
 from harness.util.download import DownloadError, download
@@ -194,14 +195,15 @@ def test_a_part_of_an_older_version_is_replaced(home: str, tmp_path: Path) -> No
 
 
 def test_a_missing_file_is_not_asked_for_again_and_a_busy_home_is(home: str, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="HTTP 404"):
+    with pytest.raises(DownloadError, match="HTTP 404") as gone:
         download(f"{home}/absent", tmp_path / "x")
+    assert not isinstance(gone.value, Transient), "it will be absent tomorrow too"
     assert len(Home.asked) == 1
     Home.status = 503
-    with pytest.raises(DownloadError, match="HTTP 503"):
+    with pytest.raises(Transient, match="HTTP 503"):
         download(f"{home}/data.bin", tmp_path / "x")
     assert len(Home.asked) == 1 + module.TRIES
-    with pytest.raises(DownloadError, match="refused"):
+    with pytest.raises(Transient, match="refused"):
         download("http://127.0.0.1:9/data.bin", tmp_path / "x")
 
 
