@@ -104,7 +104,7 @@ def load_base(config: AlignConfig, device: torch.device, progress: Progress = si
 def leave_nothing_to_chance(model: Any) -> None:
     """Switch off what is random in training: modules of dropout, and the rates that other layers keep of their own.
 
-    A policy that is computed at random does not start at the reference, nor give the same gaps in both passes of a step.
+    A policy that is computed at random does not start at the reference, nor give the same gaps in both passes.
     """
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):

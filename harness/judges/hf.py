@@ -59,7 +59,7 @@ class HfJudge(Judge):
         return load_model(self._spec, settings=vars(self._settings))
 
     def check(self) -> None:
-        """Raise UsageError where it is not there, is of a type that cannot be loaded, or has weights that are broken."""
+        """Raise UsageError where it is not there, is of a type that cannot be loaded, or has broken weights."""
         spec = self._spec
         parts = (spec.target, *spec.adapters)
         _require_askable(self.name, parts, self._settings, tuple(weights_identity(part) for part in parts))

@@ -67,13 +67,10 @@ def merged(adapted: Any) -> Any:
     from torch.nn import Parameter
 
     model = adapted.get_base_model()
-    ends = [model.get_input_embeddings(), model.get_output_embeddings()]
-    if (
-        any(isinstance(end, BaseTunerLayer) for end in ends)
-        and ends[1] is not None
-        and ends[0].weight is ends[1].weight
-    ):
-        head = ends[1].get_base_layer() if isinstance(ends[1], BaseTunerLayer) else ends[1]
+    words, head = model.get_input_embeddings(), model.get_output_embeddings()
+    adapts = isinstance(words, BaseTunerLayer) or isinstance(head, BaseTunerLayer)
+    if adapts and head is not None and words.weight is head.weight:
+        head = head.get_base_layer() if isinstance(head, BaseTunerLayer) else head
         head.weight = Parameter(head.weight.detach().clone(), requires_grad=False)
     return adapted.merge_and_unload()
 

@@ -226,6 +226,8 @@ def reason(error: BaseException) -> str:
     """Why something could not be loaded, in one line."""
     if isinstance(error, pickle.UnpicklingError):  # torch's own text proposes to run what the file holds
         return "a .bin file of weights is damaged, or holds more than weights; save them as safetensors"
+    if isinstance(error, KeyError):
+        return f"it knows nothing called {error}"
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= REASON else f"{text[: REASON - 3]}..."
 

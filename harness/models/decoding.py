@@ -76,8 +76,8 @@ class Numbers(LogitsProcessor):
         """Raise ValueError where a token was chosen among numbers that are none: it says nothing (Qwen2-VL: "!!!!")."""
         if self._lost is not None and bool(self._lost):
             raise ValueError(
-                "its logits are not finite: broken weights, a dtype too small (--set model.dtype=bfloat16), or no token "
-                "that its generation_config.json allows"
+                "its logits are not finite: broken weights, a dtype too small (--set model.dtype=bfloat16), or no "
+                "token that its generation_config.json allows"
             )
 
 

@@ -20,6 +20,8 @@ adapters below, and without "weights", the hashes of base and adapters."""
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "adapter_model.safetensors", "adapter_model.bin")
 OF_WORDS = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt")
+PACKED = ("I8", "U8", "F8_E4M3", "F8_E5M2")
+"""Types of weights, by safetensors' names, that are no weights without their scales."""
 LONGEST_HEAD = 100_000_000
 """Bytes of the head of a file of safetensors, as its own library has it."""
 TEMPLATES = ("chat_template.jinja", "chat_template.json")
@@ -59,11 +61,11 @@ def require_readable(folder: Path) -> None:
             _check_index(folder / name)
     for file in _read_weights(folder):
         require_published(file)
-        _check_sizes(file)
+        _check_heads(file, quantized=_says_quantized(folder))
 
 
 def require_published(file: Path) -> None:
-    """Raise DataError for what stands in the place of a file that was not fetched: a pointer, a broken link, nothing."""
+    """Raise DataError for what stands in the place of a file that was not fetched: a pointer, a broken link."""
     if file.is_symlink() and not file.exists():
         raise DataError(f"{file}: a link to a file that is not there: fetch or copy the model again, whole.")
     if not file.is_file():
@@ -94,23 +96,40 @@ def _read_weights(folder: Path) -> list[Path]:
     return []
 
 
-def _check_sizes(file: Path) -> None:
-    """Raise DataError for a file of weights most of which are empty. One that cannot be read is found where it is."""
+def _says_quantized(folder: Path) -> bool:
+    """Whether a configuration says how weights are packed; of an adapter, which has none, its base's does."""
+    file = folder / "config.json"
+    return not file.is_file() or bool(read_object(file).get("quantization_config"))
+
+
+def _check_heads(file: Path, *, quantized: bool) -> None:
+    """Raise DataError for a file of weights most of which are empty, or packed into 8 bits though nothing says how.
+
+    One that cannot be read is found where it is.
+    """
     if file.suffix != ".safetensors":
         return
     with file.open("rb") as stream:
         size = int.from_bytes(stream.read(8), "little")
         head = stream.read(size) if size <= LONGEST_HEAD else b""
     try:
-        shapes = [said["shape"] for name, said in json.loads(head).items() if name != "__metadata__"]
+        said = {name: each for name, each in json.loads(head).items() if name != "__metadata__"}
+        shapes = [each["shape"] for each in said.values()]
+        packed = [name for name, each in said.items() if each["dtype"] in PACKED and name.endswith("weight")]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return
     empty = sum(0 in shape for shape in shapes if isinstance(shape, list))
     if 2 * empty > len(shapes):
         raise DataError(
-            f"{file}: {empty} of its {len(shapes)} weights are empty, as DeepSpeed's ZeRO-3 leaves them where no process "
-            "gathers them. Save it again with stage3_gather_16bit_weights_on_model_save, or make it of the checkpoint "
-            "with its zero_to_fp32.py."
+            f"{file}: {empty} of its {len(shapes)} weights are empty, as DeepSpeed's ZeRO-3 leaves them where no "
+            "process gathers them. Save it again with stage3_gather_16bit_weights_on_model_save, or make it of the "
+            "checkpoint with its zero_to_fp32.py."
+        )
+    if packed and not quantized:
+        raise DataError(
+            f"{file}: {len(packed)} of its {len(shapes)} weights are quantised to 8 bits ({packed[0]}, ...), and "
+            "config.json does not say how (quantization_config): they would be taken for the weights themselves. Put "
+            "the configuration back that they were saved with, or take the checkpoint that is not quantised."
         )
 
 

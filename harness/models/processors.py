@@ -50,6 +50,8 @@ def load_prompts(
     trained = trained_settings(adapter or source)
     chosen = combined(given.prompt, trained)
     processor = _processor_of(source, given)
+    if not chosen.template:
+        _warn_of_two(source)
     fallback = False
     if template := chosen.template or saved_template(adapter):
         processor.chat_template = template
@@ -83,6 +85,17 @@ def prompts_of(source: str, settings: LoadSettings, *, named: str, adapter: str 
     except CANNOT_LOAD as error:
         kind = Unreachable if unreachable(error) else UsageError
         raise kind(f"{named}: no processor of a model there ({reason(error)}).") from error
+
+
+def _warn_of_two(source: str) -> None:
+    """Warn where a directory holds two chat templates that differ: the one of an older version is what is read."""
+    newer, older = (Path(source) / name for name in TEMPLATES)
+    if newer.is_file() and older.is_file() and read_template(newer).strip() != read_template(older).strip():
+        warnings.warn(
+            f"{source} holds two chat templates that differ: it is asked with {older.name}, as transformers does, and "
+            f"not with {newer.name}. Remove the one that is left over.",
+            stacklevel=2,
+        )
 
 
 def _processor_of(source: str, settings: LoadSettings) -> Any:

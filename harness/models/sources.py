@@ -110,6 +110,11 @@ def start_weights(adapter: Path) -> list[str]:
 
 def check_model_dir(path: Path) -> None:
     """Raise UsageError if ``path`` holds no model that transformers can load, saying what to give or do instead."""
+    if _is_adapter(str(path)):
+        raise UsageError(
+            f"hf:{path} is an adapter, named as the base of another one. Name the model below both: "
+            f"hf:MODEL+{path}+ADAPTER."
+        )
     if (path / ADAPTER_CONFIG).is_file():
         raise UsageError(
             f"hf:{path} holds a model and an adapter, and transformers would load the adapter's base in the model's "
@@ -118,9 +123,14 @@ def check_model_dir(path: Path) -> None:
     if (path / "config.json").is_file():
         check_config(read_config(path), str(path))
         return require_readable(path)
-    near = next((child.parent for child in sorted(path.glob("*/config.json"))), None)
-    hint = f" Did you mean hf:{near}?" if near else ""
-    raise UsageError(f"hf:{path} is no model directory (no config.json).{hint}")
+    raise UsageError(f"hf:{path} is no model directory (no config.json).{_near(path, 'config.json', ADAPTER_CONFIG)}")
+
+
+def _near(path: Path, *names: str) -> str:
+    """Where in ``path`` such a file is, as in the output of a training and in the hub's cache."""
+    patterns = [f"{folder}/{name}" for name in names for folder in ("*", "snapshots/*")]
+    near = next((file.parent for pattern in patterns for file in sorted(path.glob(pattern))), None)
+    return f" Did you mean hf:{near}?" if near else ""
 
 
 def is_original(config: Mapping[str, Any]) -> bool:
@@ -163,7 +173,10 @@ def _located(name: str, adapter: Path) -> str:
 def _check_adapter(adapter: str, below: Sequence[str], target: str) -> None:
     """Raise UsageError if ``adapter`` is none, or was trained on top of other adapters than those ``below`` it."""
     if not os.path.isfile(Path(adapter) / ADAPTER_CONFIG):
-        raise UsageError(f"hf:{target}: {adapter or 'the adapter'} is no adapter directory (no {ADAPTER_CONFIG}).")
+        raise UsageError(
+            f"hf:{target}: {adapter or 'the adapter'} is no adapter directory (no {ADAPTER_CONFIG})."
+            + _near(Path(adapter), ADAPTER_CONFIG)
+        )
     if (Path(adapter) / "config.json").is_file():
         check_config(read_config(Path(adapter)), adapter)
     require_readable(Path(adapter))
@@ -173,13 +186,14 @@ def _check_adapter(adapter: str, below: Sequence[str], target: str) -> None:
             "projector above all) would be left out. "
             f"Convert it once: python cli.py import-model {adapter} --out DIR, then use DIR."
         )
-    read_adapter_config(Path(adapter))
-    start = read_start(Path(adapter))
-    expected = [str(name) for name in start["adapters"]] if start else []
+    own, start = read_adapter_config(Path(adapter)), read_start(Path(adapter))
+    said = str(own.get("base_model_name_or_path") or "")  # of other tools, which have no better place for it
+    expected = [str(name) for name in start["adapters"]] if start else [said] * _is_adapter(said)
     known = list(zip(expected, below, strict=False))
     moved = [Path(name).is_dir() and Path(name).resolve() != Path(given).resolve() for name, given in known]
-    if start and expected and (len(expected) != len(below) or any(moved)):
+    if expected and (len(expected) != len(below) or any(moved)):
         raise UsageError(
             f"hf:{target}: {adapter} was trained on top of {' + '.join(expected)}; without them it is another model. "
-            f"Give hf:{adapter} alone, or hf:{'+'.join([start['base'], *expected, adapter])}."
+            f"Give {f'hf:{adapter} alone, or ' if start else ''}"
+            f"hf:{'+'.join([start['base'] if start else 'MODEL', *expected, adapter])}."
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import GenerationConfig
 
 from harness.models.decoding import OF_BEAMS, RECORDED, generate_options, only_given

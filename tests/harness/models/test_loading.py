@@ -85,6 +85,13 @@ def test_a_hub_that_does_not_answer_may_do_so_later_and_one_that_is_not_to_be_as
             assert isinstance(refused.value, Transient) != offline, str(refused.value)
 
 
+def test_a_name_in_a_configuration_that_transformers_does_not_know_is_said(model_dir: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_dir, tmp_path / "model"))
+    text = json.loads((folder / "config.json").read_text())["text_config"] | {"rope_parameters": {"rope_type": "odd"}}
+    with pytest.raises(UsageError, match="it knows nothing called 'odd'"):
+        load(str(with_config(folder, text_config=text)), device=CPU, named="x")
+
+
 def test_devices_are_named_or_refused() -> None:
     assert device_named("cpu") == CPU
     with pytest.raises(UsageError, match="--device gpu: expected auto, cpu, cuda"):

@@ -125,6 +125,19 @@ def test_shards_beside_a_file_of_another_model_are_refused(root: Path) -> None:
     require_readable(root / "base")
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.float8_e4m3fn])
+def test_quantised_weights_of_which_the_configuration_says_nothing_are_refused(root: Path, kind: torch.dtype) -> None:
+    """They would be loaded as numbers without their scales: another model, with exit code 0."""
+    file = root / "base/model.safetensors"
+    state = {name: (t * 10).to(kind) if "mlp" in name and t.dim() == 2 else t for name, t in load_file(file).items()}
+    save_file(state, file, metadata={"format": "pt"})
+    with pytest.raises(DataError, match=r"of its 64 weights are quantised to 8 bits .*config\.json does not say how"):
+        require_readable(root / "base")
+    said = json.loads((root / "base/config.json").read_text())
+    (root / "base/config.json").write_text(json.dumps(said | {"quantization_config": {"quant_method": "x"}}))
+    require_readable(root / "base")
+
+
 def test_weights_that_zero3_left_empty_are_refused_with_the_remedy(root: Path) -> None:
     file = root / "adapter/adapter_model.safetensors"
     save_file({name: tensor[:0] for name, tensor in load_file(file).items()}, file)

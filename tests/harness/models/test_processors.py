@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,21 @@ def test_templates_of_which_none_is_the_default_are_named(base: Path, tmp_path: 
         UsageError, match=r"chat templates called chat, tools, and none called default.*model\.template"
     ):
         loaded(folder)
+
+
+def test_two_templates_that_differ_are_said(base: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """The hub's file of an older version beside the one that a training wrote."""
+    folder = Path(shutil.copytree(base, tmp_path / "m"))
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": f"{TEMPLATE}\n"}))
+    loaded(folder)
+    assert not [each for each in recwarn if "two chat templates" in str(each.message)]
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE.replace("USER", "HUMAN")}))
+    with pytest.warns(UserWarning, match=r"two chat templates that differ: it is asked with chat_template\.json"):
+        assert loaded(folder).prompts.text([question("?", Image())]).startswith("HUMAN")
+    with pytest.warns() as said:
+        assert load_model(f"hf:{folder}", device="cpu", settings={"template": TEMPLATE}).key
+        warnings.warn("any", stacklevel=1)
+    assert not [each for each in said if "two chat templates" in str(each.message)]
 
 
 def test_a_checkpoint_without_its_processor_names_the_files(base: Path, tmp_path: Path) -> None:

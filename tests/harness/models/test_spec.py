@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,30 @@ def test_an_adapter_alone_stands_for_what_it_was_trained_on(model_dir: Path, tmp
     (first / "adapter_config.json").write_text('{"base_model_name_or_path": "/moved/llava"}')
     with pytest.raises(UsageError, match=f"trained on /moved/llava, which is not there.*hf:BASE.{first}"):
         parse_spec(f"hf:{first}")
+
+
+def test_what_lies_in_a_folder_of_a_training_or_of_the_hubs_cache_is_named(model_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(model_dir, tmp_path / "models--me--llava/snapshots/abc")
+    shutil.copytree(tmp_path / "adapter", tmp_path / "out/checkpoint-5")
+    for spec, near in (
+        (f"hf:{tmp_path}/models--me--llava", "models--me--llava/snapshots/abc"),
+        (f"hf:{tmp_path}/out", "out/checkpoint-5"),
+        (f"hf:{model_dir}+{tmp_path}/out", "out/checkpoint-5"),
+    ):
+        with pytest.raises(UsageError, match=rf"Did you mean hf:{tmp_path / near}\?"):
+            parse_spec(spec)
+
+
+def test_an_adapter_of_another_tool_whose_base_is_an_adapter_is_put_on_both(model_dir: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "sft", tmp_path / "dpo"
+    for folder, base in ((first, model_dir), (second, first)):
+        folder.mkdir()
+        (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    assert parse_spec(f"{model_dir}+{first}+{second}").adapters == (str(first), str(second))
+    with pytest.raises(UsageError, match=f"{first} is an adapter, named as the base of another one.*hf:MODEL.{first}"):
+        parse_spec(f"hf:{second}")
+    with pytest.raises(UsageError, match=f"was trained on top of {first}; .*Give hf:MODEL.{first}.{second}"):
+        parse_spec(f"{model_dir}+{second}")
 
 
 @pytest.mark.parametrize(
