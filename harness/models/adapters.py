@@ -18,6 +18,8 @@ OLDER_NAMES = {
 }
 """What transformers before 4.52 called modules, and calls them now."""
 
+PARTED = "embeddings parted from the head"
+"""What a record says of a model whose adapter changes one of two ends that share a weight."""
 NOT_ABOVE = ("use_dora", "trainable_token_indices", "layer_replication", "bias")
 """Settings of LoRA under which an adapter is no sum with the adapters below it."""
 
@@ -68,11 +70,16 @@ def merged(adapted: Any) -> Any:
 
     model = adapted.get_base_model()
     words, head = model.get_input_embeddings(), model.get_output_embeddings()
-    adapts = isinstance(words, BaseTunerLayer) or isinstance(head, BaseTunerLayer)
-    if adapts and head is not None and words.weight is head.weight:
-        head = head.get_base_layer() if isinstance(head, BaseTunerLayer) else head
-        head.weight = Parameter(head.weight.detach().clone(), requires_grad=False)
+    if ends_are_one(model) and (isinstance(words, BaseTunerLayer) or isinstance(head, BaseTunerLayer)):
+        below: Any = head.get_base_layer() if isinstance(head, BaseTunerLayer) else head
+        below.weight = Parameter(below.weight.detach().clone(), requires_grad=False)
     return adapted.merge_and_unload()
+
+
+def ends_are_one(model: Any) -> bool:
+    """Whether input embeddings and head of ``model`` share a weight."""
+    words, head = model.get_input_embeddings(), model.get_output_embeddings()
+    return head is not None and words.weight is head.weight
 
 
 def trained_further(model: Any, adapter: str, named: str) -> Any:

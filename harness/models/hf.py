@@ -14,12 +14,13 @@ from PIL import Image as PilImage
 from transformers import LogitsProcessorList
 
 from harness.errors import HarnessError, Transient, UsageError
+from harness.models.adapters import PARTED
 from harness.models.batching import Layout, Row, choose_layout
 from harness.models.decoding import Numbers, also_shaped_by, decoded_by, generate_options, only_given
 from harness.models.device_errors import device_lost, out_of_memory
 from harness.models.generation import GenerateOptions
 from harness.models.loading import device_named, load
-from harness.models.processors import FALLBACK
+from harness.models.processors import FALLBACK, OPENED
 from harness.models.prompts import Prompts
 from harness.models.settings import BATCH_SIZE, HfSettings, changed
 from harness.models.spec import ModelSpec
@@ -109,6 +110,8 @@ class HfModel(Model):
         identity = "+".join([identity, *(files_identity(adapter, model) for adapter in files.adapters)])
         if settings.quantization != "none":
             identity += f" {settings.quantization}"
+        # Earlier versions made other answers of these.
+        identity += "".join(f" {said}" for said in (OPENED, PARTED) if said in prompts.note)
         if FALLBACK in prompts.note:  # the files do not hold the prompt that answers depend on
             identity += f" {loaded.processor.chat_template}"
         if template_ends := sorted(

@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 from transformers.utils.hub import cached_file, extract_commit_hash
 
 from harness.errors import HarnessError, Unreachable, UsageError
-from harness.models.adapters import with_adapters
+from harness.models.adapters import PARTED, ends_are_one, with_adapters
 from harness.models.checks import CANNOT_LOAD, reason, require_finite, require_loaded, require_whole, unreachable
 from harness.models.device_errors import out_of_memory
 from harness.models.origin import at_revision, require_start, trained_revision
@@ -89,7 +89,9 @@ def load(
     tokenizer, unused = prompts.processor.tokenizer, given.unused_weights == "allow"
     require_loaded(model, info, tokenizer, f"{named}: the checkpoint {source}", allow_unused=unused)
     if adapters:
+        tied = ends_are_one(model)
         model = with_adapters(model, adapters, named, fold=model.dtype == torch.float32 and quantization == "none")
+        note = ", ".join(filter(None, (note, PARTED if tied and not ends_are_one(model) else "")))
     if quantization == "none" and not device_map:
         model = _placed(model, device, named)
     return Loaded(model.eval(), _noted(prompts, note))

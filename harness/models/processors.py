@@ -21,6 +21,8 @@ from harness.models.templates import REMEDY, ChatTemplate
 from harness.protocols.conversation import Image, question
 
 FALLBACK = "fallback prompt"
+OPENED = "no end after prompts"
+"""What a record says where the tokeniser would add one."""
 EDGES = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}
 """Where processors that resize by pixels keep their bounds."""
 REMEMBERED = ("max_length", "truncation", "truncation_strategy", "stride", "padding", "pad_to_multiple_of")
@@ -58,11 +60,11 @@ def load_prompts(
     else:
         fallback = ensure_template(processor, config)
     complete(processor, config)
-    ask_whole(processor.tokenizer, config)
+    opened = ask_whole(processor.tokenizer, config)
     bound_pixels(processor, chosen)
     if chosen.pad_to_square == "on":
         require_square(processor, "model.pad_to_square=on")
-    notes = [FALLBACK] if fallback else []
+    notes = [said for said, so in ((FALLBACK, fallback), (OPENED, opened)) if so]
     notes += [f"{name}={_short(value)}" for name, value in changed(chosen).items()]
     if against := contradictions(given.prompt, trained):
         notes.append(against)
@@ -150,8 +152,8 @@ def _holds_an_image(processor: Any) -> bool:
     return True
 
 
-def ask_whole(tokenizer: Any, config: Any) -> None:
-    """Have ``tokenizer`` write what it is given, whole, and nothing behind it.
+def ask_whole(tokenizer: Any, config: Any) -> bool:
+    """Have ``tokenizer`` write what it is given, whole, and nothing behind it; True if it would have written an end.
 
     One that was run over data in training may remember to cut and to pad (its processor obeys), or to close every text
     (add_eos_token), so that answers would begin after an end. Without a token for padding it pads with the end: padding
@@ -168,24 +170,25 @@ def ask_whole(tokenizer: Any, config: Any) -> None:
         tokenizer.pad_token = tokenizer.eos_token
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        return
+        return False
     backend.no_truncation()
     backend.no_padding()
-    if family_of(config) is not UNKNOWN or getattr(tokenizer, "add_eos_token", False):
-        _leave_open(tokenizer, backend)
+    closes = family_of(config) is not UNKNOWN or getattr(tokenizer, "add_eos_token", False)
+    return closes and _leave_open(tokenizer, backend)
 
 
-def _leave_open(tokenizer: Any, backend: Any) -> None:
-    """Have ``tokenizer`` add what it adds before a text, without the end behind it."""
+def _leave_open(tokenizer: Any, backend: Any) -> bool:
+    """Have ``tokenizer`` add what it adds before a text, without the end behind it; False if it adds none."""
     bare = tokenizer.encode(PLAIN, add_special_tokens=False)
     whole, end = tokenizer.encode(PLAIN), tokenizer.eos_token_id
     if end is None or end in bare or whole[-1] != end:
-        return
+        return False
     before = {tokenizer.convert_ids_to_tokens(id_): id_ for id_ in whole[: len(whole) - len(bare) - 1]}
     begin = [f"{token}:0" for token in before]
     backend.post_processor = TemplateProcessing(
         single=[*begin, "$A:0"], pair=[*begin, "$A:0", "$B:0"], special_tokens=list(before.items())
     )
+    return True
 
 
 def saved_template(adapter: str) -> str:

@@ -130,6 +130,9 @@ def test_an_adapter_of_one_end_of_a_tied_model_leaves_the_other(tmp_path: Path, 
     for fold in (True, False):
         found = with_adapters(load_tiny(base)[0], [str(tmp_path / "adapter")], "x", fold=fold)
         torch.testing.assert_close(logits(found), expected, rtol=1e-4, atol=1e-4)
+    asked = load_model(f"hf:{base}+{tmp_path / 'adapter'}", device="cpu")
+    assert isinstance(asked, HfModel)
+    assert ("embeddings parted from the head" in asked.route) == ("trainable_token_indices" not in options)
     merged = with_adapters(load_tiny(base)[0], [str(tmp_path / "adapter")], "x", fold=True)
     merged.save_pretrained(tmp_path / "merged")
     again = type(merged).from_pretrained(tmp_path / "merged")

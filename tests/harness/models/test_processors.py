@@ -88,6 +88,7 @@ def test_no_prompt_ends_with_the_end_that_a_tokeniser_adds(base: Path, tmp_path:
     assert trained(ended) == trained(plain) and trained(plain).count(2) == 1
     assert trained(plain).count(1) == len(before)
     assert answered(ended) == answered(plain)
+    assert "no end after prompts" in ended.route and "no end" not in plain.route
 
 
 def test_a_tokeniser_without_padding_pads_with_its_end(base: Path, tmp_path: Path) -> None:
