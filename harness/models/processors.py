@@ -29,7 +29,7 @@ REMEMBERED = ("max_length", "truncation", "truncation_strategy", "stride", "padd
 """Settings of calls that are saved with a tokeniser, and that its processor takes for defaults."""
 FILES = (
     ("preprocessor_config.json", "processor_config.json"),
-    ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json"),
+    ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"),
 )
 """Files of a processor and of a tokeniser, of each of which there is one."""
 ONE_LINE = 40

@@ -145,10 +145,11 @@ def test_two_templates_that_differ_are_said(base: Path, tmp_path: Path, recwarn:
     assert not [each for each in said if "two chat templates" in str(each.message)]
 
 
-def test_a_checkpoint_without_its_processor_names_the_files(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("gone", "named"), [("processor_config.json", "preprocessor_config.json"), ("tokenizer.json", "tokenizer.json")]
+)
+def test_a_checkpoint_without_its_processor_names_the_files(base: Path, tmp_path: Path, gone: str, named: str) -> None:
     folder = Path(shutil.copytree(base, tmp_path / "m"))
-    (folder / "processor_config.json").unlink()
-    with pytest.raises(
-        UsageError, match=f"{folder} lacks preprocessor_config.json, as checkpoints of a training often"
-    ):
+    (folder / gone).unlink()
+    with pytest.raises(UsageError, match=f"{folder} lacks {named}, as checkpoints of a training often"):
         loaded(folder)
