@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from harness.util.download import LFS
 from harness.util.files import read_object
 from harness.util.options import unstorable
+from harness.util.other_kind import LFS
 
 ADAPTER_CONFIG = "adapter_config.json"
 START = "start.json"
