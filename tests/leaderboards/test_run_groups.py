@@ -347,7 +347,7 @@ def test_an_adapter_named_by_its_directory_again_is_the_same_row(store: Store, t
     adapter = tmp_path / "sft"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "owner/base"}))
-    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    (adapter / "adapter_model.safetensors").write_bytes(b"weights")
     add(store, "sft", answers([1] * 6), model=f"hf:owner/base+{adapter}", alignment=None)
     assert [m.run for m in resolve_models(store, [str(adapter)], None)] == ["sft"]
     other = tmp_path / "b" / "sft"
