@@ -124,7 +124,7 @@ class HallusionBench(Benchmark):
         return self._version(self.prompt)
 
     def _version(self, prompt: str) -> str:
-        how = f"prompt={prompt} parser=last-verdict-3 attempts={self.attempts}" if self.needs_judge else PARSER
+        how = f"prompt={prompt} parser=last-verdict-4 attempts={self.attempts}" if self.needs_judge else PARSER
         return f"hallusion_bench-1 reading={self.reading} short={self.short} {how}"
 
     @property

@@ -103,7 +103,7 @@ class MMHal(LlavaProtocol, Benchmark):
         return self._version(self.prompt)
 
     def _version(self, prompt: str) -> str:
-        return f"mmhal-1 prompt={prompt} parser=anchored-rating-6 attempts={self.attempts}"
+        return f"mmhal-1 prompt={prompt} parser=anchored-rating-7 attempts={self.attempts}"
 
     @property
     def mode(self) -> str:

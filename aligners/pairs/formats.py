@@ -57,7 +57,7 @@ def read_row(row: Row, place: Place, wording: Wording) -> Preference:
     made = read_out({**made, **_packed_text(made, place)}, place)
     if wording.question and not any(made.get(name) is not None for name in ("question", "prompt", "instruction")):
         made["question"] = wording.question
-    if kind := next((name for name in UNREAD if given(made, name) is not None), None):
+    if kind := next((name for name in UNREAD if given(made, name)), None):  # a mark may say that there is none
         raise BadRow(place, f"{kind}: only texts and images are trained on (--columns ={kind} leaves the column out).")
     layout = next((each for each in LAYOUTS if all(made.get(name) is not None for name in each.columns)), None)
     if layout is None:
@@ -156,7 +156,10 @@ def _images(row: Row, place: Place) -> tuple[Any, ...]:
     if None in images or "" in images:
         raise BadRow(place, f"images: one of {len(images)} is empty (null).")
     if other and other != images:
-        raise BadRow(place, "rejected_images differ from images; pairs about the same images are trained on.")
+        raise BadRow(
+            place, "rejected_images differ from images; pairs about the same images are trained on. If they are no "
+            "part of these, leave their column out with --columns =NAME."
+        )  # fmt: skip
     if not images and row.get("image_id") is not None:
         return ({"image_id": row["image_id"]},)
     return images

@@ -19,6 +19,7 @@ LEAD = frozenset(
         "response response's responses prediction prediction's predictions output model model's lmm lmm's ai ai's",
         "statement claim result",
         "verdict judgement judgment correctness status evaluation assessment classification grade",
+        "student's student generates generated generate by",
         "fully completely entirely totally clearly definitely factually also indeed given based",
     )
     for word in words.split()
@@ -30,14 +31,16 @@ GIVES = frozenset(["gives", "gave", "provides", "provided", "has", "states", "re
 FOLLOWING = frozenset(
     word
     for words in (
-        "because since as given according based and for considering overall by due with",
+        "because since as given according based and for considering overall by due with when",
         "whether what how from",
     )
     for word in words.split()
 )
 """Words that may follow a verdict; before another one "correct" says which thing is meant ("the correct answer")."""
+DETAIL = frozenset(["about", "in"])
+"""The same, but behind "correct", which may hold of that part alone ("correct in part")."""
 _WORD = re.compile(r"(?<![^\W_])(?<!-)(correct|incorrect|unclear)(?![^\W_])", re.IGNORECASE)
-_CLAUSE = re.compile(r"[.,!?;:|()\n]|->|=>|→")
+_CLAUSE = re.compile(r"[.,!?;:|()\n。，！？；：]|->|=>|→")
 _NAME = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 _FOLLOWS = re.compile(r"[\s*_`\"'”’)\]]*(?P<next>[^\W\d_]+|\?)?")
 _TURNS = re.compile(r"[\s,;:–—*_()-]{0,9}(?:but|except|although|though|if|unless|only|partially|partly)\b", re.I)
@@ -69,11 +72,12 @@ def _said_in(line: str) -> set[Correctness | None]:
     for match in _WORD.finditer(text):
         verdict = cast(Correctness, match[1].lower())
         begin = max(0, match.start() - NEAR)
-        before = set(_NAME.findall(_CLAUSE.split(text[begin : match.start()])[-1].replace("’", "'").lower()))
+        clause = _CLAUSE.split(text[begin : match.start()])[-1].replace("’", "'").lower()
+        before = set(_NAME.findall(clause.replace("i would ", "i'd ")))
         follows = _FOLLOWS.match(text, match.end())
         after = ((follows and follows["next"]) or "").lower()
         turned = after == "?" or (verdict != "unclear" and _TURNS.match(text, match.end()))
-        if turned or not after or after in FOLLOWING:
+        if turned or not after or after in FOLLOWING or (after in DETAIL and verdict != "correct"):
             said.add(verdict if before <= LEAD and not turned else None)
         elif before & GIVES:
             said.add(verdict if before <= LEAD | GIVES else None)

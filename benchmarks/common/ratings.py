@@ -104,7 +104,7 @@ def _goes_on(after: str) -> bool:
 # fractions and N/A are off the menu.
 _RATING = re.compile(
     r"(?<![a-z])rating(?![a-z])(?P<closed>[\"”])?>?(?:\s*[(\[]\s*0\s*(?:[-–—]|to)\s*6\s*[)\]])?"
-    r"[\s*_`$\"'#:=(\[–—]*(?:is\b[\s*_`$\"':]*)?"
+    r"[\s*_`$\"'#:：=(\[|–—]*(?:(?:is|should\sbe)\b[\s*_`$\"':]*)?"
     r"(?P<value>[+-]?[0-9]+(?:[.,][0-9]+)*(?:\s*[-–—]\s*[0-9]+)?|n/?a\b|none\b)[*_`]*"
     r"(?:\s*(?:/|out of)\s*(?P<scale>[0-9]+(?:\.[0-9]+)?))?",
     re.IGNORECASE,
@@ -124,16 +124,18 @@ _CORRECTED = re.compile(
 )
 # "Rating: 0. It deserves a 5."
 _RATED_AGAIN = re.compile(
+    r"(?<!not\s)(?<!n't\s)"
     r"\b(?:deserves?|merits?|warrants?|earns?|gets?|receives?|(?:i(?:'d|\swould)?|we)\s(?:rate|give|score))\b"
     r"(?:\s(?:it|this|that|the|a|an|response|answer|rating|score|of|as|at|least|be|to)\b){0,5}\W{1,4}"
     r"(?P<number>[0-9]+|" + "|".join(sorted(NUMBERS)) + r")\b(?:\s?(?:/|out\sof|of)\s?6)?" + _TO,
     re.IGNORECASE,
 )
-# "Rating: 5\nFinal score: 1".
+# "Rating: 5\nFinal score: 1". Within a sentence a score may be what the picture shows, or what the best one would need.
 _NAMED_AGAIN = re.compile(
-    r"\b(?:(?:final|revised|updated|corrected|adjusted)(?:\s(?:score|verdict|grade|answer))?|score)\b"
-    r"(?:\s(?:is|of|would|should|be))*[\s*_`\"':=–—-]{1,6}(?P<number>[0-9]+|" + "|".join(sorted(NUMBERS)) + r")\b"
-    r"(?:\s?(?:/|out\sof|of)\s?6)?" + _TO,
+    r"(?:^|\n|[.!?]\s)[\s*_#>-]{0,9}(?:(?:so|thus|hence|therefore|my|the|overall)[\s,]{1,2}){0,3}"
+    r"(?:(?:final|revised|updated|corrected|adjusted)(?:\s(?:score|verdict|grade|answer(?=[*_]{0,3}[:：])))?|score)\b"
+    r"(?:\s(?:is|should|be))*[\s*_`\"':：=–—-]{1,6}(?P<number>10|[0-9]|" + "|".join(sorted(NUMBERS)) + r")\b"
+    r"(?!\s?[-–:.]\s?[0-9])(?:\s?(?:/|out\sof|of)\s?6)?" + _TO,
     re.IGNORECASE,
 )
 _SECOND = re.compile(r"(?<![\w./])(?:10|[0-9])(?![\w/%]|[.,][0-9])" + _TO)

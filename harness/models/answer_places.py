@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -46,6 +46,23 @@ def image_key(name: str) -> str:
     return match[1] if match else stem
 
 
+def is_about_another(row: Row, sample: Sample, samples: Sequence[Sample]) -> bool:
+    """Whether ``row`` names another image than that of ``sample``, which is one of ``samples``."""
+    if not row.image or not sample.group or image_key(row.image) == image_key(sample.group):
+        return False
+    return not _named_otherwise([row], samples)
+
+
+def _named_otherwise(rows: Iterable[Row], samples: Sequence[Sample]) -> bool:
+    """Whether ``rows`` name images in a way of their own (MMHal-Bench's by address or number), which says nothing.
+
+    Only where most questions are asked once: they say by themselves that the rows are about these images.
+    """
+    known = {image_key(sample.group) for sample in samples}
+    once = len({plain(sample.prompt) for sample in samples}) * 2 > len(samples)
+    return once and not any(image_key(row.image) in known for row in rows)
+
+
 def by_spelling(ids: Sequence[str], samples: Sequence[Sample]) -> dict[str, str]:
     """Sample ids by those of ``ids`` that spell them otherwise (``00011``, ``COCO_val2014_000000000011.jpg``); {} where
     not all do."""
@@ -56,11 +73,12 @@ def by_spelling(ids: Sequence[str], samples: Sequence[Sample]) -> dict[str, str]
 
 def by_saying(rows: Mapping[str, Row], samples: Sequence[Sample]) -> dict[str, str]:
     """Sample ids by the keys of ``rows``, which say the image or the number of their question: several processes leave
-    rows in an order of their own. {} where they do not say it, or more than one question has that image.
+    rows in an order of their own. {} where they do not say it, or name images otherwise, or several questions have one.
 
     Raises DataError for a row that is about another image than any question, or about a question answered before.
     """
-    if all(row.image for row in rows.values()) and all(sample.group for sample in samples):
+    named = all(row.image for row in rows.values()) and all(sample.group for sample in samples)
+    if named and not _named_otherwise(rows.values(), samples):
         return _by_image(rows, samples)
     known = {sample.id: sample for sample in samples}
     numbers = {key: row.number for key, row in rows.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from harness.models.answer_places import Row, asks, by_saying, by_spelling, image_key, plain
+from harness.models.answer_places import Row, asks, by_saying, by_spelling, is_about_another, plain
 from harness.protocols.benchmark import Sample
 from harness.util.files import read_json
 from harness.util.json_kind import kind_of
@@ -30,8 +30,9 @@ IMAGES = ("image_id", "image", "image_path", "image_url")
 """Fields that may name the image that a row is about."""
 LONGEST_NAME = 500
 """Characters of an image's name: what is longer is the image itself."""
-ANSWERS = frozenset([text for _, text in LAYOUTS] + list(BY_PLACE)) - {"caption"}
-"""Fields that may hold an answer: a row gives one. A caption may be a context beside it."""
+ANSWERS = frozenset([text for _, text in LAYOUTS] + list(BY_PLACE) + ["prediction"]) - {"caption"}
+"""Fields that may hold an answer: a row gives one. A caption may be a context beside it; beside VLMEvalKit's prediction
+"answer" is the reference."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Responses:
             row = self.asked.get(sample.id)
             if row is None:
                 continue
-            other = row.image and sample.group and image_key(row.image) != image_key(sample.group)
+            other = is_about_another(row, sample, samples)
             if other or plain(row.question) not in plain(sample.prompt):
                 about, of = (f" about {row.image}", f" about {sample.group}") if other else ("", "")
                 raise DataError(

@@ -348,7 +348,7 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
             {**SINGLE["povid"][0], "rejected_conversations": [{"from": "human", "value": "Other ?"}, gpt(BAD)]},
             "the two conversations differ before their last answer",
         ),
-        ({**SINGLE["trl text"][0], "rejected_image": "b.png"}, "rejected_images differ"),
+        ({**SINGLE["trl text"][0], "rejected_image": "b.png"}, "leave their column out with --columns =NAME"),
         ({**SINGLE["trl text"][0], "question": "Why ?"}, "columns question and prompt ask different things"),
         ({**SINGLE["trl text"][0], "chosen": THOUGHT}, "chosen has reasoning_content, which is not trained on"),
         ({"messages": [USER, THOUGHT], "rejected_response": BAD, "images": ["a.png"]}, "chosen has reasoning_content"),
@@ -449,7 +449,8 @@ def test_answers_that_begin_with_their_prompt_are_refused_and_a_single_one_is_no
 
 def test_columns_without_a_value_are_absent_whatever_a_table_makes_of_that(folder: Path) -> None:
     """pandas: NaN for what is missing in a column of others; CSV: texts of empty lists."""
-    nothing = {"video": float("nan"), "tools": "[]", "audios": [], "system": float("nan"), "rejected_images": "null"}
+    nothing = {"video": float("nan"), "audio": False, "tools": "[]", "audios": [], "system": float("nan")}
+    nothing |= {"rejected_images": "null"}
     rows = [{**SINGLE["trl text"][0], **nothing}, {**SINGLE["trl text"][0], "images": float("nan"), **nothing}]
     loaded = read(written(folder, rows, "data.jsonl"))
     assert [len(pair.prompt) for pair in loaded.pairs] == [1, 1] and loaded.report["without_image"] == 1

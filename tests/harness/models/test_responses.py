@@ -80,6 +80,10 @@ REFUSED = {
         lines({"id": 0, "response": "x", "answer": ["x"]}),
         "line 1: it has two answers ('response' and 'answer')",
     ),
+    "a reference beside it": (  # VLMEvalKit's
+        lines({"index": 0, "question": "What is it?", "answer": "A dog.", "prediction": "A cat."}),
+        "line 1: it has two answers ('answer' and 'prediction')",
+    ),
     "a fraction": (lines({"id": 0.5, "response": "x"}), "line 1: the id 0.5 is neither text nor a whole number"),
     "a truth": (lines({"id": True, "response": "x"}), "line 1: the id True is neither"),
     "no row": ("[1]", "row 1: expected"),
@@ -189,6 +193,22 @@ def test_a_row_about_another_image_than_the_question_in_its_place_is_no_answer_t
     (tmp_path / "a.jsonl").write_text(lines({"question": ALIKE[0].prompt, "answer": "x", "image_id": 8}))
     with pytest.raises(DataError, match=r"line 1: it asks .* about 8, and question 0 .* about COCO_val2014_0+7\.jpg"):
         list(ReplayModel(tmp_path / "a.jsonl").generate(ALIKE, Decoding()))
+
+
+@pytest.mark.parametrize("named", ["images/{}.jpg", "https://example.org/{}_o.jpg"])
+def test_images_that_the_data_name_otherwise_leave_rows_to_the_questions_in_their_order(
+    named: str, tmp_path: Path
+) -> None:
+    """MMHal-Bench's images have an id, an address and often a number for a name."""
+    samples = [Sample(str(i), q, group=f"5b18b{i}") for i, q in enumerate(("What is it?", "Where?", "Who?", "Who?"))]
+    rows = [{"question": s.prompt, "answer": f"to {s.id}", "image": named.format(s.id)} for s in samples]
+    (tmp_path / "a.jsonl").write_text(lines(*rows))
+    found = read_responses(tmp_path / "a.jsonl").placed(samples)
+    found.check(samples)
+    assert found.answers == {s.id: f"to {s.id}" for s in samples}
+    (tmp_path / "b.jsonl").write_text(lines(*rows[::-1]))
+    with pytest.raises(DataError, match="line 1: it asks 'Who"):
+        read_responses(tmp_path / "b.jsonl").placed(samples[::-1]).check(samples)
 
 
 def test_an_image_that_several_questions_are_alike_about_places_no_row(tmp_path: Path) -> None:
