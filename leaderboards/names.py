@@ -102,6 +102,9 @@ def runs_of(name: str, evaluations: Sequence[EvaluationRecord], names: RunGroups
     seeds = [a for a in evaluated if a.method == method and panel in ("", a.panel)]
     panels = list(dict.fromkeys(a.panel for a in seeds))
     if not seeds:
+        trained = [a.name for a in names.alignments.values() if a.status == "done" and name in (a.name, a.method)]
+        if trained:
+            raise UsageError(f"{name} was aligned and has no evaluation to compare: `{bench_again(trained[0])}` first.")
         raise unknown_name("run or method", name, {BASE, *runs, *(a.method for a in evaluated)})
     if len(panels) > 1:
         choices = " or ".join(repr(f"{method}@{p}") for p in panels)

@@ -273,6 +273,20 @@ def test_a_run_that_failed_names_no_panel(store: Store) -> None:
     assert labels(store)["a"] == ("", "dpo")
 
 
+def test_a_run_that_was_aligned_and_not_benchmarked_is_no_unknown_name(store: Store) -> None:
+    align(store, "a")
+    for name, method, status in (("b", "dama", "done"), ("c", "ipo", "failed")):
+        config = {**TRAINING, "method": method}
+        store.start_alignment(name, method=method, seed=0, panel="", key=name, config=config)
+        store.finish_alignment(name, status=status, model_dir="m", seconds=1.0)
+    for name in ("b", "dama"):
+        with pytest.raises(UsageError, match=rf"{name} was aligned and has no evaluation .*bench --model run:b"):
+            load_comparison(Snapshot(store), "a", name)
+    for name in ("c", "damma"):
+        with pytest.raises(UsageError, match=f"Unknown run or method '{name}'"):
+            load_comparison(Snapshot(store), "a", name)
+
+
 def test_figures_of_a_run_that_was_aligned_anew_are_left_out_until_it_is_benchmarked_again(store: Store) -> None:
     align(store, "a")
     align(store, "b", seed=1)
