@@ -35,6 +35,8 @@ LASTING = re.compile(
     r"per[- ]?day\b|perday|\bdaily\b|insufficient (?:account )?(?:balance|credits?|funds|quota)|余额不足|欠费", re.I
 )
 """How a 429 that says no time to wait names a limit that lasts longer than any wait."""
+SOON = re.compile(r"try again in [0-9.]+m?s\b", re.IGNORECASE)
+"""How OpenAI's limits of a day, of which a part is free again every few seconds, say so where no header does."""
 TOO_LARGE = re.compile(r"request (?:is )?too large", re.IGNORECASE)
 """How a 429 says that one request is more than a whole minute's tokens: it will never be taken."""
 AT_CAPACITY = re.compile(r"\bloading\b|overloaded|(?:at|over) capacity|high demand", re.IGNORECASE)
@@ -182,7 +184,8 @@ def status_failure(error: openai.APIStatusError) -> Failure:
         return Failure(reason, again=False, refused=refused, rejected=rejected, status=status)
     if status == 429:
         whole = error.response.text[:LONGEST_SAID]
-        if QUOTA & {str(error.code), str(error.type)} or (pause is None and LASTING.search(whole)):
+        lasting = pause is None and LASTING.search(whole) and not SOON.search(whole)
+        if QUOTA & {str(error.code), str(error.type)} or lasting:
             return Failure(reason, stop=True, status=status)
         if TOO_LARGE.search(said):
             return Failure(reason, again=False, status=status)

@@ -97,6 +97,7 @@ LONG = bad(400, "This model's maximum context length is 4096 tokens. However, yo
 THOUGHT = "<think>2?</think>\n\nRating: 4"
 SNAPSHOT = completion("Rating: 4", model="judge-snapshot")
 UPSTREAM = {"code": 502, "message": "Upstream connection closed"}
+OF_A_DAY = "Rate limit reached on requests per day (RPD): Limit 10000, Used 10000, Requested 1."
 QUOTA_OF_A_DAY = {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}
 UNPAID: Body = {
     "id": "x" * 100,
@@ -188,6 +189,13 @@ PERSONALITIES = {
     "no credit at Zhipu": Personality(lambda body: bad(429, "\u4f59\u989d\u4e0d\u8db3", "1113"), None, "HTTP 429"),
     "the free requests of a day": Personality(
         lambda body: bad(429, "Rate limit exceeded: free-models-per-day", 429), None, "free-models-per-day"
+    ),
+    "requests of a day that are free again one by one": Personality(
+        lambda body: bad(429, f"{OF_A_DAY} Please try again in 8.64s.", "rate_limit_exceeded"), None,
+        "(asked 4 times)", 4,
+    ),
+    "requests of a day that are free again in minutes": Personality(
+        lambda body: bad(429, f"{OF_A_DAY} Please try again in 7m12s.", "rate_limit_exceeded"), None, "per day (RPD)"
     ),
     "Google's quota of a day": Personality(
         lambda body: google(429, "You exceeded your current quota", details=[QUOTA_OF_A_DAY]), None,
