@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from harness.errors import UsageError, unknown_name
+from harness.errors import UsageError
 from harness.store import EvaluationRecord
 from leaderboards.members import Members
 from leaderboards.run_groups import BASE, RunGroups
 from leaderboards.snapshot import Snapshot
+from leaderboards.unevaluated import bench_again, unknown_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +70,6 @@ def same_row(a: str, b: str) -> UsageError:
     return UsageError(f"{same}, and nothing differs from itself: name two runs or methods.")
 
 
-def bench_again(run: str) -> str:
-    """The command that benchmarks a run, quoted so that a shell takes its name for nothing else."""
-    return shlex.join(["python", "cli.py", "bench", "--model", f"run:{run}"])
-
-
 def nothing_stored(snapshot: Snapshot, purpose: str) -> UsageError:
     """That a results file holds no evaluations for a ``purpose``, and why or what to do."""
     missing = " ".join(snapshot.left_out.values()) or "Run `python cli.py bench` or `demo` first."
@@ -102,10 +97,7 @@ def runs_of(name: str, evaluations: Sequence[EvaluationRecord], names: RunGroups
     seeds = [a for a in evaluated if a.method == method and panel in ("", a.panel)]
     panels = list(dict.fromkeys(a.panel for a in seeds))
     if not seeds:
-        trained = [a.name for a in names.alignments.values() if a.status == "done" and name in (a.name, a.method)]
-        if trained:
-            raise UsageError(f"{name} was aligned and has no evaluation to compare: `{bench_again(trained[0])}` first.")
-        raise unknown_name("run or method", name, {BASE, *runs, *(a.method for a in evaluated)})
+        raise unknown_run(name, {BASE, *runs, *(a.method for a in evaluated)}, names)
     if len(panels) > 1:
         choices = " or ".join(repr(f"{method}@{p}") for p in panels)
         raise UsageError(f"{name} was aligned on {len(panels)} panels of data: write {choices}.")

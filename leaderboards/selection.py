@@ -9,6 +9,7 @@ from harness.errors import unknown_name
 from harness.models.spec import model_id
 from harness.store import EvaluationRecord
 from leaderboards.run_groups import BASE, RunGroups
+from leaderboards.unevaluated import unknown_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +72,11 @@ class Selection:
 
     def require_known(self, evaluations: Sequence[EvaluationRecord], groups: RunGroups) -> None:
         """Raise UsageError for a run, benchmark or judge that no evaluation has, with the nearest that one has."""
+        runs = {name for e in evaluations for name in names_of(e, groups)}
+        for name in self.runs:
+            if name not in runs:
+                raise unknown_run(name, runs, groups)
         known = {
-            "run or method": (self.runs, {name for e in evaluations for name in names_of(e, groups)}),
             "benchmark among the evaluations": (self.benchmarks, {e.benchmark for e in evaluations}),
             "judge among the evaluations": (self.judges, {e.judge for e in evaluations}),
         }

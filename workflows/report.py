@@ -27,12 +27,12 @@ from leaderboards.evaluators import base_value
 from leaderboards.formats.html import Html
 from leaderboards.formats.markdown import Markdown
 from leaderboards.formats.run_view import run_view
-from leaderboards.names import bench_again
 from leaderboards.page.samples import thumbnail
 from leaderboards.run_groups import current_evaluations
 from leaderboards.selection import EVERYTHING, Selection, left_out
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import NO_EVALUATIONS
+from leaderboards.unevaluated import bench_again
 from leaderboards.view import View
 from workflows.align import data_lines
 from workflows.answer_facts import answer_facts, require_samples

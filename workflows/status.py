@@ -14,8 +14,8 @@ from harness.protocols.progress import Progress, silent
 from harness.store import AlignmentRecord, EvaluationRecord, Store
 from harness.store.activities import Activity
 from harness.store.rescue import rescue
-from leaderboards.names import bench_again
 from leaderboards.provenance import command_of
+from leaderboards.unevaluated import bench_again
 from workflows.interruption import kept_of
 from workflows.requests import DB
 

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from aligners.pair_hardness.clip_files import parse_name
-from harness.errors import DataError, UsageError
-from harness.models.checks import CANNOT_LOAD, reason, require_finite
+from harness.errors import DataError, Unreachable, UsageError
+from harness.models.checks import CANNOT_LOAD, reason, require_finite, unreachable
 from harness.models.weights import tensors_hash
 from harness.protocols.conversation import Image as Picture
 from harness.protocols.progress import Progress, silent
@@ -40,6 +40,18 @@ def _positions_as_stored() -> Iterator[None]:
         yield
     finally:
         vars(factory).update(before)
+
+
+def _not_loaded(name: str, error: BaseException) -> UsageError:
+    if unreachable(error):
+        return Unreachable(
+            f"CLIP {name!r} is not on this machine, and its home does not answer: {reason(error)} "
+            "--set clip=local-dir:PATH takes it from a folder."
+        )
+    return UsageError(
+        f"CLIP {name!r} cannot be loaded: {reason(error)}. Expected NAME/PRETRAINED (such as "
+        "ViT-L-14-336/openai), local-dir:PATH or hf-hub:ORG/REPO; see --set clip."
+    )
 
 
 class ClipModel:
@@ -72,10 +84,7 @@ class ClipModel:
                 )
             self._tokenizer: Any = open_clip.get_tokenizer(architecture)
         except (*CANNOT_LOAD, StopIteration) as error:
-            raise UsageError(
-                f"CLIP {name!r} cannot be loaded: {reason(error)}. Expected NAME/PRETRAINED (such as "
-                "ViT-L-14-336/openai), local-dir:PATH or hf-hub:ORG/REPO; see --set clip."
-            ) from error
+            raise _not_loaded(name, error) from error
         require_finite(model, f"CLIP {name!r}")
         self._model = model.eval().requires_grad_(False)
         self._preprocess: Any = preprocess

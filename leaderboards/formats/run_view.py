@@ -18,8 +18,8 @@ from harness.evaluation.fingerprint import fingerprint
 from harness.store import EvaluationRecord
 from leaderboards.declared import benchmark_title
 from leaderboards.formats.terminal import evaluation_table
-from leaderboards.names import bench_again
 from leaderboards.provenance import base_text, software_text
+from leaderboards.unevaluated import bench_again
 
 LONGEST = 600
 """Characters of an answer that the terminal shows; `export` and the HTML report have all of it."""

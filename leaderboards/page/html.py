@@ -24,7 +24,6 @@ from leaderboards.charts.marks import key, palette_of, style, swatch
 from leaderboards.charts.training import Evidence, read_evidence
 from leaderboards.condition import condition_of
 from leaderboards.evaluators import base_value
-from leaderboards.names import bench_again
 from leaderboards.notes import note
 from leaderboards.page.objects import object_sections
 from leaderboards.page.panel import panel_view
@@ -36,6 +35,7 @@ from leaderboards.rows import Table
 from leaderboards.run_groups import BASE, DPO, RunGroups
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import condition_text, condition_titles, synthetic_data
+from leaderboards.unevaluated import bench_again
 from leaderboards.view import View
 
 PAGE = Path(__file__).parent

@@ -22,6 +22,7 @@ from leaderboards.page.html import render_html
 from leaderboards.page.samples import Chunks
 from leaderboards.rows import Table, build_tables
 from leaderboards.run_groups import EXECUTION_SETTINGS, current_evaluations, run_groups, training_times
+from leaderboards.selection import Selection
 from leaderboards.snapshot import Snapshot
 from leaderboards.text import condition_text, condition_titles
 from leaderboards.view import View
@@ -280,8 +281,11 @@ def test_a_run_that_was_aligned_and_not_benchmarked_is_no_unknown_name(store: St
         store.start_alignment(name, method=method, seed=0, panel="", key=name, config=config)
         store.finish_alignment(name, status=status, model_dir="m", seconds=1.0)
     for name in ("b", "dama"):
-        with pytest.raises(UsageError, match=rf"{name} was aligned and has no evaluation .*bench --model run:b"):
+        with pytest.raises(UsageError, match=rf"{name} was aligned and has no evaluation: .*bench --model run:b"):
             load_comparison(Snapshot(store), "a", name)
+        with pytest.raises(UsageError, match=rf"{name} was aligned and has no evaluation: .*bench --model run:b"):
+            snapshot = Snapshot(store)
+            Selection(runs=(name,)).require_known(snapshot.all_stored, snapshot.all_groups)
     for name in ("c", "damma"):
         with pytest.raises(UsageError, match=f"Unknown run or method '{name}'"):
             load_comparison(Snapshot(store), "a", name)

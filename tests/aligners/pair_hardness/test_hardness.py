@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from PIL import Image
 
 from aligners.pair_hardness import hardness as clip_hardness
@@ -22,7 +23,7 @@ from aligners.pair_hardness.clip import ClipModel
 from aligners.pair_hardness.clip_files import absolute, content_hash, files_hash, is_local, parse_name
 from aligners.pair_hardness.hardness import HardnessConfig, compute_hardness, correlation
 from aligners.pair_hardness.splitter import SplitError, Splitter
-from harness.errors import DataError, HarnessError, UsageError
+from harness.errors import DataError, HarnessError, Unreachable, UsageError
 from harness.protocols.conversation import Image as Picture
 from harness.protocols.progress import Progress, silent
 
@@ -304,6 +305,22 @@ def test_settings_and_names_are_checked() -> None:
             ClipModel(name)
     with pytest.raises(UsageError, match="splitter_model"):
         HardnessConfig(splitter="llm")
+
+
+def test_a_home_that_does_not_answer_is_said_and_the_name_is_not_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrapped as open_clip wraps what huggingface_hub raises."""
+
+    def fails(*words: object, **options: object) -> None:
+        try:
+            raise LocalEntryNotFoundError("Please check your connection.")
+        except LocalEntryNotFoundError as error:
+            raise RuntimeError("Failed to download weights for tag 'openai'.") from error
+
+    monkeypatch.setattr("open_clip.create_model_from_pretrained", fails)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with pytest.raises(Unreachable, match=r"does not answer: .* --set clip=local-dir:PATH") as caught:
+        ClipModel("ViT-L-14-336/openai")
+    assert "Expected" not in str(caught.value)
 
 
 def test_where_weights_are_known_to_be_here_and_a_path_holds_from_anywhere(
