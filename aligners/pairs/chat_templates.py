@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Sequence
 
@@ -10,7 +12,7 @@ from aligners.pairs.rows import BadRow, Place, text_of
 WRAPPED: tuple[tuple[re.Pattern[str], tuple[tuple[str, ...], ...]], ...] = (
     (re.compile(r"\bUSER:"), (("ASSISTANT:",),)),  # Vicuna, as mDPO's data have it
     (re.compile(r"<\|im_start\|>user\n"), (("<|im_end|>", "<|im_start|>assistant"),)),
-    (re.compile(r"\bHuman:"), (("Assistant:",),)),
+    (re.compile(r"\b(?:Human|User):"), (("<end_of_utterance>", "Assistant:"), ("Assistant:",))),
     (
         re.compile(r"<\|start_header_id\|>user<\|end_header_id\|>\n"),
         (("<|eot_id|>", "<|start_header_id|>assistant<|end_header_id|>"),),
@@ -52,7 +54,7 @@ def question_of(text: str, place: Place, *, unwrap: bool) -> str:
             place, "the prompt holds a chat template (it ends where the assistant's answer begins); the model's own "
             "would be put around it. Set unwrap_prompts=true to take the question out of it."
         )  # fmt: skip
-    if control_token(asked) or any(mark in asked for mark in ("USER:", "ASSISTANT:", "Human:", "###")):
+    if control_token(asked) or any(mark in asked for mark in ("USER:", "ASSISTANT:", "Human:", "User:", "###")):
         raise BadRow(place, "the prompt holds a chat template of several turns: give them as messages.")
     return text_of(asked, "question", place)
 
@@ -66,10 +68,20 @@ def control_token(text: str) -> str:
 
 
 def begins_as_a_turn(question: str, *answers: str) -> str:
-    """What all ``answers`` begin with that belongs to the prompt: the question, or who speaks; "" if nothing."""
+    """What all ``answers`` begin with that is no part of them: the question, who speaks, a bracket; else ""."""
     if all(answer.startswith(question) and not answer[len(question) :][:1].isalnum() for answer in answers):
         return "the question"
-    return "a label of who speaks" if all(SPEAKER.match(answer) for answer in answers) else ""
+    if all(SPEAKER.match(answer) for answer in answers):
+        return "a label of who speaks"
+    return "the bracket of a JSON list of one text" if all(_is_list_of_one(answer) for answer in answers) else ""
+
+
+def _is_list_of_one(answer: str) -> bool:
+    """Whether a text is what JSON makes of a list with one text, as HA-DPO's answers are lists."""
+    with contextlib.suppress(ValueError):
+        value = json.loads(answer) if answer.startswith("[") and answer.endswith("]") else None
+        return isinstance(value, list) and len(value) == 1 and isinstance(value[0], str)
+    return False
 
 
 def _inside(text: str, before: re.Pattern[str], after: Sequence[str]) -> str:

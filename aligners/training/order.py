@@ -38,7 +38,7 @@ def few_steps(pairs: int, *, batch_size: int, epochs: int) -> str:
     return (
         f"few optimiser steps: {steps} in all ({pairs} pairs, batch_size={batch_size}, epochs={epochs}), so that the "
         f"model hardly changes. For at least {FEW_STEPS}: epochs={longer} or more"
-        + (f", or batch_size={smaller} or less" if smaller else "")
+        + (f", or batch_size={smaller}{' or less' if smaller > 1 else ''}" if smaller else "")
     )
 
 

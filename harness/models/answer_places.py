@@ -71,6 +71,17 @@ def by_spelling(ids: Sequence[str], samples: Sequence[Sample]) -> dict[str, str]
     return of if "" not in of.values() and len(set(of.values())) == len(of) else {}
 
 
+def by_captioned(images: Sequence[str], samples: Sequence[Sample]) -> dict[str, str]:
+    """Sample ids by the images that captions are of; an image of no sample, or named twice, is kept as "image ...".
+
+    {} where the samples' ids are their images', or several ask of one image: then the captions' are the samples' ids.
+    """
+    of_image = {image_key(sample.group): sample.id for sample in samples if sample.group}
+    if len(of_image) < len(samples) or all(image_key(id_) == image for image, id_ in of_image.items()):
+        return {}
+    return {image: of_image.pop(image_key(image), f"image {image}") for image in images}
+
+
 def by_saying(rows: Mapping[str, Row], samples: Sequence[Sample]) -> dict[str, str]:
     """Sample ids by the keys of ``rows``, which say the image or the number of their question: several processes leave
     rows in an order of their own. {} where they do not say it, or name images otherwise, or several questions have one.

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from harness.models.answer_places import Row, asks, by_saying, by_spelling, is_about_another, plain
+from harness.models.answer_places import Row, asks, by_captioned, by_saying, by_spelling, is_about_another, plain
 from harness.protocols.benchmark import Sample
 from harness.util.files import read_json
 from harness.util.json_kind import kind_of
 from harness.util.jsonl import iter_jsonl
 
 EXPECTED = '{"id": ..., "response": "text"}'
+CAPTION = (("image_id",), "caption")
+"""CHAIR's: the id is the image's, which is the sample's only where a benchmark asks of each image under its number."""
 LAYOUTS = (
     (("id",), "response"),  # this harness; AMBER
     (("question_id",), "text"),  # LLaVA, RLAIF-V's and RLHF-V's generation
-    (("image_id",), "caption"),  # CHAIR
+    CAPTION,
     (("category", "subcategory", "set_id", "figure_id", "question_id"), "model_prediction"),  # HallusionBench
 )
 """Fields of the sample's id, whose parts are joined by "_", and of the answer."""
@@ -40,13 +42,15 @@ class Responses:
     """The answers of a file by sample id.
 
     ``failed`` holds, by sample id, why a row gives no answer: it has an error.
-    ``asked`` holds rows that are known by their place alone; ``prompts``, of rows with ids, what they say was asked.
+    ``asked`` holds rows that are known by their place alone; ``prompts``, of rows with ids, what they say was asked;
+    ``captioned``, of rows whose id is an image's, the ids.
     """
 
     answers: dict[str, str]
     failed: dict[str, str] = field(default_factory=dict)
     asked: dict[str, Row] = field(default_factory=dict)
     prompts: dict[str, str] = field(default_factory=dict)
+    captioned: set[str] = field(default_factory=set)
 
     def placed(self, samples: Sequence[Sample]) -> Responses:
         """The answers by the ids of ``samples``, all of them, where the file's own ids are none of theirs.
@@ -60,6 +64,8 @@ class Responses:
         said = {**{id_: row.question for id_, row in self.asked.items()}, **self.prompts}
         known, rows = {sample.id for sample in samples}, self.answers.keys() | self.failed.keys()
         if self.asked.keys() == rows and (of := by_saying(self.asked, samples)):
+            return self._of(of)
+        if self.captioned == rows and (of := by_captioned([*rows], samples)):
             return self._of(of)
         if not self.asked and not known & rows and (of := by_spelling([*rows], samples)):
             return self._of(of)
@@ -126,7 +132,10 @@ def read_responses(path: Path) -> Responses:
             found.failed[sample_id] = f"{where}: {fault}"
         else:
             found.answers[sample_id] = text
-        if _layout(row, where) is None:
+        layout = _layout(row, where)
+        if layout == CAPTION:
+            found.captioned.add(sample_id)
+        if layout is None:
             found.asked[sample_id] = _known_by_place(row, where)
         elif isinstance(row.get("prompt"), str):
             found.prompts[sample_id] = row["prompt"]

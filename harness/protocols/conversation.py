@@ -12,7 +12,7 @@ Role = Literal["system", "user", "assistant"]
 MARK = "<image>"
 """Where an image stands in a text of LLaVA's and TRL's data."""
 OTHER_MARK = re.compile(
-    rf"(?!(?-i:{MARK}))(?:<img>[^<]*</img>|</?(?:image|img)>|<(?:video|audio)>|"
+    rf"(?!(?-i:{MARK}))(?:<img>[^<]*</img>|<\s?/?(?:images?|img)\s?/?>|\[<IMG_PLH>\]|<(?:video|audio)>|"
     r"<(?:image|img)[ _-]?(?:\d+|here|placeholder|token|soft_token|pad|patch|start|end|context)>|"
     r"<(?:start|end)_of_image>|<im_(?:start|end|patch)>|"
     r"<\|(?:image|img|video|audio)(?:_?(?:pad|start|end|\d+))?\|>|<\|(?:vision|media)_(?:start|end|pad)\|>|\[IMG\]|"

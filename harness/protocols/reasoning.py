@@ -14,14 +14,15 @@ Key = TypeVar("Key")
 
 THOUGHTS = (
     (  # DeepSeek-R1, Qwen3, GLM, MiniMax, Seed-OSS; Gemini's endpoint, EXAONE; models trained after R1's recipe
-        r"<(?:\w+:)?(?:think(?:ing)?|thought|reasoning)>",
-        r"</(?:\w+:)?(?:think(?:ing)?|thought|reasoning)>",
+        r"<(?:\w+:)?(?:think(?:ing)?|thoughts?|reasoning)>",
+        r"</(?:\w+:)?(?:think(?:ing)?|thoughts?|reasoning)>",
     ),
     (r"◁think▷", r"◁/think▷"),  # Kimi-VL
     (r"\[THINK\]", r"\[/THINK\]"),  # Magistral
     (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),  # Command A
     (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),  # Sky-T1, OpenThinker
     (r"<\|channel>thought\n?", r"<channel\|>"),  # Gemma 4
+    (r"<unused94>(?:thought\n)?", r"<unused95>"),  # MedGemma 1.5
     (  # gpt-oss: everything before the final channel
         r"<\|channel\|>(?:analysis|commentary)\b[^<]*<\|message\|>",
         r"(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final\b[^<]*<\|message\|>",

@@ -299,6 +299,14 @@ def test_mdpos_prompts_hold_a_template_that_is_refused_or_taken_off(folder: Path
         read(file)
     (pair,) = read(file, unwrap_prompts=True).pairs
     assert pair.prompt[0].content == (Image(path=folder.resolve() / "a.png"), Q)
+    idefics = {
+        "img_path": "a.png",
+        "prompt": f"User:<image>{Q}<end_of_utterance>\nAssistant:",
+        "chosen": GOOD,
+        "rejected": BAD,
+    }
+    (pair,) = read(written(folder, [idefics]), unwrap_prompts=True).pairs
+    assert pair.prompt[0].content == (Image(path=folder.resolve() / "a.png"), Q)
 
 
 def test_struck_out_text_of_a_page_is_no_end_of_a_conversation(folder: Path) -> None:
@@ -396,7 +404,7 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
             ({**SINGLE["trl text"][0], "prompt": f"{mark} What ?"}, f"the prompt holds {mark}, which would be read as")
             for mark in (
                 *("<|image_pad|>", "<|image_1|>", "<|image|>", "<start_of_image>", "<image_placeholder>", "<Image>"),
-                *("<|media_pad|>", "<fake_token_around_image>"),
+                *("<|media_pad|>", "<fake_token_around_image>", "<image/>", "< image >", "<images>", "[<IMG_PLH>]"),
                 *("<image-placeholder>", "<image_token>", "[IMG]", "<img>", "<|vision_pad|>", "<im_start>"),
             )
         ),
@@ -412,6 +420,7 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
             ({**SINGLE["trl text"][0], "prompt": prompt}, "the prompt holds a chat template")
             for prompt in (
                 f"Human: {Q}\n\nAssistant:",
+                f"User: <image>{Q}\nAssistant:",
                 f"<|user|>\n{Q}<|end|>\n<|assistant|>\n",
                 f"<|start_header_id|>user<|end_header_id|>\n\n{Q}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
             )
@@ -445,6 +454,16 @@ def test_answers_that_begin_with_their_prompt_are_refused_and_a_single_one_is_no
     with pytest.raises(DataError, match=rf"in 3 of 3 pairs chosen and rejected both begin with {said}.*pair 0, '"):
         read(written(folder, whole))
     assert len(read(written(folder, [*rows[:2], whole[2]])).pairs) == 3
+
+
+def test_answers_that_are_json_lists_of_one_text_are_refused_and_other_json_is_a_text(folder: Path) -> None:
+    """What becomes of HA-DPO's lists of answers in a table: the brackets would be trained on."""
+    row = {"image": "a.png", "prompt": Q, "chosen": json.dumps([GOOD]), "rejected": json.dumps([BAD])}
+    with pytest.raises(DataError, match=r"in 1 of 1 pairs .* begin with the bracket of a JSON list of one text"):
+        read(written(folder, [row]))
+    for chosen in (json.dumps([GOOD, GOOD]), json.dumps([[1, 2]]), "[1] A dog."):
+        (pair,) = read(written(folder, [{**row, "chosen": chosen}])).pairs
+        assert pair.chosen == chosen
 
 
 def test_columns_without_a_value_are_absent_whatever_a_table_makes_of_that(folder: Path) -> None:

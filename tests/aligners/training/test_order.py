@@ -48,7 +48,8 @@ def test_fewer_than_ten_steps_are_called_few_with_what_makes_ten() -> None:
     """
     said = few_steps(12, batch_size=16, epochs=1)
     assert said.startswith("few optimiser steps: 1 in all (12 pairs, batch_size=16, epochs=1)")
-    assert said.endswith("For at least 10: epochs=14 or more, or batch_size=1 or less")
+    assert said.endswith("For at least 10: epochs=14 or more, or batch_size=1")
+    assert few_steps(20, batch_size=16, epochs=1).endswith("or batch_size=2 or less")
     assert few_steps(12, batch_size=16, epochs=14) == few_steps(12, batch_size=1, epochs=1) == ""
     assert few_steps(5, batch_size=1, epochs=1).endswith("For at least 10: epochs=2 or more")
     assert few_steps(20, batch_size=2, epochs=1) == ""

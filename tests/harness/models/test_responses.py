@@ -227,6 +227,16 @@ def test_numbers_with_zeros_and_files_of_images_spell_the_ids_of_images(spelled:
     assert spelled.format(8) in read_responses(tmp_path / "a.jsonl").placed(samples).answers, "not all are there"
 
 
+def test_captions_are_placed_by_their_image_where_a_benchmark_numbers_its_questions_otherwise(tmp_path: Path) -> None:
+    """Captions of the images 1 and 2 are no answers to the questions 1 and 2, which are about the images 2 and 3."""
+    samples = [Sample(str(n), "Describe the image.", group=str(n + 1)) for n in range(3)]
+    (tmp_path / "a.jsonl").write_text(lines(*({"image_id": n, "caption": f"of {n}"} for n in (2, 1, 9))))
+    found = read_responses(tmp_path / "a.jsonl").placed(samples)
+    assert found.answers == {"0": "of 1", "1": "of 2", "image 9": "of 9"}
+    of_one_image = [Sample(str(n), "Is there a dog?", group="AMBER_1.jpg") for n in (1, 2)]
+    assert read_responses(tmp_path / "a.jsonl").placed(of_one_image).answers.keys() == {"1", "2", "9"}
+
+
 FAILED = {
     "an error": ({"id": 0, "response": "Yes", "error": "timeout"}, "line 1: it says that it failed ('timeout')"),
     "an error alone": ({"id": 0, "response": None, "error": {"code": 5}}, "line 1: it says that it failed"),

@@ -26,6 +26,8 @@ HARMONY = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>f
         ("<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>Yes<|END_RESPONSE|>", "Yes", "hm"),
         ("<|begin_of_thought|>hm<|end_of_thought|><|begin_of_solution|>Yes<|end_of_solution|>", "Yes", "hm"),
         ("<|channel>thought\nhm<channel|>Yes", "Yes", "hm"),
+        ("<unused94>thought\nhm<unused95>Yes", "Yes", "hm"),
+        ("<thoughts>hm</thoughts>Yes", "Yes", "hm"),
         (f"{HARMONY}Yes", "Yes", "hm"),
         ("analysisIs it 2? Rating: 2assistantfinalRating: 4", "Rating: 4", "Is it 2? Rating: 2"),
         ("Analysis: the final word is the assistant's.", "Analysis: the final word is the assistant's.", ""),
@@ -46,6 +48,7 @@ def test_what_is_said_is_read_without_the_thoughts(text: str, said: str, thought
         "[THINK]hm",
         "<|channel|>analysis<|message|>hm",
         "<think>a</think><think>b",
+        "<unused94>thought\nRating: 2",
     ],
 )
 def test_a_text_that_ends_inside_its_thoughts_says_nothing(text: str) -> None:
