@@ -121,7 +121,8 @@ async def call(client: openai.AsyncOpenAI, arguments: Mapping[str, Any], timeout
         # Azure would take a key behind "Bearer" for a token of its directory.
         unsent: Any = {"headers": {"Authorization": openai.Omit()}} if "api-version" in client.default_query else {}
         asking = client.post("/chat/completions", body=arguments, cast_to=httpx2.Response, options=unsent)
-        content = (await asyncio.wait_for(asking, timeout)).content
+        async with asyncio.timeout(timeout):  # wait_for forgets a cancellation that comes with the answer (Python 3.11)
+            content = (await asking).content
         return read(content, arguments.get("max_tokens") or arguments.get("max_completion_tokens"))
     except (TimeoutError, openai.APITimeoutError):
         raise Failure(f"no answer within {timeout:g} s", slow=True) from None

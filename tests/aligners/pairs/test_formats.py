@@ -434,6 +434,10 @@ def test_system_messages_several_turns_several_images_and_text_alone(folder: Pat
             },
             "prompt is not what chosen and rejected begin with",
         ),
+        (
+            {**SINGLE["trl text"][0], "prompt": [{"role": "user", "content": [{"type": ["image"]}]}]},
+            "a part of type ['image']: expected text or image",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_on_is_refused_with_the_row(folder: Path, row: dict[str, Any], message: str) -> None:
