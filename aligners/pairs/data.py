@@ -160,7 +160,7 @@ def _load(
 
 
 def _require_answers(source: str | Path, pairs: Sequence[Pair]) -> None:
-    """Raise DataError where the answers of most pairs begin with their prompt: it would be trained as said twice."""
+    """Raise DataError where the answers of most pairs begin with what is no part of them, which is trained too."""
     begun = [(pair, said) for pair in pairs if (said := begins_as_a_turn(pair.question, pair.chosen, pair.rejected))]
     if len(begun) * 2 > len(pairs):
         (first, said), *_ = begun

@@ -34,6 +34,7 @@ FIELDS = (
 READ = {*FIELDS, *SYNONYMS, "id", "image_id", "context", "rejected_images"}
 """Columns that are read; the others are the data's own."""
 QUESTIONS = ("question", "prompt", "instruction")
+"""Columns of which one asks."""
 UNREAD = ("videos", "audios", "video", "audio", "tools")
 
 
@@ -55,7 +56,7 @@ def read_row(row: Row, place: Place, wording: Wording) -> Preference:
         raise NoPreference(place, "the answer was correct (HA-DPO): nothing is preferred.")
     made = _renamed(row, place, wording.columns)
     made = read_out({**made, **_packed_text(made, place)}, place)
-    if wording.question and not any(made.get(name) is not None for name in ("question", "prompt", "instruction")):
+    if wording.question and not any(made.get(name) is not None for name in QUESTIONS):
         made["question"] = wording.question
     if kind := next((name for name in UNREAD if given(made, name)), None):  # a mark may say that there is none
         raise BadRow(place, f"{kind}: only texts and images are trained on (--columns ={kind} leaves the column out).")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aligners.pairs.rows import BadRow, Place, says_something, text_of, well_formed
-from aligners.pairs.written_out import CONTENT, PARTS, ROLE, kind_of, parts_of
+from aligners.pairs.written_out import CONTENT, PARTS, ROLE, parts_of, type_of
 from harness.protocols.conversation import MARK, OTHER_MARK, Image, Role, Turn, marked
 
 ROLES: Mapping[str, Role] = {
@@ -107,7 +107,7 @@ def _message(message: Any, name: str, place: Place) -> Said:
 def _part(part: Any, name: str, place: Place) -> str | Picture:
     """{"type": "text", "text": ...}, {"type": "image"} with or without the image, {"type": "image_url", ...}; or with
     all of it in "value" (LLaMA-Factory)."""
-    kind = kind_of(part)
+    kind = type_of(part)
     if kind in PARTS and part.get("value") is not None:
         part = {**part, kind: part["value"]}
     if kind == "text" and isinstance(part.get("text"), str):

@@ -80,7 +80,7 @@ def says_something(text: str) -> bool:
 
 
 def visible(text: str) -> str:
-    """What a reader sees of ``text``: its characters composed, without control and format characters."""
+    """What a reader sees of ``text``: its characters composed, without those that format it."""
     composed = unicodedata.normalize("NFC", text)
     return composed if composed.isascii() else "".join(c for c in composed if unicodedata.category(c) != "Cf")
 

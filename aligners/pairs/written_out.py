@@ -101,11 +101,11 @@ def _parts(value: Any) -> bool:
 
 
 def _part(value: Any) -> bool:
-    kind = kind_of(value)
+    kind = type_of(value)
     return kind in PARTS and {key for key in value if value[key] is not None} <= PARTS[kind]
 
 
-def kind_of(part: Any) -> str:
+def type_of(part: Any) -> str:
     """The "type" of a message's part; "" for what is no part or names none."""
     kind = part.get("type") if isinstance(part, Mapping) else None
     return kind if isinstance(kind, str) else ""
